@@ -1,0 +1,240 @@
+// Package deployment knows where the programs of one deployment find their settings,
+// keys and certificates.
+//
+// A deployment is a folder with a sub-folder per role, so that each program can be
+// given its own and nobody else's. `stages init` writes them; each holds a manifest,
+// deployment.json, that is written last and lists the hash of every other file. So a
+// folder that was left half-written, or changed later, is noticed and not used.
+package deployment
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"keyladder/internal/pki"
+)
+
+// Role names a sub-folder.
+type Role string
+
+// The roles. Offline is for what no running program needs: the keys of the
+// authorities, the developer's signing key and the backup key of the server.
+const (
+	Offline  Role = "offline"
+	Resource Role = "resource"
+	Phone    Role = "phone"
+	Attacker Role = "attacker"
+	Admin    Role = "admin"
+)
+
+// Roles are all roles, in the order in which they are written.
+func Roles() []Role { return []Role{Offline, Resource, Phone, Attacker, Admin} }
+
+// Addresses are where the programs are reached, as URLs without a path.
+type Addresses struct {
+	Plain      string          `json:"plain"`      // the API over HTTP: http://localhost:8080
+	TLS        string          `json:"tls"`        // the API over TLS: https://localhost:8443
+	Terminated string          `json:"terminated"` // the API behind a TLS terminator, on the inside network
+	Manage     map[Role]string `json:"manage"`     // the management listeners
+}
+
+const (
+	manifestFile = "deployment.json"
+	layout       = 1 // version of the files' names and contents
+)
+
+// Manifest describes a role's folder.
+type Manifest struct {
+	ID        string            `json:"id"` // the same in all folders of a deployment
+	Layout    int               `json:"layout"`
+	CreatedAt time.Time         `json:"created_at"`
+	Addresses Addresses         `json:"addresses"`
+	Files     map[string]string `json:"files"` // path in the folder → hex SHA-256
+}
+
+// Folder is a role's folder that was found to be whole.
+type Folder struct {
+	Role Role
+	Dir  string
+	Manifest
+}
+
+// Errors of [Open].
+var (
+	ErrMissing = errors.New("has not been made yet")
+	ErrPartial = errors.New("was left half-written")
+	ErrChanged = errors.New("was changed after it was made")
+)
+
+// Open checks a role's folder under dir and returns it. Files that the manifest does
+// not list, such as databases, are left alone.
+func Open(dir string, role Role) (*Folder, error) {
+	folder := &Folder{Role: role, Dir: filepath.Join(dir, string(role))}
+	data, err := os.ReadFile(filepath.Join(folder.Dir, manifestFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		entries, err := os.ReadDir(folder.Dir)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+			return nil, fmt.Errorf("the folder %s %w: run `stages init`", folder.Dir, ErrMissing)
+		} else if err != nil {
+			return nil, fmt.Errorf("read the deployment: %w", err)
+		}
+		return nil, fmt.Errorf("the folder %s %w: run `stages init`, which makes it anew", folder.Dir, ErrPartial)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the deployment: %w", err)
+	}
+	if err := json.Unmarshal(data, &folder.Manifest); err != nil {
+		return nil, fmt.Errorf("the folder %s %w (%s is not JSON): run `stages reset`", folder.Dir, ErrChanged, manifestFile)
+	}
+	if folder.Layout != layout {
+		return nil, fmt.Errorf("the folder %s was made by another version of this program: run `stages reset`", folder.Dir)
+	}
+	for name, want := range folder.Files {
+		data, err := os.ReadFile(filepath.Join(folder.Dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("the folder %s %w (%s can't be read): run `stages reset`", folder.Dir, ErrChanged, name)
+		}
+		if hash(data) != want {
+			return nil, fmt.Errorf("the folder %s %w (%s): run `stages reset`", folder.Dir, ErrChanged, name)
+		}
+	}
+	return folder, nil
+}
+
+// Writer writes one role's folder. Nothing counts until Close has written the
+// manifest.
+type Writer struct {
+	dir      string
+	manifest Manifest
+}
+
+// NewWriter empties what is left of an unfinished folder and starts to write it.
+func NewWriter(dir string, role Role, id string, created time.Time, addresses Addresses) (*Writer, error) {
+	w := &Writer{
+		dir:      filepath.Join(dir, string(role)),
+		manifest: Manifest{ID: id, Layout: layout, CreatedAt: created, Addresses: addresses, Files: map[string]string{}},
+	}
+	if err := os.MkdirAll(w.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make a folder of the deployment: %w", err)
+	}
+	entries, err := os.ReadDir(w.dir) // the folder itself may be a mount point, so it stays
+	if err != nil {
+		return nil, fmt.Errorf("read a folder of the deployment: %w", err)
+	}
+	for _, entry := range entries {
+		if err := os.RemoveAll(filepath.Join(w.dir, entry.Name())); err != nil {
+			return nil, fmt.Errorf("clear what was left half-written: %w", err)
+		}
+	}
+	return w, nil
+}
+
+// File writes a file, readable by its owner alone.
+func (w *Writer) File(name string, data []byte) error {
+	path := filepath.Join(w.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("write the deployment: %w", err)
+	}
+	if err := writeSynced(path, data); err != nil {
+		return fmt.Errorf("write the deployment: %w", err)
+	}
+	w.manifest.Files[name] = hash(data)
+	return nil
+}
+
+// Pair writes a certificate and its key as name.pem and name-key.pem.
+func (w *Writer) Pair(name string, pair pki.Pair) error {
+	return errors.Join(w.File(name+".pem", pair.Certificate), w.File(name+"-key.pem", pair.Key))
+}
+
+// Close writes the manifest: from here on the folder counts.
+func (w *Writer) Close() error {
+	data, err := json.MarshalIndent(w.manifest, "", "  ")
+	if err != nil {
+		return err
+	}
+	final := filepath.Join(w.dir, manifestFile)
+	if err := writeSynced(final+".partial", data); err != nil {
+		return fmt.Errorf("write the deployment: %w", err)
+	}
+	return os.Rename(final+".partial", final)
+}
+
+// Path is where the folder keeps a file.
+func (f *Folder) Path(name string) string { return filepath.Join(f.Dir, name) }
+
+// Read reads a file of the manifest.
+func (f *Folder) Read(name string) ([]byte, error) {
+	data, err := os.ReadFile(f.Path(name))
+	if err != nil {
+		return nil, fmt.Errorf("read the deployment: %w", err)
+	}
+	return data, nil
+}
+
+// JSON reads a file of the manifest into v.
+func (f *Folder) JSON(name string, v any) error {
+	data, err := f.Read(name)
+	if err != nil {
+		return err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(v); err != nil {
+		return fmt.Errorf("read %s: %w", f.Path(name), err)
+	}
+	return nil
+}
+
+// Pair reads a certificate and its key.
+func (f *Folder) Pair(name string) (tls.Certificate, error) {
+	certificate, err := f.Read(name + ".pem")
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := f.Read(name + "-key.pem")
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("read %s: %w", f.Path(name), err)
+	}
+	return pair, nil
+}
+
+// Packages are the paths of the app packages in the folder, in order of their names.
+func (f *Folder) Packages() []string {
+	var packages []string
+	for name := range f.Files {
+		if filepath.Ext(name) == ".pkg" {
+			packages = append(packages, f.Path(name))
+		}
+	}
+	slices.Sort(packages)
+	return packages
+}
+
+func hash(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+func writeSynced(path string, data []byte) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	return errors.Join(err, file.Sync(), file.Close())
+}

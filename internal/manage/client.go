@@ -1,0 +1,143 @@
+package manage
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"keyladder/internal/deployment"
+	"keyladder/internal/pki"
+	"keyladder/internal/problem"
+	"keyladder/internal/traffic"
+)
+
+// Client asks one program's management API.
+type Client struct {
+	base string
+	http *http.Client
+}
+
+// NewClient makes a client of the given program's management API, with the
+// certificate of the folder's role. The address is the deployment's.
+func NewClient(folder *deployment.Folder, program deployment.Role) (*Client, error) {
+	certificate, err := folder.Pair("manage")
+	if err != nil {
+		return nil, err
+	}
+	authority, err := folder.Read("manage-ca.pem")
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pki.Pool(authority)
+	if err != nil {
+		return nil, fmt.Errorf("read manage-ca.pem: %w", err)
+	}
+	return &Client{
+		base: folder.Addresses.Manage[program],
+		http: &http.Client{Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{
+				MinVersion:   tls.VersionTLS13,
+				Certificates: []tls.Certificate{certificate},
+				RootCAs:      pool,
+				ServerName:   string(program), // in every management certificate
+			},
+			MaxIdleConnsPerHost: 8,
+			IdleConnTimeout:     time.Minute,
+		}},
+	}, nil
+}
+
+// Do sends a request with a JSON body (nil: none) and decodes the JSON answer into
+// out (nil: it is dropped). A refusal comes back as a [*problem.Problem].
+func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return err
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("the program at %s does not answer: %w", c.base, err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.base, err)
+	}
+	if p := problem.Parse(resp.Header.Get("Content-Type"), data); p != nil {
+		return p
+	}
+	if resp.StatusCode >= 300 {
+		return fmt.Errorf("%s %s%s: %s", method, c.base, path, resp.Status)
+	}
+	if out == nil || len(data) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("read the answer of %s%s: %w", c.base, path, err)
+	}
+	return nil
+}
+
+// Get decodes the JSON answer to a GET.
+func Get[T any](ctx context.Context, c *Client, path string) (T, error) {
+	var out T
+	err := c.Do(ctx, http.MethodGet, path, nil, &out)
+	return out, err
+}
+
+// Post sends in as JSON and decodes the answer.
+func Post[T any](ctx context.Context, c *Client, path string, in any) (T, error) {
+	var out T
+	err := c.Do(ctx, http.MethodPost, path, in, &out)
+	return out, err
+}
+
+// Healthy is nil when the program can do its work.
+func (c *Client) Healthy(ctx context.Context) error {
+	return c.Do(ctx, http.MethodGet, "/health", nil, nil)
+}
+
+// Traffic returns the messages after seq; it waits up to wait for one.
+func (c *Client) Traffic(ctx context.Context, after uint64, wait time.Duration) ([]traffic.Message, error) {
+	query := url.Values{"after": {strconv.FormatUint(after, 10)}, "wait": {strconv.Itoa(int(wait.Seconds()))}}
+	return Get[[]traffic.Message](ctx, c, "/traffic?"+query.Encode())
+}
+
+// Apps returns all apps.
+func (c *Client) Apps(ctx context.Context) ([]App, error) { return Get[[]App](ctx, c, "/apps") }
+
+// Ledger returns the state of all accounts.
+func (c *Client) Ledger(ctx context.Context) (Ledger, error) { return Get[Ledger](ctx, c, "/ledger") }
+
+// Transfers returns the transfers with that reference.
+func (c *Client) Transfers(ctx context.Context, reference string) ([]Transfer, error) {
+	return Get[[]Transfer](ctx, c, "/transfers?"+url.Values{"reference": {reference}}.Encode())
+}
+
+// Usage returns the usage of the latest days.
+func (c *Client) Usage(ctx context.Context, days int) ([]Usage, error) {
+	return Get[[]Usage](ctx, c, "/usage?days="+strconv.Itoa(days))
+}
+
+// AccessLog returns the latest lines of the resource server's access log.
+func (c *Client) AccessLog(ctx context.Context) ([]string, error) {
+	return Get[[]string](ctx, c, "/accesslog")
+}

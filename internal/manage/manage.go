@@ -1,0 +1,40 @@
+// Package manage is the management API: what the admin UI and the workshop runner ask
+// of the running programs, on a listener of its own, over mutual TLS.
+//
+// Routes of every program:
+//
+//	GET  /health           200 when the program can do its work
+//	GET  /metrics          Prometheus metrics
+//	GET  /traffic          messages after ?after=SEQ; waits up to ?wait=SECONDS (30 at most) for one
+//	POST /traffic/clear    drop all messages
+//
+// Routes of the resource server:
+//
+//	GET  /apps                      all apps with their keys
+//	POST /apps                      register an app ([App] without keys); its first key equals its ID
+//	PATCH /apps/{id}                change name, user_agent, scopes, per_second, burst ([AppChange])
+//	POST /apps/{id}/keys            issue a further key; answers with the [Key]
+//	POST /apps/{id}/rotate          issue a key and revoke all others
+//	POST /keys/{id}/revoke          refuse it from now on
+//	POST /keys/{id}/restore         accept it again
+//	GET  /usage                     ?days=N (30): [Usage], newest day first
+//	GET  /ledger                    [Ledger]
+//	GET  /transfers                 ?reference=R (exact) or the latest ?limit=N (50): [Transfer], newest first
+//	GET  /accesslog                 the latest lines of the access log, oldest first, as a JSON list
+//	POST /reset                     ledger, apps and usage as they were seeded
+//
+// Routes of the phone:
+//
+//	GET  /phone            [Phone]
+//	POST /phone/stage      {"stage": slug}: the stage that the phone uses
+//	POST /phone/run        {"stage": slug, "reference": text}: the genuine app fetches rates and accounts
+//	                       and makes a transfer of 1.00 with that reference; answers with a [Run]
+//
+// Routes of the attacker's station:
+//
+//	POST /genuine          {"stage", "reference"}: the same on a fresh device of the victim: [Run]
+//	POST /attack           [Brief]: carry out one attack; answers with a [Report]
+//
+// Errors are problems (RFC 9457). A program's own certificate opens /health and
+// /metrics; all else is for the certificate of the role admin.
+package manage

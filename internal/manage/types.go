@@ -1,0 +1,159 @@
+package manage
+
+import "time"
+
+// App is a registered app. Its first key equals its ID.
+type App struct {
+	ID           string    `json:"id"` // the client ID: [a-z0-9-]
+	Name         string    `json:"name"`
+	UserAgent    string    `json:"user_agent"` // product token that its User-Agent field starts with
+	Scopes       []string  `json:"scopes"`
+	PerSecond    float64   `json:"per_second"` // rate limit: calls a second over time
+	Burst        int       `json:"burst"`      // and at once
+	Certificates []string  `json:"certificates"` // pins of its client certificates: "sha256/" + base64
+	CreatedAt    time.Time `json:"created_at"`
+	Keys         []Key     `json:"keys"`
+}
+
+// Key is what an app shows. Up to stage 3 it is the ID alone; a secret joins it later.
+type Key struct {
+	ID           string     `json:"id"`
+	App          string     `json:"app"`
+	CreatedAt    time.Time  `json:"created_at"`
+	RevokedAt    *time.Time `json:"revoked_at,omitempty"`
+	LastAccepted *time.Time `json:"last_accepted,omitempty"`
+	LastRefused  *time.Time `json:"last_refused,omitempty"`
+	LastRefusal  string     `json:"last_refusal,omitempty"` // the private reason
+}
+
+// AppChange changes an app; what is nil stays as it is.
+type AppChange struct {
+	Name      *string   `json:"name,omitempty"`
+	UserAgent *string   `json:"user_agent,omitempty"`
+	Scopes    *[]string `json:"scopes,omitempty"`
+	PerSecond *float64  `json:"per_second,omitempty"`
+	Burst     *int      `json:"burst,omitempty"`
+}
+
+// Usage counts the calls of an app to a route at a stage on a day.
+type Usage struct {
+	Day     string `json:"day"` // UTC, 2006-01-02
+	App     string `json:"app"` // empty: no app was proven
+	Stage   string `json:"stage"`
+	Route   string `json:"route"` // GET /v1/accounts/{id}
+	Served  int64  `json:"served"`
+	Refused int64  `json:"refused"`
+}
+
+// Account is an account of Harbour Bank.
+type Account struct {
+	ID       string `json:"id"`
+	Owner    string `json:"owner"`
+	Name     string `json:"name"`
+	Balance  int64  `json:"balance"` // in minor units of Currency
+	Currency string `json:"currency"`
+	Frozen   bool   `json:"frozen"`
+}
+
+// Transfer is a booked transfer.
+type Transfer struct {
+	ID        int64     `json:"id"`
+	From      string    `json:"from"`
+	To        string    `json:"to"`
+	Amount    int64     `json:"amount"` // in minor units of Currency
+	Currency  string    `json:"currency"`
+	Reference string    `json:"reference"`
+	BookedAt  time.Time `json:"booked_at"`
+	App       string    `json:"app"`            // the proven app
+	User      string    `json:"user,omitempty"` // the proven user
+	Stage     string    `json:"stage"`
+}
+
+// Ledger is the state of all accounts.
+type Ledger struct {
+	Accounts []Account `json:"accounts"`
+	Sum      int64     `json:"sum"` // over all accounts; it never changes
+}
+
+// Package is an installed or published app package.
+type Package struct {
+	Name     string   `json:"name"`    // com.harbourbank.app
+	Label    string   `json:"label"`   // Harbour Bank
+	Release  int      `json:"release"` // 1 to 3
+	Signer   string   `json:"signer"`  // pin of the signer's public key: "sha256/" + base64
+	Genuine  bool     `json:"genuine"` // the signer is the bank's developer
+	SHA256   string   `json:"sha256"`  // of the file, hex: the device's measurement
+	Size     int64    `json:"size"`    // bytes
+	Schemes  []string `json:"schemes"` // URI schemes that it claims
+	Filename string   `json:"filename"`
+}
+
+// Phone is the state of the phone.
+type Phone struct {
+	Stage    string    `json:"stage"`
+	Packages []Package `json:"packages"`
+}
+
+// Call is one call that the genuine app made when it was asked to run.
+type Call struct {
+	What   string `json:"what"`   // rates, accounts, transfer
+	Status int    `json:"status"` // HTTP; 0: no response
+	OK     bool   `json:"ok"`
+	Error  string `json:"error,omitempty"` // what the app showed to its user
+}
+
+// Run is what the genuine app did at a stage.
+type Run struct {
+	Stage string `json:"stage"`
+	OK    bool   `json:"ok"`
+	Calls []Call `json:"calls"`
+}
+
+// Brief is what an attacker is told.
+type Brief struct {
+	Stage           string   `json:"stage"`
+	Attack          string   `json:"attack"`
+	Reference       string   `json:"reference"`        // for transfers of the attacker's own
+	VictimReference string   `json:"victim_reference"` // of the payment that the victim makes meanwhile
+	AccessLog       []string `json:"access_log,omitempty"`
+}
+
+// Report is what an attacker brings home. Nothing in it is believed.
+type Report struct {
+	Steps      []string `json:"steps"`                // what it did, for people; no secrets
+	Claim      bool     `json:"claim"`                // it believes that it succeeded
+	Data       string   `json:"data,omitempty"`       // what it read, when data was the goal
+	Served     int      `json:"served,omitempty"`     // calls that were served, when exceeding the limit was the goal
+	Allowed    int      `json:"allowed,omitempty"`    // calls that the limit as announced would have allowed meanwhile
+	Check      string   `json:"check,omitempty"`      // what stopped it, where only the attacker can tell
+	Obstacle   string   `json:"obstacle,omitempty"`   // the same for people
+	Error      string   `json:"error,omitempty"`      // it could not be carried out: neither succeeded nor blocked
+	Impossible string   `json:"impossible,omitempty"` // it can't be carried out on this operating system, and why
+}
+
+// Cell is a cell of the matrix.
+type Cell struct {
+	Stage    string   `json:"stage"`
+	Attack   string   `json:"attack"`
+	Expected string   `json:"expected"`
+	Outcome  string   `json:"outcome"`
+	Check    string   `json:"check,omitempty"`  // what blocked it
+	Reason   string   `json:"reason,omitempty"` // for people
+	Evidence []string `json:"evidence,omitempty"`
+	Steps    []string `json:"steps,omitempty"`
+	MS       int64    `json:"ms"`
+}
+
+// Genuine is a run of the genuine app in the matrix.
+type Genuine struct {
+	Stage  string `json:"stage"`
+	OK     bool   `json:"ok"`
+	Reason string `json:"reason,omitempty"`
+	MS     int64  `json:"ms"`
+}
+
+// Matrix is the result of a matrix run.
+type Matrix struct {
+	Cells   []Cell    `json:"cells"`
+	Genuine []Genuine `json:"genuine"`
+}

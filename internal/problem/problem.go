@@ -1,0 +1,108 @@
+// Package problem writes refusals as RFC 9457 problem details.
+//
+// A [Problem] is public: it says what the client did wrong and what to do about it,
+// and nothing about how the server found out. What stays private travels beside it,
+// in a traffic verdict.
+package problem
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+// ContentType is the media type of problems (RFC 9457, section 3).
+const ContentType = "application/problem+json"
+
+// Problem is a refusal as the client sees it. It is an error, so that handlers can
+// return it.
+type Problem struct {
+	Type   string `json:"type"` // a URN: urn:keyladder:problem:tls-required
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+
+	// Header holds fields that go with the response, such as WWW-Authenticate.
+	Header http.Header `json:"-"`
+}
+
+// New makes a problem. Kind is the last part of its type, such as "tls-required".
+func New(status int, kind, title, detail string) *Problem {
+	return &Problem{Type: "urn:keyladder:problem:" + kind, Title: title, Status: status, Detail: detail}
+}
+
+// With adds a header field to the response and returns the problem.
+func (p *Problem) With(name, value string) *Problem {
+	if p.Header == nil {
+		p.Header = http.Header{}
+	}
+	p.Header.Add(name, value)
+	return p
+}
+
+func (p *Problem) Error() string { return p.Title + ": " + p.Detail }
+
+// Kind is the last part of the type.
+func (p *Problem) Kind() string { return p.Type[strings.LastIndexByte(p.Type, ':')+1:] }
+
+// Write sends the problem.
+func (p *Problem) Write(w http.ResponseWriter) {
+	for name, values := range p.Header {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", ContentType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // the client went away: nobody left to tell
+}
+
+// Handler is an Echo error handler that joins errors and problems in one place: what
+// is not a problem is hidden behind a 500 and given to report.
+func Handler(report func(error)) echo.HTTPErrorHandler {
+	return func(err error, c echo.Context) {
+		if c.Response().Committed {
+			return
+		}
+		From(err, report).Write(c.Response())
+	}
+}
+
+// From is the problem for an error. Echo's own errors keep their status; all others
+// become a 500 without detail and are given to report.
+func From(err error, report func(error)) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		switch he.Code {
+		case http.StatusNotFound:
+			return New(he.Code, "no-such-resource", "There is nothing here", "Check the path: it is /{stage}/v1/…")
+		case http.StatusMethodNotAllowed:
+			return New(he.Code, "method-not-allowed", "That method does not go with this path", "")
+		case http.StatusRequestEntityTooLarge:
+			return New(he.Code, "too-large", "The body is too large", "Send at most 64 KiB.")
+		}
+		if he.Code < http.StatusInternalServerError {
+			return New(he.Code, "bad-request", http.StatusText(he.Code), "")
+		}
+	}
+	report(err)
+	return New(http.StatusInternalServerError, "internal", "Something went wrong on the server", "The server's log says what.")
+}
+
+// Parse reads a problem from a response's body; nil where it is none.
+func Parse(contentType string, body []byte) *Problem {
+	if !strings.HasPrefix(contentType, ContentType) {
+		return nil
+	}
+	var p Problem
+	if json.Unmarshal(body, &p) != nil {
+		return nil
+	}
+	return &p
+}

@@ -1,0 +1,137 @@
+package catalog
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Outcome is what an attack achieves at a stage.
+type Outcome string
+
+// The outcomes. [Inconclusive] is never expected: it means that the attack could
+// not be decided, for example because something else was broken.
+const (
+	Succeeds      Outcome = "succeeds"
+	Blocked       Outcome = "blocked"
+	NotApplicable Outcome = "n/a"
+	NotBuilt      Outcome = "not built"
+	Inconclusive  Outcome = "inconclusive"
+)
+
+// Position is where the attacker stands; it decides what the attack is given.
+type Position string
+
+// The positions.
+const (
+	Anyone       Position = "anyone"               // the public addresses
+	OnPath       Position = "on the path"          // carries the victim's connections
+	OwnDevice    Position = "own device"           // a phone of one's own, with the package on it
+	PackageFile  Position = "package"              // a copy of the package, as the store hands it out
+	AccessLog    Position = "access log"           // a copy of the server's access log
+	LogAfterTLS  Position = "log after TLS"        // what a machine behind the TLS terminator logs, and sending from there
+	Terminator   Position = "a bad TLS terminator" // changes calls after TLS ends
+	LookAlike    Position = "look-alike app"
+	StorageCopy  Position = "copy of the app's storage"
+	UserAgentSpy Position = "spy in the user agent"
+	SchemeThief  Position = "malicious app on the same scheme"
+)
+
+// Goal is what an attack is after. The referee checks it on the server's side.
+type Goal string
+
+// The goals.
+const (
+	// BookTransfer: a program that is not the app books a transfer.
+	BookTransfer Goal = "book a transfer with a program that is not the app"
+	// ReadData: a program that is not the app gets data that only the API holds.
+	ReadData Goal = "read a customer's data with a program that is not the app"
+	// ExceedLimit: more calls are served than the rate limit lets through.
+	ExceedLimit Goal = "be served more calls than the rate limit allows"
+	// ChangePayee: the victim's own payment goes to the attacker.
+	ChangePayee Goal = "change the payee of the victim's payment"
+	// RepeatPayment: the victim's own payment is booked again.
+	RepeatPayment Goal = "have the victim's payment booked twice"
+	// PassAppLimit: the app, no longer as it was shipped, books more than it would.
+	PassAppLimit Goal = "be served through the app, but not as it was shipped"
+	// LaterStage is the goal of attacks whose stages are not built yet.
+	LaterStage Goal = ""
+)
+
+// Attack is one way to get past the protection, and what it must achieve.
+type Attack struct {
+	Name     string
+	Position Position
+	Summary  string
+	Goal     Goal
+	Steps    []string // for a person who does it by hand
+
+	outcomes  string      // one letter a stage: S succeeds, b blocked, . does not apply
+	blockedBy []blockedBy // in order of the stage from which they hold
+}
+
+// blockedBy is the check that stops an attack from a stage on.
+type blockedBy struct {
+	from  int
+	check string
+}
+
+// Expected is what the attack must achieve at the stage.
+func (a Attack) Expected(stage Stage) Outcome {
+	if stage.Number < 1 || stage.Number > len(a.outcomes) {
+		return Inconclusive
+	}
+	switch a.outcomes[stage.Number-1] {
+	case 'S':
+		return Succeeds
+	case 'b':
+		return Blocked
+	default:
+		return NotApplicable
+	}
+}
+
+// BlockedBy is the check that must stop the attack at the stage; empty where none
+// is expected to.
+func (a Attack) BlockedBy(stage Stage) string {
+	if a.Expected(stage) != Blocked {
+		return ""
+	}
+	check := ""
+	for _, b := range a.blockedBy {
+		if b.from <= stage.Number {
+			check = b.check
+		}
+	}
+	return check
+}
+
+// Attacks are all attacks, in the order of the matrix.
+func Attacks() []Attack { return slices.Clone(attacks) }
+
+// LookupAttack finds an attack by its name.
+func LookupAttack(name string) (Attack, bool) {
+	i := slices.IndexFunc(attacks, func(a Attack) bool { return a.Name == name })
+	if i < 0 {
+		return Attack{}, false
+	}
+	return attacks[i], true
+}
+
+// row parses a row of the matrix and panics where it is not one letter a stage: the
+// table is written by hand, and a shifted row would lie quietly.
+func row(letters string) string {
+	outcomes := ""
+	for _, letter := range letters {
+		switch letter {
+		case 'S', 'b', '.':
+			outcomes += string(letter)
+		case ' ':
+		default:
+			panic(fmt.Sprintf("catalog: %q in the row %q", letter, letters))
+		}
+	}
+	if len(outcomes) != len(stages) {
+		panic(fmt.Sprintf("catalog: %d outcomes in the row %q, want %d", len(outcomes), letters, len(stages)))
+	}
+	return outcomes
+}

@@ -1,0 +1,89 @@
+package catalog
+
+import (
+	"embed"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Stage is one rung of the ladder.
+type Stage struct {
+	Number  int // 1 to 18
+	Slug    string
+	Chapter int // 1 to 4
+	Title   string
+	Adds    string // what it adds to the stage before, a sentence or two
+	Release int    // release of the app package in use
+	Built   bool   // false: declared, but every route answers 501
+	Policy  Policy // empty while the stage is not built
+}
+
+//go:embed narratives/*.md
+var narratives embed.FS
+
+// Narrative is the stage's text, in Markdown; empty where the stage is not built.
+func (s Stage) Narrative() string {
+	text, err := narratives.ReadFile("narratives/" + s.Slug + ".md")
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// Chapters are the titles of the chapters; chapter n has index n-1.
+func Chapters() []string {
+	return []string{"Keys", "Tokens", "Attacks and mediators", "Past the document"}
+}
+
+// Set is the stages that a deployment serves, in order. Servers get theirs
+// passed in, so that a test can change a policy and see an attack come through.
+type Set []Stage
+
+// All is the catalog as it is.
+func All() Set { return slices.Clone(stages) }
+
+// Lookup finds a stage by its slug.
+func (s Set) Lookup(slug string) (Stage, bool) {
+	i := slices.IndexFunc(s, func(stage Stage) bool { return stage.Slug == slug })
+	if i < 0 {
+		return Stage{}, false
+	}
+	return s[i], true
+}
+
+// Before is the stage that the given one builds on; false for the first.
+func (s Set) Before(stage Stage) (Stage, bool) {
+	i := slices.IndexFunc(s, func(other Stage) bool { return other.Number == stage.Number-1 })
+	if i < 0 {
+		return Stage{}, false
+	}
+	return s[i], true
+}
+
+// Built are the stages that can be used.
+func (s Set) Built() Set {
+	return slices.DeleteFunc(slices.Clone(s), func(stage Stage) bool { return !stage.Built })
+}
+
+// WithPolicy is the set with one stage's policy changed. It panics when there is
+// no such stage, as that is a programming error.
+func (s Set) WithPolicy(slug string, change func(*Policy)) Set {
+	changed := slices.Clone(s)
+	for i := range changed {
+		if changed[i].Slug == slug {
+			change(&changed[i].Policy)
+			return changed
+		}
+	}
+	panic(fmt.Sprintf("catalog: no stage %q", slug))
+}
+
+// Slugs are the stages' names for people who mistyped one.
+func (s Set) Slugs() string {
+	slugs := make([]string, len(s))
+	for i, stage := range s {
+		slugs[i] = stage.Slug
+	}
+	return strings.Join(slugs, ", ")
+}

@@ -1,0 +1,129 @@
+package catalog
+
+import "reflect"
+
+// Policy says what a stage demands. The zero value of every field means "not
+// decided", which the guard refuses.
+type Policy struct {
+	Transport     Transport     `json:"transport"`
+	UserAgents    UserAgents    `json:"user_agents"`
+	RateLimits    RateLimits    `json:"rate_limits"`
+	AppProof      AppProof      `json:"app_proof"`
+	KeyInURL      KeyInURL      `json:"key_in_url"`
+	Pins          Pins          `json:"pins"`
+	UserProof     UserProof     `json:"user_proof"`
+	Binding       Binding       `json:"binding"`
+	Authorization Authorization `json:"authorization"`
+}
+
+// Transport is the least protection that a connection must have.
+type Transport string
+
+// The transports, weakest first.
+const (
+	PlainHTTP Transport = "http"
+	TLS       Transport = "tls"
+	MutualTLS Transport = "mutual-tls"
+)
+
+// UserAgents says which User-Agent fields are let in.
+type UserAgents string
+
+// The user agent policies.
+const (
+	RegisteredUserAgents UserAgents = "registered-apps"
+	AnyUserAgent         UserAgents = "any"
+)
+
+// RateLimits says whether calls are limited per address and per app.
+type RateLimits string
+
+// The rate limit policies.
+const (
+	LimitedRates   RateLimits = "limited"
+	UnlimitedRates RateLimits = "unlimited"
+)
+
+// AppProof is how the calling app proves which app it is.
+type AppProof string
+
+// The app proofs. [NoAppProof] lets any program in; no stage uses it.
+const (
+	AppKey     AppProof = "app-key"
+	NoAppProof AppProof = "none"
+)
+
+// KeyInURL says whether the app's key may come as a query parameter.
+type KeyInURL string
+
+// The policies for keys in URLs.
+const (
+	KeyInURLAccepted KeyInURL = "accepted"
+	KeyInURLRefused  KeyInURL = "refused"
+)
+
+// Pins says whether the app compares the server's public key with pins.
+type Pins string
+
+// The pin policies.
+const (
+	Pinned    Pins = "pinned"
+	NotPinned Pins = "not-pinned"
+)
+
+// UserProof is how the resource owner is proven.
+type UserProof string
+
+// The user proofs.
+const (
+	NoUser UserProof = "none"
+)
+
+// Binding ties app, user and request to each other.
+type Binding string
+
+// The bindings.
+const (
+	NotBound Binding = "none"
+)
+
+// Authorization says whose rights decide what a call may do.
+type Authorization string
+
+// The authorization policies. [NotAuthorized] skips the decision: every proven
+// app may do everything; no stage uses it.
+const (
+	AppScopes     Authorization = "app-scopes"
+	NotAuthorized Authorization = "none"
+)
+
+// Missing names the fields that are not decided, by their JSON names.
+func (p Policy) Missing() []string {
+	var missing []string
+	v := reflect.ValueOf(p)
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			missing = append(missing, v.Type().Field(i).Tag.Get("json"))
+		}
+	}
+	return missing
+}
+
+// A Difference is one policy field that two stages decide differently.
+type Difference struct {
+	Field string // JSON name
+	From  string // empty: not decided
+	To    string
+}
+
+// Diff lists the fields in which to differs from p, in the order of [Policy].
+func (p Policy) Diff(to Policy) []Difference {
+	var differences []Difference
+	a, b := reflect.ValueOf(p), reflect.ValueOf(to)
+	for i := range a.NumField() {
+		if from, to := a.Field(i).String(), b.Field(i).String(); from != to {
+			differences = append(differences, Difference{Field: a.Type().Field(i).Tag.Get("json"), From: from, To: to})
+		}
+	}
+	return differences
+}
