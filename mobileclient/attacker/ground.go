@@ -1,0 +1,84 @@
+package attacker
+
+import (
+	"context"
+	"net/http"
+
+	"keyladder/internal/traffic"
+	"keyladder/mobileclient/device"
+	"keyladder/stages/catalog"
+)
+
+// Ground is what an attack stands on: what everybody has, and what its position
+// gives. The fields of other positions are empty.
+type Ground struct {
+	Stage     catalog.Stage // public: how the API of that stage is used
+	Plain     string        // base URL of the API over HTTP: http://127.0.0.1:8080
+	TLS       string        // base URL of the API over TLS
+	Roots     []byte        // the public CA that every device trusts, PEM
+	Account   string        // the attacker's own account
+	Reference string        // goes into the transfers that the attack books
+	Dir       string        // scratch folder
+	Log       *traffic.Log  // where own programs' calls are recorded; nil: nowhere
+
+	// Say tells people a step. No secret, key or token goes into it.
+	Say func(format string, args ...any)
+
+	// Package is the path of the app's package, as the store hands it out
+	// (positions [catalog.OwnDevice] and [catalog.PackageFile]).
+	Package string
+
+	// NewDevice makes a device of the attacker's own, with nothing installed
+	// ([catalog.OwnDevice]).
+	NewDevice func(context.Context) (*device.Device, error)
+
+	Victim    *Victim  // [catalog.OnPath]
+	AccessLog []string // [catalog.AccessLog]: lines of the server's access log
+	Inside    *Inside  // [catalog.LogAfterTLS] and [catalog.Terminator]
+}
+
+// Victim is somebody with the genuine app, seen from the network.
+type Victim struct {
+	// Join makes the victim's phone use an access point, host:port; empty: none.
+	Join func(accessPoint string)
+	// Pay has the victim make a payment with the app.
+	Pay func(context.Context) (device.Screen, error)
+}
+
+// Inside is a place behind the point where TLS ends.
+type Inside struct {
+	// Calls are the complete calls that came through so far, oldest first.
+	Calls func() []Captured
+	// Send sends a call to the API from there.
+	Send func(context.Context, Captured) (status int, body []byte, err error)
+	// Rewrite has every later call changed on its way to the API; nil ends that.
+	Rewrite func(func(*Captured))
+	// VictimPays has the victim make a payment with the app. The error says that
+	// the app did not show it as paid.
+	VictimPays func(context.Context) error
+}
+
+// Captured is a complete call, as it is after TLS ended.
+type Captured struct {
+	Method      string
+	Target      string // path and query: /app-id/v1/accounts
+	Header      http.Header
+	Body        []byte
+	Certificate []byte // the certificate that the client showed, DER, if any
+}
+
+// Result is what an attack brings home.
+type Result struct {
+	Claim    bool   // it believes that it succeeded
+	Data     string // what it read, when data was the goal
+	Served   int    // calls that were served, when exceeding the limit was the goal
+	Allowed  int    // calls that the limit, as announced, would have let through meanwhile
+	Check    string // what stopped it, where nobody but the attacker can tell
+	Obstacle string // what stopped it, for people
+}
+
+// Impossible says that an attack can't be carried out on this operating system. It
+// is an error: nothing was learned about the stage.
+type Impossible struct{ Reason string }
+
+func (e *Impossible) Error() string { return "not on this operating system: " + e.Reason }

@@ -1,0 +1,34 @@
+package attacker
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// attack carries out one attack.
+type attack func(context.Context, *Ground) (Result, error)
+
+var attacks = map[string]attack{}
+
+// Names are the attacks that can be run, in alphabetical order.
+func Names() []string { return slices.Sorted(maps.Keys(attacks)) }
+
+// Run carries out the named attack. The error says that it could not be carried out
+// and nothing was learned; it is an [*Impossible] where the operating system does
+// not allow it at all.
+func Run(ctx context.Context, name string, g *Ground) (Result, error) {
+	run, ok := attacks[name]
+	if !ok {
+		return Result{}, fmt.Errorf("there is no attack %q", name)
+	}
+	result, err := run(ctx, g)
+	if err != nil {
+		return Result{}, fmt.Errorf("%s: %w", name, err)
+	}
+	if !result.Claim && result.Obstacle == "" {
+		return Result{}, fmt.Errorf("%s: neither succeeded nor was stopped by anything", name)
+	}
+	return result, nil
+}
