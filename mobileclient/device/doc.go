@@ -1,0 +1,2 @@
+// Package device is a simulated phone's operating system.
+package device
