@@ -37,8 +37,9 @@ const (
 	Admin    Role = "admin"
 )
 
-// Roles are all roles, in the order in which they are written.
-func Roles() []Role { return []Role{Offline, Resource, Phone, Attacker, Admin} }
+// Roles are all roles, in the order in which they are written: a deployment is
+// complete when the folder of the last one, [Offline], is.
+func Roles() []Role { return []Role{Resource, Phone, Attacker, Admin, Offline} }
 
 // Addresses are where the programs are reached, as URLs without a path.
 type Addresses struct {

@@ -6,6 +6,7 @@
 //	GET  /health           200 when the program can do its work
 //	GET  /metrics          Prometheus metrics
 //	GET  /traffic          messages after ?after=SEQ; waits up to ?wait=SECONDS (30 at most) for one
+//	GET  /traffic/last     the seq of the newest message
 //	POST /traffic/clear    drop all messages
 //
 // Routes of the resource server:

@@ -50,6 +50,7 @@ func NewServer(folder *deployment.Folder, log *traffic.Log, health func(context.
 	})
 	s.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})))
 	s.GET("/traffic", func(c echo.Context) error { return serveTraffic(c, log) })
+	s.GET("/traffic/last", func(c echo.Context) error { return c.JSON(http.StatusOK, log.Last()) })
 	s.POST("/traffic/clear", func(c echo.Context) error {
 		log.Clear()
 		return c.NoContent(http.StatusNoContent)

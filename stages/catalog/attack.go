@@ -135,3 +135,22 @@ func row(letters string) string {
 	}
 	return outcomes
 }
+
+// Done is the goal in the past tense, for verdicts.
+func (g Goal) Done() string {
+	switch g {
+	case BookTransfer:
+		return "a program that is not the app booked a transfer"
+	case ReadData:
+		return "a program that is not the app read the customer's data"
+	case ExceedLimit:
+		return "more calls were served than the rate limit allows"
+	case ChangePayee:
+		return "the victim's payment went to the attacker"
+	case RepeatPayment:
+		return "the victim's payment was booked more than once"
+	case PassAppLimit:
+		return "the app was served, but not as it was shipped"
+	}
+	return ""
+}

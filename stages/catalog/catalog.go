@@ -22,13 +22,14 @@ type Stage struct {
 //go:embed narratives/*.md
 var narratives embed.FS
 
-// Narrative is the stage's text, in Markdown; empty where the stage is not built.
+// Narrative is the stage's text, in Markdown, with the code that it points at; empty
+// where the stage is not built. Headings may carry an ID as in "## Title {#id}".
 func (s Stage) Narrative() string {
 	text, err := narratives.ReadFile("narratives/" + s.Slug + ".md")
 	if err != nil {
 		return ""
 	}
-	return string(text)
+	return withCode(string(text))
 }
 
 // Chapters are the titles of the chapters; chapter n has index n-1.

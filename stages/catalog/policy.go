@@ -2,6 +2,10 @@ package catalog
 
 import "reflect"
 
+// TransferCap is what the app lets its user transfer at once, in minor units. Only
+// the app enforces it: what a changed app does not, nobody does.
+const TransferCap = 100_000
+
 // Policy says what a stage demands. The zero value of every field means "not
 // decided", which the guard refuses.
 type Policy struct {

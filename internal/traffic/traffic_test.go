@@ -1,0 +1,102 @@
+package traffic
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+)
+
+func TestLogKeepsTheLatest(t *testing.T) {
+	t.Parallel()
+	log := New("resource", 4)
+	for i := range 10 {
+		log.Add(Message{Summary: fmt.Sprint(i + 1)})
+	}
+	for _, tt := range []struct {
+		after uint64
+		want  string
+	}{
+		{0, "[7 8 9 10]"},
+		{5, "[7 8 9 10]"},
+		{8, "[9 10]"},
+		{10, "[]"},
+		{99, "[]"},
+	} {
+		var got []string
+		for _, m := range log.After(tt.after) {
+			if fmt.Sprint(m.Seq) != m.Summary || m.Program != "resource" {
+				t.Errorf("message %q has seq %d, program %q", m.Summary, m.Seq, m.Program)
+			}
+			got = append(got, m.Summary)
+		}
+		if fmt.Sprint(got) != tt.want {
+			t.Errorf("after %d: %v, want %s", tt.after, got, tt.want)
+		}
+	}
+}
+
+func TestLogCutsBodies(t *testing.T) {
+	t.Parallel()
+	log := New("resource", 1)
+	log.Add(Message{Body: bytes.Repeat([]byte("x"), MaxBody+1), Size: MaxBody + 1})
+	if m := log.After(0)[0]; len(m.Body) != MaxBody || m.Size != MaxBody+1 {
+		t.Errorf("body of %d, size %d", len(m.Body), m.Size)
+	}
+}
+
+func TestClearGoesOnCounting(t *testing.T) {
+	t.Parallel()
+	log := New("resource", 8)
+	log.Add(Message{})
+	log.Add(Message{})
+	log.Clear()
+	if got := log.After(0); len(got) != 0 {
+		t.Errorf("%d messages after Clear", len(got))
+	}
+	log.Add(Message{})
+	if got := log.After(2); len(got) != 1 || got[0].Seq != 3 {
+		t.Errorf("after Clear: %+v", got)
+	}
+}
+
+func TestWait(t *testing.T) {
+	t.Parallel()
+	log := New("resource", 8)
+	got := make(chan int)
+	go func() { got <- len(log.Wait(t.Context(), 0)) }()
+	log.Add(Message{})
+	if n := <-got; n != 1 {
+		t.Errorf("%d messages, want 1", n)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if messages := log.Wait(ended, 1); messages != nil {
+		t.Errorf("%v after the context ended", messages)
+	}
+}
+
+func TestLogIsSafeForConcurrentUse(t *testing.T) {
+	t.Parallel()
+	log := New("resource", 16)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 200 {
+				log.Add(Message{})
+				log.After(log.Last() / 2)
+			}
+		})
+	}
+	wg.Wait()
+	if log.Last() != 800 {
+		t.Errorf("last is %d, want 800", log.Last())
+	}
+}
+
+func TestNilLogRecordsNothing(t *testing.T) {
+	t.Parallel()
+	var log *Log
+	log.Add(Message{})
+}

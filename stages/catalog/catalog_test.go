@@ -1,0 +1,133 @@
+package catalog
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestStagesAreNumberedAndComplete(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for i, stage := range All() {
+		if stage.Number != i+1 {
+			t.Errorf("stage %s has number %d at place %d", stage.Slug, stage.Number, i+1)
+		}
+		if seen[stage.Slug] {
+			t.Errorf("the slug %s stands twice", stage.Slug)
+		}
+		seen[stage.Slug] = true
+		if stage.Title == "" || stage.Adds == "" || stage.Release < 1 || stage.Release > 3 || stage.Chapter < 1 || stage.Chapter > len(Chapters()) {
+			t.Errorf("stage %s is not fully described: %+v", stage.Slug, stage)
+		}
+		missing := stage.Policy.Missing()
+		if stage.Built && len(missing) > 0 {
+			t.Errorf("stage %s is built, but its policy lacks %v", stage.Slug, missing)
+		}
+		if stage.Built && stage.Narrative() == "" {
+			t.Errorf("stage %s is built, but has no narrative", stage.Slug)
+		}
+	}
+	if len(seen) != 18 {
+		t.Errorf("%d stages, want 18", len(seen))
+	}
+}
+
+func TestStagesMayNotBeOpen(t *testing.T) {
+	t.Parallel()
+	for _, stage := range All().Built() {
+		p := stage.Policy
+		if p.AppProof == NoAppProof || p.Authorization == NotAuthorized || p.RateLimits == UnlimitedRates || p.UserAgents == AnyUserAgent {
+			t.Errorf("stage %s has a check switched off: %+v", stage.Slug, p)
+		}
+	}
+}
+
+func TestEmptyPolicyMissesEverything(t *testing.T) {
+	t.Parallel()
+	all := Policy{}.Missing()
+	if len(all) != len(appKeyPolicy.Diff(Policy{})) {
+		t.Errorf("missing %v", all)
+	}
+	for _, name := range all {
+		if name == "" {
+			t.Error("a field has no JSON name")
+		}
+	}
+}
+
+// The expected outcomes, written down a second time where they are easiest to get wrong:
+// the last attack that still works at each stage that adds something.
+func TestExpectedOutcomes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		attack string
+		want   string // a letter a stage
+	}{
+		{"wiretap", "Sbbbbbbbbbbbbbbbbb"},
+		{"trusted-proxy", "SSbbbbbbbbbbbbbbbb"},
+		{"repin", "..SSbbbbbbbbbbbbbb"},
+		{"static-extract", "SSSSbbSSbbbbbbbbbb"},
+		{"memory-hook", "SSSSSSSSSSbbbbbbbb"},
+		{"replay", "SSSSbbSSbbSSSSSSbb"},
+		{"proxy-tamper", "SSSbbbSSbbSSSSSSSb"},
+		{"weak-provider", "..............Sbbb"},
+	} {
+		attack, ok := LookupAttack(tt.attack)
+		if !ok {
+			t.Fatalf("no attack %s", tt.attack)
+		}
+		got := ""
+		for _, stage := range All() {
+			got += map[Outcome]string{Succeeds: "S", Blocked: "b", NotApplicable: "."}[attack.Expected(stage)]
+		}
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.attack, got, tt.want)
+		}
+	}
+}
+
+func TestAttacksOfBuiltStagesAreDescribed(t *testing.T) {
+	t.Parallel()
+	for _, attack := range Attacks() {
+		if attack.Summary == "" || attack.Position == "" {
+			t.Errorf("%s is not described", attack.Name)
+		}
+		for _, stage := range All().Built() {
+			expected := attack.Expected(stage)
+			if expected == NotApplicable {
+				continue
+			}
+			if attack.Goal == LaterStage || attack.Goal.Done() == "" || len(attack.Steps) == 0 {
+				t.Errorf("%s applies to %s, but has no goal or no steps", attack.Name, stage.Slug)
+			}
+			if expected == Blocked && attack.BlockedBy(stage) == "" {
+				t.Errorf("%s is blocked at %s, but the catalog does not say by which check", attack.Name, stage.Slug)
+			}
+		}
+	}
+}
+
+func TestNarrativesPointAtCode(t *testing.T) {
+	t.Parallel()
+	snippets := Snippets()
+	for _, stage := range All().Built() {
+		for _, marker := range stage.Markers() {
+			if snippets[marker].Code == "" {
+				t.Errorf("the narrative of %s points at [[code:%s]], which is not there: run `go run ./stages snippets`", stage.Slug, marker)
+			}
+		}
+		if strings.Contains(stage.Narrative(), "[[code:") {
+			t.Errorf("the narrative of %s has an unresolved reference", stage.Slug)
+		}
+	}
+}
+
+func TestWithPolicyLeavesTheCatalogAlone(t *testing.T) {
+	t.Parallel()
+	changed := All().WithPolicy("tls", func(p *Policy) { p.Transport = PlainHTTP })
+	before, _ := All().Lookup("tls")
+	after, _ := changed.Lookup("tls")
+	if before.Policy.Transport != TLS || after.Policy.Transport != PlainHTTP {
+		t.Errorf("catalog %s, changed set %s", before.Policy.Transport, after.Policy.Transport)
+	}
+}

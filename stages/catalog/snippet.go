@@ -1,0 +1,78 @@
+package catalog
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Snippet is a declaration in the source that a narrative points at. It is cut out of
+// the source by `stages snippets`, at the marker comment
+//
+//	//keyladder:code NAME
+//
+// in front of the declaration, so that a narrative never shows stale code.
+type Snippet struct {
+	File string `json:"file"` // path in the repository
+	Name string `json:"name"` // of the declaration: Guard.transport
+	Code string `json:"code"`
+}
+
+//go:embed snippets.json
+var snippetsJSON []byte
+
+// Snippets are the snippets by their markers.
+func Snippets() map[string]Snippet {
+	var snippets map[string]Snippet
+	if err := json.Unmarshal(snippetsJSON, &snippets); err != nil {
+		panic(fmt.Sprintf("catalog: snippets.json is broken, run `go run ./stages snippets`: %v", err))
+	}
+	return snippets
+}
+
+var reference = regexp.MustCompile(`\[\[code:([a-z0-9-]+)\]\]`)
+
+// Markers are the snippets that the stage's narrative points at, in order.
+func (s Stage) Markers() []string {
+	text, err := narratives.ReadFile("narratives/" + s.Slug + ".md")
+	if err != nil {
+		return nil
+	}
+	var markers []string
+	for _, found := range reference.FindAllSubmatch(text, -1) {
+		markers = append(markers, string(found[1]))
+	}
+	return markers
+}
+
+// withCode turns the references of a narrative into links to the snippets, which it
+// appends as a last section.
+func withCode(text string) string {
+	snippets := Snippets()
+	var order []string
+	seen := map[string]bool{}
+	text = reference.ReplaceAllStringFunc(text, func(found string) string {
+		marker := reference.FindStringSubmatch(found)[1]
+		snippet, ok := snippets[marker]
+		if !ok {
+			return "`" + marker + "`"
+		}
+		if !seen[marker] {
+			seen[marker] = true
+			order = append(order, marker)
+		}
+		return fmt.Sprintf("[`%s`](#%s) in `%s`", snippet.Name, marker, snippet.File)
+	})
+	if len(order) == 0 {
+		return text
+	}
+	var b strings.Builder
+	b.WriteString(strings.TrimSpace(text) + "\n\n## The code\n")
+	for _, marker := range order {
+		snippet := snippets[marker]
+		fmt.Fprintf(&b, "\n### %s {#%s}\n\n`%s`\n\n```go\n%s\n```\n", snippet.Name, marker, snippet.File, snippet.Code)
+	}
+	return b.String()
+}

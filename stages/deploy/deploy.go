@@ -1,0 +1,296 @@
+// Package deploy makes, once, what a deployment needs: authorities, certificates,
+// pins, secrets, the registry of apps and the signed app packages.
+//
+// Everything is made on the machine that runs it and stays in the deployment's folder;
+// nothing of it is in the repository.
+package deploy
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
+	"keyladder/internal/pki"
+	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/pin"
+)
+
+// Options say what to make.
+type Options struct {
+	Dir       string // the deployment's folder
+	Addresses deployment.Addresses
+	Hosts     []string    // further names and addresses of the servers, for their certificates
+	Stages    catalog.Set // what the apps are told to do
+	Program   string      // the app's program; empty: it is built
+}
+
+// hosts are in every server's certificate.
+var hosts = []string{"localhost", "127.0.0.1", "::1"}
+
+// Init makes the deployment, and says whether it did: one that is complete is kept as
+// it is. One that was left half-written is made anew; one that was changed, or was made
+// for other addresses, is an error.
+func Init(ctx context.Context, o Options) (made bool, err error) {
+	made, err = needed(o)
+	if err != nil || !made {
+		return false, err
+	}
+	if o.Program == "" {
+		folder, err := os.MkdirTemp("", "keyladder-program-")
+		if err != nil {
+			return false, fmt.Errorf("build the app: %w", err)
+		}
+		defer os.RemoveAll(folder)
+		o.Program = filepath.Join(folder, "app")
+		if err := release.BuildProgram(ctx, o.Program); err != nil {
+			return false, err
+		}
+	}
+	if err := write(o); err != nil {
+		return false, fmt.Errorf("make the deployment in %s: %w", o.Dir, err)
+	}
+	return true, nil
+}
+
+// needed looks at what is there. The offline folder is written last, so a deployment
+// without it has never been used.
+func needed(o Options) (bool, error) {
+	complete, err := deployment.Open(o.Dir, deployment.Offline)
+	if errors.Is(err, deployment.ErrMissing) || errors.Is(err, deployment.ErrPartial) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, role := range deployment.Roles() {
+		folder, err := deployment.Open(o.Dir, role)
+		if err != nil {
+			return false, fmt.Errorf("%w\nthe rest of the deployment is there, so it is not made anew: `stages reset` does that", err)
+		}
+		if folder.ID != complete.ID {
+			return false, fmt.Errorf("the folder %s belongs to another deployment: run `stages reset`", folder.Dir)
+		}
+	}
+	if !sameAddresses(complete.Addresses, o.Addresses) {
+		return false, fmt.Errorf("the deployment in %s was made for the API at %s and %s, and its app has that built in: run `stages reset` first",
+			o.Dir, complete.Addresses.Plain, complete.Addresses.TLS)
+	}
+	return false, nil
+}
+
+func sameAddresses(a, b deployment.Addresses) bool {
+	return a.Plain == b.Plain && a.TLS == b.TLS
+}
+
+// An app and the scopes that it is registered with.
+var apps = []manage.App{
+	{ID: "harbour-mobile", Name: "Harbour Bank for phones", UserAgent: "HarbourBank/", Scopes: []string{"rates:read", "accounts:read", "transfers:write"}},
+	{ID: "harbour-ops", Name: "Harbour Bank operations", UserAgent: "HarbourOps/", Scopes: []string{"rates:read", "accounts:read", "accounts:freeze"}},
+	{ID: "harbour-kiosk", Name: "Kiosk in the branch", UserAgent: "HarbourKiosk/", Scopes: []string{"rates:read", "accounts:read"}},
+}
+
+// ClientID is the app of the packages.
+const ClientID = "harbour-mobile"
+
+type material struct {
+	server, backup, terminator pki.Pair
+	serverCA, clientCA, manage *pki.CA
+	clients                    map[string]pki.Pair // by client ID
+	developer                  ed25519.PrivateKey
+	secret                     string // shared by the app and the API, from stage 4 on
+}
+
+func write(o Options) error {
+	m, err := generate(slices.Concat(hosts, o.Hosts))
+	if err != nil {
+		return err
+	}
+	registry, err := m.registry()
+	if err != nil {
+		return err
+	}
+	packageFile, err := m.pack(o)
+	if err != nil {
+		return err
+	}
+	developer, err := x509.MarshalPKIXPublicKey(m.developer.Public())
+	if err != nil {
+		return err
+	}
+	developerKey, err := x509.MarshalPKCS8PrivateKey(m.developer)
+	if err != nil {
+		return err
+	}
+	secrets, err := json.MarshalIndent(map[string]string{ClientID: m.secret}, "", "  ")
+	if err != nil {
+		return err
+	}
+	forPhones := func(w *deployment.Writer) error {
+		return errors.Join(
+			w.File("roots.pem", m.serverCA.Certificate),
+			w.File("developer.pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: developer})),
+			w.File(PackageName(1), packageFile))
+	}
+	contents := map[deployment.Role]func(*deployment.Writer) error{
+		deployment.Resource: func(w *deployment.Writer) error {
+			return errors.Join(
+				w.Pair("server", m.server),
+				w.File("client-ca.pem", m.clientCA.Certificate),
+				w.File("apps.json", registry),
+				w.File("secrets.json", secrets))
+		},
+		deployment.Phone: forPhones,
+		deployment.Admin: forPhones,
+		deployment.Attacker: func(w *deployment.Writer) error {
+			return errors.Join(
+				forPhones(w),
+				w.Pair("server", m.server), // for the bad TLS terminator
+				w.Pair("terminator", m.terminator))
+		},
+		deployment.Offline: func(w *deployment.Writer) error {
+			errs := []error{
+				w.Pair("server-ca", m.serverCA.Pair),
+				w.Pair("client-ca", m.clientCA.Pair),
+				w.Pair("manage-ca", m.manage.Pair),
+				w.Pair("server-backup", m.backup),
+				w.File("developer-key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: developerKey})),
+			}
+			for id, pair := range m.clients {
+				errs = append(errs, w.Pair("apps/"+id, pair))
+			}
+			return errors.Join(errs...)
+		},
+	}
+	id, created := rand.Text(), time.Now().UTC()
+	for _, role := range deployment.Roles() {
+		w, err := deployment.NewWriter(o.Dir, role, id, created, o.Addresses)
+		if err != nil {
+			return err
+		}
+		if role != deployment.Offline {
+			pair, err := m.manage.Peer(string(role), slices.Concat(hosts, []string{string(role)})...)
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(w.Pair("manage", pair), w.File("manage-ca.pem", m.manage.Certificate)); err != nil {
+				return err
+			}
+		}
+		if err := contents[role](w); err != nil {
+			return err
+		}
+		if err := w.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func generate(hosts []string) (m *material, err error) {
+	m = &material{clients: map[string]pki.Pair{}}
+	steps := []func() error{
+		func() (err error) { m.serverCA, err = pki.NewCA("Keyladder workshop CA"); return },
+		func() (err error) { m.clientCA, err = pki.NewCA("Harbour Bank app CA"); return },
+		func() (err error) { m.manage, err = pki.NewCA("Keyladder management CA"); return },
+		func() (err error) { m.server, err = m.serverCA.Server("Harbour Bank API", hosts...); return },
+		func() (err error) { m.backup, err = m.serverCA.Server("Harbour Bank API, backup", hosts...); return },
+		func() (err error) { m.terminator, err = m.manage.Client("terminator"); return },
+		func() (err error) { _, m.developer, err = ed25519.GenerateKey(rand.Reader); return },
+		func() error {
+			secret := make([]byte, 32)
+			_, err := rand.Read(secret)
+			m.secret = base64.RawURLEncoding.EncodeToString(secret)
+			return err
+		},
+	}
+	for _, app := range apps {
+		steps = append(steps, func() (err error) { m.clients[app.ID], err = m.clientCA.Client(app.ID); return })
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// registry is the seed of the resource server's app registry.
+func (m *material) registry() ([]byte, error) {
+	seeded := slices.Clone(apps)
+	for i := range seeded {
+		p, err := pinOf(m.clients[seeded[i].ID])
+		if err != nil {
+			return nil, err
+		}
+		seeded[i].Certificates = []string{string(p)}
+		seeded[i].PerSecond, seeded[i].Burst = 200, 600
+	}
+	return json.MarshalIndent(seeded, "", "  ")
+}
+
+func pinOf(pair pki.Pair) (pin.Pin, error) {
+	certificate, err := pki.Certificate(pair.Certificate)
+	if err != nil {
+		return "", err
+	}
+	return pin.Of(certificate), nil
+}
+
+// PackageName is the file name of a release's package.
+func PackageName(number int) string { return fmt.Sprintf("harbour-bank-%d.pkg", number) }
+
+// pack makes release 1, which carries everything in the clear.
+func (m *material) pack(o Options) ([]byte, error) {
+	leaf, err := pinOf(m.server)
+	if err != nil {
+		return nil, err
+	}
+	backup, err := pinOf(m.backup)
+	if err != nil {
+		return nil, err
+	}
+	settings := release.Settings{
+		ClientID:          ClientID,
+		SharedSecret:      m.secret,
+		ClientCertificate: string(m.clients[ClientID].Certificate),
+		ClientKey:         string(m.clients[ClientID].Key),
+		ServerPins:        []string{string(leaf), string(backup)},
+		APIPlain:          o.Addresses.Plain,
+		APITLS:            o.Addresses.TLS,
+		TransferCap:       catalog.TransferCap,
+		Stages:            map[string]catalog.Policy{},
+	}
+	for _, stage := range o.Stages.Built() {
+		if stage.Release == 1 {
+			settings.Stages[stage.Slug] = stage.Policy
+		}
+	}
+	asset, err := json.MarshalIndent(settings, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "keyladder-package-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	file := filepath.Join(folder, PackageName(1))
+	manifest := release.Manifest{Name: "com.harbourbank.app", Label: "Harbour Bank", Release: 1, Schemes: []string{"com.harbourbank.app"}}
+	if err := release.Pack(file, o.Program, manifest, map[string][]byte{release.SettingsFile: asset}, m.developer); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
+}

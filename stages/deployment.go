@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"keyladder/internal/deployment"
+	"keyladder/stages/catalog"
+	"keyladder/stages/deploy"
+	"keyladder/stages/lab"
+)
+
+func initCommand() *cobra.Command {
+	var o deploy.Options
+	var resource, phone, attacker string
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Make, once, the keys, certificates, secrets and app packages of a deployment",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.Stages = catalog.All()
+			o.Addresses.Manage = map[deployment.Role]string{
+				deployment.Resource: resource, deployment.Phone: phone, deployment.Attacker: attacker,
+			}
+			made, err := deploy.Init(c.Context(), o)
+			if err != nil {
+				return err
+			}
+			if made {
+				fmt.Fprintln(c.OutOrStdout(), "made the deployment in", o.Dir)
+			} else {
+				fmt.Fprintln(c.OutOrStdout(), "kept the deployment in", o.Dir)
+			}
+			return nil
+		},
+	}
+	dataFlag(c, &o.Dir)
+	c.Flags().StringVar(&o.Addresses.Plain, "plain", "http://localhost:8080", "where the app finds the API over HTTP")
+	c.Flags().StringVar(&o.Addresses.TLS, "tls", "https://localhost:8443", "where the app finds the API over TLS")
+	c.Flags().StringVar(&o.Addresses.Terminated, "terminated", "https://localhost:8446", "where TLS terminators find the API")
+	c.Flags().StringVar(&resource, "manage-resource", "https://localhost:9443", "management of the resource server")
+	c.Flags().StringVar(&phone, "manage-phone", "https://localhost:9444", "management of the phone")
+	c.Flags().StringVar(&attacker, "manage-attacker", "https://localhost:9445", "management of the attacker")
+	c.Flags().StringArrayVar(&o.Hosts, "host", nil, "further name or address of the servers, for their certificates (repeatable)")
+	return c
+}
+
+func upCommand() *cobra.Command {
+	o := lab.Options{Screens: true, Ports: lab.Usual}
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Start everything in one process and say where to go",
+		Long: `Start everything in one process and say where to go.
+
+The environment variable STAGE sets the stage that the phone uses, ADMIN_PASSWORD the
+password of the admin UI.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.AdminPassword = os.Getenv("ADMIN_PASSWORD")
+			if o.Stage == "" {
+				o.Stage = os.Getenv("STAGE")
+			}
+			if o.Stage != "" {
+				if _, err := builtStage(o.Stage); err != nil {
+					return err
+				}
+			}
+			begin := time.Now()
+			if _, err := deployment.Open(o.Dir, deployment.Offline); errors.Is(err, deployment.ErrMissing) {
+				fmt.Fprintln(c.OutOrStdout(), "First start: making keys and certificates and building the app …")
+			}
+			l, err := lab.Start(c.Context(), o)
+			if err != nil {
+				return err
+			}
+			out := c.OutOrStdout()
+			fmt.Fprintf(out, "Keyladder is up after %.1f s.\n\n", time.Since(begin).Seconds())
+			fmt.Fprintf(out, "  Begin here      %s    stages, attacks, traffic, matrix, administration\n", l.AdminURL)
+			fmt.Fprintf(out, "  The phone       %s    the Harbour Bank app\n", l.PhoneURL)
+			fmt.Fprintf(out, "  The API         %s/app-id/v1/accounts\n", l.Addresses.Plain)
+			fmt.Fprintf(out, "                  %s/tls/v1/accounts\n\n", l.Addresses.TLS)
+			switch {
+			case l.InitialPassword != "":
+				fmt.Fprintf(out, "  Sign in as admin with the password %s\n", l.InitialPassword)
+				fmt.Fprintf(out, "  It is shown this once; ADMIN_PASSWORD=… sets another at the next start.\n\n")
+			case o.AdminPassword != "":
+				fmt.Fprintf(out, "  Sign in as admin with the password in ADMIN_PASSWORD.\n\n")
+			default:
+				fmt.Fprintf(out, "  Sign in as admin with the password shown at the first start; ADMIN_PASSWORD=… sets another.\n\n")
+			}
+			fmt.Fprintln(out, "Ctrl-C stops it.")
+			err = l.Wait()
+			return errors.Join(err, l.Close())
+		},
+	}
+	dataFlag(c, &o.Dir)
+	c.Flags().StringVar(&o.Stage, "stage", "", "stage that the phone uses (default: $STAGE, or the first)")
+	return c
+}
+
+func resetCommand() *cobra.Command {
+	var dir string
+	var yes bool
+	c := &cobra.Command{
+		Use:   "reset",
+		Short: "Remove a deployment: its keys, packages, databases and the phone's state",
+		Long: `Remove a deployment: its keys, packages, databases and the phone's state.
+Stop its programs first. The next start makes a new one.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+				fmt.Fprintln(c.OutOrStdout(), "there is no deployment in", dir)
+				return nil
+			}
+			if !yes {
+				fmt.Fprintf(c.OutOrStdout(), "Remove the deployment in %s, with everything that was booked and registered? [y/N] ", dir)
+				answer, _ := bufio.NewReader(c.InOrStdin()).ReadString('\n')
+				if !strings.EqualFold(strings.TrimSpace(answer), "y") {
+					return errors.New("nothing was removed")
+				}
+			}
+			for _, role := range deployment.Roles() {
+				if err := clearFolder(filepath.Join(dir, string(role))); err != nil {
+					return fmt.Errorf("remove the deployment: %w", err)
+				}
+			}
+			fmt.Fprintln(c.OutOrStdout(), "removed the deployment in", dir)
+			return nil
+		},
+	}
+	dataFlag(c, &dir)
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return c
+}
+
+// clearFolder empties a folder, which itself may be a mount point and stays.
+func clearFolder(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func builtStage(slug string) (catalog.Stage, error) {
+	stage, ok := catalog.All().Lookup(slug)
+	if !ok {
+		return stage, fmt.Errorf("there is no stage %q: the stages are %s", slug, catalog.All().Slugs())
+	}
+	if !stage.Built {
+		return stage, fmt.Errorf("the stage %q is not built yet; these are: %s", slug, catalog.All().Built().Slugs())
+	}
+	return stage, nil
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+	"keyladder/stages/lab"
+	"keyladder/stages/referee"
+)
+
+func listCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the stages",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			table := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for i, title := range catalog.Chapters() {
+				fmt.Fprintf(table, "Chapter %d: %s\n", i+1, title)
+				for _, stage := range catalog.All() {
+					if stage.Chapter != i+1 {
+						continue
+					}
+					note := ""
+					if !stage.Built {
+						note = "(not built yet)"
+					}
+					fmt.Fprintf(table, "  %d\t%s\t%s\t%s\n", stage.Number, stage.Slug, stage.Title, note)
+				}
+			}
+			return table.Flush()
+		},
+	}
+}
+
+func showCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show STAGE",
+		Short: "Show a stage: what it adds, its policy, its attacks and its narrative",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			stage, ok := catalog.All().Lookup(args[0])
+			if !ok {
+				_, err := builtStage(args[0])
+				return err
+			}
+			return show(c.OutOrStdout(), stage)
+		},
+	}
+}
+
+func show(out io.Writer, stage catalog.Stage) error {
+	fmt.Fprintf(out, "Stage %d, %s: %s\n%s\n", stage.Number, stage.Slug, stage.Title, stage.Adds)
+	if !stage.Built {
+		fmt.Fprintln(out, "\nThis stage is not built yet.")
+	} else {
+		before, _ := catalog.All().Before(stage)
+		fmt.Fprintln(out, "\nPolicy, compared with the stage before:")
+		for _, d := range before.Policy.Diff(stage.Policy) {
+			from := d.From
+			if from == "" {
+				from = "–"
+			}
+			fmt.Fprintf(out, "  %s: %s → %s\n", d.Field, from, d.To)
+		}
+	}
+	fmt.Fprintln(out, "\nAttacks, and what they must achieve here:")
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, attack := range catalog.Attacks() {
+		outcome := attack.Expected(stage)
+		if outcome == catalog.NotApplicable {
+			continue
+		}
+		by := ""
+		if check := attack.BlockedBy(stage); check != "" {
+			by = "by " + check
+		}
+		fmt.Fprintf(table, "  %s\t%s\t%s\t(%s)\n", attack.Name, outcome, by, attack.Position)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if narrative := stage.Narrative(); narrative != "" {
+		fmt.Fprintf(out, "\n%s\n", strings.TrimSpace(narrative))
+	}
+	return nil
+}
+
+func runCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "run STAGE",
+		Short: "Run the genuine app at a stage, in a fresh lab, and print the messages",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			stage, err := builtStage(args[0])
+			if err != nil {
+				return err
+			}
+			l, err := lab.Start(c.Context(), lab.Options{})
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			genuine := l.Referee.Genuine(c.Context(), stage.Slug)
+			if err := printTraffic(c, l); err != nil {
+				return err
+			}
+			if !genuine.OK {
+				return fmt.Errorf("the genuine app does not work at %s: %s", stage.Slug, genuine.Reason)
+			}
+			fmt.Fprintf(c.OutOrStdout(), "The genuine app works at %s: rates, accounts and a transfer that the ledger has.\n", stage.Slug)
+			return nil
+		},
+	}
+}
+
+func attackCommand() *cobra.Command {
+	var messages bool
+	c := &cobra.Command{
+		Use:   "attack STAGE ATTACK",
+		Short: "Carry out an attack at a stage, in a fresh lab: steps, evidence, outcome",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			stage, err := builtStage(args[0])
+			if err != nil {
+				return err
+			}
+			attack, ok := catalog.LookupAttack(args[1])
+			if !ok {
+				return fmt.Errorf("there is no attack %q: `stages show %s` lists those of the stage", args[1], stage.Slug)
+			}
+			if attack.Expected(stage) == catalog.NotApplicable {
+				return fmt.Errorf("the attack %s does not apply to the stage %s", attack.Name, stage.Slug)
+			}
+			out := c.OutOrStdout()
+			fmt.Fprintf(out, "%s at %s\n%s\nPosition: %s\nGoal: %s\n\n", attack.Name, stage.Slug, attack.Summary, attack.Position, attack.Goal)
+			l, err := lab.Start(c.Context(), lab.Options{})
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			cell := l.Referee.Attack(c.Context(), stage.Slug, attack.Name)
+			if messages {
+				if err := printTraffic(c, l); err != nil {
+					return err
+				}
+			}
+			printCell(out, cell)
+			return referee.Expected(catalog.All(), cell)
+		},
+	}
+	c.Flags().BoolVar(&messages, "messages", false, "also print the messages")
+	return c
+}
+
+func printCell(out io.Writer, cell manage.Cell) {
+	for i, step := range cell.Steps {
+		fmt.Fprintf(out, "  %d. %s\n", i+1, step)
+	}
+	fmt.Fprintf(out, "\nOutcome: %s", cell.Outcome)
+	if cell.Check != "" {
+		fmt.Fprintf(out, " by %s", cell.Check)
+	}
+	fmt.Fprintf(out, " (%s)\n", cell.Reason)
+	for _, evidence := range cell.Evidence {
+		fmt.Fprintf(out, "  - %s\n", evidence)
+	}
+}

@@ -1,0 +1,54 @@
+// Command stages is the workshop runner: it sets up and starts Keyladder, lists and
+// shows the stages, runs the genuine app and the attacks, and fills the matrix.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"keyladder/stages/lab"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command().ExecuteContext(ctx)
+	stop()
+	if cleanupErr := lab.Cleanup(); err == nil {
+		err = cleanupErr
+	}
+	if err != nil {
+		if !errors.Is(err, errTold) {
+			fmt.Fprintln(os.Stderr, "stages:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+// errTold means that the user has been told already what is wrong.
+var errTold = errors.New("already told")
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "stages",
+		Short:         "The workshop runner of Keyladder",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(
+		initCommand(), upCommand(), resetCommand(),
+		listCommand(), showCommand(), runCommand(), attackCommand(), matrixCommand(),
+		readmeCommand(), snippetsCommand(),
+	)
+	return root
+}
+
+func dataFlag(c *cobra.Command, dir *string) {
+	c.Flags().StringVar(dir, "data", "data", "folder of the deployment")
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"runtime"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+	"keyladder/stages/lab"
+	"keyladder/stages/referee"
+)
+
+func matrixCommand() *cobra.Command {
+	var slugs, attacks []string
+	var asJSON bool
+	var jobs int
+	c := &cobra.Command{
+		Use:   "matrix",
+		Short: "Carry out attacks at stages, each in a fresh lab, and compare with what is expected",
+		Long: `Carry out attacks at stages, each in a fresh lab, and compare with what is expected.
+
+Before and after each attack the genuine app has to work in the same lab. The exit code
+is 1 when a cell, or the genuine app, is not as the catalog has it.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return runMatrix(c, catalog.All(), slugs, attacks, jobs, asJSON)
+		},
+	}
+	c.Flags().StringArrayVar(&slugs, "stage", nil, "a stage to attack (repeatable; default: all)")
+	c.Flags().StringArrayVar(&attacks, "attack", nil, "an attack to carry out (repeatable; default: all)")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
+	c.Flags().IntVar(&jobs, "jobs", runtime.NumCPU(), "how many labs at a time")
+	return c
+}
+
+// runMatrix fills and prints the matrix; the error says that it is not as expected.
+func runMatrix(c *cobra.Command, stages catalog.Set, slugs, attacks []string, jobs int, asJSON bool) error {
+	for _, slug := range slugs {
+		if _, ok := stages.Lookup(slug); !ok {
+			return fmt.Errorf("there is no stage %q: the stages are %s", slug, stages.Slugs())
+		}
+	}
+	for _, name := range attacks {
+		if _, ok := catalog.LookupAttack(name); !ok {
+			return fmt.Errorf("there is no attack %q: `stages show STAGE` lists them", name)
+		}
+	}
+	matrix, err := lab.Matrix(c.Context(), stages, slugs, attacks, jobs, func(done, total int, cell manage.Cell) {
+		if cell.Outcome != string(catalog.NotBuilt) {
+			fmt.Fprintf(c.ErrOrStderr(), "[%d/%d] %s at %s: %s\n", done, total, cell.Attack, cell.Stage, cell.Outcome)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		encoder := json.NewEncoder(c.OutOrStdout())
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(matrix)
+	} else {
+		err = printMatrix(c.OutOrStdout(), stages, matrix)
+	}
+	if err != nil {
+		return err
+	}
+	return deviations(c.ErrOrStderr(), stages, matrix)
+}
+
+// deviations tells what is not as expected.
+func deviations(out io.Writer, stages catalog.Set, matrix manage.Matrix) error {
+	found := 0
+	for _, cell := range matrix.Cells {
+		if err := referee.Expected(stages, cell); err != nil {
+			fmt.Fprintln(out, "not as expected:", err)
+			found++
+		}
+	}
+	for _, genuine := range matrix.Genuine {
+		if !genuine.OK {
+			fmt.Fprintf(out, "not as expected: the genuine app does not work at %s: %s\n", genuine.Stage, genuine.Reason)
+			found++
+		}
+	}
+	if found > 0 {
+		fmt.Fprintf(out, "%d not as expected\n", found)
+		return errTold
+	}
+	return nil
+}
+
+// letter is an outcome in a table.
+func letter(outcome string) string {
+	switch catalog.Outcome(outcome) {
+	case catalog.Succeeds:
+		return "S"
+	case catalog.Blocked:
+		return "b"
+	case catalog.NotApplicable:
+		return "·"
+	case catalog.NotBuilt:
+		return "-"
+	}
+	return "?"
+}
+
+func printMatrix(out io.Writer, stages catalog.Set, matrix manage.Matrix) error {
+	outcomes, slugs, names := arrange(matrix)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprint(table, "attack")
+	for _, slug := range slugs {
+		stage, _ := stages.Lookup(slug)
+		fmt.Fprintf(table, "\t%d", stage.Number)
+	}
+	fmt.Fprintln(table)
+	for _, name := range names {
+		fmt.Fprint(table, name)
+		for _, slug := range slugs {
+			fmt.Fprintf(table, "\t%s", letter(outcomes[referee.Pair{Stage: slug, Attack: name}]))
+		}
+		fmt.Fprintln(table)
+	}
+	fmt.Fprint(table, "genuine app")
+	for _, slug := range slugs {
+		works := "-"
+		for _, genuine := range matrix.Genuine {
+			if genuine.Stage == slug && genuine.OK {
+				works = "ok"
+			} else if genuine.Stage == slug {
+				works = "FAILS"
+			}
+		}
+		fmt.Fprintf(table, "\t%s", works)
+	}
+	fmt.Fprintln(table)
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(out, "S succeeds, b blocked, · does not apply, - not built yet, ? inconclusive")
+	return err
+}
+
+// arrange lists the matrix's stages and attacks in the order of its cells.
+func arrange(matrix manage.Matrix) (outcomes map[referee.Pair]string, slugs, names []string) {
+	outcomes = map[referee.Pair]string{}
+	seen := map[string]bool{}
+	for _, cell := range matrix.Cells {
+		outcomes[referee.Pair{Stage: cell.Stage, Attack: cell.Attack}] = cell.Outcome
+		if !seen["stage "+cell.Stage] {
+			seen["stage "+cell.Stage] = true
+			slugs = append(slugs, cell.Stage)
+		}
+		if !seen["attack "+cell.Attack] {
+			seen["attack "+cell.Attack] = true
+			names = append(names, cell.Attack)
+		}
+	}
+	return outcomes, slugs, names
+}

@@ -1,0 +1,52 @@
+package referee
+
+import (
+	"context"
+
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+)
+
+// Pair is a cell that is to be filled.
+type Pair struct{ Stage, Attack string }
+
+// Pairs are the cells of the given stages and attacks, stage by stage; no stages or no
+// attacks mean all.
+func Pairs(stages catalog.Set, slugs, attacks []string) []Pair {
+	if len(slugs) == 0 {
+		for _, stage := range stages {
+			slugs = append(slugs, stage.Slug)
+		}
+	}
+	if len(attacks) == 0 {
+		for _, attack := range catalog.Attacks() {
+			attacks = append(attacks, attack.Name)
+		}
+	}
+	var pairs []Pair
+	for _, slug := range slugs {
+		for _, attack := range attacks {
+			pairs = append(pairs, Pair{slug, attack})
+		}
+	}
+	return pairs
+}
+
+// Matrix judges the given attacks at the given stages, one after the other, and reports
+// each cell to progress.
+func (r *Referee) Matrix(ctx context.Context, slugs, attacks []string, progress func(done, total int, latest manage.Cell)) manage.Matrix {
+	pairs := Pairs(r.stages, slugs, attacks)
+	matrix := manage.Matrix{Cells: []manage.Cell{}, Genuine: []manage.Genuine{}}
+	for i, pair := range pairs {
+		if ctx.Err() != nil {
+			break
+		}
+		if stage, ok := r.stages.Lookup(pair.Stage); ok && stage.Built && (i == 0 || pairs[i-1].Stage != pair.Stage) {
+			matrix.Genuine = append(matrix.Genuine, r.Genuine(ctx, pair.Stage))
+		}
+		cell := r.Attack(ctx, pair.Stage, pair.Attack)
+		matrix.Cells = append(matrix.Cells, cell)
+		progress(i+1, len(pairs), cell)
+	}
+	return matrix
+}

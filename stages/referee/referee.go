@@ -1,0 +1,179 @@
+// Package referee decides what an attack achieved.
+//
+// It believes neither the attacker nor the app: whether money moved is read from the
+// ledger, how many calls were served from the usage statistics, and which check refused
+// from the traffic records of the servers and of the app. An attack that neither reached
+// its goal nor met a protection is inconclusive, and so is one around which the genuine
+// app does not work.
+package referee
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"time"
+
+	"keyladder/internal/manage"
+	"keyladder/internal/traffic"
+	"keyladder/stages/catalog"
+)
+
+// Accounts that the attacks are about.
+const (
+	VictimAccount   = "HB-1001" // alice
+	PayeeAccount    = "HB-2001" // bob, whom alice means to pay
+	AttackerAccount = "HB-3001" // mallory
+)
+
+// Referee judges attacks on one deployment.
+type Referee struct {
+	stages            catalog.Set
+	resource, station *manage.Client
+}
+
+// New makes a referee who looks at the resource server and sends the attacker's station
+// to work.
+func New(stages catalog.Set, resource, station *manage.Client) *Referee {
+	return &Referee{stages: stages, resource: resource, station: station}
+}
+
+// Genuine lets the genuine app run on a fresh device and verifies on the ledger that it
+// was served.
+func (r *Referee) Genuine(ctx context.Context, stage string) manage.Genuine {
+	genuine, _ := r.genuine(ctx, stage)
+	return genuine
+}
+
+// genuine also returns the reference of the app's transfer, which afterwards only the
+// victim's account history holds.
+func (r *Referee) genuine(ctx context.Context, stage string) (manage.Genuine, string) {
+	begin, reference := time.Now(), newReference()
+	reason := r.tryGenuine(ctx, stage, reference)
+	return manage.Genuine{Stage: stage, OK: reason == "", Reason: reason, MS: time.Since(begin).Milliseconds()}, reference
+}
+
+func (r *Referee) tryGenuine(ctx context.Context, stage, reference string) (reason string) {
+	run, err := manage.Post[manage.Run](ctx, r.station, "/genuine", map[string]string{"stage": stage, "reference": reference})
+	if err != nil {
+		return err.Error()
+	}
+	for _, call := range run.Calls {
+		if !call.OK {
+			return fmt.Sprintf("%s: %s", call.What, call.Error)
+		}
+	}
+	if !run.OK {
+		return "the app did not run"
+	}
+	booked, err := r.resource.Transfers(ctx, reference)
+	if err != nil {
+		return err.Error()
+	}
+	if len(booked) != 1 {
+		return fmt.Sprintf("the app's transfer was booked %d times", len(booked))
+	}
+	return ""
+}
+
+// Attack has one attack carried out and judges it. The genuine app runs before and
+// after.
+func (r *Referee) Attack(ctx context.Context, stageSlug, attackName string) manage.Cell {
+	begin := time.Now()
+	cell := manage.Cell{Stage: stageSlug, Attack: attackName}
+	finish := func(outcome catalog.Outcome, reason string) manage.Cell {
+		cell.Outcome, cell.Reason, cell.MS = string(outcome), reason, time.Since(begin).Milliseconds()
+		return cell
+	}
+	stage, ok := r.stages.Lookup(stageSlug)
+	if !ok {
+		return finish(catalog.Inconclusive, "there is no such stage: the stages are "+r.stages.Slugs())
+	}
+	attack, ok := catalog.LookupAttack(attackName)
+	if !ok {
+		return finish(catalog.Inconclusive, "there is no such attack")
+	}
+	cell.Expected = string(attack.Expected(stage))
+	if !stage.Built {
+		return finish(catalog.NotBuilt, "this stage is not built yet")
+	}
+	if attack.Expected(stage) == catalog.NotApplicable {
+		return finish(catalog.NotApplicable, "")
+	}
+
+	before, canary := r.genuine(ctx, stageSlug)
+	if !before.OK {
+		return finish(catalog.Inconclusive, "the genuine app does not work before the attack: "+before.Reason)
+	}
+	trial, err := r.begin(ctx, stage, attack, canary)
+	if err != nil {
+		return finish(catalog.Inconclusive, err.Error())
+	}
+	report, err := manage.Post[manage.Report](ctx, r.station, "/attack", trial.brief)
+	if err != nil {
+		return finish(catalog.Inconclusive, err.Error())
+	}
+	verdict, err := trial.judge(ctx, report)
+	cell.Check, cell.Evidence, cell.Steps = verdict.check, verdict.evidence, report.Steps
+	if err != nil {
+		return finish(catalog.Inconclusive, err.Error())
+	}
+	if after := r.Genuine(ctx, stageSlug); !after.OK {
+		return finish(catalog.Inconclusive, "the genuine app does not work after the attack: "+after.Reason)
+	}
+	return finish(verdict.outcome, verdict.reason)
+}
+
+// Expected tells whether a cell is as the catalog has it: the outcome and, where the
+// attack is blocked, the check that blocks it.
+func Expected(stages catalog.Set, cell manage.Cell) error {
+	stage, _ := stages.Lookup(cell.Stage)
+	attack, _ := catalog.LookupAttack(cell.Attack)
+	switch {
+	case cell.Outcome == string(catalog.NotBuilt):
+		return nil
+	case cell.Outcome != cell.Expected:
+		return fmt.Errorf("%s at %s: expected %q, got %q (%s)", cell.Attack, cell.Stage, cell.Expected, cell.Outcome, cell.Reason)
+	case cell.Outcome == string(catalog.Blocked) && cell.Check != attack.BlockedBy(stage):
+		return fmt.Errorf("%s at %s: expected to be blocked by %q, got %q (%s)", cell.Attack, cell.Stage, attack.BlockedBy(stage), cell.Check, cell.Reason)
+	}
+	return nil
+}
+
+// newReference is a transfer reference that nobody can guess.
+func newReference() string { return "ref-" + strings.ToLower(rand.Text()) }
+
+// last is the Seq of a program's newest traffic record.
+func last(ctx context.Context, program *manage.Client) (uint64, error) {
+	return manage.Get[uint64](ctx, program, "/traffic/last")
+}
+
+// refusals are what checks refused to the attack's programs and devices, oldest first:
+// verdicts of the app, and verdicts of the server about exchanges that the attacker's
+// station took part in.
+func (t *trial) refusals(ctx context.Context) ([]traffic.Message, error) {
+	own, err := t.station.Traffic(ctx, t.stationSeq, 0)
+	if err != nil {
+		return nil, err
+	}
+	served, err := t.resource.Traffic(ctx, t.resourceSeq, 0)
+	if err != nil {
+		return nil, err
+	}
+	exchanges := map[string]bool{}
+	var refusals []traffic.Message
+	for _, m := range own {
+		if m.Exchange != "" {
+			exchanges[m.Exchange] = true
+		}
+		if m.Verdict != nil && !m.Verdict.Allowed {
+			refusals = append(refusals, m)
+		}
+	}
+	for _, m := range served {
+		if m.Verdict != nil && !m.Verdict.Allowed && exchanges[m.Exchange] {
+			refusals = append(refusals, m)
+		}
+	}
+	return refusals, nil
+}

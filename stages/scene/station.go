@@ -1,0 +1,211 @@
+package scene
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
+	"keyladder/internal/problem"
+	"keyladder/internal/traffic"
+	"keyladder/mobileclient/attacker"
+	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/phone"
+	"keyladder/stages/catalog"
+	"keyladder/stages/deploy"
+	"keyladder/stages/referee"
+)
+
+// Station is where attacks are carried out from.
+type Station struct {
+	folder     *deployment.Folder
+	stages     catalog.Set
+	log        *traffic.Log
+	roots      []byte
+	developers []ed25519.PublicKey
+	server     *manage.Server
+}
+
+// New makes the station of the deployment whose attacker folder it is.
+func New(folder *deployment.Folder, stages catalog.Set, log *traffic.Log) (*Station, error) {
+	s := &Station{folder: folder, stages: stages, log: log}
+	var err error
+	if s.roots, err = folder.Read("roots.pem"); err != nil {
+		return nil, err
+	}
+	developer, err := folder.Read("developer.pub")
+	if err != nil {
+		return nil, err
+	}
+	key, err := publicKey(developer)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", folder.Path("developer.pub"), err)
+	}
+	s.developers = []ed25519.PublicKey{key}
+	s.server = manage.NewServer(folder, log, nil)
+	s.server.POST("/genuine", s.serveGenuine)
+	s.server.POST("/attack", s.serveAttack)
+	return s, nil
+}
+
+func publicKey(data []byte) (ed25519.PublicKey, error) {
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, errors.New("no PEM in it")
+	}
+	key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	ed, ok := key.(ed25519.PublicKey)
+	if !ok {
+		return nil, errors.New("not an Ed25519 key")
+	}
+	return ed, nil
+}
+
+// Serve answers on the management listener until ctx ends.
+func (s *Station) Serve(ctx context.Context, listener net.Listener) error {
+	return s.server.Serve(ctx, listener)
+}
+
+func (s *Station) serveGenuine(c echo.Context) error {
+	var order struct{ Stage, Reference string }
+	if err := c.Bind(&order); err != nil {
+		return problem.New(http.StatusBadRequest, "bad-request", "That is not an order", "Send stage and reference as JSON.")
+	}
+	run, err := s.Genuine(c.Request().Context(), order.Stage, order.Reference)
+	if err != nil {
+		return problem.New(http.StatusConflict, "not-set", "The genuine app could not be run", err.Error())
+	}
+	return c.JSON(http.StatusOK, run)
+}
+
+func (s *Station) serveAttack(c echo.Context) error {
+	var brief manage.Brief
+	if err := c.Bind(&brief); err != nil {
+		return problem.New(http.StatusBadRequest, "bad-request", "That is not a brief", "See the management API.")
+	}
+	return c.JSON(http.StatusOK, s.Attack(c.Request().Context(), brief))
+}
+
+// Genuine has the victim use the genuine app on a fresh device: rates, accounts, and a
+// payment with the reference.
+func (s *Station) Genuine(ctx context.Context, stage, reference string) (manage.Run, error) {
+	victim, err := s.newVictim(ctx, stage)
+	if err != nil {
+		return manage.Run{}, err
+	}
+	defer victim.leave()
+	return phone.Exercise(ctx, victim.app, stage, reference), nil
+}
+
+// Attack carries out the attack of the brief.
+func (s *Station) Attack(ctx context.Context, brief manage.Brief) manage.Report {
+	var report manage.Report
+	result, err := s.attack(ctx, brief, func(format string, args ...any) {
+		report.Steps = append(report.Steps, fmt.Sprintf(format, args...))
+	})
+	var impossible *attacker.Impossible
+	switch {
+	case errors.As(err, &impossible):
+		report.Impossible = impossible.Reason
+	case err != nil:
+		report.Error = err.Error()
+	}
+	report.Claim, report.Data = result.Claim, result.Data
+	report.Served, report.Allowed = result.Served, result.Allowed
+	report.Check, report.Obstacle = result.Check, result.Obstacle
+	return report
+}
+
+func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(string, ...any)) (attacker.Result, error) {
+	attack, ok := catalog.LookupAttack(brief.Attack)
+	if !ok {
+		return attacker.Result{}, fmt.Errorf("there is no attack %q", brief.Attack)
+	}
+	stage, ok := s.stages.Lookup(brief.Stage)
+	if !ok || !stage.Built {
+		return attacker.Result{}, fmt.Errorf("there is no stage %q that is built", brief.Stage)
+	}
+	dir, err := os.MkdirTemp("", "keyladder-attack-")
+	if err != nil {
+		return attacker.Result{}, err
+	}
+	defer os.RemoveAll(dir)
+	ground := &attacker.Ground{
+		Stage:     stage,
+		Plain:     s.folder.Addresses.Plain,
+		TLS:       s.folder.Addresses.TLS,
+		Roots:     s.roots,
+		Account:   referee.AttackerAccount,
+		Reference: brief.Reference,
+		Dir:       dir,
+		Log:       s.log,
+		Say:       say,
+	}
+	leave, err := s.position(ctx, ground, attack.Position, brief)
+	if err != nil {
+		return attacker.Result{}, fmt.Errorf("set the scene: %w", err)
+	}
+	defer leave()
+	return attacker.Run(ctx, attack.Name, ground)
+}
+
+// position adds to the ground what the position gives.
+func (s *Station) position(ctx context.Context, g *attacker.Ground, position catalog.Position, brief manage.Brief) (leave func(), err error) {
+	leave = func() {}
+	switch position {
+	case catalog.Anyone:
+	case catalog.AccessLog:
+		g.AccessLog = brief.AccessLog
+	case catalog.PackageFile:
+		g.Package = s.packageFile(g.Stage)
+	case catalog.OwnDevice:
+		g.Package = s.packageFile(g.Stage)
+		made := 0
+		g.NewDevice = func(context.Context) (*device.Device, error) {
+			made++
+			return s.newDevice(filepath.Join(g.Dir, fmt.Sprintf("device-%d", made)), "mallory")
+		}
+	case catalog.OnPath:
+		victim, err := s.newVictim(ctx, g.Stage.Slug)
+		if err != nil {
+			return leave, err
+		}
+		leave = victim.leave
+		g.Victim = &attacker.Victim{
+			Join: func(accessPoint string) { victim.device.SetNetwork(device.Network{AccessPoint: accessPoint}) },
+			Pay: func(ctx context.Context) (device.Screen, error) {
+				return victim.pay(ctx, brief.VictimReference)
+			},
+		}
+	case catalog.LogAfterTLS, catalog.Terminator:
+		inside, leaveInside, err := s.newInside(ctx, g.Stage.Slug, brief.VictimReference)
+		if err != nil {
+			return leave, err
+		}
+		g.Inside, leave = inside, leaveInside
+	default:
+		return leave, fmt.Errorf("the position %q is not built", position)
+	}
+	return leave, nil
+}
+
+func (s *Station) packageFile(stage catalog.Stage) string {
+	return s.folder.Path(deploy.PackageName(stage.Release))
+}
+
+func (s *Station) newDevice(dir, owner string) (*device.Device, error) {
+	return device.New(device.Config{Dir: dir, Owner: owner, Roots: s.roots, Developers: s.developers, Log: s.log})
+}
