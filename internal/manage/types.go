@@ -8,8 +8,8 @@ type App struct {
 	Name         string    `json:"name"`
 	UserAgent    string    `json:"user_agent"` // product token that its User-Agent field starts with
 	Scopes       []string  `json:"scopes"`
-	PerSecond    float64   `json:"per_second"` // rate limit: calls a second over time
-	Burst        int       `json:"burst"`      // and at once
+	PerSecond    float64   `json:"per_second"`   // rate limit: calls a second over time
+	Burst        int       `json:"burst"`        // and at once
 	Certificates []string  `json:"certificates"` // pins of its client certificates: "sha256/" + base64
 	CreatedAt    time.Time `json:"created_at"`
 	Keys         []Key     `json:"keys"`

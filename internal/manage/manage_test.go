@@ -1,0 +1,157 @@
+package manage
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"keyladder/internal/deployment"
+	"keyladder/internal/pki"
+	"keyladder/internal/problem"
+	"keyladder/internal/traffic"
+)
+
+// deployed makes folders for the resource server, the admin and the phone, with
+// management certificates of one authority.
+func deployed(t *testing.T, address string) map[deployment.Role]*deployment.Folder {
+	t.Helper()
+	dir := t.TempDir()
+	ca, err := pki.NewCA("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders := map[deployment.Role]*deployment.Folder{}
+	for _, role := range []deployment.Role{deployment.Resource, deployment.Admin, deployment.Phone} {
+		w, err := deployment.NewWriter(dir, role, "test", time.Now(), deployment.Addresses{
+			Manage: map[deployment.Role]string{deployment.Resource: "https://" + address},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pair, err := ca.Peer(string(role), string(role))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(w.Pair("manage", pair), w.File("manage-ca.pem", ca.Certificate), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if folders[role], err = deployment.Open(dir, role); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folders
+}
+
+func started(t *testing.T, log *traffic.Log, health func(context.Context) error) map[deployment.Role]*deployment.Folder {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders := deployed(t, listener.Addr().String())
+	server := NewServer(folders[deployment.Resource], log, health)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- server.Serve(ctx, listener) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return folders
+}
+
+func TestOnlyTheAdminGetsIn(t *testing.T) {
+	t.Parallel()
+	folders := started(t, traffic.New("resource", 8), nil)
+	for _, tt := range []struct {
+		role   deployment.Role
+		path   string
+		status int // 0: let in
+	}{
+		{deployment.Admin, "/health", 0},
+		{deployment.Admin, "/traffic/last", 0},
+		{deployment.Resource, "/health", 0},
+		{deployment.Resource, "/metrics", 0},
+		{deployment.Resource, "/traffic/last", http.StatusForbidden},
+		{deployment.Phone, "/health", http.StatusForbidden},
+		{deployment.Phone, "/traffic/last", http.StatusForbidden},
+	} {
+		t.Run(string(tt.role)+tt.path, func(t *testing.T) {
+			t.Parallel()
+			client, err := NewClient(folders[tt.role], deployment.Resource)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = client.Do(t.Context(), http.MethodGet, tt.path, nil, nil)
+			status := 0
+			var p *problem.Problem
+			if errors.As(err, &p) {
+				status = p.Status
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if status != tt.status {
+				t.Errorf("status %d, want %d", status, tt.status)
+			}
+		})
+	}
+}
+
+func TestStrangersAreRefusedByTLS(t *testing.T) {
+	t.Parallel()
+	ours := started(t, traffic.New("resource", 8), nil)
+	strangers := deployed(t, "")
+	for _, folder := range strangers {
+		folder.Addresses = ours[deployment.Admin].Addresses
+	}
+	client, err := NewClient(strangers[deployment.Admin], deployment.Resource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p *problem.Problem
+	if err := client.Healthy(t.Context()); err == nil || errors.As(err, &p) {
+		t.Errorf("got %v, want a failed handshake", err)
+	}
+}
+
+func TestUnhealthy(t *testing.T) {
+	t.Parallel()
+	folders := started(t, traffic.New("resource", 8), func(context.Context) error { return errors.New("the database is gone") })
+	client, err := NewClient(folders[deployment.Resource], deployment.Resource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p *problem.Problem
+	if err := client.Healthy(t.Context()); !errors.As(err, &p) || p.Status != http.StatusServiceUnavailable {
+		t.Errorf("got %v, want 503", err)
+	}
+}
+
+func TestTrafficWaits(t *testing.T) {
+	t.Parallel()
+	log := traffic.New("resource", 8)
+	folders := started(t, log, nil)
+	client, err := NewClient(folders[deployment.Admin], deployment.Resource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan []traffic.Message, 1)
+	go func() {
+		messages, err := client.Traffic(t.Context(), 0, 20*time.Second)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- messages
+	}()
+	log.Add(traffic.Message{Summary: "GET /tls/v1/rates", Body: []byte("x")})
+	messages := <-got
+	if len(messages) != 1 || messages[0].Summary != "GET /tls/v1/rates" || string(messages[0].Body) != "x" {
+		t.Errorf("got %+v", messages)
+	}
+}
