@@ -19,6 +19,7 @@ type Ground struct {
 	Account   string        // the attacker's own account
 	Reference string        // goes into the transfers that the attack books
 	Dir       string        // scratch folder
+	Address   string        // source IP of the attacker's own programs; empty: any
 	Log       *traffic.Log  // where own programs' calls are recorded; nil: nowhere
 
 	// Say tells people a step. No secret, key or token goes into it.
@@ -53,8 +54,8 @@ type Inside struct {
 	Send func(context.Context, Captured) (status int, body []byte, err error)
 	// Rewrite has every later call changed on its way to the API; nil ends that.
 	Rewrite func(func(*Captured))
-	// VictimPays has the victim make a payment with the app. The error says that
-	// the app did not show it as paid.
+	// VictimPays has the victim make a payment with the app. The error is an
+	// [*Unpaid] where the app shows that it was not made.
 	VictimPays func(context.Context) error
 }
 
@@ -65,6 +66,13 @@ type Captured struct {
 	Header      http.Header
 	Body        []byte
 	Certificate []byte // the certificate that the client showed, DER, if any
+}
+
+// Unpaid says what the victim's app showed instead of a payment that was made.
+type Unpaid struct{ Screen device.Screen }
+
+func (e *Unpaid) Error() string {
+	return "the victim's app does not show the payment as made: " + e.Screen.Error
 }
 
 // Result is what an attack brings home.

@@ -1,0 +1,175 @@
+package attacker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"sync"
+	"time"
+)
+
+func init() { attacks["flood"] = flood }
+
+const (
+	floodTime    = 2 * time.Second
+	floodCalls   = 1200 // at most
+	floodWorkers = 16
+	floodSlack   = 3 // calls: the server's clock is not ours
+)
+
+// flood sends many calls at once, with the app's own credentials from the package, and
+// counts how many are served. How many should be is what the API announces in its
+// RateLimit fields: what is left of the quota at the first call, and what comes back
+// while the flood lasts.
+func flood(ctx context.Context, g *Ground) (Result, error) {
+	found, err := g.searchPackage()
+	if err != nil {
+		return Result{}, err
+	}
+	tries := found.identities()
+	if len(tries) == 0 {
+		return Result{}, errors.New("there are no credentials in the package to call with")
+	}
+	p, err := newProgram(g, tries[0])
+	if err != nil {
+		return Result{}, err
+	}
+	defer p.close()
+	begin := time.Now()
+	first, err := p.call(ctx, http.MethodGet, "/v1/rates", nil)
+	if err != nil {
+		return stopped(err)
+	}
+	limits := announced(first.header)
+	count := floodCalls
+	for _, limit := range limits {
+		g.Say("The API announces: %d calls in %d s by %s, of which %d are left.", limit.quota, limit.window, limit.name, limit.left)
+		count = min(count, 2*limit.allowed(floodTime)+50)
+	}
+	served, limited, err := p.burst(ctx, count)
+	if err != nil {
+		return Result{}, err
+	}
+	served++ // the first
+	elapsed := time.Since(begin)
+	result := Result{Served: served}
+	for i, limit := range limits {
+		if allowed := limit.allowed(elapsed); i == 0 || allowed < result.Allowed {
+			result.Allowed = allowed
+		}
+	}
+	g.Say("Sent %d calls within %d ms: %d were served, %d were told to wait. As announced, up to %d may be.",
+		served+limited, elapsed.Milliseconds(), served, limited, result.Allowed)
+	switch {
+	case served > result.Allowed:
+		result.Claim = true
+	case limited > 0:
+		result.Obstacle = fmt.Sprintf("the API answers 429 to %d of %d calls", limited, served+limited)
+	default:
+		return Result{}, errors.New("we are too slow to exceed the limit")
+	}
+	return result, nil
+}
+
+// burst sends up to count calls over several connections and counts those that were
+// served and those that were refused as too many.
+func (p *program) burst(ctx context.Context, count int) (served, limited int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, floodTime)
+	defer cancel()
+	var (
+		mu      sync.Mutex
+		workers sync.WaitGroup
+		left    = count
+	)
+	take := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		left--
+		return left >= 0 && err == nil
+	}
+	for range floodWorkers {
+		workers.Go(func() {
+			for take() {
+				request, callErr := p.request(ctx, http.MethodGet, "/v1/rates", nil)
+				var got answer
+				if callErr == nil {
+					got, callErr = p.send(request, nil)
+				}
+				mu.Lock()
+				switch {
+				case ctx.Err() != nil: // the time is over
+				case callErr != nil:
+					err = callErr
+				case got.status == http.StatusOK:
+					served++
+				case got.status == http.StatusTooManyRequests:
+					limited++
+				default:
+					err = fmt.Errorf("the API answered %d in the middle of the flood", got.status)
+				}
+				mu.Unlock()
+				if ctx.Err() != nil {
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return served, limited, err
+}
+
+// limit is a rate limit as the API announces it (RateLimit and RateLimit-Policy,
+// draft-ietf-httpapi-ratelimit-headers).
+type limit struct {
+	name   string
+	quota  int // calls in a window
+	window int // seconds
+	left   int // at the call that announced it
+}
+
+// allowed is how many calls a limit lets through from the call that announced it on.
+func (l limit) allowed(elapsed time.Duration) int {
+	refill := 0.0
+	if l.window > 0 {
+		refill = elapsed.Seconds() * float64(l.quota) / float64(l.window)
+	}
+	return 1 + l.left + int(refill) + floodSlack
+}
+
+var (
+	// An item of a list of strings with parameters (RFC 9651): "address";q=20;w=2
+	limitItem      = regexp.MustCompile(`"([^"]*)"((?:\s*;\s*[a-z]+=(?:[0-9]+|"[^"]*"|:[^:]*:))*)`)
+	limitParameter = regexp.MustCompile(`;\s*([qwr])=([0-9]+)`)
+)
+
+// announced are the limits that a response announces in both fields.
+func announced(header http.Header) []limit {
+	left := map[string]int{}
+	eachLimit(header.Values("RateLimit"), func(name string, parameters map[string]int) {
+		left[name] = parameters["r"]
+	})
+	var limits []limit
+	eachLimit(header.Values("RateLimit-Policy"), func(name string, parameters map[string]int) {
+		if remaining, ok := left[name]; ok {
+			limits = append(limits, limit{name, parameters["q"], parameters["w"], remaining})
+		}
+	})
+	return limits
+}
+
+func eachLimit(fields []string, visit func(name string, parameters map[string]int)) {
+	for _, field := range fields {
+		for _, item := range limitItem.FindAllStringSubmatch(field, -1) {
+			parameters := map[string]int{}
+			for _, match := range limitParameter.FindAllStringSubmatch(item[2], -1) {
+				if number, err := strconv.Atoi(match[2]); err == nil {
+					parameters[match[1]] = number
+				}
+			}
+			visit(item[1], parameters)
+		}
+	}
+}

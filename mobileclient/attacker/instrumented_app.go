@@ -1,0 +1,88 @@
+package attacker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"keyladder/mobileclient/device"
+)
+
+func init() { attacks["instrumented-app"] = instrumentedApp }
+
+// maxCandidates bounds how many places in the app's memory are tried.
+const maxCandidates = 100
+
+// instrumentedApp runs the genuine, unmodified app under a debugger and changes what
+// it does: the cap on transfers is a number in its memory, found by its value as
+// cheats for games find the number of lives. File and signature stay as they were, so
+// whoever measures the package finds nothing. The debugger stays attached while the
+// app, through its own screen, books what it would have refused.
+func instrumentedApp(ctx context.Context, g *Ground) (Result, error) {
+	transferCap, err := g.transferCap()
+	if err != nil {
+		return Result{}, err
+	}
+	phone, err := g.open(ctx, g.Package, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	defer phone.close()
+	from, err := phone.richest(ctx)
+	if err != nil {
+		return stopped(err)
+	}
+	payment := g.transferAbove(transferCap, from)
+	switch refused, err := phone.capped(ctx, payment); {
+	case err != nil:
+		return stopped(err)
+	case !refused:
+		return Result{}, errors.New("the app books more than its cap without being changed")
+	}
+	g.Say("Started the genuine app on our own phone. It refuses to transfer %d minor units: its cap is %d.", payment.Amount, transferCap)
+
+	debugger, err := attach(ctx, phone.app.PID())
+	if err != nil {
+		return Result{}, err
+	}
+	defer debugger.detach()
+	addresses, err := debugger.find(ctx, transferCap)
+	if err != nil {
+		return Result{}, fmt.Errorf("search the app's memory: %w", err)
+	}
+	g.Say("Attached a debugger to the process and found the number %d at %d places in its memory.", transferCap, len(addresses))
+	for i, address := range addresses[:min(len(addresses), maxCandidates)] {
+		raised := transferCap * 1000
+		if err := debugger.write(address, transferCap, raised); errors.Is(err, errMoved) {
+			continue
+		} else if err != nil {
+			return Result{}, fmt.Errorf("change the app's memory: %w", err)
+		}
+		switch refused, err := phone.capped(ctx, payment); {
+		case err != nil:
+			return stopped(err)
+		case !refused:
+			g.Say("Raised it to %d at the place number %d; the app transfers %d, the debugger still attached.", raised, i+1, payment.Amount)
+			return Result{Claim: true}, nil
+		}
+		// Not the cap, but something that happened to be as large.
+		if err := debugger.write(address, raised, transferCap); err != nil && !errors.Is(err, errMoved) {
+			return Result{}, fmt.Errorf("restore the app's memory: %w", err)
+		}
+	}
+	return Result{Check: checkCap, Obstacle: "the number is nowhere in the app's memory where changing it helps"}, nil
+}
+
+// checkCap is the app's own check of the amount.
+const checkCap = "transfer-cap"
+
+// capped tells whether the app refuses a payment because of its cap. If it doesn't,
+// the payment is made, or the error says what else stopped it.
+func (p *phone) capped(ctx context.Context, payment device.Payment) (bool, error) {
+	_, err := shown(p.app.Transfer(ctx, payment))
+	var refused *refusal
+	if errors.As(err, &refused) && refused.check == checkCap {
+		return true, nil
+	}
+	return false, err
+}

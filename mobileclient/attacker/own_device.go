@@ -1,0 +1,99 @@
+package attacker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"keyladder/internal/problem"
+	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/release"
+)
+
+// phone is the attacker's own phone with the app open, genuine or not.
+type phone struct {
+	g      *Ground
+	device *device.Device
+	app    *device.App
+}
+
+// open installs a package on a new device, prepares the device and starts the app.
+func (g *Ground) open(ctx context.Context, path string, prepare func(*device.Device) error) (*phone, error) {
+	d, err := g.NewDevice(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get a phone: %w", err)
+	}
+	p := &phone{g: g, device: d}
+	if prepare != nil {
+		if err := prepare(d); err != nil {
+			p.close()
+			return nil, fmt.Errorf("prepare the phone: %w", err)
+		}
+	}
+	installed, err := d.Install(path)
+	if err != nil {
+		p.close()
+		return nil, fmt.Errorf("install the package: %w", err)
+	}
+	if p.app, err = d.Launch(ctx, installed.Name, g.Stage.Slug); err != nil {
+		p.close()
+		return nil, fmt.Errorf("start the app: %w", err)
+	}
+	return p, nil
+}
+
+func (p *phone) close() {
+	if p.app != nil {
+		_ = p.app.Close() // it is thrown away with the device
+	}
+	_ = p.device.Close()
+}
+
+// shown is nil where the app shows what it was asked for, and a [*refusal] where a
+// protection stopped it, in the app or at the API.
+func shown(screen device.Screen, err error) (device.Screen, error) {
+	switch {
+	case err != nil:
+		return screen, fmt.Errorf("use the app: %w", err)
+	case screen.OK:
+		return screen, nil
+	case screen.Check != "":
+		return screen, &refusal{check: screen.Check, obstacle: "the app refuses: " + screen.Error}
+	case screen.Status != 0:
+		return screen, judge(screen.Status, problem.ContentType, screen.Body)
+	}
+	return screen, fmt.Errorf("the app does not work: %s", screen.Error)
+}
+
+// richest uses the app to find the account to rob.
+func (p *phone) richest(ctx context.Context) (account, error) {
+	screen, err := shown(p.app.Accounts(ctx))
+	if err != nil {
+		return account{}, err
+	}
+	return p.g.richest(screen.Body)
+}
+
+// transferAbove is the payment that a genuine app would not make: more than its cap.
+func (g *Ground) transferAbove(transferCap int64, from account) device.Payment {
+	return device.Payment{From: from.ID, To: g.Account, Amount: transferCap + loot100, Reference: g.Reference}
+}
+
+// transferCap reads from the package how much the app transfers at once.
+func (g *Ground) transferCap() (int64, error) {
+	_, _, assets, err := release.Read(g.Package)
+	if err != nil {
+		return 0, fmt.Errorf("take the package apart: %w", err)
+	}
+	var settings struct {
+		TransferCap int64 `json:"TRANSFER_CAP"`
+	}
+	if err := json.Unmarshal(assets[release.SettingsFile], &settings); err != nil {
+		return 0, fmt.Errorf("read the app's settings: %w", err)
+	}
+	if settings.TransferCap <= 0 {
+		return 0, errors.New("the app's settings name no cap")
+	}
+	return settings.TransferCap, nil
+}

@@ -1,0 +1,365 @@
+package attacker
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"keyladder/internal/problem"
+	"keyladder/internal/traffic"
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/appkey"
+)
+
+// publicUserAgent is what the genuine app calls itself. It is no secret: every server
+// that a phone with the app ever talked to has seen it.
+const publicUserAgent = "HarbourBank/1.0"
+
+const (
+	callTimeout = 10 * time.Second
+	maxAnswer   = 4 << 20
+	loot100     = 100 // what a robbery takes: 1.00, in minor units
+)
+
+// identity is what a program shows to be taken for the app. Whatever is empty was not
+// found and is not sent.
+type identity struct {
+	userAgent   string
+	key         string
+	certificate *tls.Certificate
+}
+
+// program is an HTTP client that takes the app's place.
+type program struct {
+	g             *Ground
+	as            identity
+	authorization string // Authorization field instead of the identity's; empty: none
+	client        *http.Client
+}
+
+// newProgram starts a program. Close it.
+func newProgram(g *Ground, as identity) (*program, error) {
+	if as.userAgent == "" {
+		as.userAgent = publicUserAgent
+	}
+	config, err := g.clientTLS(as.certificate)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{
+		DialContext:         g.dialer().DialContext,
+		TLSClientConfig:     config,
+		MaxIdleConnsPerHost: 64, // or a flood would be busy with handshakes
+	}
+	return &program{g: g, as: as, client: &http.Client{
+		Transport: transport,
+		Timeout:   callTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		},
+	}}, nil
+}
+
+func (p *program) close() { p.client.CloseIdleConnections() }
+
+// clientTLS trusts what every device trusts.
+func (g *Ground) clientTLS(certificate *tls.Certificate) (*tls.Config, error) {
+	roots := x509.NewCertPool()
+	if len(g.Roots) > 0 && !roots.AppendCertsFromPEM(g.Roots) {
+		return nil, errors.New("there is no certificate in the public roots")
+	}
+	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	if certificate != nil {
+		config.Certificates = []tls.Certificate{*certificate}
+	}
+	return config, nil
+}
+
+// api is the base URL of the stage's API.
+func (g *Ground) api() string {
+	base := g.TLS
+	if g.Stage.Policy.Transport == catalog.PlainHTTP {
+		base = g.Plain
+	}
+	return strings.TrimSuffix(base, "/") + "/" + g.Stage.Slug
+}
+
+// answer is what the API said.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// call sends a request and returns the answer if it was served, and a [*refusal]
+// where a protection stopped it. A call that only came too early is sent again when
+// the API said that it might.
+func (p *program) call(ctx context.Context, method, path string, body any) (answer, error) {
+	var encoded []byte
+	if body != nil {
+		var err error
+		if encoded, err = json.Marshal(body); err != nil {
+			return answer{}, err
+		}
+	}
+	for patience := 3; ; patience-- {
+		request, err := p.request(ctx, method, path, encoded)
+		if err != nil {
+			return answer{}, err
+		}
+		got, err := p.send(request, encoded)
+		if err != nil {
+			return answer{}, err
+		}
+		if wait, limited := retryAfter(got); limited && patience > 0 {
+			if err := pause(ctx, wait); err != nil {
+				return answer{}, err
+			}
+			continue
+		}
+		return got, judge(got.status, got.header.Get("Content-Type"), got.body)
+	}
+}
+
+// request is a call as the app would make it.
+func (p *program) request(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, method, p.g.api()+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("User-Agent", p.as.userAgent)
+	request.Header.Set("Accept", "application/json")
+	if len(body) > 0 {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	request.Header.Set(traffic.Header, rand.Text())
+	switch proof := p.g.Stage.Policy.AppProof; {
+	case p.authorization != "":
+		request.Header.Set("Authorization", p.authorization)
+	case proof == catalog.AppKey, proof == catalog.NoAppProof:
+		if p.as.key != "" {
+			appkey.Set(request, p.as.key)
+		}
+	default:
+		return nil, fmt.Errorf("the attacker's programs can't make the app proof %q", proof)
+	}
+	return request, nil
+}
+
+// send sends the request as it is and records both ways.
+func (p *program) send(request *http.Request, body []byte) (answer, error) {
+	exchange := request.Header.Get(traffic.Header)
+	summary := request.Method + " " + request.URL.RequestURI()
+	p.g.record(traffic.Message{
+		Exchange: exchange, Kind: traffic.Request, From: "attacker", To: "resource",
+		Summary: summary, Head: head(summary+" HTTP/1.1", "Host: "+request.URL.Host, request.Header), Body: body, Size: len(body),
+	})
+	response, err := p.client.Do(request)
+	if err != nil {
+		err = alerted(err)
+		p.g.record(traffic.Message{
+			Exchange: exchange, Kind: traffic.Note, From: "resource", To: "attacker",
+			Summary: "no response: " + err.Error(),
+		})
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	got, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return answer{}, fmt.Errorf("read the API's answer: %w", err)
+	}
+	p.g.record(traffic.Message{
+		Exchange: exchange, Kind: traffic.Response, From: "resource", To: "attacker",
+		Summary: response.Status, Head: head("HTTP/1.1 "+response.Status, "", response.Header), Body: got, Size: len(got),
+	})
+	return answer{response.StatusCode, response.Header, got}, nil
+}
+
+func (g *Ground) record(m traffic.Message) {
+	if m.Lane == "" {
+		m.Lane = traffic.App
+	}
+	m.Stage = g.Stage.Slug
+	g.Log.Add(m)
+}
+
+func head(start, host string, fields http.Header) string {
+	var text strings.Builder
+	text.WriteString(start + "\r\n")
+	if host != "" {
+		text.WriteString(host + "\r\n")
+	}
+	_ = fields.Write(&text) // a strings.Builder takes everything
+	return text.String()
+}
+
+// retryAfter says how long the API wants to be left alone, if it does.
+func retryAfter(a answer) (time.Duration, bool) {
+	if a.status != http.StatusTooManyRequests {
+		return 0, false
+	}
+	seconds, err := strconv.Atoi(a.header.Get("Retry-After"))
+	if err != nil || seconds < 0 {
+		seconds = 1
+	}
+	wait := time.Duration(seconds) * time.Second
+	return wait, wait <= callTimeout
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// refusal says that a protection stopped a call. Anything else that goes wrong is
+// another error, because it says nothing about the stage.
+type refusal struct {
+	check    string // only where nobody but the attacker can tell
+	obstacle string
+}
+
+func (r *refusal) Error() string { return r.obstacle }
+
+// stopped turns a [*refusal] into the result of an attack; other errors stay errors.
+func stopped(err error) (Result, error) {
+	var r *refusal
+	if errors.As(err, &r) {
+		return Result{Check: r.check, Obstacle: r.obstacle}, nil
+	}
+	return Result{}, err
+}
+
+// judge is nil where the call was served, and a [*refusal] where the API says that a
+// protection refused it.
+func judge(status int, contentType string, body []byte) error {
+	if status >= 200 && status < 300 {
+		return nil
+	}
+	p := problem.Parse(contentType, body)
+	if p == nil || p.Title == "" {
+		return fmt.Errorf("the API answered %d, but not with a problem that says why", status)
+	}
+	switch p.Kind() {
+	case "tls-required", "rate-limited": // asked at the wrong door, or too often: our mistake
+		return fmt.Errorf("the API answered %d, %s", status, p.Title)
+	}
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return &refusal{obstacle: fmt.Sprintf("the API answers %d, %s", status, p.Title)}
+	}
+	return fmt.Errorf("the API answered %d, %s: no protection, something is wrong", status, p.Title)
+}
+
+// alerted makes a [*refusal] of the TLS alert with which a server refuses a client
+// certificate.
+func alerted(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "remote error" && strings.Contains(op.Err.Error(), "certificate") {
+		return &refusal{check: "client-certificate", obstacle: fmt.Sprintf("the API ends the TLS handshake: %v", op.Err)}
+	}
+	return fmt.Errorf("call the API: %w", err)
+}
+
+// account is an account as the API shows it.
+type account struct {
+	ID       string `json:"id"`
+	Balance  int64  `json:"balance"`
+	Currency string `json:"currency"`
+	Frozen   bool   `json:"frozen"`
+}
+
+// richest is the account to rob: not one's own, and the one with the most in it.
+func (g *Ground) richest(body []byte) (account, error) {
+	var list struct {
+		Accounts []account `json:"accounts"`
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return account{}, fmt.Errorf("read the list of accounts: %w", err)
+	}
+	var best account
+	for _, a := range list.Accounts {
+		if a.ID != g.Account && !a.Frozen && a.Balance > best.Balance {
+			best = a
+		}
+	}
+	if best.ID == "" {
+		return account{}, errors.New("there is no account to rob")
+	}
+	return best, nil
+}
+
+// rob books a small transfer from somebody's account to the attacker's own.
+func (p *program) rob(ctx context.Context) error {
+	list, err := p.call(ctx, http.MethodGet, "/v1/accounts", nil)
+	if err != nil {
+		return err
+	}
+	from, err := p.g.richest(list.body)
+	if err != nil {
+		return err
+	}
+	_, err = p.book(ctx, from)
+	if err != nil {
+		return err
+	}
+	p.g.Say("Booked a transfer from %s to %s with a program that is not the app.", from.ID, p.g.Account)
+	return nil
+}
+
+func (p *program) book(ctx context.Context, from account) (answer, error) {
+	return p.call(ctx, http.MethodPost, "/v1/transfers", map[string]any{
+		"from": from.ID, "to": p.g.Account, "amount": loot100, "currency": from.Currency, "reference": p.g.Reference,
+	})
+}
+
+// robAs robs with the first of the identities that gets through, and says what
+// stopped the last one where none does.
+func robAs(ctx context.Context, g *Ground, identities []identity) (Result, error) {
+	err := errors.New("there is nothing to try")
+	for _, as := range identities {
+		var p *program
+		if p, err = newProgram(g, as); err != nil {
+			return Result{}, err
+		}
+		err = p.rob(ctx)
+		p.close()
+		if err == nil {
+			return Result{Claim: true}, nil
+		}
+		var r *refusal
+		if !errors.As(err, &r) {
+			return Result{}, err
+		}
+		g.Say("Tried %s: %s.", as, r.obstacle)
+	}
+	return stopped(err)
+}
+
+// String describes an identity without giving it away.
+func (as identity) String() string {
+	text := "no key"
+	if as.key != "" {
+		text = "the key " + fingerprint(as.key)
+	}
+	if as.certificate != nil {
+		text += " with a client certificate"
+	}
+	return text
+}

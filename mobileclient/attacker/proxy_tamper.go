@@ -1,0 +1,41 @@
+package attacker
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"keyladder/internal/problem"
+)
+
+func init() { attacks["proxy-tamper"] = proxyTamper }
+
+// proxyTamper sits where TLS ends: a load balancer, a content delivery network, a
+// debugging proxy that somebody forgot. The app's TLS connection is perfect, and what
+// arrives at the API is not what the app sent.
+func proxyTamper(ctx context.Context, g *Ground) (Result, error) {
+	var changed atomic.Int32
+	g.Inside.Rewrite(func(call *Captured) {
+		if !isPayment(call.Method, call.Target) {
+			return
+		}
+		if body, err := withPayee(call.Body, g.Account); err == nil {
+			call.Body = body
+			changed.Add(1)
+		}
+	})
+	defer g.Inside.Rewrite(nil)
+	g.Say("The terminator now changes the payee of payments, after TLS ended.")
+	err := g.Inside.VictimPays(ctx)
+	var unpaid *Unpaid
+	switch {
+	case changed.Load() == 0:
+		return Result{}, errors.Join(errors.New("no payment came through that could be changed"), err)
+	case err == nil:
+		g.Say("Changed the payee of the payment to %s; the victim's app shows it as made.", g.Account)
+		return Result{Claim: true}, nil
+	case errors.As(err, &unpaid) && unpaid.Screen.Status != 0:
+		return stopped(judge(unpaid.Screen.Status, problem.ContentType, unpaid.Screen.Body))
+	}
+	return Result{}, err
+}

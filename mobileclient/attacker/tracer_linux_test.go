@@ -1,0 +1,213 @@
+//go:build amd64 || arm64
+
+package attacker
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// running is a target that was started.
+type running struct {
+	t       *testing.T
+	command *exec.Cmd
+	in      io.WriteCloser
+	out     *bufio.Reader
+}
+
+func start(t *testing.T) *running {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), os.Args[0])
+	command.Env = append(os.Environ(), asTarget+"=key-in-memory", "GOMAXPROCS=2")
+	in, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := &running{t, command, in, bufio.NewReader(out)}
+	t.Cleanup(func() {
+		_ = in.Close()
+		if command.ProcessState == nil {
+			_ = command.Wait()
+		}
+	})
+	r.ask("cap") // it is up
+	return r
+}
+
+// ask puts a question to the target. A target that was left stopped never answers.
+func (r *running) ask(question string) string {
+	r.t.Helper()
+	watchdog := time.AfterFunc(20*time.Second, func() { _ = r.command.Process.Kill() })
+	defer watchdog.Stop()
+	if _, err := io.WriteString(r.in, question+"\n"); err != nil {
+		r.t.Fatalf("the target is gone: %v", err)
+	}
+	answer, err := r.out.ReadString('\n')
+	if err != nil {
+		r.t.Fatalf("the target does not answer %q: %v", question, err)
+	}
+	return strings.TrimSpace(answer)
+}
+
+// attached attaches a debugger until the test ends.
+func (r *running) attached(ctx context.Context) *tracer {
+	r.t.Helper()
+	debugger, err := attach(ctx, r.command.Process.Pid)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(debugger.detach)
+	return debugger
+}
+
+func TestTracerChangesARunningProgram(t *testing.T) {
+	t.Parallel()
+	target := start(t)
+	debugger := target.attached(t.Context())
+	if target.ask("tracer") == "0" {
+		t.Error("the target does not see its debugger")
+	}
+	addresses, err := debugger.find(t.Context(), targetCap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(addresses) == 0 {
+		t.Fatal("the value was not found")
+	}
+	changed := slices.ContainsFunc(addresses, func(address uint64) bool {
+		if err := debugger.write(address, targetCap, 7); err != nil {
+			t.Logf("write: %v", err)
+			return false
+		}
+		if target.ask("cap") == "7" {
+			return true
+		}
+		if err := debugger.write(address, 7, targetCap); err != nil {
+			t.Logf("restore: %v", err)
+		}
+		return false
+	})
+	if !changed {
+		t.Fatalf("none of %d places was the right one", len(addresses))
+	}
+	target.ask("threads")
+	debugger.detach()
+	if got := target.ask("tracer"); got != "0" {
+		t.Errorf("after detaching, the target is still traced by %s", got)
+	}
+	if got := target.ask("cap"); got != "7" {
+		t.Errorf("after detaching, the cap is %s", got)
+	}
+}
+
+func TestTracerWriteLeavesOtherValuesAlone(t *testing.T) {
+	t.Parallel()
+	target := start(t)
+	debugger := target.attached(t.Context())
+	addresses, err := debugger.find(t.Context(), targetCap)
+	if err != nil || len(addresses) == 0 {
+		t.Fatalf("found %d, %v", len(addresses), err)
+	}
+	if err := debugger.write(addresses[0], targetCap+1, 7); !errors.Is(err, errMoved) {
+		t.Errorf("write = %v, want %v", err, errMoved)
+	}
+}
+
+func TestTracerAttachesAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	target := start(t)
+	rounds := 100
+	if testing.Short() {
+		rounds = 10
+	}
+	for round := range rounds {
+		debugger, err := attach(t.Context(), target.command.Process.Pid)
+		if err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		if round%10 == 0 {
+			target.ask("threads")
+		}
+		if err := debugger.frozen(func() error { return nil }); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		if target.ask("tracer") == "0" {
+			t.Fatalf("round %d: the target does not see its debugger", round)
+		}
+		debugger.detach()
+		if target.ask("tracer") != "0" {
+			t.Fatalf("round %d: still attached", round)
+		}
+	}
+}
+
+func TestTracerLetsGoWhenTheContextEnds(t *testing.T) {
+	t.Parallel()
+	target := start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	debugger := target.attached(ctx)
+	cancel()
+	<-debugger.done
+	if got := target.ask("tracer"); got != "0" {
+		t.Errorf("the target is still traced by %s", got)
+	}
+	if err := debugger.frozen(func() error { return nil }); !errors.Is(err, errGone) {
+		t.Errorf("frozen = %v, want %v", err, errGone)
+	}
+	debugger.detach() // does nothing
+}
+
+func TestTracerLeavesTheEndOfTheProcessToItsParent(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		target := start(t)
+		debugger := target.attached(t.Context())
+		if _, err := io.WriteString(target.in, "end\n"); err != nil {
+			t.Fatal(err)
+		}
+		var exit *exec.ExitError
+		if err := target.command.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 3 {
+			t.Fatalf("the parent sees %v, want exit status 3", err)
+		}
+		<-debugger.done
+	}
+}
+
+func TestTracerOfAProcessThatIsGone(t *testing.T) {
+	t.Parallel()
+	target := start(t)
+	_ = target.in.Close()
+	_ = target.command.Wait()
+	if _, err := attach(t.Context(), target.command.Process.Pid); !errors.Is(err, errGone) {
+		t.Errorf("attach = %v, want %v", err, errGone)
+	}
+}
+
+func TestMemoryIsSearched(t *testing.T) {
+	t.Parallel()
+	target := start(t)
+	var found loot
+	searched, err := eachWritable(t.Context(), target.command.Process.Pid, func(_ uint64, data []byte) { found.search(data) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if searched == 0 || !slices.Contains(found.keys, "key-in-memory") {
+		t.Errorf("found %d keys in %s bytes", len(found.keys), strconv.FormatInt(searched, 10))
+	}
+}

@@ -1,0 +1,56 @@
+package attacker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"keyladder/mobileclient/device"
+)
+
+func init() { attacks["trusted-proxy"] = trustedProxy }
+
+// trustedProxy runs the genuine, unmodified app on a phone whose owner has installed a
+// certification authority of their own, and lets it talk through a proxy that has
+// certificates from there. TLS does what it promises: it protects the owner's traffic
+// from everybody but the owner. What the proxy reads goes into a program of one's own.
+func trustedProxy(ctx context.Context, g *Ground) (Result, error) {
+	ca, err := newAuthority()
+	if err != nil {
+		return Result{}, err
+	}
+	proxy, err := newInterceptor(g, ca, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	defer proxy.close()
+	phone, err := g.open(ctx, g.Package, func(d *device.Device) error {
+		d.SetNetwork(proxy.network())
+		return d.Trust(ca.pem())
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	defer phone.close()
+	g.Say("Installed the genuine app on our own phone, which trusts our own CA and goes through our own proxy.")
+	_, appErr := shown(phone.app.Accounts(ctx))
+
+	var heard loot
+	for _, call := range proxy.read() {
+		g.Say("The proxy reads: %s %s, answered with %d.", call.request.Method, call.request.URL.Path, call.status)
+		heard.search(call.sent)
+	}
+	if len(heard.keys) == 0 {
+		if appErr == nil {
+			return Result{}, errors.New("the app works, but nothing of use came through the proxy")
+		}
+		return stopped(appErr)
+	}
+	// The app may fail because the proxy has no client certificate; its key came through.
+	var refused *refusal
+	if appErr != nil && !errors.As(appErr, &refused) {
+		return Result{}, fmt.Errorf("through the proxy, %w", appErr)
+	}
+	g.Say("In it: %s.", &heard)
+	return robAs(ctx, g, heard.identities())
+}

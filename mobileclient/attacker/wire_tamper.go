@@ -1,0 +1,54 @@
+package attacker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+
+	"keyladder/internal/problem"
+)
+
+func init() { attacks["wire-tamper"] = wireTamper }
+
+// wireTamper carries the victim's connections and puts the attacker's account in the
+// place of the payee. Where the connection is encrypted, the access point answers in
+// the API's place with a certificate of its own making, which no phone has a reason to
+// trust.
+func wireTamper(ctx context.Context, g *Ground) (Result, error) {
+	var changed atomic.Int32
+	redirect := toAccount(g.Account)
+	ap, err := newAccessPoint(ctx, g, func(request *http.Request) (bool, error) {
+		did, err := redirect(request)
+		if did {
+			changed.Add(1)
+		}
+		return did, err
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	defer ap.close()
+	g.Victim.Join(ap.address())
+	defer g.Victim.Join("")
+	g.Say("The victim's phone has joined an access point that changes the payee of payments.")
+	screen, err := g.Victim.Pay(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("the victim does not pay: %w", err)
+	}
+	switch alert := ap.refusedWith(); {
+	case changed.Load() > 0 && screen.OK:
+		g.Say("Changed the payee of the payment to %s; the victim's app shows it as made.", g.Account)
+		return Result{Claim: true}, nil
+	case changed.Load() > 0 && screen.Status != 0:
+		g.Say("Changed the payee of the payment to %s; the API did not take it.", g.Account)
+		return stopped(judge(screen.Status, problem.ContentType, screen.Body))
+	case alert != "" && !screen.OK:
+		g.Say("Answered the app's TLS handshake with a certificate of our own making; the app refused it.")
+		return Result{Check: "tls", Obstacle: "the app refuses the access point's certificate: " + alert}, nil
+	case screen.OK:
+		return Result{}, errors.New("the victim's payment went past the access point")
+	}
+	return Result{}, errors.Join(fmt.Errorf("the victim's app does not work through the access point: %s", screen.Error), ap.err())
+}

@@ -1,0 +1,73 @@
+package attacker
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+)
+
+func init() { attacks["wiretap"] = wiretap }
+
+// wiretap carries the victim's connections, as the router of a café does, and listens.
+// What passes in the clear holds the credentials of the app, and those are good for
+// any call. Nothing is changed, and the victim notices nothing.
+func wiretap(ctx context.Context, g *Ground) (Result, error) {
+	ap, err := newAccessPoint(ctx, g, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	defer ap.close()
+	g.Victim.Join(ap.address())
+	defer g.Victim.Join("")
+	g.Say("The victim's phone has joined an access point that listens.")
+	screen, err := g.Victim.Pay(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("the victim does not pay: %w", err)
+	}
+	if !screen.OK {
+		return Result{}, fmt.Errorf("the victim's app does not work through the access point: %s", screen.Error)
+	}
+
+	var heard loot
+	encrypted := 0
+	for _, c := range ap.heard() {
+		if isTLS(c.sent()) && isTLS(c.received()) {
+			encrypted++
+			g.Say("Heard %d bytes to the API and %d back: TLS records.", len(c.sent()), len(c.received()))
+			continue
+		}
+		for request := range requests(c.sent()) {
+			g.Say("Heard a request in the clear: %s %s.", request.Method, request.URL.Path)
+		}
+		heard.search(c.sent())
+	}
+	switch {
+	case len(heard.keys) > 0:
+		g.Say("In it: %s.", &heard)
+		return robAs(ctx, g, heard.identities())
+	case encrypted > 0:
+		return Result{Check: "tls", Obstacle: "only ciphertext passes"}, nil
+	}
+	return Result{}, errors.Join(errors.New("nothing was heard"), ap.err())
+}
+
+// requests are the HTTP requests that were sent over a connection, one after the other.
+func requests(sent []byte) iter.Seq[*http.Request] {
+	reader := bufio.NewReader(bytes.NewReader(sent))
+	return func(yield func(*http.Request) bool) {
+		for {
+			request, err := http.ReadRequest(reader)
+			if err != nil || !yield(request) {
+				return
+			}
+			if _, err := io.Copy(io.Discard, request.Body); err != nil {
+				return
+			}
+		}
+	}
+}
