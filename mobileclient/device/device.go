@@ -1,96 +1,118 @@
 package device
 
 import (
-	"context"
 	"crypto/ed25519"
-	"encoding/json"
+	"crypto/x509"
 	"errors"
-	"time"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
 
 	"keyladder/internal/traffic"
-	"keyladder/mobileclient/release"
+	"keyladder/mobileclient/device/sdk"
 )
 
 // Config is what a device is made with.
 type Config struct {
-	Dir         string              // where it keeps its packages, storage and settings
+	Dir         string              // where it keeps packages, storage and settings; made if need be
 	Owner       string              // the customer whose phone it is: alice
 	Roots       []byte              // trust store as shipped, PEM
 	Developers  []ed25519.PublicKey // signers that the app store vouches for
-	Address     string              // source IP of its connections; empty: any
+	Address     string              // source IP of its connections, where it can be had; empty: any
 	Log         *traffic.Log        // nil: nothing is recorded
 	Participant string              // name of its apps in traffic; empty: app
 }
 
-// Network is how the device reaches the network.
-type Network struct {
-	AccessPoint string `json:"access_point"` // host:port of the router that it joined; empty: direct
-	Proxy       string `json:"proxy"`        // URL of an HTTP proxy that apps honour; empty: none
+// What an app is asked, and what it shows.
+type (
+	// Payment is what a user types in to make a transfer.
+	Payment = sdk.Payment
+	// Screen is what the app shows when it has done what it was asked for.
+	Screen = sdk.Screen
+)
+
+// Errors of this package.
+var (
+	// ErrNotInstalled means that there is no app of that name on the device.
+	ErrNotInstalled = errors.New("the app is not installed")
+	// ErrSideloading means that the app store does not vouch for a package's signer.
+	ErrSideloading = errors.New("the package does not come from a developer that the app store knows: allow sideloading to install it all the same")
+	// ErrOtherSigner means that a package can't update what somebody else signed.
+	ErrOtherSigner = errors.New("another version by a different signer is installed: uninstall it first")
+	// ErrChanged means that an installed package is no longer what was installed.
+	ErrChanged = errors.New("the installed package was changed: install it again")
+	// ErrStopped means that the app is no longer running.
+	ErrStopped = errors.New("the app has stopped")
+	// ErrClosed means that the device was closed.
+	ErrClosed = errors.New("the device is switched off")
+)
+
+// Device is a phone. Its methods may be called at the same time.
+type Device struct {
+	config Config
+	roots  *x509.CertPool
+
+	mu      sync.Mutex
+	state   state
+	version int            // of what apps are told, see sdk.Settings
+	apps    []*App         // running, in order of their start
+	lines   map[*line]bool // open connections
+	agent   *Agent
+	closed  bool
 }
 
-// Installed is an installed package.
-type Installed struct {
-	release.Package
-	Genuine     bool // its signer is one that the app store vouches for
-	InstalledAt time.Time
+// New switches a device on. What was installed and set under the same folder before
+// is there again.
+func New(config Config) (*Device, error) {
+	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
+		return nil, fmt.Errorf("the phone runs on Linux and macOS only, not on %s", runtime.GOOS)
+	}
+	if config.Participant == "" {
+		config.Participant = "app"
+	}
+	dir, err := filepath.Abs(config.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("switch the device on: %w", err)
+	}
+	config.Dir = dir
+	d := &Device{config: config, version: 1, lines: map[*line]bool{}}
+	if len(config.Roots) > 0 && !x509.NewCertPool().AppendCertsFromPEM(config.Roots) {
+		return nil, errors.New("switch the device on: there is no certificate in the trust store that it was shipped with")
+	}
+	for _, folder := range []string{"packages", "storage"} {
+		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
+			return nil, fmt.Errorf("switch the device on: %w", err)
+		}
+	}
+	if err := d.load(); err != nil {
+		return nil, fmt.Errorf("switch the device on: %w", err)
+	}
+	d.refreshRoots()
+	d.agent = newAgent(d)
+	return d, nil
 }
 
-// Payment is what a user types in to make a transfer.
-type Payment struct {
-	From      string `json:"from"`
-	To        string `json:"to"`
-	Amount    int64  `json:"amount"` // minor units
-	Reference string `json:"reference"`
+// Owner is the customer whose phone it is.
+func (d *Device) Owner() string { return d.config.Owner }
+
+// Close stops all apps and ends all connections. What is installed stays.
+func (d *Device) Close() error {
+	d.mu.Lock()
+	d.closed = true
+	apps := slices.Clone(d.apps)
+	d.mu.Unlock()
+	var errs []error
+	for _, app := range apps {
+		errs = append(errs, app.Close())
+	}
+	d.hangUp()
+	d.agent.close()
+	return errors.Join(errs...)
 }
 
-// Screen is what the app shows when it has done what it was asked for.
-type Screen struct {
-	OK     bool            `json:"ok"`
-	Status int             `json:"status"`          // HTTP; 0: there was no response
-	Body   json.RawMessage `json:"body,omitempty"`  // as the API sent it
-	Check  string          `json:"check,omitempty"` // the check of the app's own that refused, if one did
-	Error  string          `json:"error,omitempty"` // for the user
-}
-
-// Device is a phone.
-type Device struct{}
-
-// App is a running app.
-type App struct{}
-
-var errTODO = errors.New("device: not written yet")
-
-func New(Config) (*Device, error)                        { return nil, errTODO }
-func (d *Device) Close() error                           { return errTODO }
-func (d *Device) AllowSideloading(bool)                  {}
-func (d *Device) Trust(pem []byte) error                 { return errTODO }
-func (d *Device) SetNetwork(Network)                     {}
-func (d *Device) Network() Network                       { return Network{} }
-func (d *Device) Install(path string) (Installed, error) { return Installed{}, errTODO }
-func (d *Device) Installed() []Installed                 { return nil }
-func (d *Device) Uninstall(name string) error            { return errTODO }
-func (d *Device) Launch(ctx context.Context, name, stage string) (*App, error) {
-	return nil, errTODO
-}
-
-func (a *App) PID() int            { return 0 }
-func (a *App) Measurement() string { return "" }
-func (a *App) Close() error        { return errTODO }
-
-func (a *App) Rates(ctx context.Context) (Screen, error)    { return Screen{}, errTODO }
-func (a *App) Accounts(ctx context.Context) (Screen, error) { return Screen{}, errTODO }
-func (a *App) Account(ctx context.Context, account string) (Screen, error) {
-	return Screen{}, errTODO
-}
-
-func (a *App) Transfers(ctx context.Context, account string) (Screen, error) {
-	return Screen{}, errTODO
-}
-
-func (a *App) Transfer(ctx context.Context, payment Payment) (Screen, error) {
-	return Screen{}, errTODO
-}
-
-func (a *App) Freeze(ctx context.Context, account string, frozen bool) (Screen, error) {
-	return Screen{}, errTODO
+func (d *Device) record(m traffic.Message) {
+	d.config.Log.Add(m)
 }

@@ -1,2 +1,29 @@
-// Package device is a simulated phone's operating system.
+// Package device is a simulated phone: what its operating system gives to apps and
+// to the person who holds it.
+//
+// What is real: an app is a process of its own, started from its package file, with an
+// empty environment. Its connections are the machine's, and are handed to it as file
+// descriptors. So the package can be read and changed, the process can be searched and
+// debugged, and its traffic can be led through any proxy, as on a phone that one owns.
+//
+// What the device does:
+//
+//   - installs packages (packages.go): a signature must fit, the signer must be one that
+//     the app store vouches for unless sideloading is allowed, and an update must have the
+//     signer of what it replaces;
+//   - launches apps (app.go): it measures the package as it starts it, speaks to the process
+//     over inherited sockets, so that it knows which app is asking (system.go), and ends
+//     it; the process ends by itself when the device is gone;
+//   - carries all bytes (network.go, modem.go): directly or through the access point that it
+//     joined, and notes what can be seen on the way (record.go);
+//   - keeps a trust store (trust.go), storage for each app (storage.go), and its settings
+//     (state.go), all of which survive its own restart;
+//   - shows pages (agent.go), and hands URLs with other schemes to apps that claimed
+//     them (schemes.go).
+//
+// What is not: there is no kernel between two devices of one machine. Whoever may act
+// as the user that runs them can do anything to both.
+//
+// A debugger in the process that launched an app must let go of it before
+// [App.Close], and wait for stops with its own thread.
 package device

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+
+	"keyladder/stages/mechanism/pin"
+)
+
+// The app's own checks.
+const (
+	checkTLS  = "tls"          // the server is who the device's trust store says
+	checkPins = "pins"         // and its key is one that the app was shipped with
+	checkCap  = "transfer-cap" // the amount is not above what the app transfers at once
+)
+
+// refusal tells which of the app's checks, if any, made a call fail, why, and what the
+// user can do about it.
+func refusal(err error) (check, reason, advice string) {
+	var certificate *tls.CertificateVerificationError
+	var notTLS tls.RecordHeaderError
+	var op *net.OpError
+	switch {
+	case errors.Is(err, pin.ErrMismatch), errors.Is(err, pin.ErrUnverified):
+		return checkPins, err.Error(),
+			"This is not the bank's server: its key is not one of those that this app knows. Nothing was sent. Turn off the proxy, or use another network."
+	case errors.As(err, &certificate):
+		return checkTLS, certificate.Err.Error(),
+			"The phone does not trust this server (" + certificate.Err.Error() + "), so nothing was sent. Turn off the proxy, or use another network. If it is a proxy of your own, add its CA to the phone's trust store."
+	case errors.As(err, &notTLS):
+		return checkTLS, err.Error(),
+			"The server does not speak TLS, so nothing was sent. Check the phone's network settings."
+	case errors.As(err, &op) && op.Op == "local error":
+		// crypto/tls found fault with what arrived, such as a record that was changed.
+		return checkTLS, op.Err.Error(),
+			"The connection was disturbed (" + op.Err.Error() + ") and was given up. Use another network."
+	}
+	return "", "", ""
+}

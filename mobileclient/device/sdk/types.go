@@ -1,0 +1,101 @@
+package sdk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"keyladder/internal/traffic"
+)
+
+// Names of what a user can tap.
+const (
+	Rates     = "rates"
+	Accounts  = "accounts"
+	Account   = "account"
+	Transfers = "transfers"
+	Transfer  = "transfer"
+	Freeze    = "freeze"
+)
+
+// Tap is what a user asks the app to do.
+type Tap struct {
+	What    string   `json:"what"`
+	Account string   `json:"account,omitempty"` // of Account, Transfers and Freeze
+	Payment *Payment `json:"payment,omitempty"` // of Transfer
+	Frozen  bool     `json:"frozen,omitempty"`  // of Freeze
+}
+
+// Payment is what a user types in to make a transfer.
+type Payment struct {
+	From      string `json:"from"`
+	To        string `json:"to"`
+	Amount    int64  `json:"amount"` // minor units
+	Reference string `json:"reference"`
+}
+
+// Screen is what the app shows when it has done what it was asked for.
+type Screen struct {
+	OK     bool            `json:"ok"`
+	Status int             `json:"status"`          // HTTP; 0: there was no response
+	Body   json.RawMessage `json:"body,omitempty"`  // as the API sent it, where that was JSON
+	Check  string          `json:"check,omitempty"` // the check of the app's own that refused, if one did
+	Error  string          `json:"error,omitempty"` // for the user
+}
+
+// Handler is an app, as the device sees it. Calls may come at the same time.
+type Handler interface {
+	// Open is called first and once: the stage is the one that the phone uses.
+	Open(stage string) error
+	// Tap does what the user asked for.
+	Tap(ctx context.Context, tap Tap) (Screen, error)
+	// OpenURL hands over a URL with a scheme that the app claimed.
+	OpenURL(ctx context.Context, url string) error
+}
+
+// Settings are the device's settings as far as they concern apps.
+type Settings struct {
+	Version int    `json:"version"` // changes when anything else does
+	Roots   []byte `json:"roots"`   // trust store, PEM
+	Proxy   string `json:"proxy"`   // URL of the HTTP proxy; empty: none
+}
+
+// Record is what an app tells about a message that it sent or got, or a check of its
+// own that refused.
+type Record struct {
+	Kind     traffic.Kind     `json:"kind"`
+	Exchange string           `json:"exchange"`
+	Summary  string           `json:"summary"`
+	Head     string           `json:"head,omitempty"`
+	Body     []byte           `json:"body,omitempty"`
+	Size     int              `json:"size"`
+	Verdict  *traffic.Verdict `json:"verdict,omitempty"`
+}
+
+// ErrNotStored means that the app's storage has nothing under a key.
+var ErrNotStored = errors.New("nothing is stored under this key")
+
+// None stands for what a remote call neither takes nor returns.
+type None struct{}
+
+// Arguments and answers of the system's calls.
+type (
+	// Dialing asks for a connection. The app chooses the number, with which the
+	// device marks the descriptor that it sends.
+	Dialing struct {
+		Connection uint64 `json:"connection"`
+		Address    string `json:"address"`  // host:port
+		Exchange   string `json:"exchange"` // on whose behalf
+	}
+	// Using says that a connection now carries another exchange.
+	Using struct {
+		Connection uint64 `json:"connection"`
+		Exchange   string `json:"exchange"`
+	}
+	// Item is something in the app's storage.
+	Item struct {
+		Key   string `json:"key"`
+		Value []byte `json:"value,omitempty"`
+		Found bool   `json:"found"`
+	}
+)

@@ -1,0 +1,82 @@
+package device
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"keyladder/mobileclient/release"
+)
+
+// state is what the device remembers when it is switched off.
+type state struct {
+	Network     Network              `json:"network"`
+	Sideloading bool                 `json:"sideloading"`
+	Trusted     []string             `json:"trusted"` // PEM, one certificate each
+	Packages    map[string]Installed `json:"packages"`
+}
+
+const stateFile = "device.json"
+
+// load reads the state of an earlier run. Packages are not believed: whoever has the
+// folder can write to it, and a phone checks its apps when it starts.
+func (d *Device) load() error {
+	data, err := os.ReadFile(filepath.Join(d.config.Dir, stateFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err == nil {
+		if err := json.Unmarshal(data, &d.state); err != nil {
+			return fmt.Errorf("read the settings in %s: %w", stateFile, err)
+		}
+	}
+	packages := map[string]Installed{}
+	for name, installed := range d.state.Packages {
+		p, err := release.Open(d.packagePath(name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil || p.Name != name || !p.Signer.Equal(installed.Signer) {
+			continue // no longer what was installed; it can be installed again
+		}
+		installed.Package = *p
+		installed.Genuine = d.vouchedFor(p)
+		packages[name] = installed
+	}
+	d.state.Packages = packages
+	return nil
+}
+
+// save writes the state; the caller holds d.mu.
+func (d *Device) save() error {
+	data, err := json.MarshalIndent(d.state, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(d.config.Dir, stateFile), data); err != nil {
+		return fmt.Errorf("save the device's settings: %w", err)
+	}
+	return nil
+}
+
+// writeFile replaces a file as a whole, or not at all.
+func writeFile(path string, data []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(path), ".*.partial")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // gone already when all went well
+	_, err = file.Write(data)
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}
+
+// now is when something is installed, to the second, as it is written down.
+func now() time.Time { return time.Now().UTC().Truncate(time.Second) }

@@ -1,0 +1,66 @@
+package device
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Bounds on what an app can store under one key.
+const (
+	maxKey   = 100     // bytes
+	maxValue = 1 << 20 // bytes
+)
+
+var errStorage = errors.New("a key has 1 to 100 bytes, a value at most 1 MiB")
+
+func (d *Device) storagePath(name string) string { return filepath.Join(d.config.Dir, "storage", name) }
+
+// Storage is the folder with what an app has stored: a file for each key. Whoever has
+// a copy of it, from a backup for example, has it all.
+func (d *Device) Storage(name string) string { return d.storagePath(name) }
+
+// item is the file of a key; hexadecimal, so that no key can be a path.
+func (d *Device) item(app, key string) string {
+	return filepath.Join(d.storagePath(app), hex.EncodeToString([]byte(key)))
+}
+
+func (d *Device) store(app, key string, value []byte) error {
+	if key == "" || len(key) > maxKey || len(value) > maxValue {
+		return errStorage
+	}
+	if err := os.MkdirAll(d.storagePath(app), 0o700); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := writeFile(d.item(app, key), value); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+func (d *Device) loadItem(app, key string) (value []byte, found bool, err error) {
+	if key == "" || len(key) > maxKey {
+		return nil, false, errStorage
+	}
+	value, err = os.ReadFile(d.item(app, key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("load from storage: %w", err)
+	}
+	return value, true, nil
+}
+
+func (d *Device) deleteItem(app, key string) error {
+	if key == "" || len(key) > maxKey {
+		return errStorage
+	}
+	if err := os.Remove(d.item(app, key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("delete from storage: %w", err)
+	}
+	return nil
+}
