@@ -1,0 +1,125 @@
+package guard
+
+import (
+	"crypto/x509"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/backend/registry"
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/clientcert"
+)
+
+// call is what the guard knows about a call; each check adds to it.
+type call struct {
+	echo     echo.Context
+	request  *http.Request
+	at       time.Time
+	listener Listener
+	route    route
+
+	// From where it comes; on the terminated listener as the terminator says.
+	address     netip.Addr
+	certificate *x509.Certificate
+	originError error // what the terminator says can't be read
+
+	stage *stage // known from its check on
+	body  []byte
+
+	claimed *registry.App // the key's app, not yet proven
+	key     *registry.Key
+	app     *registry.App // proven
+	user    string        // proven
+
+	refusal *Refusal
+	check   string // the check that refused, or the last
+}
+
+// Caller is who makes a call, proven as far as the stage demands. Only the guard makes
+// one: the zero Caller is nobody, and panics when it is asked.
+type Caller struct{ call *call }
+
+// App is the proven app's ID; empty where the stage demands no proof.
+func (c Caller) App() string {
+	if c.call.app == nil {
+		return ""
+	}
+	return c.call.app.ID
+}
+
+// User is the proven user; empty where the stage knows none.
+func (c Caller) User() string { return c.call.user }
+
+// Stage is the stage of the call.
+func (c Caller) Stage() catalog.Stage { return c.call.stage.Stage }
+
+// Body is the whole body.
+func (c Caller) Body() []byte { return c.call.body }
+
+func (g *Guard) newCall(ec echo.Context) *call {
+	r := ec.Request()
+	c := &call{echo: ec, request: r, at: g.Now(), route: route{name: OtherRoute}}
+	c.listener, _ = r.Context().Value(listenerKey{}).(Listener)
+	if r.URL.RawPath == "" { // else the path was written in an unusual way: %2F, %2D, …
+		if found, ok := g.routes[r.Method+" "+ec.Path()]; ok && parametersGiven(ec) {
+			c.route = found
+		}
+	}
+	c.readOrigin()
+	return c
+}
+
+// parametersGiven is false for `/accounts//transfers`, where Echo sees an empty ID.
+func parametersGiven(ec echo.Context) bool {
+	for _, value := range ec.ParamValues() {
+		if value == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// readOrigin reads from where the call comes. What a client writes into the fields of a
+// terminator is removed everywhere else, so that no handler can take it for the truth.
+func (c *call) readOrigin() {
+	header := c.request.Header
+	if c.listener != Terminated {
+		clientcert.Strip(header)
+		header.Del(echo.HeaderXForwardedFor)
+		if peer, err := netip.ParseAddrPort(c.request.RemoteAddr); err == nil {
+			c.address = peer.Addr().Unmap().WithZone("")
+		}
+		if c.request.TLS != nil && len(c.request.TLS.VerifiedChains) > 0 {
+			c.certificate = c.request.TLS.PeerCertificates[0]
+		}
+		return
+	}
+	if forwarded := header.Values(echo.HeaderXForwardedFor); len(forwarded) == 1 {
+		if address, err := netip.ParseAddr(forwarded[0]); err == nil {
+			c.address = address.Unmap().WithZone("")
+		}
+	}
+	c.certificate, c.originError = clientcert.FromHeader(header)
+}
+
+// firstSegment of the path, as it was written.
+func firstSegment(r *http.Request) string {
+	path := r.URL.EscapedPath()
+	segment, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return segment
+}
+
+// braces turns Echo's path into the way people write it: /v1/accounts/{id}.
+func braces(path string) string {
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		if name, ok := strings.CutPrefix(segment, ":"); ok {
+			segments[i] = "{" + name + "}"
+		}
+	}
+	return strings.Join(segments, "/")
+}

@@ -1,0 +1,61 @@
+package guard
+
+import (
+	"errors"
+	"net/http"
+
+	"keyladder/backend/registry"
+	"keyladder/internal/problem"
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/appkey"
+)
+
+// keyInURL refuses keys in the URL, good ones, too: a client that gets through with one
+// goes on sending it to where it is logged. [catalog.KeyInURLAccepted] switches it off.
+func (g *Guard) keyInURL(c *call) *Refusal {
+	switch c.stage.Policy.KeyInURL {
+	case catalog.KeyInURLAccepted:
+		return nil
+	case catalog.KeyInURLRefused:
+	default:
+		return undecided("key_in_url", c.stage.Policy.KeyInURL)
+	}
+	if _, inURL, _ := appkey.FromRequest(c.request); inURL {
+		return refuse(problem.New(http.StatusBadRequest, "key-in-url", "The key must not be in the URL",
+			"Send it in the Authorization field: URLs end up in logs. A key that was in one should be replaced."),
+			"the URL carries a key")
+	}
+	return nil
+}
+
+// appKey finds the app whose key was sent. [catalog.NoAppProof] switches it off.
+func (g *Guard) appKey(c *call) *Refusal {
+	switch c.stage.Policy.AppProof {
+	case catalog.NoAppProof:
+		return nil
+	case catalog.AppKey:
+	default:
+		return undecided("app_proof", c.stage.Policy.AppProof)
+	}
+	key, _, err := appkey.FromRequest(c.request)
+	switch {
+	case errors.Is(err, appkey.ErrMissing):
+		return refuse(notAccepted("Send the app's key in the field `Authorization: key …`."), "%v", err)
+	case err != nil:
+		return refuse(problem.New(http.StatusBadRequest, "bad-request", "The key can't be read",
+			"Send exactly one, in one field: `Authorization: key …`."), "%v", err)
+	}
+	c.claimed, c.key, err = g.Apps.Lookup(key)
+	if errors.Is(err, registry.ErrUnknown) || errors.Is(err, registry.ErrRevoked) {
+		return refuse(notAccepted("The key is not good."), "%v", err) // one text for both
+	}
+	if err != nil {
+		return refuse(closed(), "look the key up: %v", err)
+	}
+	return nil
+}
+
+func notAccepted(detail string) *problem.Problem {
+	return problem.New(http.StatusUnauthorized, "client-not-accepted", "This is for registered apps only", detail).
+		With("WWW-Authenticate", appkey.Challenge)
+}

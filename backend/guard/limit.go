@@ -1,0 +1,128 @@
+package guard
+
+import (
+	"container/list"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"keyladder/internal/problem"
+)
+
+// Limit is a token bucket: Burst calls at once, and PerSecond more each second.
+type Limit struct {
+	PerSecond float64
+	Burst     int
+}
+
+// DefaultAddressLimit is the limit of one address where nothing else is said.
+var DefaultAddressLimit = Limit{PerSecond: 20, Burst: 60}
+
+// window is the time in which an empty bucket gets full: the burst is what the limit
+// allows in that time.
+func (l Limit) window() time.Duration {
+	return time.Duration(float64(l.Burst) / l.PerSecond * float64(time.Second))
+}
+
+// take takes one call out of a bucket and announces the limit on the answer, be it a
+// refusal or not, in the fields of draft-ietf-httpapi-ratelimit-headers-11:
+//
+//	RateLimit-Policy: "address";q=60;w=3
+//	RateLimit: "address";r=59;t=3
+//
+// That is, 60 calls (q) in 3 seconds (w), of which 59 (r) are left. A bucket that fills
+// all the time has no moment at which a window ends. We give as t the time in which
+// r calls come back, so that a client which spreads r calls over t seconds keeps to the
+// limit for good (section 8.5 warns of ratios that say more than the policy). With
+// nothing left it is the time until the next call, and Retry-After says the same
+// (section 6: it should not be before the end of t).
+func (g *Guard) take(c *call, name string, bucket *rate.Limiter, limit Limit) *Refusal {
+	allowed := bucket.AllowN(c.at, 1)
+	tokens := bucket.TokensAt(c.at)
+	left := max(0, int(tokens))
+	if !allowed {
+		left = 0
+	}
+	wait := seconds(float64(left) / limit.PerSecond)
+	if left == 0 {
+		wait = seconds((1 - min(tokens, 1)) / limit.PerSecond)
+	}
+	header := c.echo.Response().Header()
+	header.Add("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=%d", name, limit.Burst, seconds(limit.window().Seconds())))
+	header.Add("RateLimit", fmt.Sprintf("%q;r=%d;t=%d", name, left, wait))
+	if allowed {
+		return nil
+	}
+	return refuse(problem.New(http.StatusTooManyRequests, "rate-limited", "Too many calls",
+		fmt.Sprintf("There may be %d calls in %d s. Try again after the time in Retry-After, in seconds.", limit.Burst, seconds(limit.window().Seconds()))).
+		With("Retry-After", strconv.Itoa(wait)),
+		"more than %d calls at once and %g a second over time, per %s", limit.Burst, limit.PerSecond, name)
+}
+
+// seconds rounds up to whole seconds, at least one: the fields know no smaller unit.
+func seconds(s float64) int { return max(1, int(math.Ceil(s-1e-9))) }
+
+// maxAddresses bounds the memory that strangers can make us use.
+const maxAddresses = 1 << 16
+
+// addressLimits keeps a bucket per address, the least recently used at the back.
+type addressLimits struct {
+	limit   Limit
+	max     int
+	mu      sync.Mutex
+	entries map[netip.Addr]*list.Element
+	recent  *list.List
+}
+
+type addressEntry struct {
+	address netip.Addr
+	bucket  *rate.Limiter
+	used    time.Time
+}
+
+func newAddressLimits(limit Limit) (*addressLimits, error) {
+	if limit == (Limit{}) {
+		limit = DefaultAddressLimit
+	}
+	if !(limit.PerSecond > 0) || math.IsInf(limit.PerSecond, 0) || limit.Burst < 1 {
+		return nil, errors.New("the limit per address must be above zero")
+	}
+	return &addressLimits{limit: limit, max: maxAddresses, entries: map[netip.Addr]*list.Element{}, recent: list.New()}, nil
+}
+
+// of is the bucket of an address. IPv6 addresses count by their /64, which is what one
+// subscriber gets; each of them has more addresses than there are calls.
+func (a *addressLimits) of(address netip.Addr, now time.Time) *rate.Limiter {
+	if address.Is6() {
+		prefix, _ := address.Prefix(64)
+		address = prefix.Addr()
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if element, ok := a.entries[address]; ok {
+		a.recent.MoveToFront(element)
+		entry := element.Value.(*addressEntry)
+		entry.used = now
+		return entry.bucket
+	}
+	// A bucket that was idle for a window is full, so nothing is forgotten with it.
+	// Beyond the maximum, the least recently used goes even if it is not.
+	for back := a.recent.Back(); back != nil; back = a.recent.Back() {
+		entry := back.Value.(*addressEntry)
+		if now.Sub(entry.used) < a.limit.window() && len(a.entries) < a.max {
+			break
+		}
+		a.recent.Remove(back)
+		delete(a.entries, entry.address)
+	}
+	entry := &addressEntry{address: address, bucket: rate.NewLimiter(rate.Limit(a.limit.PerSecond), a.limit.Burst), used: now}
+	a.entries[address] = a.recent.PushFront(entry)
+	return entry.bucket
+}

@@ -1,0 +1,123 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"keyladder/internal/manage"
+	"keyladder/stages/mechanism/pin"
+)
+
+// Scopes are what an app can be allowed to do.
+func Scopes() []string {
+	return []string{"rates:read", "accounts:read", "transfers:write", "accounts:freeze"}
+}
+
+// ErrInvalid means that an app can't be registered like that; the text says why.
+var ErrInvalid = errors.New("that is not a good registration")
+
+// App is a registered app. It is never changed; a changed app is another value.
+type App struct {
+	ID           string
+	Scopes       []string
+	Certificates []string // pins
+	PerSecond    float64  // rate limit: calls a second over time
+	Burst        int      // and at once
+	Limiter      *rate.Limiter
+
+	name, userAgent string
+	createdAt       time.Time
+}
+
+// May says whether the app has a scope. No app has the empty one.
+func (a *App) May(scope string) bool { return scope != "" && slices.Contains(a.Scopes, scope) }
+
+// Key is a key of an app.
+type Key struct {
+	ID, App   string
+	createdAt time.Time
+	revokedAt *time.Time
+	use       *use // shared by all values for this key
+}
+
+// use is how a key fares.
+type use struct {
+	accepted, refused atomic.Pointer[time.Time]
+	refusal           atomic.Pointer[string]
+}
+
+// Accepted notes that a call with the key was served.
+func (k *Key) Accepted(at time.Time) { k.use.accepted.Store(&at) }
+
+// Refused notes that a call with the key was refused, and the private reason.
+func (k *Key) Refused(at time.Time, reason string) {
+	k.use.refusal.Store(&reason)
+	k.use.refused.Store(&at)
+}
+
+func (k *Key) manage() manage.Key {
+	key := manage.Key{ID: k.ID, App: k.App, CreatedAt: k.createdAt, RevokedAt: k.revokedAt}
+	if k.use != nil {
+		key.LastAccepted, key.LastRefused = k.use.accepted.Load(), k.use.refused.Load()
+		if refusal := k.use.refusal.Load(); refusal != nil {
+			key.LastRefusal = *refusal
+		}
+	}
+	return key
+}
+
+var (
+	idPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	// A product token with or without the slash (RFC 9110, section 10.1.5).
+	agentPattern = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}/?$")
+)
+
+const (
+	maxRate  = 1e6
+	maxBurst = 1_000_000
+)
+
+// check refuses what would open or close the API by mistake: an empty user agent would
+// be a prefix of everybody's, a limit of nothing would shut the app out.
+func check(a manage.App) error {
+	invalid := func(format string, values ...any) error {
+		return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, values...))
+	}
+	switch {
+	case !idPattern.MatchString(a.ID):
+		return invalid("the ID may have 63 characters out of a-z, 0-9 and -, and neither begins nor ends with -")
+	case strings.TrimSpace(a.Name) == "" || len(a.Name) > 100 || strings.ContainsFunc(a.Name, func(r rune) bool { return r < ' ' }):
+		return invalid("the name must have 1 to 100 bytes, without control characters")
+	case !agentPattern.MatchString(a.UserAgent):
+		return invalid("the user agent must be a product name, like HarbourBank/")
+	case !(a.PerSecond > 0 && a.PerSecond <= maxRate): // refuses NaN, too
+		return invalid("per_second must be above 0 and at most %g", float64(maxRate))
+	case a.Burst < 1 || a.Burst > maxBurst:
+		return invalid("burst must be 1 to %d", maxBurst)
+	}
+	for i, scope := range a.Scopes {
+		if !slices.Contains(Scopes(), scope) {
+			return invalid("there is no scope %q: there are %s", scope, strings.Join(Scopes(), ", "))
+		}
+		if slices.Contains(a.Scopes[:i], scope) {
+			return invalid("the scope %s is there twice", scope)
+		}
+	}
+	for _, certificate := range a.Certificates {
+		if _, err := pin.Parse(certificate); err != nil {
+			return invalid("certificates: %v", err)
+		}
+	}
+	return nil
+}
+
+// product is the user agent's product with its slash, so that `Harbour` is no prefix
+// of `HarbourBank/1.0`.
+func product(userAgent string) string { return strings.TrimSuffix(userAgent, "/") + "/" }

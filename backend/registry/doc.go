@@ -1,0 +1,9 @@
+// Package registry knows the apps that may call the API, and their keys.
+//
+// Every call asks it, so it answers from memory: a snapshot that is never changed, only
+// replaced. A change is written to the database first and then takes effect with the
+// next call; one that can't be written does not take effect.
+//
+// When a key was last accepted or refused is kept in memory alone. It changes with every
+// call, and nothing depends on it but a person who is looking.
+package registry

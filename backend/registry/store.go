@@ -1,0 +1,50 @@
+package registry
+
+import (
+	"time"
+
+	"keyladder/internal/manage"
+)
+
+// appRow is an app in the database.
+type appRow struct {
+	ID           string   `gorm:"primaryKey"`
+	Name         string   `gorm:"not null"`
+	UserAgent    string   `gorm:"not null"`
+	Scopes       []string `gorm:"not null;serializer:json"`
+	Certificates []string `gorm:"not null;serializer:json"`
+	PerSecond    float64  `gorm:"not null;check:per_second > 0"`
+	Burst        int      `gorm:"not null;check:burst > 0"`
+	CreatedAt    time.Time
+}
+
+func (appRow) TableName() string { return "apps" }
+
+// keyRow is a key in the database.
+type keyRow struct {
+	ID        string    `gorm:"primaryKey"`
+	App       string    `gorm:"not null;index"`
+	CreatedAt time.Time `gorm:"not null"`
+	RevokedAt *time.Time
+
+	Of appRow `gorm:"foreignKey:App;references:ID"`
+}
+
+func (keyRow) TableName() string { return "keys" }
+
+// Models are the registry's tables.
+func Models() []any { return []any{&appRow{}, &keyRow{}} }
+
+func rowOf(a manage.App, at time.Time) appRow {
+	row := appRow{
+		ID: a.ID, Name: a.Name, UserAgent: product(a.UserAgent), Scopes: a.Scopes, Certificates: a.Certificates,
+		PerSecond: a.PerSecond, Burst: a.Burst, CreatedAt: at,
+	}
+	if row.Scopes == nil {
+		row.Scopes = []string{}
+	}
+	if row.Certificates == nil {
+		row.Certificates = []string{}
+	}
+	return row
+}

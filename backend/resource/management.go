@@ -1,0 +1,195 @@
+package resource
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/backend/ledger"
+	"keyladder/backend/registry"
+	"keyladder/internal/manage"
+	"keyladder/internal/problem"
+)
+
+// management adds the resource server's part of the management API. See package manage.
+func (s *Server) management() {
+	m := s.manage
+	m.GET("/apps", s.listApps)
+	m.POST("/apps", s.registerApp)
+	m.PATCH("/apps/:id", s.changeApp)
+	m.POST("/apps/:id/keys", s.issueKey)
+	m.POST("/apps/:id/rotate", s.rotateKeys)
+	m.POST("/keys/:id/revoke", s.revokeKey)
+	m.POST("/keys/:id/restore", s.restoreKey)
+	m.GET("/usage", s.showUsage)
+	m.GET("/ledger", s.showLedger)
+	m.GET("/transfers", s.findTransfers)
+	m.GET("/accesslog", func(c echo.Context) error { return c.JSON(http.StatusOK, s.access.tail()) })
+	m.POST("/reset", s.reset)
+}
+
+func (s *Server) listApps(c echo.Context) error { return c.JSON(http.StatusOK, s.apps.Apps()) }
+
+func (s *Server) registerApp(c echo.Context) error {
+	app, err := read[manage.App](c)
+	if err != nil {
+		return err
+	}
+	registered, err := s.apps.Register(c.Request().Context(), app)
+	if err != nil {
+		return registryProblem(err)
+	}
+	return c.JSON(http.StatusCreated, registered)
+}
+
+func (s *Server) changeApp(c echo.Context) error {
+	change, err := read[manage.AppChange](c)
+	if err != nil {
+		return err
+	}
+	changed, err := s.apps.Change(c.Request().Context(), c.Param("id"), change)
+	if err != nil {
+		return registryProblem(err)
+	}
+	return c.JSON(http.StatusOK, changed)
+}
+
+func (s *Server) issueKey(c echo.Context) error {
+	key, err := s.apps.Issue(c.Request().Context(), c.Param("id"))
+	if err != nil {
+		return registryProblem(err)
+	}
+	return c.JSON(http.StatusCreated, key)
+}
+
+func (s *Server) rotateKeys(c echo.Context) error {
+	key, err := s.apps.Rotate(c.Request().Context(), c.Param("id"))
+	if err != nil {
+		return registryProblem(err)
+	}
+	return c.JSON(http.StatusCreated, key)
+}
+
+func (s *Server) revokeKey(c echo.Context) error {
+	key, err := s.apps.Revoke(c.Request().Context(), c.Param("id"))
+	if err != nil {
+		return registryProblem(err)
+	}
+	return c.JSON(http.StatusOK, key)
+}
+
+func (s *Server) restoreKey(c echo.Context) error {
+	key, err := s.apps.Restore(c.Request().Context(), c.Param("id"))
+	if err != nil {
+		return registryProblem(err)
+	}
+	return c.JSON(http.StatusOK, key)
+}
+
+func (s *Server) showUsage(c echo.Context) error {
+	days, err := number(c, "days", 30, 3660)
+	if err != nil {
+		return err
+	}
+	usage, err := s.usage.Latest(c.Request().Context(), days)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, usage)
+}
+
+// showLedger sums up the accounts that it shows, so that both are of one moment.
+func (s *Server) showLedger(c echo.Context) error {
+	accounts, err := s.ledger.Accounts(c.Request().Context(), "")
+	if err != nil {
+		return err
+	}
+	state := manage.Ledger{Accounts: make([]manage.Account, len(accounts))}
+	for i, a := range accounts {
+		state.Accounts[i] = manage.Account(accountOf(a))
+		state.Sum += a.Balance
+	}
+	return c.JSON(http.StatusOK, state)
+}
+
+func (s *Server) findTransfers(c echo.Context) error {
+	limit, err := number(c, "limit", 50, 1000)
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	var found []ledger.Transfer
+	if c.QueryParams().Has("reference") {
+		found, err = s.ledger.Find(ctx, c.QueryParam("reference"), limit)
+	} else {
+		found, err = s.ledger.Latest(ctx, limit)
+	}
+	if err != nil {
+		return err
+	}
+	transfers := make([]manage.Transfer, len(found))
+	for i, t := range found {
+		transfers[i] = manage.Transfer{
+			ID: t.ID, From: t.Payer, To: t.Payee, Amount: t.Amount, Currency: t.Currency, Reference: t.Reference,
+			BookedAt: t.BookedAt, App: t.App, User: t.User, Stage: t.Stage,
+		}
+	}
+	return c.JSON(http.StatusOK, transfers)
+}
+
+// reset brings back the state at first start. Each part is reset as a whole; after an
+// error, asking again completes it.
+func (s *Server) reset(c echo.Context) error {
+	ctx := c.Request().Context()
+	if err := errors.Join(s.ledger.Reset(ctx), s.apps.Reset(ctx), s.usage.Reset(ctx)); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// registryProblem tells the admin what was wrong; other errors are ours.
+func registryProblem(err error) error {
+	switch {
+	case errors.Is(err, registry.ErrNoApp), errors.Is(err, registry.ErrNoKey):
+		return problem.New(http.StatusNotFound, "no-such-resource", "There is nothing to change", err.Error())
+	case errors.Is(err, registry.ErrTaken):
+		return problem.New(http.StatusConflict, "taken", "There is such an app already", err.Error())
+	case errors.Is(err, registry.ErrInvalid):
+		return unprocessable("%v", err)
+	}
+	return err
+}
+
+// read decodes the JSON body of a management call.
+func read[T any](c echo.Context) (v T, err error) {
+	decoder := json.NewDecoder(http.MaxBytesReader(c.Response(), c.Request().Body, 64<<10))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&v); err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return v, problem.New(http.StatusRequestEntityTooLarge, "too-large", "The body is too large", "Send at most 64 KiB.")
+		}
+		return v, badRequest("The body is not what it should be: %v.", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return v, badRequest("Something follows the JSON value.")
+	}
+	return v, nil
+}
+
+// number reads a query parameter from 1 to most.
+func number(c echo.Context, name string, usual, most int) (int, error) {
+	text := c.QueryParam(name)
+	if text == "" {
+		return usual, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > most {
+		return 0, badRequest("%s must be a number from 1 to %d.", name, most)
+	}
+	return n, nil
+}

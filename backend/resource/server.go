@@ -1,0 +1,273 @@
+package resource
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"golang.org/x/sync/errgroup"
+	"gorm.io/gorm"
+
+	"keyladder/backend/guard"
+	"keyladder/backend/ledger"
+	"keyladder/backend/registry"
+	"keyladder/backend/usage"
+	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
+	"keyladder/internal/pki"
+	"keyladder/internal/problem"
+	"keyladder/internal/serve"
+	"keyladder/internal/store"
+	"keyladder/internal/traffic"
+	"keyladder/stages/catalog"
+)
+
+// Config is what a resource server needs.
+type Config struct {
+	Folder  *deployment.Folder // of the role resource; the database is made in it
+	Stages  catalog.Set
+	Log     *traffic.Log     // nil: no records
+	Address guard.Limit      // calls from one address; zero: [guard.DefaultAddressLimit]
+	Logger  *slog.Logger     // nil: the default one
+	Now     func() time.Time // nil: the clock
+}
+
+// Server is the resource server.
+type Server struct {
+	config     Config
+	db         *gorm.DB
+	ledger     *ledger.Ledger
+	apps       *registry.Registry
+	usage      *usage.Counter
+	echo       *echo.Echo
+	manage     *manage.Server
+	metrics    *metrics
+	access     *accessLog
+	tls        *tls.Config // where apps come in
+	terminated *tls.Config // where the terminator comes in
+}
+
+// database is the file in the role's folder.
+const database = "resource.db"
+
+// New makes a server and opens its database, which is seeded when it is new.
+func New(config Config) (server *Server, err error) {
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
+	if config.Address == (guard.Limit{}) {
+		config.Address = guard.DefaultAddressLimit
+	}
+	s := &Server{config: config}
+	clientCAs, err := s.readCertificates()
+	if err != nil {
+		return nil, err
+	}
+	var seed []manage.App
+	if err := config.Folder.JSON("apps.json", &seed); err != nil {
+		return nil, err
+	}
+	models := append(append(ledger.Models(), registry.Models()...), usage.Models()...)
+	if s.db, err = store.Open(config.Folder.Path(database), models...); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			store.Close(s.db)
+		}
+	}()
+	ctx := context.Background()
+	if s.ledger, err = ledger.New(ctx, s.db); err != nil {
+		return nil, err
+	}
+	if s.apps, err = registry.Open(ctx, s.db, seed); err != nil {
+		return nil, err
+	}
+	s.usage = usage.New(s.db, config.Now)
+	s.access = newAccessLog(config.Stages, config.Logger)
+	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
+	s.metrics = newMetrics(s.manage.Metrics)
+	g, err := guard.New(guard.Config{
+		Stages: config.Stages, Apps: s.apps, ClientCAs: clientCAs, Usage: s.usage, Log: config.Log,
+		Address: config.Address, Now: config.Now,
+		Observe: func(o guard.Outcome) {
+			s.metrics.observe(o)
+			s.access.add(o)
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.echo = s.newEcho(g)
+	s.management()
+	return s, nil
+}
+
+func (s *Server) newEcho(g *guard.Guard) *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = problem.Handler(func(err error) {
+		s.config.Logger.Error("a call failed", "error", err)
+	})
+	e.Use(
+		middleware.RecoverWithConfig(middleware.RecoverConfig{
+			LogErrorFunc: func(_ echo.Context, err error, _ []byte) error { return err },
+		}),
+		noStore,
+		g.Middleware,
+	)
+	s.routes(e, g)
+	return e
+}
+
+// noStore keeps answers out of caches: they are about money, and for one caller.
+func noStore(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		header := c.Response().Header()
+		header.Set(echo.HeaderCacheControl, "no-store")
+		header.Set(echo.HeaderXContentTypeOptions, "nosniff")
+		return next(c)
+	}
+}
+
+// readCertificates makes the TLS settings of the listeners and returns the authority of
+// the apps' client certificates.
+func (s *Server) readCertificates() (clientCAs *x509.CertPool, err error) {
+	folder := s.config.Folder
+	certificate, err := folder.Pair("server")
+	if err != nil {
+		return nil, err
+	}
+	pool := func(name string) (*x509.CertPool, error) {
+		data, err := folder.Read(name)
+		if err != nil {
+			return nil, err
+		}
+		pool, err := pki.Pool(data)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", folder.Path(name), err)
+		}
+		return pool, nil
+	}
+	if clientCAs, err = pool("client-ca.pem"); err != nil {
+		return nil, err
+	}
+	manageCA, err := pool("manage-ca.pem")
+	if err != nil {
+		return nil, err
+	}
+	s.tls = &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		Certificates: []tls.Certificate{certificate},
+		NextProtos:   []string{"http/1.1"},
+		// Whether a certificate is needed depends on the stage, so the guard demands it;
+		// one that is shown has to be good in any case.
+		ClientAuth: tls.VerifyClientCertIfGiven,
+		ClientCAs:  clientCAs,
+	}
+	s.terminated = &tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{certificate},
+		NextProtos:   []string{"http/1.1"},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    manageCA,
+		// The authority issues the certificates of all programs, and this listener
+		// believes whatever it is told about clients.
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if name := state.PeerCertificates[0].Subject.CommonName; name != terminatorName {
+				return fmt.Errorf("the certificate is that of %q, not of the terminator", name)
+			}
+			return nil
+		},
+	}
+	return clientCAs, nil
+}
+
+// terminatorName is the common name in the terminator's certificate.
+const terminatorName = "terminator"
+
+// Listeners are where a server answers. Those that are nil are left out.
+type Listeners struct {
+	Plain      net.Listener // the API over HTTP
+	TLS        net.Listener // the API over TLS
+	Terminated net.Listener // the API for a TLS terminator
+	Manage     net.Listener
+}
+
+// flushEvery is how much usage a server may lose when it is killed.
+const flushEvery = time.Second
+
+// Serve answers until ctx ends, lets calls that are under way finish, and writes the
+// usage statistics.
+func (s *Server) Serve(ctx context.Context, l Listeners) error {
+	group, ctx := errgroup.WithContext(ctx)
+	if l.Plain != nil {
+		group.Go(func() error { return s.serve(ctx, guard.Plain, l.Plain) })
+	}
+	if l.TLS != nil {
+		group.Go(func() error { return s.serve(ctx, guard.TLS, tls.NewListener(l.TLS, s.tls)) })
+	}
+	if l.Terminated != nil {
+		group.Go(func() error { return s.serve(ctx, guard.Terminated, tls.NewListener(l.Terminated, s.terminated)) })
+	}
+	if l.Manage != nil {
+		group.Go(func() error { return s.manage.Serve(ctx, l.Manage) })
+	}
+	group.Go(func() error {
+		s.flush(ctx)
+		return nil
+	})
+	err := group.Wait()
+	return errors.Join(err, s.usage.Flush(context.WithoutCancel(ctx)))
+}
+
+func (s *Server) serve(ctx context.Context, kind guard.Listener, listener net.Listener) error {
+	return serve.HTTP(ctx, &http.Server{
+		Handler:           s.echo,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		BaseContext: func(net.Listener) context.Context {
+			return guard.WithListener(context.WithoutCancel(ctx), kind)
+		},
+		// Mostly handshakes that clients gave up, which is what attacks and scans do.
+		ErrorLog: slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug),
+	}, listener)
+}
+
+func (s *Server) flush(ctx context.Context) {
+	ticker := time.NewTicker(flushEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := s.usage.Flush(ctx); err != nil && ctx.Err() == nil {
+				s.config.Logger.Error("usage statistics", "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// health is nil when the database answers.
+func (s *Server) health(ctx context.Context) error {
+	if _, err := s.ledger.Sum(ctx); err != nil {
+		s.config.Logger.Error("health", "error", err)
+		return errors.New("the database does not answer")
+	}
+	return nil
+}
+
+// Close closes the database. Call it when Serve is over.
+func (s *Server) Close() error { return store.Close(s.db) }
