@@ -1,0 +1,251 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/errgroup"
+
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+)
+
+// usageDays is how far back the usage goes.
+const usageDays = 30
+
+// scopeWords are the scopes that an app may have, and what they open.
+var scopeWords = []struct{ Scope, Words string }{
+	{"rates:read", "read exchange rates"},
+	{"accounts:read", "read accounts and their transfers"},
+	{"transfers:write", "make transfers"},
+	{"accounts:freeze", "freeze accounts"},
+}
+
+// appForm is the form for a new app, or for the changes of one, as it was typed.
+type appForm struct {
+	ID, Name, UserAgent, PerSecond, Burst string
+	Scopes                                []string
+	Failure                               string
+}
+
+func (f appForm) has(scope string) bool { return slices.Contains(f.Scopes, scope) }
+
+// appView is an app on the page of all.
+type appView struct {
+	manage.App
+	Chart chart
+}
+
+// appsData is what the page of all apps shows.
+type appsData struct {
+	Apps    []appView
+	Silence string // why they can't be shown
+	Form    appForm
+	Run     runPanel
+	Stages  catalog.Set // built ones, to run the app at
+	Chosen  string
+	Now     time.Time
+}
+
+func (s *Server) appsPage(c echo.Context) error {
+	return s.showApps(c, http.StatusOK, appForm{PerSecond: "10", Burst: "20"})
+}
+
+func (s *Server) showApps(c echo.Context, status int, form appForm) error {
+	data := appsData{Form: form, Run: s.runPanel(""), Stages: s.cfg.Stages.Built(), Now: s.now()}
+	var apps []manage.App
+	var usage []manage.Usage
+	var phone manage.Phone
+	group, ctx := errgroup.WithContext(c.Request().Context())
+	group.Go(func() (err error) { apps, err = s.resource.apps(ctx); return err })
+	group.Go(func() (err error) { usage, err = s.resource.usage(ctx, chartDays); return err })
+	var other errgroup.Group
+	other.Go(func() (err error) { phone, err = s.phone.phone(c.Request().Context()); return err })
+	if err := group.Wait(); err != nil {
+		data.Silence = s.inWords(err)
+	}
+	_ = other.Wait() // its stage is only a suggestion
+	data.Chosen = phone.Stage
+	if data.Run.Latest != nil {
+		data.Chosen = data.Run.Latest.Stage
+	}
+	for _, app := range apps {
+		data.Apps = append(data.Apps, appView{App: app, Chart: drawChart(app.ID, usage, s.now())})
+	}
+	p := s.page(c, "Apps and keys", "/apps")
+	p.Waiting = data.Run.Running
+	return render(c, status, appsView(p, data))
+}
+
+// appData is what the page of one app shows.
+type appData struct {
+	App     manage.App
+	Form    appForm
+	Chart   chart
+	Routes  []routeUse
+	Silence string // why there is no usage
+	Now     time.Time
+}
+
+func (s *Server) findApp(c echo.Context) (manage.App, error) {
+	apps, err := s.resource.apps(c.Request().Context())
+	if err != nil {
+		return manage.App{}, err
+	}
+	i := slices.IndexFunc(apps, func(app manage.App) bool { return app.ID == c.Param("app") })
+	if i < 0 {
+		return manage.App{}, echo.NewHTTPError(http.StatusNotFound, "There is no app of this ID. “Apps and keys” lists them all.")
+	}
+	return apps[i], nil
+}
+
+func (s *Server) appPage(c echo.Context) error { return s.showApp(c, http.StatusOK, nil) }
+
+func (s *Server) showApp(c echo.Context, status int, form *appForm) error {
+	app, err := s.findApp(c)
+	if err != nil {
+		return err
+	}
+	data := appData{App: app, Now: s.now(), Form: appForm{
+		ID: app.ID, Name: app.Name, UserAgent: app.UserAgent, Scopes: app.Scopes,
+		PerSecond: strconv.FormatFloat(app.PerSecond, 'f', -1, 64), Burst: strconv.Itoa(app.Burst),
+	}}
+	if form != nil {
+		data.Form = *form
+	}
+	usage, err := s.resource.usage(c.Request().Context(), usageDays)
+	if err != nil {
+		data.Silence = s.inWords(err)
+	}
+	data.Chart, data.Routes = drawChart(app.ID, usage, s.now()), useByRoute(app.ID, usage)
+	return render(c, status, appPageView(s.page(c, app.Name, "/apps"), data))
+}
+
+// readAppForm reads the form; the second result says what can't be used of it.
+func readAppForm(form url.Values) (appForm, manage.App, string) {
+	f := appForm{
+		ID: strings.TrimSpace(form.Get("id")), Name: strings.TrimSpace(form.Get("name")),
+		UserAgent: strings.TrimSpace(form.Get("user_agent")), Scopes: form["scope"],
+		PerSecond: strings.TrimSpace(form.Get("per_second")), Burst: strings.TrimSpace(form.Get("burst")),
+	}
+	app := manage.App{ID: f.ID, Name: f.Name, UserAgent: f.UserAgent, Scopes: f.Scopes}
+	if app.Scopes == nil {
+		app.Scopes = []string{}
+	}
+	if f.Name == "" {
+		return f, app, "Give the app a name."
+	}
+	var err error
+	if app.PerSecond, err = strconv.ParseFloat(f.PerSecond, 64); err != nil || !(app.PerSecond > 0 && app.PerSecond <= 1e6) {
+		return f, app, "Calls a second: give a number above 0."
+	}
+	if app.Burst, err = strconv.Atoi(f.Burst); err != nil || app.Burst < 1 {
+		return f, app, "Calls at once: give a whole number of 1 or more."
+	}
+	return f, app, ""
+}
+
+func (s *Server) registerApp(c echo.Context) error {
+	form, app, failure := readAppForm(c.Request().PostForm)
+	if failure == "" && form.ID == "" {
+		failure = "Give the app an ID: small letters, digits and hyphens."
+	}
+	if failure != "" {
+		form.Failure = failure
+		return s.showApps(c, http.StatusUnprocessableEntity, form)
+	}
+	err := s.act(c, "register an app", app.ID, "“"+app.Name+"” is registered. Its first key is "+app.ID+".", func() error {
+		return s.resource.quick(c.Request().Context(), http.MethodPost, "/apps", app, nil)
+	})
+	if refusedInput(err) {
+		form.Failure = s.inWords(err)
+		return s.showApps(c, http.StatusUnprocessableEntity, form)
+	}
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/apps#app-"+url.PathEscape(app.ID))
+}
+
+func (s *Server) changeApp(c echo.Context) error {
+	id := c.Param("app")
+	form, app, failure := readAppForm(c.Request().PostForm)
+	form.ID = id
+	if failure != "" {
+		form.Failure = failure
+		return s.showApp(c, http.StatusUnprocessableEntity, &form)
+	}
+	err := s.act(c, "change an app", id, "The changes hold from now on.", func() error {
+		change := manage.AppChange{
+			Name: &app.Name, UserAgent: &app.UserAgent, Scopes: &app.Scopes, PerSecond: &app.PerSecond, Burst: &app.Burst,
+		}
+		return s.resource.quick(c.Request().Context(), http.MethodPatch, "/apps/"+url.PathEscape(id), change, nil)
+	})
+	if refusedInput(err) {
+		form.Failure = s.inWords(err)
+		return s.showApp(c, http.StatusUnprocessableEntity, &form)
+	}
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/apps/"+url.PathEscape(id))
+}
+
+// keyAction changes keys and goes back to the app's keys.
+func (s *Server) keyAction(c echo.Context, action, subject, done, path, app string) error {
+	err := s.act(c, action, subject, done, func() error {
+		return s.resource.quick(c.Request().Context(), http.MethodPost, path, nil, nil)
+	})
+	if refusedInput(err) {
+		s.notices.put(visitorOf(c).Hash, notice{noticeFailed, s.inWords(err)})
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/apps#app-"+url.PathEscape(app))
+}
+
+func (s *Server) issueKey(c echo.Context) error {
+	app := c.Param("app")
+	return s.keyAction(c, "issue a key", app, "A further key was issued for "+app+".", "/apps/"+url.PathEscape(app)+"/keys", app)
+}
+
+func (s *Server) rotateKeys(c echo.Context) error {
+	app := c.Param("app")
+	return s.keyAction(c, "rotate the keys", app,
+		"A new key was issued for "+app+" and all others were revoked. Installed apps still carry the old one.",
+		"/apps/"+url.PathEscape(app)+"/rotate", app)
+}
+
+func (s *Server) revokeKey(c echo.Context) error {
+	key := c.Param("key")
+	return s.keyAction(c, "revoke a key", key, "The key "+key+" is revoked. Run the genuine app to see that it is refused.",
+		"/keys/"+url.PathEscape(key)+"/revoke", c.Request().PostForm.Get("app"))
+}
+
+func (s *Server) restoreKey(c echo.Context) error {
+	key := c.Param("key")
+	return s.keyAction(c, "restore a key", key, "The key "+key+" is accepted again.",
+		"/keys/"+url.PathEscape(key)+"/restore", c.Request().PostForm.Get("app"))
+}
+
+func (s *Server) runApp(c echo.Context) error {
+	slug := c.Request().PostForm.Get("stage")
+	stage, ok := s.cfg.Stages.Lookup(slug)
+	if !ok {
+		return echo.NewHTTPError(http.StatusNotFound, "There is no stage of this name. The stages are: "+s.cfg.Stages.Slugs()+".")
+	}
+	if !stage.Built {
+		return notBuilt(stage)
+	}
+	if err := s.startApp(c, stage.Slug); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/apps#the-run")
+}

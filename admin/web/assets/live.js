@@ -1,0 +1,89 @@
+// Everything works without this script. With it, the traffic list and running jobs keep
+// themselves up to date, and code can be copied.
+"use strict";
+
+(() => {
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+  const fragment = (html) => {
+    const template = document.createElement("template");
+    template.innerHTML = html; // made and escaped by our own server
+    return template.content;
+  };
+
+  // A job: show how far it is, and load the page anew once it has ended.
+  async function follow(box) {
+    for (;;) {
+      await pause(700);
+      try {
+        const answer = await fetch(box.dataset.poll, { cache: "no-store" });
+        if (!answer.ok || answer.headers.has("Job-Ended")) {
+          location.reload();
+          return;
+        }
+        box.replaceChildren(fragment(await answer.text()));
+      } catch {
+        await pause(2000); // the admin UI is being restarted
+      }
+    }
+  }
+
+  // The traffic: put what is new on top, in order of time.
+  async function listen(list) {
+    const state = document.querySelector("[data-live-state]");
+    const empty = document.querySelector("[data-live-empty]");
+    const say = (text, live) => {
+      if (state.textContent !== text) state.textContent = text;
+      state.classList.toggle("on", live);
+    };
+    let last = list.dataset.last;
+    say("Live", true);
+    for (;;) {
+      try {
+        const answer = await fetch(`${list.dataset.live}&after=${last}`, { cache: "no-store" });
+        if (answer.status === 403) {
+          say("Signed out: load the page again", false);
+          return;
+        }
+        if (!answer.ok) throw new Error(answer.status);
+        say("Live", true);
+        last = answer.headers.get("Traffic-Last") ?? last;
+        const rows = [...fragment(await answer.text()).children].reverse();
+        for (const row of rows) {
+          row.classList.add("new");
+          let before = list.firstElementChild;
+          while (before && before.dataset.at > row.dataset.at) before = before.nextElementSibling;
+          list.insertBefore(row, before);
+        }
+        if (rows.length > 0) empty?.classList.add("away");
+        while (list.children.length > Number(list.dataset.keep)) list.lastElementChild.remove();
+      } catch {
+        say("No answer, trying again …", false);
+        await pause(2000);
+      }
+    }
+  }
+
+  function offerCopy(block) {
+    const code = block.querySelector("code");
+    if (!code || !navigator.clipboard) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(code.textContent.trimEnd());
+      button.textContent = "Copied";
+      await pause(1500);
+      button.textContent = "Copy";
+    });
+    const frame = document.createElement("div");
+    frame.className = "copyable";
+    block.replaceWith(frame);
+    frame.append(block, button);
+  }
+
+  document.querySelectorAll("[data-poll]").forEach(follow);
+  document.querySelectorAll("[data-live]").forEach(listen);
+  document.querySelectorAll(".narrative pre").forEach(offerCopy);
+})();

@@ -1,0 +1,187 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+)
+
+// matrixData is what the matrix page shows.
+type matrixData struct {
+	Stages   catalog.Set
+	Rows     []matrixRow
+	Job      *job // the latest run of the matrix
+	Measured int
+	Differ   int
+	Now      time.Time
+}
+
+type matrixRow struct {
+	catalog.Attack
+	Cells []attackRow
+}
+
+func (s *Server) matrixPage(c echo.Context) error {
+	data := matrixData{Stages: s.cfg.Stages, Now: s.now()}
+	for _, attack := range catalog.Attacks() {
+		row := matrixRow{Attack: attack}
+		for _, stage := range s.cfg.Stages {
+			cell := s.attackRow(stage, attack)
+			if cell.Latest != nil {
+				data.Measured++
+			}
+			if cell.differs() {
+				data.Differ++
+			}
+			row.Cells = append(row.Cells, cell)
+		}
+		data.Rows = append(data.Rows, row)
+	}
+	if j, ok := s.jobs.latest(func(j job) bool { return j.Kind == matrixJob }); ok {
+		data.Job = &j
+	}
+	p := s.page(c, "Matrix", "/matrix")
+	p.Waiting = data.Job != nil && data.Job.running()
+	return render(c, http.StatusOK, matrixView(p, data))
+}
+
+func (s *Server) runMatrix(c echo.Context) error {
+	slugs := s.builtStages(c.Request().PostForm["stage"])
+	if len(slugs) == 0 {
+		s.notices.put(visitorOf(c).Hash, notice{noticeFailed, "Choose at least one stage. Nothing was run."})
+		return c.Redirect(http.StatusSeeOther, "/matrix")
+	}
+	if _, running := s.jobs.latest(func(j job) bool { return j.Kind == matrixJob && j.running() }); running {
+		s.notices.put(visitorOf(c).Hash, notice{noticeFailed, "The matrix is running already. Wait until it has ended."})
+		return c.Redirect(http.StatusSeeOther, "/matrix")
+	}
+	var attacks []string
+	cells := 0
+	for _, attack := range catalog.Attacks() {
+		applies := 0
+		for _, slug := range slugs {
+			if stage, _ := s.cfg.Stages.Lookup(slug); attack.Expected(stage) != catalog.NotApplicable {
+				applies++
+			}
+		}
+		if applies > 0 {
+			attacks = append(attacks, attack.Name)
+			cells += applies
+		}
+	}
+	err := s.startJob(c, job{Kind: matrixJob, Stages: slugs, Total: cells}, matrixTime, "run the matrix", fmt.Sprint(slugs),
+		func(ctx context.Context, j *job) error {
+			result := s.cfg.Referee.Matrix(ctx, slugs, attacks, func(done, total int, latest manage.Cell) {
+				s.jobs.keepCell(latest)
+				s.jobs.update(func() {
+					j.Done, j.Total = done, total
+					j.Latest = latest.Attack + " at " + latest.Stage + ": " + outcomeWords(catalog.Outcome(latest.Outcome))
+				})
+			})
+			for _, cell := range result.Cells {
+				s.jobs.keepCell(cell)
+			}
+			for _, genuine := range result.Genuine {
+				if !genuine.OK {
+					return fmt.Errorf("the genuine app does not work at %s, so its column does not count: %s", genuine.Stage, genuine.Reason)
+				}
+			}
+			return ctx.Err()
+		})
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/matrix#the-run")
+}
+
+// cellData is what the page of one cell shows.
+type cellData struct {
+	Row  attackRow
+	Job  *job // of this attack, when it runs or could not be carried out
+	Now  time.Time
+	Next *attackRow // the next attack that applies at this stage
+}
+
+func (s *Server) cellParam(c echo.Context) (catalog.Stage, catalog.Attack, error) {
+	stage, err := s.stageParam(c)
+	if err != nil {
+		return stage, catalog.Attack{}, err
+	}
+	attack, ok := catalog.LookupAttack(c.Param("attack"))
+	if !ok {
+		return stage, attack, echo.NewHTTPError(http.StatusNotFound, "There is no attack of this name. The matrix lists them all.")
+	}
+	return stage, attack, nil
+}
+
+func (s *Server) cellPage(c echo.Context) error {
+	stage, attack, err := s.cellParam(c)
+	if err != nil {
+		return err
+	}
+	data := cellData{Row: s.attackRow(stage, attack), Now: s.now()}
+	if j, ok := s.jobs.latest(func(j job) bool {
+		return j.Kind == attackJob && j.stage() == stage.Slug && j.Attack == attack.Name
+	}); ok && (j.running() || j.Failure != "") {
+		data.Job = &j
+	}
+	passed := false
+	for _, other := range catalog.Attacks() {
+		if passed && other.Expected(stage) != catalog.NotApplicable {
+			row := s.attackRow(stage, other)
+			data.Next = &row
+			break
+		}
+		passed = passed || other.Name == attack.Name
+	}
+	p := s.page(c, attack.Name+" at "+stage.Slug, "/matrix")
+	p.Waiting = data.Row.Running
+	return render(c, http.StatusOK, cellView(p, data))
+}
+
+func (s *Server) runAttack(c echo.Context) error {
+	stage, attack, err := s.cellParam(c)
+	if err != nil {
+		return err
+	}
+	if !stage.Built {
+		return notBuilt(stage)
+	}
+	if attack.Expected(stage) == catalog.NotApplicable {
+		return echo.NewHTTPError(http.StatusConflict, "This attack does not apply at this stage: what it goes for is not there.")
+	}
+	row := s.attackRow(stage, attack)
+	if row.Running { // a second click asks for the same
+		return c.Redirect(http.StatusSeeOther, row.path())
+	}
+	err = s.startJob(c, job{Kind: attackJob, Stages: []string{stage.Slug}, Attack: attack.Name, Total: 1}, attackTime,
+		"run an attack", attack.Name+" at "+stage.Slug,
+		func(ctx context.Context, j *job) error {
+			cell := s.cfg.Referee.Attack(ctx, stage.Slug, attack.Name)
+			s.jobs.keepCell(cell)
+			s.jobs.update(func() { j.Done = 1 })
+			return ctx.Err()
+		})
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, row.path())
+}
+
+// jobState is how far a job is. Once it has ended, the script loads its page anew.
+func (s *Server) jobState(c echo.Context) error {
+	j, ok := s.jobs.get(c.Param("id"))
+	if !ok {
+		return echo.NewHTTPError(http.StatusNotFound, "This run is not known any more, for example because the admin UI was restarted.")
+	}
+	if !j.running() {
+		c.Response().Header().Set("Job-Ended", "1")
+	}
+	return render(c, http.StatusOK, progressView(j, s.now()))
+}

@@ -1,0 +1,178 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"keyladder/internal/traffic"
+	"keyladder/stages/catalog"
+)
+
+// fieldWords and valueWords say a policy in human words. What is not listed is shown by
+// its own name; a test asks for every field and value that a built stage uses.
+var fieldWords = map[string]string{
+	"transport":     "Connection",
+	"user_agents":   "User-Agent field",
+	"rate_limits":   "Rate limits",
+	"app_proof":     "Proof of the app",
+	"key_in_url":    "Key in the URL",
+	"pins":          "Server's public key",
+	"user_proof":    "Proof of the user",
+	"binding":       "Binding of app, user and request",
+	"authorization": "Rights",
+}
+
+var valueWords = map[string]map[string]string{
+	"transport": {
+		"http":       "plain HTTP, readable by whoever carries it",
+		"tls":        "TLS, the server shows a certificate",
+		"mutual-tls": "mutual TLS, the app shows a certificate too",
+	},
+	"user_agents": {
+		"registered-apps": "only those of registered apps",
+		"any":             "any",
+	},
+	"rate_limits": {
+		"limited":   "per address and per app",
+		"unlimited": "none",
+	},
+	"app_proof": {
+		"app-key": "its ID, sent as a key with each call",
+		"none":    "none",
+	},
+	"key_in_url": {
+		"accepted": "accepted",
+		"refused":  "refused",
+	},
+	"pins": {
+		"not-pinned": "any that the device's trust store vouches for",
+		"pinned":     "only those that the app was shipped with",
+	},
+	"user_proof":    {"none": "none: the API knows apps only"},
+	"binding":       {"none": "none"},
+	"authorization": {"app-scopes": "what the app may do", "none": "everything"},
+}
+
+// change is a difference between two stages in words.
+type change struct {
+	Field, From, To string
+}
+
+func changes(from, to catalog.Policy) []change {
+	var list []change
+	for _, d := range from.Diff(to) {
+		list = append(list, change{
+			Field: fieldInWords(d.Field), From: valueInWords(d.Field, d.From), To: valueInWords(d.Field, d.To),
+		})
+	}
+	return list
+}
+
+func fieldInWords(field string) string {
+	if words, ok := fieldWords[field]; ok {
+		return words
+	}
+	return strings.ReplaceAll(field, "_", " ")
+}
+
+func valueInWords(field, value string) string {
+	if words, ok := valueWords[field][value]; ok {
+		return words
+	}
+	if value == "" {
+		return "nothing"
+	}
+	return strings.ReplaceAll(value, "-", " ")
+}
+
+// outcomeWords is what happened to an attack.
+func outcomeWords(o catalog.Outcome) string {
+	switch o {
+	case catalog.Succeeds:
+		return "gets through"
+	case catalog.Blocked:
+		return "blocked"
+	case catalog.NotApplicable:
+		return "does not apply"
+	case catalog.NotBuilt:
+		return "not built"
+	case catalog.Inconclusive:
+		return "undecided"
+	}
+	return string(o)
+}
+
+func laneWords(l traffic.Lane) string {
+	switch l {
+	case traffic.App:
+		return "What the app sees"
+	case traffic.Network:
+		return "What the network sees"
+	case traffic.Server:
+		return "What the server sees"
+	}
+	return string(l)
+}
+
+// ago is a time as people say it.
+func ago(now, t time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case d < 2*time.Second:
+		return "just now"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s ago", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	}
+	return t.UTC().Format("2006-01-02")
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
+
+func iso(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+func seconds(ms int64) string { return fmt.Sprintf("%.1f s", float64(ms)/1000) }
+
+func bytesWords(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
+
+func thousands(n int64) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// cut shortens a text to n bytes at most, at the end of a character.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	n -= len("…")
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n] + "…"
+}
