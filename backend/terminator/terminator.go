@@ -92,9 +92,8 @@ func New(config Config) (*Terminator, error) {
 	}, nil
 }
 
-// Serve answers on the listener until ctx ends.
+// Serve ends TLS on the listener until ctx ends.
 func (t *Terminator) Serve(ctx context.Context, listener net.Listener) error {
-	defer t.transport.CloseIdleConnections()
 	config := &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		Certificates: []tls.Certificate{t.config.Certificate},
@@ -104,6 +103,12 @@ func (t *Terminator) Serve(ctx context.Context, listener net.Listener) error {
 	if t.config.ClientCAs != nil {
 		config.ClientAuth, config.ClientCAs = tls.VerifyClientCertIfGiven, t.config.ClientCAs
 	}
+	return t.ServePlain(ctx, tls.NewListener(listener, config))
+}
+
+// ServePlain does the same without TLS, for an API that is called without it.
+func (t *Terminator) ServePlain(ctx context.Context, listener net.Listener) error {
+	defer t.transport.CloseIdleConnections()
 	return serve.HTTP(ctx, &http.Server{
 		Handler:           t.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -111,7 +116,7 @@ func (t *Terminator) Serve(ctx context.Context, listener net.Listener) error {
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
-	}, tls.NewListener(listener, config))
+	}, listener)
 }
 
 func (t *Terminator) handler() http.Handler {

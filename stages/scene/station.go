@@ -185,7 +185,7 @@ func (s *Station) position(ctx context.Context, g *attacker.Ground, position cat
 		}
 		leave = victim.leave
 		g.Victim = &attacker.Victim{
-			Join: func(accessPoint string) { victim.device.SetNetwork(device.Network{AccessPoint: accessPoint}) },
+			Join: victim.join,
 			Pay: func(ctx context.Context) (device.Screen, error) {
 				return victim.pay(ctx, brief.VictimReference)
 			},

@@ -45,6 +45,14 @@ func (s *Station) newVictim(ctx context.Context, slug string) (*victim, error) {
 	return v, nil
 }
 
+// join makes the phone use an access point; empty: none. The address is one that the
+// attacker listens on, so it can only be wrong by mistake.
+func (v *victim) join(accessPoint string) {
+	if err := v.device.SetNetwork(device.Network{AccessPoint: accessPoint}); err != nil {
+		panic(fmt.Sprintf("scene: %v", err))
+	}
+}
+
 // pay pays bob.
 func (v *victim) pay(ctx context.Context, reference string) (device.Screen, error) {
 	return v.app.Transfer(ctx, device.Payment{

@@ -1,0 +1,34 @@
+// Package testenv finds the programs that some tests need beside Go and a C compiler.
+package testenv
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// Strict is the environment variable that turns a skipped test into a failed one. CI
+// sets it.
+const Strict = "KEYLADDER_CI"
+
+// Program is the path of the first of the named programs that is there. Where none
+// is, the test is skipped and says so, or fails if [Strict] is set.
+func Program(t testing.TB, names ...string) string {
+	t.Helper()
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	Missing(t, "none of the programs %v is installed", names)
+	return ""
+}
+
+// Missing skips the test for want of something, or fails it if [Strict] is set.
+func Missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv(Strict) != "" {
+		t.Fatalf("MISSING: "+format, args...)
+	}
+	t.Skipf("SKIPPED, NOT TESTED: "+format, args...)
+}

@@ -1,0 +1,195 @@
+package lab_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+	"keyladder/stages/lab"
+	"keyladder/stages/referee"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := lab.Cleanup(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// start starts a lab that ends with the test.
+func start(t testing.TB, o lab.Options) *lab.Lab {
+	t.Helper()
+	l, err := lab.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// Every attack is carried out at every stage that is built.
+func TestMatrix(t *testing.T) {
+	t.Parallel()
+	for _, pair := range referee.Pairs(catalog.All().Built(), nil, nil) {
+		t.Run(pair.Stage+"/"+pair.Attack, func(t *testing.T) {
+			t.Parallel()
+			cell, err := lab.Cell(t.Context(), catalog.All(), pair)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := referee.Expected(catalog.All(), cell); err != nil {
+				t.Errorf("%v\nsteps: %s\nevidence: %s", err, strings.Join(cell.Steps, "\n\t"), strings.Join(cell.Evidence, "\n\t"))
+			}
+		})
+	}
+}
+
+// A defence that is switched off must be missed: the attack that it stops comes
+// through, or is stopped elsewhere, and the matrix is no longer as expected.
+func TestMatrixMissesEveryCheck(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		check  string
+		off    func(*catalog.Policy)
+		stage  string
+		attack string
+		want   catalog.Outcome
+		by     string // where it is still blocked: by what
+	}{
+		{"app-key", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }, "app-id", "unknown-client", catalog.Succeeds, ""},
+		{"address-limit", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }, "app-id", "flood", catalog.Succeeds, ""},
+		{"tls", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }, "tls", "wiretap", catalog.Succeeds, ""},
+		{"tls", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }, "tls", "wire-tamper", catalog.Succeeds, ""},
+		{"key-in-url", func(p *catalog.Policy) { p.KeyInURL = catalog.KeyInURLAccepted }, "tls", "url-leak", catalog.Succeeds, ""},
+		{"pins", func(p *catalog.Policy) { p.Pins, p.Transport = catalog.NotPinned, catalog.TLS }, "pinned-mtls", "trusted-proxy", catalog.Succeeds, ""},
+		{"client-certificate", func(p *catalog.Policy) { p.Transport = catalog.TLS }, "pinned-mtls", "unknown-client", catalog.Blocked, "app-key"},
+	} {
+		t.Run(tt.check+"/"+tt.attack, func(t *testing.T) {
+			t.Parallel()
+			stages := catalog.All().WithPolicy(tt.stage, tt.off)
+			cell, err := lab.Cell(t.Context(), stages, referee.Pair{Stage: tt.stage, Attack: tt.attack})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if cell.Outcome != string(tt.want) || cell.Check != tt.by {
+				t.Errorf("%s is off: %s by %q (%s), want %s by %q\n%s", tt.check, cell.Outcome, cell.Check, cell.Reason, tt.want, tt.by, strings.Join(cell.Steps, "\n"))
+			}
+			if referee.Expected(stages, cell) == nil {
+				t.Errorf("%s is off at %s, and the matrix does not notice: %+v", tt.check, tt.stage, cell)
+			}
+		})
+	}
+}
+
+// A revoked key is refused everywhere at once, and a restored one is good again.
+func TestRevokedKey(t *testing.T) {
+	t.Parallel()
+	l := start(t, lab.Options{})
+	for _, stage := range catalog.All().Built() {
+		if genuine := l.Referee.Genuine(t.Context(), stage.Slug); !genuine.OK {
+			t.Fatalf("at %s before: %s", stage.Slug, genuine.Reason)
+		}
+	}
+	change := func(what string) {
+		t.Helper()
+		if _, err := manage.Post[any](t.Context(), l.Resource, "/keys/harbour-mobile/"+what, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change("revoke")
+	for _, stage := range catalog.All().Built() {
+		if genuine := l.Referee.Genuine(t.Context(), stage.Slug); genuine.OK {
+			t.Errorf("at %s the revoked key is good", stage.Slug)
+		}
+	}
+	change("restore")
+	for _, stage := range catalog.All().Built() {
+		if genuine := l.Referee.Genuine(t.Context(), stage.Slug); !genuine.OK {
+			t.Errorf("at %s after: %s", stage.Slug, genuine.Reason)
+		}
+	}
+}
+
+// What was acknowledged is there after a restart, and what was made is kept.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first, err := lab.Start(t.Context(), lab.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !first.Made {
+		t.Error("the first start made nothing")
+	}
+	if genuine := first.Referee.Genuine(t.Context(), "pinned-mtls"); !genuine.OK {
+		t.Fatal(genuine.Reason)
+	}
+	before, usage := state(t, first)
+	ports := lab.Ports{Plain: host(first.Addresses.Plain), TLS: host(first.Addresses.TLS)}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := start(t, lab.Options{Dir: dir, Ports: ports})
+	if second.Made {
+		t.Error("the second start made everything anew")
+	}
+	after, usageAfter := state(t, second)
+	if before != after {
+		t.Errorf("the ledger was\n%s and is\n%s", before, after)
+	}
+	if usage != usageAfter {
+		t.Errorf("the usage was\n%s and is\n%s", usage, usageAfter)
+	}
+	if genuine := second.Referee.Genuine(t.Context(), "pinned-mtls"); !genuine.OK {
+		t.Error(genuine.Reason)
+	}
+}
+
+func state(t *testing.T, l *lab.Lab) (ledger, usage string) {
+	t.Helper()
+	accounts, err := l.Resource.Ledger(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted, err := l.Resource.Usage(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(accounts.Accounts) == 0 || len(counted) == 0 {
+		t.Fatalf("%d accounts, %d usage rows", len(accounts.Accounts), len(counted))
+	}
+	return fmt.Sprintf("%+v", accounts), fmt.Sprintf("%+v", counted)
+}
+
+func host(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }
+
+// How long a deployment takes to start, once it is made.
+func BenchmarkStart(b *testing.B) {
+	dir := b.TempDir()
+	first, err := lab.Start(b.Context(), lab.Options{Dir: dir, Screens: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ports := lab.Ports{Plain: host(first.Addresses.Plain), TLS: host(first.Addresses.TLS)}
+	if err := first.Close(); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		l, err := lab.Start(b.Context(), lab.Options{Dir: dir, Screens: true, Ports: ports})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+	"keyladder/stages/lab"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"stages": main})
+}
+
+// The command lines, as people type them; see testdata.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	repository, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("REPOSITORY", repository)
+			for _, name := range []string{"GOPATH", "GOCACHE", "GOMODCACHE", "HOME", "GOFLAGS"} {
+				env.Setenv(name, goEnv(name))
+			}
+			return nil
+		},
+	})
+}
+
+// goEnv is a setting of the Go command, which the scripts' own environment lacks.
+func goEnv(name string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	value, err := exec.Command("go", "env", name).Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(value))
+}
+
+func TestSnippetsAreUpToDate(t *testing.T) {
+	t.Parallel()
+	snippets, err := cutSnippets("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	committed := catalog.Snippets()
+	if len(committed) != len(snippets) {
+		t.Errorf("%d snippets are committed, the source has %d: run `go run ./stages snippets`", len(committed), len(snippets))
+	}
+	for name, snippet := range snippets {
+		if committed[name] != snippet {
+			t.Errorf("the snippet %s is not up to date: run `go run ./stages snippets`", name)
+		}
+	}
+}
+
+// The command fails when a check is switched off, and tells which cell it is.
+func TestMatrixFailsWhenACheckIsOff(t *testing.T) {
+	t.Parallel()
+	t.Cleanup(func() {
+		if err := lab.Cleanup(); err != nil {
+			t.Error(err)
+		}
+	})
+	c := matrixCommand()
+	c.SetContext(t.Context())
+	var out, told bytes.Buffer
+	c.SetOut(&out)
+	c.SetErr(&told)
+	off := catalog.All().WithPolicy("app-id", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof })
+	if err := runMatrix(c, off, []string{"app-id"}, []string{"unknown-client"}, 1, false); err == nil {
+		t.Error("no error")
+	}
+	if !strings.Contains(told.String(), `not as expected: unknown-client at app-id: expected "blocked", got "succeeds"`) {
+		t.Errorf("it says %s", told.String())
+	}
+	if !strings.Contains(out.String(), "unknown-client  S") {
+		t.Errorf("the table is %s", out.String())
+	}
+}
+
+func TestDeviations(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		matrix manage.Matrix
+		bad    bool
+	}{
+		{"as expected", manage.Matrix{Cells: []manage.Cell{{Stage: "app-id", Attack: "wiretap", Expected: "succeeds", Outcome: "succeeds"}}}, false},
+		{"other outcome", manage.Matrix{Cells: []manage.Cell{{Stage: "app-id", Attack: "wiretap", Expected: "succeeds", Outcome: "blocked", Check: "tls"}}}, true},
+		{"other check", manage.Matrix{Cells: []manage.Cell{{Stage: "tls", Attack: "wiretap", Expected: "blocked", Outcome: "blocked", Check: "app-key"}}}, true},
+		{"inconclusive", manage.Matrix{Cells: []manage.Cell{{Stage: "tls", Attack: "wiretap", Expected: "blocked", Outcome: "inconclusive"}}}, true},
+		{"broken app", manage.Matrix{Genuine: []manage.Genuine{{Stage: "tls"}}}, true},
+		{"not built", manage.Matrix{Cells: []manage.Cell{{Stage: "hmac", Attack: "wiretap", Expected: "blocked", Outcome: "not built"}}}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if err := deviations(&bytes.Buffer{}, catalog.All(), tt.matrix); (err != nil) != tt.bad {
+				t.Errorf("error %v, want one: %v", err, tt.bad)
+			}
+		})
+	}
+}

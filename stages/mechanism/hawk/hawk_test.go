@@ -1,0 +1,630 @@
+package hawk_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"keyladder/stages/mechanism/hawk"
+)
+
+var noon = time.Date(2026, time.November, 21, 12, 0, 0, 0, time.UTC)
+
+const (
+	id  = "harbour-mobile"
+	key = "werxhqb98rpaxn39848xrunpaw3489ruxnpa98w4rxn"
+)
+
+func client() *hawk.Client {
+	return &hawk.Client{Credentials: hawk.Credentials{ID: id, Key: key}, Host: "api.harbourbank.test", Port: 8443}
+}
+
+var errRevoked = errors.New("revoked")
+
+func verifier() *hawk.Verifier {
+	return &hawk.Verifier{
+		Host: "api.harbourbank.test", Port: 8443, Nonces: hawk.NoncesForgotten(),
+		Lookup: func(asked string) (string, error) {
+			switch asked {
+			case id:
+				return key, nil
+			case "revoked":
+				return key, errRevoked
+			case "keyless":
+				return "", nil
+			}
+			return "", errors.New("not registered")
+		},
+	}
+}
+
+const order = `{"from":"HB-1001","to":"HB-2001","amount":100,"currency":"EUR"}`
+
+// transfer is a signed request, as a server receives it.
+func transfer(t *testing.T, c *hawk.Client) (*http.Request, *hawk.Sent) {
+	t.Helper()
+	req := httptest.NewRequest(http.MethodPost, "/hmac/v1/transfers?dry=1", strings.NewReader(order))
+	req.Header.Set("Content-Type", "application/json")
+	return req, sign(t, c, req, order)
+}
+
+func sign(t *testing.T, c *hawk.Client, req *http.Request, body string) *hawk.Sent {
+	t.Helper()
+	sent, err := c.Sign(req, []byte(body), "", noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sent
+}
+
+// replace changes what is in a request's Authorization field.
+func replace(t *testing.T, req *http.Request, change func(*hawk.Header)) {
+	t.Helper()
+	h, err := hawk.Parse(req.Header.Get("Authorization"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(&h)
+	req.Header.Set("Authorization", h.String())
+}
+
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		client func(*hawk.Client)
+		change func(*testing.T, *http.Request)
+		server func(*hawk.Verifier)
+		body   string // that arrives; empty: order
+		late   time.Duration
+		want   error
+		status int
+		wire   string // WWW-Authenticate
+	}{
+		{name: "as it was signed"},
+		{name: "another Host field", change: func(_ *testing.T, r *http.Request) { r.Host = "evil.test:1" }},
+		{name: "just not too old", late: hawk.DefaultSkew},
+		{name: "just not too new", late: -hawk.DefaultSkew},
+		{name: "a parameter of the media type", change: func(_ *testing.T, r *http.Request) {
+			r.Header.Set("Content-Type", "Application/JSON; charset=utf-8")
+		}},
+
+		{
+			name: "no field", change: func(_ *testing.T, r *http.Request) { r.Header.Del("Authorization") },
+			want: hawk.ErrMissing, status: 401, wire: "Hawk",
+		},
+		{
+			name: "another field", server: func(v *hawk.Verifier) { v.Field = "App-Authorization" },
+			want: hawk.ErrMissing, status: 401, wire: "Hawk",
+		},
+		{
+			name: "another scheme", change: func(_ *testing.T, r *http.Request) { r.Header.Set("Authorization", "key "+id) },
+			want: hawk.ErrMissing, status: 401, wire: "Hawk",
+		},
+		{
+			name: "two fields", change: func(_ *testing.T, r *http.Request) {
+				r.Header.Add("Authorization", r.Header.Get("Authorization"))
+			},
+			want: hawk.ErrTwice, status: 400,
+		},
+		{
+			name: "two media types", change: func(_ *testing.T, r *http.Request) { r.Header.Add("Content-Type", "text/plain") },
+			want: hawk.ErrTwice, status: 400,
+		},
+		{
+			name: "an attribute from somewhere else", change: func(_ *testing.T, r *http.Request) {
+				r.Header.Set("Authorization", r.Header.Get("Authorization")+`, user="alice"`)
+			},
+			want: hawk.ErrUnknownAttribute, status: 400,
+		},
+		{
+			name: "method in small letters", change: func(_ *testing.T, r *http.Request) { r.Method = "post" },
+			want: hawk.ErrRequest, status: 400,
+		},
+		{
+			name: "absolute target", change: func(_ *testing.T, r *http.Request) {
+				r.RequestURI = "http://api.harbourbank.test:8443" + r.RequestURI
+			},
+			want: hawk.ErrRequest, status: 400,
+		},
+		{
+			name: "unknown client", client: func(c *hawk.Client) { c.Credentials.ID = "nobody" },
+			want: hawk.ErrUnknownCredentials, status: 401, wire: `Hawk error="Unknown credentials"`,
+		},
+		{
+			name: "revoked client", client: func(c *hawk.Client) { c.Credentials.ID = "revoked" },
+			want: errRevoked, status: 401, wire: `Hawk error="Unknown credentials"`,
+		},
+		{
+			name: "client without a key", client: func(c *hawk.Client) { c.Credentials.ID = "keyless" },
+			want: hawk.ErrUnknownCredentials, status: 401, wire: `Hawk error="Unknown credentials"`,
+		},
+		{
+			name: "another key", client: func(c *hawk.Client) { c.Credentials.Key += "x" },
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "signed for another host", client: func(c *hawk.Client) { c.Host = "ops.harbourbank.test" },
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "signed for another port", client: func(c *hawk.Client) { c.Port = 443 },
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "another method", change: func(_ *testing.T, r *http.Request) { r.Method = http.MethodPut },
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "another path", change: func(_ *testing.T, r *http.Request) { r.RequestURI = "/hidden-secrets/v1/transfers?dry=1" },
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "query cut off", change: func(_ *testing.T, r *http.Request) { r.RequestURI = "/hmac/v1/transfers" },
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "question mark appended", change: func(_ *testing.T, r *http.Request) { r.RequestURI += "?" },
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "the path written otherwise", change: func(_ *testing.T, r *http.Request) { r.RequestURI = "/hmac/v1/%74ransfers?dry=1" },
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "fresh time on an old code", change: func(t *testing.T, r *http.Request) {
+				replace(t, r, func(h *hawk.Header) { h.Timestamp = "1795262460" })
+			},
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "fresh nonce on an old code", change: func(t *testing.T, r *http.Request) {
+				replace(t, r, func(h *hawk.Header) { h.Nonce = "fresh" })
+			},
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "ext added", change: func(t *testing.T, r *http.Request) {
+				replace(t, r, func(h *hawk.Header) { h.Ext = "admin" })
+			},
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "app added", change: func(t *testing.T, r *http.Request) {
+				replace(t, r, func(h *hawk.Header) { h.App = "admin" })
+			},
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "hash taken away with the body's change", body: "{}", change: func(t *testing.T, r *http.Request) {
+				replace(t, r, func(h *hawk.Header) { h.Hash = "" })
+			},
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "another payee", body: strings.Replace(order, "HB-2001", "HB-3001", 1),
+			want: hawk.ErrHash, status: 401, wire: `Hawk error="Bad payload hash"`,
+		},
+		{
+			name: "another media type", change: func(_ *testing.T, r *http.Request) { r.Header.Set("Content-Type", "text/plain") },
+			want: hawk.ErrHash, status: 401, wire: `Hawk error="Bad payload hash"`,
+		},
+		{
+			name: "too old", late: hawk.DefaultSkew + time.Second,
+			want: hawk.ErrStale, status: 401, wire: `Hawk ts="1795262461", tsm="`,
+		},
+		{
+			name: "too new", late: -hawk.DefaultSkew - time.Second,
+			want: hawk.ErrStale, status: 401, wire: `Hawk ts="1795262339", tsm="`,
+		},
+		{
+			name: "narrower window", late: 6 * time.Second, server: func(v *hawk.Verifier) { v.Skew = 5 * time.Second },
+			want: hawk.ErrStale, status: 401, wire: `Hawk ts="1795262406", tsm="`,
+		},
+		{
+			name: "nonce refused", server: func(v *hawk.Verifier) {
+				v.Nonces = hawk.NoncesRemembered(func(time.Time, string, int64, string) error { return errRevoked })
+			},
+			want: hawk.ErrNonce, status: 401, wire: `Hawk error="Invalid nonce"`,
+		},
+
+		{
+			name: "nobody decided about nonces", server: func(v *hawk.Verifier) { v.Nonces = hawk.Nonces{} },
+			want: hawk.ErrUndecided, status: 500,
+		},
+		{
+			name: "nonces remembered by nobody", server: func(v *hawk.Verifier) { v.Nonces = hawk.NoncesRemembered(nil) },
+			want: hawk.ErrUndecided, status: 500,
+		},
+		{name: "no host in the settings", server: func(v *hawk.Verifier) { v.Host = "" }, want: hawk.ErrUndecided, status: 500},
+		{name: "no port in the settings", server: func(v *hawk.Verifier) { v.Port = 0 }, want: hawk.ErrUndecided, status: 500},
+		{name: "no keys", server: func(v *hawk.Verifier) { v.Lookup = nil }, want: hawk.ErrUndecided, status: 500},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c, v, body := client(), verifier(), order
+			if test.client != nil {
+				test.client(c)
+			}
+			if test.server != nil {
+				test.server(v)
+			}
+			if test.body != "" {
+				body = test.body
+			}
+			req, _ := transfer(t, c)
+			if test.change != nil {
+				test.change(t, req)
+			}
+			got, err := v.Verify(req, []byte(body), noon.Add(test.late))
+			if !errors.Is(err, test.want) {
+				t.Fatalf("got %v, want %v", err, test.want)
+			}
+			if err == nil {
+				if got.ID != id || !got.Time.Equal(noon) {
+					t.Errorf("received %+v", got)
+				}
+				return
+			}
+			if got != nil {
+				t.Errorf("an error and %v", got)
+			}
+			status, wire := hawk.Refusal(err)
+			if status != test.status || !strings.HasPrefix(wire, test.wire) || wire == "" != (test.wire == "") {
+				t.Errorf("answered with %d %q, want %d %q", status, wire, test.status, test.wire)
+			}
+		})
+	}
+}
+
+// TestBodyAddedOrTaken is about requests without a hash, and bodies that vanish.
+func TestBodyAddedOrTaken(t *testing.T) {
+	t.Parallel()
+	bodiless := httptest.NewRequest(http.MethodDelete, "/hmac/v1/transfers", nil)
+	sign(t, client(), bodiless, "")
+	if _, err := verifier().Verify(bodiless, nil, noon); err != nil {
+		t.Errorf("no body: %v", err)
+	}
+	if _, err := verifier().Verify(bodiless, []byte("{}"), noon); !errors.Is(err, hawk.ErrMissingHash) {
+		t.Errorf("a body added: got %v, want %v", err, hawk.ErrMissingHash)
+	} else if _, wire := hawk.Refusal(err); wire != `Hawk error="Missing required payload hash"` {
+		t.Errorf("answered with %s", wire)
+	}
+	req, _ := transfer(t, client())
+	if _, err := verifier().Verify(req, nil, noon); !errors.Is(err, hawk.ErrHash) {
+		t.Errorf("the body taken away: got %v, want %v", err, hawk.ErrHash)
+	}
+}
+
+// TestNothingIsRememberedTooEarly makes sure that only requests that are right in all
+// else take a place in the memory of nonces.
+func TestNothingIsRememberedTooEarly(t *testing.T) {
+	t.Parallel()
+	var remembered []string
+	v := verifier()
+	v.Nonces = hawk.NoncesRemembered(func(now time.Time, id string, ts int64, nonce string) error {
+		remembered = append(remembered, fmt.Sprintf("%s %d %s at %d", id, ts, nonce, now.Unix()))
+		return nil
+	})
+	c := client()
+	c.Nonce = func() string { return "j4h3g2" }
+	req, _ := transfer(t, c)
+	for name, err := range map[string]error{
+		"another body": second(v.Verify(req, []byte("{}"), noon)),
+		"too late":     second(v.Verify(req, []byte(order), noon.Add(time.Hour))),
+		"too early":    second(v.Verify(req, []byte(order), noon.Add(-time.Hour))),
+	} {
+		if err == nil || len(remembered) > 0 {
+			t.Errorf("%s: %v, remembered %q", name, err, remembered)
+		}
+	}
+	c.Credentials.Key = "guess"
+	forged, _ := transfer(t, c)
+	if err := second(v.Verify(forged, []byte(order), noon)); err == nil || len(remembered) > 0 {
+		t.Errorf("forged: %v, remembered %q", err, remembered)
+	}
+	if err := second(v.Verify(req, []byte(order), noon.Add(time.Second))); err != nil {
+		t.Error(err)
+	}
+	if want := "harbour-mobile 1795262400 j4h3g2 at 1795262401"; len(remembered) != 1 || remembered[0] != want {
+		t.Errorf("remembered %q, want %q", remembered, want)
+	}
+}
+
+func second(_ *hawk.Received, err error) error { return err }
+
+// TestRequestTarget sends requests through net/http, both ends of it, so that what is
+// signed is what stands on the request line.
+func TestRequestTarget(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := verifier().Verify(r, nil, noon); err != nil {
+			http.Error(w, err.Error(), http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprint(w, r.RequestURI)
+	}))
+	t.Cleanup(server.Close)
+	for _, target := range []string{"", "/", "/a", "/a?", "/a?b=2&a=1&a=0", "/%2F%2f/%7Euser", "/a?x=%20+%zz", "//a//", "/ä?ö", "/a?b#c", "/a;b?c;d"} {
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+target, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sign(t, client(), req, "")
+			resp, err := server.Client().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if resp.StatusCode != http.StatusOK {
+				t.Errorf("%q: %s", target, resp.Status)
+			}
+		})
+	}
+}
+
+func TestSignRefuses(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		client func(*hawk.Client)
+		change func(*http.Request)
+		ext    string
+		want   error
+	}{
+		{name: "no key", client: func(c *hawk.Client) { c.Credentials.Key = "" }, want: hawk.ErrRequest},
+		{name: "no host", client: func(c *hawk.Client) { c.Host = "" }, want: hawk.ErrRequest},
+		{name: "no port", client: func(c *hawk.Client) { c.Port = 0 }, want: hawk.ErrRequest},
+		{name: "no ID", client: func(c *hawk.Client) { c.Credentials.ID = "" }, want: hawk.ErrMissingAttribute},
+		{name: "an ID that can't be sent", client: func(c *hawk.Client) { c.Credentials.ID = `a"b` }, want: hawk.ErrMalformed},
+		{name: "an ext that can't be sent", ext: "a\nb", want: hawk.ErrAttributeValue},
+		{name: "an ext that is too long", ext: strings.Repeat("x", hawk.MaxLength), want: hawk.ErrTooLong},
+		{name: "a method in small letters", change: func(r *http.Request) { r.Method = "get" }, want: hawk.ErrRequest},
+		{name: "a target that is no path", change: func(r *http.Request) { r.URL.Opaque = "*" }, want: hawk.ErrRequest},
+		{name: "two media types", change: func(r *http.Request) { r.Header["Content-Type"] = []string{"a/b", "c/d"} }, want: hawk.ErrTwice},
+		{name: "a line feed in the media type", change: func(r *http.Request) { r.Header.Set("Content-Type", "a/b\nc") }, want: hawk.ErrRequest},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c, req := client(), httptest.NewRequest(http.MethodGet, "/", nil)
+			if test.client != nil {
+				test.client(c)
+			}
+			if test.change != nil {
+				test.change(req)
+			}
+			if _, err := c.Sign(req, nil, test.ext, noon); !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+			if req.Header.Get("Authorization") != "" {
+				t.Error("the field is set")
+			}
+		})
+	}
+}
+
+func TestAnotherField(t *testing.T) {
+	t.Parallel()
+	c, v := client(), verifier()
+	c.Field, v.Field = "App-Authorization", "App-Authorization"
+	req := httptest.NewRequest(http.MethodGet, "/user-session/v1/accounts", nil)
+	req.Header.Set("Authorization", "Session abc")
+	sign(t, c, req, "")
+	if _, err := v.Verify(req, nil, noon); err != nil {
+		t.Error(err)
+	}
+	if got := req.Header.Get("Authorization"); got != "Session abc" {
+		t.Errorf("Authorization became %q", got)
+	}
+}
+
+func TestResponse(t *testing.T) {
+	t.Parallel()
+	const booked = `{"id":7}`
+	for _, test := range []struct {
+		name   string
+		change func(http.Header)
+		body   string // that arrives; empty: booked
+		other  bool   // checked as the answer to another request
+		want   error
+	}{
+		{name: "as it was sent"},
+		{name: "not signed", change: func(h http.Header) { h.Del(hawk.ServerAuthorization) }, want: hawk.ErrUnsigned},
+		{name: "signed twice", change: func(h http.Header) {
+			h.Add(hawk.ServerAuthorization, h.Get(hawk.ServerAuthorization))
+		}, want: hawk.ErrResponseMalformed},
+		{name: "another scheme", change: func(h http.Header) { h.Set(hawk.ServerAuthorization, "Bearer x") }, want: hawk.ErrResponseMalformed},
+		{name: "attributes of a request", change: func(h http.Header) {
+			h.Set(hawk.ServerAuthorization, h.Get(hawk.ServerAuthorization)+`, id="a"`)
+		}, want: hawk.ErrUnknownAttribute},
+		{name: "two media types", change: func(h http.Header) { h.Add("Content-Type", "text/plain") }, want: hawk.ErrResponseMalformed},
+		{name: "no code", change: func(h http.Header) { h.Set(hawk.ServerAuthorization, `Hawk hash="x"`) }, want: hawk.ErrResponseMAC},
+		{name: "another ext", change: func(h http.Header) {
+			h.Set(hawk.ServerAuthorization, strings.Replace(h.Get(hawk.ServerAuthorization), "status", "states", 1))
+		}, want: hawk.ErrResponseMAC},
+		{name: "another hash", change: func(h http.Header) {
+			h.Set(hawk.ServerAuthorization, strings.Replace(h.Get(hawk.ServerAuthorization), `hash="`, `hash="x`, 1))
+		}, want: hawk.ErrResponseMAC},
+		{name: "the answer to another request", other: true, want: hawk.ErrResponseMAC},
+		{name: "another body", body: `{"id":8}`, want: hawk.ErrResponseHash},
+		{name: "another media type", change: func(h http.Header) { h.Set("Content-Type", "text/html") }, want: hawk.ErrResponseHash},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := client()
+			req, sent := transfer(t, c)
+			received, err := verifier().Verify(req, []byte(order), noon)
+			if err != nil {
+				t.Fatal(err)
+			}
+			header := http.Header{"Content-Type": {"application/json"}}
+			if err := received.SignResponse(header, []byte(booked), "status=201"); err != nil {
+				t.Fatal(err)
+			}
+			body := booked
+			if test.body != "" {
+				body = test.body
+			}
+			if test.change != nil {
+				test.change(header)
+			}
+			if test.other {
+				_, sent = transfer(t, c)
+			}
+			ext, err := sent.CheckResponse(header, []byte(body))
+			if !errors.Is(err, test.want) {
+				t.Fatalf("got %v, want %v", err, test.want)
+			}
+			if err == nil && ext != "status=201" || err != nil && ext != "" {
+				t.Errorf("ext %q, %v", ext, err)
+			}
+		})
+	}
+}
+
+// TestResponseWithoutHash: a server whose responses have a good code over no hash says
+// nothing about the body.
+func TestResponseWithoutHash(t *testing.T) {
+	t.Parallel()
+	req, sent := transfer(t, client())
+	// A request's code is no response's, even if everything else is the same.
+	reflected := http.Header{"Content-Type": {"application/json"}}
+	h, err := hawk.Parse(req.Header.Get("Authorization"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reflected.Set(hawk.ServerAuthorization, fmt.Sprintf(`Hawk mac=%q, hash=%q`, h.MAC, h.Hash))
+	if _, err := sent.CheckResponse(reflected, []byte(order)); !errors.Is(err, hawk.ErrResponseMAC) {
+		t.Errorf("the request's own code: got %v, want %v", err, hawk.ErrResponseMAC)
+	}
+}
+
+func TestSignResponseRefuses(t *testing.T) {
+	t.Parallel()
+	req, _ := transfer(t, client())
+	received, err := verifier().Verify(req, []byte(order), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name   string
+		header http.Header
+		body   string
+		ext    string
+	}{
+		{"a body without media type", http.Header{}, "x", ""},
+		{"two media types", http.Header{"Content-Type": {"a/b", "c/d"}}, "x", ""},
+		{"an ext that can't be sent", http.Header{"Content-Type": {"a/b"}}, "x", `"`},
+	} {
+		if err := received.SignResponse(test.header, []byte(test.body), test.ext); err == nil || test.header.Get(hawk.ServerAuthorization) != "" {
+			t.Errorf("%s: %v, %v", test.name, err, test.header)
+		}
+	}
+	if err := received.SignResponse(http.Header{}, nil, ""); err != nil {
+		t.Errorf("no body, no media type: %v", err)
+	}
+}
+
+func TestLearn(t *testing.T) {
+	t.Parallel()
+	c, v := client(), verifier()
+	serverTime := noon.Add(-3 * time.Hour)
+	req, _ := transfer(t, c)
+	_, err := v.Verify(req, []byte(order), serverTime)
+	status, value := hawk.Refusal(err)
+	told := http.Header{"Www-Authenticate": {`Basic realm="x"`, value}}
+
+	mutate := func(old, replacement string) http.Header {
+		return http.Header{"Www-Authenticate": {strings.Replace(value, old, replacement, 1)}}
+	}
+	for _, test := range []struct {
+		name   string
+		status int
+		header http.Header
+		want   error
+	}{
+		{"another time", status, mutate(`ts="17`, `ts="18`), hawk.ErrTimeMAC},
+		{"another code", status, mutate(`tsm="`, `tsm="x`), hawk.ErrTimeMAC},
+		{"no code", status, http.Header{"Www-Authenticate": {`Hawk ts="1", error="Stale timestamp"`}}, hawk.ErrTimeMAC},
+		{"not a refusal", http.StatusOK, told, hawk.ErrNoTime},
+		{"no time", status, http.Header{"Www-Authenticate": {"Hawk", `Hawk error="Bad mac"`, `Hawk tsm="x"`, `Basic realm="x"`}}, hawk.ErrNoTime},
+		{"not a time", status, http.Header{"Www-Authenticate": {`Hawk ts="yesterday", tsm="x"`}}, hawk.ErrNoTime},
+		{"nothing", status, http.Header{}, hawk.ErrNoTime},
+	} {
+		if err := c.Learn(test.status, test.header, noon); !errors.Is(err, test.want) || c.Offset() != 0 {
+			t.Errorf("%s: got %v, want %v; offset %v", test.name, err, test.want, c.Offset())
+		}
+	}
+	if err := c.Learn(status, told, noon); err != nil || c.Offset() != -3*time.Hour {
+		t.Fatalf("got %v, offset %v", err, c.Offset())
+	}
+	again, _ := transfer(t, c)
+	if _, err := v.Verify(again, []byte(order), serverTime); err != nil {
+		t.Errorf("signed for the server's time: %v", err)
+	}
+	other := client()
+	other.Credentials.Key = "guess"
+	if err := other.Learn(status, told, noon); !errors.Is(err, hawk.ErrTimeMAC) {
+		t.Errorf("with another key: got %v, want %v", err, hawk.ErrTimeMAC)
+	}
+}
+
+// TestKeysAreNotPrinted looks for the key in what a careless log would hold.
+func TestKeysAreNotPrinted(t *testing.T) {
+	t.Parallel()
+	c := client()
+	req, sent := transfer(t, c)
+	received, err := verifier().Verify(req, []byte(order), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for _, value := range []any{c.Credentials, &c.Credentials, struct{ C hawk.Credentials }{c.Credentials}, sent, received} {
+		fmt.Fprintf(&out, "%v %+v %s\n", value, value, value)
+	}
+	fmt.Fprintf(&out, "%#v", c.Credentials)
+	if strings.Contains(out.String(), key) {
+		t.Errorf("the key is in %s", &out)
+	}
+}
+
+func TestRefusalOfOtherErrors(t *testing.T) {
+	t.Parallel()
+	if status, wire := hawk.Refusal(errors.New("disk on fire")); status != http.StatusInternalServerError || wire != "" {
+		t.Errorf("got %d %q", status, wire)
+	}
+}
+
+func BenchmarkSign(b *testing.B) {
+	c := client()
+	req := httptest.NewRequest(http.MethodPost, "/hmac/v1/transfers", strings.NewReader(order))
+	req.Header.Set("Content-Type", "application/json")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Sign(req, []byte(order), "", noon); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkVerify(b *testing.B) {
+	v := verifier()
+	req := httptest.NewRequest(http.MethodPost, "/hmac/v1/transfers", strings.NewReader(order))
+	req.Header.Set("Content-Type", "application/json")
+	if _, err := client().Sign(req, []byte(order), "", noon); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(req, []byte(order), noon); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

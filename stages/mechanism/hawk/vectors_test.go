@@ -1,0 +1,156 @@
+package hawk
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The vectors of the published implementation's documentation and tests.
+const (
+	vectorID  = "dh37fgj492je"
+	vectorKey = "werxhqb98rpaxn39848xrunpaw3489ruxnpa98w4rxn"
+)
+
+func TestVectors(t *testing.T) {
+	t.Parallel()
+	request := artifacts{
+		method: "GET", target: "/resource/1?b=1&a=2", host: "example.com", port: 8000,
+		timestamp: "1353832234", nonce: "j4h3g2", ext: "some-app-ext-data",
+	}
+	withBody := request
+	withBody.method, withBody.hash = "POST", payloadHash("text/plain", []byte("Thank you for flying Hawk"))
+	response := artifacts{
+		method: "POST", target: "/resource/4?filter=a", host: "example.com", port: 8080,
+		timestamp: "1398546787", nonce: "xUwusx", ext: "response-specific",
+		hash: payloadHash("text/plain", []byte("some reply")),
+	}
+	for _, test := range []struct{ name, got, want string }{
+		{"request without a body", mac(vectorKey, request.base(tagRequest)), "6R4rV5iE+NPoym+WwjeHzjAGXUtLNIxmo1vpMofpLAE="},
+		{"hash of a body", withBody.hash, "Yi9LfIIFRtBEPt74PVmbTF/xVAwPn7ub15ePICfgnuY="},
+		{"media type with parameters and capitals", payloadHash(" Text/Plain ; charset=utf-8", []byte("Thank you for flying Hawk")), "Yi9LfIIFRtBEPt74PVmbTF/xVAwPn7ub15ePICfgnuY="},
+		{"request with a body", mac(vectorKey, withBody.base(tagRequest)), "aSe1DERmZuRl3pI36/9BdZmnErTw3sNzOOAUlfeKjVw="},
+		{"hash of a response", response.hash, "f9cDF/TDm7TkYRLnGwRMfeDzT6LixQVLvrIKhh0vgmM="},
+		{"response", mac(vectorKey, response.base(tagResponse)), "n14wVJK4cOxAytPUMc5bPezQzuJGl5n7MYXhFQgEKsE="},
+		{"empty body", payloadHash("text/plain", nil), "q/t+NNAkQZNlq/aAD6PlexImwQTxwgT2MahfTa9XRLA="},
+		{"server's time", mac(vectorKey, artifacts{timestamp: "1353832234"}.base(tagTime)), "2mw1eh/qXzl0wJZ/E6XvBhRMEJN7L3j8AyMA8eItEb0="},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if test.got != test.want {
+				t.Errorf("got %s, want %s", test.got, test.want)
+			}
+		})
+	}
+}
+
+// TestBase spells out the text of each kind of code.
+func TestBase(t *testing.T) {
+	t.Parallel()
+	a := artifacts{
+		method: "post", target: "/a?", host: "Example.COM", port: 8000,
+		timestamp: "1", nonce: "n", hash: "h", ext: "a\\b\nc",
+	}
+	oz := a
+	oz.app = "app"
+	delegated := oz
+	delegated.dlg = "dlg"
+	for _, test := range []struct{ name, got, want string }{
+		{"request", a.base(tagRequest), "hawk.1.header\n1\nn\nPOST\n/a?\nexample.com\n8000\nh\na\\\\b\\nc\n"},
+		{"response", a.base(tagResponse), "hawk.1.response\n1\nn\nPOST\n/a?\nexample.com\n8000\nh\na\\\\b\\nc\n"},
+		{"time", a.base(tagTime), "hawk.1.ts\n1\n"},
+		{"nothing optional", artifacts{method: "GET", target: "/", host: "h", port: 1, timestamp: "1", nonce: "n"}.base(tagRequest), "hawk.1.header\n1\nn\nGET\n/\nh\n1\n\n\n"},
+		{"with app", oz.base(tagRequest), "hawk.1.header\n1\nn\nPOST\n/a?\nexample.com\n8000\nh\na\\\\b\\nc\napp\n\n"},
+		{"with app and dlg", delegated.base(tagRequest), "hawk.1.header\n1\nn\nPOST\n/a?\nexample.com\n8000\nh\na\\\\b\\nc\napp\ndlg\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if test.got != test.want {
+				t.Errorf("got %q, want %q", test.got, test.want)
+			}
+		})
+	}
+}
+
+// TestVectorsOnTheWire runs the vectors through both halves.
+func TestVectorsOnTheWire(t *testing.T) {
+	t.Parallel()
+	const url = "http://example.com:8000/resource/1?b=1&a=2"
+	at := time.Unix(1353832234, 0)
+	client := &Client{
+		Credentials: Credentials{ID: vectorID, Key: vectorKey}, Host: "example.com", Port: 8000,
+		Nonce: func() string { return "j4h3g2" },
+	}
+	verifier := &Verifier{
+		Host: "example.com", Port: 8000, Nonces: NoncesForgotten(),
+		Lookup: func(string) (string, error) { return vectorKey, nil },
+	}
+	for _, test := range []struct {
+		name, method, body, want string
+	}{
+		{
+			"GET", http.MethodGet, "",
+			`Hawk id="dh37fgj492je", ts="1353832234", nonce="j4h3g2", ext="some-app-ext-data", mac="6R4rV5iE+NPoym+WwjeHzjAGXUtLNIxmo1vpMofpLAE="`,
+		},
+		{
+			"POST", http.MethodPost, "Thank you for flying Hawk",
+			`Hawk id="dh37fgj492je", ts="1353832234", nonce="j4h3g2", hash="Yi9LfIIFRtBEPt74PVmbTF/xVAwPn7ub15ePICfgnuY=", ext="some-app-ext-data", mac="aSe1DERmZuRl3pI36/9BdZmnErTw3sNzOOAUlfeKjVw="`,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			req := httptest.NewRequest(test.method, url, strings.NewReader(test.body))
+			req.RequestURI = "/resource/1?b=1&a=2"
+			req.Header.Set("Content-Type", "text/plain")
+			if _, err := client.Sign(req, []byte(test.body), "some-app-ext-data", at); err != nil {
+				t.Fatal(err)
+			}
+			if got := req.Header.Get("Authorization"); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+			if _, err := verifier.Verify(req, []byte(test.body), at); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+
+	t.Run("response", func(t *testing.T) {
+		t.Parallel()
+		a := artifacts{
+			method: "POST", target: "/resource/4?filter=a", host: "example.com", port: 8080,
+			timestamp: "1398546787", nonce: "xUwusx", app: "", dlg: "",
+		}
+		header := http.Header{"Content-Type": {"text/plain"}}
+		if err := (&Received{artifacts: a, key: vectorKey}).SignResponse(header, []byte("some reply"), "response-specific"); err != nil {
+			t.Fatal(err)
+		}
+		const want = `Hawk mac="n14wVJK4cOxAytPUMc5bPezQzuJGl5n7MYXhFQgEKsE=", hash="f9cDF/TDm7TkYRLnGwRMfeDzT6LixQVLvrIKhh0vgmM=", ext="response-specific"`
+		if got := header.Get(ServerAuthorization); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		ext, err := (&Sent{artifacts: a, key: vectorKey}).CheckResponse(header, []byte("some reply"))
+		if err != nil || ext != "response-specific" {
+			t.Errorf("got %q, %v", ext, err)
+		}
+	})
+
+	t.Run("stale timestamp", func(t *testing.T) {
+		t.Parallel()
+		req := httptest.NewRequest(http.MethodGet, "/", nil)
+		other := &Client{Credentials: client.Credentials, Host: client.Host, Port: client.Port}
+		if _, err := other.Sign(req, nil, "", at.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := verifier.Verify(req, nil, at)
+		if !errors.Is(err, ErrStale) {
+			t.Fatalf("got %v, want %v", err, ErrStale)
+		}
+		const want = `Hawk ts="1353832234", tsm="2mw1eh/qXzl0wJZ/E6XvBhRMEJN7L3j8AyMA8eItEb0=", error="Stale timestamp"`
+		if status, value := Refusal(err); status != 401 || value != want {
+			t.Errorf("got %d %s, want 401 %s", status, value, want)
+		}
+	})
+}
