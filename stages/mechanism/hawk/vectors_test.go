@@ -137,6 +137,15 @@ func TestVectorsOnTheWire(t *testing.T) {
 		}
 	})
 
+	t.Run("response whose code covers no hash", func(t *testing.T) {
+		t.Parallel()
+		a := artifacts{method: "GET", target: "/", host: "example.com", port: 8000, timestamp: "1353832234", nonce: "j4h3g2"}
+		header := http.Header{ServerAuthorization: {`Hawk mac="` + mac(vectorKey, a.base(tagResponse)) + `"`}}
+		if _, err := (&Sent{artifacts: a, key: vectorKey}).CheckResponse(header, nil); !errors.Is(err, ErrResponseHash) {
+			t.Errorf("got %v, want %v", err, ErrResponseHash)
+		}
+	})
+
 	t.Run("stale timestamp", func(t *testing.T) {
 		t.Parallel()
 		req := httptest.NewRequest(http.MethodGet, "/", nil)
