@@ -21,6 +21,7 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/stages/mechanism/appkey"
+	"keyladder/stages/mechanism/clientcert"
 )
 
 const (
@@ -178,7 +179,7 @@ func (p *plan) tls(roots []byte) *tls.Config {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
 	config.RootCAs.AppendCertsFromPEM(roots) // an empty store trusts nobody
 	if p.certificate != nil {
-		config.Certificates = []tls.Certificate{*p.certificate}
+		clientcert.Present(config, *p.certificate)
 	}
 	if p.pins != nil {
 		config.VerifyConnection = p.pins.VerifyConnection

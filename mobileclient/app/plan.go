@@ -9,6 +9,7 @@ import (
 
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/clientcert"
 	"keyladder/stages/mechanism/pin"
 )
 
@@ -57,9 +58,9 @@ func (p *plan) transport(settings *release.Settings, policy catalog.Policy) (err
 		if p.base, err = base(settings.APITLS, "https"); err != nil {
 			return err
 		}
-		pair, err := tls.X509KeyPair([]byte(settings.ClientCertificate), []byte(settings.ClientKey))
+		pair, err := clientcert.Load([]byte(settings.ClientCertificate), []byte(settings.ClientKey))
 		if err != nil {
-			return fmt.Errorf("the package's client certificate can't be used: %w", err)
+			return err
 		}
 		p.certificate = &pair
 	default:

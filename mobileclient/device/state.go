@@ -78,5 +78,5 @@ func writeFile(path string, data []byte) error {
 	return os.Rename(file.Name(), path)
 }
 
-// now is when something is installed, to the second, as it is written down.
-func now() time.Time { return time.Now().UTC().Truncate(time.Second) }
+// now is when something is installed, as it is written down.
+func now() time.Time { return time.Now().UTC().Round(0) }
