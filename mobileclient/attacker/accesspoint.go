@@ -33,8 +33,10 @@ type accessPoint struct {
 	listener net.Listener
 	stop     context.CancelFunc
 	open     sync.WaitGroup
+	idle     chan struct{} // told when the last connection has ended
 
 	mu            sync.Mutex
+	connections   int
 	conversations []*conversation
 	alerts        []string // with which phones refused the access point's own certificate
 	failures      []error
@@ -57,7 +59,7 @@ func newAccessPoint(ctx context.Context, g *Ground, tamper tampering) (*accessPo
 		return nil, fmt.Errorf("open an access point: %w", err)
 	}
 	ctx, stop := context.WithCancel(ctx)
-	ap := &accessPoint{g: g, tamper: tamper, listener: listener, stop: stop}
+	ap := &accessPoint{g: g, tamper: tamper, listener: listener, stop: stop, idle: make(chan struct{}, 1)}
 	ap.open.Go(func() { ap.accept(ctx) })
 	return ap, nil
 }
@@ -71,13 +73,48 @@ func (ap *accessPoint) close() {
 	ap.open.Wait()
 }
 
+// count keeps count of the connections.
+func (ap *accessPoint) count(change int) {
+	ap.mu.Lock()
+	defer ap.mu.Unlock()
+	ap.connections += change
+	if ap.connections == 0 {
+		select {
+		case ap.idle <- struct{}{}:
+		default: // told already
+		}
+	}
+}
+
+// settle waits, a moment at most, for connections to end that have no more to say: a
+// phone that gave up may be ahead of what the access point made of it.
+func (ap *accessPoint) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for {
+		ap.mu.Lock()
+		quiet := ap.connections == 0
+		ap.mu.Unlock()
+		if quiet {
+			return
+		}
+		select {
+		case <-ap.idle:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 func (ap *accessPoint) accept(ctx context.Context) {
 	for {
 		phone, err := ap.listener.Accept()
 		if err != nil {
 			return
 		}
+		ap.count(+1)
 		ap.open.Go(func() {
+			defer ap.count(-1)
 			defer phone.Close()
 			defer context.AfterFunc(ctx, func() { _ = phone.Close() })()
 			if err := ap.carry(ctx, phone); err != nil && ctx.Err() == nil {

@@ -29,17 +29,22 @@ func flood(ctx context.Context, g *Ground) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	tries := found.identities()
-	if len(tries) == 0 {
-		return Result{}, errors.New("there are no credentials in the package to call with")
+	var (
+		p     *program
+		first answer
+		begin time.Time
+	)
+	err = errors.New("there are no credentials in the package to call with")
+	for _, as := range found.identities() {
+		if p, err = newProgram(g, as); err != nil {
+			return Result{}, err
+		}
+		defer p.close()
+		begin = time.Now()
+		if first, err = p.call(ctx, http.MethodGet, "/v1/rates", nil); err == nil {
+			break
+		}
 	}
-	p, err := newProgram(g, tries[0])
-	if err != nil {
-		return Result{}, err
-	}
-	defer p.close()
-	begin := time.Now()
-	first, err := p.call(ctx, http.MethodGet, "/v1/rates", nil)
 	if err != nil {
 		return stopped(err)
 	}
@@ -130,12 +135,10 @@ type limit struct {
 	left   int // at the call that announced it
 }
 
-// allowed is how many calls a limit lets through from the call that announced it on.
+// allowed is how many calls a limit lets through at most, from the call that announced
+// it on. Windows are announced in whole seconds, rounded up.
 func (l limit) allowed(elapsed time.Duration) int {
-	refill := 0.0
-	if l.window > 0 {
-		refill = elapsed.Seconds() * float64(l.quota) / float64(l.window)
-	}
+	refill := elapsed.Seconds() * float64(l.quota) / max(float64(l.window)-1, 0.25)
 	return 1 + l.left + int(refill) + floodSlack
 }
 

@@ -105,12 +105,15 @@ func occurrences(data, text []byte) iter.Seq[int] {
 // for first.
 func submatches(data []byte, anchor string, pattern *regexp.Regexp) []string {
 	var found []string
-	const before, after = 16, 256
+	const before, after = 1, 256 // "A" of Authorization
 	for at := range occurrences(data, []byte(anchor)) {
-		window := data[max(0, at-before):min(len(data), at+after)]
-		if match := pattern.FindSubmatch(window); match != nil {
-			found = append(found, string(match[len(match)-1]))
+		start := max(0, at-before)
+		window := data[start:min(len(data), at+after)]
+		match := pattern.FindSubmatchIndex(window)
+		if match == nil || start+match[0] > at {
+			continue // none, or that of a later anchor, which may be cut off
 		}
+		found = append(found, string(window[match[len(match)-2]:match[len(match)-1]]))
 	}
 	return found
 }

@@ -22,8 +22,19 @@ func TestMain(m *testing.M) {
 		target()
 		return
 	}
-	os.Exit(m.Run())
+	dir, err := os.MkdirTemp("", "keyladder-attacker-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	scratch = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
 }
+
+// scratch is a folder for what all tests share.
+var scratch string
 
 // settings is what the target keeps on its heap.
 var settings = &struct {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -81,7 +82,8 @@ func (g *Ground) clientTLS(certificate *tls.Certificate) (*tls.Config, error) {
 	}
 	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	if certificate != nil {
-		config.Certificates = []tls.Certificate{*certificate}
+		// Certificates would only be shown to servers that name their issuer.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return certificate, nil }
 	}
 	return config, nil
 }
@@ -167,7 +169,7 @@ func (p *program) send(request *http.Request, body []byte) (answer, error) {
 	})
 	response, err := p.client.Do(request)
 	if err != nil {
-		err = alerted(err)
+		err = p.alerted(request.Context(), err)
 		p.g.record(traffic.Message{
 			Exchange: exchange, Kind: traffic.Note, From: "resource", To: "attacker",
 			Summary: "no response: " + err.Error(),
@@ -268,13 +270,50 @@ func judge(status int, contentType string, body []byte) error {
 }
 
 // alerted makes a [*refusal] of the TLS alert with which a server refuses a client
-// certificate.
-func alerted(err error) error {
+// certificate. Other errors stay errors.
+func (p *program) alerted(ctx context.Context, err error) error {
+	if alert := certificateAlert(err); alert != nil {
+		return alert
+	}
+	if p.as.certificate != nil {
+		// The connection may have been reset before the alert was read.
+		if alert := certificateAlert(p.handshake(ctx)); alert != nil {
+			return alert
+		}
+	}
+	return fmt.Errorf("call the API: %w", err)
+}
+
+func certificateAlert(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "remote error" && strings.Contains(op.Err.Error(), "certificate") {
 		return &refusal{check: "client-certificate", obstacle: fmt.Sprintf("the API ends the TLS handshake: %v", op.Err)}
 	}
-	return fmt.Errorf("call the API: %w", err)
+	return nil
+}
+
+// handshake opens a TLS connection, sends nothing, and waits for an alert: in TLS 1.3
+// the server looks at the certificate when the client's side is done already.
+func (p *program) handshake(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	url, err := url.Parse(p.g.TLS)
+	if err != nil {
+		return err
+	}
+	config, err := p.g.clientTLS(p.as.certificate)
+	if err != nil {
+		return err
+	}
+	dialer := tls.Dialer{NetDialer: p.g.dialer(), Config: config}
+	conn, err := dialer.DialContext(ctx, "tcp", url.Host)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })()
+	_, err = conn.Read(make([]byte, 1))
+	return err
 }
 
 // account is an account as the API shows it.

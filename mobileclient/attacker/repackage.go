@@ -49,7 +49,4 @@ func (g *Ground) repackage(change func(settings map[string]any) error) (string, 
 }
 
 // sideload lets a device install packages of any signer.
-func sideload(d *device.Device) error {
-	d.AllowSideloading(true)
-	return nil
-}
+func sideload(d *device.Device) error { return d.AllowSideloading(true) }

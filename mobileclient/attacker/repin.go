@@ -50,8 +50,7 @@ func repin(ctx context.Context, g *Ground) (Result, error) {
 	}
 	defer proxy.close()
 	phone, err := g.open(ctx, path, func(d *device.Device) error {
-		d.SetNetwork(proxy.network())
-		return errors.Join(sideload(d), d.Trust(ca.pem()))
+		return errors.Join(sideload(d), d.SetNetwork(proxy.network()), d.Trust(ca.pem()))
 	})
 	if err != nil {
 		return Result{}, err

@@ -25,8 +25,7 @@ func trustedProxy(ctx context.Context, g *Ground) (Result, error) {
 	}
 	defer proxy.close()
 	phone, err := g.open(ctx, g.Package, func(d *device.Device) error {
-		d.SetNetwork(proxy.network())
-		return d.Trust(ca.pem())
+		return errors.Join(d.SetNetwork(proxy.network()), d.Trust(ca.pem()))
 	})
 	if err != nil {
 		return Result{}, err

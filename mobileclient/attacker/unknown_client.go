@@ -30,7 +30,7 @@ func unknownClient(ctx context.Context, g *Ground) (Result, error) {
 		{"another scheme", "Bearer " + rand.Text(), nil},
 		{"a guessed password", "Basic YWRtaW46YWRtaW4=", nil}, // admin:admin
 	}
-	if g.Stage.Policy.Transport != catalog.PlainHTTP {
+	if g.Stage.Policy.Transport == catalog.MutualTLS {
 		own, err := selfSignedClient("harbour-bank app")
 		if err != nil {
 			return Result{}, err

@@ -37,6 +37,9 @@ func wireTamper(ctx context.Context, g *Ground) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("the victim does not pay: %w", err)
 	}
+	if !screen.OK && changed.Load() == 0 {
+		ap.settle(ctx)
+	}
 	switch alert := ap.refusedWith(); {
 	case changed.Load() > 0 && screen.OK:
 		g.Say("Changed the payee of the payment to %s; the victim's app shows it as made.", g.Account)

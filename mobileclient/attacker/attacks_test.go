@@ -1,0 +1,411 @@
+package attacker
+
+import (
+	"context"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
+)
+
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
+
+func write(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs an attack. Where an error is expected, wantErr is a part of its text.
+func run(t *testing.T, name string, g *Ground, wantErr string) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	result, err := Run(ctx, name, g)
+	switch {
+	case wantErr == "" && err != nil:
+		t.Fatal(err)
+	case wantErr != "" && (err == nil || !strings.Contains(err.Error(), wantErr)):
+		t.Fatalf("error %v and %+v, want an error with %q in it", err, result, wantErr)
+	case err == nil && result.Claim == (result.Obstacle != ""):
+		t.Fatalf("neither success nor obstacle, or both: %+v", result)
+	}
+	return result
+}
+
+var builtSlugs = []string{"app-id", "tls", "pinned-mtls"}
+
+func anyApp(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }
+
+func TestUnknownClient(t *testing.T) {
+	t.Parallel()
+	for _, slug := range builtSlugs {
+		t.Run(slug, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, stage(t, slug))
+			result := run(t, "unknown-client", b.ground(t), "")
+			if result.Claim {
+				t.Errorf("it got in: %+v", result)
+			}
+			if want := "client-certificate"; slug == "pinned-mtls" && result.Check != want {
+				t.Errorf("check %q, want %q", result.Check, want)
+			}
+			b.robbed(t, false)
+		})
+	}
+	t.Run("no app proof", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "tls", anyApp))
+		if result := run(t, "unknown-client", b.ground(t), ""); !result.Claim {
+			t.Errorf("it did not get in: %+v", result)
+		}
+		b.robbed(t, true)
+	})
+	t.Run("the API is broken", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "tls"))
+		b.broken = true
+		run(t, "unknown-client", b.ground(t), "500")
+	})
+	t.Run("the API is away", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "tls"))
+		b.Close()
+		run(t, "unknown-client", b.ground(t), "refused")
+	})
+}
+
+func TestFlood(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		prepare func(*bank)
+		claim   bool
+		err     string
+	}{
+		{"limited", func(b *bank) { b.limit, b.announce = 30, true }, false, ""},
+		{"announced and not enforced", func(b *bank) { b.limit, b.announce, b.sealed = 30, true, true }, true, ""},
+		{"no limit", func(*bank) {}, true, ""},
+		{"broken", func(b *bank) { b.broken = true }, false, "500"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, stage(t, "pinned-mtls"))
+			test.prepare(b)
+			g := b.ground(t)
+			g.Package = b.pack(t, nil)
+			result := run(t, "flood", g, test.err)
+			if test.err != "" {
+				return
+			}
+			if result.Claim != test.claim || (result.Served > result.Allowed) != test.claim {
+				t.Errorf("%+v, want success: %v", result, test.claim)
+			}
+			if b.served < result.Served {
+				t.Errorf("%d were served, it says %d", b.served, result.Served)
+			}
+		})
+	}
+}
+
+func TestAnnouncedLimits(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name             string
+		policies, states []string
+		want             []limit
+	}{
+		{"none", nil, nil, nil},
+		{"two fields", []string{`"address";q=60;w=3`, `"app";q=100;w=2`}, []string{`"address";r=59;t=3`, `"app";r=7;t=1`}, []limit{{"address", 60, 3, 59}, {"app", 100, 2, 7}}},
+		{"one list", []string{`"address";q=60;w=3, "app";q=100;qu="requests";w=2;pk=:cHJpdmF0ZQ==:`}, []string{`"address";r=59;t=3,"app";r=7`}, []limit{{"address", 60, 3, 59}, {"app", 100, 2, 7}}},
+		{"policy alone", []string{`"address";q=60;w=3`}, nil, nil},
+	}
+	for _, test := range tests {
+		got := announced(http.Header{"Ratelimit-Policy": test.policies, "Ratelimit": test.states})
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestWiretap(t *testing.T) {
+	t.Parallel()
+	t.Run("plain", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "app-id"))
+		g := b.ground(t)
+		g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
+		if result := run(t, "wiretap", g, ""); !result.Claim {
+			t.Errorf("%+v", result)
+		}
+		b.robbed(t, true)
+		if got := b.payments("ref-victim"); len(got) != 1 || got[0].To != "HB-2001" {
+			t.Errorf("the victim's payment: %v", got)
+		}
+	})
+	for _, slug := range builtSlugs[1:] {
+		t.Run(slug, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, stage(t, slug))
+			g := b.ground(t)
+			g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
+			if result := run(t, "wiretap", g, ""); result.Claim || result.Check != "tls" {
+				t.Errorf("%+v", result)
+			}
+			b.robbed(t, false)
+		})
+	}
+	t.Run("what was heard is refused", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "app-id"))
+		g := b.ground(t)
+		victim := (&customer{b: b, reference: "ref-victim"}).victim()
+		pay := victim.Pay
+		victim.Pay = func(ctx context.Context) (screen device.Screen, err error) {
+			screen, err = pay(ctx)
+			b.mu.Lock()
+			b.key = "another" // revoked a moment later
+			b.mu.Unlock()
+			return screen, err
+		}
+		g.Victim = victim
+		if result := run(t, "wiretap", g, ""); result.Claim || result.Obstacle == "" || result.Check != "" {
+			t.Errorf("%+v", result)
+		}
+	})
+	t.Run("the victim did not use the network", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "app-id"))
+		g := b.ground(t)
+		g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
+		g.Victim.Join = func(string) {}
+		run(t, "wiretap", g, "nothing was heard")
+	})
+	t.Run("the API is broken", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "tls"))
+		b.broken = true
+		g := b.ground(t)
+		g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
+		run(t, "wiretap", g, "does not work")
+	})
+}
+
+func TestWireTamper(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, slug string
+		trusting   bool // the app accepts any certificate
+		claim      bool
+		check      string
+	}{
+		{"plain", "app-id", false, true, ""},
+		{"TLS", "tls", false, false, "tls"},
+		{"mutual TLS", "pinned-mtls", false, false, "tls"},
+		{"TLS, an app that trusts everybody", "tls", true, true, ""},
+		{"mutual TLS, an app that trusts everybody", "pinned-mtls", true, false, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, stage(t, test.slug))
+			g := b.ground(t)
+			g.Victim = (&customer{b: b, reference: "ref-victim", trusting: test.trusting}).victim()
+			result := run(t, "wire-tamper", g, "")
+			if result.Claim != test.claim || result.Check != test.check {
+				t.Errorf("%+v", result)
+			}
+			got := b.payments("ref-victim")
+			if stolen := len(got) == 1 && got[0].To == "HB-3001"; stolen != test.claim {
+				t.Errorf("booked: %v", got)
+			}
+		})
+	}
+	t.Run("the API is away", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "app-id"))
+		b.Close()
+		g := b.ground(t)
+		g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
+		run(t, "wire-tamper", g, "does not work")
+	})
+}
+
+func TestURLLeak(t *testing.T) {
+	t.Parallel()
+	leaked := `127.0.0.1 - - "GET /%s/v1/rates?key=harbour-mobile HTTP/1.1" 200 "HarbourBank/1.0"`
+	redacted := `127.0.0.1 - - "GET /%s/v1/rates?key=[redacted] HTTP/1.1" 400`
+	tests := []struct {
+		name, slug string
+		lines      []string
+		claim      bool
+		check, err string
+	}{
+		{"leaked", "app-id", []string{redacted, leaked}, true, "", ""},
+		{"redacted", "tls", []string{redacted}, false, "key-in-url", ""},
+		{"not there", "tls", []string{`"GET /%s/v1/rates HTTP/1.1"`}, false, "key-in-url", ""},
+		{"leaked, and a certificate is needed", "pinned-mtls", []string{leaked}, false, "", ""},
+		{"empty log", "tls", nil, false, "", "no line"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, stage(t, test.slug))
+			g := b.ground(t)
+			g.AccessLog = []string{`"GET /other/v1/rates?key=harbour-kiosk HTTP/1.1"`}
+			for _, line := range test.lines {
+				g.AccessLog = append(g.AccessLog, strings.ReplaceAll(line, "%s", test.slug))
+			}
+			result := run(t, "url-leak", g, test.err)
+			if result.Claim != test.claim || result.Check != test.check {
+				t.Errorf("%+v", result)
+			}
+			b.robbed(t, test.claim)
+		})
+	}
+}
+
+func TestStaticExtract(t *testing.T) {
+	t.Parallel()
+	for _, slug := range builtSlugs {
+		t.Run(slug, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, stage(t, slug))
+			g := b.ground(t)
+			g.Package = b.pack(t, nil)
+			if result := run(t, "static-extract", g, ""); !result.Claim {
+				t.Errorf("%+v", result)
+			}
+			b.robbed(t, true)
+		})
+	}
+	t.Run("nothing in it", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "tls"))
+		g := b.ground(t)
+		g.Package = b.pack(t, func(s *release.Settings) { *s = release.Settings{} })
+		if result := run(t, "static-extract", g, ""); result.Claim {
+			t.Errorf("%+v", result)
+		}
+	})
+	t.Run("no client certificate in it", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "pinned-mtls"))
+		g := b.ground(t)
+		g.Package = b.pack(t, func(s *release.Settings) { s.ClientKey = "" })
+		if result := run(t, "static-extract", g, ""); result.Claim {
+			t.Errorf("%+v", result)
+		}
+		b.robbed(t, false)
+	})
+	t.Run("not a package", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "tls"))
+		g := b.ground(t)
+		g.Package = os.Args[0]
+		run(t, "static-extract", g, "unzip")
+	})
+}
+
+func TestInside(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, attack string
+		prepare      func(*bank)
+		claim        bool
+		err          string
+	}{
+		{"replay", "replay", func(*bank) {}, true, ""},
+		{"replay, good once", "replay", func(b *bank) { b.onceEach = true }, false, ""},
+		{"replay, broken", "replay", func(b *bank) { b.broken = true }, false, "does not pay"},
+		{"proxy-tamper", "proxy-tamper", func(*bank) {}, true, ""},
+		{"proxy-tamper, sealed", "proxy-tamper", func(b *bank) { b.sealed = true }, false, ""},
+		{"proxy-tamper, broken", "proxy-tamper", func(b *bank) { b.broken = true }, false, "500"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, stage(t, "pinned-mtls"))
+			test.prepare(b)
+			g := b.ground(t)
+			x := &terminator{c: &customer{b: b, reference: "ref-victim"}}
+			g.Inside = x.inside()
+			result := run(t, test.attack, g, test.err)
+			if result.Claim != test.claim {
+				t.Errorf("%+v", result)
+			}
+			got := b.payments("ref-victim")
+			switch {
+			case test.attack == "replay" && (len(got) == 2) != test.claim,
+				test.attack == "proxy-tamper" && (len(got) == 1 && got[0].To == "HB-3001") != test.claim:
+				t.Errorf("booked: %v", got)
+			}
+			if x.rewrite != nil {
+				t.Error("the terminator still changes calls")
+			}
+		})
+	}
+}
+
+func TestRunOfNoAttack(t *testing.T) {
+	t.Parallel()
+	if _, err := Run(t.Context(), "no-such-attack", &Ground{}); err == nil {
+		t.Error("no error")
+	}
+}
+
+func TestEveryAttackOfTheBuiltStagesIsThere(t *testing.T) {
+	t.Parallel()
+	for _, a := range catalog.Attacks() {
+		for _, s := range catalog.All().Built() {
+			if a.Expected(s) != catalog.NotApplicable && !slices.Contains(Names(), a.Name) {
+				t.Errorf("%s is expected at %s and is not there", a.Name, s.Slug)
+			}
+		}
+	}
+	for _, name := range Names() {
+		if _, ok := catalog.LookupAttack(name); !ok {
+			t.Errorf("the catalog does not know %s", name)
+		}
+	}
+}
+
+// An attacker that could import the servers, the PKI or the lab would not have to
+// steal anything.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	allowed := []string{
+		"keyladder/mobileclient/attacker", "keyladder/mobileclient/device", "keyladder/mobileclient/release",
+		"keyladder/stages/catalog", "keyladder/stages/mechanism",
+		"keyladder/internal/traffic", "keyladder/internal/problem",
+	}
+	own := 0
+	for path := range strings.Lines(string(out)) {
+		path = strings.TrimSpace(path)
+		if !strings.HasPrefix(path, "keyladder/") {
+			continue
+		}
+		own++
+		if !slices.ContainsFunc(allowed, func(prefix string) bool { return path == prefix || strings.HasPrefix(path, prefix+"/") }) {
+			t.Errorf("the attacker depends on %s", path)
+		}
+	}
+	if own == 0 {
+		t.Error("go list named none of our packages")
+	}
+}
