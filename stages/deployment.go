@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,7 @@ func initCommand() *cobra.Command {
 
 func upCommand() *cobra.Command {
 	o := lab.Options{Screens: true, Ports: lab.Usual}
+	var verbose bool
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Start everything in one process and say where to go",
@@ -72,6 +74,9 @@ password of the admin UI.`,
 				if _, err := builtStage(o.Stage); err != nil {
 					return err
 				}
+			}
+			if verbose {
+				o.Logger = slog.Default()
 			}
 			begin := time.Now()
 			if _, err := deployment.Open(o.Dir, deployment.Offline); errors.Is(err, deployment.ErrMissing) {
@@ -102,6 +107,7 @@ password of the admin UI.`,
 		},
 	}
 	dataFlag(c, &o.Dir)
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "print the API's access log")
 	c.Flags().StringVar(&o.Stage, "stage", "", "stage that the phone uses (default: $STAGE, or the first)")
 	return c
 }

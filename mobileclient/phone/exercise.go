@@ -5,12 +5,7 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/mobileclient/device"
-)
-
-// The customer whose phone it is, and whom she pays.
-const (
-	OwnAccount   = "HB-1001" // alice
-	PayeeAccount = "HB-2001" // bob
+	"keyladder/stages/catalog"
 )
 
 // Exercise has the app do what its users do: look at the rates and the accounts, and
@@ -24,7 +19,7 @@ func Exercise(ctx context.Context, app *device.App, stage, reference string) man
 		{"rates", app.Rates},
 		{"accounts", app.Accounts},
 		{"transfer", func(ctx context.Context) (device.Screen, error) {
-			return app.Transfer(ctx, device.Payment{From: OwnAccount, To: PayeeAccount, Amount: 100, Reference: reference})
+			return app.Transfer(ctx, device.Payment{From: catalog.AliceAccount, To: catalog.BobAccount, Amount: 100, Reference: reference})
 		}},
 	} {
 		screen, err := step.do(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -39,6 +40,8 @@ type Options struct {
 	Screens       bool
 	Stage         string // that the phone uses; empty: the first
 	AdminPassword string // of the admin UI; empty: one is made
+
+	Logger *slog.Logger // the resource server's; nil: it is discarded
 }
 
 // Ports are listening addresses, host:port.
@@ -78,6 +81,9 @@ type Lab struct {
 func Start(ctx context.Context, o Options) (lab *Lab, err error) {
 	if o.Stages == nil {
 		o.Stages = catalog.All()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	lab = &Lab{Dir: o.Dir}
 	if o.Dir == "" {
@@ -136,7 +142,8 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 	l.Referee = referee.New(o.Stages, l.Resource, l.Station)
 
 	api, err := resource.New(resource.Config{
-		Folder: folders[deployment.Resource], Stages: o.Stages, Log: traffic.New(string(deployment.Resource), Records),
+		Folder: folders[deployment.Resource], Stages: o.Stages, Logger: o.Logger,
+		Log: traffic.New(string(deployment.Resource), Records),
 	})
 	if err != nil {
 		return err

@@ -19,13 +19,6 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// Accounts that the attacks are about.
-const (
-	VictimAccount   = "HB-1001" // alice
-	PayeeAccount    = "HB-2001" // bob, whom alice means to pay
-	AttackerAccount = "HB-3001" // mallory
-)
-
 // Referee judges attacks on one deployment.
 type Referee struct {
 	stages            catalog.Set

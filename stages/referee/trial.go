@@ -100,7 +100,7 @@ func (t *trial) goal(ctx context.Context, report manage.Report) (evidence []stri
 	case catalog.BookTransfer:
 		booked, err := t.resource.Transfers(ctx, t.brief.Reference)
 		for _, b := range booked {
-			if b.To == AttackerAccount {
+			if b.To == catalog.MalloryAccount {
 				evidence = append(evidence, describe(b))
 			}
 		}
@@ -116,8 +116,8 @@ func (t *trial) goal(ctx context.Context, report manage.Report) (evidence []stri
 	case catalog.ChangePayee:
 		booked, err := t.resource.Transfers(ctx, t.brief.VictimReference)
 		for _, b := range booked {
-			if b.To == AttackerAccount {
-				evidence = append(evidence, describe(b)+fmt.Sprintf(", which was meant for %s", PayeeAccount))
+			if b.To == catalog.MalloryAccount {
+				evidence = append(evidence, describe(b)+fmt.Sprintf(", which was meant for %s", catalog.BobAccount))
 			}
 		}
 		return evidence, len(evidence) > 0, err

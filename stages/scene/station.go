@@ -23,7 +23,6 @@ import (
 	"keyladder/mobileclient/phone"
 	"keyladder/stages/catalog"
 	"keyladder/stages/deploy"
-	"keyladder/stages/referee"
 )
 
 // Station is where attacks are carried out from.
@@ -148,7 +147,7 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 		Plain:     s.folder.Addresses.Plain,
 		TLS:       s.folder.Addresses.TLS,
 		Roots:     s.roots,
-		Account:   referee.AttackerAccount,
+		Account:   catalog.MalloryAccount,
 		Reference: brief.Reference,
 		Dir:       dir,
 		Log:       s.log,

@@ -6,7 +6,7 @@ import (
 	"os"
 
 	"keyladder/mobileclient/device"
-	"keyladder/stages/referee"
+	"keyladder/stages/catalog"
 )
 
 // victim is alice, with the genuine app on her phone.
@@ -56,7 +56,7 @@ func (v *victim) join(accessPoint string) {
 // pay pays bob.
 func (v *victim) pay(ctx context.Context, reference string) (device.Screen, error) {
 	return v.app.Transfer(ctx, device.Payment{
-		From: referee.VictimAccount, To: referee.PayeeAccount, Amount: 100, Reference: reference,
+		From: catalog.AliceAccount, To: catalog.BobAccount, Amount: 100, Reference: reference,
 	})
 }
 

@@ -1,0 +1,132 @@
+package replay
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Errors of [Cache.Add].
+var (
+	// ErrSeen means that the call was here before.
+	ErrSeen = errors.New("the nonce was seen before")
+	// ErrOutside means that the call's time is not in the window, or so far back that the
+	// cache no longer knows, or never knew, what was seen then.
+	ErrOutside = errors.New("the call was signed for a time that is not remembered")
+	// ErrFull means that the cache can't remember more. It is not the call's fault:
+	// 503, not 401.
+	ErrFull = errors.New("the memory of nonces is full")
+)
+
+// Config is what a cache needs to know.
+type Config struct {
+	// Skew is how far clocks may be apart: half of the time window, in whole seconds.
+	// It must be at least that of whoever checks the time.
+	Skew time.Duration
+	// Limit is how many nonces are remembered at most. See [Limit].
+	Limit int
+	// Start is when the memory began; calls that were signed before are refused. Zero:
+	// there was nothing before.
+	Start time.Time
+}
+
+// Limit is how many nonces are alive at a rate of calls, if every clock is as wrong as
+// may be.
+func Limit(callsPerSecond int, skew time.Duration) int {
+	return callsPerSecond * (int(2*skew/time.Second) + 1)
+}
+
+// Cache remembers nonces. It may be used by several goroutines.
+type Cache struct {
+	skew  int64 // seconds
+	limit int
+
+	mu     sync.Mutex
+	groups []map[fingerprint]struct{} // by ts modulo their number
+	oldest int64                      // the first second that is still remembered
+	live   int                        // nonces in all groups
+}
+
+// fingerprint stands for an ID and a nonce. Groups of it hold no pointers, so that
+// they cost the garbage collector nothing.
+type fingerprint [16]byte
+
+// New is an empty cache.
+func New(config Config) *Cache {
+	c := &Cache{skew: int64(config.Skew / time.Second), limit: config.Limit}
+	c.groups = make([]map[fingerprint]struct{}, 2*c.skew+1)
+	if !config.Start.IsZero() {
+		c.oldest = config.Start.Unix()
+	}
+	return c
+}
+
+// Add remembers a nonce, or says why the call that carries it must be refused. ts is the
+// time that the call was signed for, in seconds since 1970. It costs the same however
+// many nonces there are. Nothing is remembered when it returns an error. Verify the
+// call's signature first.
+//
+//keyladder:code replay-add
+func (c *Cache) Add(now time.Time, id string, ts int64, nonce string) error {
+	print := printOf(id, nonce)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forget(now)
+	if ts < c.oldest || ts > now.Unix()+c.skew {
+		return ErrOutside
+	}
+	group := &c.groups[ts%int64(len(c.groups))]
+	if _, seen := (*group)[print]; seen {
+		return ErrSeen
+	}
+	if c.live >= c.limit {
+		return ErrFull
+	}
+	if *group == nil {
+		*group = make(map[fingerprint]struct{})
+	}
+	(*group)[print] = struct{}{}
+	c.live++
+	return nil
+}
+
+// Len is how many nonces are alive.
+func (c *Cache) Len(now time.Time) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forget(now)
+	return c.live
+}
+
+// forget drops the groups that have left the window. Each is dropped once, so that a
+// call has one to drop in a second at most, on average. The maps are not used again:
+// one that was big stays big, and in the end all of them would be.
+func (c *Cache) forget(now time.Time) {
+	oldest := now.Unix() - c.skew
+	if now.Nanosecond() > 0 {
+		oldest++ // what was signed for exactly now-skew-1s is outside already
+	}
+	if oldest <= c.oldest {
+		return // also when the clock was set back: what is forgotten stays refused
+	}
+	first := max(c.oldest, oldest-int64(len(c.groups)))
+	for second := first; second < oldest; second++ {
+		group := &c.groups[second%int64(len(c.groups))]
+		c.live -= len(*group)
+		*group = nil
+	}
+	c.oldest = oldest
+}
+
+// printOf writes the ID's length in front of it: otherwise "a" with "bc" would look
+// like "ab" with "c".
+func printOf(id, nonce string) fingerprint {
+	text := make([]byte, 0, 128)
+	text = binary.BigEndian.AppendUint64(text, uint64(len(id)))
+	text = append(text, id...)
+	text = append(text, nonce...)
+	sum := sha256.Sum256(text)
+	return fingerprint(sum[:16])
+}
