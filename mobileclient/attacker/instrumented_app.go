@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"keyladder/mobileclient/device"
 )
@@ -51,6 +52,7 @@ func instrumentedApp(ctx context.Context, g *Ground) (Result, error) {
 		return Result{}, fmt.Errorf("search the app's memory: %w", err)
 	}
 	g.Say("Attached a debugger to the process and found the number %d at %d places in its memory.", transferCap, len(addresses))
+	slices.Reverse(addresses) // what a program made lies above what it was built with
 	for i, address := range addresses[:min(len(addresses), maxCandidates)] {
 		raised := transferCap * 1000
 		if err := debugger.write(address, transferCap, raised); errors.Is(err, errMoved) {
