@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
 
 	"keyladder/stages/mechanism/pin"
 )
@@ -28,7 +29,7 @@ func refusal(err error) (check, reason, advice string) {
 	case errors.As(err, &certificate):
 		return checkTLS, certificate.Err.Error(),
 			"The phone does not trust this server (" + certificate.Err.Error() + "), so nothing was sent. Turn off the proxy, or use another network. If it is a proxy of your own, add its CA to the phone's trust store."
-	case errors.As(err, &notTLS):
+	case errors.As(err, &notTLS), errors.Is(err, http.ErrSchemeMismatch):
 		return checkTLS, err.Error(),
 			"The server does not speak TLS, so nothing was sent. Check the phone's network settings."
 	case errors.As(err, &op) && op.Op == "local error":
