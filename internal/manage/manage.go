@@ -18,6 +18,15 @@
 //	POST /apps/{id}/rotate          issue a key and revoke all others
 //	POST /keys/{id}/revoke          refuse it from now on
 //	POST /keys/{id}/restore         accept it again
+//	POST /keys/{id}/secret          make a new [Secret]; the old one is dead at once
+//	GET  /keys/{id}/secret          [Secret], for packing a release of the app
+//	GET  /users                     [User]
+//	POST /users/{name}/sessions/revoke
+//	GET  /sessions                  [Session], those that are good now, newest first
+//	POST /sessions/{id}/revoke
+//	GET  /devices                   [Device], newest first
+//	POST /devices/{id}/ban          refuse its calls from now on
+//	POST /devices/{id}/allow        serve them again
 //	GET  /usage                     ?days=N (30): [Usage], newest day first
 //	GET  /ledger                    [Ledger]
 //	GET  /transfers                 ?reference=R (exact) or the latest ?limit=N (50): [Transfer], newest first

@@ -2,9 +2,19 @@ package manage
 
 import "time"
 
+// Kind tells what calls the API.
+type Kind string
+
+// The kinds. A partner is a server, whose certificate is not in its users' hands.
+const (
+	MobileApp Kind = "app"
+	Partner   Kind = "partner"
+)
+
 // App is a registered app. Its first key equals its ID.
 type App struct {
-	ID           string    `json:"id"` // the client ID: [a-z0-9-]
+	ID           string    `json:"id"`   // the client ID: [a-z0-9-]
+	Kind         Kind      `json:"kind"` // empty: an app
 	Name         string    `json:"name"`
 	UserAgent    string    `json:"user_agent"` // product token that its User-Agent field starts with
 	Scopes       []string  `json:"scopes"`
@@ -15,7 +25,8 @@ type App struct {
 	Keys         []Key     `json:"keys"`
 }
 
-// Key is what an app shows. Up to stage 3 it is the ID alone; a secret joins it later.
+// Key is what an app shows. Up to stage 3 it is the ID alone; from stage 4 on a secret
+// that both ends know goes with it.
 type Key struct {
 	ID           string     `json:"id"`
 	App          string     `json:"app"`
@@ -43,6 +54,43 @@ type Usage struct {
 	Route   string `json:"route"` // GET /v1/accounts/{id}
 	Served  int64  `json:"served"`
 	Refused int64  `json:"refused"`
+}
+
+// User is a customer or somebody who works for the bank.
+type User struct {
+	Name           string     `json:"name"`
+	Staff          bool       `json:"staff"`
+	Sessions       int        `json:"sessions"` // that are good now
+	ThrottledUntil *time.Time `json:"throttled_until,omitempty"`
+}
+
+// Session is a user's session. Its key is known to the app alone.
+type Session struct {
+	ID         string    `json:"id"` // not the key, nor made from it
+	User       string    `json:"user"`
+	App        string    `json:"app"`
+	Stage      string    `json:"stage"`
+	Device     string    `json:"device,omitempty"` // identifier
+	CreatedAt  time.Time `json:"created_at"`
+	LastUsedAt time.Time `json:"last_used_at"`
+	ExpiresAt  time.Time `json:"expires_at"` // whatever happens
+}
+
+// Device is a registered installation.
+type Device struct {
+	ID           string     `json:"id"`
+	Stage        string     `json:"stage"`
+	Identifier   string     `json:"identifier"` // as the device told it
+	App          string     `json:"app"`
+	RegisteredAt time.Time  `json:"registered_at"`
+	LastSeen     *time.Time `json:"last_seen,omitempty"`
+	BannedAt     *time.Time `json:"banned_at,omitempty"`
+}
+
+// Secret is a key's secret.
+type Secret struct {
+	Key    string `json:"key"`
+	Secret string `json:"secret"`
 }
 
 // Account is an account of Harbour Bank.

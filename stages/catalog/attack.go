@@ -43,6 +43,8 @@ type Goal string
 const (
 	// BookTransfer: a program that is not the app books a transfer.
 	BookTransfer Goal = "book a transfer with a program that is not the app"
+	// RobVictim: money leaves the victim's account for the attacker's.
+	RobVictim Goal = "move the victim's money to the attacker's account"
 	// ReadData: a program that is not the app gets data that only the API holds.
 	ReadData Goal = "read a customer's data with a program that is not the app"
 	// ExceedLimit: more calls are served than the rate limit lets through.
@@ -141,6 +143,8 @@ func (g Goal) Done() string {
 	switch g {
 	case BookTransfer:
 		return "a program that is not the app booked a transfer"
+	case RobVictim:
+		return "the victim's money went to the attacker's account"
 	case ReadData:
 		return "a program that is not the app read the customer's data"
 	case ExceedLimit:

@@ -80,6 +80,7 @@ var attacks = []Attack{
 			"Pack it again, sign it with a key of your own, and install it on your own phone, with installing from unknown sources allowed.",
 			"Add the proxy's CA to the trust store, set the proxy, use the app, and read the accounts in the proxy.",
 		},
+		blockedBy: []blockedBy{{5, "hidden"}},
 	},
 	{
 		Name: "static-extract", Position: PackageFile, outcomes: row("SSSSbb SSbbbbb bbb bb"),
@@ -90,6 +91,7 @@ var attacks = []Attack{
 			"Read its settings: `unzip -p harbour-bank-1.pkg settings.json`. In other packages, `strings` and patience do the same.",
 			"Put what you found into a program of your own, or into curl, and book a transfer.",
 		},
+		blockedBy: []blockedBy{{5, "hidden"}},
 	},
 	{
 		Name: "memory-hook", Position: OwnDevice, outcomes: row("SSSSSS SSSSbbb bbb bb"),
@@ -138,6 +140,7 @@ var attacks = []Attack{
 	{
 		Name: "token-lift", Position: OwnDevice, outcomes: row(".....S SSSSSSS SSS bb"),
 		Summary: "Lift live tokens, and the static secrets, from the app's memory, and call from one's own program.",
+		Goal:    BookTransfer,
 	},
 	{
 		Name: "replay", Position: LogAfterTLS, outcomes: row("SSSSbb SSbbSSS SSS bb"),
@@ -149,6 +152,7 @@ var attacks = []Attack{
 			"Send the same bytes to the API again, from there.",
 			"Look at the victim's account: was the payment booked twice?",
 		},
+		blockedBy: []blockedBy{{5, "nonce"}},
 	},
 	{
 		Name: "proxy-tamper", Position: Terminator, outcomes: row("SSSbbb SSbbSSS SSS Sb"),
@@ -160,22 +164,29 @@ var attacks = []Attack{
 			"Pass it on to the API as if nothing had happened, with the client's certificate in the field where the API expects it.",
 			"Look at the victim's account: to whom did the money go?",
 		},
+		blockedBy: []blockedBy{{4, "hawk"}},
 	},
 	{
 		Name: "stolen-bearer", Position: LogAfterTLS, outcomes: row(".....b SSbbbbb bbb bb"),
-		Summary: "Use the user's session key or access token alone, without a proof of the app.",
+		Summary:   "Use the user's session key or access token alone, without a proof of the app.",
+		Goal:      ReadData,
+		blockedBy: []blockedBy{{6, "hawk"}},
 	},
 	{
 		Name: "password-guess", Position: Anyone, outcomes: row(".....b bbbbbbb bbb bb"),
-		Summary: "Try passwords until one fits.",
+		Summary:   "Try passwords until one fits.",
+		Goal:      RobVictim,
+		blockedBy: []blockedBy{{6, "client-certificate"}},
 	},
 	{
 		Name: "password-grab", Position: LookAlike, outcomes: row(".....S Sbbbbbb bbb bb"),
 		Summary: "A look-alike app asks for the password, and the user types it in.",
+		Goal:    RobVictim,
 	},
 	{
 		Name: "backup-theft", Position: StorageCopy, outcomes: row(".....S bbbSbbb bbb bb"),
 		Summary: "Take a copy of the app's storage from the victim and the static secrets from one's own device, and act as the victim.",
+		Goal:    RobVictim,
 	},
 	{
 		Name: "token-forge", Position: Anyone, outcomes: row("...... bbbbbbb bbb bb"),

@@ -14,7 +14,11 @@ type Policy struct {
 	RateLimits    RateLimits    `json:"rate_limits"`
 	AppProof      AppProof      `json:"app_proof"`
 	KeyInURL      KeyInURL      `json:"key_in_url"`
+	Nonces        Nonces        `json:"nonces"`
+	Bodies        Bodies        `json:"bodies"`
+	Secrets       Secrets       `json:"secrets"`
 	Pins          Pins          `json:"pins"`
+	Devices       Devices       `json:"devices"`
 	UserProof     UserProof     `json:"user_proof"`
 	Binding       Binding       `json:"binding"`
 	Authorization Authorization `json:"authorization"`
@@ -54,6 +58,7 @@ type AppProof string
 // The app proofs. [NoAppProof] lets any program in; no stage uses it.
 const (
 	AppKey     AppProof = "app-key"
+	Hawk       AppProof = "hawk" // a MAC over the request under the app's secret
 	NoAppProof AppProof = "none"
 )
 
@@ -64,6 +69,43 @@ type KeyInURL string
 const (
 	KeyInURLAccepted KeyInURL = "accepted"
 	KeyInURLRefused  KeyInURL = "refused"
+)
+
+// Nonces says what becomes of the nonces of signed requests.
+type Nonces string
+
+// The nonce policies.
+const (
+	NoNonces         Nonces = "none"
+	NoncesForgotten  Nonces = "forgotten"  // a call can be repeated while its timestamp is good
+	NoncesRemembered Nonces = "remembered" // each is good once
+)
+
+// Bodies says whether bodies are encrypted inside the channel.
+type Bodies string
+
+// The body policies.
+const (
+	PlainBodies  Bodies = "plain"
+	SealedBodies Bodies = "sealed" // JWE under a key derived from the app's secret
+)
+
+// Secrets says how the app's package carries its secrets and pins.
+type Secrets string
+
+// The policies for secrets in packages.
+const (
+	ClearSecrets  Secrets = "clear"
+	HiddenSecrets Secrets = "hidden" // encoded, cut up, scattered; put together in memory only
+)
+
+// Devices says whether installations are told apart.
+type Devices string
+
+// The device policies.
+const (
+	NoDevices         Devices = "none"
+	RegisteredDevices Devices = "registered" // the device's identifier and the GUID it got for it go with every call
 )
 
 // Pins says whether the app compares the server's public key with pins.
@@ -80,7 +122,8 @@ type UserProof string
 
 // The user proofs.
 const (
-	NoUser UserProof = "none"
+	NoUser      UserProof = "none"
+	UserSession UserProof = "session" // a random key that stands for the user's sign-in
 )
 
 // Binding ties app, user and request to each other.
@@ -88,7 +131,8 @@ type Binding string
 
 // The bindings.
 const (
-	NotBound Binding = "none"
+	NotBound     Binding = "none"
+	SessionOfApp Binding = "session-of-app" // a session is good with the app that it was opened with
 )
 
 // Authorization says whose rights decide what a call may do.
@@ -98,6 +142,7 @@ type Authorization string
 // app may do everything; no stage uses it.
 const (
 	AppScopes     Authorization = "app-scopes"
+	AppAndUser    Authorization = "app-and-user" // what both may do, and on the user's accounts only
 	NotAuthorized Authorization = "none"
 )
 

@@ -7,7 +7,11 @@ var appKeyPolicy = Policy{
 	RateLimits:    LimitedRates,
 	AppProof:      AppKey,
 	KeyInURL:      KeyInURLAccepted,
+	Nonces:        NoNonces,
+	Bodies:        PlainBodies,
+	Secrets:       ClearSecrets,
 	Pins:          NotPinned,
+	Devices:       NoDevices,
 	UserProof:     NoUser,
 	Binding:       NotBound,
 	Authorization: AppScopes,
@@ -30,6 +34,24 @@ var pinnedPolicy = but(tlsPolicy, func(p *Policy) {
 	p.Pins = Pinned
 })
 
+var hmacPolicy = but(pinnedPolicy, func(p *Policy) {
+	p.AppProof = Hawk
+	p.Nonces = NoncesForgotten
+	p.Devices = RegisteredDevices
+})
+
+var hiddenPolicy = but(hmacPolicy, func(p *Policy) {
+	p.Nonces = NoncesRemembered
+	p.Bodies = SealedBodies
+	p.Secrets = HiddenSecrets
+})
+
+var sessionPolicy = but(hiddenPolicy, func(p *Policy) {
+	p.UserProof = UserSession
+	p.Binding = SessionOfApp
+	p.Authorization = AppAndUser
+})
+
 var stages = Set{
 	{
 		Number: 1, Slug: "app-id", Chapter: 1, Release: 1, Built: true, Policy: appKeyPolicy,
@@ -47,17 +69,17 @@ var stages = Set{
 		Adds:  "The app shows a client certificate of its own, and accepts the server only with a public key that it was shipped with.",
 	},
 	{
-		Number: 4, Slug: "hmac", Chapter: 1, Release: 1,
+		Number: 4, Slug: "hmac", Chapter: 1, Release: 1, Built: true, Policy: hmacPolicy,
 		Title: "Signed requests",
 		Adds:  "The key becomes an ID and a shared secret that never travels: each request carries a Hawk MAC over itself and its body, and so does each response.",
 	},
 	{
-		Number: 5, Slug: "hidden-secrets", Chapter: 1, Release: 2,
+		Number: 5, Slug: "hidden-secrets", Chapter: 1, Release: 2, Built: true, Policy: hiddenPolicy,
 		Title: "Hidden secrets",
 		Adds:  "Secrets and pins are cut up and scattered in the package and put together in memory only. Nonces are remembered, bodies are encrypted before they are signed.",
 	},
 	{
-		Number: 6, Slug: "user-session", Chapter: 1, Release: 2,
+		Number: 6, Slug: "user-session", Chapter: 1, Release: 2, Built: true, Policy: sessionPolicy,
 		Title: "User sessions",
 		Adds:  "The user signs in with a password and gets a random session key that stands for it. Rights are what the app and the user may both do.",
 	},

@@ -95,7 +95,7 @@ func sameAddresses(a, b deployment.Addresses) bool {
 	return a.Plain == b.Plain && a.TLS == b.TLS
 }
 
-// An app and the scopes that it is registered with.
+// Apps and partners, and the scopes that they are registered with.
 var apps = []manage.App{
 	{ID: "harbour-mobile", Name: "Harbour Bank for phones", UserAgent: "HarbourBank/", Scopes: []string{"rates:read", "accounts:read", "transfers:write"}},
 	{ID: "harbour-ops", Name: "Harbour Bank operations", UserAgent: "HarbourOps/", Scopes: []string{"rates:read", "accounts:read", "accounts:freeze"}},
