@@ -18,7 +18,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/alexedwards/argon2id"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
@@ -100,17 +103,42 @@ var apps = []manage.App{
 	{ID: "harbour-mobile", Name: "Harbour Bank for phones", UserAgent: "HarbourBank/", Scopes: []string{"rates:read", "accounts:read", "transfers:write"}},
 	{ID: "harbour-ops", Name: "Harbour Bank operations", UserAgent: "HarbourOps/", Scopes: []string{"rates:read", "accounts:read", "accounts:freeze"}},
 	{ID: "harbour-kiosk", Name: "Kiosk in the branch", UserAgent: "HarbourKiosk/", Scopes: []string{"rates:read", "accounts:read"}},
+	{ID: "quayside-books", Kind: manage.Partner, Name: "Quayside Books, web shop", UserAgent: "QuaysideBooks/", Scopes: []string{"settlements:read"}},
 }
 
-// ClientID is the app of the packages.
-const ClientID = "harbour-mobile"
+// The people who sign in from stage 6 on; staff work for the bank.
+var people = []User{{Name: "alice"}, {Name: "bob"}, {Name: "mallory"}, {Name: "carol", Staff: true}}
+
+// User is an entry of the resource server's users.json.
+type User struct {
+	Name         string `json:"name"`
+	PasswordHash string `json:"password_hash"` // Argon2id, in PHC string format
+	Staff        bool   `json:"staff"`
+}
+
+// A product is one of the bank's apps, as a package.
+type product struct {
+	file     string // without the release
+	clientID string
+	manifest release.Manifest
+	releases []int
+}
+
+var products = []product{
+	{"harbour-bank", "harbour-mobile", release.Manifest{Name: "com.harbourbank.app", Label: "Harbour Bank", Schemes: []string{"com.harbourbank.app"}}, []int{1, 2}},
+	{"harbour-ops", "harbour-ops", release.Manifest{Name: "com.harbourbank.ops", Label: "Harbour Bank operations", Schemes: []string{"com.harbourbank.ops"}}, []int{2}},
+}
+
+// argon2idParameters are the first of OWASP's choices for Argon2id.
+var argon2idParameters = &argon2id.Params{Memory: 19456, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
 type material struct {
 	server, backup, terminator pki.Pair
 	serverCA, clientCA, manage *pki.CA
 	clients                    map[string]pki.Pair // by client ID
 	developer                  ed25519.PrivateKey
-	secret                     string // shared by the app and the API, from stage 4 on
+	secrets                    map[string]string // by key, shared by app and API, from stage 4 on
+	passwords                  map[string]string // by user
 }
 
 func write(o Options) error {
@@ -122,7 +150,14 @@ func write(o Options) error {
 	if err != nil {
 		return err
 	}
-	packageFile, err := m.pack(o)
+	users, err := m.users()
+	if err != nil {
+		return err
+	}
+	packages, err := Pack(PackOptions{
+		Program: o.Program, Stages: o.Stages, Addresses: o.Addresses, Developer: m.developer,
+		Secrets: m.secrets, Clients: m.clients, Servers: []pki.Pair{m.server, m.backup},
+	})
 	if err != nil {
 		return err
 	}
@@ -134,15 +169,23 @@ func write(o Options) error {
 	if err != nil {
 		return err
 	}
-	secrets, err := json.MarshalIndent(map[string]string{ClientID: m.secret}, "", "  ")
+	secrets, err := json.MarshalIndent(m.secrets, "", "  ")
 	if err != nil {
 		return err
 	}
-	forPhones := func(w *deployment.Writer) error {
-		return errors.Join(
+	passwords, err := json.MarshalIndent(m.passwords, "", "  ")
+	if err != nil {
+		return err
+	}
+	fromTheStore := func(w *deployment.Writer) error {
+		errs := []error{
 			w.File("roots.pem", m.serverCA.Certificate),
 			w.File("developer.pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: developer})),
-			w.File(PackageName(1), packageFile))
+		}
+		for name, data := range packages {
+			errs = append(errs, w.File(name, data))
+		}
+		return errors.Join(errs...)
 	}
 	contents := map[deployment.Role]func(*deployment.Writer) error{
 		deployment.Resource: func(w *deployment.Writer) error {
@@ -150,14 +193,19 @@ func write(o Options) error {
 				w.Pair("server", m.server),
 				w.File("client-ca.pem", m.clientCA.Certificate),
 				w.File("apps.json", registry),
-				w.File("secrets.json", secrets))
+				w.File("secrets.json", secrets),
+				w.File("users.json", users))
 		},
-		deployment.Phone: forPhones,
-		deployment.Admin: forPhones,
+		deployment.Phone: func(w *deployment.Writer) error {
+			// What people know: the phone's screen offers to type it in for them.
+			return errors.Join(fromTheStore(w), w.File("passwords.json", passwords))
+		},
+		deployment.Admin: fromTheStore,
 		deployment.Attacker: func(w *deployment.Writer) error {
 			return errors.Join(
-				forPhones(w),
-				w.Pair("server", m.server), // for the bad TLS terminator
+				fromTheStore(w),
+				w.File("passwords.json", passwords), // the victim's for the scene, mallory's for the attacks
+				w.Pair("server", m.server),          // for the bad TLS terminator
 				w.Pair("terminator", m.terminator))
 		},
 		deployment.Offline: func(w *deployment.Writer) error {
@@ -200,7 +248,7 @@ func write(o Options) error {
 }
 
 func generate(hosts []string) (m *material, err error) {
-	m = &material{clients: map[string]pki.Pair{}}
+	m = &material{clients: map[string]pki.Pair{}, secrets: map[string]string{}, passwords: map[string]string{}}
 	steps := []func() error{
 		func() (err error) { m.serverCA, err = pki.NewCA("Keyladder workshop CA"); return },
 		func() (err error) { m.clientCA, err = pki.NewCA("Harbour Bank app CA"); return },
@@ -209,12 +257,6 @@ func generate(hosts []string) (m *material, err error) {
 		func() (err error) { m.backup, err = m.serverCA.Server("Harbour Bank API, backup", hosts...); return },
 		func() (err error) { m.terminator, err = m.manage.Client("terminator"); return },
 		func() (err error) { _, m.developer, err = ed25519.GenerateKey(rand.Reader); return },
-		func() error {
-			secret := make([]byte, 32)
-			_, err := rand.Read(secret)
-			m.secret = base64.RawURLEncoding.EncodeToString(secret)
-			return err
-		},
 	}
 	for _, app := range apps {
 		steps = append(steps, func() (err error) { m.clients[app.ID], err = m.clientCA.Client(app.ID); return })
@@ -223,6 +265,14 @@ func generate(hosts []string) (m *material, err error) {
 		if err := step(); err != nil {
 			return nil, err
 		}
+	}
+	for _, app := range apps {
+		if app.Kind != manage.Partner {
+			m.secrets[app.ID] = rand.Text() + rand.Text() // 260 random bits
+		}
+	}
+	for _, user := range people {
+		m.passwords[user.Name] = user.Name + "-" + strings.ToLower(rand.Text()[:16])
 	}
 	return m, nil
 }
@@ -249,48 +299,19 @@ func pinOf(pair pki.Pair) (pin.Pin, error) {
 	return pin.Of(certificate), nil
 }
 
-// PackageName is the file name of a release's package.
-func PackageName(number int) string { return fmt.Sprintf("harbour-bank-%d.pkg", number) }
-
-// pack makes release 1, which carries everything in the clear.
-func (m *material) pack(o Options) ([]byte, error) {
-	leaf, err := pinOf(m.server)
-	if err != nil {
-		return nil, err
-	}
-	backup, err := pinOf(m.backup)
-	if err != nil {
-		return nil, err
-	}
-	settings := release.Settings{
-		ClientID:          ClientID,
-		SharedSecret:      m.secret,
-		ClientCertificate: string(m.clients[ClientID].Certificate),
-		ClientKey:         string(m.clients[ClientID].Key),
-		ServerPins:        []string{string(leaf), string(backup)},
-		APIPlain:          o.Addresses.Plain,
-		APITLS:            o.Addresses.TLS,
-		TransferCap:       catalog.TransferCap,
-		Stages:            map[string]catalog.Policy{},
-	}
-	for _, stage := range o.Stages.Built() {
-		if stage.Release == 1 {
-			settings.Stages[stage.Slug] = stage.Policy
+// users is what the resource server knows about people.
+func (m *material) users() ([]byte, error) {
+	users := slices.Clone(people)
+	for i := range users {
+		var err error
+		if users[i].PasswordHash, err = argon2id.CreateHash(m.passwords[users[i].Name], argon2idParameters); err != nil {
+			return nil, err
 		}
 	}
-	asset, err := json.MarshalIndent(settings, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	folder, err := os.MkdirTemp("", "keyladder-package-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(folder)
-	file := filepath.Join(folder, PackageName(1))
-	manifest := release.Manifest{Name: "com.harbourbank.app", Label: "Harbour Bank", Release: 1, Schemes: []string{"com.harbourbank.app"}}
-	if err := release.Pack(file, o.Program, manifest, map[string][]byte{release.SettingsFile: asset}, m.developer); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(file)
+	return json.MarshalIndent(users, "", "  ")
 }
+
+// PackageName is the file name of a release of the bank's app.
+func PackageName(number int) string { return products[0].fileName(number) }
+
+func (p product) fileName(number int) string { return fmt.Sprintf("%s-%d.pkg", p.file, number) }
