@@ -22,7 +22,7 @@ func (g *Guard) addressLimit(c *call) *Refusal {
 		return refuse(problem.New(http.StatusBadRequest, "bad-request", "It can't be told from where the call comes", ""),
 			"no client address; behind a terminator it is the one value of X-Forwarded-For")
 	}
-	return g.take(c, "address", g.addresses.of(c.address, c.at), g.Address)
+	return g.take(c, "address", g.addresses.of(c.address, c.at), g.addresses.limit)
 }
 
 // appLimit limits the calls of one app. It comes after the proof: nobody else can use

@@ -53,13 +53,12 @@ type Cache struct {
 // they cost the garbage collector nothing.
 type fingerprint [16]byte
 
-// New is an empty cache.
+// New is an empty cache. What its config leaves out is refused: without a Limit it
+// is always full.
 func New(config Config) *Cache {
-	c := &Cache{skew: int64(config.Skew / time.Second), limit: config.Limit}
+	c := &Cache{skew: max(0, int64(config.Skew/time.Second)), limit: config.Limit}
 	c.groups = make([]map[fingerprint]struct{}, 2*c.skew+1)
-	if !config.Start.IsZero() {
-		c.oldest = config.Start.Unix()
-	}
+	c.oldest = max(0, config.Start.Unix())
 	return c
 }
 
@@ -70,7 +69,7 @@ func New(config Config) *Cache {
 //
 //keyladder:code replay-add
 func (c *Cache) Add(now time.Time, id string, ts int64, nonce string) error {
-	print := printOf(id, nonce)
+	mark := fingerprintOf(id, nonce)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.forget(now)
@@ -78,7 +77,7 @@ func (c *Cache) Add(now time.Time, id string, ts int64, nonce string) error {
 		return ErrOutside
 	}
 	group := &c.groups[ts%int64(len(c.groups))]
-	if _, seen := (*group)[print]; seen {
+	if _, seen := (*group)[mark]; seen {
 		return ErrSeen
 	}
 	if c.live >= c.limit {
@@ -87,7 +86,7 @@ func (c *Cache) Add(now time.Time, id string, ts int64, nonce string) error {
 	if *group == nil {
 		*group = make(map[fingerprint]struct{})
 	}
-	(*group)[print] = struct{}{}
+	(*group)[mark] = struct{}{}
 	c.live++
 	return nil
 }
@@ -100,13 +99,13 @@ func (c *Cache) Len(now time.Time) int {
 	return c.live
 }
 
-// forget drops the groups that have left the window. Each is dropped once, so that a
-// call has one to drop in a second at most, on average. The maps are not used again:
-// one that was big stays big, and in the end all of them would be.
+// forget drops the groups that have left the window: one a second, whoever comes first.
+// The maps are not used again: one that was big stays big, and in the end all of them
+// would be.
 func (c *Cache) forget(now time.Time) {
 	oldest := now.Unix() - c.skew
 	if now.Nanosecond() > 0 {
-		oldest++ // what was signed for exactly now-skew-1s is outside already
+		oldest++ // that second is more than skew ago already
 	}
 	if oldest <= c.oldest {
 		return // also when the clock was set back: what is forgotten stays refused
@@ -120,9 +119,9 @@ func (c *Cache) forget(now time.Time) {
 	c.oldest = oldest
 }
 
-// printOf writes the ID's length in front of it: otherwise "a" with "bc" would look
+// fingerprintOf writes the ID's length in front of it: otherwise "a" with "bc" would look
 // like "ab" with "c".
-func printOf(id, nonce string) fingerprint {
+func fingerprintOf(id, nonce string) fingerprint {
 	text := make([]byte, 0, 128)
 	text = binary.BigEndian.AppendUint64(text, uint64(len(id)))
 	text = append(text, id...)

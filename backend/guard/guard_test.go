@@ -1,0 +1,920 @@
+package guard_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/labstack/echo/v4"
+
+	"keyladder/backend/guard"
+	"keyladder/backend/registry"
+	"keyladder/internal/manage"
+	"keyladder/internal/pki"
+	"keyladder/internal/problem"
+	"keyladder/internal/store"
+	"keyladder/internal/traffic"
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/appkey"
+	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/mechanism/pin"
+)
+
+const (
+	mobile = "harbour-mobile"
+	kiosk  = "harbour-kiosk"
+)
+
+// world is a guard with three routes, whose handlers tell who calls.
+type world struct {
+	*testing.T
+	echo     *echo.Echo
+	apps     *registry.Registry
+	closeDB  func() error
+	log      *traffic.Log
+	usage    *counter
+	mu       sync.Mutex
+	outcomes []guard.Outcome
+	clock    *clock
+	clients  map[string]*x509.Certificate
+}
+
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(by time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(by)
+}
+
+type counter struct {
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+func (c *counter) Count(app, stage, route string, served bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts[fmt.Sprintf("%s|%s|%s|%v", app, stage, route, served)]++
+}
+
+func newWorld(t *testing.T, stages catalog.Set) *world {
+	t.Helper()
+	w := &world{
+		T: t, log: traffic.New("resource", 64), usage: &counter{counts: map[string]int{}},
+		clock: &clock{now: time.Now()}, clients: map[string]*x509.Certificate{},
+	}
+	ca, err := pki.NewCA("apps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seed []manage.App
+	for id, scopes := range map[string][]string{mobile: {"accounts:read", "transfers:write"}, kiosk: {"rates:read"}} {
+		pair, err := ca.Client(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.clients[id], err = pki.Certificate(pair.Certificate); err != nil {
+			t.Fatal(err)
+		}
+		seed = append(seed, manage.App{
+			ID: id, Name: id, UserAgent: "HarbourBank/", Scopes: scopes, PerSecond: 200, Burst: 600,
+			Certificates: []string{string(pin.Of(w.clients[id]))},
+		})
+	}
+	db, err := store.Open(filepath.Join(t.TempDir(), "guard.db"), registry.Models()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.closeDB = func() error { return store.Close(db) }
+	t.Cleanup(func() { w.closeDB() })
+	if w.apps, err = registry.Open(context.Background(), db, seed); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pki.Pool(ca.Certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := guard.New(guard.Config{
+		Stages: stages, Apps: w.apps, ClientCAs: pool, Usage: w.usage, Log: w.log, Now: w.clock.Now,
+		Observe: func(o guard.Outcome) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.outcomes = append(w.outcomes, o)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.echo = echo.New()
+	w.echo.HTTPErrorHandler = problem.Handler(func(error) {})
+	w.echo.Use(g.Middleware)
+	who := func(c echo.Context, caller guard.Caller) error {
+		return c.String(http.StatusOK, fmt.Sprintf("%s|%s|%s|%d", caller.App(), caller.User(), caller.Stage().Slug, len(caller.Body())))
+	}
+	g.Handle(w.echo, http.MethodGet, "/v1/accounts", "accounts:read", who)
+	g.Handle(w.echo, http.MethodGet, "/v1/accounts/:id/transfers", "accounts:read", who)
+	g.Handle(w.echo, http.MethodPost, "/v1/transfers", "transfers:write", who)
+	g.Handle(w.echo, http.MethodPost, "/v1/panic", "transfers:write", func(echo.Context, guard.Caller) error { panic("a fault") })
+	return w
+}
+
+// request is a good one at the stage; tests spoil it.
+func (w *world) request(stage, method, path, body string) *http.Request {
+	var content io.Reader
+	if body != "" {
+		content = strings.NewReader(body)
+	}
+	r := httptest.NewRequest(method, "/"+stage+path, content)
+	r.Header.Set("User-Agent", "HarbourBank/1.0")
+	r.RemoteAddr = "203.0.113.7:4711"
+	appkey.Set(r, mobile)
+	found, _ := catalog.All().Lookup(stage)
+	switch found.Policy.Transport {
+	case catalog.TLS:
+		over(guard.TLS, nil)(r)
+	case catalog.MutualTLS:
+		over(guard.TLS, w.clients[mobile])(r)
+	default:
+		over(guard.Plain, nil)(r)
+	}
+	return r
+}
+
+// over brings a request in on a listener, with a verified client certificate, if any.
+func over(listener guard.Listener, certificate *x509.Certificate) func(*http.Request) {
+	return func(r *http.Request) {
+		*r = *r.WithContext(guard.WithListener(context.Background(), listener))
+		r.TLS = nil
+		if listener != guard.Plain {
+			r.TLS = &tls.ConnectionState{}
+		}
+		if certificate != nil {
+			r.TLS.PeerCertificates = []*x509.Certificate{certificate}
+			r.TLS.VerifiedChains = [][]*x509.Certificate{r.TLS.PeerCertificates}
+		}
+	}
+}
+
+// do makes the call and returns the answer and the verdict of the traffic record.
+func (w *world) do(r *http.Request) (*httptest.ResponseRecorder, traffic.Verdict) {
+	w.Helper()
+	answer := httptest.NewRecorder()
+	before := w.log.Last()
+	w.echo.ServeHTTP(answer, r)
+	records := w.log.After(before)
+	if len(records) != 2 || records[0].Kind != traffic.Request || records[1].Verdict == nil {
+		w.Fatalf("%d records of one call: %+v", len(records), records)
+	}
+	return answer, *records[1].Verdict
+}
+
+func kindOf(answer *httptest.ResponseRecorder) string {
+	p := problem.Parse(answer.Header().Get("Content-Type"), answer.Body.Bytes())
+	if p == nil {
+		return ""
+	}
+	return p.Kind()
+}
+
+func TestGoodCalls(t *testing.T) {
+	t.Parallel()
+	for _, stage := range catalog.All().Built() {
+		t.Run(stage.Slug, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, catalog.All())
+			for _, r := range []*http.Request{
+				w.request(stage.Slug, http.MethodGet, "/v1/accounts", ""),
+				w.request(stage.Slug, http.MethodGet, "/v1/accounts/HB-1001/transfers", ""),
+				w.request(stage.Slug, http.MethodPost, "/v1/transfers", "12345"),
+			} {
+				answer, verdict := w.do(r)
+				want := fmt.Sprintf("%s||%s|%d", mobile, stage.Slug, max(r.ContentLength, 0))
+				if answer.Code != http.StatusOK || answer.Body.String() != want || !verdict.Allowed {
+					t.Errorf("%s: %d %s, want %s; %+v", r.URL, answer.Code, answer.Body, want, verdict)
+				}
+			}
+		})
+	}
+}
+
+func setKey(key string) func(*http.Request) {
+	return func(r *http.Request) { appkey.Set(r, key) }
+}
+
+// refusals are, for each check, calls that it has to refuse, and the policy's way to
+// switch it off, with which the same call gets through.
+var refusals = []struct {
+	name   string
+	stage  string
+	spoil  func(w *world) func(*http.Request)
+	check  string
+	status int
+	kind   string
+	off    func(*catalog.Policy) // nil: nothing switches it off
+}{
+	{"unknown stage", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.URL.Path = "/no-such-stage/v1/accounts" }
+	}, "stage", 404, "no-such-stage", nil},
+	{"no stage", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.URL.Path = "/" }
+	}, "stage", 404, "no-such-stage", nil},
+	{"stage in capitals", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.URL.Path = "/APP-ID/v1/accounts" }
+	}, "stage", 404, "no-such-stage", nil},
+	{"stage encoded", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.URL.RawPath = "/app%2Did/v1/accounts" }
+	}, "stage", 404, "no-such-stage", nil},
+	{"stage not built", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.URL.Path = "/signed-calls/v1/accounts" }
+	}, "stage", 501, "stage-not-built", nil},
+	{"unknown listener", "app-id", func(*world) func(*http.Request) {
+		return over("", nil)
+	}, "transport", 403, "not-allowed", nil},
+	{"plain HTTP", "tls", func(*world) func(*http.Request) {
+		return over(guard.Plain, nil)
+	}, "transport", 403, "tls-required", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }},
+	{"plain HTTP with a certificate in a field", "pinned-mtls", func(w *world) func(*http.Request) {
+		return func(r *http.Request) {
+			over(guard.Plain, nil)(r)
+			r.Header.Set(clientcert.Field, clientcert.Encode(w.clients[mobile].Raw))
+			r.Header.Set("X-Forwarded-Proto", "https")
+		}
+	}, "transport", 403, "tls-required", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }},
+	{"browser", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("User-Agent", "curl/8.5.0") }
+	}, "user-agent", 403, "user-agent-not-accepted", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent }},
+	{"no user agent", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Del("User-Agent") }
+	}, "user-agent", 403, "user-agent-not-accepted", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent }},
+	{"app's name, but not first", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("User-Agent", "curl HarbourBank/1.0") }
+	}, "user-agent", 403, "user-agent-not-accepted", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent }},
+	{"app's name, but longer", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("User-Agent", "HarbourBankX/1.0") }
+	}, "user-agent", 403, "user-agent-not-accepted", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent }},
+	{"too many calls from an address", "app-id", func(w *world) func(*http.Request) {
+		for range guard.DefaultAddressLimit.Burst {
+			w.do(w.request("app-id", http.MethodGet, "/v1/accounts", ""))
+		}
+		return func(*http.Request) {}
+	}, "address-limit", 429, "rate-limited", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }},
+	{"terminator names no address", "app-id", func(*world) func(*http.Request) {
+		return over(guard.Terminated, nil)
+	}, "address-limit", 400, "bad-request", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }},
+	{"terminator names two addresses", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) {
+			over(guard.Terminated, nil)(r)
+			r.Header.Set("X-Forwarded-For", "192.0.2.1, 203.0.113.7")
+		}
+	}, "address-limit", 400, "bad-request", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }},
+	{"body too large", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) {
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("x", guard.MaxBody+1))), guard.MaxBody+1
+		}
+	}, "body", 413, "too-large", nil},
+	{"body too large, of unknown length", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) {
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("x", guard.MaxBody+1))), -1
+		}
+	}, "body", 413, "too-large", nil},
+	{"body that ends early", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) {
+			r.Body, r.ContentLength = io.NopCloser(io.MultiReader(strings.NewReader("x"), failing{})), 10
+		}
+	}, "body", 400, "bad-request", nil},
+	{"no client certificate", "pinned-mtls", func(*world) func(*http.Request) {
+		return over(guard.TLS, nil)
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	{"no client certificate, and an unknown key", "pinned-mtls", func(*world) func(*http.Request) {
+		return func(r *http.Request) {
+			over(guard.TLS, nil)(r)
+			appkey.Set(r, "invented")
+		}
+	}, "client-certificate", 403, "client-certificate-required", nil},
+	{"certificate in a field past the terminator", "pinned-mtls", func(w *world) func(*http.Request) {
+		return func(r *http.Request) {
+			over(guard.TLS, nil)(r)
+			r.Header.Set(clientcert.Field, clientcert.Encode(w.clients[mobile].Raw))
+		}
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	{"certificate shown, but not verified", "pinned-mtls", func(w *world) func(*http.Request) {
+		return func(r *http.Request) { r.TLS.VerifiedChains = nil }
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	{"certificate expired meanwhile", "pinned-mtls", func(w *world) func(*http.Request) {
+		w.clock.advance(pki.Lifetime + time.Hour)
+		return func(*http.Request) {}
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	{"certificate from a stranger, passed on by the terminator", "pinned-mtls", func(w *world) func(*http.Request) {
+		return terminated(strangersCertificate(w))
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	{"terminator passes on two certificates", "pinned-mtls", func(w *world) func(*http.Request) {
+		return func(r *http.Request) {
+			terminated(w.clients[mobile])(r)
+			r.Header.Add(clientcert.Field, clientcert.Encode(w.clients[kiosk].Raw))
+		}
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	{"certificate of another app", "pinned-mtls", func(w *world) func(*http.Request) {
+		return over(guard.TLS, w.clients[kiosk])
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	{"certificate of another app, passed on by the terminator", "pinned-mtls", func(w *world) func(*http.Request) {
+		return terminated(w.clients[kiosk])
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	{"key in the URL", "tls", func(*world) func(*http.Request) {
+		return func(r *http.Request) {
+			r.Header.Del("Authorization")
+			appkey.SetQuery(r, mobile)
+		}
+	}, "key-in-url", 400, "key-in-url", func(p *catalog.Policy) { p.KeyInURL = catalog.KeyInURLAccepted }},
+	{"unknown key in the URL beside a good one", "tls", func(*world) func(*http.Request) {
+		return func(r *http.Request) { appkey.SetQuery(r, "invented") }
+	}, "key-in-url", 400, "key-in-url", nil},
+	{"no key", "tls", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Del("Authorization") }
+	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	{"unknown key", "tls", func(*world) func(*http.Request) {
+		return setKey("invented")
+	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	{"unknown key with a good certificate", "pinned-mtls", func(*world) func(*http.Request) {
+		return setKey("invented")
+	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	{"key in other case", "tls", func(*world) func(*http.Request) {
+		return setKey("Harbour-Mobile")
+	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	{"revoked key", "tls", func(w *world) func(*http.Request) {
+		if _, err := w.apps.Revoke(context.Background(), mobile); err != nil {
+			w.Fatal(err)
+		}
+		return func(*http.Request) {}
+	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	{"two Authorization fields", "tls", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Add("Authorization", "key "+mobile) }
+	}, "app-key", 400, "bad-request", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	{"two keys in the URL", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) {
+			r.Header.Del("Authorization")
+			r.URL.RawQuery = "key=" + mobile + "&key=" + mobile
+		}
+	}, "app-key", 400, "bad-request", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	{"too many calls by an app", "app-id", func(w *world) func(*http.Request) {
+		one, perSecond := 1, 1.0
+		if _, err := w.apps.Change(context.Background(), mobile, manage.AppChange{PerSecond: &perSecond, Burst: &one}); err != nil {
+			w.Fatal(err)
+		}
+		w.do(w.request("app-id", http.MethodGet, "/v1/accounts", ""))
+		return func(*http.Request) {}
+	}, "app-limit", 429, "rate-limited", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }},
+	{"app without the scope", "tls", func(*world) func(*http.Request) {
+		return setKey(kiosk)
+	}, "scope", 403, "not-allowed", func(p *catalog.Policy) { p.Authorization = catalog.NotAuthorized }},
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func terminated(certificate *x509.Certificate) func(*http.Request) {
+	return func(r *http.Request) {
+		over(guard.Terminated, nil)(r)
+		r.Header.Set("X-Forwarded-For", "203.0.113.7")
+		clientcert.Forward(r.Header, certificate)
+	}
+}
+
+func strangersCertificate(w *world) *x509.Certificate {
+	ca, err := pki.NewCA("apps") // of the same name
+	if err != nil {
+		w.Fatal(err)
+	}
+	pair, err := ca.Client(mobile)
+	if err != nil {
+		w.Fatal(err)
+	}
+	certificate, err := pki.Certificate(pair.Certificate)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return certificate
+}
+
+func TestChecksRefuse(t *testing.T) {
+	t.Parallel()
+	covered := map[string]bool{
+		// These have nothing to refuse yet but values that they do not know:
+		// TestUnknownValuesDeny and TestMissingFieldsDeny.
+		"policy": true, "user": true, "binding": true,
+	}
+	for _, test := range refusals {
+		covered[test.check] = true
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, catalog.All())
+			spoil := test.spoil(w)
+			r := w.request(test.stage, http.MethodGet, "/v1/accounts", "")
+			spoil(r)
+			answer, verdict := w.do(r)
+			if answer.Code != test.status || kindOf(answer) != test.kind {
+				t.Errorf("answer %d %s, want %d %s", answer.Code, answer.Body, test.status, test.kind)
+			}
+			if verdict.Allowed || verdict.Check != test.check || verdict.Reason == "" {
+				t.Errorf("verdict %+v, want a refusal by %s", verdict, test.check)
+			}
+			if strings.Contains(answer.Body.String(), verdict.Reason) {
+				t.Errorf("the client is told the private reason %q", verdict.Reason)
+			}
+			if (answer.Code == http.StatusUnauthorized) != (answer.Header().Get("WWW-Authenticate") == `key realm="Harbour Bank"`) {
+				t.Errorf("WWW-Authenticate %q with %d", answer.Header().Get("WWW-Authenticate"), answer.Code)
+			}
+			if last := w.outcomes[len(w.outcomes)-1]; last.Check != test.check || last.Status != test.status {
+				t.Errorf("outcome %+v", last)
+			}
+		})
+		if test.off == nil {
+			continue
+		}
+		t.Run(test.name+", check off", func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, catalog.All().WithPolicy(test.stage, test.off))
+			spoil := test.spoil(w)
+			r := w.request(test.stage, http.MethodGet, "/v1/accounts", "")
+			spoil(r)
+			if answer, verdict := w.do(r); answer.Code != http.StatusOK || !verdict.Allowed {
+				t.Errorf("answer %d %s; %+v", answer.Code, answer.Body, verdict)
+			}
+		})
+	}
+	for _, check := range guard.Checks() {
+		if !covered[check] {
+			t.Errorf("no test for the check %q", check)
+		}
+	}
+}
+
+// TestMissingFieldsDeny clears each field of each policy, and all of them.
+func TestMissingFieldsDeny(t *testing.T) {
+	t.Parallel()
+	fields := reflect.TypeFor[catalog.Policy]().NumField()
+	for _, stage := range catalog.All().Built() {
+		for i := range fields + 1 {
+			w := newWorld(t, catalog.All().WithPolicy(stage.Slug, func(p *catalog.Policy) {
+				if i == fields {
+					*p = catalog.Policy{}
+				} else {
+					reflect.ValueOf(p).Elem().Field(i).SetZero()
+				}
+			}))
+			answer, verdict := w.do(w.request(stage.Slug, http.MethodGet, "/v1/accounts", ""))
+			if answer.Code != http.StatusForbidden || verdict.Check != "policy" {
+				t.Errorf("%s without field %d: %d, %+v", stage.Slug, i, answer.Code, verdict)
+			}
+		}
+	}
+}
+
+// TestUnknownValuesDeny gives each field a value that no check knows. Pins are the
+// app's business alone.
+func TestUnknownValuesDeny(t *testing.T) {
+	t.Parallel()
+	policy := reflect.TypeFor[catalog.Policy]()
+	for _, stage := range catalog.All().Built() {
+		for i := range policy.NumField() {
+			if policy.Field(i).Name == "Pins" {
+				continue
+			}
+			w := newWorld(t, catalog.All().WithPolicy(stage.Slug, func(p *catalog.Policy) {
+				reflect.ValueOf(p).Elem().Field(i).SetString("bogus")
+			}))
+			answer, verdict := w.do(w.request(stage.Slug, http.MethodGet, "/v1/accounts", ""))
+			if answer.Code != http.StatusForbidden || verdict.Allowed || !strings.Contains(verdict.Reason, "bogus") {
+				t.Errorf("%s with a bogus %s: %d, %+v", stage.Slug, policy.Field(i).Name, answer.Code, verdict)
+			}
+		}
+	}
+}
+
+func TestRevokedAndUnknownLookTheSame(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	unknown := w.request("app-id", http.MethodGet, "/v1/accounts", "")
+	appkey.Set(unknown, "harbour-nobody")
+	first, _ := w.do(unknown)
+	if _, err := w.apps.Revoke(context.Background(), mobile); err != nil {
+		t.Fatal(err)
+	}
+	second, _ := w.do(w.request("app-id", http.MethodGet, "/v1/accounts", ""))
+	first.Header().Del("RateLimit") // counts calls
+	second.Header().Del("RateLimit")
+	if diff := cmp.Diff(first.Body.String(), second.Body.String()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(first.Header(), second.Header()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPaths(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		method, target string
+		status         int
+		kind           string
+	}{
+		{"GET", "/app-id", 404, "no-such-resource"},
+		{"GET", "/app-id/", 404, "no-such-resource"},
+		{"GET", "/app-id/v1/accounts/", 404, "no-such-resource"},
+		{"GET", "/app-id//v1/accounts", 404, "no-such-resource"},
+		{"GET", "/app-id/v1//accounts", 404, "no-such-resource"},
+		{"GET", "/app-id/v1/accounts//transfers", 404, "no-such-resource"},
+		{"GET", "/app-id/v1/%61ccounts", 404, "no-such-resource"}, // the same path, but who writes it like that?
+		{"GET", "/app-id/v1/accounts/HB%2F1/transfers", 404, "no-such-resource"},
+		{"GET", "/app-id/v1%2Faccounts", 404, "no-such-resource"},
+		{"GET", "/app-id/../tls/v1/accounts", 404, "no-such-resource"},
+		{"GET", "/app-id/V1/accounts", 404, "no-such-resource"},
+		{"GET", "/app-id/v1/accounts?x=1", 200, ""},
+		{"GET", "//app-id/v1/accounts", 404, "no-such-stage"},
+		{"GET", "/app-id%2Fv1/accounts", 404, "no-such-stage"},
+		{"GET", "/app-id;x=1/v1/accounts", 404, "no-such-stage"},
+		{"HEAD", "/app-id/v1/accounts", 200, ""},
+		{"OPTIONS", "/app-id/v1/accounts", 204, ""},
+		{"POST", "/app-id/v1/accounts", 405, "method-not-allowed"},
+		{"DELETE", "/app-id/v1/transfers", 405, "method-not-allowed"},
+		{"BREW", "/app-id/v1/transfers", 405, "method-not-allowed"},
+		{"HEAD", "/app-id/v1/transfers", 405, "method-not-allowed"},
+	}
+	w := newWorld(t, catalog.All())
+	for _, test := range tests {
+		good := httptest.NewRequest(test.method, "http://localhost"+test.target, nil)
+		good.Header = w.request("app-id", "GET", "/", "").Header
+		over(guard.Plain, nil)(good)
+		answer, verdict := w.do(good)
+		if answer.Code != test.status || kindOf(answer) != test.kind {
+			t.Errorf("%s %s: %d %s, want %d %s; %+v", test.method, test.target, answer.Code, kindOf(answer), test.status, test.kind, verdict)
+		}
+		if test.status == http.StatusMethodNotAllowed && !strings.Contains(answer.Header().Get("Allow"), "T") {
+			t.Errorf("%s %s: Allow %q", test.method, test.target, answer.Header().Get("Allow"))
+		}
+		// Whatever the path, nobody gets to know without a key whether it is there.
+		good.Header.Del("Authorization")
+		if answer, _ := w.do(good); test.kind != "no-such-stage" && answer.Code != http.StatusUnauthorized {
+			t.Errorf("%s %s without a key: %d", test.method, test.target, answer.Code)
+		}
+		w.clock.advance(time.Second)
+	}
+}
+
+func TestRateLimitFields(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	call := func() *httptest.ResponseRecorder {
+		answer, _ := w.do(w.request("app-id", http.MethodGet, "/v1/accounts", ""))
+		return answer
+	}
+	first := call()
+	wantPolicy := []string{`"address";q=60;w=3`, `"app";q=600;w=3`}
+	if diff := cmp.Diff(wantPolicy, first.Header().Values("RateLimit-Policy")); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{`"address";r=59;t=3`, `"app";r=599;t=3`}, first.Header().Values("RateLimit")); diff != "" {
+		t.Error(diff)
+	}
+	if first.Header().Get("Retry-After") != "" {
+		t.Error("Retry-After with an answer")
+	}
+	for range 59 {
+		if answer := call(); answer.Code != http.StatusOK {
+			t.Fatalf("%d within the limit", answer.Code)
+		}
+	}
+	refused := call()
+	if refused.Code != http.StatusTooManyRequests || refused.Header().Get("Retry-After") != "1" {
+		t.Errorf("past the limit: %d, Retry-After %q", refused.Code, refused.Header().Get("Retry-After"))
+	}
+	if diff := cmp.Diff([]string{`"address";r=0;t=1`}, refused.Header().Values("RateLimit")); diff != "" {
+		t.Error(diff)
+	}
+	w.clock.advance(time.Second)
+	served := 0
+	for range 30 {
+		if call().Code == http.StatusOK {
+			served++
+		}
+	}
+	if served != 20 {
+		t.Errorf("%d calls served in the second after the burst, want 20", served)
+	}
+}
+
+// TestAppLimitIsTheAppsOwn lets strangers who know an app's key, but can't prove that
+// they are the app, call as often as they like.
+func TestAppLimitIsTheAppsOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	burst, perSecond := 5, 0.001
+	if _, err := w.apps.Change(context.Background(), mobile, manage.AppChange{PerSecond: &perSecond, Burst: &burst}); err != nil {
+		t.Fatal(err)
+	}
+	for _, certificate := range []*x509.Certificate{nil, w.clients[kiosk]} {
+		for range 20 {
+			r := w.request("pinned-mtls", http.MethodGet, "/v1/accounts", "")
+			over(guard.TLS, certificate)(r)
+			if answer, _ := w.do(r); answer.Code != http.StatusForbidden {
+				t.Fatalf("a stranger gets %d", answer.Code)
+			}
+		}
+	}
+	for range burst {
+		if answer, verdict := w.do(w.request("pinned-mtls", http.MethodGet, "/v1/accounts", "")); answer.Code != http.StatusOK {
+			t.Fatalf("the app gets %d, %+v", answer.Code, verdict)
+		}
+	}
+	answer, verdict := w.do(w.request("pinned-mtls", http.MethodGet, "/v1/accounts", ""))
+	if answer.Code != http.StatusTooManyRequests || verdict.Check != "app-limit" || answer.Header().Get("Retry-After") != "1000" {
+		t.Errorf("past its limit the app gets %d, %+v, Retry-After %q", answer.Code, verdict, answer.Header().Get("Retry-After"))
+	}
+}
+
+// TestAddresses counts calls by the address of the connection, whatever the client
+// says, and behind the terminator by what the terminator says.
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	burst := guard.DefaultAddressLimit.Burst
+	flood := func(t *testing.T, vary func(i int, r *http.Request)) (served int) {
+		w := newWorld(t, catalog.All())
+		for i := range burst + 10 {
+			r := w.request("tls", http.MethodGet, "/v1/accounts", "")
+			vary(i, r)
+			if answer, _ := w.do(r); answer.Code == http.StatusOK {
+				served++
+			}
+		}
+		return served
+	}
+	tests := []struct {
+		name   string
+		vary   func(i int, r *http.Request)
+		served int
+	}{
+		{"other ports", func(i int, r *http.Request) { r.RemoteAddr = fmt.Sprintf("203.0.113.7:%d", 1000+i) }, burst},
+		{"other addresses", func(i int, r *http.Request) { r.RemoteAddr = fmt.Sprintf("203.0.113.%d:1000", i) }, burst + 10},
+		{"invented X-Forwarded-For", func(i int, r *http.Request) { r.Header.Set("X-Forwarded-For", fmt.Sprintf("203.0.113.%d", i)) }, burst},
+		{"IPv4 written as IPv6", func(i int, r *http.Request) {
+			r.RemoteAddr = []string{"203.0.113.7:1000", "[::ffff:203.0.113.7]:1000"}[i%2]
+		}, burst},
+		{"IPv6 of one subscriber", func(i int, r *http.Request) { r.RemoteAddr = fmt.Sprintf("[2001:db8::%x]:1000", i+1) }, burst},
+		{"IPv6 of many", func(i int, r *http.Request) { r.RemoteAddr = fmt.Sprintf("[2001:db8:0:%x::1]:1000", i) }, burst + 10},
+		{"one client behind the terminator", func(i int, r *http.Request) {
+			terminated(nil)(r)
+			r.RemoteAddr = fmt.Sprintf("192.0.2.%d:1000", i)
+		}, burst},
+		{"many clients behind the terminator", func(i int, r *http.Request) {
+			terminated(nil)(r)
+			r.Header.Set("X-Forwarded-For", fmt.Sprintf("203.0.113.%d", i))
+		}, burst + 10},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			if served := flood(t, test.vary); served != test.served {
+				t.Errorf("%d calls served, want %d", served, test.served)
+			}
+		})
+	}
+}
+
+func TestTerminatedMutualTLS(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	r := w.request("pinned-mtls", http.MethodGet, "/v1/accounts", "")
+	terminated(w.clients[mobile])(r)
+	if answer, verdict := w.do(r); answer.Code != http.StatusOK {
+		t.Errorf("%d, %+v", answer.Code, verdict)
+	}
+}
+
+func TestBodyUpToTheLimit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	answer, _ := w.do(w.request("app-id", http.MethodPost, "/v1/transfers", strings.Repeat("x", guard.MaxBody)))
+	if answer.Code != http.StatusOK || !strings.HasSuffix(answer.Body.String(), "|65536") {
+		t.Errorf("%d %s", answer.Code, answer.Body)
+	}
+}
+
+func TestPanickingHandler(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	answer, _ := w.do(w.request("app-id", http.MethodPost, "/v1/panic", ""))
+	if answer.Code != http.StatusInternalServerError || strings.Contains(answer.Body.String(), "a fault") {
+		t.Errorf("%d %s", answer.Code, answer.Body)
+	}
+}
+
+// TestNobody shows that a caller which the guard did not make is of no use.
+func TestNobody(t *testing.T) {
+	t.Parallel()
+	for name, ask := range map[string]func(guard.Caller){
+		"App":   func(c guard.Caller) { c.App() },
+		"User":  func(c guard.Caller) { c.User() },
+		"Stage": func(c guard.Caller) { c.Stage() },
+		"Body":  func(c guard.Caller) { c.Body() },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s of the zero Caller answers", name)
+				}
+			}()
+			ask(guard.Caller{})
+		}()
+	}
+}
+
+// TestNoDatabaseOnTheWay makes calls when there is no database any more.
+func TestNoDatabaseOnTheWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	if err := w.closeDB(); err != nil {
+		t.Fatal(err)
+	}
+	for _, stage := range catalog.All().Built() {
+		if answer, verdict := w.do(w.request(stage.Slug, http.MethodGet, "/v1/accounts", "")); answer.Code != http.StatusOK {
+			t.Errorf("%s: %d, %+v", stage.Slug, answer.Code, verdict)
+		}
+	}
+	if _, err := w.apps.Revoke(context.Background(), mobile); err == nil {
+		t.Error("a revocation that is not in the database was acknowledged")
+	}
+	if answer, _ := w.do(w.request("app-id", http.MethodGet, "/v1/accounts", "")); answer.Code != http.StatusOK {
+		t.Errorf("a revocation that is not in the database took effect: %d", answer.Code)
+	}
+}
+
+// TestRevokeWhileCalling revokes and restores a key while calls come in: each change is
+// in force when it is acknowledged.
+func TestRevokeWhileCalling(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All().WithPolicy("app-id", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	call := func() int {
+		answer := httptest.NewRecorder()
+		w.echo.ServeHTTP(answer, w.request("app-id", http.MethodGet, "/v1/accounts", ""))
+		return answer.Code
+	}
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			for ctx.Err() == nil {
+				if status := call(); status != http.StatusOK && status != http.StatusUnauthorized {
+					t.Errorf("a call while the key changes: %d", status)
+					return
+				}
+			}
+		})
+	}
+	for range 20 {
+		for _, step := range []struct {
+			change func(context.Context, string) (manage.Key, error)
+			want   int
+		}{{w.apps.Revoke, http.StatusUnauthorized}, {w.apps.Restore, http.StatusOK}} {
+			if _, err := step.change(ctx, mobile); err != nil {
+				t.Fatal(err)
+			}
+			if status := call(); status != step.want {
+				t.Errorf("after the change: %d, want %d", status, step.want)
+			}
+		}
+	}
+	cancel()
+	wait.Wait()
+}
+
+func TestUsageAndKeys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	w.do(w.request("app-id", http.MethodGet, "/v1/accounts", ""))
+	w.do(w.request("app-id", http.MethodHead, "/v1/accounts", ""))
+	refused := w.request("app-id", http.MethodGet, "/v1/accounts/HB-1001/transfers", "")
+	appkey.Set(refused, kiosk)
+	w.do(refused)
+	stranger := w.request("app-id", http.MethodGet, "/v1/accounts", "")
+	appkey.Set(stranger, "invented")
+	w.do(stranger)
+	w.do(w.request("app-id", http.MethodGet, "/v1/whatever", ""))
+	w.do(w.request("no-such-stage", http.MethodGet, "/v1/accounts", ""))
+	want := map[string]int{
+		mobile + "|app-id|GET /v1/accounts|true":                2,
+		kiosk + "|app-id|GET /v1/accounts/{id}/transfers|false": 1,
+		"|app-id|GET /v1/accounts|false":                        1,
+		mobile + "|app-id|" + guard.OtherRoute + "|true":        1,
+	}
+	if diff := cmp.Diff(want, w.usage.counts); diff != "" {
+		t.Error(diff)
+	}
+	for _, app := range w.apps.Apps() {
+		key := app.Keys[0]
+		accepted, refused := key.LastAccepted != nil, key.LastRefused != nil
+		if accepted != (app.ID == mobile) || refused != (app.ID == kiosk) || refused != (key.LastRefusal != "") {
+			t.Errorf("%s: accepted %v, refused %v %q", app.ID, key.LastAccepted, key.LastRefused, key.LastRefusal)
+		}
+	}
+}
+
+func TestTrafficRecords(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	r := w.request("tls", http.MethodPost, "/v1/transfers", `{"amount":1}`)
+	r.Header.Set(traffic.Header, "trip-1")
+	w.do(r)
+	records := w.log.After(0)
+	for _, record := range records {
+		if record.Lane != traffic.Server || record.Stage != "tls" || record.Exchange != "trip-1" {
+			t.Errorf("%+v", record)
+		}
+	}
+	request, response := records[0], records[1]
+	if !strings.HasPrefix(request.Head, "POST /tls/v1/transfers HTTP/1.1\nHost: example.com\nAuthorization: key harbour-mobile\n") {
+		t.Errorf("request head:\n%s", request.Head)
+	}
+	if string(request.Body) != `{"amount":1}` || string(response.Body) != mobile+"||tls|12" {
+		t.Errorf("bodies %q, %q", request.Body, response.Body)
+	}
+	if response.Verdict.Check != "scope" || response.Summary != "200 OK" {
+		t.Errorf("response %+v", response)
+	}
+	for _, id := range []string{strings.Repeat("x", 65), "a b", "a\x00"} {
+		r := w.request("tls", http.MethodGet, "/v1/accounts", "")
+		r.Header.Set(traffic.Header, id)
+		w.do(r)
+		if kept := w.log.After(w.log.Last() - 1)[0].Exchange; kept != "" {
+			t.Errorf("the exchange %q was recorded", kept)
+		}
+	}
+}
+
+// TestOrder fails when a step of the pipeline is moved or lost.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	want := []string{
+		"stage", "policy", "transport", "user-agent", "address-limit", "body", "client-certificate", "key-in-url",
+		"app-key", "app-limit", "user", "binding", "scope",
+	}
+	if diff := cmp.Diff(want, guard.Checks()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNewRefusesHalfAGuard(t *testing.T) {
+	t.Parallel()
+	if _, err := guard.New(guard.Config{}); err == nil {
+		t.Error("a guard without anything was made")
+	}
+}
+
+// TestProblems keeps what clients see stable.
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	r := w.request("tls", http.MethodGet, "/v1/accounts", "")
+	over(guard.Plain, nil)(r)
+	answer, _ := w.do(r)
+	var got map[string]any
+	if err := json.Unmarshal(answer.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	members := slices.Sorted(func(yield func(string) bool) {
+		for name := range got {
+			if !yield(name) {
+				return
+			}
+		}
+	})
+	if diff := cmp.Diff([]string{"detail", "status", "title", "type"}, members); diff != "" {
+		t.Error(diff)
+	}
+	if got["type"] != "urn:keyladder:problem:tls-required" {
+		t.Errorf("type %v", got["type"])
+	}
+}

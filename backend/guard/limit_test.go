@@ -1,0 +1,68 @@
+package guard
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func numbered(i uint32) netip.Addr {
+	var bytes [4]byte
+	binary.BigEndian.PutUint32(bytes[:], i)
+	return netip.AddrFrom4(bytes)
+}
+
+func TestAddressLimitsAreBounded(t *testing.T) {
+	t.Parallel()
+	limits, err := newAddressLimits(Limit{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits.max = 100
+	now := time.Now()
+	for i := range uint32(1000) {
+		limits.of(numbered(i), now)
+	}
+	if len(limits.entries) != 100 || limits.recent.Len() != 100 {
+		t.Errorf("%d addresses are kept, %d in the list", len(limits.entries), limits.recent.Len())
+	}
+	// Those that are used stay, however many others come along.
+	busy := numbered(999)
+	limits.of(busy, now).AllowN(now, 60)
+	for i := range uint32(1000) {
+		limits.of(numbered(10_000+i), now)
+		if limits.of(busy, now).TokensAt(now) >= 1 {
+			t.Fatal("an address that goes on calling was forgotten")
+		}
+	}
+}
+
+func TestIdleAddressesAreForgotten(t *testing.T) {
+	t.Parallel()
+	limits, err := newAddressLimits(Limit{PerSecond: 20, Burst: 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for i := range uint32(100) {
+		limits.of(numbered(i), now)
+	}
+	limits.of(numbered(1000), now.Add(2*time.Second))
+	if len(limits.entries) != 101 {
+		t.Errorf("%d addresses are kept before their buckets are full", len(limits.entries))
+	}
+	limits.of(numbered(1001), now.Add(3*time.Second))
+	if len(limits.entries) != 2 {
+		t.Errorf("%d addresses are kept when 100 were idle", len(limits.entries))
+	}
+}
+
+func TestBadLimits(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []Limit{{PerSecond: -1, Burst: 1}, {PerSecond: 1}, {Burst: 1}} {
+		if _, err := newAddressLimits(limit); err == nil {
+			t.Errorf("%+v was taken", limit)
+		}
+	}
+}
