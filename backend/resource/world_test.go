@@ -44,7 +44,8 @@ var apps = []manage.App{
 type site struct {
 	dir        string
 	roots      *x509.CertPool
-	server     tls.Certificate
+	clientCAs  *x509.CertPool
+	api        tls.Certificate // of the API
 	terminator tls.Certificate
 	clients    map[string]tls.Certificate
 	strangers  tls.Certificate // a client certificate of another authority
@@ -66,8 +67,9 @@ func newSite(t testing.TB, addresses deployment.Addresses) *site {
 	serverCA, clientCA, manageCA, strangersCA := ca(pki.NewCA("public")), ca(pki.NewCA("apps")), ca(pki.NewCA("manage")), ca(pki.NewCA("apps"))
 	s := &site{dir: t.TempDir(), clients: map[string]tls.Certificate{}}
 	s.roots = must[*x509.CertPool](t)(pki.Pool(serverCA.Certificate))
+	s.clientCAs = must[*x509.CertPool](t)(pki.Pool(clientCA.Certificate))
 	server := pair(serverCA.Server("API", "localhost", "127.0.0.1"))
-	s.server = certificate(server.TLS())
+	s.api = certificate(server.TLS())
 	s.terminator = certificate(pair(manageCA.Client("terminator")).TLS())
 	s.strangers = certificate(pair(strangersCA.Client(mobile)).TLS())
 	seed := append([]manage.App{}, apps...)
