@@ -28,7 +28,7 @@ func noticeRole(n *notice) string {
 // would be, until something else is set.
 func proxyField(proxy string) string {
 	if proxy == "" {
-		return "http://127.0.0.1:8888"
+		return "http://127.0.0.1:8081"
 	}
 	return proxy
 }

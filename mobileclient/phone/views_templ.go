@@ -1546,7 +1546,7 @@ func settingsView(p page, sideloading bool, added []trusted, installed []manage.
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 123, "\" placeholder=\"http://127.0.0.1:8888\" autocomplete=\"off\"> <button type=\"submit\">Save</button></form><p class=\"quiet\">mitmproxy, Burp or ZAP: plain HTTP and CONNECT.</p></section><section class=\"sheet\" aria-labelledby=\"trust\"><h2 id=\"trust\">Trust store</h2><p>The workshop's CA is trusted from the start.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 123, "\" placeholder=\"http://127.0.0.1:8081\" autocomplete=\"off\"> <button type=\"submit\">Save</button></form><p class=\"quiet\">mitmproxy, Burp or ZAP: plain HTTP and CONNECT.</p></section><section class=\"sheet\" aria-labelledby=\"trust\"><h2 id=\"trust\">Trust store</h2><p>The workshop's CA is trusted from the start.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
