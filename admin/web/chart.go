@@ -11,9 +11,9 @@ import (
 // The chart's measures, in units of its view box.
 const (
 	chartDays   = 14
-	chartWidth  = 640
+	chartWidth  = 460
 	chartHeight = 190
-	chartLeft   = 56
+	chartLeft   = 50
 	chartTop    = 16
 	chartFloor  = 156
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -75,7 +76,7 @@ func (s *Server) runMatrix(c echo.Context) error {
 			cells += applies
 		}
 	}
-	err := s.startJob(c, job{Kind: matrixJob, Stages: slugs, Total: cells}, matrixTime, "run the matrix", fmt.Sprint(slugs),
+	err := s.startJob(c, job{Kind: matrixJob, Stages: slugs, Total: cells}, matrixTime, "run the matrix", strings.Join(slugs, ", "),
 		func(ctx context.Context, j *job) error {
 			result := s.cfg.Referee.Matrix(ctx, slugs, attacks, func(done, total int, latest manage.Cell) {
 				s.jobs.keepCell(latest)

@@ -168,7 +168,7 @@ func ownPath(next string) string {
 
 // failed shows an error as a page that says what to do.
 func (s *Server) failed(err error, c echo.Context) {
-	if c.Response().Committed {
+	if c.Response().Committed || c.Request().Context().Err() != nil { // nobody is there any more
 		return
 	}
 	status, title, text := s.explain(err)

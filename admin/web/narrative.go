@@ -31,6 +31,7 @@ func renderNarrative(markdown string) (narrative, error) {
 		goldmark.WithExtensions(extension.GFM),
 		goldmark.WithParserOptions(
 			parser.WithAutoHeadingID(),
+			parser.WithAttribute(), // ## Title {#id}
 			parser.WithASTTransformers(util.Prioritized(&anchors{narrative: &n}, 100)),
 		),
 	)

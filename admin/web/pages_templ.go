@@ -48,7 +48,7 @@ func releasesView(p page, d releasesData) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"intro\"><h1>Releases</h1><p class=\"lede\">The app packages that the bank has published, and what is installed on the phone.</p></div><section class=\"app\" aria-labelledby=\"published-title\"><h2 id=\"published-title\">Published</h2>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"intro\"><h1>Releases</h1><p class=\"lede\">The app packages that the bank has published, and what is installed on the phone.</p></div><section class=\"part\" aria-labelledby=\"published-title\"><h2 id=\"published-title\">Published</h2>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -194,7 +194,7 @@ func releasesView(p page, d releasesData) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 17, "</section><section class=\"app\" aria-labelledby=\"installed-title\"><h2 id=\"installed-title\">Installed on the phone</h2>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 17, "</section><section class=\"part\" aria-labelledby=\"installed-title\"><h2 id=\"installed-title\">Installed on the phone</h2>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -72,8 +72,8 @@ type Server struct {
 	closeOnce sync.Once
 }
 
-// New opens admin.db, sees to the admin's password and makes the server. [Server.Close]
-// closes the database again.
+// New opens admin.db, sees to the admin's password and makes the server. The end of
+// [Server.Serve], or [Server.Close], closes the database again.
 func New(cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -152,7 +152,8 @@ func (s *Server) InitialPassword() string { return s.made }
 func (s *Server) Handler() http.Handler { return s.echo }
 
 // Serve answers on the listener, and listens to the programs' traffic, until ctx ends.
-func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+// Then it closes the server.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) (err error) {
 	release := context.AfterFunc(ctx, s.stop)
 	defer release()
 	var wg sync.WaitGroup
@@ -160,7 +161,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	defer func() {
 		s.stop()
 		wg.Wait()
-		s.jobs.wg.Wait()
+		err = errors.Join(err, s.Close())
 	}()
 	server := &http.Server{
 		Handler:           s.echo,

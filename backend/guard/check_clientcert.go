@@ -25,7 +25,7 @@ func (g *Guard) certificateShown(c *call) *Refusal {
 	if c.originError != nil {
 		return refuse(certificateRequired(), "the terminator passed on no certificate: %v", c.originError)
 	}
-	if err := clientcert.Verify(c.certificate, g.ClientCAs, c.at); err != nil {
+	if err := g.clients.Verify(c.certificate, c.at); err != nil {
 		return refuse(certificateRequired(), "%v", err)
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/clientcert"
 )
 
 // MaxBody is the size of the largest body that is read, in bytes.
@@ -62,6 +63,7 @@ type Guard struct {
 	stages    map[string]*stage
 	routes    map[string]route // by method and echo's path
 	addresses *addressLimits
+	clients   *clientcert.Verifier
 }
 
 // stage is a stage with what can be found out about it once.
@@ -91,7 +93,7 @@ func New(config Config) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Guard{Config: config, stages: map[string]*stage{}, routes: map[string]route{}, addresses: addresses}
+	g := &Guard{Config: config, stages: map[string]*stage{}, routes: map[string]route{}, addresses: addresses, clients: clientcert.NewVerifier(config.ClientCAs)}
 	for _, s := range config.Stages {
 		g.stages[s.Slug] = &stage{Stage: s, missing: s.Policy.Missing()}
 	}

@@ -162,6 +162,22 @@ func vouch(header http.Header, certificate *x509.Certificate, address string) {
 	header.Set("X-Forwarded-For", address)
 }
 
+// stripHop removes what is about one connection only (RFC 9110, section 7.6.1), and what
+// clients say about the way here, as [httputil.ReverseProxy] does.
+func stripHop(header http.Header) {
+	for _, names := range header.Values("Connection") {
+		for name := range strings.SplitSeq(names, ",") {
+			header.Del(strings.TrimSpace(name))
+		}
+	}
+	for _, name := range []string{
+		"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
+		"Transfer-Encoding", "Upgrade", "Forwarded", "X-Forwarded-Host", "X-Forwarded-Proto",
+	} {
+		header.Del(name)
+	}
+}
+
 func certificateOf(r *http.Request) *x509.Certificate {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return nil
@@ -240,6 +256,7 @@ func (t *Terminator) Send(ctx context.Context, call Call) (*http.Response, error
 		req.Header.Del("Host")
 	}
 	setBody(req, call.Body)
+	stripHop(req.Header)
 	var certificate *x509.Certificate
 	if call.ClientCert != nil {
 		if certificate, err = x509.ParseCertificate(call.ClientCert); err != nil {

@@ -13,8 +13,15 @@
 //	program.go      an HTTP client that takes the app's place
 //	loot.go         finds keys and certificates in bytes of any origin
 //	accesspoint.go  the router that a victim's phone has joined
-//	intercept.go    an HTTP proxy with a certification authority of its own
+//	intercept.go    an HTTP proxy that answers TLS handshakes itself
+//	authority.go    certificates of the attacker's own making
+//	tamper.go       changes payments
+//	own_device.go   a phone of the attacker's own with the app open
 //	repackage.go    takes a package apart, changes it and signs it anew
-//	memory_linux.go reads and writes another process's memory
-//	tracer_linux.go holds another process under ptrace
+//	memory_linux.go reads another process's memory
+//	tracer_linux.go holds another process under ptrace and changes its memory
+//	reach.go        keeps all of them on this machine and on private networks
+//
+// The memory and debugger tools are written for Linux; elsewhere the attacks that need
+// them end with an [*Impossible] that says so.
 package attacker

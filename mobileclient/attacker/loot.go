@@ -17,6 +17,10 @@ import (
 // maxTries bounds how many combinations of what was found are tried.
 const maxTries = 12
 
+// checkHidden is what stopped an attack that did not find what it searched for: nobody
+// but the attacker can tell.
+const checkHidden = "hidden-secrets"
+
 const maxPEM = 8 << 10 // of a block, in bytes
 
 // loot is what a search of bytes brought up: a package, a process's memory or a

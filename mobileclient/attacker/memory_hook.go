@@ -29,7 +29,7 @@ func memoryHook(ctx context.Context, g *Ground) (Result, error) {
 	g.Say("Searched %d MiB of its memory: %s.", searched>>20, &found)
 	tries := found.identities()
 	if len(tries) == 0 {
-		return Result{Check: "hidden-secrets", Obstacle: "nothing in the app's memory looks like a secret"}, nil
+		return Result{Check: checkHidden, Obstacle: "nothing in the app's memory looks like a secret"}, nil
 	}
 	return robAs(ctx, g, tries)
 }

@@ -77,7 +77,7 @@ func (p *phone) richest(ctx context.Context) (account, error) {
 
 // transferAbove is the payment that a genuine app would not make: more than its cap.
 func (g *Ground) transferAbove(transferCap int64, from account) device.Payment {
-	return device.Payment{From: from.ID, To: g.Account, Amount: transferCap + loot100, Reference: g.Reference}
+	return device.Payment{From: from.ID, To: g.Account, Amount: transferCap + pittance, Reference: g.Reference}
 }
 
 // transferCap reads from the package how much the app transfers at once.

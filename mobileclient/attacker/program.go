@@ -30,7 +30,7 @@ const publicUserAgent = "HarbourBank/1.0"
 const (
 	callTimeout = 10 * time.Second
 	maxAnswer   = 4 << 20
-	loot100     = 100 // what a robbery takes: 1.00, in minor units
+	pittance    = 100 // what a robbery takes: 1.00, in minor units
 )
 
 // identity is what a program shows to be taken for the app. Whatever is empty was not
@@ -364,7 +364,7 @@ func (p *program) rob(ctx context.Context) error {
 
 func (p *program) book(ctx context.Context, from account) (answer, error) {
 	return p.call(ctx, http.MethodPost, "/v1/transfers", map[string]any{
-		"from": from.ID, "to": p.g.Account, "amount": loot100, "currency": from.Currency, "reference": p.g.Reference,
+		"from": from.ID, "to": p.g.Account, "amount": pittance, "currency": from.Currency, "reference": p.g.Reference,
 	})
 }
 

@@ -26,7 +26,7 @@ func repin(ctx context.Context, g *Ground) (Result, error) {
 	}
 	path, err := g.repackage(func(settings map[string]any) error {
 		if pins, ok := settings["SERVER_PINS"].([]any); !ok || len(pins) == 0 {
-			return &refusal{obstacle: "there are no pins in the package that could be replaced"}
+			return &refusal{check: checkHidden, obstacle: "there are no pins in the package that could be replaced"}
 		}
 		settings["SERVER_PINS"] = []string{string(ownPin)}
 		return nil

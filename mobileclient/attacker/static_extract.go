@@ -25,7 +25,7 @@ func staticExtract(ctx context.Context, g *Ground) (Result, error) {
 	g.Say("Found in it: %s.", found)
 	tries := found.identities()
 	if len(tries) == 0 {
-		return Result{Check: "hidden-secrets", Obstacle: "nothing in the package looks like a secret"}, nil
+		return Result{Check: checkHidden, Obstacle: "nothing in the package looks like a secret"}, nil
 	}
 	return robAs(ctx, g, tries)
 }

@@ -24,9 +24,9 @@ func unknownClient(ctx context.Context, g *Ground) (Result, error) {
 	}
 	tries := []try{
 		{"no credentials", "", nil},
-		{"an empty key", "key ", nil},
 		{"an invented key", "key " + rand.Text(), nil},
 		{"a guessed name", "key admin", nil},
+		{"another guessed name", "key harbour-bank", nil},
 		{"another scheme", "Bearer " + rand.Text(), nil},
 		{"a guessed password", "Basic YWRtaW46YWRtaW4=", nil}, // admin:admin
 	}

@@ -64,6 +64,13 @@
     }
   }
 
+  // What to paste: of a console's text the commands, without prompts and answers.
+  function commands(code) {
+    const text = code.textContent.trimEnd();
+    if (!code.classList.contains("language-console")) return text;
+    return text.split("\n").filter((line) => line.startsWith("$ ")).map((line) => line.slice(2)).join("\n");
+  }
+
   function offerCopy(block) {
     const code = block.querySelector("code");
     if (!code || !navigator.clipboard) return;
@@ -72,7 +79,7 @@
     button.className = "copy";
     button.textContent = "Copy";
     button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(code.textContent.trimEnd());
+      await navigator.clipboard.writeText(commands(code));
       button.textContent = "Copied";
       await pause(1500);
       button.textContent = "Copy";

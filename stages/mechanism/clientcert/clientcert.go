@@ -48,27 +48,32 @@ func Present(config *tls.Config, pair tls.Certificate) {
 // Verify checks that a certificate is one for an app: issued under roots, for client
 // authentication, good at the given time. Nil is [ErrMissing].
 func Verify(certificate *x509.Certificate, roots *x509.CertPool, now time.Time) error {
+	_, err := verify(certificate, roots, now)
+	return err
+}
+
+func verify(certificate *x509.Certificate, roots *x509.CertPool, now time.Time) (chain []*x509.Certificate, err error) {
 	if certificate == nil {
-		return ErrMissing
+		return nil, ErrMissing
 	}
-	_, err := certificate.Verify(x509.VerifyOptions{
+	chains, err := certificate.Verify(x509.VerifyOptions{
 		Roots:       roots,
 		CurrentTime: now,
 		KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err == nil {
-		return nil
+		return chains[0], nil
 	}
 	var invalid x509.CertificateInvalidError
 	if errors.As(err, &invalid) {
 		switch invalid.Reason {
 		case x509.Expired:
-			return fmt.Errorf("%w: %w", ErrTime, err)
+			return nil, fmt.Errorf("%w: %w", ErrTime, err)
 		case x509.IncompatibleUsage:
-			return fmt.Errorf("%w: %w", ErrUsage, err)
+			return nil, fmt.Errorf("%w: %w", ErrUsage, err)
 		}
 	}
-	return fmt.Errorf("%w: %w", ErrUntrusted, err)
+	return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
 }
 
 // BelongsTo checks that a certificate, which [Verify] has found good, is one of those

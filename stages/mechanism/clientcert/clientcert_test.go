@@ -78,7 +78,38 @@ func TestVerify(t *testing.T) {
 			if err := clientcert.Verify(test.certificate, test.roots, test.now); !errors.Is(err, test.err) {
 				t.Errorf("Verify = %v, want %v", err, test.err)
 			}
+			verifier := clientcert.NewVerifier(test.roots)
+			for _, when := range []string{"first", "again"} {
+				if err := verifier.Verify(test.certificate, test.now); !errors.Is(err, test.err) {
+					t.Errorf("Verifier, %s: %v, want %v", when, err, test.err)
+				}
+			}
 		})
+	}
+}
+
+// TestVerifierRemembers shows what it does not remember: that it is later now, and what
+// was said about other certificates.
+func TestVerifierRemembers(t *testing.T) {
+	t.Parallel()
+	ours, theirs := newAuthority(t), newAuthority(t)
+	verifier, now := clientcert.NewVerifier(ours.pool), time.Now()
+	for _, test := range []struct {
+		name        string
+		certificate *x509.Certificate
+		now         time.Time
+		err         error
+	}{
+		{"good", parse(t, ours.client), now, nil},
+		{"good still", parse(t, ours.client), now.Add(time.Hour), nil},
+		{"expired meanwhile", parse(t, ours.client), now.Add(pki.Lifetime + time.Hour), clientcert.ErrTime},
+		{"other authority", parse(t, theirs.client), now, clientcert.ErrUntrusted},
+		{"a server's", parse(t, ours.server), now, clientcert.ErrUsage},
+		{"good again", parse(t, ours.client), now, nil},
+	} {
+		if err := verifier.Verify(test.certificate, test.now); !errors.Is(err, test.err) {
+			t.Errorf("%s: %v, want %v", test.name, err, test.err)
+		}
 	}
 }
 

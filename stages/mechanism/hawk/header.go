@@ -10,6 +10,9 @@ import (
 const (
 	// Scheme is the authentication scheme; case doesn't matter.
 	Scheme = "Hawk"
+	// AppAuthorization is the field in which an app proves itself where Authorization is
+	// the user's.
+	AppAuthorization = "App-Authorization"
 	// ServerAuthorization is the field in which the response is authenticated.
 	ServerAuthorization = "Server-Authorization"
 	// MaxLength is how long a field may be, in bytes.
@@ -27,7 +30,7 @@ type Header struct {
 	App, Dlg  string // empty: none
 }
 
-// attribute names in the order in which they are written.
+// requestAttributes are in the order in which they are written.
 var requestAttributes = []string{"id", "ts", "nonce", "hash", "ext", "mac", "app", "dlg"}
 
 func (h *Header) attributes() []*string {

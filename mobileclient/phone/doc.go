@@ -1,0 +1,23 @@
+// Package phone is the workshop's phone: a device with the genuine app on it, its
+// screen in the browser, and what the management API asks of it.
+//
+// The screen is plain HTML that works without scripts. It is for the person who holds
+// the phone, on the machine that it runs on: there is no sign-in, other sites can neither
+// send its forms nor frame it, and it answers under local names only.
+//
+//	GET  /                      accounts with their balances
+//	GET  /accounts/{id}         transfers of an account
+//	GET  /pay, POST /pay        make a transfer
+//	GET  /rates                 exchange rates
+//	GET  /settings              network, trust store, packages
+//	POST /settings/network      proxy on or off
+//	POST /settings/trust        trust a CA; /settings/distrust takes one back
+//	POST /settings/sideloading  allow packages of other signers
+//	POST /settings/install      install a package; /settings/store the bank's; /settings/uninstall
+//	POST /stage                 use another stage
+//	GET  /healthz               200 when the app can be started
+//
+// The management routes are listed in [keyladder/internal/manage].
+//
+// Everything that the screen can do, the command line of mobileclient can do too.
+package phone

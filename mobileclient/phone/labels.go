@@ -1,0 +1,38 @@
+package phone
+
+import (
+	"fmt"
+	"slices"
+
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+)
+
+func stageLabel(stage catalog.Stage) string {
+	label := fmt.Sprintf("%d · %s (%s)", stage.Number, stage.Title, stage.Slug)
+	if !stage.Built {
+		label += ", not built yet"
+	}
+	return label
+}
+
+// noticeRole has screen readers say at once what went wrong, and the rest in turn.
+func noticeRole(n *notice) string {
+	if n.Good {
+		return "status"
+	}
+	return "alert"
+}
+
+// proxyField is what stands in the field for the proxy: where mitmproxy and others
+// would be, until something else is set.
+func proxyField(proxy string) string {
+	if proxy == "" {
+		return "http://127.0.0.1:8081"
+	}
+	return proxy
+}
+
+func hasGenuine(installed []manage.Package) bool {
+	return slices.ContainsFunc(installed, func(p manage.Package) bool { return p.Name == AppName && p.Genuine })
+}

@@ -1,0 +1,321 @@
+package phone
+
+import (
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
+	"keyladder/internal/traffic"
+	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
+)
+
+// AppName is the name of the bank's app on a device.
+const AppName = "com.harbourbank.app"
+
+// Owner is whose phone it is.
+const Owner = "alice"
+
+// Config is what a phone is made with.
+type Config struct {
+	Folder *deployment.Folder
+	Stages catalog.Set
+	Log    *traffic.Log
+	Stage  string // to use now; empty, or the same as at the last start: the one that was chosen last
+}
+
+// Listeners are where the phone answers.
+type Listeners struct {
+	Screen net.Listener // people with a browser
+	Manage net.Listener // the admin UI
+}
+
+// Phone is a device with the bank's app on it, and its owner.
+type Phone struct {
+	config   Config
+	packages map[int]*release.Package // the store's, by release
+	device   *device.Device
+	manage   *manage.Server
+
+	mu      sync.Mutex
+	state   state
+	app     *device.App // nil: not started yet
+	notice  *notice     // for the next page
+	lastIDs []string    // account numbers seen last
+}
+
+// state is what the phone remembers beside what the device does.
+type state struct {
+	Stage      string `json:"stage"`
+	Configured string `json:"configured"` // Config.Stage of the last start
+}
+
+const stateFile = "phone.json"
+
+// New switches the phone on. What was chosen, set and installed before is there again.
+func New(config Config) (*Phone, error) {
+	p := &Phone{config: config}
+	if err := p.load(); err != nil {
+		return nil, err
+	}
+	var err error
+	if p.packages, err = Store(config.Folder); err != nil {
+		return nil, err
+	}
+	if p.device, err = NewDevice(config.Folder, filepath.Join(config.Folder.Dir, "device"), config.Log); err != nil {
+		return nil, err
+	}
+	if err := p.equip(); err != nil {
+		return nil, errors.Join(err, p.device.Close())
+	}
+	p.manage = manage.NewServer(config.Folder, config.Log, p.healthy)
+	p.manageRoutes()
+	return p, nil
+}
+
+// load decides on the stage: the one that was asked for now, if that is new, or else
+// the one that was chosen last.
+func (p *Phone) load() error {
+	path := p.config.Folder.Path(stateFile)
+	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the phone's state: %w", err)
+	}
+	if err == nil {
+		if err := json.Unmarshal(data, &p.state); err != nil {
+			return fmt.Errorf("read the phone's state in %s: %w", path, err)
+		}
+	}
+	asked := p.config.Stage
+	if asked != "" {
+		if _, err := Stage(p.config.Stages, asked); err != nil {
+			return err
+		}
+	}
+	if asked != "" && asked != p.state.Configured {
+		p.state.Stage = asked
+	}
+	p.state.Configured = asked
+	if _, err := Stage(p.config.Stages, p.state.Stage); err != nil { // none yet, or no longer there
+		p.state.Stage = cmp.Or(asked, p.config.Stages.Built()[0].Slug)
+	}
+	return p.save()
+}
+
+// save writes the state; the caller holds p.mu, or is alone.
+func (p *Phone) save() error {
+	data, err := json.Marshal(p.state)
+	if err != nil {
+		return err
+	}
+	path := p.config.Folder.Path(stateFile)
+	err = os.WriteFile(path+".partial", data, 0o600)
+	if err == nil {
+		err = os.Rename(path+".partial", path)
+	}
+	if err != nil {
+		return fmt.Errorf("save the phone's state: %w", err)
+	}
+	return nil
+}
+
+// Stage finds a stage that can be used, or says which there are.
+func Stage(stages catalog.Set, slug string) (catalog.Stage, error) {
+	stage, ok := stages.Lookup(slug)
+	switch {
+	case !ok:
+		return stage, fmt.Errorf("there is no stage %q: the stages are %s", slug, stages.Built().Slugs())
+	case !stage.Built:
+		return stage, fmt.Errorf("the stage %q is not built yet: those that are: %s", slug, stages.Built().Slugs())
+	}
+	return stage, nil
+}
+
+// Store is the app store: the packages in a deployment's folder, by release.
+func Store(folder *deployment.Folder) (map[int]*release.Package, error) {
+	store := map[int]*release.Package{}
+	for _, path := range folder.Packages() {
+		p, err := release.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("look into the app store: %w", err)
+		}
+		if p.Name == AppName {
+			store[p.Release] = p
+		}
+	}
+	return store, nil
+}
+
+// NewDevice is a phone of the deployment whose folder it is: with its trust store, and
+// its developer known to the app store.
+func NewDevice(folder *deployment.Folder, dir string, log *traffic.Log) (*device.Device, error) {
+	roots, err := folder.Read("roots.pem")
+	if err != nil {
+		return nil, err
+	}
+	text, err := folder.Read("developer.pub")
+	if err != nil {
+		return nil, err
+	}
+	developer, err := publicKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", folder.Path("developer.pub"), err)
+	}
+	return device.New(device.Config{
+		Dir: dir, Owner: Owner, Roots: roots, Log: log, Developers: []ed25519.PublicKey{developer},
+	})
+}
+
+func publicKey(text []byte) (ed25519.PublicKey, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("no PEM in it")
+	}
+	key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	developer, ok := key.(ed25519.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("a %T in it, not an Ed25519 key", key)
+	}
+	return developer, nil
+}
+
+// equip installs the release of the bank's app that the stage uses, unless somebody
+// has put another signer's in its place.
+func (p *Phone) equip() error {
+	stage, err := Stage(p.config.Stages, p.state.Stage)
+	if err != nil {
+		return err
+	}
+	wanted, ok := p.packages[stage.Release]
+	if !ok {
+		return fmt.Errorf("the app store has no release %d of the bank's app, which the stage %q uses: run `stages reset`", stage.Release, stage.Slug)
+	}
+	installed, ok := p.installed()
+	if ok && (!installed.Genuine || installed.SHA256 == wanted.SHA256) {
+		return nil
+	}
+	_, err = p.device.Install(wanted.Path)
+	return err
+}
+
+// installed is the bank's app as it is on the device.
+func (p *Phone) installed() (device.Installed, bool) {
+	packages := p.device.Installed()
+	i := slices.IndexFunc(packages, func(i device.Installed) bool { return i.Name == AppName })
+	if i < 0 {
+		return device.Installed{}, false
+	}
+	return packages[i], true
+}
+
+// Serve answers on the listeners until ctx ends, then stops the app.
+func (p *Phone) Serve(ctx context.Context, listeners Listeners) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.serveScreen(ctx, listeners.Screen) })
+	group.Go(func() error { return p.manage.Serve(ctx, listeners.Manage) })
+	err := group.Wait()
+	return errors.Join(err, p.device.Close())
+}
+
+// Use has the phone use a stage from now on.
+func (p *Phone) Use(slug string) error {
+	if _, err := Stage(p.config.Stages, slug); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.state.Stage
+	if before == slug {
+		return nil
+	}
+	p.state.Stage = slug
+	err := p.save()
+	if err == nil {
+		if _, ok := p.installed(); ok {
+			err = p.equip()
+		}
+	}
+	if err != nil {
+		p.state.Stage = before
+	}
+	return err
+}
+
+// running is the app for the phone's stage. It is started when it does not run, has
+// died, or was started for another stage.
+func (p *Phone) running(ctx context.Context) (*device.App, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if app := p.app; app != nil {
+		select {
+		case <-app.Done():
+		default:
+			if app.Stage() == p.state.Stage {
+				return app, nil
+			}
+			if err := app.Close(); err != nil {
+				return nil, err
+			}
+		}
+		p.app = nil
+	}
+	app, err := p.device.Launch(ctx, AppName, p.state.Stage)
+	if err != nil {
+		return nil, err
+	}
+	p.app = app
+	return app, nil
+}
+
+// ask has the app do something. Where it can't even be asked, the screen says so.
+func (p *Phone) ask(ctx context.Context, do func(*device.App) (device.Screen, error)) device.Screen {
+	app, err := p.running(ctx)
+	if err == nil {
+		var screen device.Screen
+		if screen, err = do(app); err == nil {
+			return screen
+		}
+	}
+	switch {
+	case errors.Is(err, device.ErrNotInstalled):
+		return device.Screen{Error: "The bank's app is not on this phone. Install it from the app store, under Settings."}
+	case errors.Is(err, device.ErrStopped):
+		return device.Screen{Error: "The app stopped. It is started again with the next tap. (" + err.Error() + ")"}
+	}
+	return device.Screen{Error: "The app could not do that: " + err.Error() + "."}
+}
+
+func (p *Phone) healthy(ctx context.Context) error {
+	if _, ok := p.installed(); !ok {
+		return nil // its owner took it off: the phone is fine
+	}
+	_, err := p.running(ctx)
+	return err
+}
+
+// stage is the stage in use.
+func (p *Phone) stage() catalog.Stage {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stage, _ := p.config.Stages.Lookup(p.state.Stage) // it was looked up before it was set
+	return stage
+}

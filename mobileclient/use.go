@@ -1,0 +1,263 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
+	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/phone"
+	"keyladder/stages/catalog"
+)
+
+// use is one use of the app from the command line: on a fresh phone, which is thrown
+// away afterwards.
+type use struct {
+	data         *string
+	stage        string
+	proxy, trust string
+	raw          bool
+}
+
+func (u *use) flags(flags *pflag.FlagSet) {
+	flags.StringVar(&u.stage, "stage", os.Getenv("STAGE"), "stage to use: "+catalog.All().Built().Slugs()+"; STAGE in the environment sets the default")
+	flags.StringVar(&u.proxy, "proxy", "", "URL of an HTTP proxy that the phone is set to: http://127.0.0.1:8081")
+	flags.StringVar(&u.trust, "trust", "", "PEM `file` with a CA that is added to the phone's trust store")
+	flags.BoolVar(&u.raw, "json", false, "print the API's answer as it came")
+}
+
+func (u *use) commands() []*cobra.Command {
+	var payment device.Payment
+	var amount string
+	transfer := &cobra.Command{
+		Use:     "transfer",
+		Short:   "Make a transfer",
+		Example: "  mobileclient --stage tls transfer --from HB-1001 --to HB-2001 --amount 12.34 --reference lunch",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if payment.Amount, err = phone.ParseAmount(amount); err != nil {
+				return err
+			}
+			return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) {
+				return app.Transfer(ctx, payment)
+			}, printBooked)
+		},
+	}
+	transfer.Flags().StringVar(&payment.From, "from", catalog.AliceAccount, "account that pays")
+	transfer.Flags().StringVar(&payment.To, "to", "", "account that is paid")
+	transfer.Flags().StringVar(&amount, "amount", "", "amount in EUR: 12.34")
+	transfer.Flags().StringVar(&payment.Reference, "reference", "", "what it is for")
+	for _, required := range []string{"to", "amount"} {
+		if err := transfer.MarkFlagRequired(required); err != nil {
+			panic(err) // no such flag
+		}
+	}
+	return []*cobra.Command{
+		{
+			Use: "rates", Short: "Show the exchange rates", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) { return app.Rates(ctx) }, printRates)
+			},
+		},
+		{
+			Use: "accounts", Short: "Show the accounts", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) { return app.Accounts(ctx) }, printAccounts)
+			},
+		},
+		{
+			Use: "transfers ACCOUNT", Short: "Show the transfers of an account", Args: cobra.ExactArgs(1),
+			Example: "  mobileclient --stage tls transfers " + catalog.AliceAccount,
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) {
+					return app.Transfers(ctx, args[0])
+				}, printTransfers)
+			},
+		},
+		transfer,
+	}
+}
+
+// refusedError is what the app tells its user.
+type refusedError struct{ screen device.Screen }
+
+func (e *refusedError) Error() string {
+	text := e.screen.Error
+	if e.screen.Check != "" {
+		text += "\nThe app's own check that refused: " + e.screen.Check
+	}
+	if e.screen.Status != 0 {
+		text += fmt.Sprintf("\nThe bank answered with status %d.", e.screen.Status)
+	}
+	return text
+}
+
+// run launches the app, has it do something and prints what it shows.
+func (u *use) run(cmd *cobra.Command, do func(context.Context, *device.App) (device.Screen, error), show func(io.Writer, []byte) error) (err error) {
+	stages := catalog.All()
+	stage, err := phone.Stage(stages, cmp.Or(u.stage, stages.Built()[0].Slug))
+	if err != nil {
+		return err
+	}
+	folder, err := open(*u.data, deployment.Phone)
+	if err != nil {
+		return err
+	}
+	dir, err := freshDir(folder.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	d, err := phone.NewDevice(folder, dir, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	app, err := u.launch(cmd.Context(), d, folder, stage)
+	if err != nil {
+		return err
+	}
+	screen, err := do(cmd.Context(), app)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if u.raw && len(screen.Body) > 0 {
+		if _, err := fmt.Fprintln(out, string(screen.Body)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !screen.OK:
+		return &refusedError{screen}
+	case u.raw:
+		return nil
+	}
+	return show(out, screen.Body)
+}
+
+// freshDir is a folder for a phone: beside the deployment, because programs are run
+// from it, which the system's folder for temporary files may not allow.
+func freshDir(beside string) (string, error) {
+	dir, err := os.MkdirTemp(beside, "use-")
+	if errors.Is(err, fs.ErrPermission) {
+		return os.MkdirTemp("", "keyladder-use-")
+	}
+	return dir, err
+}
+
+func (u *use) launch(ctx context.Context, d *device.Device, folder *deployment.Folder, stage catalog.Stage) (*device.App, error) {
+	store, err := phone.Store(folder)
+	if err != nil {
+		return nil, err
+	}
+	genuine, ok := store[stage.Release]
+	if !ok {
+		return nil, fmt.Errorf("the deployment in %s has no release %d of the app, which the stage %q uses", filepath.Dir(folder.Dir), stage.Release, stage.Slug)
+	}
+	if u.trust != "" {
+		pem, err := os.ReadFile(u.trust)
+		if err != nil {
+			return nil, fmt.Errorf("trust a CA: %w", err)
+		}
+		if err := d.Trust(pem); err != nil {
+			return nil, fmt.Errorf("%s: %w", u.trust, err)
+		}
+	}
+	if err := d.SetNetwork(device.Network{Proxy: u.proxy}); err != nil {
+		return nil, err
+	}
+	installed, err := d.Install(genuine.Path)
+	if err != nil {
+		return nil, err
+	}
+	return d.Launch(ctx, installed.Name, stage.Slug)
+}
+
+// table prints rows with their columns aligned.
+func table(out io.Writer, rows func(line func(format string, args ...any))) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	rows(func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) })
+	return w.Flush()
+}
+
+func printRates(out io.Writer, body []byte) error {
+	var rates struct {
+		Base  string            `json:"base"`
+		Rates map[string]string `json:"rates"`
+	}
+	if err := json.Unmarshal(body, &rates); err != nil {
+		return unreadable(err)
+	}
+	return table(out, func(line func(string, ...any)) {
+		line("CURRENCY\tFOR 1 %s", rates.Base)
+		for _, currency := range slices.Sorted(maps.Keys(rates.Rates)) {
+			line("%s\t%s", currency, rates.Rates[currency])
+		}
+	})
+}
+
+func printAccounts(out io.Writer, body []byte) error {
+	var accounts []manage.Account
+	if err := json.Unmarshal(body, &accounts); err != nil {
+		return unreadable(err)
+	}
+	widest := 0
+	for _, account := range accounts {
+		widest = max(widest, utf8.RuneCountInString(phone.FormatAmount(account.Balance)))
+	}
+	return table(out, func(line func(string, ...any)) {
+		line("ACCOUNT\tOWNER\tNAME\t%*s\t", widest+len(" EUR"), "BALANCE")
+		for _, account := range accounts {
+			state := ""
+			if account.Frozen {
+				state = "frozen"
+			}
+			line("%s\t%s\t%s\t%*s %s\t%s", account.ID, account.Owner, account.Name,
+				widest, phone.FormatAmount(account.Balance), account.Currency, state)
+		}
+	})
+}
+
+func printTransfers(out io.Writer, body []byte) error {
+	var transfers []manage.Transfer
+	if err := json.Unmarshal(body, &transfers); err != nil {
+		return unreadable(err)
+	}
+	return table(out, func(line func(string, ...any)) {
+		line("BOOKED\tFROM\tTO\tAMOUNT\tREFERENCE")
+		for _, transfer := range transfers {
+			line("%s\t%s\t%s\t%s %s\t%q", transfer.BookedAt.Local().Format("2006-01-02 15:04:05"), transfer.From, transfer.To,
+				phone.FormatAmount(transfer.Amount), transfer.Currency, transfer.Reference)
+		}
+	})
+}
+
+func printBooked(out io.Writer, body []byte) error {
+	var transfer manage.Transfer
+	if err := json.Unmarshal(body, &transfer); err != nil {
+		return unreadable(err)
+	}
+	_, err := fmt.Fprintf(out, "Booked: %s %s from %s to %s (transfer %d)\n",
+		phone.FormatAmount(transfer.Amount), transfer.Currency, transfer.From, transfer.To, transfer.ID)
+	return err
+}
+
+func unreadable(err error) error {
+	return fmt.Errorf("the bank's answer can't be read: %w", err)
+}

@@ -1,0 +1,70 @@
+package clientcert
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"sync"
+	"time"
+)
+
+// maxRemembered is how many certificates a [Verifier] remembers: more than a few only
+// where apps get a certificate each.
+const maxRemembered = 4096
+
+// Verifier is [Verify] for servers, which see the same few certificates again and
+// again: it remembers those that were good. Signatures do not go bad, so that at the next
+// call only the time is left to look at. What was no good is not remembered, so
+// strangers can't fill the memory.
+type Verifier struct {
+	roots *x509.CertPool
+	mu    sync.RWMutex
+	good  map[[sha256.Size]byte]validity // by the hash of the whole certificate
+}
+
+// validity is the time in which all certificates of a chain are good.
+type validity struct{ from, to time.Time }
+
+func (v validity) includes(now time.Time) bool { return !now.Before(v.from) && !now.After(v.to) }
+
+// NewVerifier makes a verifier of certificates that are issued under roots.
+func NewVerifier(roots *x509.CertPool) *Verifier {
+	return &Verifier{roots: roots, good: map[[sha256.Size]byte]validity{}}
+}
+
+// Verify says what [Verify] says.
+func (v *Verifier) Verify(certificate *x509.Certificate, now time.Time) error {
+	if certificate == nil {
+		return ErrMissing
+	}
+	hash := sha256.Sum256(certificate.Raw)
+	v.mu.RLock()
+	remembered, ok := v.good[hash]
+	v.mu.RUnlock()
+	if ok && remembered.includes(now) {
+		return nil
+	}
+	chain, err := verify(certificate, v.roots, now)
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.good) >= maxRemembered {
+		clear(v.good)
+	}
+	v.good[hash] = validityOf(chain)
+	return nil
+}
+
+func validityOf(chain []*x509.Certificate) validity {
+	whole := validity{from: chain[0].NotBefore, to: chain[0].NotAfter}
+	for _, certificate := range chain[1:] {
+		if certificate.NotBefore.After(whole.from) {
+			whole.from = certificate.NotBefore
+		}
+		if certificate.NotAfter.Before(whole.to) {
+			whole.to = certificate.NotAfter
+		}
+	}
+	return whole
+}
