@@ -11,9 +11,25 @@ import (
 	"path/filepath"
 )
 
-// ProgramEnv names the environment variable with the path of an app program that is
-// built already, for machines without a Go toolchain.
-const ProgramEnv = "KEYLADDER_APP_PROGRAM"
+// Names of environment variables.
+const (
+	// ProgramEnv has the path of an app program that is built already, for machines
+	// without a Go toolchain.
+	ProgramEnv = "KEYLADDER_APP_PROGRAM"
+	// ProgramEnv2 has the path of one that was built with a code obfuscator, for
+	// release 2.
+	ProgramEnv2 = "KEYLADDER_APP_PROGRAM_2"
+)
+
+// Program is the path of the program that goes into a release, where plain is the
+// one that [BuildProgram] made. Release 2 hides its secrets, so it gets the obfuscated
+// program if there is one.
+func Program(number int, plain string) string {
+	if built := os.Getenv(ProgramEnv2); number == 2 && built != "" {
+		return built
+	}
+	return plain
+}
 
 // ErrNoSource means that the app's program can't be built here.
 var ErrNoSource = errors.New("the app's program can't be built here")

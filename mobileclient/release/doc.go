@@ -12,6 +12,10 @@
 // is, to them, the archive's comment. So `unzip -p harbour-bank-1.pkg settings.json`
 // and `strings` work on it, and the app finds its assets in its own executable.
 //
+// What the genuine app is shipped with are its [Settings]. Release 1 has them in
+// settings.json as they are; release 2 hides the secrets among them ([Bundle], package
+// scatter).
+//
 // The signature covers everything before itself, the signer's key included. It proves
 // that nobody but the signer changed the package. It does not prove who the signer is:
 // that is for whoever installs it to decide, and anybody can sign a package anew with a
