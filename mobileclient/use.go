@@ -197,10 +197,7 @@ func table(out io.Writer, rows func(line func(format string, args ...any))) erro
 }
 
 func printRates(out io.Writer, body []byte) error {
-	var rates struct {
-		Base  string            `json:"base"`
-		Rates map[string]string `json:"rates"`
-	}
+	var rates phone.Rates
 	if err := json.Unmarshal(body, &rates); err != nil {
 		return unreadable(err)
 	}
@@ -213,17 +210,17 @@ func printRates(out io.Writer, body []byte) error {
 }
 
 func printAccounts(out io.Writer, body []byte) error {
-	var accounts []manage.Account
-	if err := json.Unmarshal(body, &accounts); err != nil {
+	var answer phone.Accounts
+	if err := json.Unmarshal(body, &answer); err != nil {
 		return unreadable(err)
 	}
 	widest := 0
-	for _, account := range accounts {
+	for _, account := range answer.Accounts {
 		widest = max(widest, utf8.RuneCountInString(phone.FormatAmount(account.Balance)))
 	}
 	return table(out, func(line func(string, ...any)) {
 		line("ACCOUNT\tOWNER\tNAME\t%*s\t", widest+len(" EUR"), "BALANCE")
-		for _, account := range accounts {
+		for _, account := range answer.Accounts {
 			state := ""
 			if account.Frozen {
 				state = "frozen"
@@ -235,13 +232,13 @@ func printAccounts(out io.Writer, body []byte) error {
 }
 
 func printTransfers(out io.Writer, body []byte) error {
-	var transfers []manage.Transfer
-	if err := json.Unmarshal(body, &transfers); err != nil {
+	var answer phone.Transfers
+	if err := json.Unmarshal(body, &answer); err != nil {
 		return unreadable(err)
 	}
 	return table(out, func(line func(string, ...any)) {
 		line("BOOKED\tFROM\tTO\tAMOUNT\tREFERENCE")
-		for _, transfer := range transfers {
+		for _, transfer := range answer.Transfers {
 			line("%s\t%s\t%s\t%s %s\t%q", transfer.BookedAt.Local().Format("2006-01-02 15:04:05"), transfer.From, transfer.To,
 				phone.FormatAmount(transfer.Amount), transfer.Currency, transfer.Reference)
 		}

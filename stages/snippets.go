@@ -150,13 +150,16 @@ func describe(decl ast.Decl) (doc *ast.CommentGroup, title string) {
 	return nil, ""
 }
 
+// withoutMarkers drops the markers, and the empty comment line that sets each off from
+// the text above it.
 func withoutMarkers(code string) string {
 	var lines []string
 	for line := range strings.Lines(code) {
 		if !strings.HasPrefix(line, marker) {
 			lines = append(lines, line)
+		} else if last := len(lines) - 1; last >= 0 && lines[last] == "//\n" {
+			lines = lines[:last]
 		}
 	}
-	// A directive is set off from the text of its comment by an empty comment line.
-	return strings.ReplaceAll(strings.Join(lines, ""), "\n//\nfunc ", "\nfunc ")
+	return strings.Join(lines, "")
 }

@@ -33,6 +33,8 @@ func (g *Guard) certificateShown(c *call) *Refusal {
 
 // certificateOfApp demands that the certificate belongs to the app whose key was sent,
 // and makes that app the proven one.
+//
+//keyladder:code guard-client-certificate
 func (g *Guard) certificateOfApp(c *call) *Refusal {
 	switch c.stage.Policy.Transport {
 	case catalog.PlainHTTP, catalog.TLS:

@@ -12,6 +12,8 @@ import (
 
 // keyInURL refuses keys in the URL, good ones, too: a client that gets through with one
 // goes on sending it to where it is logged. [catalog.KeyInURLAccepted] switches it off.
+//
+//keyladder:code guard-key-in-url
 func (g *Guard) keyInURL(c *call) *Refusal {
 	switch c.stage.Policy.KeyInURL {
 	case catalog.KeyInURLAccepted:
@@ -29,6 +31,8 @@ func (g *Guard) keyInURL(c *call) *Refusal {
 }
 
 // appKey finds the app whose key was sent. [catalog.NoAppProof] switches it off.
+//
+//keyladder:code guard-app-key
 func (g *Guard) appKey(c *call) *Refusal {
 	switch c.stage.Policy.AppProof {
 	case catalog.NoAppProof:

@@ -10,6 +10,8 @@ import (
 // addressLimit limits the calls from one address: it comes before every check that
 // could be asked again and again, such as that of a key.
 // [catalog.UnlimitedRates] switches both limits off.
+//
+//keyladder:code guard-address-limit
 func (g *Guard) addressLimit(c *call) *Refusal {
 	switch c.stage.Policy.RateLimits {
 	case catalog.UnlimitedRates:
@@ -27,6 +29,8 @@ func (g *Guard) addressLimit(c *call) *Refusal {
 
 // appLimit limits the calls of one app. It comes after the proof: nobody else can use
 // up what belongs to the app.
+//
+//keyladder:code guard-app-limit
 func (g *Guard) appLimit(c *call) *Refusal {
 	switch c.stage.Policy.RateLimits {
 	case catalog.UnlimitedRates:

@@ -10,6 +10,8 @@ import (
 // scope checks that the app may do what the route does. [catalog.NotAuthorized]
 // switches it off, and so does [catalog.NoAppProof]: where nobody has to prove who they
 // are, there is nobody whose scopes could be looked at. No stage uses either.
+//
+//keyladder:code guard-scope
 func (g *Guard) scope(c *call) *Refusal {
 	switch c.stage.Policy.Authorization {
 	case catalog.NotAuthorized:

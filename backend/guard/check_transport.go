@@ -10,6 +10,8 @@ import (
 // transport refuses connections with less protection than the stage demands.
 // [catalog.PlainHTTP] switches it off. The certificate that mutual TLS is about is the
 // business of the app proof.
+//
+//keyladder:code guard-transport
 func (g *Guard) transport(c *call) *Refusal {
 	switch c.listener {
 	case Plain, TLS, Terminated:

@@ -10,6 +10,8 @@ import (
 // userAgent lets in what says that it is an app. That keeps out crawlers and browsers
 // that wandered in; it proves nothing, as everybody can write the field.
 // [catalog.AnyUserAgent] switches it off.
+//
+//keyladder:code guard-user-agent
 func (g *Guard) userAgent(c *call) *Refusal {
 	switch c.stage.Policy.UserAgents {
 	case catalog.AnyUserAgent:

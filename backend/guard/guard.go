@@ -107,6 +107,8 @@ type check struct {
 }
 
 // pipeline is the order of the checks. See the package comment.
+//
+//keyladder:code guard-pipeline
 var pipeline = [...]check{
 	{"stage", (*Guard).resolveStage},
 	{"policy", (*Guard).completePolicy},

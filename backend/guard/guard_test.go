@@ -40,7 +40,7 @@ const (
 
 // world is a guard with three routes, whose handlers tell who calls.
 type world struct {
-	*testing.T
+	testing.TB
 	echo     *echo.Echo
 	apps     *registry.Registry
 	closeDB  func() error
@@ -80,10 +80,10 @@ func (c *counter) Count(app, stage, route string, served bool) {
 	c.counts[fmt.Sprintf("%s|%s|%s|%v", app, stage, route, served)]++
 }
 
-func newWorld(t *testing.T, stages catalog.Set) *world {
+func newWorld(t testing.TB, stages catalog.Set) *world {
 	t.Helper()
 	w := &world{
-		T: t, log: traffic.New("resource", 64), usage: &counter{counts: map[string]int{}},
+		TB: t, log: traffic.New("resource", 64), usage: &counter{counts: map[string]int{}},
 		clock: &clock{now: time.Now()}, clients: map[string]*x509.Certificate{},
 	}
 	ca, err := pki.NewCA("apps")
@@ -137,6 +137,9 @@ func newWorld(t *testing.T, stages catalog.Set) *world {
 	g.Handle(w.echo, http.MethodGet, "/v1/accounts", "accounts:read", who)
 	g.Handle(w.echo, http.MethodGet, "/v1/accounts/:id/transfers", "accounts:read", who)
 	g.Handle(w.echo, http.MethodPost, "/v1/transfers", "transfers:write", who)
+	g.Handle(w.echo, http.MethodGet, "/v1/nothing", "accounts:read", func(c echo.Context, _ guard.Caller) error {
+		return c.NoContent(http.StatusNoContent)
+	})
 	g.Handle(w.echo, http.MethodPost, "/v1/panic", "transfers:write", func(echo.Context, guard.Caller) error { panic("a fault") })
 	return w
 }
@@ -883,6 +886,26 @@ func TestOrder(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, guard.Checks()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// BenchmarkGuard is the guard, with its traffic records, around a handler that does
+// nothing.
+func BenchmarkGuard(b *testing.B) {
+	for _, stage := range catalog.All().Built() {
+		b.Run(stage.Slug, func(b *testing.B) {
+			w := newWorld(b, catalog.All())
+			r := w.request(stage.Slug, http.MethodGet, "/v1/nothing", "")
+			b.ReportAllocs()
+			for b.Loop() {
+				w.clock.advance(time.Second) // limits are looked at and never reached
+				answer := httptest.NewRecorder()
+				if w.echo.ServeHTTP(answer, r); answer.Code != http.StatusNoContent {
+					b.Fatalf("%d %s", answer.Code, answer.Body)
+				}
+				w.outcomes = w.outcomes[:0]
+			}
+		})
 	}
 }
 

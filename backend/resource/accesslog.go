@@ -58,6 +58,8 @@ func (l *accessLog) add(o guard.Outcome) {
 }
 
 // url is path and query as they may be logged.
+//
+//keyladder:code access-log
 func (l *accessLog) url(o guard.Outcome) string {
 	query := o.Request.URL.RawQuery
 	stage, _ := l.stages.Lookup(o.Stage)

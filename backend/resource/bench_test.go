@@ -34,17 +34,6 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
-// BenchmarkGuard is the guard alone: public rates, which come from memory.
-func BenchmarkGuard(b *testing.B) {
-	site := newSite(b, deployment.Addresses{})
-	server := newServer(b, site, patient)
-	for _, stage := range catalog.All().Built() {
-		b.Run(stage.Slug, func(b *testing.B) {
-			measure(b, server.Handler(), site.call(mobile, stage.Slug, http.MethodGet, "/v1/rates", ""))
-		})
-	}
-}
-
 // patient lets time pass between calls, so that limits are looked at and never reached.
 func patient(c *resource.Config) {
 	var ticks atomic.Int64

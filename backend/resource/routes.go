@@ -9,6 +9,8 @@ import (
 )
 
 // routes is the API: what there is, and the scope that it needs.
+//
+//keyladder:code resource-routes
 func (s *Server) routes(e *echo.Echo, g *guard.Guard) {
 	g.Handle(e, http.MethodGet, "/v1/rates", "rates:read", s.getRates)
 	g.Handle(e, http.MethodGet, "/v1/accounts", "accounts:read", s.getAccounts)

@@ -140,6 +140,8 @@ func noStore(next echo.HandlerFunc) echo.HandlerFunc {
 
 // readCertificates makes the TLS settings of the listeners and returns the authority of
 // the apps' client certificates.
+//
+//keyladder:code server-tls
 func (s *Server) readCertificates() (clientCAs *x509.CertPool, err error) {
 	folder := s.config.Folder
 	certificate, err := folder.Pair("server")

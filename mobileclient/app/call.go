@@ -175,6 +175,8 @@ func (c *client) current(system *sdk.System, p *plan) (*http.Client, error) {
 
 // tls verifies the server against the device's trust store, never the machine's, and
 // then, where the stage says so, against the pins.
+//
+//keyladder:code app-tls
 func (p *plan) tls(roots []byte) *tls.Config {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
 	config.RootCAs.AppendCertsFromPEM(roots) // an empty store trusts nobody

@@ -16,6 +16,8 @@ func init() { attacks["static-extract"] = staticExtract }
 // staticExtract reads the package as everybody can who has the app: the file's bytes
 // as `strings` shows them, then the assets that `unzip` gives. What is in an app is
 // published, whatever its name.
+//
+//keyladder:code attack-static-extract
 func staticExtract(ctx context.Context, g *Ground) (Result, error) {
 	found, err := g.searchPackage()
 	if err != nil {

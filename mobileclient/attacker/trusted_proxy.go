@@ -14,6 +14,8 @@ func init() { attacks["trusted-proxy"] = trustedProxy }
 // certification authority of their own, and lets it talk through a proxy that has
 // certificates from there. TLS does what it promises: it protects the owner's traffic
 // from everybody but the owner. What the proxy reads goes into a program of one's own.
+//
+//keyladder:code attack-trusted-proxy
 func trustedProxy(ctx context.Context, g *Ground) (Result, error) {
 	ca, err := newAuthority()
 	if err != nil {

@@ -17,6 +17,8 @@ var loggedKey = regexp.MustCompile(`[?&](?i:key)=([A-Za-z0-9._~%-]{3,128})(?:[&\
 // urlLeak reads an access log, as administrators, log services and finders of backups
 // do. URLs are logged everywhere; a credential in a URL is logged with it. Lines about
 // other stages stand for logs of other banks and are left alone.
+//
+//keyladder:code attack-url-leak
 func urlLeak(ctx context.Context, g *Ground) (Result, error) {
 	var leaked loot
 	lines := 0

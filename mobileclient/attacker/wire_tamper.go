@@ -16,6 +16,8 @@ func init() { attacks["wire-tamper"] = wireTamper }
 // place of the payee. Where the connection is encrypted, the access point answers in
 // the API's place with a certificate of its own making, which no phone has a reason to
 // trust.
+//
+//keyladder:code attack-wire-tamper
 func wireTamper(ctx context.Context, g *Ground) (Result, error) {
 	var changed atomic.Int32
 	redirect := toAccount(g.Account)

@@ -16,6 +16,8 @@ func init() { attacks["wiretap"] = wiretap }
 // wiretap carries the victim's connections, as the router of a café does, and listens.
 // What passes in the clear holds the credentials of the app, and those are good for
 // any call. Nothing is changed, and the victim notices nothing.
+//
+//keyladder:code attack-wiretap
 func wiretap(ctx context.Context, g *Ground) (Result, error) {
 	ap, err := newAccessPoint(ctx, g, nil)
 	if err != nil {

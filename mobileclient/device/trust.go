@@ -70,6 +70,8 @@ func (d *Device) Distrust(certificate *x509.Certificate) error {
 }
 
 // bundle is the trust store in PEM; the caller holds d.mu.
+//
+//keyladder:code device-trust
 func (d *Device) bundle() []byte {
 	parts := [][]byte{bytes.TrimSpace(d.config.Roots)}
 	for _, text := range d.state.Trusted {

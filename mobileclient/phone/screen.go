@@ -184,15 +184,15 @@ func read(screen device.Screen, v any) *notice {
 
 func (p *Phone) showAccounts(c echo.Context) error {
 	ctx := c.Request().Context()
-	var accounts []manage.Account
-	bad := read(p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Accounts(ctx) }), &accounts)
-	p.remember(accounts)
+	var answer Accounts
+	bad := read(p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Accounts(ctx) }), &answer)
+	p.remember(answer.Accounts)
 	page := p.page("Accounts", "/")
 	if bad != nil {
 		page.Notice = bad
 	}
 	var own, others []manage.Account
-	for _, account := range accounts {
+	for _, account := range answer.Accounts {
 		if account.Owner == p.device.Owner() {
 			own = append(own, account)
 		} else {
@@ -216,13 +216,13 @@ func (p *Phone) remember(accounts []manage.Account) {
 
 func (p *Phone) showTransfers(c echo.Context) error {
 	ctx, id := c.Request().Context(), c.Param("id")
-	var transfers []manage.Transfer
-	bad := read(p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Transfers(ctx, id) }), &transfers)
+	var answer Transfers
+	bad := read(p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Transfers(ctx, id) }), &answer)
 	page := p.page(id, "/")
 	if bad != nil {
 		page.Notice = bad
 	}
-	return render(c, http.StatusOK, transfersView(page, id, transfers))
+	return render(c, http.StatusOK, transfersView(page, id, answer.Transfers))
 }
 
 // payForm is what was typed in, and what is wrong with it.
@@ -283,15 +283,9 @@ func (p *Phone) next(c echo.Context, path string, n *notice) error {
 	return c.Redirect(http.StatusSeeOther, path)
 }
 
-// rates is the body of GET /v1/rates.
-type rates struct {
-	Base  string            `json:"base"`
-	Rates map[string]string `json:"rates"`
-}
-
 func (p *Phone) showRates(c echo.Context) error {
 	ctx := c.Request().Context()
-	var today rates
+	var today Rates
 	bad := read(p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Rates(ctx) }), &today)
 	page := p.page("Rates", "/rates")
 	if bad != nil {

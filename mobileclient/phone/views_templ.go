@@ -1383,7 +1383,7 @@ func payView(p page, f payForm) templ.Component {
 	})
 }
 
-func ratesView(p page, today rates) templ.Component {
+func ratesView(p page, today Rates) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {

@@ -47,6 +47,7 @@ func Pack(dst, program string, m Manifest, assets map[string][]byte, key ed25519
 	return nil
 }
 
+//keyladder:code package-pack
 func pack(code []byte, m Manifest, assets map[string][]byte, key ed25519.PrivateKey) ([]byte, error) {
 	if len(key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("the signing key is not an Ed25519 key")

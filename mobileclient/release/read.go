@@ -61,6 +61,7 @@ func Open(path string) (*Package, error) {
 	return p, nil
 }
 
+//keyladder:code package-open
 func open(data []byte) (*Package, error) {
 	program, signer, err := block(bytes.NewReader(data), int64(len(data)))
 	if err != nil {

@@ -32,6 +32,8 @@ var (
 )
 
 // Set puts the key into the Authorization field, in place of what is there.
+//
+//keyladder:code appkey-set
 func Set(req *http.Request, key string) { req.Header.Set("Authorization", Scheme+" "+key) }
 
 // SetQuery puts the key into the URL, as old clients do.
@@ -44,6 +46,8 @@ func SetQuery(req *http.Request, key string) {
 // FromRequest reads the key of a request and says whether the URL carries one. That
 // is reported with an error, too, so that a server which takes no keys from URLs can
 // say that first.
+//
+//keyladder:code appkey-read
 func FromRequest(req *http.Request) (key string, inURL bool, err error) {
 	fields := req.Header.Values("Authorization")
 	query, malformed := url.ParseQuery(req.URL.RawQuery)

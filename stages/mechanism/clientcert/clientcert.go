@@ -78,6 +78,8 @@ func verify(certificate *x509.Certificate, roots *x509.CertPool, now time.Time) 
 
 // BelongsTo checks that a certificate, which [Verify] has found good, is one of those
 // registered for an app, by their pins.
+//
+//keyladder:code clientcert-check
 func BelongsTo(certificate *x509.Certificate, registered []string) error {
 	if certificate == nil {
 		return ErrMissing

@@ -56,6 +56,8 @@ func Decode(value string) (*x509.Certificate, error) {
 // Forward sets the field to the certificate that the client proved to hold, or, where
 // it showed none (nil), leaves it out. What the client itself wrote there is removed in
 // either case.
+//
+//keyladder:code clientcert-field
 func Forward(header http.Header, certificate *x509.Certificate) {
 	Strip(header)
 	if certificate != nil {

@@ -82,6 +82,8 @@ func ParseSet(texts []string) (Set, error) {
 // VerifyConnection is for the field of the same name of [tls.Config]. It is nil where
 // the verified server holds a pinned key, [ErrMismatch] where it holds another, and
 // [ErrUnverified] where nobody verified it.
+//
+//keyladder:code pin-verify
 func (s Set) VerifyConnection(state tls.ConnectionState) error {
 	if len(state.VerifiedChains) == 0 {
 		return ErrUnverified

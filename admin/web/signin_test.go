@@ -1,0 +1,361 @@
+package web
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alexedwards/argon2id"
+	"github.com/labstack/echo/v4"
+)
+
+func TestSignInAndOut(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set)
+
+	r := b.get("/audit")
+	if r.StatusCode != http.StatusSeeOther || r.Header.Get("Location") != "/sign-in?next=%2Faudit" {
+		t.Errorf("signed out: %d to %q", r.StatusCode, r.Header.Get("Location"))
+	}
+	b.trySignIn("something else").want(t, http.StatusForbidden, "That is not the password")
+	if b.cookie(sessionCookie) != "" {
+		t.Error("a wrong password got a session")
+	}
+
+	r = b.trySignIn(testPassword)
+	r.want(t, http.StatusSeeOther)
+	var cookie *http.Cookie
+	for _, c := range r.Cookies() {
+		if c.Name == sessionCookie {
+			cookie = c
+		}
+	}
+	if cookie == nil || !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Path != "/" || cookie.Secure || len(cookie.Value) != 64 {
+		t.Fatalf("session cookie: %+v", cookie)
+	}
+	var stored session
+	must(t, set.db.First(&stored).Error)
+	if stored.Hash == cookie.Value || stored.Hash != tokenHash(cookie.Value) {
+		t.Error("the session is not stored as the hash of its token")
+	}
+	b.get("/stages").want(t, http.StatusOK, "The ladder")
+
+	// Signing in again makes a new session and ends the old one.
+	old := cookie.Value
+	other := fresh(t, b.server)
+	home, _ := url.Parse(b.server.URL)
+	token := other.token("/sign-in")
+	other.client.Jar.SetCookies(home, []*http.Cookie{{Name: sessionCookie, Value: old}})
+	other.send("/sign-in", url.Values{"csrf": {token}, "password": {testPassword}}).want(t, http.StatusSeeOther)
+	if other.cookie(sessionCookie) == old {
+		t.Error("the session was not renewed")
+	}
+	if r := b.get("/stages"); r.StatusCode != http.StatusSeeOther {
+		t.Errorf("the old session still works: %d", r.StatusCode)
+	}
+
+	kept := other.cookie(sessionCookie)
+	other.post("/sign-out").want(t, http.StatusSeeOther)
+	other.client.Jar.SetCookies(home, []*http.Cookie{{Name: sessionCookie, Value: kept}})
+	if r := other.get("/stages"); r.StatusCode != http.StatusSeeOther {
+		t.Errorf("a session works after signing out: %d", r.StatusCode)
+	}
+}
+
+func TestNextIsAPathOfThisSite(t *testing.T) {
+	t.Parallel()
+	for next, want := range map[string]string{
+		"/matrix":              "/matrix",
+		"/traffic?stage=tls":   "/traffic?stage=tls",
+		"":                     "/stages",
+		"stages":               "/stages",
+		"//evil.example":       "/stages",
+		"/\\evil.example":      "/stages",
+		"https://evil.example": "/stages",
+		"javascript:alert(1)":  "/stages",
+		"/\t/evil.example":     "/stages",
+	} {
+		if got := ownPath(next); got != want {
+			t.Errorf("ownPath(%q) = %q, want %q", next, got, want)
+		}
+	}
+}
+
+func FuzzOwnPath(f *testing.F) {
+	f.Add("/stages")
+	f.Add("//evil.example/")
+	f.Add("/\\evil")
+	f.Fuzz(func(t *testing.T, next string) {
+		base, _ := url.Parse("http://localhost:8000/sign-in")
+		target, err := base.Parse(ownPath(next))
+		if err != nil {
+			t.Fatalf("%q leads nowhere: %v", next, err)
+		}
+		if target.Host != base.Host || target.Scheme != "http" {
+			t.Errorf("%q leads to %s", next, target)
+		}
+	})
+}
+
+func TestGuessingIsThrottledPerAddress(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set)
+	for range addressBurst {
+		b.trySignIn("a guess").want(t, http.StatusForbidden)
+	}
+	r := b.trySignIn(testPassword)
+	r.want(t, http.StatusTooManyRequests, "Too many tries", "not locked")
+	wait, err := strconv.Atoi(r.Header.Get("Retry-After"))
+	if err != nil || wait < 1 || wait > int(addressEvery.Seconds()) {
+		t.Fatalf("Retry-After: %q", r.Header.Get("Retry-After"))
+	}
+	if b.cookie(sessionCookie) != "" {
+		t.Error("a throttled try was looked at")
+	}
+	set.clock.turn(time.Duration(wait) * time.Second)
+	b.trySignIn(testPassword).want(t, http.StatusSeeOther)
+}
+
+func TestGuessingIsThrottledOverAll(t *testing.T) {
+	t.Parallel()
+	throttle, now := newThrottle(), time.Unix(1_800_000_000, 0)
+	address := func(i int) string { return netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}).String() }
+	throttle.try("198.51.100.7", now)
+	throttle.succeeded("198.51.100.7", now)
+	for i := range globalBurst - 1 {
+		if _, ok := throttle.try(address(i), now); !ok {
+			t.Fatalf("try %d was refused", i)
+		}
+	}
+	wait, ok := throttle.try(address(100), now)
+	if ok || wait <= 0 || wait > globalEvery {
+		t.Errorf("from another address: %v, %v", wait, ok)
+	}
+	if _, ok := throttle.try("198.51.100.7", now); !ok {
+		t.Error("the admin's address pays for the others")
+	}
+	if _, ok := throttle.try(address(100), now.Add(wait)); !ok {
+		t.Error("refused after waiting as told")
+	}
+}
+
+func TestThrottleCountsIPv6ByNetworkAndIsBounded(t *testing.T) {
+	t.Parallel()
+	throttle, now := newThrottle(), time.Unix(1_800_000_000, 0)
+	for i := range addressBurst {
+		throttle.try("2001:db8::"+strconv.Itoa(i+1), now)
+	}
+	if _, ok := throttle.try("2001:db8::ffff", now); ok {
+		t.Error("another address of the same /64 has tries of its own")
+	}
+	for i := range maxAddresses + 50 {
+		throttle.try(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}).String(), now.Add(time.Duration(i)*time.Minute))
+	}
+	if len(throttle.addresses) > maxAddresses {
+		t.Errorf("%d addresses are remembered", len(throttle.addresses))
+	}
+}
+
+func TestSessionsExpire(t *testing.T) {
+	t.Parallel()
+	t.Run("idle", func(t *testing.T) {
+		set := newSetting(t)
+		b := newBrowser(t, set).signIn()
+		set.clock.turn(idleTime - time.Second)
+		b.get("/stages").want(t, http.StatusOK)
+		set.clock.turn(idleTime - time.Second)
+		b.get("/stages").want(t, http.StatusOK)
+		set.clock.turn(idleTime + time.Second)
+		b.get("/stages").want(t, http.StatusSeeOther)
+	})
+	t.Run("absolute", func(t *testing.T) {
+		set := newSetting(t)
+		b := newBrowser(t, set).signIn()
+		for range int(absoluteTime / (20 * time.Minute)) {
+			set.clock.turn(20 * time.Minute)
+			b.get("/audit").want(t, http.StatusOK)
+		}
+		set.clock.turn(time.Second)
+		b.get("/audit").want(t, http.StatusSeeOther)
+	})
+	t.Run("polling does not keep it alive", func(t *testing.T) {
+		set := newSetting(t)
+		b := newBrowser(t, set).signIn()
+		for range 4 {
+			set.clock.turn(idleTime / 4)
+			b.get("/jobs/none").want(t, http.StatusNotFound)
+		}
+		set.clock.turn(time.Second)
+		b.get("/jobs/none").want(t, http.StatusForbidden)
+		b.post2("/apps/run").want(t, http.StatusForbidden, "You are not signed in")
+	})
+}
+
+// post2 sends a form without asking for a token first.
+func (b *browser) post2(path string) reply {
+	return b.send(path, url.Values{"csrf": {formToken(b.cookie(sessionCookie))}})
+}
+
+func TestPasswords(t *testing.T) {
+	t.Run("made at the first start, once", func(t *testing.T) {
+		set := newSetting(t, func(c *Config) { c.Password = "" })
+		made := set.InitialPassword()
+		if len(strings.ReplaceAll(made, "-", "")) != 25 { // 5 bits a letter
+			t.Fatalf("made %q", made)
+		}
+		newBrowser(t, set).trySignIn(made).want(t, http.StatusSeeOther)
+		must(t, set.Close())
+		set.open(t, func(c *Config) { c.Password = "" })
+		if set.InitialPassword() != "" {
+			t.Error("another one was made")
+		}
+		newBrowser(t, set).trySignIn(made).want(t, http.StatusSeeOther)
+	})
+	t.Run("stored as Argon2id at OWASP's cost", func(t *testing.T) {
+		set := newSetting(t)
+		var stored admin
+		must(t, set.db.First(&stored).Error)
+		params, _, _, err := argon2id.DecodeHash(stored.Hash)
+		must(t, err)
+		if params.Memory != 19456 || params.Iterations != 2 || params.Parallelism != 1 {
+			t.Errorf("cost: %+v", params)
+		}
+	})
+	t.Run("another one replaces it and ends the sessions", func(t *testing.T) {
+		var log bytes.Buffer
+		before := slog.Default()
+		slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+		defer slog.SetDefault(before)
+		set := newSetting(t)
+		b := newBrowser(t, set).signIn()
+		must(t, set.Close())
+		set.open(t, func(c *Config) { c.Password = "quite another one" })
+		again := newBrowser(t, set)
+		again.client.Jar = b.client.Jar
+		home, _ := url.Parse(again.server.URL)
+		again.client.Jar.SetCookies(home, []*http.Cookie{{Name: sessionCookie, Value: b.cookie(sessionCookie)}})
+		again.get("/stages").want(t, http.StatusSeeOther)
+		again.trySignIn(testPassword).want(t, http.StatusForbidden)
+		again.trySignIn("quite another one").want(t, http.StatusSeeOther)
+		if !strings.Contains(log.String(), "replaced") || strings.Contains(log.String(), "quite another") {
+			t.Errorf("the log says: %s", log.String())
+		}
+	})
+	t.Run("the same one changes nothing", func(t *testing.T) {
+		set := newSetting(t)
+		b := newBrowser(t, set).signIn()
+		token := b.cookie(sessionCookie)
+		must(t, set.Close())
+		set.open(t)
+		if _, ok, err := set.vault.find(token, true); err != nil || !ok {
+			t.Errorf("the session is gone: %v", err)
+		}
+	})
+	t.Run("too short", func(t *testing.T) {
+		set := newSetting(t)
+		if _, _, err := set.vault.setUp("short"); err == nil || strings.Contains(err.Error(), "short") {
+			t.Errorf("error: %v", err)
+		}
+	})
+}
+
+// changingRoutes are all routes that change something, with their parameters filled in.
+func changingRoutes(set *setting) []string {
+	fill := strings.NewReplacer(":stage", "tls", ":attack", "wiretap", ":app", "harbour-mobile", ":key", "harbour-mobile", ":id", "1")
+	var paths []string
+	for _, route := range set.echo.Routes() {
+		if route.Method == http.MethodPost && route.Path != "/sign-in" {
+			paths = append(paths, fill.Replace(route.Path))
+		}
+	}
+	return paths
+}
+
+func TestFormsNeedTheirToken(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set).signIn()
+	stranger := fresh(t, b.server).signIn()
+	audited := func() int64 {
+		var count int64
+		must(t, set.db.Model(&auditEntry{}).Count(&count).Error)
+		return count
+	}
+	before := audited()
+	paths := changingRoutes(set)
+	if len(paths) < 12 {
+		t.Fatalf("only %d routes change something", len(paths))
+	}
+	for _, path := range paths {
+		for name, form := range map[string]url.Values{
+			"no token":              {"confirm": {"RESET"}, "stage": {"tls"}},
+			"another session's":     {"csrf": {formToken(stranger.cookie(sessionCookie))}, "confirm": {"RESET"}},
+			"the cookie itself":     {"csrf": {b.cookie(sessionCookie)}, "confirm": {"RESET"}},
+			"token of a blank name": {"csrf": {formToken("")}, "confirm": {"RESET"}},
+		} {
+			if r := b.send(path, form); r.StatusCode != http.StatusForbidden {
+				t.Errorf("%s with %s: status %d", path, name, r.StatusCode)
+			}
+		}
+		// A token in the URL is none.
+		if r := b.send(path+"?csrf="+formToken(b.cookie(sessionCookie)), nil); r.StatusCode != http.StatusForbidden {
+			t.Errorf("%s with the token in its URL: status %d", path, r.StatusCode)
+		}
+	}
+	if set.bank.resets != 0 || audited() != before || len(set.referee.ran) != 0 {
+		t.Error("something was done all the same")
+	}
+	b.send("/sign-in", url.Values{"password": {testPassword}}).want(t, http.StatusForbidden)
+}
+
+func TestOtherSitesAreRefused(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set).signIn()
+	for name, value := range map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"} {
+		form := url.Values{"csrf": {b.token("/reset")}, "confirm": {"RESET"}}
+		req, err := http.NewRequest(http.MethodPost, b.server.URL+"/reset", strings.NewReader(form.Encode()))
+		must(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set(name, value)
+		b.do(req).want(t, http.StatusForbidden, "Another web site")
+	}
+	if set.bank.resets != 0 {
+		t.Error("it was reset")
+	}
+}
+
+func TestEverythingElseNeedsASession(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set)
+	public := map[string]bool{"/healthz": true, "/workshop-ca.pem": true, "/packages/:file": true, "/assets/:file": true, "/sign-in": true}
+	for _, route := range set.echo.Routes() {
+		if public[route.Path] || route.Method == echo.RouteNotFound {
+			continue
+		}
+		var r reply
+		if route.Method == http.MethodPost {
+			r = b.send(route.Path, nil)
+		} else {
+			r = b.get(route.Path)
+		}
+		signIn := r.StatusCode == http.StatusSeeOther && strings.HasPrefix(r.Header.Get("Location"), "/sign-in")
+		if !signIn && r.StatusCode != http.StatusForbidden {
+			t.Errorf("%s %s: status %d", route.Method, route.Path, r.StatusCode)
+		}
+	}
+	b.get("/healthz").want(t, http.StatusOK, "ok")
+	b.get("/workshop-ca.pem").want(t, http.StatusOK, "BEGIN CERTIFICATE")
+	b.get("/packages/harbour-bank-1.pkg").want(t, http.StatusOK, "a package")
+	b.get("/packages/admin.db").want(t, http.StatusNotFound)
+	b.get("/packages/..%2Fadmin.db").want(t, http.StatusNotFound)
+}

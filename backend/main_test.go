@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"keyladder/internal/deployment"
+	"keyladder/internal/pki"
+)
+
+// deploy makes the folder of the resource server, and only that.
+func deploy(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	w, err := deployment.NewWriter(dir, deployment.Resource, "test", time.Now(), deployment.Addresses{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := pki.NewCA("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := ca.Peer("resource", "localhost", "127.0.0.1", "resource")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(
+		w.Pair("manage", peer), w.Pair("server", peer),
+		w.File("manage-ca.pem", ca.Certificate), w.File("client-ca.pem", ca.Certificate),
+		w.File("apps.json", []byte(`[{"id":"tester","name":"Tester","user_agent":"Tester/","scopes":["rates:read"],"per_second":1,"burst":5}]`)),
+		w.Close(),
+	); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func run(ctx context.Context, args ...string) error {
+	cmd := command()
+	cmd.SetArgs(args)
+	return cmd.ExecuteContext(ctx)
+}
+
+// freeAddress is one on which nobody listens just now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestResourceAndHealthcheck(t *testing.T) {
+	dir := deploy(t)
+	plain, management := freeAddress(t), freeAddress(t)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- run(ctx, "resource", "--data", dir, "--plain", plain, "--tls", "127.0.0.1:0", "--terminated", "127.0.0.1:0", "--manage", management)
+	}()
+	healthy := func() error { return run(t.Context(), "healthcheck", "--data", dir, "--manage", management) }
+	for healthy() != nil { // it starts
+		select {
+		case err := <-done:
+			t.Fatalf("it did not start: %v", err)
+		default:
+		}
+	}
+	req, err := http.NewRequest(http.MethodGet, "http://"+plain+"/app-id/v1/rates", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("User-Agent", "Tester/1.0")
+	req.Header.Set("Authorization", "key tester")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("a call: %s", resp.Status)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("it did not stop cleanly: %v", err)
+	}
+	if healthy() == nil {
+		t.Error("healthy, but stopped")
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	dir := deploy(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no deployment":  {[]string{"resource", "--data", t.TempDir()}, "stages init"},
+		"port taken":     {[]string{"resource", "--data", dir, "--plain", taken.Addr().String()}, "the API over HTTP"},
+		"unknown role":   {[]string{"healthcheck", "--data", dir, "--role", "nobody"}, "stages init"},
+		"argument":       {[]string{"resource", "extra"}, "unknown command"},
+		"unknown server": {[]string{"sourcerer"}, "unknown command"},
+	} {
+		if err := run(t.Context(), test.args...); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want something with %q", name, err, test.want)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/elazarl/goproxy"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"keyladder/internal/pki"
+	"keyladder/stages/lab"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(cleaned{m}, map[string]func(){"mobileclient": main})
+}
+
+// cleaned removes what labs share when the tests are done.
+type cleaned struct{ *testing.M }
+
+func (c cleaned) Run() int {
+	code := c.M.Run()
+	if err := lab.Cleanup(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+// TestScripts uses the command line as people do, against a bank that runs.
+func TestScripts(t *testing.T) {
+	bank, err := lab.Start(context.Background(), lab.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := bank.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	evil, err := pki.NewCA("Mallory's CA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewServer(middle(t, evil, bank.Roots))
+	t.Cleanup(proxy.Close)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("DATA", bank.Dir)
+			env.Setenv("PROXY", proxy.URL)
+			env.Setenv("STAGE", "")
+			for name := range map[string]bool{"SCREEN": true, "MANAGE": true} {
+				listener, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					return err
+				}
+				env.Setenv(name, listener.Addr().String())
+				listener.Close()
+			}
+			return os.WriteFile(filepath.Join(env.WorkDir, "evil.pem"), evil.Certificate, 0o600)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"left":    left,
+			"healthy": healthy,
+		},
+	})
+}
+
+// left fails when files of a pattern are there: left FOLDER PATTERN.
+func left(ts *testscript.TestScript, _ bool, args []string) {
+	found, err := filepath.Glob(filepath.Join(args...))
+	ts.Check(err)
+	if len(found) > 0 {
+		ts.Fatalf("left behind: %v", found)
+	}
+}
+
+// healthy runs a command until it succeeds.
+func healthy(ts *testscript.TestScript, _ bool, args []string) {
+	deadline := time.After(15 * time.Second)
+	for ts.Exec(args[0], args[1:]...) != nil {
+		select {
+		case <-deadline:
+			ts.Fatalf("it does not get healthy")
+		case <-time.After(50 * time.Millisecond): // until it listens
+		}
+	}
+}
+
+// middle is a proxy with an authority of its own.
+func middle(t *testing.T, evil *pki.CA, roots []byte) http.Handler {
+	t.Helper()
+	issuer, err := evil.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pki.Pool(roots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := goproxy.NewProxyHttpServer()
+	proxy.Logger = log.New(io.Discard, "", 0) // refused handshakes are what is tested
+	proxy.Tr.TLSClientConfig.RootCAs, proxy.Tr.TLSClientConfig.InsecureSkipVerify = pool, false
+	proxy.OnRequest().HandleConnect(goproxy.FuncHttpsHandler(func(host string, _ *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) {
+		return &goproxy.ConnectAction{Action: goproxy.ConnectMitm, TLSConfig: goproxy.TLSConfigFromCA(&issuer)}, host
+	}))
+	proxy.OnResponse().DoFunc(func(r *http.Response, _ *goproxy.ProxyCtx) *http.Response {
+		if r != nil {
+			r.Header.Set("Content-Type", "application/json")
+			r.Body.Close()
+			r.Body = http.NoBody
+			r = goproxy.NewResponse(r.Request, "application/json", http.StatusOK, `{"accounts":[{"id":"HB-1001","owner":"alice","name":"Read by Mallory"}]}`)
+		}
+		return r
+	})
+	return proxy
+}

@@ -1,0 +1,20 @@
+package phone
+
+import "keyladder/internal/manage"
+
+// What the API answers, as the app shows it.
+type (
+	// Accounts answers GET /v1/accounts.
+	Accounts struct {
+		Accounts []manage.Account `json:"accounts"`
+	}
+	// Transfers answers GET /v1/accounts/{id}/transfers, newest first.
+	Transfers struct {
+		Transfers []manage.Transfer `json:"transfers"`
+	}
+	// Rates answers GET /v1/rates: what one unit of Base costs, as decimal numbers.
+	Rates struct {
+		Base  string            `json:"base"`
+		Rates map[string]string `json:"rates"`
+	}
+)
