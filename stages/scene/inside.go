@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -47,6 +46,10 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 		return nil, nil, err
 	}
 	victim.join(road)
+	if err := victim.signIn(ctx); err != nil {
+		leave()
+		return nil, nil, err
+	}
 
 	var mu sync.Mutex
 	var rewrite func(*attacker.Captured)
@@ -89,7 +92,7 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 		VictimPays: func(ctx context.Context) error {
 			screen, err := victim.pay(ctx, reference)
 			if err == nil && !screen.OK {
-				err = errors.New(screen.Error)
+				err = &attacker.Unpaid{Screen: screen}
 			}
 			return err
 		},

@@ -25,6 +25,12 @@ import (
 	"keyladder/stages/deploy"
 )
 
+// The people of the scene.
+const (
+	victimsName   = "alice"
+	attackersName = "mallory"
+)
+
 // Station is where attacks are carried out from.
 type Station struct {
 	folder     *deployment.Folder
@@ -32,6 +38,7 @@ type Station struct {
 	log        *traffic.Log
 	roots      []byte
 	developers []ed25519.PublicKey
+	passwords  map[string]string // by user: what people know
 	server     *manage.Server
 }
 
@@ -51,6 +58,9 @@ func New(folder *deployment.Folder, stages catalog.Set, log *traffic.Log) (*Stat
 		return nil, fmt.Errorf("read %s: %w", folder.Path("developer.pub"), err)
 	}
 	s.developers = []ed25519.PublicKey{key}
+	if err := folder.JSON("passwords.json", &s.passwords); err != nil {
+		return nil, err
+	}
 	s.server = manage.NewServer(folder, log, nil)
 	s.server.POST("/genuine", s.serveGenuine)
 	s.server.POST("/attack", s.serveAttack)
@@ -106,7 +116,7 @@ func (s *Station) Genuine(ctx context.Context, stage, reference string) (manage.
 		return manage.Run{}, err
 	}
 	defer victim.leave()
-	return phone.Exercise(ctx, victim.app, stage, reference), nil
+	return phone.Exercise(ctx, victim.app, victim.stage, victim.credentials, reference), nil
 }
 
 // Attack carries out the attack of the brief.
@@ -153,6 +163,9 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 		Log:       s.log,
 		Say:       say,
 	}
+	if stage.Policy.UserProof != catalog.NoUser {
+		ground.User, ground.Password = attackersName, s.passwords[attackersName]
+	}
 	leave, err := s.position(ctx, ground, attack.Position, brief)
 	if err != nil {
 		return attacker.Result{}, fmt.Errorf("set the scene: %w", err)
@@ -171,18 +184,16 @@ func (s *Station) position(ctx context.Context, g *attacker.Ground, position cat
 	case catalog.PackageFile:
 		g.Package = s.packageFile(g.Stage)
 	case catalog.OwnDevice:
-		g.Package = s.packageFile(g.Stage)
-		made := 0
-		g.NewDevice = func(context.Context) (*device.Device, error) {
-			made++
-			return s.newDevice(filepath.Join(g.Dir, fmt.Sprintf("device-%d", made)), "mallory")
-		}
+		s.ownDevices(g)
 	case catalog.OnPath:
 		victim, err := s.newVictim(ctx, g.Stage.Slug)
 		if err != nil {
 			return leave, err
 		}
 		leave = victim.leave
+		if err := victim.signIn(ctx); err != nil {
+			return leave, err
+		}
 		g.Victim = &attacker.Victim{
 			Join: victim.join,
 			Pay: func(ctx context.Context) (device.Screen, error) {
@@ -195,10 +206,38 @@ func (s *Station) position(ctx context.Context, g *attacker.Ground, position cat
 			return leave, err
 		}
 		g.Inside, leave = inside, leaveInside
+	case catalog.StorageCopy:
+		victim, err := s.newVictim(ctx, g.Stage.Slug)
+		if err != nil {
+			return leave, err
+		}
+		leave = victim.leave
+		if err := victim.signIn(ctx); err != nil {
+			return leave, err
+		}
+		if g.Storage, err = victim.device.Backup(victim.name); err != nil {
+			return leave, err
+		}
+		s.ownDevices(g) // where static secrets are hooked
+	case catalog.LookAlike:
+		g.LookAlike = &attacker.LookAlike{Used: func(ctx context.Context, packagePath string) error {
+			return s.useLookAlike(ctx, g.Stage, packagePath)
+		}}
+		s.ownDevices(g) // where the password is used
 	default:
 		return leave, fmt.Errorf("the position %q is not built", position)
 	}
 	return leave, nil
+}
+
+// ownDevices gives the attacker phones, and the app as the store hands it out.
+func (s *Station) ownDevices(g *attacker.Ground) {
+	g.Package = s.packageFile(g.Stage)
+	made := 0
+	g.NewDevice = func(context.Context) (*device.Device, error) {
+		made++
+		return s.newDevice(filepath.Join(g.Dir, fmt.Sprintf("device-%d", made)), attackersName)
+	}
 }
 
 func (s *Station) packageFile(stage catalog.Stage) string {

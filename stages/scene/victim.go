@@ -6,14 +6,18 @@ import (
 	"os"
 
 	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/phone"
 	"keyladder/stages/catalog"
 )
 
 // victim is alice, with the genuine app on her phone.
 type victim struct {
-	device *device.Device
-	app    *device.App
-	dir    string
+	device      *device.Device
+	app         *device.App
+	name        string // of the app's package
+	stage       catalog.Stage
+	credentials phone.Credentials
+	dir         string
 }
 
 func (s *Station) newVictim(ctx context.Context, slug string) (*victim, error) {
@@ -28,8 +32,8 @@ func (s *Station) newVictim(ctx context.Context, slug string) (*victim, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &victim{dir: dir}
-	if v.device, err = s.newDevice(dir, "alice"); err != nil {
+	v := &victim{dir: dir, stage: stage, credentials: phone.Credentials{User: victimsName, Password: s.passwords[victimsName]}}
+	if v.device, err = s.newDevice(dir, victimsName); err != nil {
 		v.leave()
 		return nil, err
 	}
@@ -38,11 +42,51 @@ func (s *Station) newVictim(ctx context.Context, slug string) (*victim, error) {
 		v.leave()
 		return nil, err
 	}
-	if v.app, err = v.device.Launch(ctx, installed.Name, slug); err != nil {
+	v.name = installed.Name
+	if v.app, err = v.device.Launch(ctx, v.name, slug); err != nil {
 		v.leave()
 		return nil, err
 	}
 	return v, nil
+}
+
+// signIn signs the victim in where the stage knows users.
+func (v *victim) signIn(ctx context.Context) error {
+	if v.stage.Policy.UserProof == catalog.NoUser {
+		return nil
+	}
+	screen, err := v.app.SignIn(ctx, v.credentials.User, v.credentials.Password)
+	if err == nil && !screen.OK {
+		err = fmt.Errorf("the victim can't sign in: %s", screen.Error)
+	}
+	return err
+}
+
+// useLookAlike has the victim install an app that looks like the bank's, which the
+// store let in, and sign in with it. What the app shows is of no account.
+func (s *Station) useLookAlike(ctx context.Context, stage catalog.Stage, packagePath string) error {
+	dir, err := os.MkdirTemp("", "keyladder-victim-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	deceived, err := s.newDevice(dir, victimsName)
+	if err != nil {
+		return err
+	}
+	defer deceived.Close()
+	deceived.AllowSideloading(true)
+	installed, err := deceived.Install(packagePath)
+	if err != nil {
+		return err
+	}
+	app, err := deceived.Launch(ctx, installed.Name, stage.Slug)
+	if err != nil {
+		return err
+	}
+	defer app.Close()
+	_, err = app.SignIn(ctx, victimsName, s.passwords[victimsName])
+	return err
 }
 
 // join makes the phone use an access point; empty: none. The address is one that the
