@@ -25,17 +25,27 @@ type Ground struct {
 	// Say tells people a step. No secret, key or token goes into it.
 	Say func(format string, args ...any)
 
+	// User and Password are the attacker's own sign-in: attackers are customers, too.
+	// They are empty where the stage knows no users.
+	User, Password string
+
 	// Package is the path of the app's package, as the store hands it out
-	// (positions [catalog.OwnDevice] and [catalog.PackageFile]).
+	// ([catalog.PackageFile], and positions with a device of one's own).
 	Package string
 
 	// NewDevice makes a device of the attacker's own, with nothing installed
-	// ([catalog.OwnDevice]).
+	// ([catalog.OwnDevice], [catalog.LookAlike] and [catalog.StorageCopy]).
 	NewDevice func(context.Context) (*device.Device, error)
 
-	Victim    *Victim  // [catalog.OnPath]
-	AccessLog []string // [catalog.AccessLog]: lines of the server's access log
-	Inside    *Inside  // [catalog.LogAfterTLS] and [catalog.Terminator]
+	Victim    *Victim    // [catalog.OnPath]
+	AccessLog []string   // [catalog.AccessLog]: lines of the server's access log
+	Inside    *Inside    // [catalog.LogAfterTLS] and [catalog.Terminator]
+	LookAlike *LookAlike // [catalog.LookAlike]
+
+	// Storage is a copy of what the genuine app keeps on the victim's device, made while
+	// the victim is signed in, by the names under which it was stored
+	// ([catalog.StorageCopy]).
+	Storage map[string][]byte
 }
 
 // Victim is somebody with the genuine app, seen from the network.
@@ -44,6 +54,13 @@ type Victim struct {
 	Join func(accessPoint string)
 	// Pay has the victim make a payment with the app.
 	Pay func(context.Context) (device.Screen, error)
+}
+
+// LookAlike is a place in the store for an app that looks like the bank's.
+type LookAlike struct {
+	// Used has the victim install the package and sign in with it, as they would with
+	// the genuine app. What it shows does not matter.
+	Used func(ctx context.Context, packagePath string) error
 }
 
 // Inside is a place behind the point where TLS ends.
