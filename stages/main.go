@@ -44,6 +44,7 @@ func command() *cobra.Command {
 	root.AddCommand(
 		initCommand(), upCommand(), resetCommand(),
 		listCommand(), showCommand(), runCommand(), attackCommand(), matrixCommand(),
+		signCommand(), openCommand(), releaseCommand(),
 		readmeCommand(), snippetsCommand(),
 	)
 	return root

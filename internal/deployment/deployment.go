@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -146,7 +147,10 @@ func (w *Writer) File(name string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("write the deployment: %w", err)
 	}
-	if err := writeSynced(path, data); err != nil {
+	if err := writeSynced(path+".partial", data); err != nil {
+		return fmt.Errorf("write the deployment: %w", err)
+	}
+	if err := os.Rename(path+".partial", path); err != nil { // a reader sees the old file or the new one
 		return fmt.Errorf("write the deployment: %w", err)
 	}
 	w.manifest.Files[name] = hash(data)
@@ -169,6 +173,19 @@ func (w *Writer) Close() error {
 		return fmt.Errorf("write the deployment: %w", err)
 	}
 	return os.Rename(final+".partial", final)
+}
+
+// Replace writes files of the folder anew, or adds them. A crash in between leaves
+// either the old manifest, which no longer fits and says so, or the new one.
+func (f *Folder) Replace(files map[string][]byte) error {
+	w := &Writer{dir: f.Dir, manifest: f.Manifest}
+	w.manifest.Files = maps.Clone(f.Files)
+	for name, data := range files {
+		if err := w.File(name, data); err != nil {
+			return err
+		}
+	}
+	return w.Close()
 }
 
 // Path is where the folder keeps a file.

@@ -50,21 +50,31 @@ func Init(ctx context.Context, o Options) (made bool, err error) {
 	if err != nil || !made {
 		return false, err
 	}
-	if o.Program == "" {
-		folder, err := os.MkdirTemp("", "keyladder-program-")
-		if err != nil {
-			return false, fmt.Errorf("build the app: %w", err)
-		}
-		defer os.RemoveAll(folder)
-		o.Program = filepath.Join(folder, "app")
-		if err := release.BuildProgram(ctx, o.Program); err != nil {
-			return false, err
-		}
+	done, err := o.build(ctx)
+	if err != nil {
+		return false, err
 	}
+	defer done()
 	if err := write(o); err != nil {
 		return false, fmt.Errorf("make the deployment in %s: %w", o.Dir, err)
 	}
 	return true, nil
+}
+
+// build builds the app's program where none is given. Done removes it.
+func (o *Options) build(ctx context.Context) (done func(), err error) {
+	if o.Program != "" {
+		return func() {}, nil
+	}
+	folder, err := os.MkdirTemp("", "keyladder-program-")
+	if err != nil {
+		return nil, fmt.Errorf("build the app: %w", err)
+	}
+	o.Program = filepath.Join(folder, "app")
+	if err := release.BuildProgram(ctx, o.Program); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	return func() { os.RemoveAll(folder) }, nil
 }
 
 // needed looks at what is there. The offline folder is written last, so a deployment
@@ -212,6 +222,7 @@ func write(o Options) error {
 				w.Pair("server-ca", m.serverCA.Pair),
 				w.Pair("client-ca", m.clientCA.Pair),
 				w.Pair("manage-ca", m.manage.Pair),
+				w.File("server.pem", m.server.Certificate), // for its pin, when apps are packed anew
 				w.Pair("server-backup", m.backup),
 				w.File("developer-key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: developerKey})),
 			}

@@ -1,0 +1,101 @@
+package deploy
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"keyladder/internal/deployment"
+	"keyladder/internal/pki"
+	"keyladder/stages/catalog"
+)
+
+// ClientIDs are the apps that there are packages of.
+func ClientIDs() []string {
+	var ids []string
+	for _, product := range products {
+		ids = append(ids, product.clientID)
+	}
+	return ids
+}
+
+// Release packs and signs all apps anew with the given secrets and puts the packages
+// where phones, admin and attackers find the old ones. It returns their names.
+func Release(ctx context.Context, dir string, stages catalog.Set, program string, secrets map[string]string) ([]string, error) {
+	offline, err := deployment.Open(dir, deployment.Offline)
+	if err != nil {
+		return nil, err
+	}
+	o := Options{Stages: stages, Program: program}
+	done, err := o.build(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	options := PackOptions{
+		Program: o.Program, Stages: stages, Addresses: offline.Addresses,
+		Secrets: secrets, Clients: map[string]pki.Pair{},
+	}
+	if options.Developer, err = developerKey(offline); err != nil {
+		return nil, err
+	}
+	for _, id := range ClientIDs() {
+		if options.Clients[id], err = pairOf(offline, "apps/"+id); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range []string{"server.pem", "server-backup.pem"} { // in the order of use
+		certificate, err := offline.Read(name)
+		if err != nil {
+			return nil, err
+		}
+		options.Servers = append(options.Servers, pki.Pair{Certificate: certificate})
+	}
+	packages, err := Pack(options)
+	if err != nil {
+		return nil, err
+	}
+	for _, role := range []deployment.Role{deployment.Phone, deployment.Admin, deployment.Attacker} {
+		folder, err := deployment.Open(dir, role)
+		if err != nil {
+			return nil, err
+		}
+		if err := folder.Replace(packages); err != nil {
+			return nil, err
+		}
+	}
+	return slices.Sorted(maps.Keys(packages)), nil
+}
+
+func developerKey(offline *deployment.Folder) (ed25519.PrivateKey, error) {
+	data, err := offline.Read("developer-key.pem")
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(data)
+	if block == nil {
+		return nil, errors.New("developer-key.pem holds no PEM")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("read developer-key.pem: %w", err)
+	}
+	developer, ok := key.(ed25519.PrivateKey)
+	if !ok {
+		return nil, errors.New("developer-key.pem holds no Ed25519 key")
+	}
+	return developer, nil
+}
+
+func pairOf(folder *deployment.Folder, name string) (pair pki.Pair, err error) {
+	if pair.Certificate, err = folder.Read(name + ".pem"); err != nil {
+		return pair, err
+	}
+	pair.Key, err = folder.Read(name + "-key.pem")
+	return pair, err
+}

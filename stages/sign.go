@@ -1,0 +1,184 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/mechanism/sealed"
+)
+
+// signer says whose secret signs, and where it is asked for.
+type signer struct {
+	dir string
+	key string
+}
+
+func (s *signer) flags(c *cobra.Command) {
+	dataFlag(c, &s.dir)
+	c.Flags().StringVar(&s.key, "key", "harbour-mobile", "the app's key")
+}
+
+// secret asks the running resource server, as the key's secret can be rotated.
+func (s *signer) secret(c *cobra.Command) (string, *deployment.Folder, error) {
+	folder, err := deployment.Open(s.dir, deployment.Admin)
+	if err != nil {
+		return "", nil, err
+	}
+	resource, err := manage.NewClient(folder, deployment.Resource)
+	if err != nil {
+		return "", nil, err
+	}
+	secret, err := manage.Get[manage.Secret](c.Context(), resource, "/keys/"+url.PathEscape(s.key)+"/secret")
+	return secret.Secret, folder, err
+}
+
+func signCommand() *cobra.Command {
+	var s signer
+	var slug, method, body, bodyOut, contentType string
+	var seal bool
+	c := &cobra.Command{
+		Use:   "sign URL",
+		Short: "Print the Hawk field for a request, signed with an app's secret, for use with curl",
+		Long: `Print the Hawk field for a request, signed with an app's secret, for use with curl:
+
+  curl -H "Authorization: $(go run ./stages sign URL)" URL
+
+From the stage user-session on the field is App-Authorization. The secret is asked for at
+the running deployment, with the admin's certificate.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			target, err := url.Parse(args[0])
+			if err != nil {
+				return err
+			}
+			if slug == "" {
+				slug, _, _ = strings.Cut(strings.TrimPrefix(target.Path, "/"), "/")
+			}
+			stage, err := builtStage(slug)
+			if err != nil {
+				return err
+			}
+			if stage.Policy.AppProof != catalog.Hawk {
+				return fmt.Errorf("the stage %s does not sign requests", stage.Slug)
+			}
+			secret, folder, err := s.secret(c)
+			if err != nil {
+				return err
+			}
+			content := []byte(body)
+			if seal {
+				if bodyOut == "" {
+					return errors.New("--seal needs --body-out, the file that curl sends with --data-binary @FILE")
+				}
+				key, err := sealed.Derive(secret, sealed.Request)
+				if err != nil {
+					return err
+				}
+				if content, err = key.Seal(content, contentType); err != nil {
+					return err
+				}
+				if err := os.WriteFile(bodyOut, content, 0o600); err != nil {
+					return err
+				}
+				contentType = sealed.MediaType
+			}
+			if method == "" {
+				method = http.MethodGet
+				if len(content) > 0 {
+					method = http.MethodPost
+				}
+			}
+			req, err := http.NewRequestWithContext(c.Context(), method, target.String(), nil)
+			if err != nil {
+				return err
+			}
+			if len(content) > 0 {
+				req.Header.Set("Content-Type", contentType)
+			}
+			client, err := hawkClient(folder, hawk.Credentials{ID: s.key, Key: secret})
+			if err != nil {
+				return err
+			}
+			if _, err := client.Sign(req, content, "", time.Now()); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(c.OutOrStdout(), req.Header.Get("Authorization"))
+			return err
+		},
+	}
+	s.flags(c)
+	c.Flags().StringVar(&slug, "stage", "", "the stage (default: as in the URL)")
+	c.Flags().StringVarP(&method, "method", "X", "", "the method (default: GET, or POST with a body)")
+	c.Flags().StringVarP(&body, "body", "d", "", "the body")
+	c.Flags().StringVar(&contentType, "content-type", "application/json", "the body's media type")
+	c.Flags().BoolVar(&seal, "seal", false, "encrypt the body, as hidden-secrets wants it")
+	c.Flags().StringVar(&bodyOut, "body-out", "", "where to write the encrypted body")
+	return c
+}
+
+// hawkClient signs for the host and port that the server has in its settings, whatever
+// name is used to reach it.
+func hawkClient(folder *deployment.Folder, credentials hawk.Credentials) (*hawk.Client, error) {
+	api, err := url.Parse(folder.Addresses.TLS)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.Atoi(api.Port())
+	if err != nil {
+		return nil, fmt.Errorf("the API's address %s has no port: %w", folder.Addresses.TLS, err)
+	}
+	return &hawk.Client{Credentials: credentials, Host: api.Hostname(), Port: port}, nil
+}
+
+func openCommand() *cobra.Command {
+	var s signer
+	c := &cobra.Command{
+		Use:   "open FILE",
+		Short: "Decrypt the body of a response, as hidden-secrets sends it; - is standard input",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			in := c.InOrStdin()
+			if args[0] != "-" {
+				file, err := os.Open(args[0])
+				if err != nil {
+					return err
+				}
+				defer file.Close()
+				in = file
+			}
+			body, err := io.ReadAll(io.LimitReader(in, sealed.MaxLength+1))
+			if err != nil {
+				return err
+			}
+			secret, _, err := s.secret(c)
+			if err != nil {
+				return err
+			}
+			key, err := sealed.Derive(secret, sealed.Response)
+			if err != nil {
+				return err
+			}
+			content, _, err := key.Open([]byte(strings.TrimSpace(string(body))))
+			if err != nil {
+				return err
+			}
+			_, err = c.OutOrStdout().Write(append(content, '\n'))
+			return err
+		},
+	}
+	s.flags(c)
+	return c
+}
