@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
@@ -16,14 +18,25 @@ import (
 type bank struct {
 	system   *sdk.System
 	settings *release.Settings
+	release  int
 	plan     *plan
 	client   client
+
+	registering sync.Mutex // held while the installation registers
+
+	mu         sync.Mutex
+	registered *registration // nil: not yet
+	session    *userSession  // nil: nobody is signed in
 }
 
-// Open decides how the app protects its calls.
-func (b *bank) Open(stage string) (err error) {
-	b.plan, err = newPlan(b.settings, stage)
-	return err
+// Open decides how the app protects its calls, and takes up what it left off.
+func (b *bank) Open(stage string) error {
+	p, err := newPlan(b.settings, stage)
+	if err != nil {
+		return err
+	}
+	b.plan = p
+	return errors.Join(b.loadRegistration(), b.loadSession())
 }
 
 // Tap does what the user asked for.
@@ -31,10 +44,22 @@ func (b *bank) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 	if b.plan == nil {
 		return sdk.Screen{}, fmt.Errorf("the app is not open")
 	}
+	screen, err := b.tap(ctx, tap)
+	screen.Users, screen.User = b.plan.users, b.user()
+	return screen, err
+}
+
+func (b *bank) tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 	account := "/v1/accounts/" + url.PathEscape(tap.Account)
 	switch tap.What {
+	case sdk.Home:
+		return sdk.Screen{OK: true}, nil
+	case sdk.SignIn:
+		return b.signIn(ctx, tap.User, tap.Password), nil
+	case sdk.SignOut:
+		return b.signOut(ctx), nil
 	case sdk.Rates:
-		return b.call(ctx, request{method: http.MethodGet, path: "/v1/rates", oldWay: true}), nil
+		return b.call(ctx, request{method: http.MethodGet, path: "/v1/rates", public: true}), nil
 	case sdk.Accounts:
 		return b.call(ctx, request{method: http.MethodGet, path: "/v1/accounts"}), nil
 	case sdk.Account:
@@ -68,6 +93,20 @@ func (b *bank) transfer(ctx context.Context, payment sdk.Payment) sdk.Screen {
 	return b.call(ctx, request{method: http.MethodPost, path: "/v1/transfers", body: map[string]any{
 		"from": payment.From, "to": payment.To, "amount": payment.Amount, "currency": currency, "reference": payment.Reference,
 	}})
+}
+
+// call makes a call for the user: from an installation that the server knows, and, but
+// for what is public, with the session of who is signed in.
+func (b *bank) call(ctx context.Context, r request) sdk.Screen {
+	if refused := b.register(ctx); refused != nil {
+		return *refused
+	}
+	if b.plan.users && !r.public {
+		if r.session = b.sessionKey(); r.session == "" {
+			return b.refuse("", checkSignedIn, "nobody is signed in", "Sign in first.")
+		}
+	}
+	return b.noticeSignedOut(r, b.send(ctx, r)).screen
 }
 
 // OpenURL takes note of a link. No stage of this release waits for one.

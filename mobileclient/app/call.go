@@ -20,12 +20,13 @@ import (
 
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
-	"keyladder/stages/mechanism/appkey"
 	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/mechanism/sealed"
+	"keyladder/stages/mechanism/session"
 )
 
 const (
-	userAgent  = "HarbourBank/1.0"
 	callTime   = 20 * time.Second // for one attempt
 	patience   = 10 * time.Second // for a server that asks to wait
 	maxAnswer  = 4 << 20          // bytes
@@ -37,36 +38,58 @@ const (
 type request struct {
 	method, path string
 	body         any  // sent as JSON; nil: none
-	oldWay       bool // with the key in the URL, where that is accepted
+	public       bool // needs no user; and goes with the key in the URL, where that is accepted
+	login        *credentials
+	session      session.Key
 }
 
-// call makes a call, and once more where the server asks for a little patience.
-func (b *bank) call(ctx context.Context, r request) sdk.Screen {
-	screen, wait := b.attempt(ctx, r)
-	if wait <= 0 || wait > patience {
-		return screen
+// outcome is what came of a call.
+type outcome struct {
+	screen sdk.Screen
+	answer answer
+	wait   time.Duration // that the server asked for; 0: it didn't
+	early  bool          // the clock was wrong, and has been set
+}
+
+// sessionGone says whether the bank, and nobody else, says that a session has ended.
+func (o outcome) sessionGone() bool {
+	if o.answer.status != http.StatusUnauthorized || !o.answer.authentic {
+		return false
+	}
+	return o.answer.problem().Type == "urn:keyladder:problem:session-not-accepted"
+}
+
+// send makes a call, once more where the app's clock was wrong, and once more where
+// the server asks for a little patience.
+func (b *bank) send(ctx context.Context, r request) outcome {
+	o := b.attempt(ctx, r)
+	if o.early {
+		o = b.attempt(ctx, r)
+	}
+	if o.wait <= 0 || o.wait > patience {
+		return o
 	}
 	select {
-	case <-time.After(wait):
-		screen, _ = b.attempt(ctx, r)
+	case <-time.After(o.wait):
+		return b.attempt(ctx, r)
 	case <-ctx.Done():
+		return o
 	}
-	return screen
 }
 
-// attempt makes a call once. Where the server refused it for being too early, wait
-// says how long it asked to wait.
-func (b *bank) attempt(ctx context.Context, r request) (screen sdk.Screen, wait time.Duration) {
+// attempt makes a call once.
+func (b *bank) attempt(ctx context.Context, r request) outcome {
 	exchange := rand.Text()
+	failed := func(err error) outcome { return outcome{screen: b.failed(exchange, err)} }
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	req, body, err := b.request(ctx, r, exchange)
+	req, body, sent, err := b.request(ctx, r, exchange)
 	if err != nil {
-		return b.failed(exchange, err), 0
+		return failed(err)
 	}
 	client, err := b.client.current(b.system, b.plan)
 	if err != nil {
-		return b.failed(exchange, err), 0
+		return failed(err)
 	}
 	b.report(sdk.Record{
 		Kind: traffic.Request, Exchange: exchange, Summary: req.Method + " " + req.URL.RequestURI(),
@@ -74,31 +97,50 @@ func (b *bank) attempt(ctx context.Context, r request) (screen sdk.Screen, wait 
 	})
 	resp, err := client.Do(req)
 	if err != nil {
-		return b.failed(exchange, err), 0
+		return failed(err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	received, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return b.failed(exchange, err), 0
+		return failed(err)
 	}
 	b.report(sdk.Record{
 		Kind: traffic.Response, Exchange: exchange, Summary: resp.Status,
-		Head: responseHead(resp), Body: answer, Size: len(answer),
+		Head: responseHead(resp), Body: received, Size: len(received),
 	})
-	if resp.StatusCode == http.StatusTooManyRequests {
-		wait = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	answer, err := b.plan.check(sent, resp, received)
+	if err != nil {
+		return failed(err)
 	}
-	return show(resp, answer), wait
+	if len(answer.body) > 0 && mediaType(resp.Header.Get("Content-Type")) == sealed.MediaType {
+		b.opened(exchange, "the answer", answer.media, answer.body)
+	}
+	o := outcome{answer: answer, screen: show(answer, resp.Status)}
+	if o.early, err = b.plan.learn(resp); err != nil {
+		return failed(err)
+	}
+	if answer.status == http.StatusTooManyRequests {
+		o.wait = retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	}
+	return o
 }
 
 // request protects a call as the stage demands.
-func (b *bank) request(ctx context.Context, r request, exchange string) (*http.Request, []byte, error) {
+func (b *bank) request(ctx context.Context, r request, exchange string) (*http.Request, []byte, *hawk.Sent, error) {
 	var body []byte
 	var reader io.Reader // a nil one, not a nil *bytes.Reader, is no body
+	media := jsonMedia
 	if r.body != nil {
 		var err error
 		if body, err = json.Marshal(r.body); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
+		}
+		if b.plan.seals != nil {
+			b.opened(exchange, "the body that is sent", media, body)
+			if body, err = b.plan.seals.requests.Seal(body, media); err != nil {
+				return nil, nil, nil, err
+			}
+			media = sealed.MediaType
 		}
 		reader = bytes.NewReader(body)
 	}
@@ -110,22 +152,32 @@ func (b *bank) request(ctx context.Context, r request, exchange string) (*http.R
 	})
 	req, err := http.NewRequestWithContext(ctx, r.method, b.plan.base+r.path, reader)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	req.Header.Set("User-Agent", userAgent)
-	req.Header.Set("Accept", jsonMedia+", "+errorMedia)
+	req.Header.Set("User-Agent", fmt.Sprintf("%s/%d.0", b.plan.agent, b.release))
+	req.Header.Set("Accept", strings.Join(b.plan.accepts(), ", "))
 	req.Header.Set(traffic.Header, exchange)
 	if body != nil {
-		req.Header.Set("Content-Type", jsonMedia)
+		req.Header.Set("Content-Type", media)
 	}
-	switch {
-	case b.plan.key == "":
-	case r.oldWay && b.plan.keyInURL:
-		appkey.SetQuery(req, b.plan.key)
-	default:
-		appkey.Set(req, b.plan.key)
+	sent, err := b.protect(req, body, r)
+	return req, body, sent, err
+}
+
+// accepts are the media types of answers that the app can read.
+func (p *plan) accepts() []string {
+	if p.seals != nil {
+		return []string{sealed.MediaType, jsonMedia, errorMedia}
 	}
-	return req, body, nil
+	return []string{jsonMedia, errorMedia}
+}
+
+// opened notes what is inside a sealed body, which nobody but the two ends can read.
+func (b *bank) opened(exchange, what, media string, content []byte) {
+	b.report(sdk.Record{
+		Kind: traffic.Note, Exchange: exchange, Summary: fmt.Sprintf("inside %s: %s, %d bytes", what, media, len(content)),
+		Head: "Content-Type: " + media + "\r\n", Body: content, Size: len(content),
+	})
 }
 
 // client is the HTTP client. It keeps connections open from call to call, until the
@@ -189,27 +241,34 @@ func (p *plan) tls(roots []byte) *tls.Config {
 	return config
 }
 
-// show makes a screen of an answer.
-func show(resp *http.Response, answer []byte) sdk.Screen {
-	screen := sdk.Screen{Status: resp.StatusCode}
-	media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
-	isJSON := json.Valid(answer) && (media == jsonMedia || media == errorMedia)
+// show makes a screen of an answer. Only an answer without content, or with JSON that
+// is not a problem, is a success, whatever its status says.
+func show(a answer, status string) sdk.Screen {
+	screen := sdk.Screen{Status: a.status}
+	isJSON := json.Valid(a.body) && (a.media == jsonMedia || a.media == errorMedia)
 	if isJSON {
-		screen.Body = answer
+		screen.Body = a.body
 	}
-	if resp.StatusCode < 300 {
-		if screen.OK = isJSON; !isJSON {
+	if a.status < 300 && a.media != errorMedia {
+		if screen.OK = isJSON || a.status == http.StatusNoContent && len(a.body) == 0; !screen.OK {
 			screen.Error = "The bank's answer can't be read. Is something between the phone and the bank?"
 		}
 		return screen
 	}
-	var problem struct{ Title, Detail string }
-	if media == errorMedia && isJSON && json.Unmarshal(answer, &problem) == nil && problem.Title != "" {
-		screen.Error = strings.TrimSpace(problem.Title + ". " + problem.Detail)
+	if p := a.problem(); p.Title != "" {
+		screen.Error = strings.TrimSpace(p.Title + ". " + p.Detail)
 		return screen
 	}
-	screen.Error = "The bank answered: " + resp.Status
+	screen.Error = "The bank answered: " + status
 	return screen
+}
+
+// problem is what the answer says went wrong; the zero value where it doesn't.
+func (a answer) problem() (p struct{ Type, Title, Detail string }) {
+	if a.media == errorMedia {
+		_ = json.Unmarshal(a.body, &p) // of what can't be read, nothing is shown
+	}
+	return p
 }
 
 // retryAfter reads the field of the same name (RFC 9110, section 10.2.3): seconds or

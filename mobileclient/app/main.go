@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 
@@ -13,11 +10,11 @@ import (
 
 func main() {
 	err := sdk.Run(func(system *sdk.System) (sdk.Handler, error) {
-		settings, err := shipped()
+		manifest, settings, err := shipped()
 		if err != nil {
 			return nil, err
 		}
-		return &bank{system: system, settings: settings}, nil
+		return &bank{system: system, settings: settings, release: manifest.Release}, nil
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -25,26 +22,17 @@ func main() {
 	}
 }
 
-// shipped reads the settings out of the app's own package. Release 1 does not hide
-// anything: they are there in the clear, and stay in memory as they are.
-func shipped() (*release.Settings, error) {
+// shipped reads the settings out of the app's own package. Hidden or not there, they
+// stay in memory as they are.
+func shipped() (release.Manifest, *release.Settings, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("find the app's own package: %w", err)
+		return release.Manifest{}, nil, fmt.Errorf("find the app's own package: %w", err)
 	}
-	_, assets, err := release.Assets(self)
+	manifest, assets, err := release.Assets(self)
 	if err != nil {
-		return nil, err
+		return manifest, nil, err
 	}
-	data, ok := assets[release.SettingsFile]
-	if !ok {
-		return nil, errors.New("the package has no " + release.SettingsFile)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	settings := new(release.Settings)
-	if err := decoder.Decode(settings); err != nil {
-		return nil, fmt.Errorf("read %s: %w", release.SettingsFile, err)
-	}
-	return settings, nil
+	settings, err := release.Unbundle(assets)
+	return manifest, settings, err
 }

@@ -5,21 +5,40 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/pin"
+	"keyladder/stages/mechanism/sealed"
 )
 
 // plan is what the app does at a stage.
 type plan struct {
+	stage       string
+	agent       string           // product token of the User-Agent field
 	base        string           // URL of the API at the stage
 	key         string           // shown with every call; empty: none
 	keyInURL    bool             // where that is still accepted, rates are fetched the old way
 	certificate *tls.Certificate // shown to the server; nil: none
 	pins        pin.Set          // nil: the device's trust store alone decides
+	hawk        *hawk.Client     // signs calls and checks answers; nil: neither
+	seals       *seals           // for bodies; nil: they go as they are
+	devices     bool             // the installation registers, and says which one it is
+	users       bool             // people sign in
+}
+
+// seals encrypt and decrypt bodies.
+type seals struct{ requests, responses sealed.Key }
+
+// agents are what the bank's apps call themselves, by client ID: one program, packed
+// as different apps.
+var agents = map[string]string{
+	"harbour-mobile": "HarbourBank",
+	"harbour-ops":    "HarbourOps",
 }
 
 // errPolicy means that the app does not know how to do what a stage demands.
@@ -36,9 +55,12 @@ func newPlan(settings *release.Settings, stage string) (*plan, error) {
 	if missing := policy.Missing(); len(missing) > 0 {
 		return nil, fmt.Errorf("%w: the stage %q leaves open: %s", errPolicy, stage, strings.Join(missing, ", "))
 	}
-	p := &plan{}
+	p := &plan{stage: stage, agent: agents[settings.ClientID]}
+	if p.agent == "" {
+		return nil, fmt.Errorf("%w be the app with the client ID %q", errPolicy, settings.ClientID)
+	}
 	for _, part := range []func(*release.Settings, catalog.Policy) error{
-		p.transport, p.proof, p.serverPins, p.serversOwn,
+		p.transport, p.proof, p.serverPins, p.bodies, p.device, p.user, p.serversOwn,
 	} {
 		if err := part(settings, policy); err != nil {
 			return nil, err
@@ -77,12 +99,13 @@ func base(address, scheme string) (string, error) {
 	return strings.TrimSuffix(address, "/"), nil
 }
 
-func (p *plan) proof(settings *release.Settings, policy catalog.Policy) error {
+func (p *plan) proof(settings *release.Settings, policy catalog.Policy) (err error) {
 	switch policy.AppProof {
 	case catalog.AppKey:
 		p.key = settings.ClientID
-		if p.key == "" {
-			return errors.New("the package has no client ID")
+	case catalog.Hawk:
+		if p.hawk, err = signer(settings, p.base); err != nil {
+			return err
 		}
 	case catalog.NoAppProof:
 	default:
@@ -96,6 +119,29 @@ func (p *plan) proof(settings *release.Settings, policy catalog.Policy) error {
 		return unknown("key in URLs", policy.KeyInURL)
 	}
 	return nil
+}
+
+// signer signs for the server of the app's settings, whatever the name and port are
+// under which a proxy knows it.
+func signer(settings *release.Settings, base string) (*hawk.Client, error) {
+	if settings.SharedSecret == "" {
+		return nil, errors.New("the package has no shared secret")
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.Atoi(u.Port())
+	if u.Port() == "" {
+		port, err = map[string]int{"http": 80, "https": 443}[u.Scheme], nil
+	}
+	if err != nil || port <= 0 || port > 65535 {
+		return nil, fmt.Errorf("the package's address of the API, %q, has no usable port", base)
+	}
+	return &hawk.Client{
+		Credentials: hawk.Credentials{ID: settings.ClientID, Key: settings.SharedSecret},
+		Host:        u.Hostname(), Port: port,
+	}, nil
 }
 
 func (p *plan) serverPins(settings *release.Settings, policy catalog.Policy) (err error) {
@@ -114,7 +160,58 @@ func (p *plan) serverPins(settings *release.Settings, policy catalog.Policy) (er
 	return nil
 }
 
-// serversOwn looks at what this release's app has nothing to do for.
+func (p *plan) bodies(settings *release.Settings, policy catalog.Policy) error {
+	switch policy.Bodies {
+	case catalog.PlainBodies:
+		return nil
+	case catalog.SealedBodies:
+	default:
+		return unknown("bodies", policy.Bodies)
+	}
+	if p.hawk == nil { // encrypted is not yet authentic: a body would fit any call
+		return fmt.Errorf("%w seal bodies without signing them", errPolicy)
+	}
+	requests, err := sealed.Derive(settings.SharedSecret, sealed.Request)
+	if err != nil {
+		return err
+	}
+	responses, err := sealed.Derive(settings.SharedSecret, sealed.Response)
+	if err != nil {
+		return err
+	}
+	p.seals = &seals{requests, responses}
+	return nil
+}
+
+func (p *plan) device(_ *release.Settings, policy catalog.Policy) error {
+	switch policy.Devices {
+	case catalog.NoDevices:
+	case catalog.RegisteredDevices:
+		p.devices = true
+	default:
+		return unknown("devices", policy.Devices)
+	}
+	return nil
+}
+
+func (p *plan) user(_ *release.Settings, policy catalog.Policy) error {
+	switch policy.UserProof {
+	case catalog.NoUser:
+		return nil
+	case catalog.UserSession:
+	default:
+		return unknown("user proof", policy.UserProof)
+	}
+	if p.hawk == nil || policy.Transport == catalog.PlainHTTP {
+		return fmt.Errorf("%w sign users in without TLS and signatures", errPolicy)
+	}
+	p.users = true
+	p.hawk.Field = "App-Authorization" // Authorization is the user's
+	return nil
+}
+
+// serversOwn looks at what the app has nothing to do for, or has done when it read
+// its settings.
 func (p *plan) serversOwn(_ *release.Settings, policy catalog.Policy) error {
 	switch policy.UserAgents {
 	case catalog.RegisteredUserAgents, catalog.AnyUserAgent:
@@ -126,18 +223,23 @@ func (p *plan) serversOwn(_ *release.Settings, policy catalog.Policy) error {
 	default:
 		return unknown("rate limits", policy.RateLimits)
 	}
-	switch policy.UserProof {
-	case catalog.NoUser:
+	switch policy.Nonces {
+	case catalog.NoNonces, catalog.NoncesForgotten, catalog.NoncesRemembered:
 	default:
-		return unknown("user proof", policy.UserProof)
+		return unknown("nonces", policy.Nonces)
+	}
+	switch policy.Secrets {
+	case catalog.ClearSecrets, catalog.HiddenSecrets:
+	default:
+		return unknown("secrets", policy.Secrets)
 	}
 	switch policy.Binding {
-	case catalog.NotBound:
+	case catalog.NotBound, catalog.SessionOfApp:
 	default:
 		return unknown("binding", policy.Binding)
 	}
 	switch policy.Authorization {
-	case catalog.AppScopes, catalog.NotAuthorized:
+	case catalog.AppScopes, catalog.AppAndUser, catalog.NotAuthorized:
 	default:
 		return unknown("authorization", policy.Authorization)
 	}

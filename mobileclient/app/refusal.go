@@ -5,8 +5,11 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 
+	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/pin"
+	"keyladder/stages/mechanism/sealed"
 )
 
 // The app's own checks.
@@ -14,6 +17,10 @@ const (
 	checkTLS  = "tls"          // the server is who the device's trust store says
 	checkPins = "pins"         // and its key is one that the app was shipped with
 	checkCap  = "transfer-cap" // the amount is not above what the app transfers at once
+	checkMAC  = "server-mac"   // the answer comes from somebody with the app's secret
+	checkSeal = "sealed-body"  // and nobody else could read it
+
+	checkSignedIn = "signed-in" // somebody is, where that is needed
 )
 
 // refusal tells which of the app's checks, if any, made a call fail, why, and what the
@@ -26,6 +33,12 @@ func refusal(err error) (check, reason, advice string) {
 	case errors.Is(err, pin.ErrMismatch), errors.Is(err, pin.ErrUnverified):
 		return checkPins, err.Error(),
 			"This is not the bank's server: its key is not one of those that this app knows. Nothing was sent. Turn off the proxy, or use another network."
+	case isAny(err, hawk.ErrUnsigned, hawk.ErrResponseMalformed, hawk.ErrResponseMAC, hawk.ErrResponseHash, errNotTime):
+		return checkMAC, err.Error(),
+			"This answer does not prove that it comes from the bank, so the app does not believe it. Something between the phone and the bank has made or changed it."
+	case isAny(err, errNotSealed, sealed.ErrTooLong, sealed.ErrMalformed, sealed.ErrAlgorithm, sealed.ErrHeader, sealed.ErrOpen):
+		return checkSeal, err.Error(),
+			"The bank's answer is not sealed as it should be, so the app does not use it. If this lasts, update the app."
 	case errors.As(err, &certificate):
 		return checkTLS, certificate.Err.Error(),
 			"The phone does not trust this server (" + certificate.Err.Error() + "), so nothing was sent. Turn off the proxy, or use another network. If it is a proxy of your own, add its CA to the phone's trust store."
@@ -38,4 +51,8 @@ func refusal(err error) (check, reason, advice string) {
 			"The connection was disturbed (" + op.Err.Error() + ") and was given up. Use another network."
 	}
 	return "", "", ""
+}
+
+func isAny(err error, kinds ...error) bool {
+	return slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) })
 }

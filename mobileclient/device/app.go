@@ -248,8 +248,24 @@ func (a *App) tap(ctx context.Context, tap sdk.Tap) (Screen, error) {
 	return *screen, nil
 }
 
-// Rates has the app show the exchange rates. This and the following return an error
-// where the app could not be asked; what it was refused is on its screen.
+// Home has the app show its start screen, which says who is signed in. This and the
+// following return an error where the app could not be asked; what it was refused is on
+// its screen.
+func (a *App) Home(ctx context.Context) (Screen, error) {
+	return a.tap(ctx, sdk.Tap{What: sdk.Home})
+}
+
+// SignIn types a user's name and password into the app.
+func (a *App) SignIn(ctx context.Context, user, password string) (Screen, error) {
+	return a.tap(ctx, sdk.Tap{What: sdk.SignIn, User: user, Password: password})
+}
+
+// SignOut has the app sign its user out.
+func (a *App) SignOut(ctx context.Context) (Screen, error) {
+	return a.tap(ctx, sdk.Tap{What: sdk.SignOut})
+}
+
+// Rates has the app show the exchange rates.
 func (a *App) Rates(ctx context.Context) (Screen, error) {
 	return a.tap(ctx, sdk.Tap{What: sdk.Rates})
 }

@@ -16,8 +16,9 @@
 //     it; the process ends by itself when the device is gone;
 //   - carries all bytes (network.go, modem.go): directly or through the access point that it
 //     joined, and notes what can be seen on the way (record.go);
-//   - keeps a trust store (trust.go), storage for each app (storage.go), and its settings
-//     (state.go), all of which survive its own restart;
+//   - keeps a trust store (trust.go), storage for each app (storage.go), an identifier for
+//     each installation (identifier.go), and its settings (state.go), all of which survive
+//     its own restart;
 //   - shows pages (agent.go), and hands URLs with other schemes to apps that claimed
 //     them (schemes.go).
 //

@@ -112,6 +112,7 @@ func (d *Device) Uninstall(name string) error {
 		return fmt.Errorf("uninstall %s: %w", name, ErrNotInstalled)
 	}
 	delete(d.state.Packages, name)
+	delete(d.state.Identifiers, name)
 	running := d.running(name)
 	err := d.save()
 	d.mu.Unlock()

@@ -18,6 +18,7 @@ type state struct {
 	Sideloading bool                 `json:"sideloading"`
 	Trusted     []string             `json:"trusted"` // PEM, one certificate each
 	Packages    map[string]Installed `json:"packages"`
+	Identifiers map[string]string    `json:"identifiers"` // of installations, by the package's name
 }
 
 const stateFile = "device.json"

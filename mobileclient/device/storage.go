@@ -23,6 +23,36 @@ func (d *Device) storagePath(name string) string { return filepath.Join(d.config
 // a copy of it, from a backup for example, has it all.
 func (d *Device) Storage(name string) string { return d.storagePath(name) }
 
+// Backup is a copy of what an app has stored, by its keys: what leaves the phone when
+// somebody backs it up. The package and the installation's identifier are not in it.
+func (d *Device) Backup(name string) (map[string][]byte, error) {
+	d.mu.Lock()
+	_, ok := d.state.Packages[name]
+	d.mu.Unlock()
+	if !ok {
+		return nil, fmt.Errorf("back %s up: %w", name, ErrNotInstalled)
+	}
+	items := map[string][]byte{}
+	files, err := os.ReadDir(d.storagePath(name))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("back %s up: %w", name, err)
+	}
+	for _, file := range files {
+		key, err := hex.DecodeString(file.Name())
+		if err != nil {
+			continue // being written just now
+		}
+		value, found, err := d.loadItem(name, string(key))
+		if err != nil {
+			return nil, fmt.Errorf("back %s up: %w", name, err)
+		}
+		if found { // still
+			items[string(key)] = value
+		}
+	}
+	return items, nil
+}
+
 // item is the file of a key; hexadecimal, so that no key can be a path.
 func (d *Device) item(app, key string) string {
 	return filepath.Join(d.storagePath(app), hex.EncodeToString([]byte(key)))

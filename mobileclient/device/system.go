@@ -27,6 +27,12 @@ func (s *system) Settings(_ sdk.None, settings *sdk.Settings) error {
 	return nil
 }
 
+// Identifier answers with the identifier of this installation of the app.
+func (s *system) Identifier(_ sdk.None, identifier *string) (err error) {
+	*identifier, err = s.app.device.identifier(s.app.installed.Name)
+	return err
+}
+
 // Dial opens a connection and hands it to the app.
 func (s *system) Dial(args sdk.Dialing, _ *sdk.None) error {
 	d := s.app.device

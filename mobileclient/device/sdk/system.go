@@ -26,6 +26,14 @@ func (s *System) Settings() (Settings, error) {
 	return settings, system(err)
 }
 
+// Identifier is what the device calls this installation of the app. It stays the same
+// until the app is uninstalled, and no other app gets the same.
+func (s *System) Identifier() (string, error) {
+	var identifier string
+	err := s.client.Call("System.Identifier", None{}, &identifier)
+	return identifier, system(err)
+}
+
 // Report tells the device about a message, for the class to look at.
 func (s *System) Report(record Record) error {
 	return system(s.client.Call("System.Report", record, &None{}))

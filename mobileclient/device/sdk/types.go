@@ -10,6 +10,9 @@ import (
 
 // Names of what a user can tap.
 const (
+	Home      = "home" // the start screen, for which nobody is asked
+	SignIn    = "sign-in"
+	SignOut   = "sign-out"
 	Rates     = "rates"
 	Accounts  = "accounts"
 	Account   = "account"
@@ -20,10 +23,12 @@ const (
 
 // Tap is what a user asks the app to do.
 type Tap struct {
-	What    string   `json:"what"`
-	Account string   `json:"account,omitempty"` // of Account, Transfers and Freeze
-	Payment *Payment `json:"payment,omitempty"` // of Transfer
-	Frozen  bool     `json:"frozen,omitempty"`  // of Freeze
+	What     string   `json:"what"`
+	Account  string   `json:"account,omitempty"`  // of Account, Transfers and Freeze
+	Payment  *Payment `json:"payment,omitempty"`  // of Transfer
+	Frozen   bool     `json:"frozen,omitempty"`   // of Freeze
+	User     string   `json:"user,omitempty"`     // of SignIn
+	Password string   `json:"password,omitempty"` // of SignIn
 }
 
 // Payment is what a user types in to make a transfer.
@@ -41,6 +46,9 @@ type Screen struct {
 	Body   json.RawMessage `json:"body,omitempty"`  // as the API sent it, where that was JSON
 	Check  string          `json:"check,omitempty"` // the check of the app's own that refused, if one did
 	Error  string          `json:"error,omitempty"` // for the user
+
+	Users bool   `json:"users,omitempty"` // people sign in at this stage
+	User  string `json:"user,omitempty"`  // who is signed in; empty: nobody
 }
 
 // Handler is an app, as the device sees it. Calls may come at the same time.
