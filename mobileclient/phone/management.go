@@ -70,19 +70,24 @@ func (p *Phone) readOrder(c echo.Context) (order, error) {
 // run exercises the app at a stage, which need not be the phone's: the owner's app
 // stays as it is then.
 func (p *Phone) run(ctx context.Context, o order) (manage.Run, error) {
-	if o.Stage == p.stage().Slug {
+	stage, err := Stage(p.config.Stages, o.Stage)
+	if err != nil {
+		return manage.Run{}, err
+	}
+	owner := Credentials{User: Owner, Password: p.passwords[Owner]}
+	if stage.Slug == p.stage().Slug {
 		app, err := p.running(ctx)
 		if err != nil {
 			return manage.Run{}, err
 		}
-		return Exercise(ctx, app, o.Stage, o.Reference), nil
+		return Exercise(ctx, app, stage, owner, o.Reference), nil
 	}
-	app, err := p.device.Launch(ctx, AppName, o.Stage)
+	app, err := p.device.Launch(ctx, AppName, stage.Slug)
 	if err != nil {
 		return manage.Run{}, err
 	}
 	defer app.Close()
-	return Exercise(ctx, app, o.Stage, o.Reference), nil
+	return Exercise(ctx, app, stage, owner, o.Reference), nil
 }
 
 func packages(installed []device.Installed) ([]manage.Package, error) {

@@ -32,6 +32,9 @@ const AppName = "com.harbourbank.app"
 // Owner is whose phone it is.
 const Owner = "alice"
 
+// passwordsFile has what the customers know: they type it in.
+const passwordsFile = "passwords.json"
+
 // Config is what a phone is made with.
 type Config struct {
 	Folder *deployment.Folder
@@ -49,9 +52,10 @@ type Listeners struct {
 // Phone is a device with the bank's app on it, and its owner.
 type Phone struct {
 	config   Config
-	packages map[int]*release.Package // the store's, by release
-	device   *device.Device
-	manage   *manage.Server
+	packages  map[int]*release.Package // the store's, by release
+	passwords map[string]string        // what customers know, by their names
+	device    *device.Device
+	manage    *manage.Server
 
 	mu      sync.Mutex
 	state   state
@@ -76,6 +80,9 @@ func New(config Config) (*Phone, error) {
 	}
 	var err error
 	if p.packages, err = Store(config.Folder); err != nil {
+		return nil, err
+	}
+	if err := config.Folder.JSON(passwordsFile, &p.passwords); err != nil {
 		return nil, err
 	}
 	if p.device, err = NewDevice(config.Folder, filepath.Join(config.Folder.Dir, "device"), config.Log); err != nil {
