@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyladder/backend/resource"
+	"keyladder/backend/sessions"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
@@ -56,6 +57,7 @@ const records = 4096
 
 func resourceCommand(data *string) *cobra.Command {
 	var plain, tls, terminated, management string
+	lifetimes := sessions.Default
 	cmd := &cobra.Command{
 		Use:   "resource",
 		Short: "The resource server: Harbour Bank's API",
@@ -67,6 +69,7 @@ func resourceCommand(data *string) *cobra.Command {
 			}
 			server, err := resource.New(resource.Config{
 				Folder: folder, Stages: catalog.All(), Log: traffic.New(string(deployment.Resource), records),
+				Sessions: lifetimes,
 			})
 			if err != nil {
 				return err
@@ -96,6 +99,8 @@ func resourceCommand(data *string) *cobra.Command {
 	flags.StringVar(&tls, "tls", "127.0.0.1:8443", "address of the API over TLS")
 	flags.StringVar(&terminated, "terminated", "127.0.0.1:8446", "address of the API behind a TLS terminator")
 	flags.StringVar(&management, "manage", "127.0.0.1:9443", "address of the management API")
+	flags.DurationVar(&lifetimes.Idle, "session-idle", lifetimes.Idle, "how long a user's session lasts without calls")
+	flags.DurationVar(&lifetimes.Absolute, "session-lifetime", lifetimes.Absolute, "how long a user's session lasts at most")
 	return cmd
 }
 

@@ -9,9 +9,13 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"keyladder/backend/devices"
 	"keyladder/backend/registry"
+	"keyladder/backend/sessions"
+	"keyladder/backend/users"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/mechanism/hawk"
 )
 
 // call is what the guard knows about a call; each check adds to it.
@@ -27,13 +31,19 @@ type call struct {
 	certificate *x509.Certificate
 	originError error // what the terminator says can't be read
 
-	stage *stage // known from its check on
-	body  []byte
+	stage  *stage         // known from its check on
+	policy catalog.Policy // what it demands of this call
+	raw    []byte         // the body as it came
+	body   []byte         // the same, opened where it was sealed
 
-	claimed *registry.App // the key's app, not yet proven
-	key     *registry.Key
-	app     *registry.App // proven
-	user    string        // proven
+	claimed  *registry.App // the key's app, not yet proven
+	key      *registry.Key
+	received *hawk.Received // the signed request, when its code was good
+	proof    string         // the field with that code
+	app      *registry.App  // proven
+	device   *devices.Device
+	user     *users.User       // proven
+	session  *sessions.Session // that proves the user
 
 	refusal *Refusal
 	check   string // the check that refused, or the last
@@ -43,16 +53,54 @@ type call struct {
 // one: the zero Caller is nobody, and panics when it is asked.
 type Caller struct{ call *call }
 
-// App is the proven app's ID; empty where the stage demands no proof.
-func (c Caller) App() string {
-	if c.call.app == nil {
+// App is the proven app's or partner's ID; empty where the stage demands no proof.
+func (c Caller) App() string { return c.call.appID() }
+
+// User is the proven user; empty where the stage or the route knows none.
+func (c Caller) User() string {
+	if c.call.user == nil {
 		return ""
 	}
-	return c.call.app.ID
+	return c.call.user.Name
 }
 
-// User is the proven user; empty where the stage knows none.
-func (c Caller) User() string { return c.call.user }
+// Staff says whether the call is made on the bank's behalf: the user works for it, and
+// the app is one that is made for that. A clerk with the customers' app is a customer.
+func (c Caller) Staff() bool {
+	return c.call.user != nil && c.call.user.Staff && c.call.app != nil && c.call.app.May(staffScope)
+}
+
+// staffScope is the one that only apps for staff have.
+const staffScope = "accounts:freeze"
+
+// SeesAll says whether the caller may look at everybody's accounts: staff may, and, where
+// the stage knows no users, everybody.
+func (c Caller) SeesAll() bool { return c.call.policy.UserProof == catalog.NoUser || c.Staff() }
+
+// Sees says whether the caller may look at an owner's accounts.
+func (c Caller) Sees(owner string) bool {
+	return c.SeesAll() || c.call.user != nil && c.call.user.Name == owner
+}
+
+// Session is the ID of the session that proves the user; empty where none does.
+func (c Caller) Session() string {
+	if c.call.session == nil {
+		return ""
+	}
+	return c.call.session.ID
+}
+
+// Device is the identifier of the device that the app runs on; empty where the stage or
+// the route does not ask for it.
+func (c Caller) Device() string {
+	if c.call.device == nil {
+		return ""
+	}
+	return c.call.device.Identifier
+}
+
+// At is when the call came.
+func (c Caller) At() time.Time { return c.call.at }
 
 // Stage is the stage of the call.
 func (c Caller) Stage() catalog.Stage { return c.call.stage.Stage }
@@ -71,6 +119,27 @@ func (g *Guard) newCall(ec echo.Context) *call {
 	}
 	c.readOrigin()
 	return c
+}
+
+func (c *call) appID() string {
+	if c.app == nil {
+		return ""
+	}
+	return c.app.ID
+}
+
+// accepted notes what was used. Calls that were refused in the end do not keep a session
+// alive.
+func (c *call) accepted() {
+	if c.key != nil {
+		c.key.Accepted(c.at)
+	}
+	if c.device != nil {
+		c.device.Seen(c.at)
+	}
+	if c.session != nil {
+		c.session.Touch(c.at)
+	}
 }
 
 // parametersGiven is false for `/accounts//transfers`, where Echo sees an empty ID.

@@ -2,13 +2,30 @@ package guard
 
 import "keyladder/stages/catalog"
 
-// binding checks that app, user and this very request belong together.
-// [catalog.NotBound] switches it off: what proves the app is good for every request.
+// binding checks that app and user belong together. [catalog.NotBound] switches it off:
+// what proves the user is good with every app.
+//
+// With [catalog.SessionOfApp] a session is good with the app that it was opened with, by
+// the ID that the app has proven. So a session key that leaked is worth nothing without the
+// secret of that very app. Which device the app runs on is not looked at.
+//
+//keyladder:code guard-binding
 func (g *Guard) binding(c *call) *Refusal {
-	switch c.stage.Policy.Binding {
+	switch c.policy.Binding {
 	case catalog.NotBound:
 		return nil
+	case catalog.SessionOfApp:
 	default:
-		return undecided("binding", c.stage.Policy.Binding)
+		return undecided("binding", c.policy.Binding)
 	}
+	if c.policy.UserProof != catalog.UserSession {
+		return contradictory("sessions are bound to apps, but there are none")
+	}
+	if c.withoutSession() {
+		return nil
+	}
+	if c.app == nil || c.session.App != c.app.ID {
+		return sessionNotAccepted("the session was opened with the app %q, and this is %q", c.session.App, c.appID())
+	}
+	return nil
 }

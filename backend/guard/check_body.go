@@ -29,7 +29,7 @@ func (g *Guard) readBody(c *call) *Refusal {
 		return refuse(problem.New(http.StatusBadRequest, "bad-request", "The body can't be read", "It ended early, or came too slowly."),
 			"the body can't be read: %v", err)
 	}
-	c.body = body
+	c.raw, c.body = body, body
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
 }

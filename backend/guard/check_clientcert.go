@@ -15,12 +15,12 @@ import (
 // verified certificates get into the call. It is verified again because connections can
 // outlive certificates, and because a terminator may have left that to us.
 func (g *Guard) certificateShown(c *call) *Refusal {
-	switch c.stage.Policy.Transport {
+	switch c.policy.Transport {
 	case catalog.PlainHTTP, catalog.TLS:
 		return nil
 	case catalog.MutualTLS:
 	default:
-		return undecided("transport", c.stage.Policy.Transport)
+		return undecided("transport", c.policy.Transport)
 	}
 	if c.originError != nil {
 		return refuse(certificateRequired(), "the terminator passed on no certificate: %v", c.originError)
@@ -32,13 +32,16 @@ func (g *Guard) certificateShown(c *call) *Refusal {
 }
 
 // certificateOfApp demands that the certificate belongs to the app whose key was sent,
-// and makes that app the proven one.
+// and makes that app the proven one. A partner has nothing but the certificate.
 //
 //keyladder:code guard-client-certificate
 func (g *Guard) certificateOfApp(c *call) *Refusal {
-	switch c.stage.Policy.Transport {
+	switch c.policy.Transport {
 	case catalog.PlainHTTP, catalog.TLS:
 	case catalog.MutualTLS:
+		if c.policy.AppProof == partnerProof {
+			return g.partner(c)
+		}
 		if c.claimed == nil {
 			break // the stage demands no app proof, so there is nobody to whom it could belong
 		}
@@ -47,7 +50,7 @@ func (g *Guard) certificateOfApp(c *call) *Refusal {
 				err, c.certificate.Subject.CommonName, c.claimed.ID)
 		}
 	default:
-		return undecided("transport", c.stage.Policy.Transport)
+		return undecided("transport", c.policy.Transport)
 	}
 	c.app = c.claimed
 	return nil

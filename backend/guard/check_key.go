@@ -15,12 +15,12 @@ import (
 //
 //keyladder:code guard-key-in-url
 func (g *Guard) keyInURL(c *call) *Refusal {
-	switch c.stage.Policy.KeyInURL {
+	switch c.policy.KeyInURL {
 	case catalog.KeyInURLAccepted:
 		return nil
 	case catalog.KeyInURLRefused:
 	default:
-		return undecided("key_in_url", c.stage.Policy.KeyInURL)
+		return undecided("key_in_url", c.policy.KeyInURL)
 	}
 	if _, inURL, _ := appkey.FromRequest(c.request); inURL {
 		return refuse(problem.New(http.StatusBadRequest, "key-in-url", "The key must not be in the URL",
@@ -30,28 +30,29 @@ func (g *Guard) keyInURL(c *call) *Refusal {
 	return nil
 }
 
-// appKey finds the app whose key was sent. [catalog.NoAppProof] switches it off.
+// appKey finds the app whose key was sent. [catalog.NoAppProof] switches it off, and so
+// do proofs that other checks look at.
 //
 //keyladder:code guard-app-key
 func (g *Guard) appKey(c *call) *Refusal {
-	switch c.stage.Policy.AppProof {
-	case catalog.NoAppProof:
+	switch c.policy.AppProof {
+	case catalog.NoAppProof, catalog.Hawk, partnerProof:
 		return nil
 	case catalog.AppKey:
 	default:
-		return undecided("app_proof", c.stage.Policy.AppProof)
+		return undecided("app_proof", c.policy.AppProof)
 	}
 	key, _, err := appkey.FromRequest(c.request)
 	switch {
 	case errors.Is(err, appkey.ErrMissing):
-		return refuse(notAccepted("Send the app's key in the field `Authorization: key …`."), "%v", err)
+		return refuse(notAccepted("Send the app's key in the field `Authorization: key …`.", appkey.Challenge), "%v", err)
 	case err != nil:
 		return refuse(problem.New(http.StatusBadRequest, "bad-request", "The key can't be read",
 			"Send exactly one, in one field: `Authorization: key …`."), "%v", err)
 	}
 	c.claimed, c.key, err = g.Apps.Lookup(key)
 	if errors.Is(err, registry.ErrUnknown) || errors.Is(err, registry.ErrRevoked) {
-		return refuse(notAccepted("The key is not good."), "%v", err) // one text for both
+		return refuse(notAccepted("The key is not good.", appkey.Challenge), "%v", err) // one text for both
 	}
 	if err != nil {
 		return refuse(closed(), "look the key up: %v", err)
@@ -59,7 +60,7 @@ func (g *Guard) appKey(c *call) *Refusal {
 	return nil
 }
 
-func notAccepted(detail string) *problem.Problem {
+func notAccepted(detail, challenge string) *problem.Problem {
 	return problem.New(http.StatusUnauthorized, "client-not-accepted", "This is for registered apps only", detail).
-		With("WWW-Authenticate", appkey.Challenge)
+		With("WWW-Authenticate", challenge)
 }

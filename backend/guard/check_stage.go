@@ -16,6 +16,10 @@ func (g *Guard) resolveStage(c *call) *Refusal {
 			"The first part of the path names the stage: "+g.Stages.Slugs()+"."), "the path names no stage")
 	}
 	c.stage = found
+	if c.route.At != nil && !c.route.At(found.Policy) {
+		c.route = route{name: OtherRoute} // at this stage it is none
+	}
+	c.policy = c.route.policy(found.Policy)
 	if !found.Built {
 		return refuse(problem.New(http.StatusNotImplemented, "stage-not-built", "This stage is not built yet",
 			"These are: "+g.Stages.Built().Slugs()+"."), "the stage is declared, but not built")

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"net/http"
+	"slices"
 
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
@@ -18,7 +19,12 @@ func (g *Guard) transport(c *call) *Refusal {
 	default:
 		return refuse(closed(), "it is not known on which listener the call came in")
 	}
-	switch c.stage.Policy.Transport {
+	if c.route.Partner && c.policy.Transport != catalog.MutualTLS {
+		return refuse(problem.New(http.StatusNotFound, "no-such-resource", "There is nothing for partners at this stage",
+			"Partners prove themselves with mutual TLS, which it does not have. These stages do: "+g.withMutualTLS()+"."),
+			"a partner's route at a stage without mutual TLS")
+	}
+	switch c.policy.Transport {
 	case catalog.PlainHTTP:
 		return nil
 	case catalog.TLS, catalog.MutualTLS:
@@ -28,6 +34,10 @@ func (g *Guard) transport(c *call) *Refusal {
 		}
 		return nil
 	default:
-		return undecided("transport", c.stage.Policy.Transport)
+		return undecided("transport", c.policy.Transport)
 	}
+}
+
+func (g *Guard) withMutualTLS() string {
+	return slices.DeleteFunc(g.Stages.Built(), func(s catalog.Stage) bool { return s.Policy.Transport != catalog.MutualTLS }).Slugs()
 }

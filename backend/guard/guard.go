@@ -11,11 +11,16 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"keyladder/backend/devices"
 	"keyladder/backend/registry"
+	"keyladder/backend/sessions"
+	"keyladder/backend/users"
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/mechanism/replay"
 )
 
 // MaxBody is the size of the largest body that is read, in bytes.
@@ -25,12 +30,20 @@ const MaxBody = 64 << 10
 type Config struct {
 	Stages    catalog.Set
 	Apps      *registry.Registry
+	Users     *users.Directory
+	Sessions  *sessions.Store
+	Devices   *devices.Registry
 	ClientCAs *x509.CertPool // issues the apps' client certificates
+	Host      string         // of the API as apps call it, for signed requests
+	Port      int            // the same
 	Usage     Counter
 	Log       *traffic.Log     // nil: no records
 	Address   Limit            // calls from one address
 	Observe   func(Outcome)    // is told of each call when it is over; may be nil
 	Now       func() time.Time // nil: the clock
+	// Resumed says that there was a server before this one, whose nonces are forgotten.
+	// Requests that were signed before now are stale then.
+	Resumed bool
 }
 
 // Counter counts calls.
@@ -64,6 +77,8 @@ type Guard struct {
 	routes    map[string]route // by method and echo's path
 	addresses *addressLimits
 	clients   *clientcert.Verifier
+	nonces    *replay.Cache
+	since     time.Time // from when on nonces are remembered
 }
 
 // stage is a stage with what can be found out about it once.
@@ -72,15 +87,10 @@ type stage struct {
 	missing []string
 }
 
-type route struct {
-	name    string
-	scope   string
-	handler Handler
-}
-
 // New makes a guard.
 func New(config Config) (*Guard, error) {
-	if config.Apps == nil || config.Usage == nil || config.ClientCAs == nil || len(config.Stages) == 0 {
+	if config.Apps == nil || config.Users == nil || config.Sessions == nil || config.Devices == nil ||
+		config.Usage == nil || config.ClientCAs == nil || len(config.Stages) == 0 {
 		return nil, errors.New("the guard lacks stages, a registry, an authority or a counter")
 	}
 	if config.Now == nil {
@@ -94,6 +104,13 @@ func New(config Config) (*Guard, error) {
 		return nil, err
 	}
 	g := &Guard{Config: config, stages: map[string]*stage{}, routes: map[string]route{}, addresses: addresses, clients: clientcert.NewVerifier(config.ClientCAs)}
+	if config.Resumed {
+		// The second that has begun is one of which we do not know all.
+		g.since = config.Now().Truncate(time.Second).Add(time.Second)
+	}
+	g.nonces = replay.New(replay.Config{
+		Skew: hawk.DefaultSkew, Limit: replay.Limit(nonceRate, hawk.DefaultSkew), Start: g.since,
+	})
 	for _, s := range config.Stages {
 		g.stages[s.Slug] = &stage{Stage: s, missing: s.Policy.Missing()}
 	}
@@ -119,9 +136,14 @@ var pipeline = [...]check{
 	{"client-certificate", (*Guard).certificateShown},
 	{"key-in-url", (*Guard).keyInURL},
 	{"app-key", (*Guard).appKey},
+	{"hawk", (*Guard).hawk},
+	{"nonce", (*Guard).nonce},
 	{"client-certificate", (*Guard).certificateOfApp},
 	{"app-limit", (*Guard).appLimit},
-	{"user", (*Guard).user},
+	{"sealed-body", (*Guard).sealedBody},
+	{"device", (*Guard).device},
+	{"sign-in", (*Guard).signIn},
+	{"session", (*Guard).session},
 	{"binding", (*Guard).binding},
 	{"scope", (*Guard).scope},
 }
@@ -159,18 +181,17 @@ func closed() *problem.Problem {
 	return problem.New(http.StatusForbidden, "not-allowed", "This stage is closed", "Its policy is not complete, so nothing is let through.")
 }
 
-// Handle registers a route under every stage, for apps with the scope. GET answers
-// HEAD, too (RFC 9110, section 9.1).
-func (g *Guard) Handle(e *echo.Echo, method, path, scope string, handler Handler) {
-	r := route{name: method + " " + braces(path), scope: scope, handler: handler}
-	methods := []string{method}
-	if method == http.MethodGet {
+// Handle registers a route under every stage. GET answers HEAD, too (RFC 9110, section
+// 9.1).
+func (g *Guard) Handle(e *echo.Echo, r Route, handler Handler) {
+	methods := []string{r.Method}
+	if r.Method == http.MethodGet {
 		methods = append(methods, http.MethodHead)
 	}
 	for _, method := range methods {
-		g.routes[method+" "+prefix+path] = r
+		g.routes[method+" "+prefix+r.Path] = route{Route: r, name: r.Method + " " + braces(r.Path), handler: handler}
 		// Echo finds the route; what it would run must never be run but by the guard.
-		e.Add(method, prefix+path, func(echo.Context) error { return errors.New("the guard was not asked") })
+		e.Add(method, prefix+r.Path, func(echo.Context) error { return errors.New("the guard was not asked") })
 	}
 }
 
@@ -189,17 +210,17 @@ func (g *Guard) serve(ec echo.Context) error {
 		if c.key != nil {
 			c.key.Refused(c.at, c.refusal.Reason)
 		}
-	} else if c.key != nil {
-		c.key.Accepted(c.at)
+	} else {
+		c.accepted()
 	}
 	if c.stage != nil {
-		app := ""
-		if c.app != nil {
-			app = c.app.ID
-		}
-		g.Usage.Count(app, c.stage.Slug, c.route.name, c.refusal == nil)
+		g.Usage.Count(c.appID(), c.stage.Slug, c.route.name, c.refusal == nil)
 	}
+	held := g.hold(c)
 	if err := g.answer(c); err != nil {
+		ec.Error(err)
+	}
+	if err := held.release(c); err != nil {
 		ec.Error(err)
 	}
 	recorder.finish(c)

@@ -57,7 +57,7 @@ func (r *recorder) finish(c *call) {
 	r.log.Add(traffic.Message{
 		At: c.at, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Request, From: client, To: server,
 		Summary: c.request.Method + " " + c.request.URL.EscapedPath(),
-		Head:    requestHead(c.request), Body: c.body, Size: len(c.body),
+		Head:    requestHead(c.request), Body: c.raw, Size: len(c.raw),
 	})
 	verdict := traffic.Verdict{Allowed: c.refusal == nil, Check: c.check, Reason: "all checks let it through"}
 	if c.refusal != nil {

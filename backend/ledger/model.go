@@ -43,6 +43,7 @@ func seed() []Account {
 		{ID: "HB-1002", Owner: "alice", Name: "Savings", Balance: 12_500_00, Currency: Currency},
 		{ID: "HB-2001", Owner: "bob", Name: "Current", Balance: 1_840_50, Currency: Currency},
 		{ID: "HB-3001", Owner: "mallory", Name: "Current", Balance: 13_37, Currency: Currency},
+		{ID: "HB-4001", Owner: "quayside-books", Name: "Quayside Books", Balance: 2_150_00, Currency: Currency},
 		{ID: "HB-9000", Owner: "bank", Name: "Harbour Bank", Balance: 100_000_00, Currency: Currency},
 	}
 }

@@ -17,8 +17,11 @@ import (
 
 // Scopes are what an app can be allowed to do.
 func Scopes() []string {
-	return []string{"rates:read", "accounts:read", "transfers:write", "accounts:freeze"}
+	return []string{"rates:read", "accounts:read", "transfers:write", "accounts:freeze", partnerScope}
 }
+
+// partnerScope is for partners, and partners have no other.
+const partnerScope = "settlements:read"
 
 // ErrInvalid means that an app can't be registered like that; the text says why.
 var ErrInvalid = errors.New("that is not a good registration")
@@ -26,6 +29,7 @@ var ErrInvalid = errors.New("that is not a good registration")
 // App is a registered app. It is never changed; a changed app is another value.
 type App struct {
 	ID           string
+	Kind         manage.Kind
 	Scopes       []string
 	Certificates []string // pins
 	PerSecond    float64  // rate limit: calls a second over time
@@ -42,10 +46,14 @@ func (a *App) May(scope string) bool { return scope != "" && slices.Contains(a.S
 // Key is a key of an app.
 type Key struct {
 	ID, App   string
+	secret    Secret
 	createdAt time.Time
 	revokedAt *time.Time
 	use       *use // shared by all values for this key
 }
+
+// Secret is what an app knows beside its key.
+func (k *Key) Secret() Secret { return k.secret }
 
 // use is how a key fares.
 type use struct {
@@ -91,6 +99,8 @@ func check(a manage.App) error {
 		return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, values...))
 	}
 	switch {
+	case a.Kind != "" && a.Kind != manage.MobileApp && a.Kind != manage.Partner:
+		return invalid("there is no kind %q: there are %s and %s", a.Kind, manage.MobileApp, manage.Partner)
 	case !idPattern.MatchString(a.ID):
 		return invalid("the ID may have 63 characters out of a-z, 0-9 and -, and neither begins nor ends with -")
 	case strings.TrimSpace(a.Name) == "" || len(a.Name) > 100 || strings.ContainsFunc(a.Name, func(r rune) bool { return r < ' ' }):
@@ -105,6 +115,9 @@ func check(a manage.App) error {
 	for i, scope := range a.Scopes {
 		if !slices.Contains(Scopes(), scope) {
 			return invalid("there is no scope %q: there are %s", scope, strings.Join(Scopes(), ", "))
+		}
+		if (scope == partnerScope) != (a.Kind == manage.Partner) {
+			return invalid("the scope %s is for partners, who have no other", partnerScope)
 		}
 		if slices.Contains(a.Scopes[:i], scope) {
 			return invalid("the scope %s is there twice", scope)

@@ -1,4 +1,5 @@
-// Package registry knows the apps that may call the API, and their keys.
+// Package registry knows who may call the API: apps, with their keys and the secrets that
+// go with those, and partners, with their certificates.
 //
 // Every call asks it, so it answers from memory: a snapshot that is never changed, only
 // replaced. A change is written to the database first and then takes effect with the

@@ -30,22 +30,25 @@ var (
 	ErrNoApp = errors.New("there is no app under that ID")
 	ErrNoKey = errors.New("there is no such key")
 	ErrTaken = errors.New("that ID is taken")
+	ErrPin   = errors.New("that certificate is registered for somebody else")
 )
 
 // Registry is the apps and keys of one server. It is safe for concurrent use.
 type Registry struct {
-	db    *gorm.DB
-	seed  []manage.App
-	now   func() time.Time
-	mu    sync.Mutex // one change at a time
-	state atomic.Pointer[state]
+	db      *gorm.DB
+	seed    []manage.App
+	secrets map[string]string // of the seed's keys
+	now     func() time.Time
+	mu      sync.Mutex // one change at a time
+	state   atomic.Pointer[state]
 }
 
 // state is a snapshot. Maps and values are not changed once it is stored.
 type state struct {
 	apps     map[string]*App
 	keys     map[string]*Key
-	products []string // of all apps' user agents
+	products []string        // of all apps' user agents
+	partners map[string]*App // by the pins of their certificates
 }
 
 func (s *state) clone() *state {
@@ -53,14 +56,14 @@ func (s *state) clone() *state {
 }
 
 // Open reads the registry from a database that has [Models]' tables. An empty one is
-// seeded; each app's first key equals its ID.
-func Open(ctx context.Context, db *gorm.DB, seed []manage.App) (*Registry, error) {
+// seeded; each app's first key equals its ID, and has the secret of that name.
+func Open(ctx context.Context, db *gorm.DB, seed []manage.App, secrets map[string]string) (*Registry, error) {
 	for _, app := range seed {
 		if err := check(app); err != nil {
 			return nil, fmt.Errorf("seed the registry with %q: %w", app.ID, err)
 		}
 	}
-	r := &Registry{db: db, seed: seed, now: time.Now}
+	r := &Registry{db: db, seed: seed, secrets: secrets, now: time.Now}
 	var apps []appRow
 	var keys []keyRow
 	if err := errors.Join(db.WithContext(ctx).Find(&apps).Error, db.WithContext(ctx).Find(&keys).Error); err != nil {
@@ -86,20 +89,25 @@ func snapshot(apps []appRow, keys []keyRow) *state {
 
 func (row appRow) app() *App {
 	return &App{
-		ID: row.ID, Scopes: row.Scopes, Certificates: row.Certificates, PerSecond: row.PerSecond, Burst: row.Burst,
+		ID: row.ID, Kind: manage.Kind(row.Kind), Scopes: row.Scopes, Certificates: row.Certificates, PerSecond: row.PerSecond, Burst: row.Burst,
 		Limiter: rate.NewLimiter(rate.Limit(row.PerSecond), row.Burst),
 		name:    row.Name, userAgent: row.UserAgent, createdAt: row.CreatedAt,
 	}
 }
 
 func (row keyRow) key() *Key {
-	return &Key{ID: row.ID, App: row.App, createdAt: row.CreatedAt, revokedAt: row.RevokedAt, use: &use{}}
+	return &Key{ID: row.ID, App: row.App, secret: secretOf(row.Secret), createdAt: row.CreatedAt, revokedAt: row.RevokedAt, use: &use{}}
 }
 
 func (r *Registry) publish(next *state) {
-	next.products = nil
+	next.products, next.partners = nil, map[string]*App{}
 	for _, app := range next.apps {
 		next.products = append(next.products, app.userAgent)
+		if app.Kind == manage.Partner {
+			for _, pin := range app.Certificates {
+				next.partners[pin] = app
+			}
+		}
 	}
 	slices.Sort(next.products)
 	next.products = slices.Compact(next.products)
@@ -121,17 +129,40 @@ func (r *Registry) change(ctx context.Context, what string, write func(tx *gorm.
 }
 
 // Lookup finds a key and its app: [ErrUnknown] where there is none. With [ErrRevoked]
-// the key comes along, so that its refusal can be noted.
+// the key comes along, so that its refusal can be noted. Partners do not prove themselves
+// with keys, so theirs are unknown here; see [Registry.Partner].
 func (r *Registry) Lookup(key string) (*App, *Key, error) {
 	s := r.state.Load()
 	found, ok := s.keys[key]
-	if !ok {
+	if !ok || s.apps[found.App].Kind == manage.Partner {
 		return nil, nil, ErrUnknown
 	}
 	if found.revokedAt != nil {
 		return nil, found, ErrRevoked
 	}
 	return s.apps[found.App], found, nil
+}
+
+// Partner finds the partner that a certificate is registered for, by the certificate's pin,
+// and the key that stands for the registration: a partner is in as long as one of its keys
+// is not revoked. Errors are as for [Registry.Lookup].
+func (r *Registry) Partner(pin string) (*App, *Key, error) {
+	s := r.state.Load()
+	partner := s.partners[pin]
+	if partner == nil {
+		return nil, nil, ErrUnknown
+	}
+	var revoked *Key
+	for _, key := range s.keys {
+		switch {
+		case key.App != partner.ID:
+		case key.revokedAt == nil:
+			return partner, key, nil
+		default:
+			revoked = key
+		}
+	}
+	return nil, revoked, ErrRevoked
 }
 
 // KnowsUserAgent says whether a User-Agent field begins with the product of any app.
@@ -156,7 +187,7 @@ func (r *Registry) Apps() []manage.App {
 
 func (s *state) manage(app *App) manage.App {
 	out := manage.App{
-		ID: app.ID, Name: app.name, UserAgent: app.userAgent, Scopes: app.Scopes, Certificates: app.Certificates,
+		ID: app.ID, Kind: app.Kind, Name: app.name, UserAgent: app.userAgent, Scopes: app.Scopes, Certificates: app.Certificates,
 		PerSecond: app.PerSecond, Burst: app.Burst, CreatedAt: app.createdAt, Keys: []manage.Key{},
 	}
 	for _, key := range s.keys {
@@ -181,8 +212,14 @@ func (r *Registry) Register(ctx context.Context, app manage.App) (manage.App, er
 	if s.apps[app.ID] != nil || s.keys[app.ID] != nil {
 		return manage.App{}, ErrTaken
 	}
+	for _, pin := range app.Certificates {
+		// One that is a partner's must not be anybody else's, or it would not say whose it is.
+		if s.partners[pin] != nil || app.Kind == manage.Partner && s.hasPin(pin) {
+			return manage.App{}, ErrPin
+		}
+	}
 	at := r.now().UTC()
-	row, key := rowOf(app, at), keyRow{ID: app.ID, App: app.ID, CreatedAt: at}
+	row, key := rowOf(app, at), keyRow{ID: app.ID, App: app.ID, Secret: secretFor(app.Kind), CreatedAt: at}
 	err := r.change(ctx, "register an app", func(tx *gorm.DB) error {
 		if err := tx.Create(&row).Error; err != nil {
 			return err
@@ -196,6 +233,23 @@ func (r *Registry) Register(ctx context.Context, app manage.App) (manage.App, er
 		return manage.App{}, err
 	}
 	return r.app(app.ID), nil
+}
+
+func (s *state) hasPin(pin string) bool {
+	for _, app := range s.apps {
+		if slices.Contains(app.Certificates, pin) {
+			return true
+		}
+	}
+	return false
+}
+
+// secretFor makes the secret of a new key. Partners need none.
+func secretFor(kind manage.Kind) string {
+	if kind == manage.Partner {
+		return ""
+	}
+	return newSecret()
 }
 
 func (r *Registry) app(id string) manage.App {
@@ -256,12 +310,13 @@ func (r *Registry) Rotate(ctx context.Context, app string) (manage.Key, error) {
 func (r *Registry) issue(ctx context.Context, app string, revokeOthers bool) (manage.Key, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.state.Load().apps[app] == nil {
+	owner := r.state.Load().apps[app]
+	if owner == nil {
 		return manage.Key{}, ErrNoApp
 	}
 	at := r.now().UTC()
 	// Unlike an ID it can't be guessed. The dot is in no ID, so it can't be taken either.
-	row := keyRow{ID: app + "." + strings.ToLower(rand.Text()), App: app, CreatedAt: at}
+	row := keyRow{ID: app + "." + strings.ToLower(rand.Text()), App: app, Secret: secretFor(owner.Kind), CreatedAt: at}
 	err := r.change(ctx, "issue a key", func(tx *gorm.DB) error {
 		if revokeOthers {
 			others := tx.Model(&keyRow{}).Where("app = ? AND revoked_at IS NULL", app)
@@ -330,7 +385,7 @@ func (r *Registry) Reset(ctx context.Context) error {
 	at := r.now().UTC()
 	apps, keys := make([]appRow, len(r.seed)), make([]keyRow, len(r.seed))
 	for i, app := range r.seed {
-		apps[i], keys[i] = rowOf(app, at), keyRow{ID: app.ID, App: app.ID, CreatedAt: at}
+		apps[i], keys[i] = rowOf(app, at), keyRow{ID: app.ID, App: app.ID, Secret: r.secrets[app.ID], CreatedAt: at}
 	}
 	err := r.db.WithContext(context.WithoutCancel(ctx)).Transaction(func(tx *gorm.DB) error {
 		all := tx.Session(&gorm.Session{AllowGlobalUpdate: true})

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"time"
 
 	"keyladder/internal/manage"
@@ -9,6 +10,7 @@ import (
 // appRow is an app in the database.
 type appRow struct {
 	ID           string   `gorm:"primaryKey"`
+	Kind         string   `gorm:"not null;default:app"`
 	Name         string   `gorm:"not null"`
 	UserAgent    string   `gorm:"not null"`
 	Scopes       []string `gorm:"not null;serializer:json"`
@@ -24,6 +26,7 @@ func (appRow) TableName() string { return "apps" }
 type keyRow struct {
 	ID        string    `gorm:"primaryKey"`
 	App       string    `gorm:"not null;index"`
+	Secret    string    `gorm:"not null;default:''"` // in clear: see [Secret]
 	CreatedAt time.Time `gorm:"not null"`
 	RevokedAt *time.Time
 
@@ -37,7 +40,7 @@ func Models() []any { return []any{&appRow{}, &keyRow{}} }
 
 func rowOf(a manage.App, at time.Time) appRow {
 	row := appRow{
-		ID: a.ID, Name: a.Name, UserAgent: product(a.UserAgent), Scopes: a.Scopes, Certificates: a.Certificates,
+		ID: a.ID, Kind: string(cmp.Or(a.Kind, manage.MobileApp)), Name: a.Name, UserAgent: product(a.UserAgent), Scopes: a.Scopes, Certificates: a.Certificates,
 		PerSecond: a.PerSecond, Burst: a.Burst, CreatedAt: at,
 	}
 	if row.Scopes == nil {

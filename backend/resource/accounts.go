@@ -25,9 +25,15 @@ func accountOf(a ledger.Account) account {
 	return account{ID: a.ID, Owner: a.Owner, Name: a.Name, Balance: a.Balance, Currency: a.Currency, Frozen: a.Frozen}
 }
 
-// getAccounts shows the user's accounts; where no user is known, everybody's.
+// getAccounts shows the user's accounts; where no user is known, and to staff, everybody's.
 func (s *Server) getAccounts(c echo.Context, caller guard.Caller) error {
-	found, err := s.ledger.Accounts(c.Request().Context(), caller.User())
+	owner := caller.User()
+	if caller.SeesAll() {
+		owner = ""
+	} else if owner == "" { // would be everybody
+		return errors.New("a call without a user got to the users' accounts")
+	}
+	found, err := s.ledger.Accounts(c.Request().Context(), owner)
 	if err != nil {
 		return err
 	}
@@ -69,7 +75,7 @@ const historyLength = 100
 // were not there, so that numbers can't be tried out.
 func (s *Server) visible(c echo.Context, caller guard.Caller) (ledger.Account, error) {
 	found, err := s.ledger.Account(c.Request().Context(), c.Param("id"))
-	if errors.Is(err, ledger.ErrUnknownAccount) || err == nil && caller.User() != "" && found.Owner != caller.User() {
+	if errors.Is(err, ledger.ErrUnknownAccount) || err == nil && !caller.Sees(found.Owner) {
 		return ledger.Account{}, noSuchAccount()
 	}
 	return found, err
@@ -79,8 +85,8 @@ func noSuchAccount() error {
 	return problem.New(http.StatusNotFound, "no-such-resource", "There is no such account", "GET /v1/accounts shows those that there are.")
 }
 
-// postFreeze freezes or thaws an account: {"frozen": true}. It is for the bank's own
-// apps, and so for every account.
+// postFreeze freezes or thaws an account: {"frozen": true}. It is for the bank itself, by the
+// app's scope and, where the stage knows users, by the user's, and so for every account.
 func (s *Server) postFreeze(c echo.Context, caller guard.Caller) error {
 	var frozen bool
 	if err := decode(caller.Body(), member{"frozen", &frozen}); err != nil {

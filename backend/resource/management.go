@@ -9,8 +9,10 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"keyladder/backend/devices"
 	"keyladder/backend/ledger"
 	"keyladder/backend/registry"
+	"keyladder/backend/sessions"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
 )
@@ -18,6 +20,7 @@ import (
 // management adds the resource server's part of the management API. See package manage.
 func (s *Server) management() {
 	m := s.manage
+	m.Use(s.audit)
 	m.GET("/apps", s.listApps)
 	m.POST("/apps", s.registerApp)
 	m.PATCH("/apps/:id", s.changeApp)
@@ -25,6 +28,15 @@ func (s *Server) management() {
 	m.POST("/apps/:id/rotate", s.rotateKeys)
 	m.POST("/keys/:id/revoke", s.revokeKey)
 	m.POST("/keys/:id/restore", s.restoreKey)
+	m.POST("/keys/:id/secret", s.rotateSecret)
+	m.GET("/keys/:id/secret", s.showSecret)
+	m.GET("/users", s.listUsers)
+	m.POST("/users/:name/sessions/revoke", s.revokeSessions)
+	m.GET("/sessions", func(c echo.Context) error { return c.JSON(http.StatusOK, s.sessions.List(s.config.Now())) })
+	m.POST("/sessions/:id/revoke", s.revokeSession)
+	m.GET("/devices", func(c echo.Context) error { return c.JSON(http.StatusOK, s.devices.List()) })
+	m.POST("/devices/:id/ban", s.banDevice)
+	m.POST("/devices/:id/allow", s.allowDevice)
 	m.GET("/usage", s.showUsage)
 	m.GET("/ledger", s.showLedger)
 	m.GET("/transfers", s.findTransfers)
@@ -90,6 +102,95 @@ func (s *Server) restoreKey(c echo.Context) error {
 	return c.JSON(http.StatusOK, key)
 }
 
+func (s *Server) rotateSecret(c echo.Context) error {
+	secret, err := s.apps.RotateSecret(c.Request().Context(), c.Param("id"))
+	if err != nil {
+		return registryProblem(err)
+	}
+	return c.JSON(http.StatusOK, secret)
+}
+
+func (s *Server) showSecret(c echo.Context) error {
+	secret, err := s.apps.Secret(c.Param("id"))
+	if err != nil {
+		return registryProblem(err)
+	}
+	return c.JSON(http.StatusOK, secret)
+}
+
+func (s *Server) listUsers(c echo.Context) error {
+	at := s.config.Now()
+	good := map[string]int{}
+	for _, session := range s.sessions.List(at) {
+		good[session.User]++
+	}
+	list := s.users.List(at)
+	for i := range list {
+		list[i].Sessions = good[list[i].Name]
+	}
+	return c.JSON(http.StatusOK, list)
+}
+
+// revokeSessions ends all sessions of a user.
+func (s *Server) revokeSessions(c echo.Context) error {
+	name := c.Param("name")
+	if s.users.Lookup(name) == nil {
+		return nothingToChange("there is no user of that name")
+	}
+	if _, err := s.sessions.EndAll(c.Request().Context(), name); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+func (s *Server) revokeSession(c echo.Context) error {
+	err := s.sessions.End(c.Request().Context(), c.Param("id"))
+	if errors.Is(err, sessions.ErrNoSession) {
+		return nothingToChange(err.Error())
+	}
+	if err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+func (s *Server) banDevice(c echo.Context) error {
+	return deviceAnswer(c)(s.devices.Ban(c.Request().Context(), s.config.Now(), c.Param("id")))
+}
+
+func (s *Server) allowDevice(c echo.Context) error {
+	return deviceAnswer(c)(s.devices.Allow(c.Request().Context(), c.Param("id")))
+}
+
+func deviceAnswer(c echo.Context) func(manage.Device, error) error {
+	return func(device manage.Device, err error) error {
+		if errors.Is(err, devices.ErrNoDevice) {
+			return nothingToChange(err.Error())
+		}
+		if err != nil {
+			return err
+		}
+		return c.JSON(http.StatusOK, device)
+	}
+}
+
+// audit logs each change, and each look at a secret: what was asked for, by whose
+// certificate and with what outcome. Paths hold IDs only, so no secret gets into the log.
+func (s *Server) audit(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		err := next(c)
+		if r := c.Request(); r.Method != http.MethodGet || c.Path() == "/keys/:id/secret" {
+			outcome := "done"
+			if err != nil {
+				outcome = problem.From(err, func(error) {}).Kind()
+			}
+			s.config.Logger.Info("management", "method", r.Method, "path", r.URL.Path, "by", r.TLS.PeerCertificates[0].Subject.CommonName,
+				"outcome", outcome)
+		}
+		return err
+	}
+}
+
 func (s *Server) showUsage(c echo.Context) error {
 	days, err := number(c, "days", 30, 3660)
 	if err != nil {
@@ -142,12 +243,15 @@ func (s *Server) findTransfers(c echo.Context) error {
 }
 
 // reset brings back the state at first start. Each part is reset as a whole; after an
-// error, asking again completes it.
+// error, asking again completes it. Nonces are not forgotten: calls that were served before
+// would be good once more.
 func (s *Server) reset(c echo.Context) error {
 	ctx := c.Request().Context()
-	if err := errors.Join(s.ledger.Reset(ctx), s.apps.Reset(ctx), s.usage.Reset(ctx)); err != nil {
+	err := errors.Join(s.ledger.Reset(ctx), s.apps.Reset(ctx), s.sessions.Reset(ctx), s.devices.Reset(ctx), s.usage.Reset(ctx))
+	if err != nil {
 		return err
 	}
+	s.users.Reset()
 	return c.NoContent(http.StatusNoContent)
 }
 
@@ -155,13 +259,17 @@ func (s *Server) reset(c echo.Context) error {
 func registryProblem(err error) error {
 	switch {
 	case errors.Is(err, registry.ErrNoApp), errors.Is(err, registry.ErrNoKey):
-		return problem.New(http.StatusNotFound, "no-such-resource", "There is nothing to change", err.Error())
-	case errors.Is(err, registry.ErrTaken):
+		return nothingToChange(err.Error())
+	case errors.Is(err, registry.ErrTaken), errors.Is(err, registry.ErrPin):
 		return problem.New(http.StatusConflict, "taken", "There is such an app already", err.Error())
 	case errors.Is(err, registry.ErrInvalid):
 		return unprocessable("%v", err)
 	}
 	return err
+}
+
+func nothingToChange(detail string) error {
+	return problem.New(http.StatusNotFound, "no-such-resource", "There is nothing to change", detail)
 }
 
 // read decodes the JSON body of a management call.

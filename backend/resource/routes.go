@@ -6,16 +6,35 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"keyladder/backend/guard"
+	"keyladder/stages/catalog"
 )
 
-// routes is the API: what there is, and the scope that it needs.
+// routes is the API: what there is, and what a call needs.
 //
 //keyladder:code resource-routes
 func (s *Server) routes(e *echo.Echo, g *guard.Guard) {
-	g.Handle(e, http.MethodGet, "/v1/rates", "rates:read", s.getRates)
-	g.Handle(e, http.MethodGet, "/v1/accounts", "accounts:read", s.getAccounts)
-	g.Handle(e, http.MethodGet, "/v1/accounts/:id", "accounts:read", s.getAccount)
-	g.Handle(e, http.MethodGet, "/v1/accounts/:id/transfers", "accounts:read", s.getTransfers)
-	g.Handle(e, http.MethodPost, "/v1/transfers", "transfers:write", s.postTransfer)
-	g.Handle(e, http.MethodPost, "/v1/accounts/:id/freeze", "accounts:freeze", s.postFreeze)
+	for _, r := range []struct {
+		guard.Route
+		handler guard.Handler
+	}{
+		{guard.Route{Method: http.MethodGet, Path: "/v1/rates", Scope: "rates:read", User: guard.NobodyNeeded}, s.getRates},
+		{guard.Route{Method: http.MethodGet, Path: "/v1/accounts", Scope: "accounts:read"}, s.getAccounts},
+		{guard.Route{Method: http.MethodGet, Path: "/v1/accounts/:id", Scope: "accounts:read"}, s.getAccount},
+		{guard.Route{Method: http.MethodGet, Path: "/v1/accounts/:id/transfers", Scope: "accounts:read"}, s.getTransfers},
+		{guard.Route{Method: http.MethodPost, Path: "/v1/transfers", Scope: "transfers:write"}, s.postTransfer},
+		{guard.Route{Method: http.MethodPost, Path: "/v1/accounts/:id/freeze", Scope: "accounts:freeze"}, s.postFreeze},
+		{guard.Route{
+			Method: http.MethodPost, Path: "/v1/devices", Scope: guard.AnyScope,
+			User: guard.NobodyNeeded, WithoutDevice: true, At: withDevices,
+		}, s.postDevice},
+		{guard.Route{Method: http.MethodPost, Path: "/v1/session", Scope: guard.AnyScope, User: guard.ByPassword, At: withSessions}, s.postSession},
+		{guard.Route{Method: http.MethodDelete, Path: "/v1/session", Scope: guard.AnyScope, At: withSessions}, s.deleteSession},
+		{guard.Route{Method: http.MethodGet, Path: "/partner/v1/settlements", Scope: "settlements:read", Partner: true}, s.getSettlements},
+	} {
+		g.Handle(e, r.Route, r.handler)
+	}
 }
+
+func withDevices(p catalog.Policy) bool { return p.Devices == catalog.RegisteredDevices }
+
+func withSessions(p catalog.Policy) bool { return p.UserProof == catalog.UserSession }

@@ -6,9 +6,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -16,10 +21,13 @@ import (
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
+	"keyladder/backend/devices"
 	"keyladder/backend/guard"
 	"keyladder/backend/ledger"
 	"keyladder/backend/registry"
+	"keyladder/backend/sessions"
 	"keyladder/backend/usage"
+	"keyladder/backend/users"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
@@ -28,16 +36,18 @@ import (
 	"keyladder/internal/store"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/session"
 )
 
 // Config is what a resource server needs.
 type Config struct {
-	Folder  *deployment.Folder // of the role resource; the database is made in it
-	Stages  catalog.Set
-	Log     *traffic.Log     // nil: no records
-	Address guard.Limit      // calls from one address; zero: [guard.DefaultAddressLimit]
-	Logger  *slog.Logger     // nil: the default one
-	Now     func() time.Time // nil: the clock
+	Folder   *deployment.Folder // of the role resource; the database is made in it
+	Stages   catalog.Set
+	Log      *traffic.Log      // nil: no records
+	Address  guard.Limit       // calls from one address; zero: [guard.DefaultAddressLimit]
+	Sessions session.Lifetimes // of users' sessions; zero: [sessions.Default]
+	Logger   *slog.Logger      // nil: the default one
+	Now      func() time.Time  // nil: the clock
 }
 
 // Server is the resource server.
@@ -46,6 +56,9 @@ type Server struct {
 	db         *gorm.DB
 	ledger     *ledger.Ledger
 	apps       *registry.Registry
+	users      *users.Directory
+	sessions   *sessions.Store
+	devices    *devices.Registry
 	usage      *usage.Counter
 	echo       *echo.Echo
 	manage     *manage.Server
@@ -66,16 +79,37 @@ func New(config Config) (server *Server, err error) {
 	if config.Address == (guard.Limit{}) {
 		config.Address = guard.DefaultAddressLimit
 	}
+	if config.Sessions == (session.Lifetimes{}) {
+		config.Sessions = sessions.Default
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	host, port, err := hostAndPort(config.Folder.Addresses.TLS)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{config: config}
 	clientCAs, err := s.readCertificates()
 	if err != nil {
 		return nil, err
 	}
 	var seed []manage.App
-	if err := config.Folder.JSON("apps.json", &seed); err != nil {
+	var secrets map[string]string
+	var people []users.Seed
+	err = errors.Join(
+		config.Folder.JSON("apps.json", &seed),
+		config.Folder.JSON("secrets.json", &secrets),
+		config.Folder.JSON("users.json", &people))
+	if err != nil {
 		return nil, err
 	}
-	models := append(append(ledger.Models(), registry.Models()...), usage.Models()...)
+	if s.users, err = users.New(people); err != nil {
+		return nil, err
+	}
+	_, err = os.Stat(config.Folder.Path(database))
+	resumed := !errors.Is(err, fs.ErrNotExist)
+	models := slices.Concat(ledger.Models(), registry.Models(), sessions.Models(), devices.Models(), usage.Models())
 	if s.db, err = store.Open(config.Folder.Path(database), models...); err != nil {
 		return nil, err
 	}
@@ -88,7 +122,13 @@ func New(config Config) (server *Server, err error) {
 	if s.ledger, err = ledger.New(ctx, s.db); err != nil {
 		return nil, err
 	}
-	if s.apps, err = registry.Open(ctx, s.db, seed); err != nil {
+	if s.apps, err = registry.Open(ctx, s.db, seed, secrets); err != nil {
+		return nil, err
+	}
+	if s.sessions, err = sessions.Open(ctx, s.db, config.Sessions); err != nil {
+		return nil, err
+	}
+	if s.devices, err = devices.Open(ctx, s.db); err != nil {
 		return nil, err
 	}
 	s.usage = usage.New(s.db, config.Now)
@@ -96,8 +136,9 @@ func New(config Config) (server *Server, err error) {
 	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
 	s.metrics = newMetrics(s.manage.Metrics)
 	g, err := guard.New(guard.Config{
-		Stages: config.Stages, Apps: s.apps, ClientCAs: clientCAs, Usage: s.usage, Log: config.Log,
-		Address: config.Address, Now: config.Now,
+		Stages: config.Stages, Apps: s.apps, Users: s.users, Sessions: s.sessions, Devices: s.devices,
+		ClientCAs: clientCAs, Host: host, Port: port, Usage: s.usage, Log: config.Log,
+		Address: config.Address, Now: config.Now, Resumed: resumed,
 		Observe: func(o guard.Outcome) {
 			s.metrics.observe(o)
 			s.access.add(o)
@@ -109,6 +150,22 @@ func New(config Config) (server *Server, err error) {
 	s.echo = s.newEcho(g)
 	s.management()
 	return s, nil
+}
+
+// hostAndPort are those of the API as apps know it. They are what requests are signed for,
+// whatever a proxy on the way makes of them.
+func hostAndPort(address string) (host string, port int, err error) {
+	url, err := url.Parse(address)
+	if err != nil || url.Scheme != "https" || url.Hostname() == "" {
+		return "", 0, fmt.Errorf("the API's address %q is not an https URL", address)
+	}
+	if url.Port() == "" {
+		return url.Hostname(), 443, nil
+	}
+	if port, err = strconv.Atoi(url.Port()); err != nil {
+		return "", 0, fmt.Errorf("the API's address %q has no good port", address)
+	}
+	return url.Hostname(), port, nil
 }
 
 func (s *Server) newEcho(g *guard.Guard) *echo.Echo {
@@ -204,11 +261,12 @@ type Listeners struct {
 	Manage     net.Listener
 }
 
-// flushEvery is how much usage a server may lose when it is killed.
+// flushEvery is how much of the statistics, and of the use of sessions and devices, a
+// server may lose when it is killed.
 const flushEvery = time.Second
 
-// Serve answers until ctx ends, lets calls that are under way finish, and writes the
-// usage statistics.
+// Serve answers until ctx ends, lets calls that are under way finish, and writes what
+// they used.
 func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if l.Plain != nil {
@@ -228,7 +286,12 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		return nil
 	})
 	err := group.Wait()
-	return errors.Join(err, s.usage.Flush(context.WithoutCancel(ctx)))
+	return errors.Join(err, s.write(context.WithoutCancel(ctx)))
+}
+
+// write writes what calls leave in memory.
+func (s *Server) write(ctx context.Context) error {
+	return errors.Join(s.usage.Flush(ctx), s.sessions.Flush(ctx, s.config.Now()), s.devices.Flush(ctx))
 }
 
 func (s *Server) serve(ctx context.Context, kind guard.Listener, listener net.Listener) error {
@@ -253,8 +316,8 @@ func (s *Server) flush(ctx context.Context) {
 	for {
 		select {
 		case <-ticker.C:
-			if err := s.usage.Flush(ctx); err != nil && ctx.Err() == nil {
-				s.config.Logger.Error("usage statistics", "error", err)
+			if err := s.write(ctx); err != nil && ctx.Err() == nil {
+				s.config.Logger.Error("write what was used", "error", err)
 			}
 		case <-ctx.Done():
 			return

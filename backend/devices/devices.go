@@ -1,0 +1,297 @@
+package devices
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gorm.io/gorm"
+
+	"keyladder/internal/manage"
+)
+
+// MaxIdentifier is the length of the longest identifier, in bytes.
+const MaxIdentifier = 128
+
+// Max is how many devices can be registered. It bounds the memory that somebody with an
+// app's secret can take; what it costs is that new devices are turned away then.
+const Max = 100_000
+
+const guidBytes = 16
+
+// Errors of [Registry.Register].
+var (
+	ErrIdentifier = errors.New("an identifier has 1 to 128 visible ASCII characters")
+	ErrTaken      = errors.New("the identifier is registered already")
+	ErrFull       = errors.New("no more devices can be registered")
+)
+
+// Errors of [Registry.Check], which must look the same to a client.
+var (
+	ErrUnknown = errors.New("the device is not registered")
+	ErrApp     = errors.New("the device was registered by another app")
+	ErrGUID    = errors.New("the GUID is not the one of that device")
+	ErrBanned  = errors.New("the device is banned")
+)
+
+// ErrNoDevice means that there is no device with that ID.
+var ErrNoDevice = errors.New("there is no such device")
+
+// Device is a registered installation. It is never changed, but for the time when it was
+// last seen; a banned device is another value.
+type Device struct {
+	ID                     string
+	Stage, Identifier, App string
+
+	digest       [sha256.Size]byte // of the GUID
+	registeredAt time.Time
+	bannedAt     *time.Time
+	seen         *seen // shared by all values for this device
+}
+
+type seen struct {
+	at      atomic.Int64 // nanoseconds since 1970; 0: never
+	flushed int64        // what the database knows; guarded by Registry.writing
+}
+
+// Seen notes that a call of the device was served.
+func (d *Device) Seen(at time.Time) { d.seen.at.Store(at.UnixNano()) }
+
+// row is a device in the database.
+type row struct {
+	ID           string    `gorm:"primaryKey"`
+	Stage        string    `gorm:"not null;uniqueIndex:device"`
+	Identifier   string    `gorm:"not null;uniqueIndex:device"`
+	App          string    `gorm:"not null"`
+	Digest       []byte    `gorm:"not null"` // SHA-256 of the GUID
+	RegisteredAt time.Time `gorm:"not null"`
+	LastSeen     *time.Time
+	BannedAt     *time.Time
+}
+
+func (row) TableName() string { return "devices" }
+
+// Models are the table of devices.
+func Models() []any { return []any{&row{}} }
+
+type name struct{ stage, identifier string }
+
+// Registry is the devices of one server. It is safe for concurrent use.
+type Registry struct {
+	db *gorm.DB
+
+	writing sync.Mutex // one change at a time; held while the database is written
+	mu      sync.RWMutex
+	byName  map[name]*Device
+	byID    map[string]*Device
+}
+
+// Open reads the devices from a database that has [Models]' tables.
+func Open(ctx context.Context, db *gorm.DB) (*Registry, error) {
+	r := &Registry{db: db, byName: map[name]*Device{}, byID: map[string]*Device{}}
+	var rows []row
+	if err := db.WithContext(ctx).Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("read the devices: %w", err)
+	}
+	for _, found := range rows {
+		if len(found.Digest) != sha256.Size {
+			return nil, fmt.Errorf("read the devices: the digest of %s has %d bytes", found.ID, len(found.Digest))
+		}
+		r.put(found.device())
+	}
+	return r, nil
+}
+
+func (r row) device() *Device {
+	d := &Device{
+		ID: r.ID, Stage: r.Stage, Identifier: r.Identifier, App: r.App, digest: [sha256.Size]byte(r.Digest),
+		registeredAt: r.RegisteredAt, bannedAt: r.BannedAt, seen: &seen{},
+	}
+	if r.LastSeen != nil {
+		d.seen.flushed = r.LastSeen.UnixNano()
+		d.seen.at.Store(d.seen.flushed)
+	}
+	return d
+}
+
+// put needs mu, where others know the registry already.
+func (r *Registry) put(d *Device) {
+	r.byName[name{d.Stage, d.Identifier}] = d
+	r.byID[d.ID] = d
+}
+
+// Register registers an app's installation and returns its GUID, which is not kept.
+//
+//keyladder:code device-register
+func (r *Registry) Register(ctx context.Context, at time.Time, stage, app, identifier string) (guid string, err error) {
+	if identifier == "" || len(identifier) > MaxIdentifier || strings.ContainsFunc(identifier, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return "", ErrIdentifier
+	}
+	var bits [guidBytes]byte
+	rand.Read(bits[:]) // never fails
+	guid = base64.RawURLEncoding.EncodeToString(bits[:])
+	digest := sha256.Sum256([]byte(guid))
+	added := row{ID: rand.Text(), Stage: stage, Identifier: identifier, App: app, Digest: digest[:], RegisteredAt: at.UTC()}
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	r.mu.RLock()
+	taken, full := r.byName[name{stage, identifier}] != nil, len(r.byID) >= Max
+	r.mu.RUnlock()
+	if taken {
+		return "", ErrTaken
+	}
+	if full {
+		return "", ErrFull
+	}
+	if err := r.db.WithContext(context.WithoutCancel(ctx)).Create(&added).Error; err != nil {
+		return "", fmt.Errorf("register a device: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.put(added.device())
+	return guid, nil
+}
+
+// Check finds the device of a call. With an error that is about a registered device, the
+// device comes along.
+func (r *Registry) Check(stage, app, identifier, guid string) (*Device, error) {
+	r.mu.RLock()
+	found := r.byName[name{stage, identifier}]
+	r.mu.RUnlock()
+	digest := sha256.Sum256([]byte(guid))
+	switch {
+	case found == nil:
+		return nil, ErrUnknown
+	case subtle.ConstantTimeCompare(found.digest[:], digest[:]) != 1:
+		return found, ErrGUID
+	case found.App != app:
+		return found, ErrApp
+	case found.bannedAt != nil:
+		return found, ErrBanned
+	}
+	return found, nil
+}
+
+// Ban refuses a device's calls from now on.
+func (r *Registry) Ban(ctx context.Context, at time.Time, id string) (manage.Device, error) {
+	at = at.UTC()
+	return r.mark(ctx, id, &at)
+}
+
+// Allow accepts a device's calls again.
+func (r *Registry) Allow(ctx context.Context, id string) (manage.Device, error) {
+	return r.mark(ctx, id, nil)
+}
+
+func (r *Registry) mark(ctx context.Context, id string, bannedAt *time.Time) (manage.Device, error) {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	r.mu.RLock()
+	found := r.byID[id]
+	r.mu.RUnlock()
+	if found == nil {
+		return manage.Device{}, ErrNoDevice
+	}
+	if (found.bannedAt == nil) == (bannedAt == nil) {
+		return found.manage(), nil // it is so already, and since then
+	}
+	err := r.db.WithContext(context.WithoutCancel(ctx)).Model(&row{}).Where("id = ?", id).Update("banned_at", bannedAt).Error
+	if err != nil {
+		return manage.Device{}, fmt.Errorf("ban or allow a device: %w", err)
+	}
+	changed := *found
+	changed.bannedAt = bannedAt
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.put(&changed)
+	return changed.manage(), nil
+}
+
+func (d *Device) manage() manage.Device {
+	out := manage.Device{
+		ID: d.ID, Stage: d.Stage, Identifier: d.Identifier, App: d.App, RegisteredAt: d.registeredAt, BannedAt: d.bannedAt,
+	}
+	if at := d.seen.at.Load(); at != 0 {
+		seen := time.Unix(0, at).UTC()
+		out.LastSeen = &seen
+	}
+	return out
+}
+
+// List is all devices, the latest registered first.
+func (r *Registry) List() []manage.Device {
+	list := []manage.Device{}
+	for _, d := range r.all() {
+		list = append(list, d.manage())
+	}
+	slices.SortFunc(list, func(a, b manage.Device) int {
+		return cmp.Or(b.RegisteredAt.Compare(a.RegisteredAt), cmp.Compare(a.ID, b.ID))
+	})
+	return list
+}
+
+func (r *Registry) all() []*Device {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	all := make([]*Device, 0, len(r.byID))
+	for _, d := range r.byID {
+		all = append(all, d)
+	}
+	return all
+}
+
+// Flush writes when devices were last seen. What can't be written stays for the next
+// time.
+func (r *Registry) Flush(ctx context.Context) error {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	changed := map[*Device]int64{}
+	for _, d := range r.all() {
+		if at := d.seen.at.Load(); at != d.seen.flushed {
+			changed[d] = at
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	err := r.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		for d, at := range changed {
+			if err := tx.Model(&row{}).Where("id = ?", d.ID).Update("last_seen", time.Unix(0, at).UTC()).Error; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write when devices were seen: %w", err)
+	}
+	for d, at := range changed {
+		d.seen.flushed = at
+	}
+	return nil
+}
+
+// Reset forgets all devices. They have to be registered again.
+func (r *Registry) Reset(ctx context.Context) error {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	all := r.db.WithContext(context.WithoutCancel(ctx)).Session(&gorm.Session{AllowGlobalUpdate: true})
+	if err := all.Delete(&row{}).Error; err != nil {
+		return fmt.Errorf("clear the devices: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.byName)
+	clear(r.byID)
+	return nil
+}
