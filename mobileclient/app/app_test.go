@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -57,47 +58,9 @@ type bench struct {
 	tls       *httptest.Server
 	authority *pki.CA
 	settings  release.Settings
+	developer ed25519.PrivateKey
 	device    *device.Device
 	log       *traffic.Log
-}
-
-type fakeBank struct {
-	mu       sync.Mutex
-	requests []*http.Request
-	bodies   []string
-	conns    map[string]bool // addresses that calls came from
-	respond  http.HandlerFunc
-}
-
-func (b *fakeBank) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	b.mu.Lock()
-	b.requests, b.bodies = append(b.requests, r), append(b.bodies, string(body))
-	b.conns[r.RemoteAddr] = true
-	respond := b.respond
-	b.mu.Unlock()
-	if respond != nil {
-		respond(w, r)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	fmt.Fprintf(w, `{"path":%q}`, r.URL.Path)
-}
-
-func (b *fakeBank) last(t *testing.T) (*http.Request, string) {
-	t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.requests) == 0 {
-		t.Fatal("the bank was not asked")
-	}
-	return b.requests[len(b.requests)-1], b.bodies[len(b.bodies)-1]
-}
-
-func (b *fakeBank) count() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.requests)
 }
 
 const appName = "com.harbourbank.app"
@@ -105,7 +68,7 @@ const appName = "com.harbourbank.app"
 // newBench installs the app with settings that the test may change first.
 func newBench(t *testing.T, change ...func(*bench)) *bench {
 	t.Helper()
-	b := &bench{bank: &fakeBank{conns: map[string]bool{}}, log: traffic.New("phone", 1000)}
+	b := &bench{bank: newFakeBank(), log: traffic.New("phone", 1000)}
 	b.authority = newCA(t, "Workshop CA")
 	clients := newCA(t, "Harbour Bank apps")
 	server := pair(t)(b.authority.Server("bank", "127.0.0.1"))
@@ -127,44 +90,76 @@ func newBench(t *testing.T, change ...func(*bench)) *bench {
 	t.Cleanup(b.tls.Close)
 
 	b.settings = release.Settings{
-		ClientID: "harbour-mobile", SharedSecret: "not used yet",
+		ClientID: "harbour-mobile", SharedSecret: testSecret,
 		ClientCertificate: string(client.Certificate), ClientKey: string(client.Key),
 		ServerPins: []string{pinOf(t, server), pinOf(t, backup)},
 		APIPlain:   b.plain.URL, APITLS: b.tls.URL, TransferCap: 100_000,
 		Stages: map[string]catalog.Policy{},
 	}
-	for _, stage := range catalog.All().Built() {
-		b.settings.Stages[stage.Slug] = stage.Policy
-	}
+	b.bank.address = b.tls.URL
 	for _, c := range change {
 		c(b)
 	}
-	developer := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
-	settings, err := json.Marshal(b.settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkg := filepath.Join(t.TempDir(), "harbour-bank-1.pkg")
-	manifest := release.Manifest{Name: appName, Label: "Harbour Bank", Release: 1, Schemes: []string{appName}}
-	if err := release.Pack(pkg, program, manifest, map[string][]byte{release.SettingsFile: settings}, developer); err != nil {
-		t.Fatal(err)
-	}
-	b.device, err = device.New(device.Config{
+	b.developer = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
+	b.device = b.newPhone(t)
+	return b
+}
+
+// newPhone is a phone without apps.
+func (b *bench) newPhone(t *testing.T) *device.Device {
+	t.Helper()
+	d, err := device.New(device.Config{
 		Dir: t.TempDir(), Owner: "alice", Roots: b.authority.Certificate, Log: b.log,
-		Developers: []ed25519.PublicKey{developer.Public().(ed25519.PublicKey)},
+		Developers: []ed25519.PublicKey{b.developer.Public().(ed25519.PublicKey)},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { b.device.Close() })
-	if _, err := b.device.Install(pkg); err != nil {
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// pack packs the release of the app that is used at a stage.
+func (b *bench) pack(t *testing.T, stage catalog.Stage, name string) string {
+	t.Helper()
+	settings := b.settings
+	settings.Stages = map[string]catalog.Policy{}
+	for _, other := range catalog.All().Built() {
+		if other.Release == stage.Release {
+			settings.Stages[other.Slug] = other.Policy
+		}
+	}
+	assets, err := release.Bundle(settings, stage.Policy.Secrets)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	path := filepath.Join(t.TempDir(), "app.pkg")
+	manifest := release.Manifest{Name: name, Label: "Harbour Bank", Release: stage.Release, Schemes: []string{name}}
+	if err := release.Pack(path, release.Program(stage.Release, program), manifest, assets, b.developer); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// install puts the release of the app that is used at a stage on the phone.
+func (b *bench) install(t *testing.T, slug string) {
+	t.Helper()
+	stage, ok := catalog.All().Lookup(slug)
+	if !ok {
+		t.Fatalf("no stage %q", slug)
+	}
+	installed := b.device.Installed()
+	if len(installed) > 0 && installed[0].Release == stage.Release {
+		return
+	}
+	if _, err := b.device.Install(b.pack(t, stage, appName)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (b *bench) launch(t *testing.T, stage string) *device.App {
 	t.Helper()
+	b.install(t, stage)
 	app, err := b.device.Launch(t.Context(), appName, stage)
 	if err != nil {
 		t.Fatal(err)
@@ -227,6 +222,7 @@ func TestStages(t *testing.T) {
 	for _, stage := range catalog.All().Built() {
 		t.Run(stage.Slug, func(t *testing.T) {
 			app := b.launch(t, stage.Slug)
+			signIn(t, app, stage.Policy)
 			payment := device.Payment{From: "HB-1001", To: "HB-2001", Amount: 1234, Reference: "rent & more"}
 			for _, call := range []struct {
 				name, method, path, body string
@@ -252,16 +248,8 @@ func TestStages(t *testing.T) {
 				if r.Method != call.method || r.URL.EscapedPath() != "/"+stage.Slug+call.path || body != call.body {
 					t.Errorf("%s: %s %s %s", call.name, r.Method, r.URL.EscapedPath(), body)
 				}
-				if r.UserAgent() != "HarbourBank/1.0" || r.Header.Get(traffic.Header) == "" {
+				if r.UserAgent() != fmt.Sprintf("HarbourBank/%d.0", stage.Release) || r.Header.Get(traffic.Header) == "" {
 					t.Errorf("%s: header %v", call.name, r.Header)
-				}
-				inHeader, inURL := r.Header.Get("Authorization"), r.URL.Query().Get("key")
-				if stage.Policy.KeyInURL == catalog.KeyInURLAccepted && call.name == "rates" {
-					if inHeader != "" || inURL != "harbour-mobile" {
-						t.Errorf("%s: key %q in the header, %q in the URL", call.name, inHeader, inURL)
-					}
-				} else if inHeader != "key harbour-mobile" || inURL != "" {
-					t.Errorf("%s: key %q in the header, %q in the URL", call.name, inHeader, inURL)
 				}
 				if (r.TLS != nil) != (stage.Policy.Transport != catalog.PlainHTTP) {
 					t.Errorf("%s: over TLS: %v", call.name, r.TLS != nil)
@@ -269,6 +257,7 @@ func TestStages(t *testing.T) {
 				if r.TLS != nil && (len(r.TLS.PeerCertificates) > 0) != (stage.Policy.Transport == catalog.MutualTLS) {
 					t.Errorf("%s: %d client certificates", call.name, len(r.TLS.PeerCertificates))
 				}
+				checkFields(t, call.name, r, stage.Policy)
 			}
 			if err := app.Close(); err != nil {
 				t.Error(err)
@@ -277,6 +266,54 @@ func TestStages(t *testing.T) {
 	}
 	if len(b.bank.conns) != len(catalog.All().Built()) {
 		t.Errorf("the app used %d connections in %d runs, it should keep them alive", len(b.bank.conns), len(catalog.All().Built()))
+	}
+}
+
+func signIn(t *testing.T, app *device.App, policy catalog.Policy) {
+	t.Helper()
+	if policy.UserProof != catalog.UserSession {
+		return
+	}
+	if screen := shown(t)(app.SignIn(t.Context(), "alice", testPassword)); !screen.OK || screen.User != "alice" {
+		t.Fatalf("sign in: %+v", screen)
+	}
+}
+
+// checkFields looks at who the request says that app, user and device are.
+func checkFields(t *testing.T, name string, r *http.Request, policy catalog.Policy) {
+	t.Helper()
+	rates := name == "rates"
+	want, app := map[catalog.AppProof]string{catalog.AppKey: "key harbour-mobile", catalog.Hawk: "Hawk "}[policy.AppProof], ""
+	key := ""
+	if policy.KeyInURL == catalog.KeyInURLAccepted && rates {
+		want, key = "", "harbour-mobile"
+	}
+	if policy.UserProof == catalog.UserSession {
+		want, app = "Session ", "Hawk "
+		if rates {
+			want = ""
+		}
+	}
+	got := r.Header.Get("Authorization")
+	if !strings.HasPrefix(got, want) || (want == "") != (got == "") {
+		t.Errorf("%s: Authorization: %q, want %q", name, got, want)
+	}
+	if got := r.Header.Get("App-Authorization"); !strings.HasPrefix(got, app) || (app == "") != (got == "") {
+		t.Errorf("%s: App-Authorization: %q, want %q", name, got, app)
+	}
+	if got := r.URL.Query().Get("key"); got != key {
+		t.Errorf("%s: key in the URL: %q, want %q", name, got, key)
+	}
+	registered := policy.Devices == catalog.RegisteredDevices
+	if (r.Header.Get("Device-Id") != "") != registered || (r.Header.Get("Device-Guid") != "") != registered {
+		t.Errorf("%s: device %q, GUID %q", name, r.Header.Get("Device-Id"), r.Header.Get("Device-Guid"))
+	}
+	media := ""
+	if r.Method == http.MethodPost {
+		media = map[catalog.Bodies]string{catalog.PlainBodies: jsonMedia, catalog.SealedBodies: "application/jose"}[policy.Bodies]
+	}
+	if got := r.Header.Get("Content-Type"); got != media {
+		t.Errorf("%s: Content-Type: %q, want %q", name, got, media)
 	}
 }
 
@@ -634,49 +671,75 @@ func TestBankIsDown(t *testing.T) {
 	}
 }
 
-// TestUnknownPolicy changes every field of a policy, and leaves each out.
+// TestUnknownPolicy changes every field of every stage's policy, and leaves each out.
 func TestUnknownPolicy(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	good, _ := catalog.All().Lookup("pinned-mtls")
-	if _, err := newPlan(&b.settings, "pinned-mtls"); err != nil {
-		t.Fatal(err)
-	}
-	data, err := json.Marshal(good.Policy)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var fields map[string]string
-	if err := json.Unmarshal(data, &fields); err != nil {
-		t.Fatal(err)
-	}
-	for field := range fields {
-		for _, value := range []string{"", "of-a-later-release"} {
-			changed := map[string]string{}
-			for name, v := range fields {
-				changed[name] = v
-			}
-			changed[field] = value
-			data, err := json.Marshal(changed)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var policy catalog.Policy
-			if err := json.Unmarshal(data, &policy); err != nil {
-				t.Fatal(err)
-			}
-			settings := b.settings
-			settings.Stages = map[string]catalog.Policy{"s": policy}
-			if _, err := newPlan(&settings, "s"); !errors.Is(err, errPolicy) {
-				t.Errorf("%s is %q: got %v, want %v", field, value, err, errPolicy)
+	for _, stage := range catalog.All().Built() {
+		settings := b.settings
+		settings.Stages = map[string]catalog.Policy{"s": stage.Policy}
+		if _, err := newPlan(&settings, "s"); err != nil {
+			t.Fatalf("%s: %v", stage.Slug, err)
+		}
+		data, err := json.Marshal(stage.Policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fields map[string]string
+		if err := json.Unmarshal(data, &fields); err != nil {
+			t.Fatal(err)
+		}
+		for field := range fields {
+			for _, value := range []string{"", "of-a-later-release"} {
+				changed := maps.Clone(fields)
+				changed[field] = value
+				data, err := json.Marshal(changed)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var policy catalog.Policy
+				if err := json.Unmarshal(data, &policy); err != nil {
+					t.Fatal(err)
+				}
+				settings.Stages = map[string]catalog.Policy{"s": policy}
+				if _, err := newPlan(&settings, "s"); !errors.Is(err, errPolicy) {
+					t.Errorf("%s, %s is %q: got %v, want %v", stage.Slug, field, value, err, errPolicy)
+				}
 			}
 		}
 	}
 	if _, err := newPlan(&b.settings, "no-such-stage"); !errors.Is(err, errPolicy) {
 		t.Errorf("an unknown stage: %v", err)
 	}
-	if _, err := b.device.Launch(t.Context(), appName, "no-such-stage"); err == nil || !strings.Contains(err.Error(), "no-such-stage") {
-		t.Errorf("launched for an unknown stage: %v", err)
+	b.install(t, "app-id")
+	if _, err := b.device.Launch(t.Context(), appName, "hidden-secrets"); err == nil || !strings.Contains(err.Error(), "hidden-secrets") {
+		t.Errorf("launched for a stage of another release: %v", err)
+	}
+}
+
+// TestContradictions has policies whose parts do not go together.
+func TestContradictions(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for _, test := range []struct {
+		name, stage string
+		change      func(*catalog.Policy)
+	}{
+		{"pins without TLS", "pinned-mtls", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }},
+		{"sealed and not signed", "hidden-secrets", func(p *catalog.Policy) { p.AppProof = catalog.AppKey }},
+		{"sessions and app keys in one field", "user-session", func(p *catalog.Policy) { p.AppProof, p.Bodies = catalog.AppKey, catalog.PlainBodies }},
+		{"passwords without TLS", "user-session", func(p *catalog.Policy) { p.Transport, p.Pins = catalog.PlainHTTP, catalog.NotPinned }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			stage, _ := catalog.All().Lookup(test.stage)
+			test.change(&stage.Policy)
+			settings := b.settings
+			settings.Stages = map[string]catalog.Policy{"s": stage.Policy}
+			if _, err := newPlan(&settings, "s"); !errors.Is(err, errPolicy) {
+				t.Errorf("got %v, want %v", err, errPolicy)
+			}
+		})
 	}
 }
 
@@ -694,10 +757,18 @@ func TestBrokenSettings(t *testing.T) {
 		{"no client key", func(s *release.Settings) { s.ClientKey = "" }},
 		{"no client ID", func(s *release.Settings) { s.ClientID = "" }},
 		{"HTTP where TLS is due", func(s *release.Settings) { s.APITLS = s.APIPlain }},
+		{"a stranger's client ID", func(s *release.Settings) { s.ClientID = "harbour-kiosk" }},
+		{"no shared secret", func(s *release.Settings) { s.SharedSecret = "" }},
+		{"a port that is none", func(s *release.Settings) { s.APITLS = "https://bank:99999" }},
 	} {
 		settings := b.settings
+		stage, _ := catalog.All().Lookup("user-session")
+		settings.Stages = map[string]catalog.Policy{"s": stage.Policy}
+		if _, err := newPlan(&settings, "s"); err != nil {
+			t.Fatal(err)
+		}
 		test.change(&settings)
-		if _, err := newPlan(&settings, "pinned-mtls"); err == nil {
+		if _, err := newPlan(&settings, "s"); err == nil {
 			t.Errorf("%s: it was accepted", test.name)
 		}
 	}

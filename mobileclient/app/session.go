@@ -66,6 +66,9 @@ func (b *bank) signIn(ctx context.Context, user, password string) sdk.Screen {
 	if !b.plan.users {
 		return sdk.Screen{Error: "Nobody signs in at this stage: the bank knows the app only."}
 	}
+	if err := session.SetBasic(http.Header{}, user, password); err != nil {
+		return sdk.Screen{Error: "This name and password can't be sent: " + err.Error() + "."}
+	}
 	if refused := b.register(ctx); refused != nil {
 		return *refused
 	}

@@ -69,6 +69,10 @@ func (a *testApp) Open(stage string) error {
 
 // Tap takes what to do from the account's name: the screen has no other free text.
 func (a *testApp) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
+	switch tap.What {
+	case sdk.Home, sdk.SignIn, sdk.SignOut: // says what it was asked
+		return sdk.Screen{OK: true, User: strings.TrimSpace(tap.What + " " + tap.User + " " + tap.Password)}, nil
+	}
 	switch what, argument, _ := strings.Cut(tap.Account, " "); what {
 	case "facts":
 		args := os.Args
@@ -84,6 +88,12 @@ func (a *testApp) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 		return answer(string(value))
 	case "delete":
 		return sdk.Screen{}, a.system.Delete(argument)
+	case "identifier":
+		identifier, err := a.system.Identifier()
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		return answer(identifier)
 	case "browse":
 		return sdk.Screen{}, a.system.OpenURL(argument)
 	case "dial":

@@ -53,6 +53,34 @@ func (d *Device) Backup(name string) (map[string][]byte, error) {
 	return items, nil
 }
 
+// Restore puts a backup into an app's storage, in place of what is there. The app
+// should not be running.
+func (d *Device) Restore(name string, items map[string][]byte) error {
+	if err := d.Erase(name); err != nil {
+		return err
+	}
+	for key, value := range items {
+		if err := d.store(name, key, value); err != nil {
+			return fmt.Errorf("restore %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Erase removes what an app has stored. The app should not be running.
+func (d *Device) Erase(name string) error {
+	d.mu.Lock()
+	_, ok := d.state.Packages[name]
+	d.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("erase what %s stored: %w", name, ErrNotInstalled)
+	}
+	if err := os.RemoveAll(d.storagePath(name)); err != nil {
+		return fmt.Errorf("erase what %s stored: %w", name, err)
+	}
+	return nil
+}
+
 // item is the file of a key; hexadecimal, so that no key can be a path.
 func (d *Device) item(app, key string) string {
 	return filepath.Join(d.storagePath(app), hex.EncodeToString([]byte(key)))
