@@ -259,7 +259,7 @@ func show(a answer, status string) sdk.Screen {
 		screen.Error = strings.TrimSpace(p.Title + ". " + p.Detail)
 		return screen
 	}
-	screen.Error = "The bank answered: " + status
+	screen.Error = "The answer was " + status + ", and not in the bank's own way. Is there a proxy in between?"
 	return screen
 }
 
