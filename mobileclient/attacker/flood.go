@@ -20,26 +20,31 @@ const (
 	floodSlack   = 3 // calls: the server's clock is not ours
 )
 
-// flood sends many calls at once, with the app's own credentials from the package, and
-// counts how many are served. How many should be is what the API announces in its
-// RateLimit fields: what is left of the quota at the first call, and what comes back
-// while the flood lasts.
+// flood sends many calls at once, with the app's own credentials, and counts how many
+// are served. How many should be is what the API announces in its RateLimit fields:
+// what is left of the quota at the first call, and what comes back while the flood
+// lasts.
+//
+//keyladder:code attack-flood
 func flood(ctx context.Context, g *Ground) (Result, error) {
-	found, err := g.searchPackage()
+	tries, err := g.credentials(ctx)
 	if err != nil {
-		return Result{}, err
+		return stopped(err)
 	}
 	var (
 		p     *program
 		first answer
 		begin time.Time
 	)
-	err = errors.New("there are no credentials in the package to call with")
-	for _, as := range found.identities() {
+	err = errors.New("there are no credentials in the app to call with")
+	for _, as := range tries {
 		if p, err = newProgram(g, as); err != nil {
 			return Result{}, err
 		}
 		defer p.close()
+		if err = p.register(ctx); err != nil {
+			continue
+		}
 		begin = time.Now()
 		if first, err = p.call(ctx, http.MethodGet, "/v1/rates", nil); err == nil {
 			break
@@ -79,6 +84,24 @@ func flood(ctx context.Context, g *Ground) (Result, error) {
 	return result, nil
 }
 
+// credentials are the app's own, from the package; where that hides them, from the
+// memory of the running app.
+func (g *Ground) credentials(ctx context.Context) ([]identity, error) {
+	found, err := g.searchPackage()
+	if err != nil {
+		return nil, err
+	}
+	if tries := found.identities(g.Stage.Policy); len(tries) > 0 || g.NewDevice == nil {
+		return tries, nil
+	}
+	phone, found, err := g.hook(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer phone.close()
+	return found.identities(g.Stage.Policy), nil
+}
+
 // burst sends up to count calls over several connections and counts those that were
 // served and those that were refused as too many.
 func (p *program) burst(ctx context.Context, count int) (served, limited int, err error) {
@@ -98,10 +121,10 @@ func (p *program) burst(ctx context.Context, count int) (served, limited int, er
 	for range floodWorkers {
 		workers.Go(func() {
 			for take() {
-				request, callErr := p.request(ctx, http.MethodGet, "/v1/rates", nil)
+				request, body, callErr := p.request(ctx, http.MethodGet, "/v1/rates", nil)
 				var got answer
 				if callErr == nil {
-					got, callErr = p.send(request, nil)
+					got, callErr = p.send(request, body)
 				}
 				mu.Lock()
 				switch {

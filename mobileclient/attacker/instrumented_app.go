@@ -19,6 +19,8 @@ const maxCandidates = 100
 // cheats for games find the number of lives. File and signature stay as they were, so
 // whoever measures the package finds nothing. The debugger stays attached while the
 // app, through its own screen, books what it would have refused.
+//
+//keyladder:code attack-instrumented-app
 func instrumentedApp(ctx context.Context, g *Ground) (Result, error) {
 	transferCap, err := g.transferCap()
 	if err != nil {
@@ -29,11 +31,13 @@ func instrumentedApp(ctx context.Context, g *Ground) (Result, error) {
 		return Result{}, err
 	}
 	defer phone.close()
-	from, err := phone.richest(ctx)
+	if err := phone.signIn(ctx); err != nil {
+		return stopped(err)
+	}
+	payment, err := phone.transferAbove(ctx, transferCap)
 	if err != nil {
 		return stopped(err)
 	}
-	payment := g.transferAbove(transferCap, from)
 	switch refused, err := phone.capped(ctx, payment); {
 	case err != nil:
 		return stopped(err)

@@ -6,20 +6,31 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/pem"
 	"iter"
 	"regexp"
 	"slices"
 	"strings"
+
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/mechanism/session"
 )
 
-// maxTries bounds how many combinations of what was found are tried.
-const maxTries = 12
+const (
+	maxTries      = 12 // combinations of what was found that are tried
+	maxSignatures = 64 // that are kept
+)
 
 // checkHidden is what stopped an attack that did not find what it searched for: nobody
 // but the attacker can tell.
-const checkHidden = "hidden-secrets"
+const checkHidden = "hidden"
+
+// checkHawk stops those who hear requests that are signed with a secret.
+const checkHawk = "hawk"
 
 const maxPEM = 8 << 10 // of a block, in bytes
 
@@ -27,17 +38,35 @@ const maxPEM = 8 << 10 // of a block, in bytes
 // recorded connection. It knows what such things look like, not where they are.
 type loot struct {
 	names        []string // telling names that stood there
-	keys         []string // what is sent as a key; as found, each once
+	keys         []string // what is sent as a key, or as the ID of one; as found, each once
+	secrets      []string // what stood under the name of a secret, or was proven to be one
 	userAgents   []string
 	certificates []*x509.Certificate
 	privateKeys  []crypto.Signer
+	signatures   []signature
+	sessions     []session.Key
+	devices      []installation
+}
+
+// signature is a request that was signed with Hawk, as far as the signature needs it.
+type signature struct {
+	method, target string
+	field          string // Hawk id="…", …
 }
 
 var (
 	// CLIENT_ID = "…", "CLIENT_ID":"…", CLIENT_ID: …
-	namedKey = regexp.MustCompile(`CLIENT_ID"?\s{0,4}[:=]\s{0,4}"?([A-Za-z0-9._~-]{3,128})`)
-	sentKey  = regexp.MustCompile(`(?i:authorization): ?key ([A-Za-z0-9._~-]{3,128})\r?\n`)
-	appAgent = regexp.MustCompile(`HarbourBank/[0-9]+(?:\.[0-9]+){1,2}`)
+	namedKey    = regexp.MustCompile(`CLIENT_ID"?\s{0,4}[:=]\s{0,4}"?([A-Za-z0-9._~-]{3,128})`)
+	namedSecret = regexp.MustCompile(`SHARED_SECRET"?\s{0,4}[:=]\s{0,4}"?([A-Za-z0-9+/=._~-]{8,128})`)
+	appAgent    = regexp.MustCompile(`HarbourBank/[0-9]+(?:\.[0-9]+){1,2}`)
+
+	// Fields of requests, with their line ends as they are or as JSON writes them.
+	sentKey     = regexp.MustCompile(`(?i:authorization): ?key ([A-Za-z0-9._~-]{3,128})(?:\r?\n|\\r)`)
+	sentSession = regexp.MustCompile(`(?i:authorization): ?Session ([A-Za-z0-9_-]{43})(?:\r?\n|\\r)`)
+	sentGUID    = regexp.MustCompile(`(?i:device-guid): ?([A-Za-z0-9._~-]{8,128})(?:\r?\n|\\r)`)
+	sentID      = regexp.MustCompile(`(?i:device-id): ?([A-Za-z0-9._~-]{1,128})(?:\r?\n|\\r)`)
+	requestLine = regexp.MustCompile(`(GET|POST|PUT|DELETE) (/[!-~]{1,512}) HTTP/1\.1`)
+	hawkField   = regexp.MustCompile(`^Hawk (?:[a-z]{2,5}="[ !#-\[\]-~]+"(?:, ?)?)+`)
 
 	// Names that developers give to secrets.
 	telling = []string{"CLIENT_ID", "SHARED_SECRET", "CLIENT_SECRET", "TLS_CLIENT_KEY"}
@@ -61,10 +90,18 @@ var derPrivateKeys = []struct {
 // search looks through a piece of bytes.
 func (l *loot) search(data []byte) {
 	for _, match := range submatches(data, "CLIENT_ID", namedKey) {
-		l.addKey(match)
+		l.keys = addNew(l.keys, match)
 	}
-	for _, match := range submatches(data, "uthorization:", sentKey) {
-		l.addKey(match)
+	for _, match := range submatches(data, "SHARED_SECRET", namedSecret) {
+		l.secrets = addNew(l.secrets, match)
+	}
+	for _, match := range submatches(data, "uthorization: key ", sentKey) {
+		l.keys = addNew(l.keys, match)
+	}
+	for _, match := range submatches(data, "uthorization: Session ", sentSession) {
+		if key, err := session.ParseKey(match); err == nil {
+			l.sessions = addNew(l.sessions, key)
+		}
 	}
 	for _, match := range submatches(data, "HarbourBank/", appAgent) {
 		l.userAgents = addNew(l.userAgents, match)
@@ -74,6 +111,8 @@ func (l *loot) search(data []byte) {
 			l.names = addNew(l.names, name)
 		}
 	}
+	l.searchSigned(data)
+	l.searchDevices(data)
 	for at := range occurrences(data, pemStart) {
 		if text := pemBlock.Find(data[at:min(len(data), at+maxPEM)]); text != nil {
 			l.addPEM(bytes.ReplaceAll(text, []byte(`\n`), []byte("\n")))
@@ -86,6 +125,80 @@ func (l *loot) search(data []byte) {
 			}
 			if key, err := kind.parse(data[at : at+kind.size]); err == nil {
 				l.addPrivateKey(key)
+			}
+		}
+	}
+	for at := range occurrences(data, certificateVersion) {
+		l.searchCertificate(data, at)
+	}
+}
+
+// searchSigned finds signed requests: the field with the signature, and the line with
+// which the request before it begins.
+func (l *loot) searchSigned(data []byte) {
+	const before, after = 2048, 1024
+	for at := range occurrences(data, []byte(hawk.Scheme+" ")) {
+		text := bytes.ReplaceAll(data[at:min(len(data), at+after)], []byte(`\"`), []byte(`"`)) // as JSON writes it
+		field := strings.TrimRight(string(hawkField.Find(text)), ", ")
+		header, err := hawk.Parse(field)
+		if err != nil {
+			continue
+		}
+		l.keys = addNew(l.keys, header.ID)
+		lines := requestLine.FindAllSubmatch(data[max(0, at-before):at], -1)
+		if len(lines) > 0 && len(l.signatures) < maxSignatures {
+			line := lines[len(lines)-1]
+			l.signatures = addNew(l.signatures, signature{string(line[1]), string(line[2]), field})
+		}
+	}
+}
+
+// searchDevices finds requests that name the installation that made them.
+func (l *loot) searchDevices(data []byte) {
+	const around = 256
+	for at := range occurrences(data, []byte(deviceGUIDField)) {
+		window := data[max(0, at-around):min(len(data), at+around)]
+		guid, identifier := sentGUID.FindSubmatch(window), sentID.FindSubmatch(window)
+		if guid != nil && identifier != nil {
+			l.devices = addNew(l.devices, installation{string(identifier[1]), string(guid[1])})
+		}
+	}
+}
+
+// certificateVersion is what stands near the start of every X.509 certificate of
+// version 3 (RFC 5280, section 4.1): two sequences go before it.
+var certificateVersion = []byte{0xa0, 0x03, 0x02, 0x01, 0x02}
+
+// searchCertificate looks for a certificate around its version.
+func (l *loot) searchCertificate(data []byte, version int) {
+	for _, start := range []int{version - 8, version - 7} { // the inner length has two bytes, or one
+		if start < 0 || !bytes.HasPrefix(data[start:], []byte{0x30, 0x82}) {
+			continue
+		}
+		end := start + 4 + int(binary.BigEndian.Uint16(data[start+2:]))
+		if end > len(data) || slices.ContainsFunc(l.certificates, func(c *x509.Certificate) bool { return bytes.Equal(c.Raw, data[start:end]) }) {
+			continue
+		}
+		if certificate, err := x509.ParseCertificate(bytes.Clone(data[start:end])); err == nil {
+			l.certificates = append(l.certificates, certificate)
+		}
+	}
+}
+
+// encodedText is a text that is long enough to hold a key in base64 or hexadecimal.
+var encodedText = regexp.MustCompile(`[A-Za-z0-9+/_-]{100,}={0,2}`)
+
+// encodedIn is what the long texts in the data decode to.
+func encodedIn(data []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for _, text := range encodedText.FindAll(data, -1) {
+			trimmed := strings.TrimRight(string(text), "=")
+			for _, decode := range []func(string) ([]byte, error){
+				hex.DecodeString, base64.RawStdEncoding.DecodeString, base64.RawURLEncoding.DecodeString,
+			} {
+				if decoded, err := decode(trimmed); err == nil && !yield(decoded) {
+					return
+				}
 			}
 		}
 	}
@@ -122,14 +235,12 @@ func submatches(data []byte, anchor string, pattern *regexp.Regexp) []string {
 	return found
 }
 
-func addNew(list []string, text string) []string {
-	if slices.Contains(list, text) {
+func addNew[T comparable](list []T, item T) []T {
+	if slices.Contains(list, item) {
 		return list
 	}
-	return append(list, text)
+	return append(list, item)
 }
-
-func (l *loot) addKey(key string) { l.keys = addNew(l.keys, key) }
 
 func (l *loot) addPEM(text []byte) {
 	block, _ := pem.Decode(text)
@@ -162,8 +273,8 @@ func (l *loot) addPrivateKey(key any) {
 }
 
 func fits(public crypto.PublicKey, private crypto.Signer) bool {
-	comparable, ok := private.Public().(interface{ Equal(crypto.PublicKey) bool })
-	return ok && comparable.Equal(public)
+	own, ok := private.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && own.Equal(public)
 }
 
 // clientCertificates are the certificates for which the private key was found too.
@@ -179,20 +290,29 @@ func (l *loot) clientCertificates() []tls.Certificate {
 	return pairs
 }
 
-// identities are the combinations worth trying, the most complete ones first.
-func (l *loot) identities() []identity {
-	var tries []identity
-	userAgent := ""
+// identities are the combinations worth trying at a stage, the most complete ones first.
+func (l *loot) identities(policy catalog.Policy) []identity {
+	as := identity{}
 	if len(l.userAgents) > 0 {
-		userAgent = l.userAgents[0]
+		as.userAgent = l.userAgents[0]
 	}
-	pairs := l.clientCertificates()
-	for _, key := range l.keys {
-		for i := range pairs {
-			tries = append(tries, identity{userAgent, key, &pairs[i]})
-		}
-		if len(pairs) == 0 {
-			tries = append(tries, identity{userAgent, key, nil})
+	secrets := l.secrets
+	if policy.AppProof != catalog.Hawk {
+		secrets = []string{""}
+	}
+	certificates := []*tls.Certificate{}
+	for _, pair := range l.clientCertificates() {
+		certificates = append(certificates, &pair)
+	}
+	if len(certificates) == 0 {
+		certificates = append(certificates, nil)
+	}
+	var tries []identity
+	for _, as.key = range l.keys {
+		for _, as.secret = range secrets {
+			for _, as.certificate = range certificates {
+				tries = append(tries, as)
+			}
 		}
 	}
 	return tries[:min(len(tries), maxTries)]
@@ -206,6 +326,9 @@ func (l *loot) String() string {
 	}
 	if len(l.keys) > 3 {
 		parts = append(parts[:3], "more of the same")
+	}
+	for _, secret := range l.secrets[:min(len(l.secrets), 3)] {
+		parts = append(parts, "a secret ("+fingerprint(secret)+")")
 	}
 	if pairs := len(l.clientCertificates()); pairs > 0 {
 		parts = append(parts, "a client certificate with its private key")

@@ -2,7 +2,6 @@ package attacker
 
 import (
 	"context"
-	"fmt"
 )
 
 func init() { attacks["memory-hook"] = memoryHook }
@@ -11,25 +10,17 @@ func init() { attacks["memory-hook"] = memoryHook }
 // reads its memory. However well a secret is hidden in the package, the app has to put
 // it together before it can use it. The search knows what keys look like and not where
 // they are; what it finds is tried.
+//
+//keyladder:code attack-memory-hook
 func memoryHook(ctx context.Context, g *Ground) (Result, error) {
-	phone, err := g.open(ctx, g.Package, nil)
+	phone, found, err := g.hook(ctx)
 	if err != nil {
-		return Result{}, err
-	}
-	defer phone.close()
-	if _, err := shown(phone.app.Accounts(ctx)); err != nil {
 		return stopped(err)
 	}
-	g.Say("Started the genuine app on our own phone and had it show the accounts.")
-	var found loot
-	searched, err := eachWritable(ctx, phone.app.PID(), func(_ uint64, data []byte) { found.search(data) })
-	if err != nil {
-		return Result{}, fmt.Errorf("read the app's memory: %w", err)
-	}
-	g.Say("Searched %d MiB of its memory: %s.", searched>>20, &found)
-	tries := found.identities()
+	defer phone.close()
+	tries := found.identities(g.Stage.Policy)
 	if len(tries) == 0 {
-		return Result{Check: checkHidden, Obstacle: "nothing in the app's memory looks like a secret"}, nil
+		return Result{Check: checkHidden, Obstacle: "nothing in the app's memory turned out to be a secret"}, nil
 	}
 	return robAs(ctx, g, tries)
 }

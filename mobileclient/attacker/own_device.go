@@ -9,6 +9,7 @@ import (
 	"keyladder/internal/problem"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
 )
 
 // phone is the attacker's own phone with the app open, genuine or not.
@@ -66,18 +67,32 @@ func shown(screen device.Screen, err error) (device.Screen, error) {
 	return screen, fmt.Errorf("the app does not work: %s", screen.Error)
 }
 
-// richest uses the app to find the account to rob.
-func (p *phone) richest(ctx context.Context) (account, error) {
+// signIn signs the attacker in, who is a customer, too, where the stage knows users.
+func (p *phone) signIn(ctx context.Context) error {
+	return p.signInAs(ctx, p.g.User, p.g.Password)
+}
+
+func (p *phone) signInAs(ctx context.Context, user, password string) error {
+	if p.g.Stage.Policy.UserProof == catalog.NoUser {
+		return nil
+	}
+	_, err := shown(p.app.SignIn(ctx, user, password))
+	return err
+}
+
+// robbery uses the app to find out what to book.
+func (p *phone) robbery(ctx context.Context) (from account, to string, err error) {
 	screen, err := shown(p.app.Accounts(ctx))
 	if err != nil {
-		return account{}, err
+		return account{}, "", err
 	}
-	return p.g.richest(screen.Body)
+	return p.g.robbery(screen.Body)
 }
 
 // transferAbove is the payment that a genuine app would not make: more than its cap.
-func (g *Ground) transferAbove(transferCap int64, from account) device.Payment {
-	return device.Payment{From: from.ID, To: g.Account, Amount: transferCap + pittance, Reference: g.Reference}
+func (p *phone) transferAbove(ctx context.Context, transferCap int64) (device.Payment, error) {
+	from, to, err := p.robbery(ctx)
+	return device.Payment{From: from.ID, To: to, Amount: transferCap + pittance, Reference: p.g.Reference}, err
 }
 
 // transferCap reads from the package how much the app transfers at once.

@@ -3,7 +3,6 @@ package attacker
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -20,7 +19,8 @@ import (
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
-	"keyladder/stages/mechanism/appkey"
+	"keyladder/stages/mechanism/sealed"
+	"keyladder/stages/mechanism/session"
 )
 
 // publicUserAgent is what the genuine app calls itself. It is no secret: every server
@@ -34,25 +34,36 @@ const (
 )
 
 // identity is what a program shows to be taken for the app. Whatever is empty was not
-// found and is not sent.
+// found and is not sent; a device and a session the program gets for itself.
 type identity struct {
 	userAgent   string
-	key         string
+	key         string // the app's ID
+	secret      string // that goes with it, from stage 4 on
 	certificate *tls.Certificate
+	device      installation
+	session     session.Key
 }
 
 // program is an HTTP client that takes the app's place.
 type program struct {
 	g             *Ground
 	as            identity
-	authorization string // Authorization field instead of the identity's; empty: none
+	app           *imitation
+	authorization string // in place of the app's proof; empty: that of the identity
+	hasty         bool   // does not wait when told to
 	client        *http.Client
+
+	user, password string // while it signs in
 }
 
 // newProgram starts a program. Close it.
 func newProgram(g *Ground, as identity) (*program, error) {
 	if as.userAgent == "" {
 		as.userAgent = publicUserAgent
+	}
+	app, err := g.imitate(as)
+	if err != nil {
+		return nil, err
 	}
 	config, err := g.clientTLS(as.certificate)
 	if err != nil {
@@ -63,7 +74,7 @@ func newProgram(g *Ground, as identity) (*program, error) {
 		TLSClientConfig:     config,
 		MaxIdleConnsPerHost: 64, // or a flood would be busy with handshakes
 	}
-	return &program{g: g, as: as, client: &http.Client{
+	return &program{g: g, as: as, app: app, client: &http.Client{
 		Transport: transport,
 		Timeout:   callTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -115,48 +126,38 @@ func (p *program) call(ctx context.Context, method, path string, body any) (answ
 			return answer{}, err
 		}
 	}
-	for patience := 3; ; patience-- {
-		request, err := p.request(ctx, method, path, encoded)
+	early, stale := 3, 1
+	for {
+		request, sent, err := p.request(ctx, method, path, encoded)
 		if err != nil {
 			return answer{}, err
 		}
-		got, err := p.send(request, encoded)
+		got, err := p.send(request, sent)
 		if err != nil {
 			return answer{}, err
 		}
-		if wait, limited := retryAfter(got); limited && patience > 0 {
+		if wait, limited := retryAfter(got); limited && early > 0 && !p.hasty {
+			early--
 			if err := pause(ctx, wait); err != nil {
 				return answer{}, err
 			}
 			continue
 		}
+		if p.app.signer != nil && stale > 0 && p.app.signer.Learn(got.status, got.header, time.Now()) == nil {
+			stale--
+			continue
+		}
+		got = p.app.open(got)
 		return got, judge(got.status, got.header.Get("Content-Type"), got.body)
 	}
 }
 
-// request is a call as the app would make it.
-func (p *program) request(ctx context.Context, method, path string, body []byte) (*http.Request, error) {
-	request, err := http.NewRequestWithContext(ctx, method, p.g.api()+path, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("User-Agent", p.as.userAgent)
-	request.Header.Set("Accept", "application/json")
+func newRequest(ctx context.Context, method, url string, body []byte) (*http.Request, error) {
+	var reader io.Reader = http.NoBody
 	if len(body) > 0 {
-		request.Header.Set("Content-Type", "application/json")
+		reader = bytes.NewReader(body)
 	}
-	request.Header.Set(traffic.Header, rand.Text())
-	switch proof := p.g.Stage.Policy.AppProof; {
-	case p.authorization != "":
-		request.Header.Set("Authorization", p.authorization)
-	case proof == catalog.AppKey, proof == catalog.NoAppProof:
-		if p.as.key != "" {
-			appkey.Set(request, p.as.key)
-		}
-	default:
-		return nil, fmt.Errorf("the attacker's programs can't make the app proof %q", proof)
-	}
-	return request, nil
+	return http.NewRequestWithContext(ctx, method, url, reader)
 }
 
 // send sends the request as it is and records both ways.
@@ -324,47 +325,60 @@ type account struct {
 	Frozen   bool   `json:"frozen"`
 }
 
-// richest is the account to rob: not one's own, and the one with the most in it.
-func (g *Ground) richest(body []byte) (account, error) {
+// someAccount is somebody's account number, as it stands on every invoice.
+const someAccount = catalog.BobAccount
+
+// robbery is what to book, given the list of accounts that the API shows: from the
+// account of somebody else that has the most in it to the attacker's own. Who is shown
+// nobody else's account pays from their own, to somebody.
+func (g *Ground) robbery(body []byte) (from account, to string, err error) {
 	var list struct {
 		Accounts []account `json:"accounts"`
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
-		return account{}, fmt.Errorf("read the list of accounts: %w", err)
+		return account{}, "", fmt.Errorf("read the list of accounts: %w", err)
 	}
-	var best account
+	var own account
 	for _, a := range list.Accounts {
-		if a.ID != g.Account && !a.Frozen && a.Balance > best.Balance {
-			best = a
+		switch {
+		case a.ID == g.Account:
+			own = a
+		case !a.Frozen && a.Balance > from.Balance:
+			from = a
 		}
 	}
-	if best.ID == "" {
-		return account{}, errors.New("there is no account to rob")
+	switch {
+	case from.ID != "":
+		return from, g.Account, nil
+	case own.ID != "" && g.User != "":
+		return own, someAccount, nil
 	}
-	return best, nil
+	return account{}, "", errors.New("there is no account to take money from")
 }
 
-// rob books a small transfer from somebody's account to the attacker's own.
+// rob books a small transfer.
 func (p *program) rob(ctx context.Context) error {
+	if err := p.enter(ctx); err != nil {
+		return err
+	}
 	list, err := p.call(ctx, http.MethodGet, "/v1/accounts", nil)
 	if err != nil {
 		return err
 	}
-	from, err := p.g.richest(list.body)
+	from, to, err := p.g.robbery(list.body)
 	if err != nil {
 		return err
 	}
-	_, err = p.book(ctx, from)
-	if err != nil {
+	if _, err = p.book(ctx, from, to); err != nil {
 		return err
 	}
-	p.g.Say("Booked a transfer from %s to %s with a program that is not the app.", from.ID, p.g.Account)
+	p.g.Say("Booked a transfer from %s to %s with a program that is not the app.", from.ID, to)
 	return nil
 }
 
-func (p *program) book(ctx context.Context, from account) (answer, error) {
+func (p *program) book(ctx context.Context, from account, to string) (answer, error) {
 	return p.call(ctx, http.MethodPost, "/v1/transfers", map[string]any{
-		"from": from.ID, "to": p.g.Account, "amount": pittance, "currency": from.Currency, "reference": p.g.Reference,
+		"from": from.ID, "to": to, "amount": pittance, "currency": from.Currency, "reference": p.g.Reference,
 	})
 }
 
@@ -397,8 +411,21 @@ func (as identity) String() string {
 	if as.key != "" {
 		text = "the key " + fingerprint(as.key)
 	}
+	if as.secret != "" {
+		text += " with the secret " + fingerprint(as.secret)
+	}
 	if as.certificate != nil {
 		text += " with a client certificate"
 	}
+	if as.session != "" {
+		text += " and a session key"
+	}
 	return text
+}
+
+// isSealed tells whether a body is a JWE in compact form.
+func isSealed(body []byte) bool {
+	var k sealed.Key // opens nothing, and says why
+	_, _, err := k.Open(body)
+	return errors.Is(err, sealed.ErrOpen)
 }

@@ -12,20 +12,27 @@ func init() { attacks["proxy-tamper"] = proxyTamper }
 
 // proxyTamper sits where TLS ends: a load balancer, a content delivery network, a
 // debugging proxy that somebody forgot. The app's TLS connection is perfect, and what
-// arrives at the API is not what the app sent.
+// arrives at the API is not what the app sent. A body that is sealed can't be read
+// there, but it can be replaced.
+//
+//keyladder:code attack-proxy-tamper
 func proxyTamper(ctx context.Context, g *Ground) (Result, error) {
 	var changed atomic.Int32
 	g.Inside.Rewrite(func(call *Captured) {
 		if !isPayment(call.Method, call.Target) {
 			return
 		}
-		if body, err := withPayee(call.Body, g.Account); err == nil {
+		if isSealed(call.Body) {
+			call.Body = ownPayment(g.Account)
+			call.Header.Set("Content-Type", jsonMedia)
+			changed.Add(1)
+		} else if body, err := withPayee(call.Body, g.Account); err == nil {
 			call.Body = body
 			changed.Add(1)
 		}
 	})
 	defer g.Inside.Rewrite(nil)
-	g.Say("The terminator now changes the payee of payments, after TLS ended.")
+	g.Say("The terminator now changes the payee of payments, after TLS ended; what it can't read it replaces.")
 	err := g.Inside.VictimPays(ctx)
 	var unpaid *Unpaid
 	switch {
@@ -36,6 +43,9 @@ func proxyTamper(ctx context.Context, g *Ground) (Result, error) {
 		return Result{Claim: true}, nil
 	case errors.As(err, &unpaid) && unpaid.Screen.Status != 0:
 		return stopped(judge(unpaid.Screen.Status, problem.ContentType, unpaid.Screen.Body))
+	case errors.As(err, &unpaid):
+		_, err = shown(unpaid.Screen, nil)
+		return stopped(err)
 	}
 	return Result{}, err
 }

@@ -12,6 +12,8 @@ func init() { attacks["repackaged-app"] = repackagedApp }
 // signs the package with another key and installs it on a phone that takes packages
 // from anywhere. Everything else in it is genuine, secrets included, so the API sees
 // the app that it knows.
+//
+//keyladder:code attack-repackaged-app
 func repackagedApp(ctx context.Context, g *Ground) (Result, error) {
 	transferCap, err := g.transferCap()
 	if err != nil {
@@ -31,11 +33,13 @@ func repackagedApp(ctx context.Context, g *Ground) (Result, error) {
 	}
 	defer phone.close()
 	g.Say("Installed it on a phone that allows any signer, and started it.")
-	from, err := phone.richest(ctx)
+	if err := phone.signIn(ctx); err != nil {
+		return stopped(err)
+	}
+	payment, err := phone.transferAbove(ctx, transferCap)
 	if err != nil {
 		return stopped(err)
 	}
-	payment := g.transferAbove(transferCap, from)
 	if _, err := shown(phone.app.Transfer(ctx, payment)); err != nil {
 		return stopped(err)
 	}

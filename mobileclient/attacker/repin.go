@@ -59,7 +59,10 @@ func repin(ctx context.Context, g *Ground) (Result, error) {
 	}
 	defer phone.close()
 	g.Say("Installed it on our own phone, which trusts our own CA and goes through our own proxy.")
-	from, err := phone.richest(ctx)
+	if err := phone.signIn(ctx); err != nil {
+		return stopped(err)
+	}
+	from, _, err := phone.robbery(ctx)
 	if err != nil {
 		return stopped(err)
 	}

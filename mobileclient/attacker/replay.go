@@ -12,6 +12,8 @@ func init() { attacks["replay"] = replay }
 
 // replay sends a payment that it found in a log behind the end of TLS once more, byte
 // for byte. It needs to understand nothing of it.
+//
+//keyladder:code attack-replay
 func replay(ctx context.Context, g *Ground) (Result, error) {
 	if err := g.Inside.VictimPays(ctx); err != nil {
 		return Result{}, fmt.Errorf("the victim does not pay: %w", err)

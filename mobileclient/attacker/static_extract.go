@@ -1,9 +1,11 @@
 package attacker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -25,11 +27,61 @@ func staticExtract(ctx context.Context, g *Ground) (Result, error) {
 	}
 	g.Say("Names that stand in it: %s.", orNone(found.names))
 	g.Say("Found in it: %s.", found)
-	tries := found.identities()
-	if len(tries) == 0 {
-		return Result{Check: checkHidden, Obstacle: "nothing in the package looks like a secret"}, nil
+	if tries := found.identities(g.Stage.Policy); len(tries) > 0 {
+		return robAs(ctx, g, tries)
 	}
-	return robAs(ctx, g, tries)
+	return g.guess(ctx, found)
+}
+
+// maxGuesses bounds how many texts are tried against the API. Somebody there may count.
+const maxGuesses = 6
+
+// guess tries what looks like a secret in the package, without a name: the API is the
+// only one who can tell.
+func (g *Ground) guess(ctx context.Context, found *loot) (Result, error) {
+	hidden := Result{Check: checkHidden, Obstacle: "nothing in the package is, or decodes to, a secret"}
+	candidates, err := g.packageTexts()
+	if err != nil {
+		return Result{}, err
+	}
+	g.Say("No secret stands in it under a name. %d texts in it look random; trying %d of them.",
+		len(candidates), min(len(candidates), maxGuesses))
+	found.secrets = candidates[:min(len(candidates), maxGuesses)]
+	tries := found.identities(g.Stage.Policy)
+	if len(tries) == 0 {
+		return hidden, nil
+	}
+	result, err := robAs(ctx, g, tries)
+	if err != nil || result.Claim {
+		return result, err
+	}
+	hidden.Obstacle += ": " + result.Obstacle
+	return hidden, nil
+}
+
+// packageTexts are the texts in the package that look most like secrets, best first.
+func (g *Ground) packageTexts() ([]string, error) {
+	file, err := os.ReadFile(g.Package)
+	if err != nil {
+		return nil, fmt.Errorf("read the package: %w", err)
+	}
+	all := texts{}
+	all.collect(file)
+	candidates := slices.Sorted(maps.Keys(all))
+	candidates = slices.DeleteFunc(candidates, func(text string) bool {
+		return len(text) < 2*minSecret || len(text) >= maxSecret || !mixed(text)
+	})
+	slices.SortStableFunc(candidates, func(a, b string) int { return cmp.Compare(variety(b), variety(a)) })
+	return candidates, nil
+}
+
+// variety is how many different characters a text has, for its length.
+func variety(text string) float64 {
+	seen := map[rune]bool{}
+	for _, c := range text {
+		seen[c] = true
+	}
+	return float64(len(seen)) / math.Sqrt(float64(len(text)))
 }
 
 // searchPackage looks through the package file without running it.
@@ -41,6 +93,9 @@ func (g *Ground) searchPackage() (*loot, error) {
 	found := &loot{}
 	g.Say("Read the package, %d bytes, as `strings` does.", len(file))
 	found.search(file)
+	for decoded := range encodedIn(file) {
+		found.search(decoded)
+	}
 	_, _, assets, err := release.Read(g.Package)
 	if err != nil {
 		return nil, fmt.Errorf("unzip the package: %w", err)

@@ -31,6 +31,17 @@ func withPayee(body []byte, payee string) ([]byte, error) {
 	return json.Marshal(payment)
 }
 
+// ownPayment is the body of a payment that somebody makes up who knows an account.
+func ownPayment(payee string) []byte {
+	body, err := json.Marshal(map[string]any{
+		"from": anAccount.ID, "to": payee, "amount": pittance, "currency": anAccount.Currency, "reference": "invoice",
+	})
+	if err != nil {
+		panic(err) // strings and a number
+	}
+	return body
+}
+
 // toAccount is a [tampering] that has payments go to the account.
 func toAccount(payee string) tampering {
 	return func(request *http.Request) (bool, error) {

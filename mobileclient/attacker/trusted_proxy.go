@@ -34,18 +34,23 @@ func trustedProxy(ctx context.Context, g *Ground) (Result, error) {
 	}
 	defer phone.close()
 	g.Say("Installed the genuine app on our own phone, which trusts our own CA and goes through our own proxy.")
-	_, appErr := shown(phone.app.Accounts(ctx))
+	appErr := phone.signIn(ctx)
+	if appErr == nil {
+		_, appErr = shown(phone.app.Accounts(ctx))
+	}
 
 	var heard loot
 	for _, call := range proxy.read() {
 		g.Say("The proxy reads: %s %s, answered with %d.", call.request.Method, call.request.URL.Path, call.status)
 		heard.search(call.sent)
 	}
-	if len(heard.keys) == 0 {
-		if appErr == nil {
-			return Result{}, errors.New("the app works, but nothing of use came through the proxy")
-		}
+	switch {
+	case len(heard.keys) == 0 && appErr != nil:
 		return stopped(appErr)
+	case len(heard.signatures) > 0:
+		return Result{Check: checkHawk, Obstacle: "what comes through is signed, and the secret that signs it does not come with it"}, nil
+	case len(heard.keys) == 0:
+		return Result{}, errors.New("the app works, but nothing of use came through the proxy")
 	}
 	// The app may fail because the proxy has no client certificate; its key came through.
 	var refused *refusal
@@ -53,5 +58,5 @@ func trustedProxy(ctx context.Context, g *Ground) (Result, error) {
 		return Result{}, fmt.Errorf("through the proxy, %w", appErr)
 	}
 	g.Say("In it: %s.", &heard)
-	return robAs(ctx, g, heard.identities())
+	return robAs(ctx, g, heard.identities(g.Stage.Policy))
 }

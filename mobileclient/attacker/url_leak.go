@@ -29,7 +29,7 @@ func urlLeak(ctx context.Context, g *Ground) (Result, error) {
 		lines++
 		for _, match := range loggedKey.FindAllStringSubmatch(line, -1) {
 			if key, err := url.QueryUnescape(match[1]); err == nil {
-				leaked.addKey(key)
+				leaked.keys = addNew(leaked.keys, key)
 			}
 		}
 		for _, agent := range appAgent.FindAllString(line, -1) {
@@ -43,5 +43,5 @@ func urlLeak(ctx context.Context, g *Ground) (Result, error) {
 	if len(leaked.keys) == 0 {
 		return Result{Check: "key-in-url", Obstacle: "no URL in the access log carries a key"}, nil
 	}
-	return robAs(ctx, g, leaked.identities())
+	return robAs(ctx, g, leaked.identities(g.Stage.Policy))
 }

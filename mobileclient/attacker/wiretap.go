@@ -49,9 +49,11 @@ func wiretap(ctx context.Context, g *Ground) (Result, error) {
 		heard.search(c.sent())
 	}
 	switch {
+	case len(heard.signatures) > 0:
+		return Result{Check: checkHawk, Obstacle: "what passes is signed, and the secret that signs it does not pass"}, nil
 	case len(heard.keys) > 0:
 		g.Say("In it: %s.", &heard)
-		return robAs(ctx, g, heard.identities())
+		return robAs(ctx, g, heard.identities(g.Stage.Policy))
 	case encrypted > 0:
 		return Result{Check: "tls", Obstacle: "only ciphertext passes"}, nil
 	}

