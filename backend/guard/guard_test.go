@@ -2,14 +2,12 @@ package guard_test
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,181 +16,16 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/labstack/echo/v4"
 
 	"keyladder/backend/guard"
-	"keyladder/backend/registry"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
-	"keyladder/internal/store"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
 	"keyladder/stages/mechanism/clientcert"
-	"keyladder/stages/mechanism/pin"
 )
-
-const (
-	mobile = "harbour-mobile"
-	kiosk  = "harbour-kiosk"
-)
-
-// world is a guard with three routes, whose handlers tell who calls.
-type world struct {
-	testing.TB
-	echo     *echo.Echo
-	apps     *registry.Registry
-	closeDB  func() error
-	log      *traffic.Log
-	usage    *counter
-	mu       sync.Mutex
-	outcomes []guard.Outcome
-	clock    *clock
-	clients  map[string]*x509.Certificate
-}
-
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(by time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(by)
-}
-
-type counter struct {
-	mu     sync.Mutex
-	counts map[string]int
-}
-
-func (c *counter) Count(app, stage, route string, served bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.counts[fmt.Sprintf("%s|%s|%s|%v", app, stage, route, served)]++
-}
-
-func newWorld(t testing.TB, stages catalog.Set) *world {
-	t.Helper()
-	w := &world{
-		TB: t, log: traffic.New("resource", 64), usage: &counter{counts: map[string]int{}},
-		clock: &clock{now: time.Now()}, clients: map[string]*x509.Certificate{},
-	}
-	ca, err := pki.NewCA("apps")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var seed []manage.App
-	for id, scopes := range map[string][]string{mobile: {"accounts:read", "transfers:write"}, kiosk: {"rates:read"}} {
-		pair, err := ca.Client(id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if w.clients[id], err = pki.Certificate(pair.Certificate); err != nil {
-			t.Fatal(err)
-		}
-		seed = append(seed, manage.App{
-			ID: id, Name: id, UserAgent: "HarbourBank/", Scopes: scopes, PerSecond: 200, Burst: 600,
-			Certificates: []string{string(pin.Of(w.clients[id]))},
-		})
-	}
-	db, err := store.Open(filepath.Join(t.TempDir(), "guard.db"), registry.Models()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.closeDB = func() error { return store.Close(db) }
-	t.Cleanup(func() { w.closeDB() })
-	if w.apps, err = registry.Open(context.Background(), db, seed); err != nil {
-		t.Fatal(err)
-	}
-	pool, err := pki.Pool(ca.Certificate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := guard.New(guard.Config{
-		Stages: stages, Apps: w.apps, ClientCAs: pool, Usage: w.usage, Log: w.log, Now: w.clock.Now,
-		Observe: func(o guard.Outcome) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.outcomes = append(w.outcomes, o)
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.echo = echo.New()
-	w.echo.HTTPErrorHandler = problem.Handler(func(error) {})
-	w.echo.Use(g.Middleware)
-	who := func(c echo.Context, caller guard.Caller) error {
-		return c.String(http.StatusOK, fmt.Sprintf("%s|%s|%s|%d", caller.App(), caller.User(), caller.Stage().Slug, len(caller.Body())))
-	}
-	g.Handle(w.echo, http.MethodGet, "/v1/accounts", "accounts:read", who)
-	g.Handle(w.echo, http.MethodGet, "/v1/accounts/:id/transfers", "accounts:read", who)
-	g.Handle(w.echo, http.MethodPost, "/v1/transfers", "transfers:write", who)
-	g.Handle(w.echo, http.MethodGet, "/v1/nothing", "accounts:read", func(c echo.Context, _ guard.Caller) error {
-		return c.NoContent(http.StatusNoContent)
-	})
-	g.Handle(w.echo, http.MethodPost, "/v1/panic", "transfers:write", func(echo.Context, guard.Caller) error { panic("a fault") })
-	return w
-}
-
-// request is a good one at the stage; tests spoil it.
-func (w *world) request(stage, method, path, body string) *http.Request {
-	var content io.Reader
-	if body != "" {
-		content = strings.NewReader(body)
-	}
-	r := httptest.NewRequest(method, "/"+stage+path, content)
-	r.Header.Set("User-Agent", "HarbourBank/1.0")
-	r.RemoteAddr = "203.0.113.7:4711"
-	appkey.Set(r, mobile)
-	found, _ := catalog.All().Lookup(stage)
-	switch found.Policy.Transport {
-	case catalog.TLS:
-		over(guard.TLS, nil)(r)
-	case catalog.MutualTLS:
-		over(guard.TLS, w.clients[mobile])(r)
-	default:
-		over(guard.Plain, nil)(r)
-	}
-	return r
-}
-
-// over brings a request in on a listener, with a verified client certificate, if any.
-func over(listener guard.Listener, certificate *x509.Certificate) func(*http.Request) {
-	return func(r *http.Request) {
-		*r = *r.WithContext(guard.WithListener(context.Background(), listener))
-		r.TLS = nil
-		if listener != guard.Plain {
-			r.TLS = &tls.ConnectionState{}
-		}
-		if certificate != nil {
-			r.TLS.PeerCertificates = []*x509.Certificate{certificate}
-			r.TLS.VerifiedChains = [][]*x509.Certificate{r.TLS.PeerCertificates}
-		}
-	}
-}
-
-// do makes the call and returns the answer and the verdict of the traffic record.
-func (w *world) do(r *http.Request) (*httptest.ResponseRecorder, traffic.Verdict) {
-	w.Helper()
-	answer := httptest.NewRecorder()
-	before := w.log.Last()
-	w.echo.ServeHTTP(answer, r)
-	records := w.log.After(before)
-	if len(records) != 2 || records[0].Kind != traffic.Request || records[1].Verdict == nil {
-		w.Fatalf("%d records of one call: %+v", len(records), records)
-	}
-	return answer, *records[1].Verdict
-}
 
 func kindOf(answer *httptest.ResponseRecorder) string {
 	p := problem.Parse(answer.Header().Get("Content-Type"), answer.Body.Bytes())
@@ -208,15 +41,21 @@ func TestGoodCalls(t *testing.T) {
 		t.Run(stage.Slug, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, catalog.All())
-			for _, r := range []*http.Request{
-				w.request(stage.Slug, http.MethodGet, "/v1/accounts", ""),
-				w.request(stage.Slug, http.MethodGet, "/v1/accounts/HB-1001/transfers", ""),
-				w.request(stage.Slug, http.MethodPost, "/v1/transfers", "12345"),
+			user := ""
+			if stage.Policy.UserProof != catalog.NoUser {
+				user = "alice"
+			}
+			for _, call := range []struct{ method, path, body, user string }{
+				{http.MethodGet, "/v1/accounts", "", user},
+				{http.MethodHead, "/v1/accounts", "", user},
+				{http.MethodGet, "/v1/accounts/HB-1001/transfers?x=1", "", user},
+				{http.MethodPost, "/v1/transfers", "12345", user},
+				{http.MethodGet, "/v1/rates", "", ""},
 			} {
-				answer, verdict := w.do(r)
-				want := fmt.Sprintf("%s||%s|%d", mobile, stage.Slug, max(r.ContentLength, 0))
+				answer, verdict := w.do(w.request(stage.Slug, call.method, call.path, call.body))
+				want := fmt.Sprintf("%s|%s|%s|%d", mobile, call.user, stage.Slug, len(call.body))
 				if answer.Code != http.StatusOK || answer.Body.String() != want || !verdict.Allowed {
-					t.Errorf("%s: %d %s, want %s; %+v", r.URL, answer.Code, answer.Body, want, verdict)
+					t.Errorf("%s %s: %d %s, want %s; %+v", call.method, call.path, answer.Code, answer.Body, want, verdict)
 				}
 			}
 		})
@@ -227,9 +66,8 @@ func setKey(key string) func(*http.Request) {
 	return func(r *http.Request) { appkey.Set(r, key) }
 }
 
-// refusals are, for each check, calls that it has to refuse, and the policy's way to
-// switch it off, with which the same call gets through.
-var refusals = []struct {
+// refusal is a call that a check has to refuse.
+type refusal struct {
 	name   string
 	stage  string
 	spoil  func(w *world) func(*http.Request)
@@ -237,7 +75,16 @@ var refusals = []struct {
 	status int
 	kind   string
 	off    func(*catalog.Policy) // nil: nothing switches it off
-}{
+}
+
+// challenges are the schemes that 401s ask for.
+var challenges = map[string]map[int]string{
+	"app-key": {401: "key"}, "hawk": {401: "Hawk"}, "nonce": {401: "Hawk"}, "sign-in": {401: "Basic"}, "session": {401: "Session"}, "binding": {401: "Session"},
+}
+
+// refusals are, for each check, calls that it has to refuse, and the policy's way to
+// switch it off, with which the same call gets through.
+var refusals = []refusal{
 	{"unknown stage", "app-id", func(*world) func(*http.Request) {
 		return func(r *http.Request) { r.URL.Path = "/no-such-stage/v1/accounts" }
 	}, "stage", 404, "no-such-stage", nil},
@@ -425,11 +272,10 @@ func strangersCertificate(w *world) *x509.Certificate {
 func TestChecksRefuse(t *testing.T) {
 	t.Parallel()
 	covered := map[string]bool{
-		// These have nothing to refuse yet but values that they do not know:
-		// TestUnknownValuesDeny and TestMissingFieldsDeny.
-		"policy": true, "user": true, "binding": true,
+		// It has its own: TestMissingFieldsDeny.
+		"policy": true,
 	}
-	for _, test := range refusals {
+	for _, test := range slices.Concat(refusals, signedRefusals, userRefusals) {
 		covered[test.check] = true
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -447,7 +293,7 @@ func TestChecksRefuse(t *testing.T) {
 			if strings.Contains(answer.Body.String(), verdict.Reason) {
 				t.Errorf("the client is told the private reason %q", verdict.Reason)
 			}
-			if (answer.Code == http.StatusUnauthorized) != (answer.Header().Get("WWW-Authenticate") == `key realm="Harbour Bank"`) {
+			if scheme, _, _ := strings.Cut(answer.Header().Get("WWW-Authenticate"), " "); scheme != challenges[test.check][answer.Code] {
 				t.Errorf("WWW-Authenticate %q with %d", answer.Header().Get("WWW-Authenticate"), answer.Code)
 			}
 			if last := w.outcomes[len(w.outcomes)-1]; last.Check != test.check || last.Status != test.status {
@@ -496,14 +342,14 @@ func TestMissingFieldsDeny(t *testing.T) {
 	}
 }
 
-// TestUnknownValuesDeny gives each field a value that no check knows. Pins are the
-// app's business alone.
+// TestUnknownValuesDeny gives each field a value that no check knows. Pins and how secrets
+// are carried are the app's business alone.
 func TestUnknownValuesDeny(t *testing.T) {
 	t.Parallel()
 	policy := reflect.TypeFor[catalog.Policy]()
 	for _, stage := range catalog.All().Built() {
 		for i := range policy.NumField() {
-			if policy.Field(i).Name == "Pins" {
+			if name := policy.Field(i).Name; name == "Pins" || name == "Secrets" {
 				continue
 			}
 			w := newWorld(t, catalog.All().WithPolicy(stage.Slug, func(p *catalog.Policy) {
@@ -738,10 +584,15 @@ func TestPanickingHandler(t *testing.T) {
 func TestNobody(t *testing.T) {
 	t.Parallel()
 	for name, ask := range map[string]func(guard.Caller){
-		"App":   func(c guard.Caller) { c.App() },
-		"User":  func(c guard.Caller) { c.User() },
-		"Stage": func(c guard.Caller) { c.Stage() },
-		"Body":  func(c guard.Caller) { c.Body() },
+		"App":     func(c guard.Caller) { c.App() },
+		"User":    func(c guard.Caller) { c.User() },
+		"Staff":   func(c guard.Caller) { c.Staff() },
+		"SeesAll": func(c guard.Caller) { c.SeesAll() },
+		"Sees":    func(c guard.Caller) { c.Sees("alice") },
+		"Session": func(c guard.Caller) { c.Session() },
+		"Device":  func(c guard.Caller) { c.Device() },
+		"Stage":   func(c guard.Caller) { c.Stage() },
+		"Body":    func(c guard.Caller) { c.Body() },
 	} {
 		func() {
 			defer func() {
@@ -758,6 +609,9 @@ func TestNobody(t *testing.T) {
 func TestNoDatabaseOnTheWay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, catalog.All())
+	for _, stage := range catalog.All().Built() {
+		w.request(stage.Slug, http.MethodGet, "/v1/accounts", "") // registers the device, signs in
+	}
 	if err := w.closeDB(); err != nil {
 		t.Fatal(err)
 	}
@@ -882,7 +736,7 @@ func TestOrder(t *testing.T) {
 	t.Parallel()
 	want := []string{
 		"stage", "policy", "transport", "user-agent", "address-limit", "body", "client-certificate", "key-in-url",
-		"app-key", "app-limit", "user", "binding", "scope",
+		"app-key", "hawk", "nonce", "app-limit", "sealed-body", "device", "sign-in", "session", "binding", "scope",
 	}
 	if diff := cmp.Diff(want, guard.Checks()); diff != "" {
 		t.Error(diff)
@@ -890,20 +744,36 @@ func TestOrder(t *testing.T) {
 }
 
 // BenchmarkGuard is the guard, with its traffic records, around a handler that does
-// nothing.
+// nothing. Requests are made, and signed, while the clock is stopped.
 func BenchmarkGuard(b *testing.B) {
 	for _, stage := range catalog.All().Built() {
 		b.Run(stage.Slug, func(b *testing.B) {
 			w := newWorld(b, catalog.All())
-			r := w.request(stage.Slug, http.MethodGet, "/v1/nothing", "")
+			w.config.Address = guard.Limit{PerSecond: 1e6, Burst: 1e6} // limits are looked at and never reached
+			perSecond, burst := 1e6, 1_000_000
+			if _, err := w.apps.Change(context.Background(), mobile, manage.AppChange{PerSecond: &perSecond, Burst: &burst}); err != nil {
+				b.Fatal(err)
+			}
+			w.start()
+			var ready []*http.Request
 			b.ReportAllocs()
 			for b.Loop() {
-				w.clock.advance(time.Second) // limits are looked at and never reached
+				if len(ready) == 0 {
+					b.StopTimer()
+					for range 1000 {
+						ready = append(ready, w.request(stage.Slug, http.MethodGet, "/v1/empty", ""))
+					}
+					w.sent.Clear()
+					w.outcomes = w.outcomes[:0]
+					w.clock.advance(time.Second)
+					b.StartTimer()
+				}
+				r := ready[len(ready)-1]
+				ready = ready[:len(ready)-1]
 				answer := httptest.NewRecorder()
 				if w.echo.ServeHTTP(answer, r); answer.Code != http.StatusNoContent {
 					b.Fatalf("%d %s", answer.Code, answer.Body)
 				}
-				w.outcomes = w.outcomes[:0]
 			}
 		})
 	}
