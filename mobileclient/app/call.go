@@ -208,7 +208,7 @@ func show(resp *http.Response, answer []byte) sdk.Screen {
 		screen.Error = strings.TrimSpace(problem.Title + ". " + problem.Detail)
 		return screen
 	}
-	screen.Error = "The bank answered: " + resp.Status
+	screen.Error = "The answer was " + resp.Status + ", and not in the bank's own way. Is there a proxy in between?"
 	return screen
 }
 

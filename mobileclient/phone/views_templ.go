@@ -163,7 +163,7 @@ func frame(p page) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 11, "</div><div class=\"app-bar\"><svg viewBox=\"0 0 32 32\" aria-hidden=\"true\"><path d=\"M16 3v25M16 28c-6 0-10-4-11-10l4 2M16 28c6 0 10-4 11-10l-4 2M10 12h12\"></path><circle cx=\"16\" cy=\"6\" r=\"3\"></circle></svg> <span>Harbour Bank</span></div><main id=\"screen\" tabindex=\"-1\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 11, "</div><div class=\"app-bar\"><svg viewBox=\"0 0 32 32\" aria-hidden=\"true\"><path d=\"M16 3v25M16 28c-6 0-10-4-11-10l4 2M16 28c6 0 10-4 11-10l-4 2M10 12h12\"></path><circle cx=\"16\" cy=\"6\" r=\"3\"></circle></svg> <span>Harbour Bank</span></div><main id=\"screen\" tabindex=\"0\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -1,0 +1,560 @@
+package phone_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"html"
+	"io"
+	"math"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
+	"keyladder/internal/pki"
+	"keyladder/internal/problem"
+	"keyladder/internal/traffic"
+	"keyladder/mobileclient/phone"
+	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
+	"keyladder/stages/lab"
+)
+
+// bank is one running bank for all tests; each test has a phone of its own.
+var bank *lab.Lab
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	var err error
+	if bank, err = lab.Start(context.Background(), lab.Options{}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := bank.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	if err := lab.Cleanup(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
+}
+
+// hand is somebody with a phone in their hand.
+type hand struct {
+	*phone.Phone
+	folder *deployment.Folder
+	screen *httptest.Server
+	client *http.Client
+}
+
+func newHand(t *testing.T) *hand {
+	t.Helper()
+	// A copy of the phone's folder, so that tests do not share a phone.
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "phone"), os.DirFS(filepath.Join(bank.Dir, "phone"))); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := deployment.Open(dir, deployment.Phone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &hand{folder: folder}
+	h.on(t, "")
+	t.Cleanup(func() { h.off(t) })
+	return h
+}
+
+func (h *hand) on(t *testing.T, stage string) {
+	t.Helper()
+	var err error
+	h.Phone, err = phone.New(phone.Config{
+		Folder: h.folder, Stages: catalog.All(), Log: traffic.New("phone", 1000), Stage: stage,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.screen = httptest.NewServer(h.Handler())
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.client = &http.Client{Jar: jar}
+}
+
+func (h *hand) off(t *testing.T) {
+	t.Helper()
+	h.screen.Close()
+	if err := h.Off(); err != nil {
+		t.Error(err)
+	}
+}
+
+// see loads a page, and submit a form; both follow redirects.
+func (h *hand) see(t *testing.T, path string) (int, string) {
+	t.Helper()
+	return h.send(t, http.MethodGet, path, "", nil)
+}
+
+func (h *hand) submit(t *testing.T, path string, fields url.Values) (int, string) {
+	t.Helper()
+	return h.send(t, http.MethodPost, path, "application/x-www-form-urlencoded", strings.NewReader(fields.Encode()))
+}
+
+func (h *hand) send(t *testing.T, method, path, media string, body io.Reader) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, h.screen.URL+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if media != "" {
+		req.Header.Set("Content-Type", media)
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	resp, err := h.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(page)
+}
+
+func wants(t *testing.T, what, page string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(page, part) {
+			t.Errorf("%s: no %q on the page:\n%s", what, part, page)
+		}
+	}
+}
+
+func TestScreenAtEveryStage(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	for _, stage := range catalog.All().Built() {
+		_, page := h.submit(t, "/stage", url.Values{"stage": {stage.Slug}})
+		wants(t, stage.Slug, page, `value="`+stage.Slug+`" selected`, html.EscapeString(stage.Adds), "HB-1001", "HB-2001 · bob", "/"+stage.Slug+"/v1/accounts")
+		_, page = h.see(t, "/rates")
+		wants(t, "rates", page, "CHF", "/"+stage.Slug+"/v1/rates")
+		reference := "from the screen at " + stage.Slug
+		_, page = h.submit(t, "/pay", url.Values{"from": {"HB-1001"}, "to": {"HB-2001"}, "amount": {"12,34"}, "reference": {reference}})
+		wants(t, "pay", page, "Transfer booked", "12.34 EUR went from HB-1001 to HB-2001", reference, "\u221212.34")
+		_, page = h.see(t, "/accounts/HB-2001")
+		wants(t, "transfers", page, reference, "+12.34")
+		if strings.Contains(page, "Transfer booked") {
+			t.Error("a notice is shown twice")
+		}
+	}
+	if _, page := h.submit(t, "/stage", url.Values{"stage": {"hmac"}}); !strings.Contains(page, "not built yet: those that are") {
+		t.Error("a stage that is not built was accepted")
+	}
+	if _, page := h.see(t, "/"); !strings.Contains(page, `value="hmac" disabled`) {
+		t.Error("a stage that is not built can be chosen")
+	}
+}
+
+func TestPayRefusals(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	for _, test := range []struct {
+		name, to, amount string
+		status           int
+		want             []string
+	}{
+		{"not an amount", "HB-2001", "1,000.00", http.StatusUnprocessableEntity, []string{`aria-invalid="true"`, "like 12.34", `value="1,000.00"`}},
+		{"above what the app does", "HB-2001", "1000.01", http.StatusOK, []string{"The app refused", "transfer-cap", "at most 1,000.00 EUR"}},
+		{"unknown payee", "HB-0000", "1", http.StatusOK, []string{"The bank refused", `value="HB-0000"`}},
+		{"nothing", "HB-2001", "0", http.StatusOK, []string{"The bank refused"}},
+		{"markup", `"><script>alert(1)</script>`, "1", http.StatusOK, []string{"The bank refused", "&#34;&gt;&lt;script&gt;"}},
+	} {
+		status, page := h.submit(t, "/pay", url.Values{"from": {"HB-1001"}, "to": {test.to}, "amount": {test.amount}})
+		if status != test.status {
+			t.Errorf("%s: status %d", test.name, status)
+		}
+		wants(t, test.name, page, test.want...)
+		if strings.Contains(page, "<script>") {
+			t.Errorf("%s: a script on the page", test.name)
+		}
+	}
+	if _, page := h.see(t, "/accounts/HB-0000"); !strings.Contains(page, "The bank refused") {
+		t.Error("an unknown account is shown")
+	}
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	h.submit(t, "/stage", url.Values{"stage": {"tls"}})
+
+	status, page := h.submit(t, "/settings/network", url.Values{"use": {"yes"}, "proxy": {"localhost:8081"}})
+	if status != http.StatusUnprocessableEntity {
+		t.Errorf("a wrong proxy: %d", status)
+	}
+	wants(t, "a wrong proxy", page, "That was not changed", "http://host:port")
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	proxy := "http://" + closed.Addr().String()
+	_, page = h.submit(t, "/settings/network", url.Values{"use": {"yes"}, "proxy": {proxy}})
+	wants(t, "a proxy", page, "Apps now use the proxy", "through the proxy "+closed.Addr().String())
+	_, page = h.see(t, "/")
+	wants(t, "a proxy that is not there", page, "can&#39;t be reached", "Check the phone&#39;s network settings")
+
+	if status, _ := h.submit(t, "/settings/trust", url.Values{"pem": {"hello"}}); status != http.StatusUnprocessableEntity {
+		t.Errorf("a wrong certificate: %d", status)
+	}
+	ca, err := pki.NewCA("Mallory's CA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, page = h.submit(t, "/settings/trust", url.Values{"pem": {string(ca.Certificate)}})
+	wants(t, "trust", page, "trusts this CA", "Mallory&#39;s CA")
+	h.submit(t, "/settings/sideloading", url.Values{"allowed": {"yes"}})
+
+	// All that survives that the phone is switched off.
+	h.off(t)
+	h.on(t, "")
+	_, page = h.see(t, "/settings")
+	wants(t, "after a restart", page, `value="tls" selected`, "through the proxy", "Mallory&#39;s CA", `name="allowed" value="yes" checked`)
+
+	_, fingerprint, _ := strings.Cut(page, `name="fingerprint" value="`)
+	fingerprint, _, _ = strings.Cut(fingerprint, `"`)
+	if _, page = h.submit(t, "/settings/distrust", url.Values{"fingerprint": {fingerprint}}); strings.Contains(page, "Mallory") {
+		t.Error("it is still trusted")
+	}
+	_, page = h.submit(t, "/settings/network", url.Values{"proxy": {proxy}})
+	wants(t, "no proxy", page, "The proxy is off", "direct connection")
+}
+
+func TestPackages(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	genuine, err := os.ReadFile(h.folder.Packages()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := bytes.Clone(genuine)
+	changed[len(changed)/2] ^= 1
+	status, page := h.upload(t, changed)
+	if status != http.StatusUnprocessableEntity {
+		t.Errorf("a changed package: %d", status)
+	}
+	wants(t, "a changed package", page, "signature does not fit")
+
+	repackaged := repackage(t, h.folder.Packages()[0])
+	_, page = h.upload(t, repackaged)
+	wants(t, "a stranger's package", page, "allow sideloading")
+	h.submit(t, "/settings/sideloading", url.Values{"allowed": {"yes"}})
+	_, page = h.upload(t, repackaged)
+	wants(t, "a stranger's update", page, "uninstall it first")
+	_, page = h.submit(t, "/settings/uninstall", url.Values{"name": {phone.AppName}})
+	wants(t, "uninstalled", page, "are gone", "own app is not on this phone")
+	_, page = h.see(t, "/")
+	wants(t, "without the app", page, "not on this phone")
+	_, page = h.upload(t, repackaged)
+	wants(t, "sideloaded", page, "is installed", "sideloaded", "own app is not on this phone")
+	_, page = h.see(t, "/")
+	wants(t, "the stranger's app", page, "HB-1001")
+
+	h.off(t)
+	h.on(t, "")
+	_, page = h.see(t, "/settings")
+	wants(t, "after a restart", page, "sideloaded")
+	_, page = h.submit(t, "/settings/store", nil)
+	wants(t, "back to the store's", page, "from the store")
+	if strings.Contains(page, `class="tag bad"`) {
+		t.Error("the stranger's app is still there")
+	}
+}
+
+func (h *hand) upload(t *testing.T, pkg []byte) (int, string) {
+	t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	part, err := form.CreateFormFile("package", "app.pkg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := part.Write(pkg); err != nil {
+		t.Fatal(err)
+	}
+	if err := form.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return h.send(t, http.MethodPost, "/settings/install", form.FormDataContentType(), &body)
+}
+
+// repackage signs the app anew, as anybody can.
+func repackage(t *testing.T, path string) []byte {
+	t.Helper()
+	code, manifest, assets, err := release.Read(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	program, pkg := filepath.Join(dir, "program"), filepath.Join(dir, "app.pkg")
+	if err := os.WriteFile(program, code, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := release.Pack(pkg, program, manifest, assets, key); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(pkg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestAppThatDiedIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	h.see(t, "/")
+	pid, err := h.PID(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := h.PID(t.Context()); err != nil || again != pid {
+		t.Errorf("the app is not kept running: %d, then %d, %v", pid, again, err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	h.Wait(pid)
+	_, page := h.see(t, "/")
+	wants(t, "afterwards", page, "HB-1001")
+	if again, err := h.PID(t.Context()); err != nil || again == pid {
+		t.Errorf("process %d, %v", again, err)
+	}
+}
+
+func TestWhoMayUseTheScreen(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	for _, test := range []struct {
+		name, method, path, host string
+		header                   map[string]string
+		want                     int
+	}{
+		{"oneself", "GET", "/rates", "", nil, 200},
+		{"as localhost", "GET", "/rates", "localhost:8090", nil, 200},
+		{"as a neighbour", "GET", "/rates", "phone:8090", nil, 200},
+		{"as a name of somebody else's", "GET", "/rates", "mallory.test:8090", nil, 421},
+		{"a form of another site", "POST", "/stage", "", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
+		{"a form of another port", "POST", "/stage", "", map[string]string{"Sec-Fetch-Site": "same-site"}, 403},
+		{"a form of another site, in an old browser", "POST", "/stage", "", map[string]string{"Origin": "http://mallory.test"}, 403},
+		{"no such page", "GET", "/admin", "", nil, 404},
+		{"a form without a form", "GET", "/stage", "", nil, 405},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), test.method, h.screen.URL+test.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.host != "" {
+			req.Host = test.host
+		}
+		for name, value := range test.header {
+			req.Header.Set(name, value)
+		}
+		resp, err := h.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != test.want {
+			t.Errorf("%s: %s, want %d", test.name, resp.Status, test.want)
+		}
+		if test.want == http.StatusForbidden {
+			continue // refused before there is a page
+		}
+		policy := resp.Header.Get("Content-Security-Policy")
+		if !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || strings.Contains(policy, "unsafe") {
+			t.Errorf("%s: policy %q", test.name, policy)
+		}
+	}
+	if status, _ := h.submit(t, "/settings/trust", url.Values{"pem": {strings.Repeat("A", 300<<10)}}); status < 400 {
+		t.Errorf("a very large form: %d", status)
+	}
+}
+
+func TestManagement(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	listeners := phone.Listeners{Screen: listen(t), Manage: listen(t)}
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(ctx, listeners) }()
+	defer func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	admin, err := deployment.Open(bank.Dir, deployment.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin.Addresses.Manage = map[deployment.Role]string{deployment.Phone: "https://" + listeners.Manage.Addr().String()}
+	client, err := manage.NewClient(admin, deployment.Phone)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	if err := client.Healthy(ctx); err != nil {
+		t.Error(err)
+	}
+	state, err := manage.Get[manage.Phone](ctx, client, "/phone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state.Stage != "app-id" || len(state.Packages) != 1 || !state.Packages[0].Genuine || !strings.HasPrefix(state.Packages[0].Signer, "sha256/") {
+		t.Errorf("%+v", state)
+	}
+	if err := client.Do(ctx, http.MethodPost, "/phone/stage", map[string]string{"stage": "tls"}, nil); err != nil {
+		t.Error(err)
+	}
+	for _, stage := range []string{"tls", "pinned-mtls"} { // the phone's own stage, and another
+		reference := "managed at " + stage
+		run, err := manage.Post[manage.Run](ctx, client, "/phone/run", map[string]string{"stage": stage, "reference": reference})
+		if err != nil || !run.OK || len(run.Calls) != 3 {
+			t.Errorf("%s: %+v, %v", stage, run, err)
+		}
+		booked, err := bank.Resource.Transfers(ctx, reference)
+		if err != nil || len(booked) != 1 || booked[0].Amount != 100 || booked[0].Stage != stage {
+			t.Errorf("%s: booked %+v, %v", stage, booked, err)
+		}
+	}
+	if state, err := manage.Get[manage.Phone](ctx, client, "/phone"); err != nil || state.Stage != "tls" {
+		t.Errorf("%+v, %v", state, err)
+	}
+	for _, test := range []struct {
+		path string
+		body any
+		want int
+	}{
+		{"/phone/stage", map[string]string{"stage": "oauth"}, http.StatusNotFound},
+		{"/phone/stage", map[string]string{"stage": "hmac"}, http.StatusNotFound},
+		{"/phone/run", map[string]string{"stage": ""}, http.StatusNotFound},
+		{"/phone/run", map[string]string{"stage": "tls", "who": "me"}, http.StatusBadRequest},
+		{"/phone/run", []int{1}, http.StatusBadRequest},
+	} {
+		err := client.Do(ctx, http.MethodPost, test.path, test.body, nil)
+		if p, ok := err.(*problem.Problem); !ok || p.Status != test.want {
+			t.Errorf("%s %v: got %v, want %d", test.path, test.body, err, test.want)
+		}
+	}
+	messages, err := client.Traffic(ctx, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lanes := map[traffic.Lane]int{}
+	for _, m := range messages {
+		lanes[m.Lane]++
+	}
+	if lanes[traffic.App] == 0 || lanes[traffic.Network] == 0 {
+		t.Errorf("recorded: %v", lanes)
+	}
+}
+
+func TestStageAtStart(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	chosen := func() string {
+		_, page := h.see(t, "/settings")
+		before, _, _ := strings.Cut(page, `" selected`)
+		return before[strings.LastIndex(before, `"`)+1:]
+	}
+	for _, step := range []struct{ configured, choose, want string }{
+		{"", "", "app-id"},
+		{"tls", "", "tls"},                 // asked for
+		{"tls", "pinned-mtls", "tls"},      // nothing new; then somebody chooses
+		{"tls", "", "pinned-mtls"},         // a restart keeps the choice
+		{"app-id", "", "app-id"},           // asked for anew
+		{"", "", "app-id"},                 // nothing asked for
+		{"pinned-mtls", "", "pinned-mtls"}, // asked for anew
+	} {
+		h.off(t)
+		h.on(t, step.configured)
+		if got := chosen(); got != step.want {
+			t.Errorf("%+v: got %s", step, got)
+		}
+		if step.choose != "" {
+			h.submit(t, "/stage", url.Values{"stage": {step.choose}})
+		}
+	}
+	for _, stage := range []string{"oauth", "hmac"} {
+		_, err := phone.New(phone.Config{Folder: h.folder, Stages: catalog.All(), Stage: stage})
+		if err == nil || !strings.Contains(err.Error(), "app-id, tls, pinned-mtls") {
+			t.Errorf("%s: %v", stage, err)
+		}
+	}
+}
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
+func TestAmounts(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int64{"12": 1200, "12.3": 1230, "12.34": 1234, "12,34": 1234, " 0.05 ": 5, "0": 0, "007": 700} {
+		if got, err := phone.ParseAmount(text); err != nil || got != want {
+			t.Errorf("%q: got %d, %v, want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", ".", "12.", ".5", "1,000.00", "12.345", "-1", "+1", "1e3", "twelve", "99999999999999999999", "١"} {
+		if got, err := phone.ParseAmount(text); err == nil {
+			t.Errorf("%q: got %d", text, got)
+		}
+	}
+	for minor, want := range map[int64]string{
+		0: "0.00", 5: "0.05", 123450: "1,234.50", 100000000: "1,000,000.00", -1234: "\u221212.34",
+		math.MaxInt64: "92,233,720,368,547,758.07", math.MinInt64: "\u221292,233,720,368,547,758.08",
+	} {
+		if got := phone.FormatAmount(minor); got != want {
+			t.Errorf("%d: got %s, want %s", minor, got, want)
+		}
+	}
+}
+
+func FuzzParseAmount(f *testing.F) {
+	f.Add("12.34")
+	f.Add("92233720368547758.07")
+	f.Fuzz(func(t *testing.T, text string) {
+		amount, err := phone.ParseAmount(text)
+		if err != nil {
+			return
+		}
+		if again, err := phone.ParseAmount(strings.ReplaceAll(phone.FormatAmount(amount), ",", "")); err != nil || again != amount {
+			t.Errorf("%q is %d, written and read again %d, %v", text, amount, again, err)
+		}
+	})
+}
