@@ -12,7 +12,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -97,7 +99,7 @@ func (u *use) commands() []*cobra.Command {
 type refusedError struct{ screen device.Screen }
 
 func (e *refusedError) Error() string {
-	text := e.screen.Error
+	text := printable(e.screen.Error)
 	if e.screen.Check != "" {
 		text += "\nThe app's own check that refused: " + e.screen.Check
 	}
@@ -202,9 +204,9 @@ func printRates(out io.Writer, body []byte) error {
 		return unreadable(err)
 	}
 	return table(out, func(line func(string, ...any)) {
-		line("CURRENCY\tFOR 1 %s", rates.Base)
+		line("CURRENCY\tFOR 1 %s", printable(rates.Base))
 		for _, currency := range slices.Sorted(maps.Keys(rates.Rates)) {
-			line("%s\t%s", currency, rates.Rates[currency])
+			line("%s\t%s", printable(currency), printable(rates.Rates[currency]))
 		}
 	})
 }
@@ -225,8 +227,8 @@ func printAccounts(out io.Writer, body []byte) error {
 			if account.Frozen {
 				state = "frozen"
 			}
-			line("%s\t%s\t%s\t%*s %s\t%s", account.ID, account.Owner, account.Name,
-				widest, phone.FormatAmount(account.Balance), account.Currency, state)
+			line("%s\t%s\t%s\t%*s %s\t%s", printable(account.ID), printable(account.Owner), printable(account.Name),
+				widest, phone.FormatAmount(account.Balance), printable(account.Currency), state)
 		}
 	})
 }
@@ -239,8 +241,8 @@ func printTransfers(out io.Writer, body []byte) error {
 	return table(out, func(line func(string, ...any)) {
 		line("BOOKED\tFROM\tTO\tAMOUNT\tREFERENCE")
 		for _, transfer := range answer.Transfers {
-			line("%s\t%s\t%s\t%s %s\t%q", transfer.BookedAt.Local().Format("2006-01-02 15:04:05"), transfer.From, transfer.To,
-				phone.FormatAmount(transfer.Amount), transfer.Currency, transfer.Reference)
+			line("%s\t%s\t%s\t%s %s\t%q", transfer.BookedAt.Local().Format("2006-01-02 15:04:05"), printable(transfer.From), printable(transfer.To),
+				phone.FormatAmount(transfer.Amount), printable(transfer.Currency), transfer.Reference)
 		}
 	})
 }
@@ -251,8 +253,19 @@ func printBooked(out io.Writer, body []byte) error {
 		return unreadable(err)
 	}
 	_, err := fmt.Fprintf(out, "Booked: %s %s from %s to %s (transfer %d)\n",
-		phone.FormatAmount(transfer.Amount), transfer.Currency, transfer.From, transfer.To, transfer.ID)
+		phone.FormatAmount(transfer.Amount), printable(transfer.Currency), printable(transfer.From), printable(transfer.To), transfer.ID)
 	return err
+}
+
+// printable is a text from the network for the terminal: what could move its cursor or
+// set its title becomes a question mark.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) && r != '\n' {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 func unreadable(err error) error {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -22,8 +23,12 @@ import (
 	"keyladder/mobileclient/release"
 )
 
-// TestMain is two programs: the tests, and an app. Packed into a package, this
-// program finds that it has assets, and is the app.
+// asPhone makes this program a phone, on which what is installed in the folder that it
+// names is launched.
+const asPhone = "KEYLADDER_TEST_PHONE"
+
+// TestMain is three programs: the tests, a phone and an app. Packed into a package,
+// this program finds that it has assets, and is the app.
 func TestMain(m *testing.M) {
 	self, err := os.Executable()
 	if err != nil {
@@ -31,6 +36,9 @@ func TestMain(m *testing.M) {
 	}
 	if manifest, assets, err := release.Assets(self); err == nil {
 		os.Exit(beApp(manifest, string(assets["behaviour"])))
+	}
+	if dir := os.Getenv(asPhone); dir != "" {
+		os.Exit(bePhone(dir))
 	}
 	os.Exit(m.Run())
 }
@@ -53,6 +61,24 @@ func beApp(manifest release.Manifest, behaviour string) int {
 		return 1
 	}
 	return 0
+}
+
+// bePhone launches the app and says which process it is, until it is killed.
+func bePhone(dir string) int {
+	d, err := New(Config{Dir: dir})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for _, installed := range d.Installed() {
+		app, err := d.Launch(context.Background(), installed.Name, "app-id")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		fmt.Println(app.PID())
+	}
+	select {}
 }
 
 type testApp struct {
@@ -372,6 +398,49 @@ func TestDeafAppIsKilled(t *testing.T) {
 	if _, err := d.Launch(t.Context(), name, "app-id"); !errors.Is(err, ErrStopped) || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("got %v, want %v", err, ErrStopped)
 	}
+}
+
+// TestAppDiesWithItsPhone kills the phone, which gets no chance to tell the app.
+func TestAppDiesWithItsPhone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := newDevice(t, func(c *Config) { c.Dir = dir })
+	install(t, d, packaged(t, developer, release.Manifest{}, ""))
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	phone := exec.Command(self)
+	phone.Env = []string{asPhone + "=" + dir}
+	phone.Stderr = os.Stderr
+	out, err := phone.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := phone.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscan(out, &pid); err != nil {
+		t.Error(err)
+	}
+	if err := phone.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = phone.Wait() // it was killed
+	if pid == 0 {
+		return
+	}
+	waitFor(t, func() bool { return ended(pid) }, func() string { return fmt.Sprintf("the app, process %d, is still there", pid) })
+}
+
+// ended is whether a process is gone, or dead and nobody has asked how it died.
+func ended(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return true
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && bytes.Contains(stat, []byte(") Z "))
 }
 
 func TestExitOfTheAppIsTold(t *testing.T) {

@@ -390,3 +390,19 @@ func TestSchemeOfSeveralApps(t *testing.T) {
 		t.Error("somebody opened a script")
 	}
 }
+
+// FuzzPage feeds pages of strangers to the user agent.
+func FuzzPage(f *testing.F) {
+	f.Add("text/html", `<title>T</title><form method=post action="/x"><input name=a><select name=b><option>c</select></form><a href="y">z</a>`)
+	f.Add("text/plain", "hello")
+	base := &url.URL{Scheme: "https", Host: "bank.test", Path: "/login"}
+	f.Fuzz(func(t *testing.T, media, body string) {
+		var page Page
+		page.read(media, []byte(body), base)
+		for _, form := range page.Forms {
+			if _, err := url.Parse(form.Action); err != nil || form.Method != http.MethodGet && form.Method != http.MethodPost {
+				t.Errorf("a form that can't be submitted: %+v, %v", form, err)
+			}
+		}
+	})
+}
