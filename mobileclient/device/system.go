@@ -95,8 +95,11 @@ func (s *system) Report(record sdk.Record, _ *sdk.None) error {
 		From: d.config.Participant, To: "resource",
 		Summary: record.Summary, Head: record.Head, Body: record.Body, Size: record.Size, Verdict: record.Verdict,
 	}
-	if record.Kind == traffic.Response {
+	switch record.Kind {
+	case traffic.Response:
 		m.From, m.To = m.To, m.From
+	case traffic.Note: // the app's own thoughts went nowhere
+		m.To = m.From
 	}
 	d.record(m)
 	return nil
