@@ -2519,8 +2519,6 @@ func badge(item diagramItem) templ.Component {
 	})
 }
 
-func stageNumbered(stage catalog.Stage) string { return fmt.Sprintf("%d %s", stage.Number, stage.Slug) }
-
 func since(from, to time.Time) string { return to.Sub(from).Round(100 * time.Millisecond).String() }
 
 var _ = templruntime.GeneratedTemplate
