@@ -33,14 +33,10 @@ func ignore(error) {}
 func TestJobsOfAttacksRunOneByOne(t *testing.T) {
 	t.Parallel()
 	js := newTestJobs(t)
-	hold := make(chan struct{})
-	first, err := js.start(job{Kind: attackJob}, time.Minute, func(context.Context, *job) error { <-hold; return nil }, ignore)
+	started, hold := make(chan struct{}), make(chan struct{})
+	first, err := js.start(job{Kind: attackJob}, time.Minute, func(context.Context, *job) error { close(started); <-hold; return nil }, ignore)
 	must(t, err)
-	for { // until it has the slot
-		if j, _ := js.get(first); !j.Started.IsZero() {
-			break
-		}
-	}
+	<-started
 	second, err := js.start(job{Kind: matrixJob}, time.Minute, func(context.Context, *job) error { return nil }, ignore)
 	must(t, err)
 	app, err := js.start(job{Kind: appJob}, time.Minute, func(context.Context, *job) error { return nil }, ignore)
@@ -85,9 +81,12 @@ func TestJobsAreBounded(t *testing.T) {
 func TestJobsThatFail(t *testing.T) {
 	t.Parallel()
 	for name, do := range map[string]func(context.Context, *job) error{
-		"an error":      func(context.Context, *job) error { return errors.New("no device") },
-		"a panic":       func(context.Context, *job) error { panic("no device") },
-		"out of time":   func(ctx context.Context, _ *job) error { <-ctx.Done(); return errors.New("no device: " + ctx.Err().Error()) },
+		"an error": func(context.Context, *job) error { return errors.New("no device") },
+		"a panic":  func(context.Context, *job) error { panic("no device") },
+		"out of time": func(ctx context.Context, _ *job) error {
+			<-ctx.Done()
+			return errors.New("no device: " + ctx.Err().Error())
+		},
 		"it is stopped": func(context.Context, *job) error { return errors.New("no device") },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
@@ -12,11 +13,15 @@ import (
 	"github.com/yuin/goldmark/util"
 )
 
-// narrative is a stage's text as HTML, and its headings.
+// narrative is a stage's text as HTML, and its headings. The section with the code that
+// it points at comes apart, as code wants wider lines than text.
 type narrative struct {
 	HTML     string
+	Code     string
 	Headings []heading
 }
+
+const codeSection = `<h2 id="the-code">`
 
 type heading struct {
 	ID, Text string
@@ -39,7 +44,11 @@ func renderNarrative(markdown string) (narrative, error) {
 	if err := md.Convert(source, &out); err != nil {
 		return narrative{}, fmt.Errorf("render a narrative: %w", err)
 	}
-	n.HTML = out.String()
+	text, code, found := strings.Cut(out.String(), codeSection)
+	n.HTML = text
+	if found {
+		n.Code = codeSection + code
+	}
 	return n, nil
 }
 

@@ -265,7 +265,7 @@ func TestAttackRunsAsAJob(t *testing.T) {
 		t.Errorf("leads to %q", r.Header.Get("Location"))
 	}
 	page := b.get("/matrix/app-id/wiretap")
-	page.want(t, http.StatusOK, `<noscript><meta http-equiv="refresh" content="1">`, `data-poll="/jobs/`, "Under way")
+	page.want(t, http.StatusOK, `<noscript><meta http-equiv="refresh" content="1; url=/matrix/app-id/wiretap">`, `data-poll="/jobs/`, "Under way")
 	poll := regexp.MustCompile(`data-poll="([^"]+)"`).FindStringSubmatch(page.Body)[1]
 	if r := b.get(poll); r.Header.Get("Job-Ended") != "" || r.StatusCode != http.StatusOK {
 		t.Error("the job has ended already")

@@ -195,12 +195,12 @@ func TestSessionsExpire(t *testing.T) {
 		}
 		set.clock.turn(time.Second)
 		b.get("/jobs/none").want(t, http.StatusForbidden)
-		b.post2("/apps/run").want(t, http.StatusForbidden, "You are not signed in")
+		b.repost("/apps/run").want(t, http.StatusForbidden, "You are not signed in")
 	})
 }
 
-// post2 sends a form without asking for a token first.
-func (b *browser) post2(path string) reply {
+// repost sends a form without asking for a token first.
+func (b *browser) repost(path string) reply {
 	return b.send(path, url.Values{"csrf": {formToken(b.cookie(sessionCookie))}})
 }
 

@@ -203,8 +203,8 @@ const prefix = "/:stage"
 func (g *Guard) Middleware(echo.HandlerFunc) echo.HandlerFunc { return g.serve }
 
 func (g *Guard) serve(ec echo.Context) error {
+	recorder := g.record(ec)
 	c := g.newCall(ec)
-	recorder := g.record(c)
 	c.refusal, c.check = g.decide(c)
 	if c.refusal != nil {
 		if c.key != nil {

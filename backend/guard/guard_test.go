@@ -140,6 +140,12 @@ var refusals = []refusal{
 			r.Header.Set("X-Forwarded-For", "192.0.2.1, 203.0.113.7")
 		}
 	}, "address-limit", 400, "bad-request", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }},
+	{"terminator names two addresses, in two fields", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) {
+			over(guard.Terminated, nil)(r)
+			r.Header["X-Forwarded-For"] = []string{"192.0.2.1", "203.0.113.7"}
+		}
+	}, "address-limit", 400, "bad-request", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }},
 	{"body too large", "app-id", func(*world) func(*http.Request) {
 		return func(r *http.Request) {
 			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("x", guard.MaxBody+1))), guard.MaxBody+1
@@ -699,6 +705,9 @@ func TestUsageAndKeys(t *testing.T) {
 	}
 }
 
+// terminatorFields are believed on the terminator's listener only.
+var terminatorFields = []string{clientcert.Field, clientcert.ChainField, "X-Forwarded-For"}
+
 func TestTrafficRecords(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, catalog.All())
@@ -720,6 +729,21 @@ func TestTrafficRecords(t *testing.T) {
 	}
 	if response.Verdict.Check != "scope" || response.Summary != "200 OK" {
 		t.Errorf("response %+v", response)
+	}
+	// What nobody should believe is shown, but no handler gets to see it.
+	r = w.request("tls", http.MethodGet, "/v1/accounts", "")
+	for _, name := range terminatorFields {
+		r.Header.Set(name, "invented")
+	}
+	w.do(r)
+	shown := w.log.After(w.log.Last() - 2)[0].Head
+	for _, name := range terminatorFields {
+		if !strings.Contains(shown, name+": invented\n") && !strings.HasSuffix(shown, name+": invented") {
+			t.Errorf("%s is not shown:\n%s", name, shown)
+		}
+		if r.Header.Get(name) != "" {
+			t.Errorf("%s is left for handlers", name)
+		}
 	}
 	for _, id := range []string{strings.Repeat("x", 65), "a b", "a\x00"} {
 		r := w.request("tls", http.MethodGet, "/v1/accounts", "")

@@ -6,25 +6,29 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/labstack/echo/v4"
+
 	"keyladder/internal/traffic"
 )
 
 // recorder records a call in the server's lane. The request is recorded at the end, too,
-// when its body has been read, but with the time at which it came.
+// when its body has been read, but with the time at which it came, and the head that it
+// came with: the guard removes fields that nobody should believe.
 type recorder struct {
 	http.ResponseWriter
 	log  *traffic.Log
+	head string // of the request
 	body []byte
 	size int
 }
 
 // record starts to record. Without a log it does nothing.
-func (g *Guard) record(c *call) *recorder {
+func (g *Guard) record(ec echo.Context) *recorder {
 	if g.Log == nil {
 		return nil
 	}
-	response := c.echo.Response()
-	r := &recorder{ResponseWriter: response.Writer, log: g.Log}
+	response := ec.Response()
+	r := &recorder{ResponseWriter: response.Writer, log: g.Log, head: requestHead(ec.Request())}
 	response.Writer = r
 	return r
 }
@@ -57,7 +61,7 @@ func (r *recorder) finish(c *call) {
 	r.log.Add(traffic.Message{
 		At: c.at, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Request, From: client, To: server,
 		Summary: c.request.Method + " " + c.request.URL.EscapedPath(),
-		Head:    requestHead(c.request), Body: c.raw, Size: len(c.raw),
+		Head:    r.head, Body: c.raw, Size: len(c.raw),
 	})
 	verdict := traffic.Verdict{Allowed: c.refusal == nil, Check: c.check, Reason: "all checks let it through"}
 	if c.refusal != nil {

@@ -54,7 +54,7 @@ var attacks = []Attack{
 		Steps: []string{
 			"Carry the victim's connections, as for wiretap.",
 			"Where they are plain, let everything pass but the payment, and put your own account in the place of the payee; correct Content-Length.",
-			"Where they are encrypted, answer in the server's place with a certificate of your own making and hope that the app accepts it; then change a byte of a record and hope that nobody notices.",
+			"Where they are encrypted, answer in the server's place with a certificate of your own making and hope that the app accepts it.",
 			"Look at the victim's account: to whom did the money go?",
 		},
 	},

@@ -90,6 +90,34 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 	}
 }
 
+// Checks that no attack of the matrix meets are missed by the run of the genuine app,
+// without which no cell counts.
+func TestGenuineMissesEveryOtherCheck(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		check string
+		off   func(*catalog.Policy)
+		want  string
+	}{
+		{"user-agent", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent }, "rates, in a browser: "},
+		{"scope", func(p *catalog.Policy) { p.Authorization = catalog.NotAuthorized }, "freeze, without the scope: "},
+	} {
+		for _, stage := range catalog.All().Built() {
+			t.Run(tt.check+"/"+stage.Slug, func(t *testing.T) {
+				t.Parallel()
+				stages := catalog.All().WithPolicy(stage.Slug, tt.off)
+				genuine, err := lab.Genuine(t.Context(), stages, stage.Slug)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if genuine.OK || !strings.HasPrefix(genuine.Reason, tt.want) {
+					t.Errorf("%s is off: ok %v, %q", tt.check, genuine.OK, genuine.Reason)
+				}
+			})
+		}
+	}
+}
+
 // A revoked key is refused everywhere at once, and a restored one is good again.
 func TestRevokedKey(t *testing.T) {
 	t.Parallel()

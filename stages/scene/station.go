@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -109,14 +110,20 @@ func (s *Station) serveAttack(c echo.Context) error {
 }
 
 // Genuine has the victim use the genuine app on a fresh device: rates, accounts, and a
-// payment with the reference.
+// payment with the reference. Then it sees that the API serves nothing else: neither the
+// app beyond its scopes, nor a browser.
 func (s *Station) Genuine(ctx context.Context, stage, reference string) (manage.Run, error) {
 	victim, err := s.newVictim(ctx, stage)
 	if err != nil {
 		return manage.Run{}, err
 	}
 	defer victim.leave()
-	return phone.Exercise(ctx, victim.app, victim.stage, victim.credentials, reference), nil
+	run := phone.Exercise(ctx, victim.app, victim.stage, victim.credentials, reference)
+	if run.OK {
+		run.Calls = append(run.Calls, victim.overreach(ctx), victim.browse(ctx, s.api(victim.stage)))
+		run.OK = !slices.ContainsFunc(run.Calls, func(c manage.Call) bool { return !c.OK })
+	}
+	return run, nil
 }
 
 // Attack carries out the attack of the brief.
@@ -238,6 +245,14 @@ func (s *Station) ownDevices(g *attacker.Ground) {
 		made++
 		return s.newDevice(filepath.Join(g.Dir, fmt.Sprintf("device-%d", made)), attackersName)
 	}
+}
+
+// api is where the API of a stage is.
+func (s *Station) api(stage catalog.Stage) string {
+	if stage.Policy.Transport == catalog.PlainHTTP {
+		return s.folder.Addresses.Plain
+	}
+	return s.folder.Addresses.TLS
 }
 
 func (s *Station) packageFile(stage catalog.Stage) string {

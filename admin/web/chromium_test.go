@@ -1,0 +1,168 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/chromedp"
+
+	"keyladder/internal/testenv"
+	"keyladder/internal/traffic"
+)
+
+// tab drives a Chromium at the admin UI.
+type tab struct {
+	context.Context
+	t    *testing.T
+	base string
+}
+
+// openTab serves the UI and opens a browser that complains about what the page does
+// against its policy.
+func openTab(t *testing.T, set *setting) *tab {
+	t.Helper()
+	ctx := testenv.Browser(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	serving, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := set.Serve(serving, listener); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { stop(); wg.Wait() })
+	must(t, chromedp.Listen(ctx, func(event any) {
+		// 404 and the like are logged, too: those are asked for.
+		if entry, ok := event.(*cdplog.EventEntryAdded); ok && entry.Entry.Level == cdplog.EntryLevelError && entry.Entry.Source != cdplog.EntrySourceNetwork {
+			t.Errorf("the browser complains: %s", entry.Entry.Text)
+		}
+	}))
+	b := &tab{Context: ctx, t: t, base: "http://" + listener.Addr().String()}
+	call(b, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+	return b
+}
+
+func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b, steps...); err != nil {
+		b.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+func (b *tab) open(path string) chromedp.Action[chromedp.Void] {
+	return chromedp.Navigate(b.base + path)
+}
+
+func evaluate[T any](b *tab, script string) T {
+	b.t.Helper()
+	value, err := chromedp.Run(b, chromedp.Evaluate[T](script))
+	if err != nil {
+		b.t.Fatalf("%s: %v", script, err)
+	}
+	return value
+}
+
+func call[P any](b *tab, command cdp.Command[P, cdp.Empty], params P) {
+	b.t.Helper()
+	if _, err := chromedp.Call(b, command, params); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *tab) signIn() {
+	b.t.Helper()
+	// The password field has the focus, so this is typing and pressing Enter.
+	b.do("sign in", b.open("/sign-in"), chromedp.WaitVisible("#password:focus"),
+		chromedp.KeyEvent(testPassword+"\r"), chromedp.WaitVisible(".ladder"))
+}
+
+func TestChromiumWithKeyboard(t *testing.T) {
+	t.Parallel()
+	b := openTab(t, newSetting(t))
+	b.signIn()
+	b.do("the first stop is the way past the navigation", chromedp.KeyEvent("\t"), chromedp.WaitVisible(".skip:focus"))
+	reached := map[string]bool{}
+	for range 60 {
+		b.do("go on", chromedp.KeyEvent("\t"))
+		reached[evaluate[string](b, `document.activeElement.getAttribute("href") ?? document.activeElement.dataset.test ?? ""`)] = true
+		if !evaluate[bool](b, `(() => { const s = getComputedStyle(document.activeElement.closest(".rung") ?? document.activeElement); return s.outlineStyle !== "none" && parseFloat(s.outlineWidth) >= 2 || document.activeElement === document.body })()`) {
+			t.Errorf("the focus is not seen on %s", evaluate[string](b, `document.activeElement.outerHTML`))
+		}
+	}
+	for _, item := range navigation {
+		if !reached[item.Path] {
+			t.Errorf("%s is not reached with the keyboard", item.Path)
+		}
+	}
+	for _, want := range []string{"/stages/app-id", "/stages/signed-calls", "sign-out"} {
+		if !reached[want] {
+			t.Errorf("%s is not reached with the keyboard", want)
+		}
+	}
+	b.do("open a stage and run an attack", b.open("/stages/app-id"),
+		chromedp.Focus(`[data-attack=wiretap]`), chromedp.KeyEvent("\r"), chromedp.WaitVisible(`[data-outcome=succeeds]`))
+	for _, item := range navigation {
+		b.do("open "+item.Path, chromedp.Click(fmt.Sprintf(`.nav a[href="%s"]`, item.Path)),
+			chromedp.WaitVisible(fmt.Sprintf(`.nav a[href="%s"][aria-current=page]`, item.Path)), chromedp.WaitVisible("h1"))
+	}
+	b.do("sign out", chromedp.Click("[data-test=sign-out]"), chromedp.WaitVisible("#sign-in"))
+}
+
+func TestChromiumOnAPhone(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := openTab(t, set)
+	b.signIn()
+	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: 400, Height: 800, DeviceScaleFactor: 1, Mobile: true})
+	b.do("have something to show", b.open("/stages/tls"), chromedp.Click("[data-test=run-app]"), chromedp.WaitVisible("[data-run-ok=true]"))
+	for _, path := range allPages {
+		b.do("open "+path, b.open(path), chromedp.WaitVisible("h1"))
+		if width := evaluate[int](b, "document.documentElement.scrollWidth"); width > 400 {
+			t.Errorf("%s is %d wide", path, width)
+		}
+	}
+}
+
+func TestChromiumShowsTrafficLive(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := openTab(t, set)
+	b.signIn()
+	b.do("open the traffic", b.open("/traffic?stage=tls"), chromedp.WaitVisible(".live.on"))
+	at := set.clock.now()
+	set.bank.log.Add(traffic.Message{At: at.Add(time.Second), Lane: traffic.Server, Stage: "tls", Kind: traffic.Request, Summary: "second <b>"})
+	b.do("see it", chromedp.WaitVisible(`.heard.server`))
+	set.mobile.log.Add(traffic.Message{At: at, Lane: traffic.App, Stage: "tls", Kind: traffic.Request, Summary: "first"})
+	set.mobile.log.Add(traffic.Message{At: at, Lane: traffic.App, Stage: "app-id", Kind: traffic.Request, Summary: "of another stage"})
+	b.do("see what came before it", chromedp.WaitVisible(`.heard.app`))
+	got := evaluate[string](b, `[...document.querySelectorAll(".heard-summary")].map((e) => e.textContent).join("|")`)
+	if got != "second <b>|first" {
+		t.Errorf("the list says %q", got)
+	}
+	b.do("open it", chromedp.Click(".heard.app a"), chromedp.WaitVisible("h1.mono"))
+}
+
+func TestChromiumFollowsAJob(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]bool{"with JavaScript": true, "without JavaScript": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set := newSetting(t)
+			b := openTab(t, set)
+			call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !script})
+			b.do("sign in", b.open("/sign-in"), chromedp.WaitVisible("#password"), chromedp.SendKeys("#password", testPassword+"\r"), chromedp.WaitVisible(".ladder"))
+			set.referee.hold = make(chan struct{})
+			b.do("start it", b.open("/matrix"), chromedp.Click("[data-test=run-matrix]"), chromedp.WaitVisible("[data-job] progress"))
+			close(set.referee.hold)
+			b.do("see its end", chromedp.WaitVisible("[data-matrix-differ]"), chromedp.WaitVisible(`[data-cell="tls/wiretap"][data-outcome=blocked]`))
+		})
+	}
+}
