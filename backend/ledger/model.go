@@ -35,14 +35,14 @@ type Transfer struct {
 // Models are the ledger's tables.
 func Models() []any { return []any{&Account{}, &Transfer{}} }
 
-// seed is what the bank starts with. Alice is rich, so that her money can be stolen
-// all day.
+// seed is what the bank starts with. Alice is rich, so that her money can be stolen all
+// day; Mallory can afford payments above what the app lets its users transfer.
 func seed() []Account {
 	return []Account{
 		{ID: "HB-1001", Owner: "alice", Name: "Current", Balance: 5_000_000_00, Currency: Currency},
 		{ID: "HB-1002", Owner: "alice", Name: "Savings", Balance: 12_500_00, Currency: Currency},
 		{ID: "HB-2001", Owner: "bob", Name: "Current", Balance: 1_840_50, Currency: Currency},
-		{ID: "HB-3001", Owner: "mallory", Name: "Current", Balance: 13_37, Currency: Currency},
+		{ID: "HB-3001", Owner: "mallory", Name: "Current", Balance: 2_000_000_00, Currency: Currency},
 		{ID: "HB-4001", Owner: "quayside-books", Name: "Quayside Books", Balance: 2_150_00, Currency: Currency},
 		{ID: "HB-9000", Owner: "bank", Name: "Harbour Bank", Balance: 100_000_00, Currency: Currency},
 	}
