@@ -43,7 +43,7 @@ func (p *phone) hook(ctx context.Context) (*loot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the app's memory: %w", err)
 	}
-	p.g.Say("Searched %d MiB of its memory: %s.", searched>>20, found)
+	p.g.Say("Searched %d MiB of its memory.", searched>>20)
 	if signed {
 		if err := p.proveSecret(found, candidates); err != nil {
 			return nil, err
@@ -54,6 +54,7 @@ func (p *phone) hook(ctx context.Context) (*loot, error) {
 			return nil, err
 		}
 	}
+	p.g.Say("Found in it: %s.", found)
 	return found, nil
 }
 

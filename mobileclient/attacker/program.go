@@ -250,10 +250,13 @@ func stopped(err error) (Result, error) {
 }
 
 // judge is nil where the call was served, and a [*refusal] where the API says that a
-// protection refused it.
+// protection refused it. Behind the end of TLS the problem may be sealed for the app.
 func judge(status int, contentType string, body []byte) error {
 	if status >= 200 && status < 300 {
 		return nil
+	}
+	if refused := status == http.StatusUnauthorized || status == http.StatusForbidden; refused && isSealed(body) {
+		return &refusal{obstacle: fmt.Sprintf("the API answers %d, and why is sealed for the app", status)}
 	}
 	p := problem.Parse(contentType, body)
 	if p == nil || p.Title == "" {

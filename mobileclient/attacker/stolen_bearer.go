@@ -2,6 +2,8 @@ package attacker
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -29,7 +31,7 @@ func stolenBearer(ctx context.Context, g *Ground) (Result, error) {
 		}
 	}
 	if bearer == nil {
-		return Result{}, fmt.Errorf("no call in the log carries anything that stands for its user")
+		return Result{}, errors.New("no call in the log carries anything that stands for its user")
 	}
 	g.Say("In the log: %s %s, with a credential that stands for the victim.", bearer.Method, bearer.Target)
 	accounts, err := g.readWith(ctx, bearer, "/v1/accounts")
@@ -50,18 +52,27 @@ func stolenBearer(ctx context.Context, g *Ground) (Result, error) {
 // readWith reads from the API with the credential of a captured call alone. The machine
 // behind the end of TLS says which client certificate it has seen.
 func (g *Ground) readWith(ctx context.Context, stolen *Captured, path string) ([]byte, error) {
+	exchange := rand.Text()
 	call := Captured{
 		Method: http.MethodGet, Target: "/" + g.Stage.Slug + path, Certificate: stolen.Certificate,
 		Header: http.Header{
-			"User-Agent": {publicUserAgent}, "Accept": {jsonMedia},
+			"User-Agent": {publicUserAgent}, "Accept": {jsonMedia}, traffic.Header: {exchange},
 			"Authorization": {stolen.Header.Get("Authorization")},
-			traffic.Header:  {stolen.Header.Get(traffic.Header) + "-stolen"},
 		},
 	}
+	summary := call.Method + " " + call.Target
+	g.record(traffic.Message{
+		Exchange: exchange, Kind: traffic.Request, From: "attacker", To: "resource",
+		Summary: summary, Head: head(summary+" HTTP/1.1", "", call.Header),
+	})
 	status, body, err := g.Inside.Send(ctx, call)
 	if err != nil {
 		return nil, fmt.Errorf("send a call from there: %w", err)
 	}
+	g.record(traffic.Message{
+		Exchange: exchange, Kind: traffic.Response, From: "resource", To: "attacker",
+		Summary: fmt.Sprintf("%d %s", status, http.StatusText(status)), Body: body, Size: len(body),
+	})
 	g.Say("Sent GET %s with that credential and nothing else: %d.", path, status)
 	return body, judge(status, problem.ContentType, body)
 }
