@@ -24,11 +24,25 @@ var scopeWords = []struct{ Scope, Words string }{
 	{"accounts:read", "read accounts and their transfers"},
 	{"transfers:write", "make transfers"},
 	{"accounts:freeze", "freeze accounts"},
+	{partnerScope, "read its settlements"},
+}
+
+// partnerScope is the one scope of partners, and no app has it.
+const partnerScope = "settlements:read"
+
+// scopesOf are those that can be chosen for an app or a partner.
+func scopesOf(kind manage.Kind) []struct{ Scope, Words string } {
+	last := len(scopeWords) - 1
+	if kind == manage.Partner {
+		return scopeWords[last:]
+	}
+	return scopeWords[:last]
 }
 
 // appForm is the form for a new app, or for the changes of one, as it was typed.
 type appForm struct {
 	ID, Name, UserAgent, PerSecond, Burst string
+	Kind                                  manage.Kind
 	Scopes                                []string
 	Failure                               string
 }
@@ -118,6 +132,7 @@ func (s *Server) showApp(c echo.Context, status int, form *appForm) error {
 	if form != nil {
 		data.Form = *form
 	}
+	data.Form.Kind = app.Kind
 	usage, err := s.resource.usage(c.Request().Context(), usageDays)
 	if err != nil {
 		data.Silence = s.inWords(err)

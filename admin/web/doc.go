@@ -30,6 +30,14 @@
 //	GET  /apps/{id}, POST /apps/{id}      scopes, limits and usage of one
 //	POST /apps/{id}/keys, /apps/{id}/rotate
 //	POST /keys/{id}/revoke, /keys/{id}/restore
+//	GET  /keys/{id}/secret                what a new secret does to installed apps
+//	POST /keys/{id}/secret                rotate it
+//	GET  /users
+//	POST /users/{user}/sessions/end       all of them
+//	GET  /sessions, POST /sessions/{id}/end
+//	GET  /devices                         ?stage=, ?identifier= (a part of it)
+//	POST /devices/{id}/ban, /devices/{id}/allow
+//	POST /run                             the genuine app runs on the phone; back to the page that asked
 //	GET  /releases
 //	GET  /audit                           ?before=ID
 //	GET  /reset, POST /reset

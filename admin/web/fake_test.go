@@ -121,6 +121,7 @@ func (p *fakeProgram) Do(ctx context.Context, method, path string, in, out any) 
 // fakeBank is the resource server's side.
 type fakeBank struct {
 	*fakeProgram
+	fakePeople
 	now    func() time.Time
 	apps   []manage.App
 	usage  []manage.Usage
@@ -154,6 +155,7 @@ func newFakeBank(now func() time.Time) *fakeBank {
 	b.HandleFunc("POST /apps/{id}/rotate", func(w http.ResponseWriter, r *http.Request) { b.issue(w, r, true) })
 	b.HandleFunc("POST /keys/{id}/revoke", func(w http.ResponseWriter, r *http.Request) { b.setRevoked(w, r, true) })
 	b.HandleFunc("POST /keys/{id}/restore", func(w http.ResponseWriter, r *http.Request) { b.setRevoked(w, r, false) })
+	b.welcome()
 	return b
 }
 
@@ -261,11 +263,12 @@ type fakePhone struct {
 	now      func() time.Time
 	stage    string
 	packages []manage.Package
-	hold     chan struct{} // not nil: the app waits for it
+	own      map[string]phoneInstallation // by stage
+	hold     chan struct{}                // not nil: the app waits for it
 }
 
 func newFakePhone(bank *fakeBank, now func() time.Time) *fakePhone {
-	p := &fakePhone{fakeProgram: newFakeProgram("phone"), bank: bank, now: now, stage: "app-id"}
+	p := &fakePhone{fakeProgram: newFakeProgram("phone"), bank: bank, now: now, stage: "app-id", own: map[string]phoneInstallation{}}
 	p.HandleFunc("GET /phone", func(w http.ResponseWriter, _ *http.Request) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -301,10 +304,12 @@ func (p *fakePhone) run(w http.ResponseWriter, r *http.Request) {
 		{"accounts", "GET /" + in.Stage + "/v1/accounts", ""},
 		{"transfer", "POST /" + in.Stage + "/v1/transfers", `{"from":"HB-1001","to":"HB-2001","amount":100,"currency":"EUR","reference":"` + in.Reference + `"}`},
 	} {
-		ok := p.bank.accepts("harbour-mobile")
-		result := manage.Call{What: call.what, Status: 200, OK: ok}
+		p.mu.Lock()
+		ok, text := p.bank.serves(p.own, in.Stage, call.what)
+		p.mu.Unlock()
+		result := manage.Call{What: call.what, Status: 200, OK: ok, Error: text}
 		if !ok {
-			result.Status, result.Error, run.OK = 401, "The bank does not accept this app. Update it, or ask the bank.", false
+			result.Status, run.OK = 401, false
 		}
 		run.Calls = append(run.Calls, result)
 		at = converse(p.traffic(), p.bank.traffic(), at, in.Stage, call.line, call.body, ok)

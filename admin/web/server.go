@@ -225,6 +225,7 @@ func (s *Server) routes() *echo.Echo {
 	e.POST("/apps/:app/rotate", s.rotateKeys, s.signedIn)
 	e.POST("/keys/:key/revoke", s.revokeKey, s.signedIn)
 	e.POST("/keys/:key/restore", s.restoreKey, s.signedIn)
+	s.userRoutes(e)
 	e.GET("/releases", s.releasesPage, s.signedIn)
 	e.GET("/audit", s.auditPage, s.signedIn)
 	e.GET("/reset", s.resetPage, s.signedIn)

@@ -18,7 +18,11 @@ var fieldWords = map[string]string{
 	"rate_limits":   "Rate limits",
 	"app_proof":     "Proof of the app",
 	"key_in_url":    "Key in the URL",
+	"nonces":        "Nonces of signed calls",
+	"bodies":        "Bodies",
+	"secrets":       "Secrets in the app's package",
 	"pins":          "Server's public key",
+	"devices":       "Installations",
 	"user_proof":    "Proof of the user",
 	"binding":       "Binding of app, user and request",
 	"authorization": "Rights",
@@ -40,19 +44,47 @@ var valueWords = map[string]map[string]string{
 	},
 	"app_proof": {
 		"app-key": "its ID, sent as a key with each call",
+		"hawk":    "a Hawk code over each call, made with a secret that never travels",
 		"none":    "none",
 	},
 	"key_in_url": {
 		"accepted": "accepted",
 		"refused":  "refused",
 	},
+	"nonces": {
+		"none":       "none: calls are not signed",
+		"forgotten":  "not remembered, so a call can be repeated for as long as its timestamp is good",
+		"remembered": "remembered: each is good once",
+	},
+	"bodies": {
+		"plain":  "readable wherever TLS ends",
+		"sealed": "encrypted inside TLS too, under a key made from the app's secret",
+	},
+	"secrets": {
+		"clear":  "in the clear, under names like SHARED_SECRET",
+		"hidden": "encoded, cut up and scattered; put together in memory only",
+	},
 	"pins": {
 		"not-pinned": "any that the device's trust store vouches for",
 		"pinned":     "only those that the app was shipped with",
 	},
-	"user_proof":    {"none": "none: the API knows apps only"},
-	"binding":       {"none": "none"},
-	"authorization": {"app-scopes": "what the app may do", "none": "everything"},
+	"devices": {
+		"none":       "not told apart",
+		"registered": "registered one by one, so that one of them can be banned",
+	},
+	"user_proof": {
+		"none":    "none: the API knows apps only",
+		"session": "a session key, got for the password at sign-in and different each time",
+	},
+	"binding": {
+		"none":           "none",
+		"session-of-app": "a session is good in the app that it was opened with, and in no other",
+	},
+	"authorization": {
+		"app-scopes":   "what the app may do",
+		"app-and-user": "what both the app and the user may do, with the user's own accounts",
+		"none":         "everything",
+	},
 }
 
 // change is a difference between two stages in words.

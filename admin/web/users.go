@@ -1,0 +1,317 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+)
+
+// devicesShown is how many devices of a stage are listed. Every attack brings a device of
+// its own, so there can be thousands.
+const devicesShown = 50
+
+func (s *Server) userRoutes(e *echo.Echo) {
+	e.GET("/users", s.usersPage, s.signedIn)
+	e.POST("/users/:user/sessions/end", s.endSessionsOf, s.signedIn)
+	e.GET("/sessions", s.sessionsPage, s.signedIn)
+	e.POST("/sessions/:session/end", s.endSession, s.signedIn)
+	e.GET("/devices", s.devicesPage, s.signedIn)
+	e.POST("/devices/:device/ban", s.banDevice, s.signedIn)
+	e.POST("/devices/:device/allow", s.allowDevice, s.signedIn)
+	e.GET("/keys/:key/secret", s.secretPage, s.signedIn)
+	e.POST("/keys/:key/secret", s.rotateSecret, s.signedIn)
+	e.POST("/run", s.runHere, s.signedIn)
+}
+
+func (r remote) users(ctx context.Context) ([]manage.User, error) {
+	var users []manage.User
+	err := r.quick(ctx, http.MethodGet, "/users", nil, &users)
+	return users, err
+}
+
+func (r remote) sessions(ctx context.Context) ([]manage.Session, error) {
+	var sessions []manage.Session
+	err := r.quick(ctx, http.MethodGet, "/sessions", nil, &sessions)
+	return sessions, err
+}
+
+func (r remote) devices(ctx context.Context) ([]manage.Device, error) {
+	var devices []manage.Device
+	err := r.quick(ctx, http.MethodGet, "/devices", nil, &devices)
+	return devices, err
+}
+
+// runStrip is the genuine app's button on a page where something was just taken away
+// from it.
+type runStrip struct {
+	Action string
+	Back   string // the page to come back to; empty: the action knows
+	Stages catalog.Set
+	Chosen string
+	Panel  runPanel
+}
+
+// runStrip offers the built stages that fit. The stage that the page is about comes
+// first, then that of the latest run, then the phone's.
+func (s *Server) runStrip(c echo.Context, fits func(catalog.Policy) bool) runStrip {
+	strip := runStrip{Action: "/run", Back: c.Request().URL.RequestURI(), Panel: s.runPanel("")}
+	for _, stage := range s.cfg.Stages.Built() {
+		if fits(stage.Policy) {
+			strip.Stages = append(strip.Stages, stage)
+		}
+	}
+	candidates := []string{c.QueryParam("at")}
+	if strip.Panel.Latest != nil {
+		candidates = append(candidates, strip.Panel.Latest.Stage)
+	}
+	if phone, err := s.phone.phone(c.Request().Context()); err == nil { // its stage is only a suggestion
+		candidates = append(candidates, phone.Stage)
+	}
+	for _, slug := range candidates {
+		if _, ok := strip.Stages.Lookup(slug); ok {
+			strip.Chosen = slug
+			break
+		}
+	}
+	return strip
+}
+
+func signsCalls(p catalog.Policy) bool       { return p.AppProof == catalog.Hawk }
+func registersDevices(p catalog.Policy) bool { return p.Devices == catalog.RegisteredDevices }
+func knowsUsers(p catalog.Policy) bool       { return p.UserProof == catalog.UserSession }
+
+// runHere lets the genuine app run and goes back to the page that asked for it.
+func (s *Server) runHere(c echo.Context) error {
+	stage, err := s.builtNamed(c.Request().PostForm.Get("stage"))
+	if err != nil {
+		return err
+	}
+	if err := s.startApp(c, stage.Slug); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, at(c, stage.Slug)+"#the-run")
+}
+
+// builtNamed is a stage that can be used.
+func (s *Server) builtNamed(slug string) (catalog.Stage, error) {
+	stage, ok := s.cfg.Stages.Lookup(slug)
+	if !ok {
+		return stage, echo.NewHTTPError(http.StatusNotFound, "There is no stage of this name. The stages are: "+s.cfg.Stages.Slugs()+".")
+	}
+	if !stage.Built {
+		return stage, notBuilt(stage)
+	}
+	return stage, nil
+}
+
+// at is the page that the form was on, with a stage to run the app at.
+func at(c echo.Context, stage string) string {
+	back, err := url.Parse(ownPath(c.Request().PostForm.Get("back")))
+	if err != nil {
+		return "/stages"
+	}
+	if stage != "" {
+		query := back.Query()
+		query.Set("at", stage)
+		back.RawQuery = query.Encode()
+	}
+	back.Fragment = ""
+	return back.String()
+}
+
+// take carries out a change and goes back to the page that asked for it, where a button
+// lets the app run at the stage.
+func (s *Server) take(c echo.Context, action, subject, done, path, stage string) error {
+	err := s.act(c, action, subject, done, func() error {
+		return s.resource.quick(c.Request().Context(), http.MethodPost, path, nil, nil)
+	})
+	if refusedInput(err) {
+		s.notices.put(visitorOf(c).Hash, notice{noticeFailed, s.inWords(err)})
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, at(c, stage))
+}
+
+// usersData is what the page of the users shows.
+type usersData struct {
+	Users   []manage.User
+	Silence string // why they can't be shown
+	Back    string
+	Strip   runStrip
+	Now     time.Time
+}
+
+func (s *Server) usersPage(c echo.Context) error {
+	data := usersData{Strip: s.runStrip(c, knowsUsers), Back: c.Request().URL.RequestURI(), Now: s.now()}
+	var err error
+	if data.Users, err = s.resource.users(c.Request().Context()); err != nil {
+		data.Silence = s.inWords(err)
+	}
+	p := s.page(c, "Users", "/users")
+	p.Waiting = data.Strip.Panel.Running
+	return render(c, http.StatusOK, usersView(p, data))
+}
+
+func (s *Server) endSessionsOf(c echo.Context) error {
+	user := c.Param("user")
+	return s.take(c, "end all sessions", user,
+		"All sessions of "+user+" have ended. Run the genuine app to see that its user has to sign in again.",
+		"/users/"+url.PathEscape(user)+"/sessions/revoke", "")
+}
+
+// signedInUser is a user with the sessions that are good now.
+type signedInUser struct {
+	Name     string
+	Sessions []manage.Session // newest first
+}
+
+// sessionsData is what the page of the sessions shows.
+type sessionsData struct {
+	Users   []signedInUser // by name
+	Silence string         // why they can't be shown
+	Back    string
+	Strip   runStrip
+	Stages  catalog.Set
+	Now     time.Time
+}
+
+func (s *Server) sessionsPage(c echo.Context) error {
+	data := sessionsData{Strip: s.runStrip(c, knowsUsers), Back: c.Request().URL.RequestURI(), Stages: s.cfg.Stages, Now: s.now()}
+	sessions, err := s.resource.sessions(c.Request().Context())
+	if err != nil {
+		data.Silence = s.inWords(err)
+	}
+	data.Users = byUser(sessions)
+	p := s.page(c, "Sessions", "/users")
+	p.Waiting = data.Strip.Panel.Running
+	return render(c, http.StatusOK, sessionsView(p, data))
+}
+
+func byUser(sessions []manage.Session) []signedInUser {
+	var users []signedInUser
+	for _, session := range sessions {
+		i, found := slices.BinarySearchFunc(users, session.User, func(u signedInUser, name string) int { return cmp.Compare(u.Name, name) })
+		if !found {
+			users = slices.Insert(users, i, signedInUser{Name: session.User})
+		}
+		users[i].Sessions = append(users[i].Sessions, session)
+	}
+	return users
+}
+
+func (s *Server) endSession(c echo.Context) error {
+	id := c.Param("session")
+	subject, stage := id, ""
+	// Only for the words: whether there is such a session is the server's to say.
+	if sessions, err := s.resource.sessions(c.Request().Context()); err == nil {
+		if i := slices.IndexFunc(sessions, func(session manage.Session) bool { return session.ID == id }); i >= 0 {
+			found := sessions[i]
+			subject, stage = found.User+" in "+found.App+" at "+found.Stage+" ("+id+")", found.Stage
+		}
+	}
+	return s.take(c, "end a session", subject,
+		"The session has ended. Run the genuine app to see that its user has to sign in again.",
+		"/sessions/"+url.PathEscape(id)+"/revoke", stage)
+}
+
+// devicesAt are the devices of one stage.
+type devicesAt struct {
+	Stage   catalog.Stage
+	Devices []manage.Device // seen last first
+	More    int             // that are not listed
+}
+
+// devicesData is what the page of the devices shows.
+type devicesData struct {
+	Stages  []devicesAt
+	All     catalog.Set // stages to choose from
+	Stage   string      // chosen; empty: all
+	Wanted  string      // part of an identifier
+	Silence string      // why they can't be shown
+	Back    string
+	Strip   runStrip
+	Now     time.Time
+}
+
+func (s *Server) devicesPage(c echo.Context) error {
+	data := devicesData{
+		Strip: s.runStrip(c, registersDevices), Stage: c.QueryParam("stage"), Back: c.Request().URL.RequestURI(), Now: s.now(),
+		Wanted: strings.TrimSpace(c.QueryParam("identifier")),
+	}
+	data.All = data.Strip.Stages
+	if _, ok := data.All.Lookup(data.Stage); !ok {
+		data.Stage = ""
+	}
+	devices, err := s.resource.devices(c.Request().Context())
+	if err != nil {
+		data.Silence = s.inWords(err)
+	} else {
+		data.Stages = byStage(data.All, data.Stage, data.Wanted, devices)
+	}
+	p := s.page(c, "Devices", "/users")
+	p.Waiting = data.Strip.Panel.Running
+	return render(c, http.StatusOK, devicesView(p, data))
+}
+
+// byStage sorts the devices whose identifier holds a text under their stages (empty: all).
+func byStage(stages catalog.Set, chosen, wanted string, devices []manage.Device) []devicesAt {
+	var list []devicesAt
+	for _, stage := range stages {
+		if chosen != "" && stage.Slug != chosen {
+			continue
+		}
+		of := devicesAt{Stage: stage}
+		for _, device := range devices {
+			if device.Stage == stage.Slug && strings.Contains(device.Identifier, wanted) {
+				of.Devices = append(of.Devices, device)
+			}
+		}
+		slices.SortStableFunc(of.Devices, func(a, b manage.Device) int { return lastSign(b).Compare(lastSign(a)) })
+		if n := len(of.Devices); n > devicesShown {
+			of.Devices, of.More = of.Devices[:devicesShown], n-devicesShown
+		}
+		list = append(list, of)
+	}
+	return list
+}
+
+// lastSign is when a device was last heard of.
+func lastSign(d manage.Device) time.Time {
+	if d.LastSeen != nil {
+		return *d.LastSeen
+	}
+	return d.RegisteredAt
+}
+
+func (s *Server) banDevice(c echo.Context) error {
+	return s.markDevice(c, "ban a device", "ban", "is banned. Run the genuine app to see that it is refused, if this is the phone that it is on.")
+}
+
+func (s *Server) allowDevice(c echo.Context) error {
+	return s.markDevice(c, "allow a device", "allow", "is served again.")
+}
+
+func (s *Server) markDevice(c echo.Context, action, how, done string) error {
+	id := c.Param("device")
+	subject, stage, name := id, "", id
+	if devices, err := s.resource.devices(c.Request().Context()); err == nil { // for the words
+		if i := slices.IndexFunc(devices, func(d manage.Device) bool { return d.ID == id }); i >= 0 {
+			found := devices[i]
+			stage, name = found.Stage, found.Identifier
+			subject = found.Identifier + " at " + found.Stage + " (" + id + ")"
+		}
+	}
+	return s.take(c, action, subject, "The device "+name+" "+done, "/devices/"+url.PathEscape(id)+"/"+how, stage)
+}
