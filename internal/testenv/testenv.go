@@ -4,6 +4,7 @@ package testenv
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
@@ -31,4 +32,20 @@ func Missing(t testing.TB, format string, args ...any) {
 		t.Fatalf("MISSING: "+format, args...)
 	}
 	t.Skipf("SKIPPED, NOT TESTED: "+format, args...)
+}
+
+// NPM installs npm packages into a folder that goes away after the test, and returns
+// what NODE_PATH has to be for a script to find them.
+func NPM(t testing.TB, packages ...string) (nodePath string) {
+	t.Helper()
+	Program(t, "node")
+	npm, folder := Program(t, "npm"), t.TempDir()
+	args := append([]string{
+		"install", "--prefix", folder, "--cache", filepath.Join(folder, ".cache"), "--no-save",
+		"--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0",
+	}, packages...)
+	if output, err := exec.CommandContext(t.Context(), npm, args...).CombinedOutput(); err != nil {
+		Missing(t, "npm install: %v\n%s", err, output)
+	}
+	return filepath.Join(folder, "node_modules")
 }

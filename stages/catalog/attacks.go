@@ -10,6 +10,7 @@ var attacks = []Attack{
 			"Ask for the accounts without any credentials: `curl -i -A HarbourBank/1.0 http://localhost:8080/app-id/v1/accounts`. At stages with TLS, the address is https://localhost:8443 and curl needs `--cacert workshop-ca.pem`.",
 			"Do it again with an ID that you make up: add `-H 'Authorization: key made-up'`.",
 			"Where a client certificate is asked for, make one yourself with `openssl req -x509` and show it with `--cert` and `--key`.",
+			"Where requests are signed, sign them with a secret that you make up.",
 			"Try to book a transfer to your own account in the same ways.",
 		},
 	},
@@ -76,7 +77,7 @@ var attacks = []Attack{
 		Goal:    ReadData,
 		Steps: []string{
 			"Take the package apart: a program, and a zip archive with settings.json behind it.",
-			"Write the pin of your proxy's key into SERVER_PINS, and keep the client certificate and key for the proxy: the server will ask it for them.",
+			"Write the pin of your proxy's key into SERVER_PINS, and keep the client certificate and key for the proxy: the server will ask it for them. From release 2 on there is no such list to be found.",
 			"Pack it again, sign it with a key of your own, and install it on your own phone, with installing from unknown sources allowed.",
 			"Add the proxy's CA to the trust store, set the proxy, use the app, and read the accounts in the proxy.",
 		},
@@ -88,7 +89,7 @@ var attacks = []Attack{
 		Goal:    BookTransfer,
 		Steps: []string{
 			"Get the package: `curl -O http://localhost:8000/packages/harbour-bank-1.pkg`.",
-			"Read its settings: `unzip -p harbour-bank-1.pkg settings.json`. In other packages, `strings` and patience do the same.",
+			"Read its settings: `unzip -p harbour-bank-1.pkg settings.json`. In other packages, `strings` and patience do the same. In release 2, search the program and the pictures for the secrets, as they are and decoded from base64 and hexadecimal.",
 			"Put what you found into a program of your own, or into curl, and book a transfer.",
 		},
 		blockedBy: []blockedBy{{5, "hidden"}},
@@ -101,6 +102,7 @@ var attacks = []Attack{
 			"Install the genuine app on your own phone, start it and use it once.",
 			"Find the process and read its memory: /proc/PID/maps says where, /proc/PID/mem holds it (or `gcore PID`).",
 			"Search the memory for the shapes that you know: `key harbour-`, PEM blocks, the names from settings.json.",
+			"Where requests are signed, find one in the same memory, and compute its code with every text there that could be a secret. The text that gives the same code is it.",
 			"Book a transfer with what you found.",
 		},
 	},
@@ -141,6 +143,12 @@ var attacks = []Attack{
 		Name: "token-lift", Position: OwnDevice, outcomes: row(".....S SSSSSSS SSS bb"),
 		Summary: "Lift live tokens, and the static secrets, from the app's memory, and call from one's own program.",
 		Goal:    BookTransfer,
+		Steps: []string{
+			"Install the genuine app on your own phone, sign in as yourself, and look at your accounts.",
+			"Find the static secrets in the memory of the process, as for memory-hook.",
+			"Search it for what stands for you, too: `Authorization: Session` and what follows (a token at later stages), and the fields Device-Id and Device-Guid of the same request.",
+			"Put all of that into a program of your own, and book a transfer before the session ends.",
+		},
 	},
 	{
 		Name: "replay", Position: LogAfterTLS, outcomes: row("SSSSbb SSbbSSS SSS bb"),
@@ -149,7 +157,7 @@ var attacks = []Attack{
 		Steps: []string{
 			"Get at what a machine behind the TLS terminator keeps: a request log with headers and bodies, or a debugging proxy that was forgotten there.",
 			"Find the victim's payment in it.",
-			"Send the same bytes to the API again, from there.",
+			"Send the same bytes to the API again, from there. Where requests are signed, you have a minute.",
 			"Look at the victim's account: was the payment booked twice?",
 		},
 		blockedBy: []blockedBy{{5, "nonce"}},
@@ -161,7 +169,7 @@ var attacks = []Attack{
 		Steps: []string{
 			"Be, or break into, the load balancer at which TLS ends.",
 			"Wait for the victim's payment and put your own account in the place of the payee; correct Content-Length.",
-			"Pass it on to the API as if nothing had happened, with the client's certificate in the field where the API expects it.",
+			"Pass it on to the API as if nothing had happened, with the client's certificate in the field where the API expects it. Where requests are signed, the code stays the one for the payment as it was.",
 			"Look at the victim's account: to whom did the money go?",
 		},
 		blockedBy: []blockedBy{{4, "hawk"}},
@@ -171,22 +179,47 @@ var attacks = []Attack{
 		Summary:   "Use the user's session key or access token alone, without a proof of the app.",
 		Goal:      ReadData,
 		blockedBy: []blockedBy{{6, "hawk"}},
+		Steps: []string{
+			"Get at a log of complete calls behind the TLS terminator, as for replay.",
+			"Take the Authorization field out of one of the victim's calls, `Session` and a key for example, and leave the rest.",
+			"Ask for the victim's accounts and transfers with that field alone, from there, with the client's certificate in the field where the API expects it.",
+			"Look at the answer: is it the victim's data, or a challenge?",
+		},
 	},
 	{
 		Name: "password-guess", Position: Anyone, outcomes: row(".....b bbbbbbb bbb bb"),
 		Summary:   "Try passwords until one fits.",
 		Goal:      RobVictim,
 		blockedBy: []blockedBy{{6, "client-certificate"}},
+		Steps: []string{
+			"Take the name of a customer, which is no secret: alice. Get a list of common passwords.",
+			"Try the first: `curl -i --cacert workshop-ca.pem -A HarbourBank/2.0 -u alice:123456 -X POST https://localhost:8443/user-session/v1/session`. Then the next.",
+			"When one fits, transfer the victim's money to your own account.",
+			"To see what waits behind the app's proof, do it again with that proof, as the stage's curl commands have it, and the name of nobody. After a handful, read the status and Retry-After.",
+		},
 	},
 	{
 		Name: "password-grab", Position: LookAlike, outcomes: row(".....S Sbbbbbb bbb bb"),
 		Summary: "A look-alike app asks for the password, and the user types it in.",
 		Goal:    RobVictim,
+		Steps: []string{
+			"Take the genuine package apart. Keep its label and its pictures, and put in a program of your own that shows the same sign-in and sends what is typed to you.",
+			"Sign it with a key of your own, and get it to the victim: through the app store, or with a link in a message.",
+			"Wait until the victim signs in with it. Let it say that the bank is being serviced.",
+			"Type the name and the password into the genuine app on your own phone.",
+			"Transfer the victim's money to your own account.",
+		},
 	},
 	{
 		Name: "backup-theft", Position: StorageCopy, outcomes: row(".....S bbbSbbb bbb bb"),
 		Summary: "Take a copy of the app's storage from the victim and the static secrets from one's own device, and act as the victim.",
 		Goal:    RobVictim,
+		Steps: []string{
+			"Get a copy of what the app stores on the victim's phone: a backup on a laptop or in a cloud, or the phone itself on a repairer's desk. The workshop's phone keeps it in data/phone/device/storage.",
+			"Read it: the files are JSON, and hold the session key, the device's identifier and its GUID.",
+			"Install the genuine app on your own phone, and find its static secrets in its memory, as for memory-hook. They are the same in every copy.",
+			"Before the session has been idle for too long, sign a transfer from the victim's account to yours with those secrets, and send it with the victim's session key, Device-Id and Device-Guid.",
+		},
 	},
 	{
 		Name: "token-forge", Position: Anyone, outcomes: row("...... bbbbbbb bbb bb"),

@@ -57,6 +57,7 @@ func TestMatrix(t *testing.T) {
 // through, or is stopped elsewhere, and the matrix is no longer as expected.
 func TestMatrixMissesEveryCheck(t *testing.T) {
 	t.Parallel()
+	clear := func(p *catalog.Policy) { p.Secrets = catalog.ClearSecrets }
 	for _, tt := range []struct {
 		check  string
 		off    func(*catalog.Policy)
@@ -72,10 +73,18 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		{"key-in-url", func(p *catalog.Policy) { p.KeyInURL = catalog.KeyInURLAccepted }, "tls", "url-leak", catalog.Succeeds, ""},
 		{"pins", func(p *catalog.Policy) { p.Pins, p.Transport = catalog.NotPinned, catalog.TLS }, "pinned-mtls", "trusted-proxy", catalog.Succeeds, ""},
 		{"client-certificate", func(p *catalog.Policy) { p.Transport = catalog.TLS }, "pinned-mtls", "unknown-client", catalog.Blocked, "app-key"},
+		{"hawk", func(p *catalog.Policy) { p.AppProof, p.Nonces = catalog.AppKey, catalog.NoNonces }, "hmac", "proxy-tamper", catalog.Succeeds, ""},
+		{"hidden", clear, "hidden-secrets", "static-extract", catalog.Succeeds, ""},
+		{"hidden", clear, "hidden-secrets", "repin", catalog.Succeeds, ""},
+		{"nonce", func(p *catalog.Policy) { p.Nonces = catalog.NoncesForgotten }, "hidden-secrets", "replay", catalog.Succeeds, ""},
+		{"nonce", func(p *catalog.Policy) { p.Nonces = catalog.NoncesForgotten }, "user-session", "replay", catalog.Succeeds, ""},
 	} {
 		t.Run(tt.check+"/"+tt.attack, func(t *testing.T) {
 			t.Parallel()
 			stages := catalog.All().WithPolicy(tt.stage, tt.off)
+			if tt.check == "hidden" { // one package serves both stages
+				stages = stages.WithPolicy("user-session", tt.off)
+			}
 			cell, err := lab.Cell(t.Context(), stages, referee.Pair{Stage: tt.stage, Attack: tt.attack})
 			if err != nil {
 				t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/internal/testenv"
 	"keyladder/stages/mechanism/hawk"
 )
 
@@ -28,7 +29,7 @@ import (
 // KEYLADDER_CI is 1.
 func TestJavaScript(t *testing.T) {
 	t.Parallel()
-	modules := install(t, "hawk@9.0.2", "@hapi/hawk@8.0.0")
+	modules := testenv.NPM(t, "hawk@9.0.2", "@hapi/hawk@8.0.0")
 
 	t.Run("their client, our server", func(t *testing.T) {
 		t.Parallel()
@@ -38,29 +39,6 @@ func TestJavaScript(t *testing.T) {
 		t.Parallel()
 		testTheirServer(t, modules)
 	})
-}
-
-// install puts npm packages into a folder that goes away after the test.
-func install(t *testing.T, packages ...string) (modules string) {
-	t.Helper()
-	missing := func(format string, args ...any) {
-		t.Helper()
-		if os.Getenv("KEYLADDER_CI") == "1" {
-			t.Fatalf(format, args...)
-		}
-		t.Skipf("NOT TESTED AGAINST JAVASCRIPT: "+format, args...)
-	}
-	for _, program := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(program); err != nil {
-			missing("no %s on this machine", program)
-		}
-	}
-	folder := t.TempDir()
-	args := append([]string{"install", "--prefix", folder, "--cache", filepath.Join(folder, ".cache"), "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0"}, packages...)
-	if out, err := exec.CommandContext(t.Context(), "npm", args...).CombinedOutput(); err != nil {
-		missing("npm install: %v\n%s", err, out)
-	}
-	return filepath.Join(folder, "node_modules")
 }
 
 func node(t *testing.T, modules, script string, args ...string) *exec.Cmd {
