@@ -193,11 +193,7 @@ func TestRefusalsAreAuthenticated(t *testing.T) {
 		w := newWorld(t, catalog.All())
 		spoil := test.spoil(w)
 		r := w.request(test.stage, http.MethodGet, "/v1/accounts", "")
-		sent, _ := w.sent.Load(r)
 		spoil(r)
-		if _, kept := w.sent.Load(r); !kept {
-			w.sent.Store(r, sent)
-		}
 		if answer, verdict := w.do(r); answer.Header().Get(hawk.ServerAuthorization) == "" {
 			t.Errorf("%s: a refusal by %s that is not authenticated", test.name, verdict.Check)
 		}
@@ -316,7 +312,7 @@ func TestClockIsLearned(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.sent.Store(r, sent)
+		w.sent.Store(signature(r), sent)
 		answer, _ := w.do(r)
 		if err := client.Learn(answer.Code, answer.Header(), wrong); err != nil {
 			t.Fatalf("%s: %d: %v", off, answer.Code, err)
@@ -324,7 +320,7 @@ func TestClockIsLearned(t *testing.T) {
 		if sent, err = client.Sign(r, nil, "", wrong); err != nil {
 			t.Fatal(err)
 		}
-		w.sent.Store(r, sent)
+		w.sent.Store(signature(r), sent)
 		if answer, verdict := w.do(r); answer.Code != http.StatusOK {
 			t.Errorf("%s: %d, %+v", off, answer.Code, verdict)
 		}
@@ -384,10 +380,9 @@ func TestAnyChangeIsRefused(t *testing.T) {
 			if err != nil {
 				rt.Fatal(err)
 			}
-			w.sent.Store(r, check)
+			w.sent.Store(signature(r), check)
 			return r
 		}
-		field := func(r *http.Request) string { return r.Header.Get("Authorization") }
 		expect := func(what string, r *http.Request, want int) {
 			answer := httptest.NewRecorder()
 			before := w.log.Last()
@@ -447,13 +442,13 @@ func TestAnyChangeIsRefused(t *testing.T) {
 			}
 		case "attribute": // ts, nonce, ext, id, hash, mac
 			r := sign(client, ext)
-			attributes := strings.Split(strings.TrimPrefix(field(r), "Hawk "), ", ")
+			attributes := strings.Split(strings.TrimPrefix(signature(r), "Hawk "), ", ")
 			i := rapid.IntRange(0, len(attributes)-1).Draw(rt, "attribute")
 			name, value, ok := strings.Cut(attributes[i], `="`)
 			if !ok {
 				rt.Skip("a comma in ext")
 			}
-			changed, err := hawk.Parse(field(r))
+			changed, err := hawk.Parse(signature(r))
 			if err != nil {
 				rt.Fatal(err)
 			}

@@ -12,7 +12,6 @@ import (
 	"keyladder/backend/sessions"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
-	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/session"
 )
 

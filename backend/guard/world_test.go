@@ -69,7 +69,7 @@ type world struct {
 	secrets  map[string]string
 	guids    map[string]string      // by stage and app
 	keys     map[string]session.Key // by stage, app and user
-	sent     sync.Map               // *http.Request → *hawk.Sent
+	sent     sync.Map               // field of the signature → *hawk.Sent
 }
 
 type clock struct {
@@ -350,7 +350,7 @@ func (w *world) sign(client *hawk.Client, r *http.Request, body []byte) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.sent.Store(r, sent)
+	w.sent.Store(signature(r), sent)
 }
 
 func setBody(r *http.Request, body []byte) {
@@ -390,6 +390,14 @@ func (w *world) do(r *http.Request) (*httptest.ResponseRecorder, traffic.Verdict
 	return answer, *records[1].Verdict
 }
 
+// signature is the field with the request's signature, wherever it is.
+func signature(r *http.Request) string {
+	if field := r.Header.Get("App-Authorization"); field != "" {
+		return field
+	}
+	return r.Header.Get("Authorization")
+}
+
 func (w *world) receive(r *http.Request, answer *httptest.ResponseRecorder) {
 	w.Helper()
 	header := answer.Header()
@@ -403,20 +411,25 @@ func (w *world) receive(r *http.Request, answer *httptest.ResponseRecorder) {
 	if r.Method == http.MethodHead {
 		body = nil // net/http does not send it
 	}
-	sent, _ := w.sent.Load(r)
+	sent, _ := w.sent.Load(signature(r))
 	if _, err := sent.(*hawk.Sent).CheckResponse(header, body); err != nil {
 		w.Errorf("%s: the answer is not good: %v", r.URL, err)
 	}
 	if header.Get("Content-Type") != sealed.MediaType {
 		return
 	}
-	key, err := sealed.Derive(w.secrets[mobile], sealed.Response)
+	signed, err := hawk.Parse(signature(r))
+	if err != nil {
+		w.Fatal(err)
+	}
+	key, err := sealed.Derive(w.secrets[signed.ID], sealed.Response)
 	if err != nil {
 		w.Fatal(err)
 	}
 	content, contentType, err := key.Open(answer.Body.Bytes())
 	if err != nil {
-		return // for another app
+		w.Errorf("%s: the answer can't be opened: %v", r.URL, err)
+		return
 	}
 	answer.Body = bytes.NewBuffer(content)
 	header.Set("Content-Type", contentType)

@@ -242,7 +242,7 @@ func TestLastMoney(t *testing.T) {
 	served := 0
 	for range 20 {
 		wait.Go(func() {
-			_, err := l.Transfer(context.Background(), order(func(o *ledger.Order) { o.Payer, o.Amount = "HB-3001", 13_37 }))
+			_, err := l.Transfer(context.Background(), order(func(o *ledger.Order) { o.Payer, o.Payee, o.Amount = "HB-2001", "HB-1001", 1_840_50 }))
 			mu.Lock()
 			defer mu.Unlock()
 			switch {

@@ -31,7 +31,7 @@ func open(t *testing.T, path string) *registry.Registry {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close(db) })
-	r, err := registry.Open(context.Background(), db, []manage.App{app(nil)})
+	r, err := registry.Open(context.Background(), db, []manage.App{app(nil)}, map[string]string{"harbour-mobile": "seeded"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,6 +195,9 @@ func TestRefusedRegistrations(t *testing.T) {
 		{"no calls a second", func(a *manage.App) { a.PerSecond = 0 }, registry.ErrInvalid},
 		{"too many calls a second", func(a *manage.App) { a.PerSecond = 1e300 }, registry.ErrInvalid},
 		{"no burst", func(a *manage.App) { a.Burst = 0 }, registry.ErrInvalid},
+		{"unknown kind", func(a *manage.App) { a.Kind = "bank" }, registry.ErrInvalid},
+		{"app with a partner's scope", func(a *manage.App) { a.Scopes = []string{"settlements:read"} }, registry.ErrInvalid},
+		{"partner with an app's scope", func(a *manage.App) { a.Kind = manage.Partner }, registry.ErrInvalid},
 		{"certificate that is no pin", func(a *manage.App) { a.Certificates = []string{"sha256/abc"} }, registry.ErrInvalid},
 	}
 	for _, test := range tests {
@@ -220,6 +223,8 @@ func TestRefusedRegistrations(t *testing.T) {
 		"rotate":  func() error { _, err := r.Rotate(ctx, "x"); return err }(),
 		"revoke":  func() error { _, err := r.Revoke(ctx, "x"); return err }(),
 		"restore": func() error { _, err := r.Restore(ctx, "x"); return err }(),
+		"secret":  func() error { _, err := r.Secret("x"); return err }(),
+		"another": func() error { _, err := r.RotateSecret(ctx, "x"); return err }(),
 	} {
 		if !errors.Is(err, registry.ErrNoApp) && !errors.Is(err, registry.ErrNoKey) {
 			t.Errorf("%s of what is not there: %v", name, err)
@@ -234,7 +239,7 @@ func TestBadSeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close(db) })
-	_, err = registry.Open(context.Background(), db, []manage.App{app(func(a *manage.App) { a.UserAgent = "" })})
+	_, err = registry.Open(context.Background(), db, []manage.App{app(func(a *manage.App) { a.UserAgent = "" })}, nil)
 	if err == nil || !strings.Contains(err.Error(), "harbour-mobile") {
 		t.Errorf("Open = %v", err)
 	}

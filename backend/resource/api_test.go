@@ -40,8 +40,15 @@ func TestAPI(t *testing.T) {
 			if rates := call(mobile, "GET", "/v1/rates", "", 200); !strings.Contains(rates, `"base":"EUR"`) {
 				t.Errorf("rates: %s", rates)
 			}
-			if accounts := call(kiosk, "GET", "/v1/accounts", "", 200); strings.Count(accounts, `"id":"HB-`) != 5 {
+			everybodys, others := 6, 200
+			if stage.Policy.UserProof == catalog.UserSession {
+				everybodys, others = 2, 404 // alice's alone
+			}
+			if accounts := call(kiosk, "GET", "/v1/accounts", "", 200); strings.Count(accounts, `"id":"HB-`) != everybodys {
 				t.Errorf("accounts: %s", accounts)
+			}
+			if accounts := call(ops, "GET", "/v1/accounts", "", 200); strings.Count(accounts, `"id":"HB-`) != 6 {
+				t.Errorf("accounts that staff see: %s", accounts)
 			}
 			want := `{"id":"HB-1001","owner":"alice","name":"Current","balance":500000000,"currency":"EUR","frozen":false}`
 			if account := strings.TrimSpace(call(mobile, "GET", "/v1/accounts/HB-1001", "", 200)); account != want {
@@ -70,8 +77,15 @@ func TestAPI(t *testing.T) {
 			if location := answer.Header().Get("Location"); location != fmt.Sprintf("/%s/v1/accounts/HB-1001/transfers#%d", stage.Slug, booked.ID) {
 				t.Errorf("Location: %s", location)
 			}
-			if history := call(mobile, "GET", "/v1/accounts/HB-2001/transfers", "", 200); !strings.Contains(history, "Lunch") {
+			call(mobile, "GET", "/v1/accounts/HB-2001", "", others)
+			if history := call(mobile, "GET", "/v1/accounts/HB-2001/transfers", "", others); others == 200 && !strings.Contains(history, "Lunch") {
 				t.Errorf("history of the payee: %s", history)
+			}
+			if history := call(ops, "GET", "/v1/accounts/HB-2001/transfers", "", 200); !strings.Contains(history, "Lunch") {
+				t.Errorf("history of the payee, for staff: %s", history)
+			}
+			if status := map[int]int{200: 201, 404: 403}[others]; true {
+				call(mobile, "POST", "/v1/transfers", strings.NewReplacer("HB-2001", "HB-1001", "HB-1001", "HB-2001").Replace(order("1", "")), status)
 			}
 
 			call(mobile, "POST", "/v1/accounts/HB-1001/freeze", `{"frozen":true}`, 403)
@@ -235,14 +249,23 @@ func TestEveryRouteUnderEveryStage(t *testing.T) {
 			continue
 		}
 		path = strings.ReplaceAll(path, ":id", "HB-1001")
-		walked[route.Method+" "+path] = true
-		app := mobile
-		body := ""
+		name := route.Method + " " + path
+		walked[name] = true
+		app, body := mobile, ""
+		there := func(catalog.Policy) bool { return true }
 		switch {
 		case strings.HasSuffix(path, "/freeze"):
 			app, body = ops, `{"frozen":false}`
-		case route.Method == http.MethodPost:
+		case path == "/v1/transfers":
 			body = order("1", "")
+		case path == "/v1/devices":
+			body = `{"identifier":"another"}`
+			there = func(p catalog.Policy) bool { return p.Devices == catalog.RegisteredDevices }
+		case path == "/v1/session":
+			there = func(p catalog.Policy) bool { return p.UserProof == catalog.UserSession }
+		case strings.HasPrefix(path, "/partner/"):
+			app = books
+			there = func(p catalog.Policy) bool { return p.Transport == catalog.MutualTLS }
 		}
 		for _, slug := range slugs {
 			stage, known := catalog.All().Lookup(slug)
@@ -261,10 +284,22 @@ func TestEveryRouteUnderEveryStage(t *testing.T) {
 				if good.Code != 501 || stranger.Code != 501 || invented.Code != 501 {
 					t.Errorf("%s: %d, %d, %d; want 501", name, good.Code, stranger.Code, invented.Code)
 				}
-			default:
-				if good.Code/100 != 2 {
+			case app == books:
+				want := 403
+				if !there(stage.Policy) {
+					want = 404
+				}
+				if (good.Code == 200) != there(stage.Policy) || good.Code != 200 && good.Code != want {
 					t.Errorf("%s: %d %s", name, good.Code, good.Body)
 				}
+				if own := do(server, site.call(mobile, slug, route.Method, path, body)); own.Code != want {
+					t.Errorf("%s by an app: %d", name, own.Code)
+				}
+			default:
+				if there(stage.Policy) && good.Code/100 != 2 || !there(stage.Policy) && good.Code != 404 {
+					t.Errorf("%s: %d %s", name, good.Code, good.Body)
+				}
+				site.forget()                                     // it may have signed out
 				if stranger.Code != 403 || invented.Code != 403 { // they have no app's user agent
 					t.Errorf("%s by a stranger: %d, %d", name, stranger.Code, invented.Code)
 				}
@@ -281,7 +316,7 @@ func TestEveryRouteUnderEveryStage(t *testing.T) {
 			}
 		}
 	}
-	if len(walked) != 10 { // six routes, four of them with HEAD
+	if len(walked) != 15 { // ten routes, five of them with HEAD
 		t.Errorf("%d routes were walked: %v", len(walked), walked)
 	}
 }

@@ -255,7 +255,7 @@ func TestManagement(t *testing.T) {
 			t.Errorf("with the key %s after rotation: %d, want %d", key, answer.Code, want)
 		}
 	}
-	if apps := must[[]manage.App](t)(r.admin.Apps(ctx)); len(apps) != 4 {
+	if apps := must[[]manage.App](t)(r.admin.Apps(ctx)); len(apps) != 5 {
 		t.Errorf("%d apps", len(apps))
 	}
 
@@ -263,7 +263,7 @@ func TestManagement(t *testing.T) {
 		do(r.server, r.call(mobile, "app-id", "POST", "/v1/transfers", order("100", strings.Repeat("x", i))))
 	}
 	state := must[manage.Ledger](t)(r.admin.Ledger(ctx))
-	if len(state.Accounts) != 5 || state.Sum != 500_000_000+12_500_00+1_840_50+13_37+100_000_00 {
+	if len(state.Accounts) != 6 || state.Sum != 5_000_000_00+12_500_00+1_840_50+2_000_000_00+2_150_00+100_000_00 {
 		t.Errorf("ledger: %+v", state)
 	}
 	if found := must[[]manage.Transfer](t)(r.admin.Transfers(ctx, "xx")); len(found) != 1 || found[0].App != mobile || found[0].Stage != "app-id" {
@@ -306,7 +306,7 @@ func TestManagement(t *testing.T) {
 	if err := r.admin.Do(ctx, http.MethodPost, "/reset", nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if apps := must[[]manage.App](t)(r.admin.Apps(ctx)); len(apps) != 3 {
+	if apps := must[[]manage.App](t)(r.admin.Apps(ctx)); len(apps) != 4 {
 		t.Errorf("%d apps after a reset", len(apps))
 	}
 	if usage := must[[]manage.Usage](t)(r.admin.Usage(ctx, 30)); len(usage) != 0 {

@@ -2,6 +2,7 @@ package resource_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -16,8 +17,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alexedwards/argon2id"
+
 	"keyladder/backend/guard"
 	"keyladder/backend/resource"
+	"keyladder/backend/users"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
@@ -32,13 +36,22 @@ const (
 	mobile = "harbour-mobile"
 	ops    = "harbour-ops"
 	kiosk  = "harbour-kiosk"
+	books  = "quayside-books"
+
+	password = "correct horse" // of everybody
 )
 
 var apps = []manage.App{
 	{ID: mobile, Name: "Harbour Bank", UserAgent: "HarbourBank/", Scopes: []string{"rates:read", "accounts:read", "transfers:write"}, PerSecond: 200, Burst: 600},
 	{ID: ops, Name: "Operations", UserAgent: "HarbourOps/", Scopes: []string{"rates:read", "accounts:read", "accounts:freeze"}, PerSecond: 200, Burst: 600},
 	{ID: kiosk, Name: "Kiosk", UserAgent: "HarbourKiosk/", Scopes: []string{"rates:read", "accounts:read"}, PerSecond: 200, Burst: 600},
+	{ID: books, Kind: manage.Partner, Name: "Quayside Books", UserAgent: "QuaysideBooks/", Scopes: []string{"settlements:read"}, PerSecond: 200, Burst: 600},
 }
+
+// passwordHash is as cheap as can be: tests are not about its cost.
+var passwordHash = sync.OnceValues(func() (string, error) {
+	return argon2id.CreateHash(password, &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
+})
 
 // site is a small deployment: a folder for the resource server, and what others hold.
 type site struct {
@@ -49,6 +62,10 @@ type site struct {
 	terminator tls.Certificate
 	clients    map[string]tls.Certificate
 	strangers  tls.Certificate // a client certificate of another authority
+	secrets    map[string]string
+
+	mu     sync.Mutex
+	phones map[phoneID]*phone
 }
 
 func must[T any](t testing.TB) func(v T, err error) T {
@@ -65,7 +82,8 @@ func newSite(t testing.TB, addresses deployment.Addresses) *site {
 	t.Helper()
 	ca, pair, certificate := must[*pki.CA](t), must[pki.Pair](t), must[tls.Certificate](t)
 	serverCA, clientCA, manageCA, strangersCA := ca(pki.NewCA("public")), ca(pki.NewCA("apps")), ca(pki.NewCA("manage")), ca(pki.NewCA("apps"))
-	s := &site{dir: t.TempDir(), clients: map[string]tls.Certificate{}}
+	s := &site{dir: t.TempDir(), clients: map[string]tls.Certificate{}, secrets: map[string]string{}, phones: map[phoneID]*phone{}}
+	addresses.TLS = cmp.Or(addresses.TLS, "https://localhost:8443")
 	s.roots = must[*x509.CertPool](t)(pki.Pool(serverCA.Certificate))
 	s.clientCAs = must[*x509.CertPool](t)(pki.Pool(clientCA.Certificate))
 	server := pair(serverCA.Server("API", "localhost", "127.0.0.1"))
@@ -78,7 +96,15 @@ func newSite(t testing.TB, addresses deployment.Addresses) *site {
 		s.clients[seed[i].ID] = certificate(client.TLS())
 		seed[i].Certificates = []string{string(pin.Of(must[*x509.Certificate](t)(pki.Certificate(client.Certificate))))}
 	}
+	for _, app := range []string{mobile, ops, kiosk} {
+		s.secrets[app] = "the secret of " + app
+	}
+	var people []users.Seed
+	for _, name := range []string{"alice", "bob", "mallory", "carol"} {
+		people = append(people, users.Seed{Name: name, PasswordHash: must[string](t)(passwordHash()), Staff: name == "carol"})
+	}
 	registry := must[[]byte](t)(json.Marshal(seed))
+	secrets, persons := must[[]byte](t)(json.Marshal(s.secrets)), must[[]byte](t)(json.Marshal(people))
 	for _, role := range []deployment.Role{deployment.Resource, deployment.Admin, deployment.Phone} {
 		w := must[*deployment.Writer](t)(deployment.NewWriter(s.dir, role, "test", time.Now(), addresses))
 		write := func(err error) {
@@ -93,6 +119,8 @@ func newSite(t testing.TB, addresses deployment.Addresses) *site {
 			write(w.Pair("server", server))
 			write(w.File("client-ca.pem", clientCA.Certificate))
 			write(w.File("apps.json", registry))
+			write(w.File("secrets.json", secrets))
+			write(w.File("users.json", persons))
 		}
 		write(w.Close())
 	}
@@ -138,8 +166,17 @@ func newServer(t testing.TB, s *site, change func(*resource.Config)) *resource.S
 	return server
 }
 
-// call makes a good request of an app at a stage, for handlers without listeners.
+// call makes a good request of an app at a stage, for handlers without listeners. Where
+// it has to be signed, do does that.
 func (s *site) call(app, stage, method, path, body string) *http.Request {
+	user := "alice"
+	if app == ops {
+		user = "carol"
+	}
+	return s.callAs(app, user, stage, method, path, body)
+}
+
+func (s *site) callAs(app, user, stage, method, path, body string) *http.Request {
 	var content io.Reader
 	if body != "" {
 		content = strings.NewReader(body)
@@ -157,7 +194,10 @@ func (s *site) call(app, stage, method, path, body string) *http.Request {
 			r.TLS.VerifiedChains = [][]*x509.Certificate{r.TLS.PeerCertificates}
 		}
 	}
-	return r.WithContext(guard.WithListener(context.Background(), listener))
+	if found.Policy.AppProof == catalog.Hawk && app != books {
+		r.Header.Set("Authorization", unsigned)
+	}
+	return r.WithContext(context.WithValue(guard.WithListener(context.Background(), listener), senderKey{}, sender{s, app, user, found, body}))
 }
 
 func identify(r *http.Request, app string) {
@@ -169,9 +209,14 @@ func identify(r *http.Request, app string) {
 	}
 }
 
+// do makes a call. What call left to be signed is, and the answer is checked and opened.
 func do(server *resource.Server, r *http.Request) *httptest.ResponseRecorder {
+	sent := prepare(server, r)
 	answer := httptest.NewRecorder()
 	server.Handler().ServeHTTP(answer, r)
+	if sent != nil {
+		sent.receive(answer)
+	}
 	return answer
 }
 

@@ -32,22 +32,22 @@ func New(stages catalog.Set, resource, station *manage.Client) *Referee {
 }
 
 // Genuine lets the genuine app run on a fresh device and verifies on the ledger that it
-// was served.
+// was served, and that the API serves neither the app beyond its scopes nor a browser.
 func (r *Referee) Genuine(ctx context.Context, stage string) manage.Genuine {
-	genuine, _ := r.genuine(ctx, stage)
+	genuine, _ := r.genuine(ctx, stage, true)
 	return genuine
 }
 
 // genuine also returns the reference of the app's transfer, which afterwards only the
 // victim's account history holds.
-func (r *Referee) genuine(ctx context.Context, stage string) (manage.Genuine, string) {
+func (r *Referee) genuine(ctx context.Context, stage string, strictly bool) (manage.Genuine, string) {
 	begin, reference := time.Now(), newReference()
-	reason := r.tryGenuine(ctx, stage, reference)
+	reason := r.tryGenuine(ctx, stage, reference, strictly)
 	return manage.Genuine{Stage: stage, OK: reason == "", Reason: reason, MS: time.Since(begin).Milliseconds()}, reference
 }
 
-func (r *Referee) tryGenuine(ctx context.Context, stage, reference string) (reason string) {
-	run, err := manage.Post[manage.Run](ctx, r.station, "/genuine", map[string]string{"stage": stage, "reference": reference})
+func (r *Referee) tryGenuine(ctx context.Context, stage, reference string, strictly bool) (reason string) {
+	run, err := manage.Post[manage.Run](ctx, r.station, "/genuine", map[string]any{"stage": stage, "reference": reference, "strictly": strictly})
 	if err != nil {
 		return err.Error()
 	}
@@ -94,7 +94,7 @@ func (r *Referee) Attack(ctx context.Context, stageSlug, attackName string) mana
 		return finish(catalog.NotApplicable, "")
 	}
 
-	before, canary := r.genuine(ctx, stageSlug)
+	before, canary := r.genuine(ctx, stageSlug, false)
 	if !before.OK {
 		return finish(catalog.Inconclusive, "the genuine app does not work before the attack: "+before.Reason)
 	}
@@ -111,7 +111,7 @@ func (r *Referee) Attack(ctx context.Context, stageSlug, attackName string) mana
 	if err != nil {
 		return finish(catalog.Inconclusive, err.Error())
 	}
-	if after := r.Genuine(ctx, stageSlug); !after.OK {
+	if after, _ := r.genuine(ctx, stageSlug, false); !after.OK {
 		return finish(catalog.Inconclusive, "the genuine app does not work after the attack: "+after.Reason)
 	}
 	return finish(verdict.outcome, verdict.reason)

@@ -1,0 +1,124 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"keyladder/backend/registry"
+	"keyladder/internal/manage"
+	"keyladder/stages/mechanism/pin"
+)
+
+func secretOf(t *testing.T, r *registry.Registry, key string) string {
+	t.Helper()
+	_, found, err := r.Lookup(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.Secret().Text()
+}
+
+// TestSecrets are seeded, made with each key, rotated one by one, and survive restarts.
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "registry.db")
+	r := open(t, path)
+	if secret := secretOf(t, r, "harbour-mobile"); secret != "seeded" {
+		t.Errorf("seeded: %q", secret)
+	}
+	issued, err := r.Issue(ctx, "harbour-mobile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	registered, err := r.Register(ctx, app(func(a *manage.App) { a.ID = "tester" }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotated, err := r.RotateSecret(ctx, "harbour-mobile")
+	if err != nil || rotated.Key != "harbour-mobile" {
+		t.Fatal(rotated.Key, err)
+	}
+	seen := map[string]bool{"seeded": true}
+	for _, key := range []string{"harbour-mobile", issued.ID, registered.ID} {
+		secret := secretOf(t, r, key)
+		if seen[secret] || len(secret) < 52 {
+			t.Errorf("%s: a secret of %d characters, new: %v", key, len(secret), !seen[secret])
+		}
+		seen[secret] = true
+		if told, err := r.Secret(key); err != nil || told.Secret != secret {
+			t.Errorf("%s: told %v", key, err)
+		}
+		if again := secretOf(t, open(t, path), key); again != secret {
+			t.Errorf("%s: another secret after a restart", key)
+		}
+	}
+	if secretOf(t, r, "harbour-mobile") != rotated.Secret {
+		t.Error("the secret that was told is not the one in force")
+	}
+	if err := r.Reset(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if secret := secretOf(t, r, "harbour-mobile"); secret != "seeded" {
+		t.Errorf("after a reset: %q", secret)
+	}
+}
+
+func TestPartners(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r := fresh(t)
+	certificate := string(pin.Pin("sha256/" + "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="))
+	partner := app(func(a *manage.App) {
+		a.ID, a.Kind, a.Scopes, a.Certificates = "books", manage.Partner, []string{"settlements:read"}, []string{certificate}
+	})
+	state := func() error {
+		found, _, err := r.Partner(certificate)
+		if err == nil && found.ID != "books" {
+			t.Errorf("the certificate is that of %q", found.ID)
+		}
+		return err
+	}
+	if err := state(); !errors.Is(err, registry.ErrUnknown) {
+		t.Errorf("before: %v", err)
+	}
+	if _, err := r.Register(ctx, partner); err != nil {
+		t.Fatal(err)
+	}
+	if err := state(); err != nil {
+		t.Errorf("registered: %v", err)
+	}
+	if got := lookup(r, "books"); got != "unknown" {
+		t.Errorf("a partner's key is %s", got)
+	}
+	if _, err := r.Secret("books"); !errors.Is(err, registry.ErrNoKey) {
+		t.Errorf("a partner's secret: %v", err)
+	}
+	if _, err := r.RotateSecret(ctx, "books"); !errors.Is(err, registry.ErrNoKey) {
+		t.Errorf("a partner's new secret: %v", err)
+	}
+	for _, kind := range []manage.Kind{manage.MobileApp, manage.Partner} {
+		other := partner
+		other.ID, other.Kind = "other", kind
+		if kind == manage.MobileApp {
+			other.Scopes = nil
+		}
+		if _, err := r.Register(ctx, other); !errors.Is(err, registry.ErrPin) {
+			t.Errorf("somebody else with that certificate: %v", err)
+		}
+	}
+	if _, err := r.Revoke(ctx, "books"); err != nil {
+		t.Fatal(err)
+	}
+	if err := state(); !errors.Is(err, registry.ErrRevoked) {
+		t.Errorf("revoked: %v", err)
+	}
+	if _, err := r.Issue(ctx, "books"); err != nil {
+		t.Fatal(err)
+	}
+	if err := state(); err != nil {
+		t.Errorf("with a new key: %v", err)
+	}
+}
