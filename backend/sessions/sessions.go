@@ -276,7 +276,10 @@ func (s *Store) List(at time.Time) []manage.Session {
 func (s *Store) Flush(ctx context.Context, at time.Time) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	expired := s.where(func(one *Session) bool { return s.check(one, at) != nil })
+	expired := s.where(func(one *Session) bool {
+		// One that was opened since we were asked is not old, but young.
+		return s.check(one, at) != nil && !one.CreatedAt.After(at)
+	})
 	used := s.where(func(one *Session) bool { return one.used.Load() != one.flushed && s.check(one, at) == nil })
 	if len(expired) == 0 && len(used) == 0 {
 		return nil
