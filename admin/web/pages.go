@@ -28,7 +28,12 @@ func (d releasesData) samePublished(installed manage.Package) (published, bool) 
 }
 
 func (s *Server) releasesPage(c echo.Context) error {
-	data := releasesData{Published: s.published}
+	// Read anew: apps are packed again while the UI runs, under the same names.
+	published, err := readPublished(s.cfg.Folder)
+	if err != nil {
+		return err
+	}
+	data := releasesData{Published: published}
 	phone, err := s.phone.phone(c.Request().Context())
 	if err != nil {
 		data.Silence = s.inWords(err)

@@ -18,7 +18,8 @@ import (
 var allPages = []string{
 	"/stages", "/stages/app-id", "/stages/tls", "/stages/pinned-mtls", "/stages/signed-calls", "/stages/nowhere",
 	"/traffic", "/traffic?stage=tls", "/traffic/999", "/traffic/x", "/matrix", "/matrix/tls/wiretap", "/matrix/tls/repin", "/matrix/tls/nothing",
-	"/apps", "/apps/harbour-mobile", "/apps/nobody", "/releases", "/audit", "/audit?before=2", "/reset", "/nowhere",
+	"/apps", "/apps/harbour-mobile", "/apps/nobody", "/keys/harbour-mobile/secret", "/keys/nobody/secret",
+	"/users", "/sessions", "/devices", "/devices?stage=hmac&identifier=a", "/releases", "/audit", "/audit?before=2", "/reset", "/nowhere",
 }
 
 var (
@@ -68,9 +69,11 @@ func TestEveryPageIsStrict(t *testing.T) {
 func TestPagesAsTheyAre(t *testing.T) {
 	t.Parallel()
 	set := newSetting(t, func(c *Config) { c.Stages = catalog.All()[:3] })
+	published, err := readPublished(set.cfg.Folder)
+	must(t, err)
 	set.mobile.packages = []manage.Package{{
 		Name: "com.harbourbank.app", Label: "Harbour Bank", Release: 1, Genuine: true, Signer: "sha256/abc=",
-		SHA256: set.published[0].SHA256, Size: 9, Filename: "harbour-bank-1.pkg",
+		SHA256: published[0].SHA256, Size: 9, Filename: "harbour-bank-1.pkg",
 	}}
 	b := newBrowser(t, set)
 	golden(t, "sign-in", b.get("/sign-in").Body)

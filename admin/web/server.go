@@ -63,7 +63,6 @@ type Server struct {
 	resource, phone, station remote
 
 	narratives map[string]narrative
-	published  []published
 	packages   map[string]string // file name → path
 	assetHash  string
 
@@ -126,9 +125,6 @@ func (s *Server) setUp() error {
 	}
 	for _, file := range s.cfg.Folder.Packages() {
 		s.packages[filepath.Base(file)] = file
-	}
-	if s.published, err = readPublished(s.cfg.Folder); err != nil {
-		return err
 	}
 	hash := sha256.New()
 	err = fs.WalkDir(assets, "assets", func(name string, d fs.DirEntry, err error) error {

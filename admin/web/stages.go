@@ -47,7 +47,9 @@ func (s *Server) ladder(phoneStage string) []chapterView {
 			}
 			chapter.Rungs = append(chapter.Rungs, r)
 		}
-		chapters = append(chapters, chapter)
+		if len(chapter.Rungs) > 0 {
+			chapters = append(chapters, chapter)
+		}
 	}
 	return chapters
 }

@@ -63,10 +63,12 @@ func (s *Server) trafficRows(c echo.Context) error {
 // messageData is what the page of one message shows.
 type messageData struct {
 	record
-	BodyView bodyView
-	Tokens   []tokenView
-	Exchange []record // all records of the exchange, this one too
-	Stage    *catalog.Stage
+	BodyView    bodyView
+	Tokens      []tokenView
+	Credentials []credentialView
+	Sealed      []sealedView
+	Exchange    []record // all records of the exchange, this one too
+	Stage       *catalog.Stage
 }
 
 func (s *Server) messagePage(c echo.Context) error {
@@ -80,6 +82,13 @@ func (s *Server) messagePage(c echo.Context) error {
 	}
 	data := messageData{record: found, BodyView: viewBody(found.Body, found.Size)}
 	data.Tokens = findTokens(found.Head, string(found.Body))
+	data.Sealed = findSealed(found.Head, string(found.Body))
+	proofs := found.Head
+	if found.Kind == traffic.Bytes { // in clear text, a head is among them
+		proofs += "\n" + data.BodyView.Text
+	}
+	data.Credentials = findCredentials(proofs)
+	data.Head, data.BodyView.Text = masked(found.Head), masked(data.BodyView.Text)
 	if found.Exchange != "" {
 		all, _ := s.hub.since(0, "")
 		data.Exchange = slices.DeleteFunc(all, func(r record) bool { return r.Exchange != found.Exchange })

@@ -19,6 +19,7 @@ type fakePeople struct {
 	devices  []manage.Device  // newest first
 	secrets  map[string]string
 	rotated  int
+	opened   int // sessions, ever
 }
 
 // welcome adds the routes about people.
@@ -126,7 +127,8 @@ func (b *fakeBank) serves(phone map[string]phoneInstallation, slug, what string)
 			return
 		}
 		if own.session == "" {
-			own.session = "SESSION" + strconv.Itoa(len(b.sessions)+1)
+			b.opened++
+			own.session = "SESSION" + strconv.Itoa(b.opened)
 			b.sessions = slices.Insert(b.sessions, 0, manage.Session{
 				ID: own.session, User: "alice", App: "harbour-mobile", Stage: slug, Device: phoneIdentifier,
 				CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(12 * time.Hour),
