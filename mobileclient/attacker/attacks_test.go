@@ -2,6 +2,7 @@ package attacker
 
 import (
 	"context"
+	"encoding/base64"
 	"io"
 	"log"
 	"net/http"
@@ -43,7 +44,7 @@ func run(t *testing.T, name string, g *Ground, wantErr string) Result {
 	return result
 }
 
-var builtSlugs = []string{"app-id", "tls", "pinned-mtls"}
+var builtSlugs = []string{"app-id", "tls", "pinned-mtls", "hmac", "hidden-secrets", "user-session"}
 
 func anyApp(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }
 
@@ -57,7 +58,7 @@ func TestUnknownClient(t *testing.T) {
 			if result.Claim {
 				t.Errorf("it got in: %+v", result)
 			}
-			if want := "client-certificate"; slug == "pinned-mtls" && result.Check != want {
+			if want := "client-certificate"; b.stage.Policy.Transport == catalog.MutualTLS && result.Check != want {
 				t.Errorf("check %q, want %q", result.Check, want)
 			}
 			b.robbed(t, false)
@@ -215,6 +216,9 @@ func TestWireTamper(t *testing.T) {
 		{"mutual TLS", "pinned-mtls", false, false, "tls"},
 		{"TLS, an app that trusts everybody", "tls", true, true, ""},
 		{"mutual TLS, an app that trusts everybody", "pinned-mtls", true, false, ""},
+		{"signed", "hmac", false, false, "tls"},
+		{"sealed", "hidden-secrets", false, false, "tls"},
+		{"in a session", "user-session", false, false, "tls"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -284,12 +288,57 @@ func TestStaticExtract(t *testing.T) {
 			b := open(t, stage(t, slug))
 			g := b.ground(t)
 			g.Package = b.pack(t, nil)
-			if result := run(t, "static-extract", g, ""); !result.Claim {
+			result := run(t, "static-extract", g, "")
+			if hidden := b.stage.Policy.Secrets == catalog.HiddenSecrets; result.Claim == hidden || (result.Check == checkHidden) != hidden {
 				t.Errorf("%+v", result)
 			}
-			b.robbed(t, true)
+			b.robbed(t, result.Claim)
 		})
 	}
+	t.Run("the bank's clock is wrong", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "hmac"))
+		b.ahead = time.Hour
+		g := b.ground(t)
+		g.Package = b.pack(t, nil)
+		if result := run(t, "static-extract", g, ""); !result.Claim {
+			t.Errorf("%+v", result)
+		}
+		b.robbed(t, true)
+	})
+	t.Run("in base64", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "hmac"))
+		g := b.ground(t)
+		g.Package = b.pack(t, func(s *release.Settings) {
+			s.ClientKey = base64.StdEncoding.EncodeToString([]byte(s.ClientKey))
+			s.ClientCertificate = base64.RawURLEncoding.EncodeToString([]byte(s.ClientCertificate))
+		})
+		if result := run(t, "static-extract", g, ""); !result.Claim {
+			t.Errorf("%+v", result)
+		}
+	})
+	t.Run("under no name", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "hmac"))
+		g := b.ground(t)
+		g.Package = b.pack(t, func(s *release.Settings) {
+			s.SharedSecret, s.ServerPins = "", []string{b.secret}
+		})
+		if result := run(t, "static-extract", g, ""); !result.Claim {
+			t.Errorf("%+v", result)
+		}
+	})
+	t.Run("the secret was changed", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "hmac"))
+		g := b.ground(t)
+		g.Package = b.pack(t, nil)
+		b.secret = strings.ToLower(b.secret)
+		if result := run(t, "static-extract", g, ""); result.Claim || result.Check != "" || !strings.Contains(result.Obstacle, "401") {
+			t.Errorf("%+v", result)
+		}
+	})
 	t.Run("nothing in it", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "tls"))
@@ -321,22 +370,28 @@ func TestStaticExtract(t *testing.T) {
 func TestInside(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name, attack string
-		prepare      func(*bank)
-		claim        bool
-		err          string
+		name, attack, slug string
+		prepare            func(*bank)
+		claim              bool
+		err                string
 	}{
-		{"replay", "replay", func(*bank) {}, true, ""},
-		{"replay, good once", "replay", func(b *bank) { b.onceEach = true }, false, ""},
-		{"replay, broken", "replay", func(b *bank) { b.broken = true }, false, "does not pay"},
-		{"proxy-tamper", "proxy-tamper", func(*bank) {}, true, ""},
-		{"proxy-tamper, sealed", "proxy-tamper", func(b *bank) { b.sealed = true }, false, ""},
-		{"proxy-tamper, broken", "proxy-tamper", func(b *bank) { b.broken = true }, false, "500"},
+		{"replay", "replay", "pinned-mtls", func(*bank) {}, true, ""},
+		{"replay, good once", "replay", "pinned-mtls", func(b *bank) { b.onceEach = true }, false, ""},
+		{"replay, broken", "replay", "pinned-mtls", func(b *bank) { b.broken = true }, false, "does not pay"},
+		{"replay, nonces forgotten", "replay", "hmac", func(*bank) {}, true, ""},
+		{"replay, nonces remembered", "replay", "hidden-secrets", func(*bank) {}, false, ""},
+		{"replay in a session", "replay", "user-session", func(*bank) {}, false, ""},
+		{"proxy-tamper", "proxy-tamper", "pinned-mtls", func(*bank) {}, true, ""},
+		{"proxy-tamper, noticed", "proxy-tamper", "pinned-mtls", func(b *bank) { b.sealed = true }, false, ""},
+		{"proxy-tamper, broken", "proxy-tamper", "pinned-mtls", func(b *bank) { b.broken = true }, false, "500"},
+		{"proxy-tamper, signed", "proxy-tamper", "hmac", func(*bank) {}, false, ""},
+		{"proxy-tamper, sealed", "proxy-tamper", "hidden-secrets", func(*bank) {}, false, ""},
+		{"proxy-tamper in a session", "proxy-tamper", "user-session", func(*bank) {}, false, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			b := open(t, stage(t, "pinned-mtls"))
+			b := open(t, stage(t, test.slug))
 			test.prepare(b)
 			g := b.ground(t)
 			x := &terminator{c: &customer{b: b, reference: "ref-victim"}}
@@ -354,6 +409,67 @@ func TestInside(t *testing.T) {
 			if x.rewrite != nil {
 				t.Error("the terminator still changes calls")
 			}
+		})
+	}
+}
+
+func anyProgram(p *catalog.Policy) {
+	p.AppProof, p.Bodies, p.Devices = catalog.NoAppProof, catalog.PlainBodies, catalog.NoDevices
+}
+
+func TestStolenBearer(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		stage catalog.Stage
+		claim bool
+		err   string
+	}{
+		{"with proof of the app", stage(t, "user-session"), false, ""},
+		{"without", stage(t, "user-session", anyProgram), true, ""},
+		{"nobody signs in", stage(t, "hmac"), false, "stands for its user"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, test.stage)
+			g := b.ground(t)
+			g.Inside = (&terminator{c: &customer{b: b, reference: "ref-victim"}}).inside()
+			result := run(t, "stolen-bearer", g, test.err)
+			if result.Claim != test.claim || strings.Contains(result.Data, "ref-canary") != test.claim || result.Check != "" {
+				t.Errorf("%+v", result)
+			}
+		})
+	}
+}
+
+func TestPasswordGuess(t *testing.T) {
+	t.Parallel()
+	unlocked := func(p *catalog.Policy) { anyProgram(p); p.Transport = catalog.TLS }
+	tests := []struct {
+		name     string
+		stage    catalog.Stage
+		prepare  func(*bank)
+		claim    bool
+		obstacle string
+		err      string
+	}{
+		{"without the app", stage(t, "user-session"), func(*bank) {}, false, "403", ""},
+		{"good passwords", stage(t, "user-session", unlocked), func(*bank) {}, false, "401", ""},
+		{"a bad password", stage(t, "user-session", unlocked), func(b *bank) { b.passwords["alice"] = "harbour" }, true, "", ""},
+		{"a bad password, throttled", stage(t, "user-session", unlocked), func(b *bank) { b.passwords["alice"], b.throttle = "harbour", 3 }, false, "after 4 passwords", ""},
+		{"broken", stage(t, "user-session", unlocked), func(b *bank) { b.broken = true }, false, "", "500"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, test.stage)
+			test.prepare(b)
+			result := run(t, "password-guess", b.ground(t), test.err)
+			if result.Claim != test.claim || !strings.Contains(result.Obstacle, test.obstacle) {
+				t.Errorf("%+v", result)
+			}
+			b.robbed(t, test.claim)
 		})
 	}
 }

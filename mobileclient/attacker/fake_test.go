@@ -13,10 +13,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -28,12 +32,22 @@ import (
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
+	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/pin"
+	"keyladder/stages/mechanism/sealed"
+	"keyladder/stages/mechanism/session"
 )
 
 const (
 	fakeKey   = "harbour-mobile"
 	reference = "ref-attack"
+)
+
+// What people and apps know. Nothing of it may stand in what an attack says.
+const (
+	fakeSecret       = "WXYZ234567ABCDEFGHIJKLMNOPQRSTUVWXYZ234567ABCDEFGH23"
+	alicesPassword   = "correct horse 7"
+	mallorysPassword = "battery staple 9"
 )
 
 // bank is an API that protects itself as its stage's policy says, and less where a
@@ -56,6 +70,16 @@ type bank struct {
 	served     int
 	booked     []device.Payment
 	references map[string]bool
+
+	// From stage 4 on.
+	secret    string
+	passwords map[string]string // by user
+	throttle  int               // sign-ins that fail before all are told to wait; 0: never
+	failed    int
+	ahead     time.Duration          // of its clock
+	devices   map[string]string      // GUIDs by identifier
+	sessions  map[session.Key]string // users
+	nonces    map[string]bool
 }
 
 func stage(t *testing.T, slug string, change ...func(*catalog.Policy)) catalog.Stage {
@@ -74,7 +98,11 @@ func stage(t *testing.T, slug string, change ...func(*catalog.Policy)) catalog.S
 // open starts a bank at a stage.
 func open(t *testing.T, s catalog.Stage) *bank {
 	t.Helper()
-	b := &bank{stage: s, key: fakeKey, limit: 0, references: map[string]bool{}}
+	b := &bank{
+		stage: s, key: fakeKey, secret: fakeSecret, references: map[string]bool{}, nonces: map[string]bool{},
+		passwords: map[string]string{"alice": alicesPassword, "mallory": mallorysPassword},
+		devices:   map[string]string{}, sessions: map[session.Key]string{},
+	}
 	b.Server = httptest.NewUnstartedServer(http.HandlerFunc(b.serve))
 	b.Config.ErrorLog = nil
 	ca, err := newAuthority()
@@ -107,17 +135,34 @@ func open(t *testing.T, s catalog.Stage) *bank {
 
 func (b *bank) ground(t *testing.T) *Ground {
 	t.Helper()
-	return &Ground{
+	g := &Ground{
 		Stage: b.stage, Plain: b.URL, TLS: b.URL, Roots: b.roots,
 		Account: "HB-3001", Reference: reference, Dir: t.TempDir(), Log: traffic.New("attacker", 4096),
 		Say: func(format string, args ...any) {
 			line := fmt.Sprintf(format, args...)
 			t.Log(line)
-			if strings.Contains(line, fakeKey) || strings.Contains(line, "BEGIN") {
-				t.Errorf("a step gives a secret away: %s", line)
+			for _, secret := range append(b.secrets(), fakeKey, "BEGIN") {
+				if strings.Contains(line, secret) {
+					t.Errorf("a step gives a secret away: %s", line)
+				}
 			}
 		},
 	}
+	if b.stage.Policy.UserProof != catalog.NoUser {
+		g.User, g.Password = "mallory", mallorysPassword
+	}
+	return g
+}
+
+// secrets are all that the bank keeps.
+func (b *bank) secrets() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := []string{b.secret, alicesPassword, mallorysPassword}
+	for key := range b.sessions {
+		all = append(all, string(key))
+	}
+	return slices.AppendSeq(all, maps.Values(b.devices))
 }
 
 func (b *bank) serve(w http.ResponseWriter, r *http.Request) {
@@ -125,16 +170,94 @@ func (b *bank) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	if p := b.refuse(w, r); p != nil {
+	answer := httptest.NewRecorder()
+	signed := b.answer(answer, r, body)
+	if p := b.protect(answer, signed); p != nil {
 		p.Write(w)
 		return
 	}
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes())
+}
+
+// protect seals and signs an answer to a request that was signed.
+func (b *bank) protect(answer *httptest.ResponseRecorder, signed *hawk.Received) *problem.Problem {
+	if signed == nil {
+		return nil
+	}
+	if b.stage.Policy.Bodies == catalog.SealedBodies && answer.Body.Len() > 0 {
+		key, err := sealed.Derive(b.secret, sealed.Response)
+		if err != nil {
+			return problem.From(err, func(error) {})
+		}
+		body, err := key.Seal(answer.Body.Bytes(), answer.Header().Get("Content-Type"))
+		if err != nil {
+			return problem.From(err, func(error) {})
+		}
+		answer.Body = bytes.NewBuffer(body)
+		answer.Header().Set("Content-Type", sealed.MediaType)
+	}
+	if err := signed.SignResponse(answer.Header(), answer.Body.Bytes(), ""); err != nil {
+		return problem.From(err, func(error) {})
+	}
+	return nil
+}
+
+func (b *bank) answer(w http.ResponseWriter, r *http.Request, body []byte) *hawk.Received {
+	if p := b.refuse(w, r); p != nil {
+		p.Write(w)
+		return nil
+	}
+	signed, p := b.verify(r, body)
+	if p != nil {
+		p.Write(w)
+		return signed
+	}
+	if b.stage.Policy.Bodies == catalog.SealedBodies && len(body) > 0 && signed != nil {
+		key, err := sealed.Derive(b.secret, sealed.Request)
+		if err == nil {
+			body, _, err = key.Open(body)
+		}
+		if err != nil {
+			problem.New(http.StatusBadRequest, "bad-request", "The body can't be opened", "").Write(w)
+			return signed
+		}
+	}
 	w.Header().Set("Content-Type", "application/json")
-	switch r.Method + " " + strings.TrimPrefix(r.URL.Path, "/"+b.stage.Slug) {
+	call := r.Method + " " + strings.TrimPrefix(r.URL.Path, "/"+b.stage.Slug)
+	switch call {
+	case "POST /v1/devices":
+		b.register(w, body)
+		return signed
+	case "POST /v1/session":
+		b.signIn(w, r)
+		return signed
+	}
+	user := ""
+	if b.stage.Policy.UserProof == catalog.UserSession && call != "GET /v1/rates" {
+		key, _ := session.KeyFrom(r.Header)
+		b.mu.Lock()
+		user = b.sessions[key]
+		b.mu.Unlock()
+		if user == "" {
+			problem.New(http.StatusUnauthorized, "session-not-accepted", "There is no such session", "").Write(w)
+			return signed
+		}
+	}
+	switch call {
 	case "GET /v1/rates":
 		fmt.Fprint(w, `{"rates":{}}`)
 	case "GET /v1/accounts":
-		fmt.Fprint(w, `{"accounts":[{"id":"HB-1001","balance":500,"currency":"EUR"},{"id":"HB-1002","balance":5000,"currency":"EUR","frozen":true},{"id":"HB-3001","balance":9000,"currency":"EUR"}]}`)
+		accounts := map[string]string{
+			"alice":   `{"id":"HB-1001","balance":500,"currency":"EUR"},{"id":"HB-1002","balance":5000,"currency":"EUR","frozen":true}`,
+			"mallory": `{"id":"HB-3001","balance":9000,"currency":"EUR"}`,
+		}
+		list := accounts[user]
+		if user == "" {
+			list = accounts["alice"] + "," + accounts["mallory"]
+		}
+		fmt.Fprint(w, `{"accounts":[`+list+`]}`)
 	case "GET /v1/accounts/HB-1001/transfers":
 		fmt.Fprint(w, `{"transfers":[{"reference":"ref-canary"}]}`)
 	case "POST /v1/transfers":
@@ -142,6 +265,85 @@ func (b *bank) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		problem.New(http.StatusNotFound, "no-such-resource", "There is nothing here", r.URL.Path).Write(w)
 	}
+	return signed
+}
+
+// verify checks the signature, the nonce and the device.
+func (b *bank) verify(r *http.Request, body []byte) (*hawk.Received, *problem.Problem) {
+	if b.stage.Policy.AppProof != catalog.Hawk {
+		return nil, nil
+	}
+	u, err := url.Parse(b.URL)
+	if err != nil {
+		return nil, problem.From(err, func(error) {})
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		return nil, problem.From(err, func(error) {})
+	}
+	field := "Authorization"
+	if b.stage.Policy.UserProof == catalog.UserSession {
+		field = hawk.AppAuthorization
+	}
+	server := hawk.Verifier{Host: u.Hostname(), Port: port, Field: field, Nonces: hawk.NoncesForgotten(), Lookup: func(id string) (string, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if id != b.key {
+			return "", errors.New("unknown")
+		}
+		return b.secret, nil
+	}}
+	signed, err := server.Verify(r, body, time.Now().Add(b.ahead))
+	if err != nil {
+		status, authenticate := hawk.Refusal(err)
+		return nil, problem.New(status, "client-not-accepted", "Not a known app", "").With("WWW-Authenticate", authenticate)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	proof := r.Header.Get(field)
+	if b.stage.Policy.Nonces == catalog.NoncesRemembered && b.nonces[proof] {
+		return signed, problem.New(http.StatusUnauthorized, "client-not-accepted", "Seen before", "")
+	}
+	b.nonces[proof] = true
+	guid := b.devices[r.Header.Get(deviceIDField)]
+	if !strings.HasSuffix(r.URL.Path, devicesPath) && (guid == "" || guid != r.Header.Get(deviceGUIDField)) {
+		return signed, problem.New(http.StatusForbidden, "device-not-accepted", "Not a known device", "")
+	}
+	return signed, nil
+}
+
+func (b *bank) register(w http.ResponseWriter, body []byte) {
+	var device struct {
+		Identifier string `json:"identifier"`
+	}
+	if err := json.Unmarshal(body, &device); err != nil || device.Identifier == "" {
+		problem.New(http.StatusBadRequest, "bad-request", "Not a device", "").Write(w)
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.devices[device.Identifier] = rand.Text()
+	w.WriteHeader(http.StatusCreated)
+	fmt.Fprintf(w, `{"guid":%q}`, b.devices[device.Identifier])
+}
+
+func (b *bank) signIn(w http.ResponseWriter, r *http.Request) {
+	user, password, err := session.BasicFrom(r.Header)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.throttle > 0 && b.failed >= b.throttle {
+		problem.New(http.StatusTooManyRequests, "rate-limited", "Too many failed sign-ins", "").With("Retry-After", "600").Write(w)
+		return
+	}
+	if err != nil || password != b.passwords[user] {
+		b.failed++
+		problem.New(http.StatusUnauthorized, "sign-in-failed", "Not signed in", "").Write(w)
+		return
+	}
+	key := session.NewKey()
+	b.sessions[key] = user
+	w.WriteHeader(http.StatusCreated)
+	fmt.Fprintf(w, `{"session_key":%q,"user":%q,"idle_seconds":900,"expires_at":"2030-01-01T00:00:00Z"}`, string(key), user)
 }
 
 func (b *bank) refuse(w http.ResponseWriter, r *http.Request) *problem.Problem {
@@ -210,7 +412,11 @@ func (b *bank) payments(reference string) []device.Payment {
 func (b *bank) robbed(t *testing.T, want bool) {
 	t.Helper()
 	got := b.payments(reference)
-	if booked := len(got) == 1 && got[0].To == "HB-3001"; booked != want || len(got) > 1 {
+	to := "HB-3001"
+	if len(got) > 0 && got[0].From == to {
+		to = someAccount // from one's own account
+	}
+	if booked := len(got) == 1 && got[0].To == to; booked != want || len(got) > 1 {
 		t.Errorf("booked for the attacker: %v, want %v", got, want)
 	}
 }
@@ -232,7 +438,7 @@ func (b *bank) publish(t *testing.T, program string, change func(*release.Settin
 		t.Fatal(err)
 	}
 	settings := release.Settings{
-		ClientID: b.key, ServerPins: []string{string(b.pin)}, TransferCap: 100_000, APIPlain: b.URL, APITLS: b.URL,
+		ClientID: b.key, SharedSecret: b.secret, ServerPins: []string{string(b.pin)}, TransferCap: 100_000, APIPlain: b.URL, APITLS: b.URL,
 		ClientCertificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.client.Certificate[0]})),
 		ClientKey:         string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
 		Stages:            map[string]catalog.Policy{b.stage.Slug: b.stage.Policy},
@@ -240,7 +446,12 @@ func (b *bank) publish(t *testing.T, program string, change func(*release.Settin
 	if change != nil {
 		change(&settings)
 	}
-	encoded, err := json.MarshalIndent(settings, "", "  ")
+	assets := map[string][]byte{}
+	if b.stage.Policy.Secrets == catalog.HiddenSecrets {
+		assets, err = release.Bundle(settings, b.stage.Policy.Secrets)
+	} else {
+		assets[release.SettingsFile], err = json.MarshalIndent(settings, "", "  ")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,8 +460,7 @@ func (b *bank) publish(t *testing.T, program string, change func(*release.Settin
 		t.Fatal(err)
 	}
 	path = filepath.Join(t.TempDir(), "app.pkg")
-	if err := release.Pack(path, program, release.Manifest{Name: "com.harbourbank.app", Label: "Harbour Bank", Release: 1},
-		map[string][]byte{release.SettingsFile: encoded}, signer); err != nil {
+	if err := release.Pack(path, program, release.Manifest{Name: "com.harbourbank.app", Label: "Harbour Bank", Release: 1}, assets, signer); err != nil {
 		t.Fatal(err)
 	}
 	return path, developer
@@ -269,34 +479,35 @@ func (c *customer) victim() *Victim {
 }
 
 func (c *customer) pay(ctx context.Context) (device.Screen, error) {
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(c.b.roots)
-	transport := &http.Transport{
-		DialContext: c.dial,
-		TLSClientConfig: &tls.Config{
-			RootCAs: roots, InsecureSkipVerify: c.trusting, Certificates: []tls.Certificate{*c.b.client},
-		},
-	}
-	defer transport.CloseIdleConnections()
-	body, _ := json.Marshal(map[string]any{"from": "HB-1001", "to": "HB-2001", "amount": 100, "currency": "EUR", "reference": c.reference})
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.b.URL+"/"+c.b.stage.Slug+"/v1/transfers", bytes.NewReader(body))
+	p, err := c.b.victimsApp()
 	if err != nil {
 		return device.Screen{}, err
 	}
-	request.Header.Set("User-Agent", "HarbourBank/1.0")
-	request.Header.Set("Content-Type", "application/json")
-	appkey.Set(request, fakeKey)
-	response, err := (&http.Client{Transport: transport, Timeout: 5 * time.Second}).Do(request)
+	transport := p.client.Transport.(*http.Transport)
+	transport.DialContext = c.dial
+	transport.TLSClientConfig.InsecureSkipVerify = c.trusting
+	defer p.close()
+	p.g.Reference = c.reference
+	var got answer
+	if err = p.enter(ctx); err == nil {
+		got, err = p.book(ctx, anAccount, "HB-2001")
+	}
 	var invalid *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &invalid):
 		return device.Screen{Check: "tls", Error: "The server can't be trusted."}, nil
-	case err != nil:
+	case err != nil && got.status == 0:
 		return device.Screen{Error: err.Error()}, nil
 	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	return device.Screen{OK: response.StatusCode == http.StatusCreated, Status: response.StatusCode, Body: answer}, err
+	return device.Screen{OK: got.status == http.StatusCreated, Status: got.status, Body: got.body}, nil
+}
+
+// victimsApp is a program that does what alice's app does.
+func (b *bank) victimsApp() (*program, error) {
+	b.mu.Lock()
+	as := identity{key: b.key, secret: b.secret, certificate: b.client}
+	b.mu.Unlock()
+	return newProgram(&Ground{Stage: b.stage, Plain: b.URL, TLS: b.URL, Roots: b.roots, User: "alice", Password: alicesPassword}, as)
 }
 
 // dial is the phone's modem.
@@ -324,13 +535,9 @@ func (x *terminator) inside() *Inside {
 		Send:    x.send,
 		Rewrite: func(f func(*Captured)) { x.rewrite = f },
 		VictimPays: func(ctx context.Context) error {
-			x.c.b.mu.Lock()
-			key := x.c.b.key
-			x.c.b.mu.Unlock()
-			call := Captured{
-				Method: http.MethodPost, Target: "/" + x.c.b.stage.Slug + "/v1/transfers",
-				Header: http.Header{"User-Agent": {"HarbourBank/1.0"}, "Authorization": {"key " + key}, "Content-Type": {"application/json"}},
-				Body:   []byte(`{"from":"HB-1001","to":"HB-2001","amount":100,"currency":"EUR","reference":"` + x.c.reference + `"}`),
+			call, err := x.payment(ctx)
+			if err != nil {
+				return err
 			}
 			if x.rewrite != nil {
 				x.rewrite(&call)
@@ -343,6 +550,25 @@ func (x *terminator) inside() *Inside {
 			return err
 		},
 	}
+}
+
+// payment is the victim's, as it arrives behind the end of TLS.
+func (x *terminator) payment(ctx context.Context) (Captured, error) {
+	b := x.c.b
+	p, err := b.victimsApp()
+	if err != nil {
+		return Captured{}, err
+	}
+	defer p.close()
+	if err := p.enter(ctx); err != nil {
+		return Captured{}, err
+	}
+	request, body, err := p.request(ctx, http.MethodPost, "/v1/transfers",
+		[]byte(`{"from":"HB-1001","to":"HB-2001","amount":100,"currency":"EUR","reference":"`+x.c.reference+`"}`))
+	if err != nil {
+		return Captured{}, err
+	}
+	return Captured{Method: request.Method, Target: request.URL.RequestURI(), Header: request.Header, Body: body, Certificate: b.client.Certificate[0]}, nil
 }
 
 func (x *terminator) send(ctx context.Context, call Captured) (int, []byte, error) {

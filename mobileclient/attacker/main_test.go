@@ -2,6 +2,7 @@ package attacker
 
 import (
 	"bufio"
+	"crypto/ecdsa"
 	"fmt"
 	"os"
 	"runtime"
@@ -42,6 +43,9 @@ var settings = &struct {
 	cap  int64
 }{"target", targetCap}
 
+// targetKey is how it keeps a private key: no file's form, just numbers.
+var targetKey *ecdsa.PrivateKey
+
 // target answers questions on its standard input, one a line, while it is as busy as a
 // Go program can be: it collects garbage, preempts loops with signals and makes threads.
 func target() {
@@ -63,6 +67,7 @@ func target() {
 			}
 		})
 	}
+	var err error
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		switch lines.Text() {
@@ -77,6 +82,15 @@ func target() {
 			}
 			threads.Wait()
 			fmt.Println("done")
+		case "key":
+			if targetKey, err = newKey(); err != nil {
+				os.Exit(4)
+			}
+			point, err := targetKey.PublicKey.Bytes()
+			if err != nil {
+				os.Exit(4)
+			}
+			fmt.Printf("%x\n", point)
 		case "end":
 			os.Exit(3)
 		}

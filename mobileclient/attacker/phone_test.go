@@ -37,7 +37,8 @@ func (b *bank) onPhone(t *testing.T, g *Ground, change func(*release.Settings)) 
 	}
 }
 
-func notPinned(p *catalog.Policy) { p.Pins = catalog.NotPinned }
+func notPinned(p *catalog.Policy)          { p.Pins = catalog.NotPinned }
+func withoutCertificate(p *catalog.Policy) { p.Transport = catalog.TLS }
 
 func TestOnOwnDevice(t *testing.T) {
 	t.Parallel()
@@ -61,6 +62,23 @@ func TestOnOwnDevice(t *testing.T) {
 		{"instrumented-app", stage(t, "app-id"), true, ""},
 		{"instrumented-app", stage(t, "tls"), true, ""},
 		{"instrumented-app", stage(t, "pinned-mtls"), true, ""},
+
+		{"trusted-proxy", stage(t, "hmac"), false, "pins"},
+		{"trusted-proxy", stage(t, "hmac", notPinned, withoutCertificate), false, checkHawk},
+		{"trusted-proxy", stage(t, "user-session"), false, "pins"},
+		{"repin", stage(t, "hmac"), true, ""},
+		{"repin", stage(t, "hidden-secrets"), false, checkHidden},
+		{"repin", stage(t, "user-session"), false, checkHidden},
+		{"memory-hook", stage(t, "hmac"), true, ""},
+		{"memory-hook", stage(t, "hidden-secrets"), true, ""},
+		{"memory-hook", stage(t, "user-session"), true, ""},
+		{"repackaged-app", stage(t, "hmac"), true, ""},
+		{"repackaged-app", stage(t, "hidden-secrets"), true, ""},
+		{"repackaged-app", stage(t, "user-session"), true, ""},
+		{"instrumented-app", stage(t, "hmac"), true, ""},
+		{"instrumented-app", stage(t, "hidden-secrets"), true, ""},
+		{"instrumented-app", stage(t, "user-session"), true, ""},
+		{"token-lift", stage(t, "user-session"), true, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.attack+" at "+test.stage.Slug, func(t *testing.T) {
@@ -78,9 +96,10 @@ func TestOnOwnDevice(t *testing.T) {
 					t.Errorf("read: %q", result.Data)
 				}
 			case "repackaged-app", "instrumented-app":
-				if len(booked) != 1 || booked[0].Amount <= 100_000 || booked[0].To != "HB-3001" {
+				if len(booked) != 1 || booked[0].Amount <= 100_000 {
 					t.Errorf("booked: %+v", booked)
 				}
+				b.robbed(t, true)
 			default:
 				b.robbed(t, test.claim)
 			}
@@ -91,17 +110,145 @@ func TestOnOwnDevice(t *testing.T) {
 // What the API refuses is the obstacle; what is broken is an error.
 func TestOnOwnDeviceRefused(t *testing.T) {
 	t.Parallel()
-	for _, attack := range []string{"trusted-proxy", "repin", "memory-hook", "repackaged-app", "instrumented-app"} {
-		t.Run(attack, func(t *testing.T) {
-			b := open(t, stage(t, "tls"))
+	attacks := map[string][]string{
+		"tls":          {"trusted-proxy", "repin", "memory-hook", "repackaged-app", "instrumented-app"},
+		"hmac":         {"repin", "memory-hook", "repackaged-app", "instrumented-app"},
+		"user-session": {"memory-hook", "token-lift", "repackaged-app", "instrumented-app"},
+	}
+	for slug, names := range attacks {
+		for _, attack := range names {
+			refusedAndBroken(t, attack, slug)
+		}
+	}
+}
+
+func refusedAndBroken(t *testing.T, attack, slug string) {
+	t.Run(attack+" at "+slug, func(t *testing.T) {
+		b := open(t, stage(t, slug))
+		g := b.ground(t)
+		b.onPhone(t, g, nil)
+		b.key = "another" // the package's was revoked
+		if result := run(t, attack, g, ""); result.Claim || !strings.Contains(result.Obstacle, "401") {
+			t.Errorf("%+v", result)
+		}
+		b.broken = true
+		run(t, attack, g, "500")
+	})
+}
+
+// An app that wipes what it has read from files still holds the key as a number.
+func TestMemoryHoldsTheKeyAsANumber(t *testing.T) {
+	b := open(t, stage(t, "hidden-secrets"))
+	g := b.ground(t)
+	b.onPhone(t, g, nil)
+	phone, found, err := g.hook(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer phone.close()
+	found.privateKeys = nil
+	if err := phone.findKey(t.Context(), found); err != nil {
+		t.Fatal(err)
+	}
+	if len(found.clientCertificates()) != 1 {
+		t.Errorf("%d client certificates with their keys", len(found.clientCertificates()))
+	}
+}
+
+func TestBackupTheft(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change func(*bank, map[string][]byte)
+		claim  bool
+		check  string
+	}{
+		{"while the victim is signed in", func(*bank, map[string][]byte) {}, true, ""},
+		{"after the session ended", func(b *bank, _ map[string][]byte) { clear(b.sessions) }, false, ""},
+		{"nothing stored", func(_ *bank, storage map[string][]byte) { clear(storage) }, false, checkHidden},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := open(t, stage(t, "user-session"))
 			g := b.ground(t)
 			b.onPhone(t, g, nil)
-			b.key = "another" // the package's was revoked
-			if result := run(t, attack, g, ""); result.Claim || !strings.Contains(result.Obstacle, "401") {
+			g.Storage = b.victimsStorage(t, g)
+			test.change(b, g.Storage)
+			if result := run(t, "backup-theft", g, ""); result.Claim != test.claim || result.Check != test.check {
 				t.Errorf("%+v", result)
 			}
-			b.broken = true
-			run(t, attack, g, "500")
+			b.robbed(t, test.claim)
+		})
+	}
+}
+
+// victimsStorage is what the genuine app stores when alice has signed in.
+func (b *bank) victimsStorage(t *testing.T, g *Ground) map[string][]byte {
+	t.Helper()
+	victim, err := g.open(t.Context(), g.Package, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer victim.close()
+	if err := victim.signInAs(t.Context(), "alice", alicesPassword); err != nil {
+		t.Fatal(err)
+	}
+	storage, err := victim.device.Backup("com.harbourbank.app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return storage
+}
+
+func TestPasswordGrab(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, user, password string
+		claim                bool
+		obstacle             string
+	}{
+		{"the victim signs in", "alice", alicesPassword, true, ""},
+		{"the victim mistypes", "alice", "horse correct", false, "401"},
+		{"the victim thinks better of it", "", "", false, "typed no password"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			b := open(t, stage(t, "user-session"))
+			g := b.ground(t)
+			b.onPhone(t, g, nil)
+			g.LookAlike = &LookAlike{Used: func(ctx context.Context, path string) error {
+				d, err := g.NewDevice(ctx)
+				if err != nil {
+					return err
+				}
+				defer d.Close()
+				if err := sideload(d); err != nil {
+					return err
+				}
+				installed, err := d.Install(path)
+				if err != nil {
+					return err
+				}
+				if installed.Label != "Harbour Bank" {
+					t.Errorf("it is called %q", installed.Label)
+				}
+				app, err := d.Launch(ctx, installed.Name, g.Stage.Slug)
+				if err != nil {
+					return err
+				}
+				defer app.Close()
+				if test.user == "" {
+					_, err = app.Rates(ctx)
+					return err
+				}
+				_, err = app.SignIn(ctx, test.user, test.password)
+				return err
+			}}
+			result := run(t, "password-grab", g, "")
+			if result.Claim != test.claim || !strings.Contains(result.Obstacle, test.obstacle) {
+				t.Errorf("%+v", result)
+			}
+			b.robbed(t, test.claim)
 		})
 	}
 }

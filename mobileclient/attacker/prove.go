@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"errors"
+	"iter"
 	"math/bits"
 	"net/http"
 	"slices"
@@ -18,8 +19,9 @@ import (
 
 // Bounds on what is tried. They are far above what a running app holds.
 const (
-	maxTexts   = 1 << 20 // texts that could be secrets
-	maxTrials  = 3 << 20 // of texts against a signature, which take a microsecond or two
+	maxTexts   = 1 << 18 // texts that could hold a secret
+	maxText    = 1 << 12 // bytes of one
+	maxTrials  = 2 << 20 // of parts of texts against a signature, which take a microsecond or two
 	maxScalars = 1 << 18 // numbers that could be private keys, which take ten
 )
 
@@ -29,8 +31,8 @@ const (
 	maxSecret = 128
 )
 
-// texts are pieces of memory that could be secrets because of the characters in them,
-// each once. It knows no place and no name.
+// texts are pieces of memory that could hold a secret because of the characters in
+// them, each once. It knows no place and no name.
 type texts map[string]struct{}
 
 // secretAlphabet is what secrets are written with: hexadecimal, base32, base64 and its
@@ -42,9 +44,7 @@ var secretAlphabet = func() (alphabet [256]bool) {
 	return alphabet
 }()
 
-// collect takes the longest runs of the secret alphabet out of a piece of memory. Of a
-// run that is too long to be a secret the beginning is kept: the end of a secret may be
-// followed by what lay there before.
+// collect takes the longest runs of the secret alphabet out of a piece of memory.
 func (t texts) collect(data []byte) {
 	for at := 0; at < len(data); at++ {
 		start := at
@@ -52,42 +52,39 @@ func (t texts) collect(data []byte) {
 			at++
 		}
 		if at-start >= minSecret && len(t) < maxTexts {
-			t[string(data[start:min(at, start+maxSecret)])] = struct{}{}
+			t[string(data[start:min(at, start+maxText)])] = struct{}{}
 		}
 	}
 }
 
 // prove finds the secret with which a request was signed: whoever has a signature can
-// try as many secrets as they like, and nobody notices. It is empty where no text is it.
+// try as many secrets as they like, and nobody notices. It is empty where none of the
+// texts, and nothing in them, is it.
 func (t texts) prove(host string, port int, signatures []signature) string {
-	trials := maxTrials
+	var trials []func(string) bool
 	for _, s := range signatures {
-		fits := s.trial(host, port)
-		if fits == nil {
-			continue
+		if fits := s.trial(host, port); fits != nil {
+			trials = append(trials, fits)
 		}
+	}
+	for _, fits := range trials {
 		for text := range t {
-			if trials--; trials < 0 {
-				return ""
-			}
 			if fits(text) {
 				return text
 			}
 		}
 	}
-	// Nothing says where a text ends in memory. What follows a secret may look like it.
-	for _, s := range signatures[:min(len(signatures), 1)] {
-		fits := s.trial(host, port)
+	// Nothing says where a text begins and ends in memory: what lies beside a secret may
+	// look like it.
+	left := maxTrials
+	for _, fits := range trials {
 		for text := range t {
-			if fits == nil || !mixed(text) {
-				continue
-			}
-			for end := minSecret; end < len(text); end++ {
-				if trials--; trials < 0 {
+			for candidate := range within(text) {
+				if left--; left < 0 {
 					return ""
 				}
-				if fits(text[:end]) {
-					return text[:end]
+				if fits(candidate) {
+					return candidate
 				}
 			}
 		}
@@ -95,25 +92,33 @@ func (t texts) prove(host string, port int, signatures []signature) string {
 	return ""
 }
 
-// mixed tells whether a text looks as random as a secret should: letters and digits,
-// and many different ones.
-func mixed(text string) bool {
-	var seen [256]bool
-	different, digits, letters := 0, 0, 0
-	for _, c := range []byte(text[:minSecret]) {
-		if seen[c] {
-			continue
-		}
-		seen[c] = true
-		different++
-		switch {
-		case c >= '0' && c <= '9':
-			digits++
-		case c|0x20 >= 'a' && c|0x20 <= 'z':
-			letters++
+// within are the parts of a text that could be a secret.
+func within(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for start := 0; start+minSecret <= len(text); start++ {
+			if different(text[start:start+minSecret]) < minSecret/3 {
+				continue // no secret begins like that
+			}
+			for end := start + minSecret; end <= min(len(text), start+maxSecret); end++ {
+				if !yield(text[start:end]) {
+					return
+				}
+			}
 		}
 	}
-	return different >= 8 && digits > 0 && letters > 0
+}
+
+// different is how many different characters a text has.
+func different(text string) int {
+	var seen [256]bool
+	count := 0
+	for _, c := range []byte(text) {
+		if !seen[c] {
+			seen[c] = true
+			count++
+		}
+	}
+	return count
 }
 
 // trial returns a function that tells whether a secret fits the signature: the server's

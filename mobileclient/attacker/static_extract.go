@@ -59,7 +59,8 @@ func (g *Ground) guess(ctx context.Context, found *loot) (Result, error) {
 	return hidden, nil
 }
 
-// packageTexts are the texts in the package that look most like secrets, best first.
+// packageTexts are the texts in the package that look most like secrets, best first:
+// letters and digits, and many different ones.
 func (g *Ground) packageTexts() ([]string, error) {
 	file, err := os.ReadFile(g.Package)
 	if err != nil {
@@ -67,21 +68,18 @@ func (g *Ground) packageTexts() ([]string, error) {
 	}
 	all := texts{}
 	all.collect(file)
-	candidates := slices.Sorted(maps.Keys(all))
-	candidates = slices.DeleteFunc(candidates, func(text string) bool {
-		return len(text) < 2*minSecret || len(text) >= maxSecret || !mixed(text)
+	candidates := slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(text string) bool {
+		return len(text) < 2*minSecret || len(text) > maxSecret ||
+			!strings.ContainsAny(text, "0123456789") || different(text) < len(text)/3
 	})
 	slices.SortStableFunc(candidates, func(a, b string) int { return cmp.Compare(variety(b), variety(a)) })
 	return candidates, nil
 }
 
-// variety is how many different characters a text has, for its length.
+// variety is how many different characters a text has, for its length: longer texts
+// have more of them by chance.
 func variety(text string) float64 {
-	seen := map[rune]bool{}
-	for _, c := range text {
-		seen[c] = true
-	}
-	return float64(len(seen)) / math.Sqrt(float64(len(text)))
+	return float64(different(text)) / math.Sqrt(float64(len(text)))
 }
 
 // searchPackage looks through the package file without running it.

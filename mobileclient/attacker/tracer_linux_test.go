@@ -4,7 +4,10 @@ package attacker
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"io"
 	"os"
@@ -210,4 +213,25 @@ func TestMemoryIsSearched(t *testing.T) {
 	if searched == 0 || !slices.Contains(found.keys, "key-in-memory") {
 		t.Errorf("found %d keys in %s bytes", len(found.keys), strconv.FormatInt(searched, 10))
 	}
+}
+
+func TestKeysAreFoundInARunningProgram(t *testing.T) {
+	t.Parallel()
+	target := start(t)
+	point, err := hex.DecodeString(target.ask("key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := newScalars(nil)
+	keys.wanted[string(point)] = &x509.Certificate{}
+	if _, err := eachWritable(t.Context(), target.command.Process.Pid, func(_ uint64, data []byte) { keys.search(data) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(keys.found) != 1 {
+		t.Fatalf("%d keys found among %d numbers", len(keys.found), len(keys.tried))
+	}
+	if got, err := keys.found[0].PublicKey.Bytes(); err != nil || !bytes.Equal(got, point) {
+		t.Error("it is another program's key")
+	}
+	t.Logf("tried %d numbers", len(keys.tried))
 }
