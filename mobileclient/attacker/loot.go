@@ -185,13 +185,14 @@ func (l *loot) searchCertificate(data []byte, version int) {
 	}
 }
 
-// encodedText is a text that is long enough to hold a key in base64 or hexadecimal.
-var encodedText = regexp.MustCompile(`[A-Za-z0-9+/_-]{100,}={0,2}`)
+// minEncoded is how long a key in base64 or hexadecimal is at least, with what it says
+// about itself.
+const minEncoded = 100
 
 // encodedIn is what the long texts in the data decode to.
 func encodedIn(data []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		for _, text := range encodedText.FindAll(data, -1) {
+		for text := range runs(data, minEncoded) {
 			trimmed := strings.TrimRight(string(text), "=")
 			for _, decode := range []func(string) ([]byte, error){
 				hex.DecodeString, base64.RawStdEncoding.DecodeString, base64.RawURLEncoding.DecodeString,
@@ -199,6 +200,31 @@ func encodedIn(data []byte) iter.Seq[[]byte] {
 				if decoded, err := decode(trimmed); err == nil && !yield(decoded) {
 					return
 				}
+			}
+		}
+	}
+}
+
+// encoding is what secrets are written with: hexadecimal, base32, base64 and its form
+// for URLs are all in it.
+var encoding = func() (alphabet [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-") {
+		alphabet[c] = true
+	}
+	return alphabet
+}()
+
+// runs are the longest texts in the data that consist of characters of an encoding and
+// have at least so many of them.
+func runs(data []byte, atLeast int) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for at := 0; at < len(data); at++ {
+			start := at
+			for at < len(data) && encoding[data[at]] {
+				at++
+			}
+			if at-start >= atLeast && !yield(data[start:at]) {
+				return
 			}
 		}
 	}

@@ -21,7 +21,7 @@ import (
 const (
 	maxTexts   = 1 << 18 // texts that could hold a secret
 	maxText    = 1 << 12 // bytes of one
-	maxTrials  = 2 << 20 // of parts of texts against a signature, which take a microsecond or two
+	maxTrials  = 1 << 20 // of parts of texts against a signature, which take a microsecond or two
 	maxScalars = 1 << 18 // numbers that could be private keys, which take ten
 )
 
@@ -35,24 +35,11 @@ const (
 // them, each once. It knows no place and no name.
 type texts map[string]struct{}
 
-// secretAlphabet is what secrets are written with: hexadecimal, base32, base64 and its
-// form for URLs are all in it.
-var secretAlphabet = func() (alphabet [256]bool) {
-	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-") {
-		alphabet[c] = true
-	}
-	return alphabet
-}()
-
-// collect takes the longest runs of the secret alphabet out of a piece of memory.
+// collect takes the texts out of a piece of memory.
 func (t texts) collect(data []byte) {
-	for at := 0; at < len(data); at++ {
-		start := at
-		for at < len(data) && secretAlphabet[data[at]] {
-			at++
-		}
-		if at-start >= minSecret && len(t) < maxTexts {
-			t[string(data[start:min(at, start+maxText)])] = struct{}{}
+	for text := range runs(data, minSecret) {
+		if len(t) < maxTexts {
+			t[string(text[:min(len(text), maxText)])] = struct{}{}
 		}
 	}
 }

@@ -34,7 +34,7 @@ func staticExtract(ctx context.Context, g *Ground) (Result, error) {
 }
 
 // maxGuesses bounds how many texts are tried against the API. Somebody there may count.
-const maxGuesses = 6
+const maxGuesses = 12
 
 // guess tries what looks like a secret in the package, without a name: the API is the
 // only one who can tell.
