@@ -2,6 +2,7 @@
 // browser, and the station that attacks are carried out from.
 //
 //	mobileclient --stage tls accounts      use the app from the command line
+//	mobileclient --stage user-session sign-in --user alice
 //	mobileclient serve                     serve the phone's screen and its management API
 //	mobileclient attacker                  serve the attacker's station
 //	mobileclient healthcheck               ask a running one whether it can do its work
@@ -57,8 +58,9 @@ func command() *cobra.Command {
 		Short: "The simulated phone with the Harbour Bank app",
 		Long: `The simulated phone with the Harbour Bank app.
 
-rates, accounts, transfers and transfer use the app once, on a fresh phone, against the
-running deployment. serve keeps a phone running, with its screen in the browser.`,
+rates, accounts, transfers, transfer, sign-in, sign-out and freeze use the app once, on a
+phone that the command line has for itself, against the running deployment. serve keeps
+a phone running, with its screen in the browser.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

@@ -27,17 +27,22 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// use is one use of the app from the command line: on a fresh phone, which is thrown
-// away afterwards.
+// use is one use of the app from the command line. The command line has a phone of its
+// own, which is kept in the deployment's folder: who signs in with one command is
+// signed in with the next.
 type use struct {
 	data         *string
-	stage        string
+	stage, app   string
 	proxy, trust string
 	raw          bool
 }
 
+// apps are the names of the bank's apps for people.
+var apps = map[string]string{"bank": phone.AppName, "ops": phone.OpsName}
+
 func (u *use) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&u.stage, "stage", os.Getenv("STAGE"), "stage to use: "+catalog.All().Built().Slugs()+"; STAGE in the environment sets the default")
+	flags.StringVar(&u.app, "app", "bank", "which of the bank's apps: bank, for customers, or ops, for staff")
 	flags.StringVar(&u.proxy, "proxy", "", "URL of an HTTP proxy that the phone is set to: http://127.0.0.1:8081")
 	flags.StringVar(&u.trust, "trust", "", "PEM `file` with a CA that is added to the phone's trust store")
 	flags.BoolVar(&u.raw, "json", false, "print the API's answer as it came")
@@ -70,6 +75,18 @@ func (u *use) commands() []*cobra.Command {
 		}
 	}
 	return []*cobra.Command{
+		u.signInCommand(),
+		{
+			Use: "sign-out", Short: "Sign out", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) { return app.SignOut(ctx) },
+					func(out io.Writer, _ []byte) error {
+						_, err := fmt.Fprintln(out, "Signed out")
+						return err
+					})
+			},
+		},
+		u.freezeCommand(),
 		{
 			Use: "rates", Short: "Show the exchange rates", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
@@ -120,11 +137,11 @@ func (u *use) run(cmd *cobra.Command, do func(context.Context, *device.App) (dev
 	if err != nil {
 		return err
 	}
-	dir, err := freshDir(folder.Dir)
+	dir, putDown, err := pickUp(folder.Path("command-line"))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, putDown()) }()
 	d, err := phone.NewDevice(folder, dir, nil)
 	if err != nil {
 		return err
@@ -153,24 +170,46 @@ func (u *use) run(cmd *cobra.Command, do func(context.Context, *device.App) (dev
 	return show(out, screen.Body)
 }
 
-// freshDir is a folder for a phone: beside the deployment, because programs are run
-// from it, which the system's folder for temporary files may not allow.
-func freshDir(beside string) (string, error) {
-	dir, err := os.MkdirTemp(beside, "use-")
+// pickUp takes the command line's phone, which nobody else can use meanwhile. Where it
+// can't be kept beside the deployment, it is one for this occasion.
+func pickUp(dir string) (path string, putDown func() error, err error) {
+	err = os.MkdirAll(dir, 0o700)
 	if errors.Is(err, fs.ErrPermission) {
-		return os.MkdirTemp("", "keyladder-use-")
+		if dir, err = os.MkdirTemp("", "keyladder-use-"); err != nil {
+			return "", nil, err
+		}
+		return dir, func() error { return os.RemoveAll(dir) }, nil
 	}
-	return dir, err
+	if err != nil {
+		return "", nil, err
+	}
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := lock(file); err != nil {
+		return "", nil, errors.Join(fmt.Errorf("wait for the phone: %w", err), file.Close())
+	}
+	return dir, file.Close, nil
 }
 
+// launch sets the phone as the flags say, with the app as the store has it now.
 func (u *use) launch(ctx context.Context, d *device.Device, folder *deployment.Folder, stage catalog.Stage) (*device.App, error) {
-	store, err := phone.Store(folder)
+	name, ok := apps[u.app]
+	if !ok {
+		return nil, fmt.Errorf("there is no app %q: they are bank and ops", u.app)
+	}
+	genuine, err := phone.NewStore(folder).Find(name, stage.Release)
 	if err != nil {
 		return nil, err
 	}
-	genuine, ok := store[stage.Release]
-	if !ok {
-		return nil, fmt.Errorf("the deployment in %s has no release %d of the app, which the stage %q uses", filepath.Dir(folder.Dir), stage.Release, stage.Slug)
+	if genuine == nil {
+		return nil, fmt.Errorf("the deployment in %s has no release %d of the app %q, which the stage %q uses", filepath.Dir(folder.Dir), stage.Release, u.app, stage.Slug)
+	}
+	for _, added := range d.Trusted() { // by an earlier command
+		if err := d.Distrust(added); err != nil {
+			return nil, err
+		}
 	}
 	if u.trust != "" {
 		pem, err := os.ReadFile(u.trust)
@@ -184,11 +223,15 @@ func (u *use) launch(ctx context.Context, d *device.Device, folder *deployment.F
 	if err := d.SetNetwork(device.Network{Proxy: u.proxy}); err != nil {
 		return nil, err
 	}
-	installed, err := d.Install(genuine.Path)
-	if err != nil {
+	for _, installed := range d.Installed() {
+		if installed.Name == name && installed.SHA256 == genuine.SHA256 {
+			return d.Launch(ctx, name, stage.Slug)
+		}
+	}
+	if _, err := d.Install(genuine.Path); err != nil {
 		return nil, err
 	}
-	return d.Launch(ctx, installed.Name, stage.Slug)
+	return d.Launch(ctx, name, stage.Slug)
 }
 
 // table prints rows with their columns aligned.

@@ -21,7 +21,6 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/stages/mechanism/clientcert"
-	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/sealed"
 	"keyladder/stages/mechanism/session"
 )
@@ -83,7 +82,11 @@ func (b *bank) attempt(ctx context.Context, r request) outcome {
 	failed := func(err error) outcome { return outcome{screen: b.failed(exchange, err)} }
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	req, body, sent, err := b.request(ctx, r, exchange)
+	req, body, err := b.request(ctx, r, exchange)
+	if err != nil {
+		return failed(err)
+	}
+	sent, err := b.protect(req, body.sent, r)
 	if err != nil {
 		return failed(err)
 	}
@@ -93,8 +96,11 @@ func (b *bank) attempt(ctx context.Context, r request) outcome {
 	}
 	b.report(sdk.Record{
 		Kind: traffic.Request, Exchange: exchange, Summary: req.Method + " " + req.URL.RequestURI(),
-		Head: requestHead(req), Body: body, Size: len(body),
+		Head: requestHead(req), Body: body.sent, Size: len(body.sent),
 	})
+	if body.sealed {
+		b.opened(exchange, "the body that was sent", jsonMedia, body.content)
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return failed(err)
@@ -125,24 +131,38 @@ func (b *bank) attempt(ctx context.Context, r request) outcome {
 	return o
 }
 
-// request protects a call as the stage demands.
-func (b *bank) request(ctx context.Context, r request, exchange string) (*http.Request, []byte, *hawk.Sent, error) {
-	var body []byte
+// body is what a request carries.
+type body struct {
+	content []byte // JSON; nil: none
+	sent    []byte // what goes over the wire
+	sealed  bool
+}
+
+// body encodes what a request carries, and seals it where the stage demands it.
+func (p *plan) body(content any) (b body, err error) {
+	if content == nil {
+		return b, nil
+	}
+	if b.content, err = json.Marshal(content); err != nil {
+		return b, err
+	}
+	b.sent = b.content
+	if p.seals != nil {
+		b.sealed = true
+		b.sent, err = p.seals.requests.Seal(b.content, jsonMedia)
+	}
+	return b, err
+}
+
+// request makes a request, complete but for what protects it.
+func (b *bank) request(ctx context.Context, r request, exchange string) (*http.Request, body, error) {
+	carried, err := b.plan.body(r.body)
+	if err != nil {
+		return nil, carried, err
+	}
 	var reader io.Reader // a nil one, not a nil *bytes.Reader, is no body
-	media := jsonMedia
-	if r.body != nil {
-		var err error
-		if body, err = json.Marshal(r.body); err != nil {
-			return nil, nil, nil, err
-		}
-		if b.plan.seals != nil {
-			b.opened(exchange, "the body that is sent", media, body)
-			if body, err = b.plan.seals.requests.Seal(body, media); err != nil {
-				return nil, nil, nil, err
-			}
-			media = sealed.MediaType
-		}
-		reader = bytes.NewReader(body)
+	if carried.sent != nil {
+		reader = bytes.NewReader(carried.sent)
 	}
 	ctx = sdk.WithExchange(ctx, exchange)
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -152,16 +172,18 @@ func (b *bank) request(ctx context.Context, r request, exchange string) (*http.R
 	})
 	req, err := http.NewRequestWithContext(ctx, r.method, b.plan.base+r.path, reader)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, carried, err
 	}
 	req.Header.Set("User-Agent", fmt.Sprintf("%s/%d.0", b.plan.agent, b.release))
 	req.Header.Set("Accept", strings.Join(b.plan.accepts(), ", "))
 	req.Header.Set(traffic.Header, exchange)
-	if body != nil {
-		req.Header.Set("Content-Type", media)
+	switch {
+	case carried.sealed:
+		req.Header.Set("Content-Type", sealed.MediaType)
+	case carried.sent != nil:
+		req.Header.Set("Content-Type", jsonMedia)
 	}
-	sent, err := b.protect(req, body, r)
-	return req, body, sent, err
+	return req, carried, nil
 }
 
 // accepts are the media types of answers that the app can read.

@@ -256,7 +256,7 @@ func TestSealedBodies(t *testing.T) {
 			}
 			inside := 0
 			for _, m := range b.log.After(0) {
-				if m.Lane == traffic.App && m.Kind == traffic.Note && strings.HasPrefix(m.Summary, "inside the body that is sent") && bytes.Contains(m.Body, []byte("HB-1001")) {
+				if m.Lane == traffic.App && m.Kind == traffic.Note && strings.HasPrefix(m.Summary, "inside the body that was sent") && bytes.Contains(m.Body, []byte("HB-1001")) {
 					inside++
 				}
 			}

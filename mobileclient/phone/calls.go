@@ -20,6 +20,8 @@ type made struct {
 	Reason   string // of the app's own refusal
 	Request  string // head and body
 	Response string
+	Sent     string // what was inside a sealed request
+	Answered string // and inside a sealed response
 }
 
 // latest are the latest n calls of apps, newest first.
@@ -47,6 +49,14 @@ func latest(log *traffic.Log, n int) []made {
 			status, _ := strconv.Atoi(strings.SplitN(m.Summary, " ", 2)[0])
 			call.OK = status >= 200 && status < 300
 		case traffic.Note:
+			if len(m.Body) > 0 { // only the app can tell what is inside
+				if call.Response == "" {
+					call.Sent = strings.TrimSpace(readable(m.Body))
+				} else {
+					call.Answered = strings.TrimSpace(readable(m.Body))
+				}
+				break
+			}
 			call.Result = m.Summary
 			if call.What == m.Summary { // there was no request
 				call.What = "Nothing was sent"

@@ -5,8 +5,10 @@
 // the phone, on the machine that it runs on: there is no sign-in, other sites can neither
 // send its forms nor frame it, and it answers under local names only.
 //
-//	GET  /                      accounts with their balances
+//	GET  /                      accounts with their balances, or who is to sign in
+//	POST /sign-in, /sign-out    where the stage knows users
 //	GET  /accounts/{id}         transfers of an account
+//	POST /accounts/{id}/freeze  freeze an account, or free it, in the staff's app
 //	GET  /pay, POST /pay        make a transfer
 //	GET  /rates                 exchange rates
 //	GET  /settings              network, trust store, packages
@@ -14,7 +16,8 @@
 //	POST /settings/trust        trust a CA; /settings/distrust takes one back
 //	POST /settings/sideloading  allow packages of other signers
 //	POST /settings/install      install a package; /settings/store the bank's; /settings/uninstall
-//	POST /stage                 use another stage
+//	POST /settings/update       install what the bank has packed anew
+//	POST /stage, POST /app      use another stage, or another of the bank's apps
 //	GET  /healthz               200 when the app can be started
 //
 // The management routes are listed in [keyladder/internal/manage].

@@ -33,6 +33,21 @@ func proxyField(proxy string) string {
 	return proxy
 }
 
-func hasGenuine(installed []manage.Package) bool {
-	return slices.ContainsFunc(installed, func(p manage.Package) bool { return p.Name == AppName && p.Genuine })
+func hasGenuine(installed []manage.Package, name string) bool {
+	return slices.ContainsFunc(installed, func(p manage.Package) bool { return p.Name == name && p.Genuine })
+}
+
+// appLabels are what the bank's apps are called, in the order in which they are offered.
+var appLabels = []struct{ Name, Label, For string }{
+	{AppName, "Harbour Bank", "the customers' app"},
+	{OpsName, "Harbour Bank operations", "the staff's app"},
+}
+
+func appLabel(name string) string {
+	for _, app := range appLabels {
+		if app.Name == name {
+			return app.Label
+		}
+	}
+	return name
 }

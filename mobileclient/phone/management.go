@@ -3,7 +3,10 @@ package phone
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 
 	"github.com/labstack/echo/v4"
@@ -11,6 +14,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
 	"keyladder/mobileclient/device"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/pin"
 )
 
@@ -67,27 +71,72 @@ func (p *Phone) readOrder(c echo.Context) (order, error) {
 	return o, nil
 }
 
-// run exercises the app at a stage, which need not be the phone's: the owner's app
-// stays as it is then.
-func (p *Phone) run(ctx context.Context, o order) (manage.Run, error) {
+// run exercises the customers' app at a stage, which need not be the phone's: the owner's
+// app stays as it is then. Where the stage uses another release than the one that is
+// installed, it runs on a phone of its own.
+func (p *Phone) run(ctx context.Context, o order) (run manage.Run, err error) {
+	p.exercising.Lock() // two apps that start at a stage for the first time would both register
+	defer p.exercising.Unlock()
 	stage, err := Stage(p.config.Stages, o.Stage)
 	if err != nil {
 		return manage.Run{}, err
 	}
 	owner := Credentials{User: Owner, Password: p.passwords[Owner]}
-	if stage.Slug == p.stage().Slug {
+	current, name, err := p.using()
+	if err != nil {
+		return manage.Run{}, err
+	}
+	if stage.Slug == current.Slug && name == AppName {
 		app, err := p.running(ctx)
 		if err != nil {
 			return manage.Run{}, err
 		}
 		return Exercise(ctx, app, stage, owner, o.Reference), nil
 	}
-	app, err := p.device.Launch(ctx, AppName, stage.Slug)
+	d := p.device
+	if installed, ok := p.installed(AppName); !ok || installed.Release != stage.Release {
+		other, throwAway, err := p.otherDevice(stage)
+		if err != nil {
+			return manage.Run{}, err
+		}
+		defer func() { err = errors.Join(err, throwAway()) }()
+		d = other
+	}
+	app, err := d.Launch(ctx, AppName, stage.Slug)
 	if err != nil {
 		return manage.Run{}, err
 	}
 	defer app.Close()
 	return Exercise(ctx, app, stage, owner, o.Reference), nil
+}
+
+// otherDevice is another phone of the owner's, with the app that a stage uses, for one
+// occasion. It goes through the same network.
+func (p *Phone) otherDevice(stage catalog.Stage) (d *device.Device, throwAway func() error, err error) {
+	wanted, err := p.store.Find(AppName, stage.Release)
+	if err != nil {
+		return nil, nil, err
+	}
+	if wanted == nil {
+		return nil, nil, fmt.Errorf("the app store has no release %d of the app", stage.Release)
+	}
+	dir, err := os.MkdirTemp(p.config.Folder.Dir, "run-") // where programs can be run from
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err = NewDevice(p.config.Folder, dir, p.config.Log)
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	throwAway = func() error { return errors.Join(d.Close(), os.RemoveAll(dir)) }
+	err = d.SetNetwork(p.device.Network())
+	if err == nil {
+		_, err = d.Install(wanted.Path)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, throwAway())
+	}
+	return d, throwAway, nil
 }
 
 func packages(installed []device.Installed) ([]manage.Package, error) {

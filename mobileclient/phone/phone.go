@@ -22,12 +22,14 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device"
-	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
 )
 
-// AppName is the name of the bank's app on a device.
-const AppName = "com.harbourbank.app"
+// Names of the bank's apps on a device.
+const (
+	AppName = "com.harbourbank.app" // for customers
+	OpsName = "com.harbourbank.ops" // for its staff; the same program, packed with other settings
+)
 
 // Owner is whose phone it is.
 const Owner = "alice"
@@ -51,23 +53,26 @@ type Listeners struct {
 
 // Phone is a device with the bank's app on it, and its owner.
 type Phone struct {
-	config   Config
-	packages  map[int]*release.Package // the store's, by release
-	passwords map[string]string        // what customers know, by their names
+	config    Config
+	store     *Store
+	passwords map[string]string // what people know, by their names
 	device    *device.Device
 	manage    *manage.Server
+
+	exercising sync.Mutex // held while the management API uses an app
 
 	mu      sync.Mutex
 	state   state
 	app     *device.App // nil: not started yet
 	notice  *notice     // for the next page
-	lastIDs []string    // account numbers seen last
+	lastIDs []string    // account numbers seen last, one's own first
 }
 
 // state is what the phone remembers beside what the device does.
 type state struct {
 	Stage      string `json:"stage"`
-	Configured string `json:"configured"` // Config.Stage of the last start
+	App        string `json:"app,omitempty"` // that was chosen; empty: the customers'
+	Configured string `json:"configured"`    // Config.Stage of the last start
 }
 
 const stateFile = "phone.json"
@@ -79,9 +84,7 @@ func New(config Config) (*Phone, error) {
 		return nil, err
 	}
 	var err error
-	if p.packages, err = Store(config.Folder); err != nil {
-		return nil, err
-	}
+	p.store = NewStore(config.Folder)
 	if err := config.Folder.JSON(passwordsFile, &p.passwords); err != nil {
 		return nil, err
 	}
@@ -154,21 +157,6 @@ func Stage(stages catalog.Set, slug string) (catalog.Stage, error) {
 	return stage, nil
 }
 
-// Store is the app store: the packages in a deployment's folder, by release.
-func Store(folder *deployment.Folder) (map[int]*release.Package, error) {
-	store := map[int]*release.Package{}
-	for _, path := range folder.Packages() {
-		p, err := release.Open(path)
-		if err != nil {
-			return nil, fmt.Errorf("look into the app store: %w", err)
-		}
-		if p.Name == AppName {
-			store[p.Release] = p
-		}
-	}
-	return store, nil
-}
-
 // NewDevice is a phone of the deployment whose folder it is: with its trust store, and
 // its developer known to the app store.
 func NewDevice(folder *deployment.Folder, dir string, log *traffic.Log) (*device.Device, error) {
@@ -205,29 +193,66 @@ func publicKey(text []byte) (ed25519.PublicKey, error) {
 	return developer, nil
 }
 
-// equip installs the release of the bank's app that the stage uses, unless somebody
-// has put another signer's in its place.
+// appName is the app in use: the chosen one, if the stage has it. The caller holds p.mu,
+// or is alone.
+func (p *Phone) appName(stage catalog.Stage) (string, error) {
+	if p.state.App == "" || p.state.App == AppName {
+		return AppName, nil
+	}
+	there, err := p.store.Find(p.state.App, stage.Release)
+	if err != nil || there == nil {
+		return AppName, err
+	}
+	return p.state.App, nil
+}
+
+// equip installs the app in use, in the release that the stage uses, unless somebody has
+// put another signer's in its place. An update within the release is the owner's to
+// make. The caller holds p.mu, or is alone.
 func (p *Phone) equip() error {
 	stage, err := Stage(p.config.Stages, p.state.Stage)
 	if err != nil {
 		return err
 	}
-	wanted, ok := p.packages[stage.Release]
-	if !ok {
-		return fmt.Errorf("the app store has no release %d of the bank's app, which the stage %q uses: run `stages reset`", stage.Release, stage.Slug)
+	name, err := p.appName(stage)
+	if err != nil {
+		return err
 	}
-	installed, ok := p.installed()
-	if ok && (!installed.Genuine || installed.SHA256 == wanted.SHA256) {
+	installed, ok := p.installed(name)
+	if ok && (!installed.Genuine || installed.Release == stage.Release) {
 		return nil
+	}
+	return p.update(name, stage)
+}
+
+// update installs what the store has of an app for the stage.
+func (p *Phone) update(name string, stage catalog.Stage) error {
+	wanted, err := p.store.Find(name, stage.Release)
+	if err != nil {
+		return err
+	}
+	if wanted == nil {
+		return fmt.Errorf("the app store has no release %d of %s, which the stage %q uses: run `stages reset`", stage.Release, name, stage.Slug)
 	}
 	_, err = p.device.Install(wanted.Path)
 	return err
 }
 
-// installed is the bank's app as it is on the device.
-func (p *Phone) installed() (device.Installed, bool) {
+// outdated is whether the store has another package of the same release than the one
+// that is installed: the bank has packed the app anew.
+func (p *Phone) outdated(name string, stage catalog.Stage) bool {
+	installed, ok := p.installed(name)
+	if !ok || !installed.Genuine {
+		return false
+	}
+	newest, err := p.store.Find(name, stage.Release)
+	return err == nil && newest != nil && newest.SHA256 != installed.SHA256
+}
+
+// installed is an app as it is on the device.
+func (p *Phone) installed(name string) (device.Installed, bool) {
 	packages := p.device.Installed()
-	i := slices.IndexFunc(packages, func(i device.Installed) bool { return i.Name == AppName })
+	i := slices.IndexFunc(packages, func(i device.Installed) bool { return i.Name == name })
 	if i < 0 {
 		return device.Installed{}, false
 	}
@@ -248,35 +273,72 @@ func (p *Phone) Use(slug string) error {
 	if _, err := Stage(p.config.Stages, slug); err != nil {
 		return err
 	}
+	return p.change(func(s *state) { s.Stage = slug })
+}
+
+// UseApp has the phone use one of the bank's apps from now on, where the stage has it.
+func (p *Phone) UseApp(name string) error {
+	if name != AppName && name != OpsName {
+		return fmt.Errorf("the bank has no app %q", name)
+	}
+	stage := p.stage()
+	there, err := p.store.Find(name, stage.Release)
+	if err != nil {
+		return err
+	}
+	if there == nil {
+		return fmt.Errorf("the stage %q does not use the app %s", stage.Slug, name)
+	}
+	return p.change(func(s *state) { s.App = name })
+}
+
+// change changes what is in use, and installs what that needs. An app that its owner took
+// off stays off.
+func (p *Phone) change(change func(*state)) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := p.state.Stage
-	if before == slug {
+	before := p.state
+	change(&p.state)
+	if p.state == before {
 		return nil
 	}
-	p.state.Stage = slug
 	err := p.save()
 	if err == nil {
-		if _, ok := p.installed(); ok {
+		_, customers := p.installed(AppName)
+		if customers || p.state.App != before.App {
 			err = p.equip()
 		}
 	}
 	if err != nil {
-		p.state.Stage = before
+		p.state = before
+		return errors.Join(err, p.save())
 	}
-	return err
+	return nil
 }
 
-// running is the app for the phone's stage. It is started when it does not run, has
-// died, or was started for another stage.
+// using is the stage and the app in use.
+func (p *Phone) using() (catalog.Stage, string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stage, _ := p.config.Stages.Lookup(p.state.Stage) // it was looked up before it was set
+	name, err := p.appName(stage)
+	return stage, name, err
+}
+
+// running is the app in use. It is started when it does not run, has died, or was
+// started for another stage.
 func (p *Phone) running(ctx context.Context) (*device.App, error) {
+	stage, name, err := p.using()
+	if err != nil {
+		return nil, err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if app := p.app; app != nil {
 		select {
 		case <-app.Done():
 		default:
-			if app.Stage() == p.state.Stage {
+			if app.Stage() == stage.Slug && app.Package().Name == name {
 				return app, nil
 			}
 			if err := app.Close(); err != nil {
@@ -285,7 +347,7 @@ func (p *Phone) running(ctx context.Context) (*device.App, error) {
 		}
 		p.app = nil
 	}
-	app, err := p.device.Launch(ctx, AppName, p.state.Stage)
+	app, err := p.device.Launch(ctx, name, stage.Slug)
 	if err != nil {
 		return nil, err
 	}
@@ -312,10 +374,14 @@ func (p *Phone) ask(ctx context.Context, do func(*device.App) (device.Screen, er
 }
 
 func (p *Phone) healthy(ctx context.Context) error {
-	if _, ok := p.installed(); !ok {
+	_, name, err := p.using()
+	if err != nil {
+		return err
+	}
+	if _, ok := p.installed(name); !ok {
 		return nil // its owner took it off: the phone is fine
 	}
-	_, err := p.running(ctx)
+	_, err = p.running(ctx)
 	return err
 }
 

@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"html"
 	"io"
@@ -137,6 +141,31 @@ func (h *hand) send(t *testing.T, method, path, media string, body io.Reader) (i
 	return resp.StatusCode, string(page)
 }
 
+// unbuilt is a stage that can't be used yet.
+func unbuilt() string {
+	for _, stage := range catalog.All() {
+		if !stage.Built {
+			return stage.Slug
+		}
+	}
+	panic("all stages are built: these tests can go")
+}
+
+// signIn fills in what a person knows, and sends it.
+func (h *hand) signIn(t *testing.T, user string) string {
+	t.Helper()
+	_, page := h.see(t, "/?fill="+user)
+	wants(t, "fill in "+user, page, `name="user" value="`+user+`"`)
+	_, password, _ := strings.Cut(page, `type="password" value="`)
+	password, _, _ = strings.Cut(password, `"`)
+	if password == "" {
+		t.Fatal("no password was filled in")
+	}
+	_, page = h.submit(t, "/sign-in", url.Values{"user": {user}, "password": {password}})
+	wants(t, "sign in", page, "Signed in as "+user)
+	return page
+}
+
 func wants(t *testing.T, what, page string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
@@ -151,22 +180,32 @@ func TestScreenAtEveryStage(t *testing.T) {
 	h := newHand(t)
 	for _, stage := range catalog.All().Built() {
 		_, page := h.submit(t, "/stage", url.Values{"stage": {stage.Slug}})
-		wants(t, stage.Slug, page, `value="`+stage.Slug+`" selected`, html.EscapeString(stage.Adds), "HB-1001", "HB-2001 · bob", "/"+stage.Slug+"/v1/accounts")
+		others := "HB-2001 · bob" // that the app is shown
+		if stage.Policy.UserProof == catalog.UserSession {
+			page = h.signIn(t, "alice")
+			others = "HB-1002 · alice"
+		}
+		wants(t, stage.Slug, page, `value="`+stage.Slug+`" selected`, html.EscapeString(stage.Adds), "HB-1001", others, "/"+stage.Slug+"/v1/accounts")
 		_, page = h.see(t, "/rates")
 		wants(t, "rates", page, "CHF", "/"+stage.Slug+"/v1/rates")
 		reference := "from the screen at " + stage.Slug
 		_, page = h.submit(t, "/pay", url.Values{"from": {"HB-1001"}, "to": {"HB-2001"}, "amount": {"12,34"}, "reference": {reference}})
 		wants(t, "pay", page, "Transfer booked", "12.34 EUR went from HB-1001 to HB-2001", reference, "\u221212.34")
-		_, page = h.see(t, "/accounts/HB-2001")
-		wants(t, "transfers", page, reference, "+12.34")
+		if stage.Policy.Authorization == catalog.AppAndUser {
+			_, page = h.see(t, "/accounts/HB-2001")
+			wants(t, "bob's transfers", page, "The bank refused")
+		} else {
+			_, page = h.see(t, "/accounts/HB-2001")
+			wants(t, "transfers", page, reference, "+12.34")
+		}
 		if strings.Contains(page, "Transfer booked") {
 			t.Error("a notice is shown twice")
 		}
 	}
-	if _, page := h.submit(t, "/stage", url.Values{"stage": {"hmac"}}); !strings.Contains(page, "not built yet: those that are") {
+	if _, page := h.submit(t, "/stage", url.Values{"stage": {unbuilt()}}); !strings.Contains(page, "not built yet: those that are") {
 		t.Error("a stage that is not built was accepted")
 	}
-	if _, page := h.see(t, "/"); !strings.Contains(page, `value="hmac" disabled`) {
+	if _, page := h.see(t, "/"); !strings.Contains(page, `value="`+unbuilt()+`" disabled`) {
 		t.Error("a stage that is not built can be chosen")
 	}
 }
@@ -249,7 +288,7 @@ func TestSettings(t *testing.T) {
 func TestPackages(t *testing.T) {
 	t.Parallel()
 	h := newHand(t)
-	genuine, err := os.ReadFile(h.folder.Packages()[0])
+	genuine, err := os.ReadFile(h.folder.Path(first))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +300,7 @@ func TestPackages(t *testing.T) {
 	}
 	wants(t, "a changed package", page, "signature does not fit")
 
-	repackaged := repackage(t, h.folder.Packages()[0])
+	repackaged := repackage(t, h.folder.Path(first), stranger(t))
 	_, page = h.upload(t, repackaged)
 	wants(t, "a stranger's package", page, "allow sideloading")
 	h.submit(t, "/settings/sideloading", url.Values{"allowed": {"yes"}})
@@ -304,20 +343,20 @@ func (h *hand) upload(t *testing.T, pkg []byte) (int, string) {
 	return h.send(t, http.MethodPost, "/settings/install", form.FormDataContentType(), &body)
 }
 
-// repackage signs the app anew, as anybody can.
-func repackage(t *testing.T, path string) []byte {
+// first is the package of the first release of the customers' app.
+const first = "harbour-bank-1.pkg"
+
+// repackage signs a package anew.
+func repackage(t *testing.T, path string, key ed25519.PrivateKey) []byte {
 	t.Helper()
 	code, manifest, assets, err := release.Read(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	assets["whatsnew.txt"] = []byte("Small improvements.")
 	dir := t.TempDir()
 	program, pkg := filepath.Join(dir, "program"), filepath.Join(dir, "app.pkg")
 	if err := os.WriteFile(program, code, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	_, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
 		t.Fatal(err)
 	}
 	if err := release.Pack(pkg, program, manifest, assets, key); err != nil {
@@ -328,6 +367,165 @@ func repackage(t *testing.T, path string) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+func stranger(t *testing.T) ed25519.PrivateKey {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// developer is the bank's own key, which is kept offline.
+func developer(t *testing.T) ed25519.PrivateKey {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(bank.Dir, "offline", "developer-key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(data)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key.(ed25519.PrivateKey)
+}
+
+func TestSession(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	_, page := h.submit(t, "/stage", url.Values{"stage": {"user-session"}})
+	wants(t, "at first", page, "<h1>Sign in</h1>", "Fill in alice", "Fill in carol")
+	if strings.Contains(page, "Sign out") {
+		t.Error("nobody can sign out")
+	}
+	for _, path := range []string{"/pay", "/accounts/HB-1001"} {
+		_, page = h.see(t, path)
+		wants(t, path, page, "<h1>Sign in</h1>", "Sign in first")
+	}
+	_, page = h.see(t, "/rates")
+	wants(t, "rates", page, "CHF")
+	_, page = h.submit(t, "/sign-in", url.Values{"user": {"alice"}, "password": {"a guess"}})
+	wants(t, "a wrong password", page, "The bank refused", `value="alice"`)
+	if strings.Contains(page, "a guess") {
+		t.Error("the password is on the page")
+	}
+
+	page = h.signIn(t, "alice")
+	wants(t, "alice", page, "HB-1001 · alice", "HB-1002", "Sign out")
+	if strings.Contains(page, "HB-2001") {
+		t.Error("alice sees bob's account")
+	}
+	_, page = h.see(t, "/pay")
+	wants(t, "pay", page, `name="from" value="HB-1001"`)
+
+	h.off(t)
+	h.on(t, "")
+	_, page = h.see(t, "/")
+	wants(t, "after a restart of the phone", page, "HB-1001 · alice", "Sign out")
+
+	_, page = h.submit(t, "/sign-out", nil)
+	wants(t, "sign out", page, "Signed out", "<h1>Sign in</h1>")
+	page = h.signIn(t, "bob")
+	wants(t, "bob", page, "HB-2001 · bob")
+	_, page = h.see(t, "/pay")
+	wants(t, "bob pays", page, `name="from" value="HB-2001"`, `name="to" value="HB-1001"`)
+}
+
+// TestSessionRevoked has the bank end the session.
+func TestSessionRevoked(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	h.submit(t, "/stage", url.Values{"stage": {"user-session"}})
+	h.signIn(t, "mallory") // nobody else's in these tests
+	if err := bank.Resource.Do(t.Context(), http.MethodPost, "/users/mallory/sessions/revoke", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, page := h.submit(t, "/pay", url.Values{"from": {"HB-3001"}, "to": {"HB-2001"}, "amount": {"1"}})
+	wants(t, "revoked", page, "<h1>Sign in</h1>", "your session has ended")
+	page = h.signIn(t, "mallory")
+	wants(t, "again", page, "HB-3001 · mallory")
+}
+
+func TestOpsApp(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	_, page := h.see(t, "/")
+	if strings.Contains(page, `action="/app"`) {
+		t.Error("at the first stage there is no app for the staff")
+	}
+	_, page = h.submit(t, "/app", url.Values{"app": {phone.OpsName}})
+	wants(t, "at the first stage", page, "The app was not changed")
+	_, page = h.submit(t, "/app", url.Values{"app": {"com.example.app"}})
+	wants(t, "another app", page, "The app was not changed")
+
+	h.submit(t, "/stage", url.Values{"stage": {"user-session"}})
+	_, page = h.submit(t, "/app", url.Values{"app": {phone.OpsName}})
+	wants(t, "ops", page, "Harbour Bank operations</span>", "<h1>Sign in</h1>", `value="`+phone.OpsName+`" selected`)
+	page = h.signIn(t, "carol")
+	wants(t, "carol", page, "HB-3001 · mallory", "works for the bank", `action="/accounts/HB-3001/freeze"`)
+	if strings.Contains(page, `href="/pay`) {
+		t.Error("the staff's app pays")
+	}
+	_, page = h.submit(t, "/accounts/HB-9000/freeze", url.Values{"frozen": {"yes"}})
+	wants(t, "freeze", page, "HB-9000 is frozen", "Unfreeze")
+	_, page = h.submit(t, "/accounts/HB-9000/freeze", url.Values{"frozen": {"no"}})
+	wants(t, "unfreeze", page, "no longer frozen")
+
+	h.off(t)
+	h.on(t, "")
+	_, page = h.see(t, "/")
+	wants(t, "after a restart", page, "Harbour Bank operations</span>", "HB-3001")
+	_, page = h.submit(t, "/stage", url.Values{"stage": {"tls"}})
+	wants(t, "at a stage without it", page, "Harbour Bank</span>", "HB-1001")
+	_, page = h.submit(t, "/stage", url.Values{"stage": {"user-session"}})
+	wants(t, "back again", page, "Harbour Bank operations</span>", "HB-3001")
+	_, page = h.submit(t, "/app", url.Values{"app": {phone.AppName}})
+	wants(t, "the customers' app", page, "<h1>Sign in</h1>")
+	h.signIn(t, "carol")
+	_, page = h.submit(t, "/accounts/HB-9000/freeze", url.Values{"frozen": {"yes"}})
+	wants(t, "in the customers' app", page, "The bank refused")
+}
+
+// TestUpdate packs the app anew while the phone is in use.
+func TestUpdate(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	if _, page := h.see(t, "/"); strings.Contains(page, "newer package") {
+		t.Error("an update of what is new")
+	}
+	packed := repackage(t, h.folder.Path(first), developer(t))
+	if err := h.folder.Replace(map[string][]byte{first: packed}); err != nil {
+		t.Fatal(err)
+	}
+	_, page := h.see(t, "/")
+	wants(t, "packed anew", page, "newer package", `action="/settings/update"`, "HB-1001")
+	h.off(t)
+	h.on(t, "")
+	_, page = h.see(t, "/settings")
+	wants(t, "after a restart", page, "newer package")
+	_, page = h.submit(t, "/settings/update", nil)
+	sum := sha256.Sum256(packed)
+	wants(t, "updated", page, "is up to date", hex.EncodeToString(sum[:]))
+	if strings.Contains(page, "newer package") {
+		t.Error("it can be updated again")
+	}
+	_, page = h.see(t, "/")
+	wants(t, "afterwards", page, "HB-1001")
+
+	broken := append(bytes.Clone(packed), '!')
+	if err := h.folder.Replace(map[string][]byte{first: broken}); err != nil {
+		t.Fatal(err)
+	}
+	status, page := h.submit(t, "/settings/update", nil)
+	if status != http.StatusUnprocessableEntity {
+		t.Errorf("a broken store: %d", status)
+	}
+	wants(t, "a broken store", page, "not signed")
+	_, page = h.see(t, "/")
+	wants(t, "with a broken store", page, "HB-1001")
 }
 
 func TestAppThatDiedIsStartedAgain(t *testing.T) {
@@ -437,16 +635,24 @@ func TestManagement(t *testing.T) {
 	if err := client.Do(ctx, http.MethodPost, "/phone/stage", map[string]string{"stage": "tls"}, nil); err != nil {
 		t.Error(err)
 	}
-	for _, stage := range []string{"tls", "pinned-mtls"} { // the phone's own stage, and another
+	for stage, calls := range map[string]int{
+		"tls":            3, // the phone's own
+		"pinned-mtls":    3, // another
+		"hidden-secrets": 3, // one that uses another release
+		"user-session":   4, // and one where the app's user signs in
+	} {
 		reference := "managed at " + stage
 		run, err := manage.Post[manage.Run](ctx, client, "/phone/run", map[string]string{"stage": stage, "reference": reference})
-		if err != nil || !run.OK || len(run.Calls) != 3 {
+		if err != nil || !run.OK || len(run.Calls) != calls {
 			t.Errorf("%s: %+v, %v", stage, run, err)
 		}
 		booked, err := bank.Resource.Transfers(ctx, reference)
 		if err != nil || len(booked) != 1 || booked[0].Amount != 100 || booked[0].Stage != stage {
 			t.Errorf("%s: booked %+v, %v", stage, booked, err)
 		}
+	}
+	if left, err := filepath.Glob(h.folder.Path("run-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 	if state, err := manage.Get[manage.Phone](ctx, client, "/phone"); err != nil || state.Stage != "tls" {
 		t.Errorf("%+v, %v", state, err)
@@ -457,7 +663,7 @@ func TestManagement(t *testing.T) {
 		want int
 	}{
 		{"/phone/stage", map[string]string{"stage": "oauth"}, http.StatusNotFound},
-		{"/phone/stage", map[string]string{"stage": "hmac"}, http.StatusNotFound},
+		{"/phone/stage", map[string]string{"stage": unbuilt()}, http.StatusNotFound},
 		{"/phone/run", map[string]string{"stage": ""}, http.StatusNotFound},
 		{"/phone/run", map[string]string{"stage": "tls", "who": "me"}, http.StatusBadRequest},
 		{"/phone/run", []int{1}, http.StatusBadRequest},
@@ -506,7 +712,7 @@ func TestStageAtStart(t *testing.T) {
 			h.submit(t, "/stage", url.Values{"stage": {step.choose}})
 		}
 	}
-	for _, stage := range []string{"oauth", "hmac"} {
+	for _, stage := range []string{"oauth", unbuilt()} {
 		_, err := phone.New(phone.Config{Folder: h.folder, Stages: catalog.All(), Stage: stage})
 		if err == nil || !strings.Contains(err.Error(), "app-id, tls, pinned-mtls") {
 			t.Errorf("%s: %v", stage, err)

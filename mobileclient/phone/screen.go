@@ -2,6 +2,7 @@ package phone
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"embed"
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -75,7 +77,12 @@ func (p *Phone) Handler() http.Handler {
 	e.POST("/settings/install", p.install)
 	e.POST("/settings/store", p.installGenuine)
 	e.POST("/settings/uninstall", p.uninstall)
+	e.POST("/settings/update", p.updateApp)
 	e.POST("/stage", p.changeStage)
+	e.POST("/app", p.changeApp)
+	e.POST("/sign-in", p.signIn)
+	e.POST("/sign-out", p.signOut)
+	e.POST("/accounts/:id/freeze", p.freeze)
 	e.GET("/healthz", func(c echo.Context) error {
 		if err := p.healthy(c.Request().Context()); err != nil {
 			return c.String(http.StatusServiceUnavailable, err.Error()+"\n")
@@ -137,18 +144,40 @@ type page struct {
 	Calls   []made
 	Stage   string
 	Summary string
+
+	App    string   // name of the one in use
+	Apps   []string // names of those that can be used
+	Update bool     // the store has a newer package of it
+	User   string   // who is signed in; empty: nobody
 }
 
-func (p *Phone) page(title, tab string) page {
-	stage := p.stage()
+// page is a page on which the app shows a screen; nil: the phone's own.
+func (p *Phone) page(title, tab string, shown *device.Screen) page {
+	stage, name, err := p.using()
+	if err != nil {
+		slog.Error("phone", "error", err)
+	}
 	p.mu.Lock()
 	told := p.notice
 	p.notice = nil
 	p.mu.Unlock()
-	return page{
+	made := page{
 		Title: title, Tab: tab, Phone: p, Notice: told, Stage: stage.Slug, Summary: stage.Adds,
 		Proxy: p.device.Network().Proxy, Calls: latest(p.config.Log, 8),
+		App: name, Update: p.outdated(name, stage),
 	}
+	for _, app := range appLabels {
+		if there, err := p.store.Find(app.Name, stage.Release); err == nil && there != nil {
+			made.Apps = append(made.Apps, app.Name)
+		}
+	}
+	if shown != nil {
+		made.User = shown.User
+		if !shown.OK {
+			made.Notice = refusal(*shown)
+		}
+	}
+	return made
 }
 
 func render(c echo.Context, status int, view templ.Component) error {
@@ -171,35 +200,85 @@ func refusal(screen device.Screen) *notice {
 	return &notice{Title: title, Text: screen.Error, Check: screen.Check}
 }
 
-// read decodes what the app shows; what it can't is a refusal as well.
-func read(screen device.Screen, v any) *notice {
+// read decodes what the app shows. What it can't is refused as well.
+func read(screen *device.Screen, v any) {
 	if !screen.OK {
-		return refusal(screen)
+		return
 	}
 	if err := json.Unmarshal(screen.Body, v); err != nil {
-		return &notice{Title: "That did not work", Text: "The bank's answer can't be read."}
+		screen.OK, screen.Error = false, "The bank's answer can't be read."
 	}
-	return nil
 }
+
+// signedOut is whether a screen could not be shown because nobody is signed in.
+func signedOut(screen device.Screen) bool { return !screen.OK && screen.Users && screen.User == "" }
 
 func (p *Phone) showAccounts(c echo.Context) error {
 	ctx := c.Request().Context()
-	var answer Accounts
-	bad := read(p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Accounts(ctx) }), &answer)
-	p.remember(answer.Accounts)
-	page := p.page("Accounts", "/")
-	if bad != nil {
-		page.Notice = bad
+	home := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Home(ctx) })
+	if home.Users && home.User == "" {
+		return p.showSignIn(c, http.StatusOK, p.page("Sign in", "/", &home), c.QueryParam("fill"))
 	}
+	var answer Accounts
+	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Accounts(ctx) })
+	if signedOut(screen) {
+		return p.showSignIn(c, http.StatusOK, p.page("Sign in", "/", &screen), "")
+	}
+	read(&screen, &answer)
+	page := p.page("Accounts", "/", &screen)
 	var own, others []manage.Account
 	for _, account := range answer.Accounts {
-		if account.Owner == p.device.Owner() {
+		if account.Owner == cmp.Or(screen.User, p.device.Owner()) {
 			own = append(own, account)
 		} else {
 			others = append(others, account)
 		}
 	}
+	p.remember(slices.Concat(own, others))
 	return render(c, http.StatusOK, accountsView(page, own, others))
+}
+
+// showSignIn asks who the user is. What a person knows can be filled in for them.
+func (p *Phone) showSignIn(c echo.Context, status int, page page, fill string) error {
+	people := slices.Sorted(maps.Keys(p.passwords))
+	user, password := "", ""
+	if known, ok := p.passwords[fill]; ok {
+		user, password = fill, known
+	}
+	return render(c, status, signInView(page, people, user, password))
+}
+
+func (p *Phone) signIn(c echo.Context) error {
+	ctx := c.Request().Context()
+	user, password := c.FormValue("user"), c.FormValue("password")
+	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.SignIn(ctx, user, password) })
+	if !screen.OK {
+		return render(c, http.StatusOK, signInView(p.page("Sign in", "/", &screen), slices.Sorted(maps.Keys(p.passwords)), user, ""))
+	}
+	return p.next(c, "/", &notice{Good: true, Title: "Signed in as " + screen.User})
+}
+
+func (p *Phone) signOut(c echo.Context) error {
+	ctx := c.Request().Context()
+	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.SignOut(ctx) })
+	if !screen.OK {
+		return p.next(c, "/", refusal(screen))
+	}
+	return p.next(c, "/", &notice{Good: true, Title: "Signed out"})
+}
+
+func (p *Phone) freeze(c echo.Context) error {
+	ctx, id := c.Request().Context(), c.Param("id")
+	frozen := c.FormValue("frozen") == "yes"
+	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Freeze(ctx, id, frozen) })
+	if !screen.OK {
+		return p.next(c, "/", refusal(screen))
+	}
+	title := id + " is frozen: nothing can be paid from it"
+	if !frozen {
+		title = id + " is no longer frozen"
+	}
+	return p.next(c, "/", &notice{Good: true, Title: title})
 }
 
 func (p *Phone) remember(accounts []manage.Account) {
@@ -217,12 +296,12 @@ func (p *Phone) remember(accounts []manage.Account) {
 func (p *Phone) showTransfers(c echo.Context) error {
 	ctx, id := c.Request().Context(), c.Param("id")
 	var answer Transfers
-	bad := read(p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Transfers(ctx, id) }), &answer)
-	page := p.page(id, "/")
-	if bad != nil {
-		page.Notice = bad
+	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Transfers(ctx, id) })
+	if signedOut(screen) {
+		return p.next(c, "/", refusal(screen))
 	}
-	return render(c, http.StatusOK, transfersView(page, id, answer.Transfers))
+	read(&screen, &answer)
+	return render(c, http.StatusOK, transfersView(p.page(id, "/", &screen), id, answer.Transfers))
 }
 
 // payForm is what was typed in, and what is wrong with it.
@@ -239,7 +318,11 @@ func (p *Phone) payForm() payForm {
 	if len(known) == 0 {
 		known = []string{catalog.AliceAccount, catalog.BobAccount}
 	}
-	return payForm{From: catalog.AliceAccount, To: catalog.BobAccount, Known: known}
+	form := payForm{From: known[0], To: catalog.BobAccount, Known: known}
+	if form.From == form.To {
+		form.To = catalog.AliceAccount
+	}
+	return form
 }
 
 func (p *Phone) showPay(c echo.Context) error {
@@ -247,7 +330,11 @@ func (p *Phone) showPay(c echo.Context) error {
 	if from := c.QueryParam("from"); from != "" {
 		form.From = from
 	}
-	return render(c, http.StatusOK, payView(p.page("Pay", "/pay"), form))
+	home := p.ask(c.Request().Context(), func(a *device.App) (device.Screen, error) { return a.Home(c.Request().Context()) })
+	if home.Users && home.User == "" {
+		return p.next(c, "/", &notice{Title: "Sign in first"})
+	}
+	return render(c, http.StatusOK, payView(p.page("Pay", "/pay", &home), form))
 }
 
 func (p *Phone) pay(c echo.Context) error {
@@ -258,16 +345,17 @@ func (p *Phone) pay(c echo.Context) error {
 	amount, err := ParseAmount(form.Amount)
 	if err != nil {
 		form.AmountError = "Write the amount like 12.34."
-		return render(c, http.StatusUnprocessableEntity, payView(p.page("Pay", "/pay"), form))
+		return render(c, http.StatusUnprocessableEntity, payView(p.page("Pay", "/pay", nil), form))
 	}
 	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) {
 		return a.Transfer(ctx, device.Payment{From: form.From, To: form.To, Amount: amount, Reference: form.Reference})
 	})
+	if signedOut(screen) {
+		return p.next(c, "/", refusal(screen))
+	}
 	var booked manage.Transfer
-	if bad := read(screen, &booked); bad != nil {
-		page := p.page("Pay", "/pay")
-		page.Notice = bad
-		return render(c, http.StatusOK, payView(page, form))
+	if read(&screen, &booked); !screen.OK {
+		return render(c, http.StatusOK, payView(p.page("Pay", "/pay", &screen), form))
 	}
 	return p.next(c, "/accounts/"+url.PathEscape(form.From), &notice{
 		Good: true, Title: "Transfer booked",
@@ -286,12 +374,9 @@ func (p *Phone) next(c echo.Context, path string, n *notice) error {
 func (p *Phone) showRates(c echo.Context) error {
 	ctx := c.Request().Context()
 	var today Rates
-	bad := read(p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Rates(ctx) }), &today)
-	page := p.page("Rates", "/rates")
-	if bad != nil {
-		page.Notice = bad
-	}
-	return render(c, http.StatusOK, ratesView(page, today))
+	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Rates(ctx) })
+	read(&screen, &today)
+	return render(c, http.StatusOK, ratesView(p.page("Rates", "/rates", &screen), today))
 }
 
 // trusted is a certificate that was added to the trust store.
@@ -313,7 +398,7 @@ func (p *Phone) settings(c echo.Context, status int, n *notice) error {
 	if err != nil {
 		return err
 	}
-	page := p.page("Settings", "/settings")
+	page := p.page("Settings", "/settings", nil)
 	if n != nil {
 		page.Notice = n
 	}
@@ -408,16 +493,29 @@ func explain(err error) error {
 
 // installGenuine puts the store's app back, whatever is in its place.
 func (p *Phone) installGenuine(c echo.Context) error {
+	_, name, err := p.using()
+	if err != nil {
+		return err
+	}
 	p.mu.Lock()
-	if installed, ok := p.installed(); ok && !installed.Genuine {
-		if err := p.device.Uninstall(AppName); err != nil {
+	if installed, ok := p.installed(name); ok && !installed.Genuine {
+		if err := p.device.Uninstall(name); err != nil {
 			p.mu.Unlock()
 			return err
 		}
 	}
-	err := p.equip()
+	err = p.equip()
 	p.mu.Unlock()
-	return p.saved(c, err, "The bank's app is installed")
+	return p.saved(c, err, appLabel(name)+" is installed")
+}
+
+// updateApp installs the package that the bank has packed anew.
+func (p *Phone) updateApp(c echo.Context) error {
+	stage, name, err := p.using()
+	if err == nil {
+		err = p.update(name, stage)
+	}
+	return p.saved(c, err, appLabel(name)+" is up to date")
 }
 
 func (p *Phone) uninstall(c echo.Context) error {
@@ -430,6 +528,14 @@ func (p *Phone) changeStage(c echo.Context) error {
 		return p.next(c, "/", &notice{Title: "The stage was not changed", Text: sentence(err)})
 	}
 	return p.next(c, "/", &notice{Good: true, Title: "The phone now uses the stage " + slug})
+}
+
+func (p *Phone) changeApp(c echo.Context) error {
+	name := c.FormValue("app")
+	if err := p.UseApp(name); err != nil {
+		return p.next(c, "/", &notice{Title: "The app was not changed", Text: sentence(err)})
+	}
+	return p.next(c, "/", &notice{Good: true, Title: "The phone now shows the app " + appLabel(name)})
 }
 
 // sentence is an error for people.
@@ -457,7 +563,7 @@ func (p *Phone) failed(err error, c echo.Context) {
 	default:
 		slog.Error("phone", "path", c.Request().URL.Path, "error", err)
 	}
-	page := page{Title: "Not possible", Phone: p, Stage: p.stage().Slug, Notice: &notice{Title: "That is not possible", Text: text}}
+	page := page{Title: "Not possible", Phone: p, Stage: p.stage().Slug, App: AppName, Notice: &notice{Title: "That is not possible", Text: text}}
 	if err := render(c, status, bareView(page)); err != nil {
 		slog.Error("phone", "error", err)
 	}

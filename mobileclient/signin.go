@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"keyladder/mobileclient/device"
+)
+
+// passwordEnv is the environment variable that sign-in takes the password from.
+const passwordEnv = "PASSWORD"
+
+func (u *use) signInCommand() *cobra.Command {
+	var user, file string
+	cmd := &cobra.Command{
+		Use:   "sign-in",
+		Short: "Sign a user in, at stages that know users",
+		Long: `Sign a user in, at stages that know users. The session lasts until sign-out, or until
+the bank ends it.
+
+The password comes from the file, or from $` + passwordEnv + `, or is asked for. The workshop's are in
+phone/passwords.json in the deployment's folder.`,
+		Example: "  mobileclient --stage user-session sign-in --user alice\n  mobileclient --stage user-session --app ops sign-in --user carol",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			password, err := readPassword(cmd, user, file)
+			if err != nil {
+				return err
+			}
+			return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) {
+				return app.SignIn(ctx, user, password)
+			}, printSignedIn)
+		},
+	}
+	cmd.Flags().StringVar(&user, "user", "", "name of the user: alice")
+	cmd.Flags().StringVar(&file, "password-file", "", "`file` with the password in its first line")
+	if err := cmd.MarkFlagRequired("user"); err != nil {
+		panic(err) // no such flag
+	}
+	return cmd
+}
+
+var errNoPassword = errors.New("there is no password: give --password-file, set " + passwordEnv + ", or type it in")
+
+// readPassword takes no password from the command's arguments: those are for everybody on
+// the machine to read.
+func readPassword(cmd *cobra.Command, user, file string) (string, error) {
+	if file != "" {
+		in, err := os.Open(file)
+		if err != nil {
+			return "", fmt.Errorf("read the password: %w", err)
+		}
+		defer in.Close()
+		return firstLine(in)
+	}
+	if password := os.Getenv(passwordEnv); password != "" {
+		return password, nil
+	}
+	if in, ok := cmd.InOrStdin().(*os.File); ok {
+		if show, err := hideInput(in); err == nil { // it is a terminal
+			defer show()
+			fmt.Fprintf(cmd.ErrOrStderr(), "Password of %s: ", user)
+			defer fmt.Fprintln(cmd.ErrOrStderr())
+		}
+	}
+	type typed struct {
+		line string
+		err  error
+	}
+	done := make(chan typed, 1)
+	go func() {
+		line, err := firstLine(cmd.InOrStdin())
+		done <- typed{line, err}
+	}()
+	select {
+	case typed := <-done:
+		return typed.line, typed.err
+	case <-cmd.Context().Done(): // or the terminal would go on hiding what is typed
+		return "", cmd.Context().Err()
+	}
+}
+
+func firstLine(in io.Reader) (string, error) {
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	if line = strings.TrimRight(line, "\r\n"); line == "" {
+		return "", errNoPassword
+	}
+	return line, nil
+}
+
+func printSignedIn(out io.Writer, body []byte) error {
+	var session struct {
+		User        string    `json:"user"`
+		IdleSeconds int       `json:"idle_seconds"`
+		ExpiresAt   time.Time `json:"expires_at"`
+	}
+	if err := json.Unmarshal(body, &session); err != nil {
+		return unreadable(err)
+	}
+	_, err := fmt.Fprintf(out, "Signed in as %s: until %s at most, or %s without a call\n",
+		printable(session.User), session.ExpiresAt.Local().Format("2006-01-02 15:04"), time.Duration(session.IdleSeconds)*time.Second)
+	return err
+}
+
+func (u *use) freezeCommand() *cobra.Command {
+	var off bool
+	cmd := &cobra.Command{
+		Use:     "freeze ACCOUNT",
+		Short:   "Freeze an account, as the bank's staff may in their app",
+		Example: "  mobileclient --stage user-session --app ops freeze HB-2001\n  mobileclient --stage user-session --app ops freeze HB-2001 --off",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) {
+				return app.Freeze(ctx, args[0], !off)
+			}, func(out io.Writer, _ []byte) error {
+				state := "frozen: nothing can be paid from it"
+				if off {
+					state = "no longer frozen"
+				}
+				_, err := fmt.Fprintf(out, "%s is %s\n", args[0], state)
+				return err
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&off, "off", false, "free it again")
+	return cmd
+}
