@@ -3,7 +3,9 @@ package lab_test
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -50,11 +52,33 @@ func commands(narrative string) []command {
 	var typed []command
 	for _, c := range found {
 		switch tool, _, _ := strings.Cut(c.line, " "); tool {
-		case "curl", "unzip", "python3", "openssl":
+		case "curl", "unzip", "python3", "openssl", "printf":
 			typed = append(typed, c)
+		case "go":
+			for _, quick := range []string{"sign", "open"} {
+				if strings.HasPrefix(c.line, "go run ./stages "+quick) {
+					typed = append(typed, c)
+				}
+			}
 		}
 	}
 	return typed
+}
+
+// toolPath is a PATH on which `go run ./stages` runs the workshop runner, built once, from
+// any folder.
+func toolPath(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	runner := filepath.Join(dir, "stages")
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", runner, "keyladder/stages").CombinedOutput(); err != nil {
+		t.Fatalf("build the workshop runner: %v\n%s", err, output)
+	}
+	script := "#!/bin/sh\nshift 2\nexec '" + runner + "' \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "go"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir + string(os.PathListSeparator) + os.Getenv("PATH")
 }
 
 // What the narratives tell the reader to type works as printed, against a running
@@ -65,6 +89,7 @@ func TestNarrativeCommands(t *testing.T) {
 		testenv.Program(t, tool)
 	}
 	l := start(t, lab.Options{Screens: true})
+	path := toolPath(t)
 	ports := strings.NewReplacer(
 		"localhost:8080", "localhost"+l.Addresses.Plain[strings.LastIndexByte(l.Addresses.Plain, ':'):],
 		"localhost:8443", "localhost"+l.Addresses.TLS[strings.LastIndexByte(l.Addresses.TLS, ':'):],
@@ -79,10 +104,14 @@ func TestNarrativeCommands(t *testing.T) {
 				t.Fatalf("only %d commands", len(typed))
 			}
 			dir := t.TempDir()
+			if err := os.Symlink(l.Dir, filepath.Join(dir, "data")); err != nil {
+				t.Fatal(err)
+			}
 			for _, c := range typed {
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				sh := exec.CommandContext(ctx, "sh", "-c", ports.Replace(c.line))
 				sh.Dir = dir
+				sh.Env = append(os.Environ(), "PATH="+path)
 				output, err := sh.CombinedOutput()
 				cancel()
 				exit := 0
