@@ -13,25 +13,43 @@
 //	 7  client-certificate  app proof: mutual TLS; is one shown, and good?
 //	 8  key-in-url          app proof: no key in the URL
 //	 9  app-key             app proof: a registered key, not revoked
-//	10  client-certificate  app proof: does it belong to the key's app?
-//	11  app-limit           admission: not too many calls by one app
-//	12  user                user proof
-//	13  binding             do app, user and this request belong together?
-//	14  scope               authorization: may they do this?
+//	10  hawk                app proof: a code over the request, made with the key's secret, just now
+//	11  nonce               app proof: for the first time
+//	12  client-certificate  app proof: does it belong to the key's app?
+//	13  app-limit           admission: not too many calls by one app
+//	14  sealed-body         open it; from here on it is what the handler reads
+//	15  device              is the installation registered, and not banned?
+//	16  sign-in             user proof, on one route: name and password
+//	17  session             user proof, on the others: a session's key
+//	18  binding             do app, user and this request belong together?
+//	19  scope               authorization: may they do this?
 //
 // Then the call is counted, and the handler gets a [Caller]. Only the guard makes
 // callers, so a handler can't be reached around it: [Guard.Handle] is the one way to
 // register a route. What is no route passes the same steps and is 404 or 405 then, so
 // that only proven apps learn what there is.
 //
-// Step 11 is an admission that comes late on purpose. An app's limit may only be used
+// What a [Route] needs is said where it is registered, and what is not said asks for the
+// most. A route for partners has a policy of its own, made out of the stage's: mutual TLS
+// and scopes, and nothing that only an app on a phone can have.
+//
+// Step 13 is an admission that comes late on purpose. An app's limit may only be used
 // up by the app; checked before the proof, it would let everybody who knows an app's
-// name shut that app out.
+// name shut that app out. For the same reason it comes after step 11: calls that are
+// sent once more are not the app's.
 //
 // A check answers with nil or with a [Refusal]: the problem that the client is told,
 // and, apart from it, the private reason, which goes to the traffic record only. Each
 // check has a file; the policy's values that switch one off are spelled out in it, and a
-// value that it does not know denies.
+// value that it does not know denies. So do values that contradict each other, such as
+// remembered nonces where requests carry none.
 //
-// On the way of a call there is no database: apps, keys and limits are in memory.
+// The answer to a request whose code was good is authenticated in turn, be it what the
+// handler says or the refusal of a later check, and sealed where the stage seals bodies. For that
+// it is held back until it is whole. Refusals by step 10 itself are not, with one
+// exception that Hawk makes: the server's time, for clients whose clock is wrong.
+//
+// On the way of a call there is no database: apps, keys, limits, nonces, devices, users
+// and sessions are in memory. Nonces are nowhere else, so a server that starts anew
+// refuses what was signed before it did.
 package guard

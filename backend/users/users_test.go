@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -353,13 +354,13 @@ func TestParallelGuesses(t *testing.T) {
 func TestBusy(t *testing.T) {
 	t.Parallel()
 	d := directory(t)
-	go_on, started := make(chan struct{}), make(chan struct{}, 1000)
+	proceed, started := make(chan struct{}), make(chan struct{}, 1000)
 	var running, most atomic.Int64
 	d.verify = func(string, string) (bool, error) {
 		most.Store(max(most.Load(), running.Add(1)))
 		defer running.Add(-1)
 		started <- struct{}{}
-		<-go_on
+		<-proceed
 		return true, nil
 	}
 	signIn := func(ctx context.Context, i int) error {
@@ -378,7 +379,7 @@ func TestBusy(t *testing.T) {
 		go func() { queued <- signIn(ctx, 100+i) }()
 	}
 	for d.waiting.Load() < maxWaiting {
-		time.Sleep(time.Millisecond)
+		runtime.Gosched()
 	}
 	if err := signIn(context.Background(), 1000); !errors.Is(err, ErrBusy) {
 		t.Errorf("one too many: %v", err)
@@ -392,7 +393,7 @@ func TestBusy(t *testing.T) {
 	if n := d.throttle.users["bob"].failed; n != cap(d.turns) {
 		t.Errorf("%d attempts count", n)
 	}
-	close(go_on)
+	close(proceed)
 	for range cap(d.turns) {
 		if err := <-inTurn; err != nil {
 			t.Error(err)
