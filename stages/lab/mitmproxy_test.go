@@ -67,7 +67,7 @@ func TestMitmproxy(t *testing.T) {
 		{"TLS refuses it while it is not trusted", "tls", false, "tls"},
 		{"trusted, it reads the key", "tls", true, ""},
 	} {
-		phone := newDevice(t, l)
+		phone := newDevice(t, l, 1)
 		if err := phone.SetNetwork(device.Network{Proxy: "http://" + address}); err != nil {
 			t.Fatal(err)
 		}
@@ -101,8 +101,8 @@ func TestMitmproxy(t *testing.T) {
 	waitFor(t, "mitmproxy has seen the key", seen)
 }
 
-// newDevice is a phone with the genuine app on it.
-func newDevice(t *testing.T, l *lab.Lab) *device.Device {
+// newDevice is a phone with a release of the genuine app on it.
+func newDevice(t *testing.T, l *lab.Lab, number int) *device.Device {
 	t.Helper()
 	folder, err := deployment.Open(l.Dir, deployment.Attacker)
 	if err != nil {
@@ -124,7 +124,7 @@ func newDevice(t *testing.T, l *lab.Lab) *device.Device {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { phone.Close() })
-	if _, err := phone.Install(folder.Path(deploy.PackageName(1))); err != nil {
+	if _, err := phone.Install(folder.Path(deploy.PackageName(number))); err != nil {
 		t.Fatal(err)
 	}
 	return phone
