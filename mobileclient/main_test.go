@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log"
@@ -53,12 +54,25 @@ func TestScripts(t *testing.T) {
 	}
 	proxy := httptest.NewServer(middle(t, evil, bank.Roots))
 	t.Cleanup(proxy.Close)
+	var passwords map[string]string
+	data, err := os.ReadFile(filepath.Join(bank.Dir, "phone", "passwords.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &passwords); err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("DATA", bank.Dir)
 			env.Setenv("PROXY", proxy.URL)
 			env.Setenv("STAGE", "")
+			for user, password := range passwords {
+				if err := os.WriteFile(filepath.Join(env.WorkDir, user+".txt"), []byte(password+"\n"), 0o600); err != nil {
+					return err
+				}
+			}
 			for name := range map[string]bool{"SCREEN": true, "MANAGE": true} {
 				listener, err := net.Listen("tcp", "127.0.0.1:0")
 				if err != nil {
@@ -70,19 +84,9 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(filepath.Join(env.WorkDir, "evil.pem"), evil.Certificate, 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"left":    left,
 			"healthy": healthy,
 		},
 	})
-}
-
-// left fails when files of a pattern are there: left FOLDER PATTERN.
-func left(ts *testscript.TestScript, _ bool, args []string) {
-	found, err := filepath.Glob(filepath.Join(args...))
-	ts.Check(err)
-	if len(found) > 0 {
-		ts.Fatalf("left behind: %v", found)
-	}
 }
 
 // healthy runs a command until it succeeds.

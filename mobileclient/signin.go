@@ -109,8 +109,8 @@ func printSignedIn(out io.Writer, body []byte) error {
 	if err := json.Unmarshal(body, &session); err != nil {
 		return unreadable(err)
 	}
-	_, err := fmt.Fprintf(out, "Signed in as %s: until %s at most, or %s without a call\n",
-		printable(session.User), session.ExpiresAt.Local().Format("2006-01-02 15:04"), time.Duration(session.IdleSeconds)*time.Second)
+	_, err := fmt.Fprintf(out, "Signed in as %s: until %s at most, or %d minutes without a call\n",
+		printable(session.User), session.ExpiresAt.Local().Format("2006-01-02 15:04"), session.IdleSeconds/60)
 	return err
 }
 
@@ -125,7 +125,7 @@ func (u *use) freezeCommand() *cobra.Command {
 			return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) {
 				return app.Freeze(ctx, args[0], !off)
 			}, func(out io.Writer, _ []byte) error {
-				state := "frozen: nothing can be paid from it"
+				state := "frozen: no money moves"
 				if off {
 					state = "no longer frozen"
 				}

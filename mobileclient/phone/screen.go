@@ -274,7 +274,7 @@ func (p *Phone) freeze(c echo.Context) error {
 	if !screen.OK {
 		return p.next(c, "/", refusal(screen))
 	}
-	title := id + " is frozen: nothing can be paid from it"
+	title := id + " is frozen: no money moves"
 	if !frozen {
 		title = id + " is no longer frozen"
 	}
