@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alexedwards/argon2id"
+
 	"keyladder/internal/deployment"
 	"keyladder/internal/pki"
 )
@@ -17,7 +19,7 @@ import (
 func deploy(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	w, err := deployment.NewWriter(dir, deployment.Resource, "test", time.Now(), deployment.Addresses{})
+	w, err := deployment.NewWriter(dir, deployment.Resource, "test", time.Now(), deployment.Addresses{TLS: "https://localhost:8443"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,10 +31,16 @@ func deploy(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hash, err := argon2id.CreateHash("correct horse", &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := errors.Join(
 		w.Pair("manage", peer), w.Pair("server", peer),
 		w.File("manage-ca.pem", ca.Certificate), w.File("client-ca.pem", ca.Certificate),
 		w.File("apps.json", []byte(`[{"id":"tester","name":"Tester","user_agent":"Tester/","scopes":["rates:read"],"per_second":1,"burst":5}]`)),
+		w.File("secrets.json", []byte(`{"tester":"the secret of tester"}`)),
+		w.File("users.json", []byte(`[{"name":"alice","password_hash":"`+hash+`","staff":false}]`)),
 		w.Close(),
 	); err != nil {
 		t.Fatal(err)
@@ -109,6 +117,7 @@ func TestMistakes(t *testing.T) {
 	}{
 		"no deployment":  {[]string{"resource", "--data", t.TempDir()}, "stages init"},
 		"port taken":     {[]string{"resource", "--data", dir, "--plain", taken.Addr().String()}, "the API over HTTP"},
+		"no sessions":    {[]string{"resource", "--data", dir, "--session-idle", "0s"}, "sessions need a time"},
 		"unknown role":   {[]string{"healthcheck", "--data", dir, "--role", "nobody"}, "stages init"},
 		"argument":       {[]string{"resource", "extra"}, "unknown command"},
 		"unknown server": {[]string{"sourcerer"}, "unknown command"},
