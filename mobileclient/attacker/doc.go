@@ -11,6 +11,7 @@
 // that. The tools, in files of their own:
 //
 //	program.go      an HTTP client that takes the app's place
+//	imitate.go      does with its calls what the stage demands: sign, seal, register
 //	loot.go         finds keys and certificates in bytes of any origin
 //	accesspoint.go  the router that a victim's phone has joined
 //	intercept.go    an HTTP proxy that answers TLS handshakes itself
@@ -18,6 +19,9 @@
 //	tamper.go       changes payments
 //	own_device.go   a phone of the attacker's own with the app open
 //	repackage.go    takes a package apart, changes it and signs it anew
+//	hook.go         takes secrets from the memory of the running app
+//	prove.go        tells by a signature, or a certificate, which bytes are a secret
+//	look_alike_app.go is an app that looks like the bank's
 //	memory_linux.go reads another process's memory
 //	tracer_linux.go holds another process under ptrace and changes its memory
 //	reach.go        keeps all of them on this machine and on private networks

@@ -159,7 +159,7 @@ func (p *program) request(ctx context.Context, method, path string, content []by
 	if p.as.session != "" {
 		session.SetKey(request.Header, p.as.session)
 	}
-	if path == signInPath && p.user != "" {
+	if p.user != "" { // it is signing in
 		if err := session.SetBasic(request.Header, p.user, p.password); err != nil {
 			return nil, nil, err
 		}

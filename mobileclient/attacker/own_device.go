@@ -89,10 +89,10 @@ func (p *phone) robbery(ctx context.Context) (from account, to string, err error
 	return p.g.robbery(screen.Body)
 }
 
-// transferAbove is the payment that a genuine app would not make: more than its cap.
-func (p *phone) transferAbove(ctx context.Context, transferCap int64) (device.Payment, error) {
+// payment is one of the amount that takes what can be taken.
+func (p *phone) payment(ctx context.Context, amount int64) (device.Payment, error) {
 	from, to, err := p.robbery(ctx)
-	return device.Payment{From: from.ID, To: to, Amount: transferCap + pittance, Reference: p.g.Reference}, err
+	return device.Payment{From: from.ID, To: to, Amount: amount, Reference: p.g.Reference}, err
 }
 
 // transferCap reads from the package how much the app transfers at once.

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -52,7 +51,7 @@ func passwordGrab(ctx context.Context, g *Ground) (Result, error) {
 		return stopped(err)
 	}
 	g.Say("Signed in as %s with the genuine app on our own phone.", grabbed.User)
-	payment, err := phone.transferAbove(ctx, 0)
+	payment, err := phone.payment(ctx, pittance)
 	if err != nil {
 		return stopped(err)
 	}
@@ -116,7 +115,7 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var what typed
 	err := json.NewDecoder(io.LimitReader(r.Body, 1<<12)).Decode(&what)
 	if err != nil || what.User == "" || what.Password == "" {
-		http.Error(w, errors.New("nothing was typed").Error(), http.StatusBadRequest)
+		http.Error(w, "nothing was typed", http.StatusBadRequest)
 		return
 	}
 	select {

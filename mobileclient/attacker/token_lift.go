@@ -30,8 +30,8 @@ func tokenLift(ctx context.Context, g *Ground) (Result, error) {
 	return robAs(ctx, g, lifted(tries, found))
 }
 
-// lifted are the identities with the sessions and installations that were found, the
-// most recent ones first.
+// lifted are the identities with the sessions and installations that were found. Where
+// there is no installation, programs register one.
 func lifted(tries []identity, found *loot) []identity {
 	var complete []identity
 	for _, as := range tries {
