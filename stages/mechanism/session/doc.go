@@ -5,7 +5,7 @@
 //
 // Signing in is HTTP Basic (RFC 7617), once, over TLS:
 //
-//	POST /user-session/v1/sessions HTTP/1.1
+//	POST /user-session/v1/session HTTP/1.1
 //	Authorization: Basic YWxpY2U6Y29ycmVjdCBob3JzZQ==
 //
 // and the answer has a key, which every call carries after that:
