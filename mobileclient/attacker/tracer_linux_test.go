@@ -181,11 +181,12 @@ func TestTracerLeavesTheEndOfTheProcessToItsParent(t *testing.T) {
 		if _, err := io.WriteString(target.in, "end\n"); err != nil {
 			t.Fatal(err)
 		}
+		// While the target is traced, its stops are reported to whoever waits for it here.
+		<-debugger.done
 		var exit *exec.ExitError
 		if err := target.command.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 3 {
 			t.Fatalf("the parent sees %v, want exit status 3", err)
 		}
-		<-debugger.done
 	}
 }
 
