@@ -158,6 +158,16 @@ func findSealed(texts ...string) []sealedView {
 	return views
 }
 
+// wholeSealed says whether a text is a compact JWE and nothing else.
+func wholeSealed(text string) bool {
+	found := compactJWE.FindStringIndex(text)
+	if found == nil || found[0] != 0 || found[1] != len(text) {
+		return false
+	}
+	_, ok := viewSealed(text)
+	return ok
+}
+
 func viewSealed(token string) (sealedView, bool) {
 	parts := strings.Split(token, ".")
 	header, err := base64.RawURLEncoding.DecodeString(parts[0])

@@ -47,7 +47,7 @@ func TestProofsAreLaidOut(t *testing.T) {
 	r.want(t, http.StatusOK,
 		`data-scheme="Hawk"`, "App-Authorization: Hawk", "<dt>nonce</dt>", "j4h3g2", "2012-11-25 08:30:34 UTC", "aSe1DERmZuRl3pI36/9BdZmnErTw3sNzOOAUlfeKjVw=",
 		`data-scheme="Basic"`, "<dt>user</dt>", "alice", mask,
-		`data-test="sealed"`, "&#34;enc&#34;: &#34;A256GCM&#34;", "both ends have it already", "12 bytes", "16 bytes", "as long as what is inside")
+		`data-test="sealed"`, "JSON Web Encryption</span>", "&#34;enc&#34;: &#34;A256GCM&#34;", "both ends have it already", "12 bytes", "16 bytes", "as long as what is inside")
 	b.get("/traffic/2").want(t, http.StatusOK, "the server&#39;s time", "2012-11-25 08:31:40 UTC", "<dt>tsm</dt>", "Stale timestamp", "Server-Authorization: Hawk", "the request that is answered")
 	b.get("/traffic/3").want(t, http.StatusOK, `data-scheme="Basic"`, `data-scheme="Hawk"`)
 	b.get("/traffic/4").want(t, http.StatusOK, "as far as it was recorded")

@@ -72,7 +72,7 @@ func (s *Server) reset(c echo.Context) error {
 			"Nothing was reset. To confirm, type RESET in capital letters."))
 	}
 	ctx := c.Request().Context()
-	err := s.act(c, "reset", "ledger, apps, usage and traffic", "Ledger, apps and usage are as they were seeded, and the traffic is cleared.", func() error {
+	err := s.act(c, "reset", "ledger, apps, sessions, devices, usage and traffic", "Ledger, apps and usage are as they were seeded. Sessions and devices are forgotten, and the traffic is cleared.", func() error {
 		if err := s.resource.quick(ctx, http.MethodPost, "/reset", nil, nil); err != nil {
 			return err
 		}

@@ -767,7 +767,7 @@ func resetView(p page, failure string) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 69, "<div class=\"intro\"><h1>Reset</h1><p class=\"lede\">Start over with the next class.</p></div><section class=\"sheet reset\"><div class=\"pair\"><div><h2>Goes back to the seed</h2><ul><li>accounts, balances and transfers</li><li>apps, their scopes, limits and keys</li><li>usage statistics</li></ul><h2>Is dropped</h2><ul><li>all traffic, in all lanes</li></ul></div><div><h2>Stays</h2><ul><li>certificates, packages and the phone's stage</li><li>your password and sessions</li><li>the audit log</li><li>results of attacks, until the admin UI is restarted</li></ul></div></div><form class=\"fields\" method=\"post\" action=\"/reset\" data-test=\"reset\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 69, "<div class=\"intro\"><h1>Reset</h1><p class=\"lede\">Start over with the next class.</p></div><section class=\"sheet reset\"><div class=\"pair\"><div><h2>Goes back to the seed</h2><ul><li>accounts, balances and transfers</li><li>apps, their scopes, limits, keys and the keys' secrets</li><li>usage statistics</li></ul><h2>Is dropped</h2><ul><li>users' sessions, registered devices and failed sign-ins</li><li>all traffic, in all lanes</li></ul></div><div><h2>Stays</h2><ul><li>certificates, packages and the phone's stage</li><li>your password and sessions</li><li>the audit log</li><li>results of attacks, until the admin UI is restarted</li></ul></div></div><form class=\"fields\" method=\"post\" action=\"/reset\" data-test=\"reset\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -791,7 +791,7 @@ func resetView(p page, failure string) templ.Component {
 				var templ_7745c5c3_Var38 string
 				templ_7745c5c3_Var38, templ_7745c5c3_Err = templ.JoinStringErrs(failure)
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `pages.templ`, Line: 186, Col: 18}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `pages.templ`, Line: 187, Col: 18}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var38))
 				if templ_7745c5c3_Err != nil {

@@ -83,6 +83,9 @@ func (s *Server) messagePage(c echo.Context) error {
 	data := messageData{record: found, BodyView: viewBody(found.Body, found.Size)}
 	data.Tokens = findTokens(found.Head, string(found.Body))
 	data.Sealed = findSealed(found.Head, string(found.Body))
+	if wholeSealed(data.BodyView.Text) {
+		data.BodyView.How = "JSON Web Encryption"
+	}
 	proofs := found.Head
 	if found.Kind == traffic.Bytes { // in clear text, a head is among them
 		proofs += "\n" + data.BodyView.Text

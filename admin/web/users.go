@@ -296,7 +296,7 @@ func lastSign(d manage.Device) time.Time {
 }
 
 func (s *Server) banDevice(c echo.Context) error {
-	return s.markDevice(c, "ban a device", "ban", "is banned. Run the genuine app to see that it is refused, if this is the phone that it is on.")
+	return s.markDevice(c, "ban a device", "ban", "is banned. If it is the phone's, run the genuine app to see that it is refused.")
 }
 
 func (s *Server) allowDevice(c echo.Context) error {

@@ -498,7 +498,7 @@ func usersView(p page, d usersData) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 33, "</tbody></table><p class=\"muted note\">Wrong passwords make sign-in wait longer and longer, for that user from that address only: an attacker can't lock anybody out.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 33, "</tbody></table><p class=\"muted note\">After some wrong passwords the next attempt has to wait, longer each time. Addresses from which a user has signed in before are counted apart, so that strangers can't lock anybody out.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -652,7 +652,7 @@ func userRow(p page, d usersData, user manage.User) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if user.ThrottledUntil != nil && user.ThrottledUntil.After(d.Now) {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "<span class=\"verdict stop\">✕ throttled</span> <span class=\"muted block\">open again")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 48, "<span class=\"verdict stop\">✕ throttled</span> <span class=\"muted block\">at new addresses; open again")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -922,7 +922,7 @@ func sessionsView(p page, d sessionsData) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 70, "</div><table class=\"stacking\"><caption class=\"away\">Sessions of ")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 70, "</div><table class=\"stacking aligned of-sessions\"><caption class=\"away\">Sessions of ")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -1636,7 +1636,7 @@ func deviceTable(p page, d devicesData, at devicesAt) templ.Component {
 			templ_7745c5c3_Var73 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 132, "<table class=\"stacking\"><caption class=\"away\">Devices at ")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 132, "<table class=\"stacking aligned\"><caption class=\"away\">Devices at ")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

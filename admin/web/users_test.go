@@ -51,7 +51,9 @@ func TestPagesAboutPeopleAsTheyAre(t *testing.T) {
 	for name, path := range map[string]string{
 		"users": "/users", "sessions": "/sessions", "devices": "/devices", "secret": "/keys/harbour-mobile/secret", "partner": "/apps/quayside-books",
 	} {
-		golden(t, name, b.get(path).Body)
+		r := b.get(path)
+		r.want(t, http.StatusOK)
+		golden(t, name, r.Body)
 	}
 }
 
@@ -158,7 +160,7 @@ func TestRotatedSecretIsSeenToBite(t *testing.T) {
 	run := runner(t, b, page, "hmac")
 	run(true)
 	b.get(page).want(t, http.StatusOK, `data-rotate-secret="harbour-mobile"`, "Every installed app with this key is shut out",
-		"at the stages 4, 5 and 6 are refused", "go run ./stages release", "stage 13, Authorization mediator,")
+		"at stages 4, 5 and 6 are refused", "go run ./stages release", "stage 13 (Authorization mediator)")
 	if set.bank.rotated != 0 {
 		t.Fatal("looking at the page rotates the secret")
 	}
