@@ -38,9 +38,9 @@ func hasGenuine(installed []manage.Package, name string) bool {
 }
 
 // appLabels are what the bank's apps are called, in the order in which they are offered.
-var appLabels = []struct{ Name, Label, For string }{
-	{AppName, "Harbour Bank", "the customers' app"},
-	{OpsName, "Harbour Bank operations", "the staff's app"},
+var appLabels = []struct{ Name, Label string }{
+	{AppName, "Harbour Bank"},
+	{OpsName, "Harbour Bank operations"},
 }
 
 func appLabel(name string) string {

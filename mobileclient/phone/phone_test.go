@@ -397,7 +397,7 @@ func TestSession(t *testing.T) {
 	t.Parallel()
 	h := newHand(t)
 	_, page := h.submit(t, "/stage", url.Values{"stage": {"user-session"}})
-	wants(t, "at first", page, "<h1>Sign in</h1>", "Fill in alice", "Fill in carol")
+	wants(t, "at first", page, "<h1>Sign in</h1>", `href="/?fill=alice"`, `href="/?fill=carol"`)
 	if strings.Contains(page, "Sign out") {
 		t.Error("nobody can sign out")
 	}
