@@ -102,7 +102,7 @@ var attacks = []Attack{
 			"Install the genuine app on your own phone, start it and use it once.",
 			"Find the process and read its memory: /proc/PID/maps says where, /proc/PID/mem holds it (or `gcore PID`).",
 			"Search the memory for the shapes that you know: `key harbour-`, PEM blocks, the names from settings.json.",
-			"Where requests are signed, find one in the same memory, and compute its code with every text there that could be a secret. The text that gives the same code is it.",
+			"Where requests are signed, find one in the same memory, and compute its code with every text there that could be a secret. The text that gives the same code is it. For the client's private key, try every 32 bytes against the certificate that lies there, too.",
 			"Book a transfer with what you found.",
 		},
 	},
