@@ -14,7 +14,7 @@ import (
 
 // PackOptions are what goes into the packages of the bank's apps.
 type PackOptions struct {
-	Program   string // path of the app's program
+	Program   string // path of the app's program; release 2 can have another: see [release.Program]
 	Stages    catalog.Set
 	Addresses deployment.Addresses
 	Developer ed25519.PrivateKey  // signs them
@@ -69,7 +69,7 @@ func Pack(o PackOptions) (map[string][]byte, error) {
 			manifest := product.manifest
 			manifest.Release = number
 			file := filepath.Join(folder, product.fileName(number))
-			if err := release.Pack(file, o.Program, manifest, assets, o.Developer); err != nil {
+			if err := release.Pack(file, release.Program(number, o.Program), manifest, assets, o.Developer); err != nil {
 				return nil, err
 			}
 			if packages[product.fileName(number)], err = os.ReadFile(file); err != nil {
