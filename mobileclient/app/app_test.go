@@ -728,6 +728,7 @@ func TestContradictions(t *testing.T) {
 		{"pins without TLS", "pinned-mtls", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }},
 		{"sealed and not signed", "hidden-secrets", func(p *catalog.Policy) { p.AppProof = catalog.AppKey }},
 		{"sessions and app keys in one field", "user-session", func(p *catalog.Policy) { p.AppProof, p.Bodies = catalog.AppKey, catalog.PlainBodies }},
+		{"hidden pins that are not looked at", "hidden-secrets", func(p *catalog.Policy) { p.Pins = catalog.NotPinned }},
 		{"passwords without TLS", "user-session", func(p *catalog.Policy) { p.Transport, p.Pins = catalog.PlainHTTP, catalog.NotPinned }},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -154,6 +154,10 @@ func (p *plan) serverPins(settings *release.Settings, policy catalog.Policy) (er
 			return fmt.Errorf("the package's pins can't be used: %w", err)
 		}
 	case catalog.NotPinned:
+		// The policy is in the clear, and the pins are hidden so that nobody gets around them.
+		if policy.Secrets == catalog.HiddenSecrets {
+			return fmt.Errorf("%w hide pins and not look at them", errPolicy)
+		}
 	default:
 		return unknown("pins", policy.Pins)
 	}
