@@ -229,11 +229,15 @@ func (s *Server) switchPhone(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	err = s.act(c, "switch the phone", stage.Slug, "The phone uses “"+stage.Title+"” from now on.", func() error {
-		return s.phone.quick(c.Request().Context(), http.MethodPost, "/phone/stage", map[string]string{"stage": stage.Slug}, nil)
-	})
-	if err != nil {
+	if err := s.putPhone(c, stage); err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, "/stages/"+stage.Slug+"#the-run")
+}
+
+// putPhone has the phone use a stage from now on.
+func (s *Server) putPhone(c echo.Context, stage catalog.Stage) error {
+	return s.act(c, "switch the phone", stage.Slug, "The phone uses “"+stage.Title+"” from now on.", func() error {
+		return s.phone.quick(c.Request().Context(), http.MethodPost, "/phone/stage", map[string]string{"stage": stage.Slug}, nil)
+	})
 }

@@ -89,11 +89,19 @@ func signsCalls(p catalog.Policy) bool       { return p.AppProof == catalog.Hawk
 func registersDevices(p catalog.Policy) bool { return p.Devices == catalog.RegisteredDevices }
 func knowsUsers(p catalog.Policy) bool       { return p.UserProof == catalog.UserSession }
 
-// runHere lets the genuine app run and goes back to the page that asked for it.
+// runHere lets the genuine app run and goes back to the page that asked for it. The phone
+// is put on that stage first. Elsewhere it may need another release, which it tries on a
+// phone of its own: another device, with another session than the ones on the page.
 func (s *Server) runHere(c echo.Context) error {
 	stage, err := s.builtNamed(c.Request().PostForm.Get("stage"))
 	if err != nil {
 		return err
+	}
+	// Where the phone does not answer, the run says so.
+	if phone, err := s.phone.phone(c.Request().Context()); err == nil && phone.Stage != stage.Slug {
+		if err := s.putPhone(c, stage); err != nil {
+			return err
+		}
 	}
 	if err := s.startApp(c, stage.Slug); err != nil {
 		return err

@@ -86,6 +86,7 @@ func runner(t *testing.T, b *browser, page, stage string) func(ok bool) {
 			t.Errorf("status %d, leads to %q, not %q", r.StatusCode, r.Header.Get("Location"), want)
 		}
 		b.get(page).want(t, http.StatusOK, fmt.Sprintf(`data-run-ok="%v" data-run-stage="%s"`, ok, stage))
+		b.get("/stages/"+stage).want(t, http.StatusOK, `data-test="phone-here"`)
 	}
 }
 
@@ -324,7 +325,9 @@ func TestPagesAboutPeopleStandWithoutThePrograms(t *testing.T) {
 	for _, path := range []string{"/users/alice/sessions/end", "/sessions/S1/end", "/devices/D1/ban", "/keys/harbour-mobile/secret"} {
 		b.post(path, "back", "/users").want(t, http.StatusBadGateway, "The resource server does not answer")
 	}
-	if page := b.get("/audit").Body; strings.Count(page, `data-audit-outcome="failed"`) != 4 {
+	b.post("/run", "stage", "hmac", "back", "/users").want(t, http.StatusSeeOther)
+	b.get("/users").want(t, http.StatusOK, `data-run-ok="false"`, "The phone does not answer")
+	if page := b.get("/audit").Body; strings.Count(page, `data-audit-outcome="failed"`) != 5 {
 		t.Error("what failed is not in the audit log")
 	}
 }
