@@ -12,6 +12,7 @@ import (
 	"context"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Header names the exchange that a request belongs to, so that the lanes of one call
@@ -20,6 +21,13 @@ const Header = "Traffic-Id"
 
 // MaxBody is how many bytes of a body a record keeps.
 const MaxBody = 16 << 10
+
+// MaxHead is how many bytes of a head a record keeps, and maxLine how many of a summary
+// and of a reason. Strangers write them, long before anything limits their calls.
+const (
+	MaxHead = 8 << 10
+	maxLine = 2 << 10
+)
 
 // Lane is where a message was seen.
 type Lane string
@@ -54,7 +62,7 @@ type Message struct {
 	From     string    `json:"from"` // participants: app, attacker, network, resource
 	To       string    `json:"to"`
 	Summary  string    `json:"summary"`        // one line: "GET /tls/v1/accounts", "200 OK", "TLS application data, 412 bytes"
-	Head     string    `json:"head,omitempty"` // start line and header fields, as text
+	Head     string    `json:"head,omitempty"` // start line and header fields, as text, at most [MaxHead] bytes
 	Body     []byte    `json:"body,omitempty"` // at most [MaxBody] bytes
 	Size     int       `json:"size"`           // of the whole body or piece, in bytes
 	Verdict  *Verdict  `json:"verdict,omitempty"`
@@ -92,6 +100,12 @@ func (l *Log) Add(m Message) {
 	if len(m.Body) > MaxBody {
 		m.Body = m.Body[:MaxBody]
 	}
+	m.Head, m.Summary = cut(m.Head, MaxHead), cut(m.Summary, maxLine)
+	if m.Verdict != nil && len(m.Verdict.Reason) > maxLine {
+		verdict := *m.Verdict
+		verdict.Reason = cut(verdict.Reason, maxLine)
+		m.Verdict = &verdict
+	}
 	if m.At.IsZero() {
 		m.At = time.Now()
 	}
@@ -104,6 +118,21 @@ func (l *Log) Add(m Message) {
 	l.changed = make(chan struct{})
 	l.mu.Unlock()
 }
+
+// cut shortens a text without splitting a character. What is kept is a copy, or it
+// would hold on to all of it.
+func cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	end := most - len(ellipsis)
+	for end > most-len(ellipsis)-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + ellipsis
+}
+
+const ellipsis = "…"
 
 // Last is the Seq of the newest message; 0 where there is none.
 func (l *Log) Last() uint64 {

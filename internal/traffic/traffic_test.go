@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestLogKeepsTheLatest(t *testing.T) {
@@ -43,6 +45,27 @@ func TestLogCutsBodies(t *testing.T) {
 	log.Add(Message{Body: bytes.Repeat([]byte("x"), MaxBody+1), Size: MaxBody + 1})
 	if m := log.After(0)[0]; len(m.Body) != MaxBody || m.Size != MaxBody+1 {
 		t.Errorf("body of %d, size %d", len(m.Body), m.Size)
+	}
+}
+
+// What strangers write into a head, a path or a field that a reason quotes does not
+// fill the memory.
+func TestLogCutsText(t *testing.T) {
+	t.Parallel()
+	log := New("resource", 1)
+	verdict := &Verdict{Check: "user-agent", Reason: strings.Repeat("é", MaxHead)}
+	log.Add(Message{Head: strings.Repeat("x", MaxHead+1), Summary: strings.Repeat("x", MaxHead), Verdict: verdict})
+	m := log.After(0)[0]
+	for what, tt := range map[string]struct {
+		text string
+		most int
+	}{"head": {m.Head, MaxHead}, "summary": {m.Summary, maxLine}, "reason": {m.Verdict.Reason, maxLine}} {
+		if len(tt.text) > tt.most || len(tt.text) < tt.most-4 || !utf8.ValidString(tt.text) || !strings.HasSuffix(tt.text, "…") {
+			t.Errorf("%s: %d bytes, want up to %d: …%q", what, len(tt.text), tt.most, tt.text[len(tt.text)-8:])
+		}
+	}
+	if len(verdict.Reason) != 2*MaxHead || m.Verdict.Check != "user-agent" {
+		t.Error("the caller's verdict was changed, or the check was lost")
 	}
 }
 
