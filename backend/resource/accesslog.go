@@ -15,8 +15,11 @@ import (
 // tailLines is how many lines of the access log are kept for people to look at.
 const tailLines = 1000
 
-// maxTarget is how much of a URL a line shows, in bytes.
-const maxTarget = 2048
+// maxTarget and maxMethod are how much of a URL and of a method a line shows, in bytes.
+const (
+	maxTarget = 2048
+	maxMethod = 32
+)
 
 // accessLog writes a line for each call: to the log, and, in the Common Log Format that
 // every web server knows, to a tail in memory.
@@ -43,10 +46,14 @@ func (l *accessLog) add(o guard.Outcome) {
 	if o.Address.IsValid() {
 		address = o.Address.String()
 	}
-	l.logger.Info("call", "address", address, "method", o.Request.Method, "url", url, "status", o.Status,
+	method := o.Request.Method
+	if len(method) > maxMethod { // net/http takes any token for one
+		method = method[:maxMethod] + "..."
+	}
+	l.logger.Info("call", "address", address, "method", method, "url", url, "status", o.Status,
 		"bytes", o.Size, "ms", o.Duration.Milliseconds())
 	line := fmt.Sprintf(`%s - - [%s] "%s %s %s" %d %d`, address, o.At.Format("02/Jan/2006:15:04:05 -0700"),
-		o.Request.Method, url, o.Request.Proto, o.Status, o.Size)
+		method, url, o.Request.Proto, o.Status, o.Size)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.lines) < tailLines {

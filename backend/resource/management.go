@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -175,7 +176,8 @@ func deviceAnswer(c echo.Context) func(manage.Device, error) error {
 }
 
 // audit logs each change, and each look at a secret: what was asked for, by whose
-// certificate and with what outcome. Paths hold IDs only, so no secret gets into the log.
+// certificate and with what outcome. Paths hold IDs only; where the ID is a key's, see
+// loggedPath.
 func (s *Server) audit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		err := next(c)
@@ -184,11 +186,27 @@ func (s *Server) audit(next echo.HandlerFunc) echo.HandlerFunc {
 			if err != nil {
 				outcome = problem.From(err, func(error) {}).Kind()
 			}
-			s.config.Logger.Info("management", "method", r.Method, "path", r.URL.Path, "by", r.TLS.PeerCertificates[0].Subject.CommonName,
+			s.config.Logger.Info("management", "method", r.Method, "path", loggedPath(r.URL.Path), "by", r.TLS.PeerCertificates[0].Subject.CommonName,
 				"outcome", outcome)
 		}
 		return err
 	}
+}
+
+// loggedPath is the path as it may be logged. A key that was issued can't be guessed, and at
+// the first stages whoever knows it is the app, so only its beginning is shown: enough to
+// tell an app's keys apart.
+func loggedPath(path string) string {
+	rest, ok := strings.CutPrefix(path, "/keys/")
+	if !ok {
+		return path
+	}
+	id, what, _ := strings.Cut(rest, "/")
+	app, issued, ok := strings.Cut(id, ".")
+	if !ok {
+		return path // an app's first key, which is its ID
+	}
+	return "/keys/" + app + "." + issued[:min(len(issued), 4)] + ".../" + what
 }
 
 func (s *Server) showUsage(c echo.Context) error {

@@ -255,6 +255,13 @@ func TestManagement(t *testing.T) {
 			t.Errorf("with the key %s after rotation: %d, want %d", key, answer.Code, want)
 		}
 	}
+	must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/keys/"+issued.ID+"/restore", nil))
+	must[manage.Secret](t)(manage.Get[manage.Secret](ctx, r.admin, "/keys/"+rotated.ID+"/secret"))
+	if log := r.log.String(); strings.Contains(log, issued.ID) || strings.Contains(log, rotated.ID) {
+		t.Error("a good key is in the log")
+	} else if want := "path=/keys/" + issued.ID[:len("tester.")+4] + ".../restore "; !strings.Contains(log, want) {
+		t.Errorf("the log does not say %q", want)
+	}
 	if apps := must[[]manage.App](t)(r.admin.Apps(ctx)); len(apps) != 5 {
 		t.Errorf("%d apps", len(apps))
 	}
@@ -377,7 +384,7 @@ func TestAccessLogIsBounded(t *testing.T) {
 	admin := must[*manage.Client](t)(manage.NewClient(folder, deployment.Resource))
 	for i := range 1100 {
 		req := site.call(mobile, "bogus", "GET", "/"+strings.Repeat("x", 4000), "")
-		req.Method = "M" + string(rune('A'+i%26))
+		req.Method = "M" + string(rune('A'+i%26)) + strings.Repeat("X", 4000)
 		do(r.server, req)
 	}
 	tail := must[[]string](t)(admin.AccessLog(context.Background()))
@@ -385,7 +392,7 @@ func TestAccessLogIsBounded(t *testing.T) {
 		t.Errorf("%d lines", len(tail))
 	}
 	for i, line := range tail {
-		if want := `"M` + string(rune('A'+(100+i)%26)) + " "; !strings.Contains(line, want) || len(line) > 2200 {
+		if want := `"M` + string(rune('A'+(100+i)%26)) + "X"; !strings.Contains(line, want) || len(line) > 2200 {
 			t.Fatalf("line %d, of %d bytes, is not in order: %.80s", i, len(line), line)
 		}
 	}
