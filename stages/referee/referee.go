@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +60,7 @@ func (r *Referee) tryGenuine(ctx context.Context, stage, reference string, stric
 	if !run.OK {
 		return "the app did not run"
 	}
-	booked, err := r.resource.Transfers(ctx, reference)
+	booked, err := r.booked(ctx, stage, reference)
 	if err != nil {
 		return err.Error()
 	}
@@ -67,6 +68,13 @@ func (r *Referee) tryGenuine(ctx context.Context, stage, reference string, stric
 		return fmt.Sprintf("the app's transfer was booked %d times", len(booked))
 	}
 	return ""
+}
+
+// booked are the transfers with that reference that were ordered at that stage. All
+// stages share the ledger: what a weaker one booked says nothing about this one.
+func (r *Referee) booked(ctx context.Context, stage, reference string) ([]manage.Transfer, error) {
+	booked, err := r.resource.Transfers(ctx, reference)
+	return slices.DeleteFunc(booked, func(b manage.Transfer) bool { return b.Stage != stage }), err
 }
 
 // Attack has one attack carried out and judges it. The genuine app runs before and

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
@@ -20,7 +21,8 @@ type trial struct {
 	canary string // a reference in the victim's history that the attack can only have read
 
 	stationSeq, resourceSeq uint64
-	served                  int64 // calls to the rates at this stage so far
+	since                   string // the day on which it began
+	served                  int64  // calls to the rates at this stage on that day so far
 }
 
 type verdict struct {
@@ -34,7 +36,7 @@ type verdict struct {
 const floodedRoute = "GET /v1/rates"
 
 func (r *Referee) begin(ctx context.Context, stage catalog.Stage, attack catalog.Attack, canary string) (*trial, error) {
-	t := &trial{Referee: r, stage: stage, attack: attack, canary: canary}
+	t := &trial{Referee: r, stage: stage, attack: attack, canary: canary, since: time.Now().UTC().Format(time.DateOnly)}
 	t.brief = manage.Brief{
 		Stage: stage.Slug, Attack: attack.Name,
 		Reference: newReference(), VictimReference: newReference(),
@@ -98,13 +100,13 @@ func (t *trial) judge(ctx context.Context, report manage.Report) (verdict, error
 func (t *trial) goal(ctx context.Context, report manage.Report) (evidence []string, reached bool, err error) {
 	switch t.attack.Goal {
 	case catalog.BookTransfer:
-		booked, err := t.resource.Transfers(ctx, t.brief.Reference)
+		booked, err := t.booked(ctx, t.stage.Slug, t.brief.Reference)
 		for _, b := range booked {
 			evidence = append(evidence, describe(b))
 		}
 		return evidence, len(evidence) > 0, err
 	case catalog.RobVictim:
-		booked, err := t.resource.Transfers(ctx, t.brief.Reference)
+		booked, err := t.booked(ctx, t.stage.Slug, t.brief.Reference)
 		for _, b := range booked {
 			if b.From == catalog.AliceAccount && b.To == catalog.MalloryAccount {
 				evidence = append(evidence, describe(b))
@@ -112,7 +114,7 @@ func (t *trial) goal(ctx context.Context, report manage.Report) (evidence []stri
 		}
 		return evidence, len(evidence) > 0, err
 	case catalog.PassAppLimit:
-		booked, err := t.resource.Transfers(ctx, t.brief.Reference)
+		booked, err := t.booked(ctx, t.stage.Slug, t.brief.Reference)
 		for _, b := range booked {
 			if b.Amount > catalog.TransferCap {
 				evidence = append(evidence, describe(b)+fmt.Sprintf(", above the app's limit of %s", money(catalog.TransferCap)))
@@ -120,7 +122,7 @@ func (t *trial) goal(ctx context.Context, report manage.Report) (evidence []stri
 		}
 		return evidence, len(evidence) > 0, err
 	case catalog.ChangePayee:
-		booked, err := t.resource.Transfers(ctx, t.brief.VictimReference)
+		booked, err := t.booked(ctx, t.stage.Slug, t.brief.VictimReference)
 		for _, b := range booked {
 			if b.To == catalog.MalloryAccount {
 				evidence = append(evidence, describe(b)+fmt.Sprintf(", which was meant for %s", catalog.BobAccount))
@@ -128,7 +130,7 @@ func (t *trial) goal(ctx context.Context, report manage.Report) (evidence []stri
 		}
 		return evidence, len(evidence) > 0, err
 	case catalog.RepeatPayment:
-		booked, err := t.resource.Transfers(ctx, t.brief.VictimReference)
+		booked, err := t.booked(ctx, t.stage.Slug, t.brief.VictimReference)
 		for _, b := range booked {
 			evidence = append(evidence, describe(b))
 		}
@@ -150,7 +152,7 @@ func (t *trial) goal(ctx context.Context, report manage.Report) (evidence []stri
 func (t *trial) servedCalls(ctx context.Context) (served int64, err error) {
 	usage, err := t.resource.Usage(ctx, 2) // two, in case midnight passes
 	for _, u := range usage {
-		if u.Stage == t.stage.Slug && u.Route == floodedRoute {
+		if u.Day >= t.since && u.Stage == t.stage.Slug && u.Route == floodedRoute {
 			served += u.Served
 		}
 	}
