@@ -77,11 +77,17 @@ func (o *Options) build(ctx context.Context) (done func(), err error) {
 	return func() { os.RemoveAll(folder) }, nil
 }
 
-// needed looks at what is there. The offline folder is written last, so a deployment
-// without it has never been used.
+// needed looks at what is there. The offline folder is written last, so without it the
+// deployment was left half-written. That is not so where a program has made its database
+// already: then the folder was taken away, as one does with keys that no program needs,
+// and making everything anew would destroy what was booked.
 func needed(o Options) (bool, error) {
 	complete, err := deployment.Open(o.Dir, deployment.Offline)
 	if errors.Is(err, deployment.ErrMissing) || errors.Is(err, deployment.ErrPartial) {
+		if database := inUse(o.Dir); database != "" {
+			return false, fmt.Errorf("the folder %s is not there or not complete, but the deployment is in use (%s): put the folder back, or run `stages reset`",
+				filepath.Join(o.Dir, string(deployment.Offline)), database)
+		}
 		return true, nil
 	}
 	if err != nil {
@@ -101,6 +107,19 @@ func needed(o Options) (bool, error) {
 			o.Dir, complete.Addresses.Plain, complete.Addresses.TLS)
 	}
 	return false, nil
+}
+
+// inUse is the path of a program's database; empty: there is none.
+func inUse(dir string) string {
+	for _, role := range deployment.Roles() {
+		entries, _ := os.ReadDir(filepath.Join(dir, string(role))) // what can't be read can't be emptied either
+		for _, entry := range entries {
+			if filepath.Ext(entry.Name()) == ".db" {
+				return filepath.Join(dir, string(role), entry.Name())
+			}
+		}
+	}
+	return ""
 }
 
 func sameAddresses(a, b deployment.Addresses) bool {
