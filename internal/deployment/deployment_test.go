@@ -1,9 +1,12 @@
 package deployment
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -92,5 +95,24 @@ func TestFilesArePrivate(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A folder of an older program lacks files that this one needs.
+func TestOtherLayoutIsNotOpened(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, true)
+	path := filepath.Join(dir, "phone", manifestFile)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := bytes.Replace(data, fmt.Appendf(nil, `"layout": %d`, layout), fmt.Appendf(nil, `"layout": %d`, layout-1), 1)
+	if err := os.WriteFile(path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Phone); err == nil || !strings.Contains(err.Error(), "another version") {
+		t.Errorf("opened: %v", err)
 	}
 }
