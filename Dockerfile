@@ -1,12 +1,34 @@
 # One image with all programs; compose.yaml says which of them a container runs.
-FROM golang:1.26-bookworm AS build
+FROM golang:1.26-bookworm AS modules
+ARG GOPROXY
+ARG GOFLAGS
+WORKDIR /src
+# What seldom changes comes first, here and below.
+COPY go.mod go.sum ./
+RUN go mod download
+
+# The app's program for release 2, obfuscated: names of packages, types and functions, and
+# texts. Only Keyladder's own code is; in the standard library there is nothing to find.
+FROM modules AS garbled
+ARG GOPROXY
+ARG GOFLAGS
+ENV CGO_ENABLED=0 GOGARBLE=keyladder
+# Later versions want a newer Go.
+RUN go install mvdan.cc/garble@v0.17.0
+# garble needs a standard library compiled its own way, which takes a minute.
+RUN mkdir warm && \
+    printf 'package main\n\nimport (\n\t_ "image/png"\n\t_ "net/http"\n)\n\nfunc main() {}\n' >warm/main.go && \
+    garble -literals build -o /dev/null ./warm && \
+    rm -r warm
+COPY . .
+RUN garble -literals build -o /out/lib/harbourbank-2 ./mobileclient/app
+
+FROM modules AS build
 ARG GOPROXY
 ARG GOFLAGS
 ENV CGO_ENABLED=1
-WORKDIR /src
-# What seldom changes comes first: the modules, and SQLite, which takes a C compiler a minute.
-COPY go.mod go.sum ./
-RUN go mod download && go build -trimpath github.com/mattn/go-sqlite3
+# SQLite takes a C compiler a minute.
+RUN go build -trimpath github.com/mattn/go-sqlite3
 COPY . .
 RUN go build -trimpath -o /out/bin/ ./backend ./mobileclient ./admin ./stages && \
     CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /out/lib/harbourbank ./mobileclient/app
@@ -17,7 +39,9 @@ RUN install -d -o 65532 -g 65532 -m 0700 \
     /data /data/offline /data/resource /data/phone /data/attacker /data/admin
 COPY --from=build /out/bin/ /usr/local/bin/
 COPY --from=build /out/lib/ /usr/local/lib/keyladder/
-# The program inside the app's package: there is no Go toolchain here to build it.
-ENV KEYLADDER_APP_PROGRAM=/usr/local/lib/keyladder/harbourbank
+COPY --from=garbled /out/lib/ /usr/local/lib/keyladder/
+# The programs inside the app's packages: there is no Go toolchain here to build them.
+ENV KEYLADDER_APP_PROGRAM=/usr/local/lib/keyladder/harbourbank \
+    KEYLADDER_APP_PROGRAM_2=/usr/local/lib/keyladder/harbourbank-2
 USER 65532:65532
 WORKDIR /data
