@@ -31,7 +31,7 @@
 //	GET  /ledger                    [Ledger]
 //	GET  /transfers                 ?reference=R (exact) or the latest ?limit=N (50): [Transfer], newest first
 //	GET  /accesslog                 the latest lines of the access log, oldest first, as a JSON list
-//	POST /reset                     ledger, apps and usage as they were seeded
+//	POST /reset                     ledger, apps, secrets and usage as they were seeded; no sessions, devices or failed sign-ins
 //
 // Routes of the phone:
 //

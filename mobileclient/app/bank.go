@@ -106,7 +106,7 @@ func (b *bank) call(ctx context.Context, r request) sdk.Screen {
 			return b.refuse("", checkSignedIn, "nobody is signed in", "Sign in first.")
 		}
 	}
-	return b.noticeSignedOut(r, b.send(ctx, r)).screen
+	return b.noticeSignedOut(r, b.sendKnown(ctx, r)).screen
 }
 
 // OpenURL takes note of a link. No stage of this release waits for one.

@@ -50,12 +50,14 @@ type outcome struct {
 	early  bool          // the clock was wrong, and has been set
 }
 
-// sessionGone says whether the bank, and nobody else, says that a session has ended.
+// problem says whether the bank, and nobody else, answered with a problem of that kind.
+func (o outcome) problem(status int, kind string) bool {
+	return o.answer.status == status && o.answer.authentic && o.answer.problem().Type == "urn:keyladder:problem:"+kind
+}
+
+// sessionGone says whether the bank says that a session has ended.
 func (o outcome) sessionGone() bool {
-	if o.answer.status != http.StatusUnauthorized || !o.answer.authentic {
-		return false
-	}
-	return o.answer.problem().Type == "urn:keyladder:problem:session-not-accepted"
+	return o.problem(http.StatusUnauthorized, "session-not-accepted")
 }
 
 // send makes a call, once more where the app's clock was wrong, and once more where

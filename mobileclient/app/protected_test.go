@@ -351,6 +351,29 @@ func TestDeviceIsTaken(t *testing.T) {
 	}
 }
 
+// A bank that was set back knows no devices; one that has banned this one goes on
+// refusing it.
+func TestDeviceIsForgotten(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	app := b.launch(t, "hmac")
+	if screen := shown(t)(app.Accounts(t.Context())); !screen.OK {
+		t.Fatalf("%+v", screen)
+	}
+	b.bank.forgetDevices()
+	if screen := shown(t)(app.Accounts(t.Context())); !screen.OK {
+		t.Errorf("forgotten: %+v", screen)
+	}
+	b.bank.banDevices()
+	before := b.bank.count()
+	if screen := shown(t)(app.Accounts(t.Context())); screen.OK || screen.Status != http.StatusForbidden {
+		t.Errorf("banned: %+v", screen)
+	}
+	if calls := b.bank.asked()[before:]; len(calls) != 2 || calls[1] != "POST /v1/devices" {
+		t.Errorf("banned, it tried %v", calls)
+	}
+}
+
 // TestSession signs in, restarts the app, and signs out.
 func TestSession(t *testing.T) {
 	t.Parallel()

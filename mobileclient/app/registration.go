@@ -59,6 +59,12 @@ func (b *bank) register(ctx context.Context) (refused *sdk.Screen) {
 	if b.device() != nil {
 		return nil
 	}
+	return b.claim(ctx)
+}
+
+// claim asks the server for a GUID for the phone's identifier. The caller holds
+// b.registering.
+func (b *bank) claim(ctx context.Context) (refused *sdk.Screen) {
 	identifier, err := b.system.Identifier()
 	if err != nil {
 		return &sdk.Screen{Error: err.Error()}
@@ -80,6 +86,26 @@ func (b *bank) register(ctx context.Context) (refused *sdk.Screen) {
 	defer b.mu.Unlock()
 	b.registered = &made
 	return nil
+}
+
+// sendKnown makes a call from this installation. A server that does not know it any more,
+// for example because it was set back, is told once more. One that has banned it goes on
+// refusing: the identifier is taken.
+func (b *bank) sendKnown(ctx context.Context, r request) outcome {
+	before := b.device()
+	o := b.send(ctx, r)
+	if before == nil || !o.problem(http.StatusForbidden, "device-not-accepted") {
+		return o
+	}
+	b.registering.Lock()
+	if b.device() == before { // else another call has done it meanwhile
+		b.claim(ctx)
+	}
+	b.registering.Unlock()
+	if b.device() == before {
+		return o
+	}
+	return b.send(ctx, r)
 }
 
 // device is how the server knows this installation; nil: not yet.

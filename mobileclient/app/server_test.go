@@ -143,6 +143,22 @@ func (b *fakeBank) guard(w *httptest.ResponseRecorder, r *http.Request, body []b
 	_, _ = w.Write(content)
 }
 
+// forgetDevices sets the bank back: it knows no devices.
+func (b *fakeBank) forgetDevices() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.devices)
+}
+
+// banDevices refuses all devices from now on. Their identifiers stay taken.
+func (b *fakeBank) banDevices() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id := range b.devices {
+		b.devices[id] = "banned"
+	}
+}
+
 // serve is the API. The caller holds b.mu.
 func (b *fakeBank) serve(w http.ResponseWriter, r *http.Request, body []byte, wire string, policy catalog.Policy) {
 	b.requests, b.bodies, b.wire = append(b.requests, r), append(b.bodies, string(body)), append(b.wire, wire)

@@ -72,7 +72,7 @@ func (b *bank) signIn(ctx context.Context, user, password string) sdk.Screen {
 	if refused := b.register(ctx); refused != nil {
 		return *refused
 	}
-	outcome := b.send(ctx, request{
+	outcome := b.sendKnown(ctx, request{
 		method: http.MethodPost, path: sessionPath, login: &credentials{user, password},
 	})
 	if !outcome.screen.OK {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"keyladder/internal/manage"
+	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
 	"keyladder/stages/lab"
 	"keyladder/stages/referee"
@@ -156,6 +157,27 @@ func TestRevokedKey(t *testing.T) {
 			t.Errorf("at %s after: %s", stage.Slug, genuine.Reason)
 		}
 	}
+}
+
+// Installed apps go on working when the deployment is set back, although the server
+// then knows none of their devices.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	l := start(t, lab.Options{})
+	app := launch(t, newDevice(t, l, 1), "hmac")
+	accounts := func() (device.Screen, error) { return app.Accounts(t.Context()) }
+	served(t, "before", accounts)
+	if genuine := l.Referee.Genuine(t.Context(), "hmac"); !genuine.OK {
+		t.Fatal(genuine.Reason)
+	}
+	if _, err := manage.Post[any](t.Context(), l.Resource, "/reset", nil); err != nil {
+		t.Fatal(err)
+	}
+	ledger, err := l.Resource.Ledger(t.Context())
+	if err != nil || ledger.Accounts[0].Balance != 500_000_000 {
+		t.Errorf("after the reset %+v, %v", ledger.Accounts, err)
+	}
+	served(t, "after", accounts)
 }
 
 // What was acknowledged is there after a restart, and what was made is kept.
