@@ -37,10 +37,15 @@ func start(t testing.TB, o lab.Options) *lab.Lab {
 	return l
 }
 
-// Every attack is carried out at every stage that is built.
+// Every attack is carried out at every stage that is built; in short runs, at the last one,
+// which has every defence.
 func TestMatrix(t *testing.T) {
 	t.Parallel()
-	for _, pair := range referee.Pairs(catalog.All().Built(), nil, nil) {
+	stages := catalog.All().Built()
+	if testing.Short() {
+		stages = stages[len(stages)-1:]
+	}
+	for _, pair := range referee.Pairs(stages, nil, nil) {
 		t.Run(pair.Stage+"/"+pair.Attack, func(t *testing.T) {
 			t.Parallel()
 			cell, err := lab.Cell(t.Context(), catalog.All(), pair)
@@ -57,6 +62,9 @@ func TestMatrix(t *testing.T) {
 // A defence that is switched off must be missed: the attack that it stops comes
 // through, or is stopped elsewhere, and the matrix is no longer as expected.
 func TestMatrixMissesEveryCheck(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as heavy as the matrix")
+	}
 	t.Parallel()
 	clear := func(p *catalog.Policy) { p.Secrets = catalog.ClearSecrets }
 	// With the pins replaced the proxy gets in between, but what it reads is sealed.
@@ -105,6 +113,9 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 // Checks that no attack of the matrix meets are missed by the run of the genuine app,
 // without which no cell counts.
 func TestGenuineMissesEveryOtherCheck(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as heavy as the matrix")
+	}
 	t.Parallel()
 	for _, tt := range []struct {
 		check string

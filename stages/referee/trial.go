@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 )
 
@@ -87,13 +88,30 @@ func (t *trial) judge(ctx context.Context, report manage.Report) (verdict, error
 	switch {
 	case report.Claim:
 		return v, errors.New("the attacker believes that it succeeded, but the servers know nothing of it")
-	case len(refusals) > 0 && report.Check == "":
-		decisive := refusals[len(refusals)-1].Verdict
-		v.check, v.reason = decisive.Check, decisive.Reason
-	case report.Check == "":
-		return v, fmt.Errorf("nothing blocked the attack, and yet it did not reach its goal: %s", report.Obstacle)
+	case slices.Contains(unrecorded, report.Check):
+		return v, nil
 	}
+	decisive := decisive(refusals, report.Check)
+	if decisive == nil {
+		return v, fmt.Errorf("nothing is on record that blocked the attack, and yet it did not reach its goal: %s", report.Obstacle)
+	}
+	v.check, v.reason = decisive.Check, decisive.Reason
 	return v, nil
+}
+
+// unrecorded are the protections that the attacker alone meets: there was nothing to
+// read, nothing to find, nothing in the log. All others have to be on record.
+var unrecorded = []string{"tls", "hidden", "key-in-url"}
+
+// decisive is the last refusal by the check, or by any where none is named; nil: there is
+// none.
+func decisive(refusals []traffic.Message, check string) *traffic.Verdict {
+	for _, m := range slices.Backward(refusals) {
+		if check == "" || m.Verdict.Check == check {
+			return m.Verdict
+		}
+	}
+	return nil
 }
 
 // goal tells whether the attack's goal was reached, and what shows it.

@@ -215,6 +215,9 @@ func (s *Station) position(ctx context.Context, g *attacker.Ground, position cat
 		if err != nil {
 			return leave, err
 		}
+		if position == catalog.LogAfterTLS {
+			inside.Rewrite = nil // who reads a log changes nothing
+		}
 		g.Inside, leave = inside, leaveInside
 	case catalog.StorageCopy:
 		victim, err := s.newVictim(ctx, g.Stage.Slug)
