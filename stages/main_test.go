@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 
 // The command lines, as people type them; see testdata.
 func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the app and runs labs")
+	}
 	t.Parallel()
 	repository, err := os.Getwd()
 	if err != nil {
@@ -68,6 +71,9 @@ func TestSnippetsAreUpToDate(t *testing.T) {
 
 // The command fails when a check is switched off, and tells which cell it is.
 func TestMatrixFailsWhenACheckIsOff(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a lab")
+	}
 	t.Parallel()
 	t.Cleanup(func() {
 		if err := lab.Cleanup(); err != nil {
