@@ -71,9 +71,13 @@ type attackRow struct {
 
 func (r attackRow) path() string { return "/matrix/" + r.Stage.Slug + "/" + r.Name }
 
-// differs says that the outcome is not the expected one.
+// differs says that the outcome, or the check that blocked, is not the expected one.
 func (r attackRow) differs() bool {
-	return r.Latest != nil && catalog.Outcome(r.Latest.Outcome) != r.Expect
+	if r.Latest == nil {
+		return false
+	}
+	outcome := catalog.Outcome(r.Latest.Outcome)
+	return outcome != r.Expect || outcome == catalog.Blocked && r.Latest.Check != r.BlockedBy
 }
 
 func (s *Server) attackRow(stage catalog.Stage, attack catalog.Attack) attackRow {
