@@ -221,7 +221,7 @@ func TestOpenRefuses(t *testing.T) {
 // next is another character of base64.
 func next(c byte) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	return string(alphabet[strings.IndexByte(alphabet, c)+1&63])
+	return string(alphabet[(strings.IndexByte(alphabet, c)+1)&63])
 }
 
 // TestEveryByteCounts changes one byte of a random sealed body.
