@@ -297,7 +297,13 @@ func (t *tracer) look(tid int, thread *tracee) {
 	}
 	state, err := wait(tid, options)
 	if err == nil && state.pid == 0 && tid == t.pid {
-		if state, err = wait(tid, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG|unix.WALL); err == nil && state.pid != 0 {
+		// The kernel reports a tracee's stops even where only ends are asked for. One that
+		// came in between is left for the next look.
+		state, err = wait(tid, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG|unix.WALL)
+		switch {
+		case err == nil && state.pid != 0 && state.code == cldTrapped:
+			return
+		case err == nil && state.pid != 0:
 			clear(t.threads) // the first thread's end is reported last
 			return
 		}
