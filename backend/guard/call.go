@@ -39,7 +39,6 @@ type call struct {
 	claimed  *registry.App // the key's app, not yet proven
 	key      *registry.Key
 	received *hawk.Received // the signed request, when its code was good
-	proof    string         // the field with that code
 	app      *registry.App  // proven
 	device   *devices.Device
 	user     *users.User       // proven

@@ -11,9 +11,6 @@ import (
 	"keyladder/stages/mechanism/hawk"
 )
 
-// appField is the field of the app's proof where Authorization is the user's.
-const appField = "App-Authorization"
-
 // hawk verifies the code over the request: who made it, that nothing was changed, and
 // that it was made just now. Whether it was sent before is the next check's question.
 // Other app proofs switch it off.
@@ -33,7 +30,7 @@ func (g *Guard) hawk(c *call) *Refusal {
 	switch c.policy.UserProof {
 	case catalog.NoUser:
 	case catalog.UserSession:
-		field = appField
+		field = hawk.AppAuthorization
 	default:
 		return undecided("user_proof", c.policy.UserProof)
 	}
@@ -48,7 +45,6 @@ func (g *Guard) hawk(c *call) *Refusal {
 			}
 			return key.Secret().Text(), nil
 		},
-		Nonces: hawk.NoncesForgotten(),
 	}
 	received, err := verifier.Verify(c.request, c.raw, c.at)
 	c.key = key // so that a refusal is noted with it
@@ -56,23 +52,20 @@ func (g *Guard) hawk(c *call) *Refusal {
 		return hawkRefusal(err)
 	}
 	if c.policy.Nonces == catalog.NoncesRemembered && received.Time.Before(g.since) {
-		return g.beforeMemory(c, verifier)
+		return g.beforeMemory(c.at, received)
 	}
-	c.claimed, c.received, c.proof = app, received, c.request.Header.Get(field)
+	c.claimed, c.received = app, received
 	return nil
 }
 
 // beforeMemory refuses a good request that was signed before nonces were remembered. It
 // may be one that a server before this one has served. The client is told the time, as
 // with every stale request, and can sign anew.
-func (g *Guard) beforeMemory(c *call, verifier hawk.Verifier) *Refusal {
-	at := c.at
+func (g *Guard) beforeMemory(at time.Time, received *hawk.Received) *Refusal {
 	if at.Before(g.since) {
 		at = g.since // the first moment that is accepted, less than a second away
 	}
-	verifier.Skew = time.Nanosecond // nothing is young enough
-	_, err := verifier.Verify(c.request, c.raw, at)
-	refusal := hawkRefusal(err)
+	refusal := hawkRefusal(received.Stale(at))
 	refusal.Reason = "the request was signed before this server's memory of nonces begins"
 	return refusal
 }

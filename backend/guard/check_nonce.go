@@ -36,11 +36,7 @@ func (g *Guard) nonce(c *call) *Refusal {
 	default:
 		return undecided("nonces", c.policy.Nonces)
 	}
-	field, err := hawk.Parse(c.proof)
-	if err != nil {
-		return hawkRefusal(err) // it was good a moment ago
-	}
-	err = g.nonces.Add(c.at, c.received.ID, c.received.Time.Unix(), field.Nonce)
+	err := g.nonces.Add(c.at, c.received.ID, c.received.Time.Unix(), c.received.Nonce)
 	switch {
 	case errors.Is(err, replay.ErrFull):
 		return refuse(problem.New(http.StatusServiceUnavailable, "try-later", "Too many calls at the moment", "Try again a bit later.").

@@ -88,7 +88,7 @@ func (b *fakeBank) guard(w *httptest.ResponseRecorder, r *http.Request, body []b
 	if stage.Policy.AppProof == catalog.Hawk {
 		u, _ := url.Parse(b.address)
 		port, _ := strconv.Atoi(u.Port())
-		v := &hawk.Verifier{Host: u.Hostname(), Port: port, Nonces: hawk.NoncesForgotten(), Lookup: func(id string) (string, error) {
+		v := &hawk.Verifier{Host: u.Hostname(), Port: port, Lookup: func(id string) (string, error) {
 			if _, ok := agents[id]; !ok {
 				return "", errors.New("unknown")
 			}

@@ -285,7 +285,7 @@ func (b *bank) verify(r *http.Request, body []byte) (*hawk.Received, *problem.Pr
 	if b.stage.Policy.UserProof == catalog.UserSession {
 		field = hawk.AppAuthorization
 	}
-	server := hawk.Verifier{Host: u.Hostname(), Port: port, Field: field, Nonces: hawk.NoncesForgotten(), Lookup: func(id string) (string, error) {
+	server := hawk.Verifier{Host: u.Hostname(), Port: port, Field: field, Lookup: func(id string) (string, error) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if id != b.key {

@@ -114,7 +114,7 @@ func different(text string) int {
 func (s signature) trial(host string, port int) func(secret string) bool {
 	var candidate string
 	server := hawk.Verifier{
-		Host: host, Port: port, Nonces: hawk.NoncesForgotten(),
+		Host: host, Port: port,
 		Lookup: func(string) (string, error) { return candidate, nil },
 	}
 	request := &http.Request{Method: s.method, RequestURI: s.target, Header: http.Header{"Authorization": {s.field}}}

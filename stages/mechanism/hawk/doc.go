@@ -45,16 +45,13 @@
 //     computed anew ([ErrHash]). A correct code proves the hash in the field, not the body
 //     behind it. A request without a body whose field has a hash is checked too,
 //     so that nobody can take the body away.
-//  5. The time: not more than [Verifier].Skew from the server's own ([ErrStale]).
-//  6. The nonce: not seen before ([ErrNonce]), if the server remembers nonces.
+//  5. The time: not more than [DefaultSkew] from the server's own ([ErrStale]).
 //
-// The published implementation exchanges 5 and 6. For a memory that covers just the time
-// window the answers are the same; this way, what is refused for its age takes no
-// place in the memory. What matters is that nothing is remembered before the code has been
-// verified: otherwise anybody could use up the nonces of others.
-//
-// Whether nonces are remembered has to be said: [NoncesForgotten] or
-// [NoncesRemembered]. A Verifier that was told neither refuses everything.
+// What is left to the caller is the nonce: whether the request is here for the first time
+// is what [Verifier.Verify] can't know. Package replay remembers nonces. Who wants each
+// request to be good once has it look at [Received].Nonce after Verify, never before:
+// otherwise anybody could use up the nonces of others. Who does not lets a request be
+// repeated within the time window.
 //
 // # What is easily got wrong
 //
@@ -101,8 +98,8 @@
 // Changed requests are refused, wherever they were changed; the key can't be read
 // from the wire. But client and server hold the same key: the server keeps it in
 // clear (a hash of it would not do), whoever reads it there can sign for every client,
-// and a client can deny what it sent. And the key is in every copy of the app. With
-// nonces forgotten, a captured request can be repeated within the time window.
+// and a client can deny what it sent. And the key is in every copy of the app. Without
+// a memory of nonces, a captured request can be repeated within the time window.
 //
 // Hawk's author archived it; there is no RFC, the code is the specification
 // (mozilla/hawk, version 1 of the header). Something new would use HTTP message

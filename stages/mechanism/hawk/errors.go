@@ -32,11 +32,11 @@ var (
 	ErrHash               = errors.New("the hash does not match the body")
 	// ErrStale is what every [StaleError] wraps.
 	ErrStale = errors.New("the request was signed for another time")
-	// ErrNonce wraps what the memory of nonces said.
+	// ErrNonce means that the request was here before. Whoever remembers nonces says so.
 	ErrNonce = errors.New("the nonce is refused")
 
 	// ErrUndecided means that the [Verifier] was not told all that it needs: a host,
-	// a port, where keys are, and what becomes of nonces.
+	// a port, and where keys are.
 	ErrUndecided = errors.New("the Hawk verifier is not completely set up")
 )
 
@@ -82,9 +82,8 @@ var wire = []struct {
 	{ErrStale, "Stale timestamp"},
 }
 
-// Refusal is how an error of [Verifier.Verify] is answered: the status, and the value
-// of WWW-Authenticate, which goes with a 401 only. A memory of nonces that is full
-// is an [ErrNonce], too; who wants to answer that with 503 asks for its error first.
+// Refusal is how an error of [Verifier.Verify], or [ErrNonce], is answered: the status, and
+// the value of WWW-Authenticate, which goes with a 401 only.
 func Refusal(err error) (status int, authenticate string) {
 	if errors.Is(err, ErrMalformed) {
 		return http.StatusBadRequest, ""

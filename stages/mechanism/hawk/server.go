@@ -20,34 +20,14 @@ type Verifier struct {
 	// Lookup finds the key of an ID. The error that it returns for IDs that are
 	// unknown or revoked is for records, and wrapped; clients are not told it.
 	Lookup func(id string) (key string, err error)
-	// Nonces says what becomes of nonces. The zero value refuses every request.
-	Nonces Nonces
-	// Skew is how far clocks may be apart. Zero: [DefaultSkew].
-	Skew time.Duration
-}
-
-// Nonces is the decision whether nonces are remembered. The zero value is no decision.
-type Nonces struct {
-	decided bool
-	add     func(now time.Time, id string, ts int64, nonce string) error
-}
-
-// NoncesForgotten lets a request be repeated within the time window.
-func NoncesForgotten() Nonces { return Nonces{decided: true} }
-
-// NoncesRemembered lets no request be repeated. The function is called last, for requests
-// that are right in everything else. It must, in one step, find out whether the
-// combination of ID, ts (in seconds since 1970) and nonce is new and remember it, for
-// as long as the time window lasts; an error refuses the request.
-func NoncesRemembered(add func(now time.Time, id string, ts int64, nonce string) error) Nonces {
-	return Nonces{decided: add != nil, add: add}
 }
 
 // Received is a request that was verified. It is needed to authenticate the response.
 type Received struct {
-	ID   string    // whose key the code was made with
-	Ext  string    // what the application had covered
-	Time time.Time // that the request was signed for
+	ID    string    // whose key the code was made with
+	Nonce string    // good once, if the server remembers it: see package replay
+	Ext   string    // what the application had covered
+	Time  time.Time // that the request was signed for
 
 	artifacts artifacts
 	key       string
@@ -61,7 +41,7 @@ func (r *Received) String() string { return r.artifacts.method + " " + r.artifac
 //
 //keyladder:code hawk-verify
 func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time) (*Received, error) {
-	if v.Host == "" || v.Port == 0 || v.Lookup == nil || !v.Nonces.decided {
+	if v.Host == "" || v.Port == 0 || v.Lookup == nil {
 		return nil, ErrUndecided
 	}
 	fields := r.Header.Values(fieldOr(v.Field))
@@ -110,21 +90,18 @@ func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time) (*Receive
 		return nil, ErrHash
 	}
 
-	signed, skew := time.Unix(ts, 0), v.Skew
-	if skew == 0 {
-		skew = DefaultSkew
+	received := &Received{ID: h.ID, Nonce: h.Nonce, Ext: h.Ext, Time: time.Unix(ts, 0), artifacts: a, key: key}
+	if now.Sub(received.Time).Abs() > DefaultSkew {
+		return nil, received.Stale(now)
 	}
-	if now.Sub(signed).Abs() > skew {
-		at := strconv.FormatInt(now.Unix(), 10)
-		return nil, &StaleError{Now: now.Unix(), MAC: mac(key, artifacts{timestamp: at}.base(tagTime))}
-	}
+	return received, nil
+}
 
-	if v.Nonces.add != nil {
-		if err := v.Nonces.add(now, h.ID, ts, h.Nonce); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrNonce, err)
-		}
-	}
-	return &Received{ID: h.ID, Ext: h.Ext, Time: signed, artifacts: a, key: key}, nil
+// Stale is the refusal of a request that was signed for another time than the server
+// accepts. It tells the client the server's.
+func (r *Received) Stale(now time.Time) error {
+	at := strconv.FormatInt(now.Unix(), 10)
+	return &StaleError{Now: now.Unix(), MAC: mac(r.key, artifacts{timestamp: at}.base(tagTime))}
 }
 
 // SignResponse puts Server-Authorization into the response's header, in place of what is

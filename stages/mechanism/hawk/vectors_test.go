@@ -85,7 +85,7 @@ func TestVectorsOnTheWire(t *testing.T) {
 		Nonce: func() string { return "j4h3g2" },
 	}
 	verifier := &Verifier{
-		Host: "example.com", Port: 8000, Nonces: NoncesForgotten(),
+		Host: "example.com", Port: 8000,
 		Lookup: func(string) (string, error) { return vectorKey, nil },
 	}
 	for _, test := range []struct {
