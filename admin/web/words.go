@@ -26,6 +26,7 @@ var fieldWords = map[string]string{
 	"user_proof":    "Proof of the user",
 	"binding":       "Binding of app, user and request",
 	"authorization": "Rights",
+	"partners":      "Partners' servers",
 }
 
 var valueWords = map[string]map[string]string{
@@ -84,6 +85,10 @@ var valueWords = map[string]map[string]string{
 		"app-scopes":   "what the app may do",
 		"app-and-user": "what both the app and the user may do, with the user's own accounts",
 		"none":         "everything",
+	},
+	"partners": {
+		"none":               "not served",
+		"client-certificate": "known by their client certificates alone",
 	},
 }
 

@@ -8,8 +8,8 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// transport refuses connections with less protection than the stage demands.
-// [catalog.PlainHTTP] switches it off. The certificate that mutual TLS is about is the
+// transport refuses connections with less protection than the stage demands, and partners
+// where there is nothing for them. [catalog.PlainHTTP] switches the former off. The certificate that mutual TLS is about is the
 // business of the app proof.
 //
 //keyladder:code guard-transport
@@ -19,10 +19,15 @@ func (g *Guard) transport(c *call) *Refusal {
 	default:
 		return refuse(closed(), "it is not known on which listener the call came in")
 	}
-	if c.route.Partner && c.policy.Transport != catalog.MutualTLS {
-		return refuse(problem.New(http.StatusNotFound, "no-such-resource", "There is nothing for partners at this stage",
-			"Partners prove themselves with mutual TLS, which it does not have. These stages do: "+g.withMutualTLS()+"."),
-			"a partner's route at a stage without mutual TLS")
+	switch c.policy.Partners {
+	case catalog.PartnersByCertificate:
+	case catalog.NoPartners:
+		if c.route.Partner {
+			return refuse(problem.New(http.StatusNotFound, "no-such-resource", "There is nothing for partners at this stage",
+				"These stages serve them: "+g.forPartners()+"."), "a partner's route at a stage without partners")
+		}
+	default:
+		return undecided("partners", c.policy.Partners)
 	}
 	switch c.policy.Transport {
 	case catalog.PlainHTTP:
@@ -38,6 +43,6 @@ func (g *Guard) transport(c *call) *Refusal {
 	}
 }
 
-func (g *Guard) withMutualTLS() string {
-	return slices.DeleteFunc(g.Stages.Built(), func(s catalog.Stage) bool { return s.Policy.Transport != catalog.MutualTLS }).Slugs()
+func (g *Guard) forPartners() string {
+	return slices.DeleteFunc(g.Stages.Built(), func(s catalog.Stage) bool { return s.Policy.Partners != catalog.PartnersByCertificate }).Slugs()
 }

@@ -264,7 +264,12 @@ func strangersCertificate(w *world) *x509.Certificate {
 	if err != nil {
 		w.Fatal(err)
 	}
-	pair, err := ca.Client(mobile)
+	return issue(w, ca, mobile)
+}
+
+// issue makes a certificate that nobody has registered.
+func issue(w *world, ca *pki.CA, id string) *x509.Certificate {
+	pair, err := ca.Client(id)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -44,13 +44,14 @@ const partnerProof catalog.AppProof = "partner-certificate"
 // policy is what a call of the route has to pass at a stage: for apps, what the stage
 // demands.
 //
-// A partner's server needs less of it. Its key is in the partner's data centre and in no
-// app that people carry around, so mutual TLS says who is calling; there is no device and no
-// user. That goes for all stages that have mutual TLS.
+// A partner's server needs something else. Its key is in the partner's data centre and in no
+// app that people carry around, so mutual TLS says who is calling, whether apps use it or
+// not; there is no device and no user.
 func (r route) policy(stage catalog.Policy) catalog.Policy {
 	if !r.Partner {
 		return stage
 	}
+	stage.Transport = catalog.MutualTLS
 	stage.AppProof = partnerProof
 	stage.KeyInURL = catalog.KeyInURLRefused
 	stage.Nonces = catalog.NoNonces

@@ -180,13 +180,20 @@ func TestRefusedCallsKeepNoSessionAlive(t *testing.T) {
 	}
 }
 
-// TestPartners walks the stages with each kind of caller.
+// TestPartners walks the stages with each kind of caller. It adds one at which apps have no
+// client certificates.
 func TestPartners(t *testing.T) {
 	t.Parallel()
 	const path = "/partner/v1/settlements"
-	for _, stage := range catalog.All().Built() {
-		w := newWorld(t, catalog.All())
-		mutual := stage.Policy.Transport == catalog.MutualTLS
+	stages := catalog.All().WithPolicy("tls", func(p *catalog.Policy) { p.Partners = catalog.PartnersByCertificate })
+	ca, err := authority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stage := range stages.Built() {
+		w := newWorld(t, stages)
+		unpinned := issue(w, ca, partner)
+		served := stage.Policy.Partners == catalog.PartnersByCertificate
 		call := func(client string, change func(*http.Request)) (int, string, string) {
 			r := w.request(stage.Slug, http.MethodGet, path, "")
 			for _, name := range []string{"Authorization", "App-Authorization", "Device-Id", "Device-Guid"} {
@@ -203,7 +210,7 @@ func TestPartners(t *testing.T) {
 		}
 		expect := func(what, client string, change func(*http.Request), status int, check string) {
 			t.Helper()
-			if !mutual {
+			if !served {
 				status, check = 404, "transport"
 			}
 			if gotStatus, gotCheck, body := call(client, change); gotStatus != status || gotCheck != check {
@@ -216,13 +223,15 @@ func TestPartners(t *testing.T) {
 		expect("no certificate", "", as, 403, "client-certificate")
 		expect("an app's certificate", mobile, as, 403, "client-certificate")
 		expect("a stranger's certificate", "", terminated(strangersCertificate(w)), 403, "client-certificate")
+		expect("a certificate in the partner's name with another key", "", over(guard.TLS, unpinned), 403, "client-certificate")
+		expect("no TLS", "", over(guard.Plain, nil), 403, "transport")
 		expect("an app's certificate and proof", mobile, func(r *http.Request) {
 			r.Header = w.request(stage.Slug, http.MethodGet, path, "").Header
 		}, 403, "client-certificate")
 		expect("a certificate in a field past the terminator", "", func(r *http.Request) {
 			r.Header.Set(clientcert.Field, clientcert.Encode(w.clients[partner].Raw))
 		}, 403, "client-certificate")
-		if mutual {
+		if served {
 			if _, _, body := call(partner, as); body != partner+"||"+stage.Slug+"|0" {
 				t.Errorf("%s: %s", stage.Slug, body)
 			}
@@ -243,17 +252,6 @@ func TestPartners(t *testing.T) {
 			t.Fatal(err)
 		}
 		expect("restored", partner, as, 200, "scope")
-	}
-}
-
-// TestPartnersOverPlainHTTP get nothing where there is mutual TLS.
-func TestPartnersOverPlainHTTP(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, catalog.All())
-	r := w.request("pinned-mtls", http.MethodGet, "/partner/v1/settlements", "")
-	over(guard.Plain, nil)(r)
-	if answer, verdict := w.do(r); answer.Code != 403 || verdict.Check != "transport" {
-		t.Errorf("%d, %+v", answer.Code, verdict)
 	}
 }
 

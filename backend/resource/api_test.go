@@ -265,7 +265,7 @@ func TestEveryRouteUnderEveryStage(t *testing.T) {
 			there = func(p catalog.Policy) bool { return p.UserProof == catalog.UserSession }
 		case strings.HasPrefix(path, "/partner/"):
 			app = books
-			there = func(p catalog.Policy) bool { return p.Transport == catalog.MutualTLS }
+			there = func(p catalog.Policy) bool { return p.Partners == catalog.PartnersByCertificate }
 		}
 		for _, slug := range slugs {
 			stage, known := catalog.All().Lookup(slug)

@@ -13,7 +13,7 @@
 //	POST   /v1/session                   any app           sign a user in, with Basic, where the stage has sessions
 //	DELETE /v1/session                   any app           sign out
 //	GET    /partner/v1/settlements       settlements:read  what a partner was paid, day by day; for partners' servers,
-//	                                                       at stages with mutual TLS
+//	                                                       with mutual TLS, where the stage serves them
 //
 // They come in on three listeners: plain HTTP, TLS with client certificates if given, and
 // TLS from a terminator that has proven itself and speaks for its clients. What a call

@@ -341,7 +341,7 @@ func TestPartner(t *testing.T) {
 	for _, stage := range catalog.All().Built() {
 		url := r.tls + "/" + stage.Slug + "/partner/v1/settlements"
 		want := 200
-		if stage.Policy.Transport != catalog.MutualTLS {
+		if stage.Policy.Partners != catalog.PartnersByCertificate {
 			want = 404
 		}
 		resp, err := r.get(t, url, books, &partner)
@@ -353,7 +353,7 @@ func TestPartner(t *testing.T) {
 			t.Errorf("%s: %d %s", stage.Slug, resp.StatusCode, body)
 		}
 		if want == 404 {
-			if !strings.Contains(string(body), "mutual TLS") {
+			if !strings.Contains(string(body), "pinned-mtls") {
 				t.Errorf("%s: %s", stage.Slug, body)
 			}
 			continue
@@ -363,7 +363,7 @@ func TestPartner(t *testing.T) {
 		if got := strings.TrimSpace(string(body)); got != line {
 			t.Errorf("%s: %s, want %s", stage.Slug, got, line)
 		}
-		for name, client := range map[string]*tls.Certificate{"nobody": nil, "an app": &app} {
+		for name, client := range map[string]*tls.Certificate{"nobody": nil, "an app": &app, "the partner with another key": &r.unpinned} {
 			if status := r.status(t, url, books, client); status != 403 {
 				t.Errorf("%s at %s: %d", name, stage.Slug, status)
 			}

@@ -62,6 +62,7 @@ type site struct {
 	terminator tls.Certificate
 	clients    map[string]tls.Certificate
 	strangers  tls.Certificate // a client certificate of another authority
+	unpinned   tls.Certificate // one of the right authority in the partner's name, with another key
 	secrets    map[string]string
 
 	mu     sync.Mutex
@@ -90,6 +91,7 @@ func newSite(t testing.TB, addresses deployment.Addresses) *site {
 	s.api = certificate(server.TLS())
 	s.terminator = certificate(pair(manageCA.Client("terminator")).TLS())
 	s.strangers = certificate(pair(strangersCA.Client(mobile)).TLS())
+	s.unpinned = certificate(pair(clientCA.Client(books)).TLS())
 	seed := append([]manage.App{}, apps...)
 	for i := range seed {
 		client := pair(clientCA.Client(seed[i].ID))

@@ -22,6 +22,7 @@ type Policy struct {
 	UserProof     UserProof     `json:"user_proof"`
 	Binding       Binding       `json:"binding"`
 	Authorization Authorization `json:"authorization"`
+	Partners      Partners      `json:"partners"`
 }
 
 // Transport is the least protection that a connection must have.
@@ -144,6 +145,16 @@ const (
 	AppScopes     Authorization = "app-scopes"
 	AppAndUser    Authorization = "app-and-user" // what both may do, and on the user's accounts only
 	NotAuthorized Authorization = "none"
+)
+
+// Partners says whether partners' servers are served beside the apps, and how they prove
+// who they are. What the other fields ask of apps does not concern them.
+type Partners string
+
+// The policies for partners.
+const (
+	NoPartners            Partners = "none"
+	PartnersByCertificate Partners = "client-certificate" // mutual TLS, whatever apps use
 )
 
 // Missing names the fields that are not decided, by their JSON names.

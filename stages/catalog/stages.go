@@ -15,6 +15,7 @@ var appKeyPolicy = Policy{
 	UserProof:     NoUser,
 	Binding:       NotBound,
 	Authorization: AppScopes,
+	Partners:      NoPartners,
 }
 
 // but is a policy with some fields decided anew, so that each stage reads as the
@@ -32,6 +33,7 @@ var tlsPolicy = but(appKeyPolicy, func(p *Policy) {
 var pinnedPolicy = but(tlsPolicy, func(p *Policy) {
 	p.Transport = MutualTLS
 	p.Pins = Pinned
+	p.Partners = PartnersByCertificate
 })
 
 var hmacPolicy = but(pinnedPolicy, func(p *Policy) {
