@@ -43,7 +43,7 @@ func command() *cobra.Command {
 			return run(cmd.Context(), cmd.OutOrStdout(), data, listen, phone)
 		},
 	}
-	root.Flags().StringVar(&data, "data", "data", "folder that `stages init` has made")
+	root.Flags().StringVar(&data, "data", "data", "folder of the deployment, as \"stages init\" made it")
 	root.Flags().StringVar(&listen, "listen", "127.0.0.1:8000", "address to listen on")
 	root.Flags().StringVar(&phone, "phone", "http://localhost:8090", "where a browser finds the phone's screen")
 
@@ -71,6 +71,12 @@ func run(ctx context.Context, out io.Writer, data, listen, phoneURL string) (err
 		}
 	}
 	stages := catalog.All()
+	// Before the first password is made: it is printed once, and only if this succeeds.
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("can't listen on %s; is the admin UI running already, or another program there? --listen takes another address: %w", listen, err)
+	}
+	defer listener.Close()
 	server, err := web.New(web.Config{
 		Folder:   folder,
 		Stages:   stages,
@@ -85,10 +91,6 @@ func run(ctx context.Context, out io.Writer, data, listen, phoneURL string) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
-	listener, err := net.Listen("tcp", listen)
-	if err != nil {
-		return err
-	}
 	fmt.Fprintf(out, "Admin UI: http://%s\n", listener.Addr())
 	if password := server.InitialPassword(); password != "" {
 		fmt.Fprintf(out, "Its password was made just now and is not shown again: %s\n", password)

@@ -39,7 +39,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	data := root.PersistentFlags().String("data", "data", "folder of the deployment, as `stages init` made it")
+	data := root.PersistentFlags().String("data", "data", "folder of the deployment, as \"stages init\" made it")
 	debug := root.PersistentFlags().Bool("debug", false, "log more, such as TLS handshakes that fail")
 	root.PersistentPreRun = func(*cobra.Command, []string) {
 		level := slog.LevelInfo

@@ -64,7 +64,7 @@ a phone running, with its screen in the browser.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	data := root.PersistentFlags().String("data", "data", "folder of the deployment, as `stages init` made it")
+	data := root.PersistentFlags().String("data", "data", "folder of the deployment, as \"stages init\" made it")
 	use := &use{data: data}
 	root.AddCommand(use.commands()...)
 	root.AddCommand(serveCommand(data), attackerCommand(data), healthCommand(data))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 	"keyladder/stages/deploy"
 	"keyladder/stages/lab"
@@ -133,6 +135,9 @@ Stop its programs first. The next start makes a new one.`,
 					return errors.New("nothing was removed")
 				}
 			}
+			if running(c.Context(), dir) {
+				return fmt.Errorf("the deployment in %s is running: stop it first (Ctrl-C, or docker compose stop)", dir)
+			}
 			for _, role := range deployment.Roles() {
 				if err := clearFolder(filepath.Join(dir, string(role))); err != nil {
 					return fmt.Errorf("remove the deployment: %w", err)
@@ -145,6 +150,21 @@ Stop its programs first. The next start makes a new one.`,
 	dataFlag(c, &dir)
 	c.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return c
+}
+
+// running tells whether the API of a deployment answers.
+func running(ctx context.Context, dir string) bool {
+	folder, err := deployment.Open(dir, deployment.Admin)
+	if err != nil {
+		return false
+	}
+	client, err := manage.NewClient(folder, deployment.Resource)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return client.Healthy(ctx) == nil
 }
 
 // clearFolder empties a folder, which itself may be a mount point and stays.

@@ -39,11 +39,23 @@ func listCommand() *cobra.Command {
 	}
 }
 
+const listHint = "\"stages list\" lists the stages"
+
+// exactly takes that many arguments, and otherwise says what they are.
+func exactly(n int, hint string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return fmt.Errorf("usage: %s %s; %s", c.Root().Name(), c.Use, hint)
+		}
+		return nil
+	}
+}
+
 func showCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show STAGE",
 		Short: "Show a stage: what it adds, its policy, its attacks and its narrative",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly(1, listHint),
 		RunE: func(c *cobra.Command, args []string) error {
 			stage, ok := catalog.All().Lookup(args[0])
 			if !ok {
@@ -96,7 +108,7 @@ func runCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "run STAGE",
 		Short: "Run the genuine app at a stage, in a fresh lab, and print the messages",
-		Args:  cobra.ExactArgs(1),
+		Args:  exactly(1, listHint),
 		RunE: func(c *cobra.Command, args []string) error {
 			stage, err := builtStage(args[0])
 			if err != nil {
@@ -125,7 +137,7 @@ func attackCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "attack STAGE ATTACK",
 		Short: "Carry out an attack at a stage, in a fresh lab: steps, evidence, outcome",
-		Args:  cobra.ExactArgs(2),
+		Args:  exactly(2, listHint+"; \"stages show STAGE\" lists its attacks"),
 		RunE: func(c *cobra.Command, args []string) error {
 			stage, err := builtStage(args[0])
 			if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 	"keyladder/stages/lab"
@@ -50,6 +52,39 @@ func goEnv(name string) string {
 		return ""
 	}
 	return strings.TrimSpace(string(value))
+}
+
+// A running deployment is not pulled out from under its programs.
+func TestResetOfARunningDeployment(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the app and runs a lab")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	l, err := lab.Start(t.Context(), lab.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	reset := func() error {
+		c := resetCommand()
+		c.SetArgs([]string{"--yes", "--data", dir})
+		c.SetOut(io.Discard)
+		c.SilenceErrors, c.SilenceUsage = true, true
+		return c.ExecuteContext(t.Context())
+	}
+	if err := reset(); err == nil || !strings.Contains(err.Error(), "is running: stop it first") {
+		t.Errorf("while it runs: %v", err)
+	}
+	if _, err := deployment.Open(dir, deployment.Resource); err != nil {
+		t.Errorf("something was removed: %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := reset(); err != nil {
+		t.Errorf("when it has ended: %v", err)
+	}
 }
 
 func TestSnippetsAreUpToDate(t *testing.T) {

@@ -252,6 +252,7 @@ func write(o Options) error {
 		},
 	}
 	id, created := rand.Text(), time.Now().UTC()
+	var writers []*deployment.Writer
 	for _, role := range deployment.Roles() {
 		w, err := deployment.NewWriter(o.Dir, role, id, created, o.Addresses)
 		if err != nil {
@@ -269,6 +270,10 @@ func write(o Options) error {
 		if err := contents[role](w); err != nil {
 			return err
 		}
+		writers = append(writers, w)
+	}
+	// No program can use its folder before all folders have their files.
+	for _, w := range writers {
 		if err := w.Close(); err != nil {
 			return err
 		}
