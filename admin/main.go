@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,14 +15,13 @@ import (
 	"keyladder/admin/web"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/serve"
 	"keyladder/stages/catalog"
 	"keyladder/stages/referee"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := command().ExecuteContext(ctx); err != nil {
+	if err := command().ExecuteContext(serve.UntilSignal()); err != nil {
 		fmt.Fprintln(os.Stderr, "admin:", err)
 		os.Exit(1)
 	}

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,16 +15,13 @@ import (
 	"keyladder/backend/sessions"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/serve"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	// A second signal ends the process at once.
-	context.AfterFunc(ctx, stop)
-	if err := command().ExecuteContext(ctx); err != nil {
+	if err := command().ExecuteContext(serve.UntilSignal()); err != nil {
 		fmt.Fprintln(os.Stderr, "backend:", err)
 		os.Exit(1)
 	}

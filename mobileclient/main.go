@@ -15,14 +15,13 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/serve"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/phone"
 	"keyladder/stages/catalog"
@@ -33,11 +32,7 @@ func main() { os.Exit(run()) }
 
 // run is main with an exit code, for the tests.
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// A second signal ends the process at once.
-	context.AfterFunc(ctx, stop)
-	if err := command().ExecuteContext(ctx); err != nil {
+	if err := command().ExecuteContext(serve.UntilSignal()); err != nil {
 		var refused *refusedError
 		if errors.As(err, &refused) {
 			fmt.Fprintln(os.Stderr, refused)

@@ -3,22 +3,18 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"keyladder/internal/serve"
 	"keyladder/stages/lab"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := command().ExecuteContext(ctx)
-	stop()
+	err := command().ExecuteContext(serve.UntilSignal())
 	if cleanupErr := lab.Cleanup(); err == nil {
 		err = cleanupErr
 	}
