@@ -120,6 +120,9 @@ func (g *Guard) newCall(ec echo.Context) *call {
 	return c
 }
 
+// heeds says whether a check's refusal counts: see [catalog.Set.WithoutCheck].
+func (c *call) heeds(check string) bool { return c.stage == nil || c.stage.Heeds(check) }
+
 func (c *call) appID() string {
 	if c.app == nil {
 		return ""

@@ -24,7 +24,10 @@ func (g *Guard) binding(c *call) *Refusal {
 	if c.withoutSession() {
 		return nil
 	}
-	if c.app == nil || c.session.App != c.app.ID {
+	if c.session == nil || c.app == nil {
+		return sessionNotAccepted("there is no session, or no proven app, to look at")
+	}
+	if c.session.App != c.app.ID {
 		return sessionNotAccepted("the session was opened with the app %q, and this is %q", c.session.App, c.appID())
 	}
 	return nil

@@ -39,6 +39,9 @@ func (g *Guard) certificateOfApp(c *call) *Refusal {
 	switch c.policy.Transport {
 	case catalog.PlainHTTP, catalog.TLS:
 	case catalog.MutualTLS:
+		if c.certificate == nil {
+			return refuse(certificateRequired(), "there is no certificate to look at")
+		}
 		if c.policy.AppProof == partnerProof {
 			return g.partner(c)
 		}

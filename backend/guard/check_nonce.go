@@ -33,6 +33,9 @@ func (g *Guard) nonce(c *call) *Refusal {
 		if !signed {
 			return c.unproven("nonces are remembered, but requests carry none")
 		}
+		if c.received == nil {
+			return contradictory("there is no code that would cover the nonce")
+		}
 	default:
 		return undecided("nonces", c.policy.Nonces)
 	}

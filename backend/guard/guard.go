@@ -242,7 +242,7 @@ func (g *Guard) serve(ec echo.Context) error {
 func (g *Guard) decide(c *call) (refusal *Refusal, name string) {
 	for _, check := range pipeline {
 		name = check.name
-		if refusal := check.run(g, c); refusal != nil {
+		if refusal := check.run(g, c); refusal != nil && c.heeds(name) {
 			return refusal, name
 		}
 	}

@@ -311,6 +311,16 @@ func TestChecksRefuse(t *testing.T) {
 				t.Errorf("outcome %+v", last)
 			}
 		})
+		t.Run(test.name+", not heeded", func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, catalog.All().WithoutCheck(test.stage, test.check))
+			spoil := test.spoil(w)
+			r := w.request(test.stage, http.MethodGet, "/v1/accounts", "")
+			spoil(r)
+			if _, verdict := w.do(r); verdict.Check == test.check && !verdict.Allowed && test.check != "stage" {
+				t.Errorf("refused all the same: %+v", verdict)
+			}
+		})
 		if test.off == nil {
 			continue
 		}

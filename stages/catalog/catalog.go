@@ -17,7 +17,13 @@ type Stage struct {
 	Release int    // release of the app package in use
 	Built   bool   // false: declared, but every route answers 501
 	Policy  Policy // empty while the stage is not built
+
+	unheeded string // see [Set.WithoutCheck]
 }
+
+// Heeds says whether refusals by a check count at the stage. They do, but for
+// [Set.WithoutCheck].
+func (s Stage) Heeds(check string) bool { return s.unheeded != check || check == "" }
 
 //go:embed narratives/*.md
 var narratives embed.FS
@@ -78,6 +84,20 @@ func (s Set) WithPolicy(slug string, change func(*Policy)) Set {
 		}
 	}
 	panic(fmt.Sprintf("catalog: no stage %q", slug))
+}
+
+// WithoutCheck is the set with one stage at which refusals by a check of the guard are not
+// heeded. A policy can't say that of every check, and where it can, the app reads it, too.
+// It is how tests switch off one check of the server and nothing else, to see that it is
+// missed. It panics when there is no such stage.
+func (s Set) WithoutCheck(slug, check string) Set {
+	changed := s.WithPolicy(slug, func(*Policy) {})
+	for i := range changed {
+		if changed[i].Slug == slug {
+			changed[i].unheeded = check
+		}
+	}
+	return changed
 }
 
 // Slugs are the stages' names for people who mistyped one.
