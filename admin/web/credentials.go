@@ -123,12 +123,17 @@ func basicUser(credentials string) (user string, ok bool) {
 	return user, ok
 }
 
-// basicCredentials are those of a Basic field (RFC 7617), wherever it is in a text.
-var basicCredentials = regexp.MustCompile(`(?im)(authorization:[ \t]*basic[ \t]+)([^\s"]+)`)
+// basicCredentials are those of a Basic field (RFC 7617), wherever it is in a text; cookies
+// are fields of their own.
+var (
+	basicCredentials = regexp.MustCompile(`(?im)(authorization:[ \t]*basic[ \t]+)([^\s"]+)`)
+	cookies          = regexp.MustCompile(`(?im)^((?:set-)?cookie:[ \t]*)([^\s][^\r\n]*)`)
+)
 
-// masked is a text without the passwords of Basic credentials.
+// masked is a text without the passwords of Basic credentials and without cookies, among
+// which the admin's own may be.
 func masked(text string) string {
-	return basicCredentials.ReplaceAllString(text, "${1}"+mask)
+	return cookies.ReplaceAllString(basicCredentials.ReplaceAllString(text, "${1}"+mask), "${1}"+mask)
 }
 
 // sealedView is a JSON Web Encryption, of which only the header can be read here.

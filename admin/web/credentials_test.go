@@ -101,6 +101,9 @@ func TestMasked(t *testing.T) {
 		`curl -H "Authorization: Basic QWxh" x`:                        `curl -H "Authorization: Basic ` + mask + `" x`,
 		`WWW-Authenticate: Basic realm="Harbour Bank"`:                 `WWW-Authenticate: Basic realm="Harbour Bank"`,
 		`Authorization: Hawk id="a"`:                                   `Authorization: Hawk id="a"`,
+		"Host: a\r\nCookie: keyladder-admin=5ec7e7; b=c\r\nAccept: d":  "Host: a\r\nCookie: " + mask + "\r\nAccept: d",
+		"set-cookie:keyladder-admin=5ec7e7":                            "set-cookie:" + mask,
+		"Cookie:\r\nAccept: d":                                         "Cookie:\r\nAccept: d",
 	} {
 		if got := masked(text); got != want {
 			t.Errorf("%q became %q", text, got)

@@ -760,6 +760,12 @@ func TestTrafficRecords(t *testing.T) {
 			t.Errorf("%s is left for handlers", name)
 		}
 	}
+	r = w.request("tls", http.MethodGet, "/v1/accounts", "")
+	r.Header.Set("Cookie", "keyladder-admin=5ec7e7")
+	w.do(r)
+	if shown := w.log.After(w.log.Last() - 2)[0].Head; strings.Contains(shown, "5ec7e7") || !strings.Contains(shown, "Cookie: (not recorded)") {
+		t.Errorf("a cookie, which is of another program on this host:\n%s", shown)
+	}
 	for _, id := range []string{strings.Repeat("x", 65), "a b", "a\x00"} {
 		r := w.request("tls", http.MethodGet, "/v1/accounts", "")
 		r.Header.Set(traffic.Header, id)

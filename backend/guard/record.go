@@ -84,7 +84,9 @@ func requestHead(r *http.Request) string {
 	return head(r.Method+" "+target+" "+r.Proto+"\nHost: "+r.Host, r.Header)
 }
 
-// head is a start line and the fields after it, in order of their names.
+// head is a start line and the fields after it, in order of their names. Cookies are none of
+// ours: a browser that opens an address here sends the admin UI's along, because cookies
+// are good for every port of a host.
 func head(start string, fields http.Header) string {
 	names := make([]string, 0, len(fields))
 	for name := range fields {
@@ -95,6 +97,9 @@ func head(start string, fields http.Header) string {
 	text.WriteString(start)
 	for _, name := range names {
 		for _, value := range fields[name] {
+			if name == "Cookie" || name == "Set-Cookie" {
+				value = "(not recorded)"
+			}
 			text.WriteString("\n" + name + ": " + value)
 		}
 	}
