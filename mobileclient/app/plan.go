@@ -242,6 +242,11 @@ func (p *plan) serversOwn(_ *release.Settings, policy catalog.Policy) error {
 	default:
 		return unknown("binding", policy.Binding)
 	}
+	switch policy.Partners {
+	case catalog.NoPartners, catalog.PartnersByCertificate:
+	default:
+		return unknown("partners", policy.Partners)
+	}
 	switch policy.Authorization {
 	case catalog.AppScopes, catalog.AppAndUser, catalog.NotAuthorized:
 	default:
