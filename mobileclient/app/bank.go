@@ -72,7 +72,7 @@ func (b *bank) tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 		}
 		return b.transfer(ctx, *tap.Payment), nil
 	case sdk.Freeze:
-		return b.call(ctx, request{method: http.MethodPost, path: account + "/freeze", body: map[string]bool{"frozen": tap.Frozen}}), nil
+		return b.call(ctx, request{method: http.MethodPost, path: account + "/freeze", body: map[string]bool{"frozen": tap.Frozen}, settled: true}), nil
 	default:
 		return sdk.Screen{}, fmt.Errorf("the app has no button %q", tap.What)
 	}

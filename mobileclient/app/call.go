@@ -38,21 +38,27 @@ type request struct {
 	method, path string
 	body         any  // sent as JSON; nil: none
 	public       bool // needs no user; and goes with the key in the URL, where that is accepted
+	settled      bool // twice does no more than once, though it is a POST
 	login        *credentials
 	session      session.Key
 }
+
+// repeatable says whether making the call twice does no more than making it once (RFC
+// 9110, section 9.2.2). A payment is not.
+func (r request) repeatable() bool { return r.method != http.MethodPost || r.settled }
 
 // outcome is what came of a call.
 type outcome struct {
 	screen sdk.Screen
 	answer answer
 	wait   time.Duration // that the server asked for; 0: it didn't
-	early  bool          // the clock was wrong, and has been set
+	early  bool          // the clock was wrong, somebody with the secret says, and has been set
+	sent   bool          // the request, or a part of it
 }
 
 // problem says whether the bank, and nobody else, answered with a problem of that kind.
 func (o outcome) problem(status int, kind string) bool {
-	return o.answer.status == status && o.answer.authentic && o.answer.problem().Type == "urn:keyladder:problem:"+kind
+	return o.answer.status == status && o.answer.authentic && o.answer.kind() == kind
 }
 
 // sessionGone says whether the bank says that a session has ended.
@@ -62,28 +68,68 @@ func (o outcome) sessionGone() bool {
 
 // send makes a call, once more where the app's clock was wrong, and once more where
 // the server asks for a little patience.
+//
+// But nobody pays twice because of an answer that proves nothing. Whoever sits between
+// the app and the bank can pass a payment on and put a refusal in the place of the answer.
+//
+//keyladder:code app-repeat
 func (b *bank) send(ctx context.Context, r request) outcome {
 	o := b.attempt(ctx, r)
-	if o.early {
+	switch {
+	case o.early && r.repeatable():
 		o = b.attempt(ctx, r)
+	case o.early:
+		// The code under the server's time is somebody's with the secret, but it belongs to
+		// no request: every copy of the app, its clock set wrong, is sent one.
+		o.screen.Error = "The answer says that the request was signed for another time. From now on the app goes by the bank's clock."
 	}
-	if o.wait <= 0 || o.wait > patience {
-		return o
+	if o.wait > 0 && o.wait <= patience && (r.repeatable() || b.plan.hawk == nil || o.problem(http.StatusTooManyRequests, "rate-limited")) {
+		select {
+		case <-time.After(o.wait):
+			o = b.attempt(ctx, r)
+		case <-ctx.Done():
+		}
 	}
-	select {
-	case <-time.After(o.wait):
-		return b.attempt(ctx, r)
-	case <-ctx.Done():
-		return o
+	if !r.repeatable() && b.uncertain(o) {
+		o.screen.Error += " It may have been booked all the same: look at the account's transfers before you pay again."
+	}
+	return o
+}
+
+// uncertain says whether the bank may have done what it was asked for, although it does
+// not look so. The code over an answer does not cover the status, so that what counts is
+// what the answer says.
+func (b *bank) uncertain(o outcome) bool {
+	switch kind := o.answer.kind(); {
+	case o.screen.OK || !o.sent:
+		return false
+	case kind == "":
+		return true // there is no answer, or it says nothing
+	case b.plan.hawk == nil:
+		return false // as far as anything is certain at this stage
+	default:
+		// The bank signs answers to requests whose code was good. If it does not accept one of
+		// those, it has seen it before.
+		return !o.answer.authentic || kind == "client-not-accepted"
 	}
 }
 
 // attempt makes a call once.
-func (b *bank) attempt(ctx context.Context, r request) outcome {
+func (b *bank) attempt(ctx context.Context, r request) (o outcome) {
 	exchange := rand.Text()
-	failed := func(err error) outcome { return outcome{screen: b.failed(exchange, err)} }
+	failed := func(err error) outcome {
+		o.screen = b.failed(exchange, err)
+		return o
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
+	ctx = sdk.WithExchange(ctx, exchange)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			o.sent = true
+			_ = b.system.Use(info.Conn, exchange) // a note for the class; the call goes on without
+		},
+	})
 	req, body, err := b.request(ctx, r, exchange)
 	if err != nil {
 		return failed(err)
@@ -123,10 +169,10 @@ func (b *bank) attempt(ctx context.Context, r request) outcome {
 	if len(answer.body) > 0 && mediaType(resp.Header.Get("Content-Type")) == sealed.MediaType {
 		b.opened(exchange, "the answer", answer.media, answer.body)
 	}
-	o := outcome{answer: answer, screen: show(answer, resp.Status)}
 	if o.early, err = b.plan.learn(resp); err != nil {
 		return failed(err)
 	}
+	o.answer, o.screen = answer, show(answer, resp.Status)
 	if answer.status == http.StatusTooManyRequests {
 		o.wait = retryAfter(resp.Header.Get("Retry-After"), time.Now())
 	}
@@ -166,12 +212,6 @@ func (b *bank) request(ctx context.Context, r request, exchange string) (*http.R
 	if carried.sent != nil {
 		reader = bytes.NewReader(carried.sent)
 	}
-	ctx = sdk.WithExchange(ctx, exchange)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) {
-			_ = b.system.Use(info.Conn, exchange) // a note for the class; the call goes on without
-		},
-	})
 	req, err := http.NewRequestWithContext(ctx, r.method, b.plan.base+r.path, reader)
 	if err != nil {
 		return nil, carried, err
@@ -293,6 +333,12 @@ func (a answer) problem() (p struct{ Type, Title, Detail string }) {
 		_ = json.Unmarshal(a.body, &p) // of what can't be read, nothing is shown
 	}
 	return p
+}
+
+// kind is that of the problem, as the bank names it; empty: the answer is none.
+func (a answer) kind() string {
+	kind, _ := strings.CutPrefix(a.problem().Type, "urn:keyladder:problem:")
+	return kind
 }
 
 // retryAfter reads the field of the same name (RFC 9110, section 10.2.3): seconds or

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -22,11 +23,24 @@ func payment() device.Payment {
 	return device.Payment{From: "HB-1001", To: "HB-2001", Amount: 1234, Reference: "rent"}
 }
 
-// TestAnswersAreChecked has somebody between TLS and the bank change its answers.
+// TestAnswersAreChecked has somebody between TLS and the bank change its answers. None
+// of that makes the app pay twice.
 func TestAnswersAreChecked(t *testing.T) {
 	t.Parallel()
 	problem := func(kind string) func(http.ResponseWriter, *http.Request) {
 		return func(w http.ResponseWriter, _ *http.Request) { problemOf(w, http.StatusForbidden, kind) }
+	}
+	const mayBeBooked = "before you pay again"
+	wait := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "0")
+		problemOf(w, http.StatusTooManyRequests, "rate-limited")
+	}
+	told := func(ahead time.Duration) func(*http.Response, []byte) []byte {
+		return func(r *http.Response, _ []byte) []byte {
+			r.StatusCode = http.StatusUnauthorized
+			r.Header = http.Header{"Www-Authenticate": {toldTime(t, time.Now().Add(ahead))}}
+			return nil
+		}
 	}
 	for _, test := range []struct {
 		name, stage string
@@ -34,46 +48,68 @@ func TestAnswersAreChecked(t *testing.T) {
 		meddle      func(*http.Response, []byte) []byte
 		check       string // of the app's own, that refuses
 		shown       string // in the message
+		served      int    // calls that the bank gets
 	}{
 		{"a changed body", "hmac", nil, func(_ *http.Response, body []byte) []byte {
 			return bytes.ReplaceAll(body, []byte("path"), []byte("loot"))
-		}, "server-mac", "does not prove"},
+		}, "server-mac", "does not prove", 1},
 		{"a changed media type", "hmac", nil, func(r *http.Response, body []byte) []byte {
 			r.Header.Set("Content-Type", "application/problem+json")
 			return body
-		}, "server-mac", ""},
+		}, "server-mac", mayBeBooked, 1},
 		{"no proof", "hmac", nil, func(r *http.Response, body []byte) []byte {
 			r.Header.Del(hawk.ServerAuthorization)
 			return body
-		}, "server-mac", ""},
+		}, "server-mac", mayBeBooked, 1},
 		{"two proofs", "hmac", nil, func(r *http.Response, body []byte) []byte {
 			r.Header.Add(hawk.ServerAuthorization, r.Header.Get(hawk.ServerAuthorization))
 			return body
-		}, "server-mac", ""},
+		}, "server-mac", mayBeBooked, 1},
 		{"no body, and no proof", "hmac", nil, func(r *http.Response, _ []byte) []byte {
 			r.StatusCode, r.Header = http.StatusNoContent, http.Header{}
 			return nil
-		}, "server-mac", ""},
+		}, "server-mac", mayBeBooked, 1},
 		{"a refusal as a success", "hmac", problem("not-allowed"), func(r *http.Response, body []byte) []byte {
 			r.StatusCode = http.StatusOK
 			return body
-		}, "", "Refused. This is not-allowed."},
-		{"an honest refusal", "hmac", problem("not-allowed"), nil, "", "Refused. This is not-allowed."},
+		}, "", "Refused. This is not-allowed.", 1},
+		{"an honest refusal", "hmac", problem("not-allowed"), nil, "", "Refused. This is not-allowed.", 1},
 		{"a refusal without proof", "hmac", problem("not-allowed"), func(r *http.Response, body []byte) []byte {
 			r.Header.Del(hawk.ServerAuthorization)
 			return body
-		}, "", "Refused. This is not-allowed."},
+		}, "", "Refused. This is not-allowed.", 1},
 		{"a refusal with a wrong proof", "hmac", problem("not-allowed"), func(_ *http.Response, body []byte) []byte {
 			return bytes.ReplaceAll(body, []byte("not-allowed"), []byte("pay-mallory"))
-		}, "server-mac", ""},
-		{"a sealed refusal", "hidden-secrets", problem("not-allowed"), nil, "", "Refused. This is not-allowed."},
+		}, "server-mac", mayBeBooked, 1},
+		{"a sealed refusal", "hidden-secrets", problem("not-allowed"), nil, "", "Refused. This is not-allowed.", 1},
 		{"a sealed refusal as a success", "hidden-secrets", problem("not-allowed"), func(r *http.Response, body []byte) []byte {
 			r.StatusCode = http.StatusOK
 			return body
-		}, "", "Refused. This is not-allowed."},
+		}, "", "Refused. This is not-allowed.", 1},
 		{"a changed sealed body", "hidden-secrets", nil, func(_ *http.Response, body []byte) []byte {
 			return append(body, 'A')
-		}, "server-mac", ""},
+		}, "server-mac", mayBeBooked, 1},
+		{"an honest request to wait", "hidden-secrets", wait, nil, "", "Refused. This is rate-limited.", 2},
+		{"a request to wait without proof", "hidden-secrets", nil, func(r *http.Response, _ []byte) []byte {
+			answer := httptest.NewRecorder()
+			wait(answer, nil)
+			r.StatusCode, r.Header = answer.Code, answer.Header()
+			return answer.Body.Bytes()
+		}, "", mayBeBooked, 1},
+		{"a success as a request to wait", "hidden-secrets", nil, func(r *http.Response, body []byte) []byte {
+			r.StatusCode = http.StatusTooManyRequests
+			r.Header.Set("Retry-After", "0")
+			return body
+		}, "", mayBeBooked, 1},
+		{"another refusal as a request to wait", "hidden-secrets", problem("not-allowed"), func(r *http.Response, body []byte) []byte {
+			r.StatusCode = http.StatusTooManyRequests
+			r.Header.Set("Retry-After", "0")
+			return body
+		}, "", "Refused. This is not-allowed.", 1},
+		{"a second copy's refusal", "hidden-secrets", problem("client-not-accepted"), nil, "", mayBeBooked, 1},
+		{"what another copy of the app was told about its clock", "hidden-secrets", nil, told(0), "", mayBeBooked, 1},
+		{"the same, kept for some time", "hidden-secrets", nil, told(-5 * time.Minute), "", mayBeBooked, 1},
+		{"the same, for a phone that is slow", "hidden-secrets", nil, told(5 * time.Minute), "", mayBeBooked, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -83,9 +119,13 @@ func TestAnswersAreChecked(t *testing.T) {
 				t.Fatalf("before: %+v", screen)
 			}
 			b.bank.set(func(bank *fakeBank) { bank.respond, bank.meddle = test.respond, test.meddle })
+			before := b.bank.count()
 			screen := shown(t)(app.Transfer(t.Context(), payment()))
 			if screen.OK || screen.Check != test.check || !strings.Contains(screen.Error, test.shown) {
 				t.Errorf("%+v", screen)
+			}
+			if calls := b.bank.asked()[before:]; len(calls) != test.served {
+				t.Errorf("the bank served %v", calls)
 			}
 			if test.check != "" {
 				var verdict *traffic.Verdict
@@ -100,6 +140,24 @@ func TestAnswersAreChecked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// toldTime is what the bank answers at a time to any copy of the app whose clock is an hour
+// slow.
+func toldTime(t *testing.T, at time.Time) string {
+	t.Helper()
+	client := hawk.Client{Credentials: hawk.Credentials{ID: "harbour-mobile", Key: testSecret}, Host: "bank", Port: 443}
+	r := httptest.NewRequest(http.MethodGet, "/hmac/v1/accounts", nil)
+	if _, err := client.Sign(r, nil, "", at.Add(-time.Hour)); err != nil {
+		t.Error(err)
+	}
+	bank := hawk.Verifier{
+		Host: "bank", Port: 443,
+		Lookup: func(string) (string, error) { return testSecret, nil },
+	}
+	_, err := bank.Verify(r, nil, at)
+	_, told := hawk.Refusal(err)
+	return told
 }
 
 // TestAnswerToAnotherCall has somebody give the app an answer that the bank made, but
@@ -171,9 +229,20 @@ func TestClock(t *testing.T) {
 	if n := b.bank.count(); n != 3 {
 		t.Errorf("the bank served %d", n)
 	}
+	// When the server's clock is set back, a payment is refused, and not made again: the
+	// refusal might be anybody's.
 	b.bank.set(func(bank *fakeBank) { bank.ahead = 0 })
-	if screen := shown(t)(app.Transfer(t.Context(), payment())); !screen.OK || requests() != 6 {
+	screen := shown(t)(app.Transfer(t.Context(), payment()))
+	if screen.OK || requests() != 5 || !strings.Contains(screen.Error, "goes by the bank's clock") || !strings.Contains(screen.Error, "before you pay again") {
 		t.Errorf("when the server's clock is set back: %d requests, %+v", requests(), screen)
+	}
+	if screen := shown(t)(app.Transfer(t.Context(), payment())); !screen.OK || requests() != 6 {
+		t.Errorf("after that: %d requests, %+v", requests(), screen)
+	}
+	// What can be asked for twice is.
+	b.bank.set(func(bank *fakeBank) { bank.ahead = -2 * time.Hour })
+	if screen := shown(t)(app.Accounts(t.Context())); !screen.OK || requests() != 8 {
+		t.Errorf("accounts: %d requests, %+v", requests(), screen)
 	}
 }
 

@@ -70,7 +70,7 @@ func (b *bank) claim(ctx context.Context) (refused *sdk.Screen) {
 		return &sdk.Screen{Error: err.Error()}
 	}
 	outcome := b.send(ctx, request{
-		method: http.MethodPost, path: "/v1/devices", body: map[string]string{"identifier": identifier},
+		method: http.MethodPost, path: "/v1/devices", body: map[string]string{"identifier": identifier}, settled: true,
 	})
 	if !outcome.screen.OK {
 		return &outcome.screen

@@ -73,7 +73,7 @@ func (b *bank) signIn(ctx context.Context, user, password string) sdk.Screen {
 		return *refused
 	}
 	outcome := b.sendKnown(ctx, request{
-		method: http.MethodPost, path: sessionPath, login: &credentials{user, password},
+		method: http.MethodPost, path: sessionPath, login: &credentials{user, password}, settled: true,
 	})
 	if !outcome.screen.OK {
 		return outcome.screen

@@ -105,9 +105,9 @@ func (s *Sent) CheckResponse(header http.Header, body []byte) (ext string, err e
 }
 
 // Learn takes the server's time from a refusal, if the refusal tells it and somebody
-// with the key made it. After that, requests are signed for the server's time; the
-// refused one can be signed and sent again, once. Its errors are [ErrNoTime] and
-// [ErrTimeMAC].
+// with the key made it. After that, requests are signed for the server's time. The one
+// that seems to be refused can be signed and sent again, once, if the server may do it
+// twice: that it was refused is not proven. Its errors are [ErrNoTime] and [ErrTimeMAC].
 //
 //keyladder:code hawk-learn
 func (c *Client) Learn(status int, header http.Header, now time.Time) error {

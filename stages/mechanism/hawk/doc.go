@@ -83,6 +83,11 @@
 // tomorrow, collect them, and use them then. An old answer with a good tsm can be sent
 // again, but it only makes the client sign for the past.
 //
+// The code belongs to no request. Whoever sits between can pass a request on, keep the
+// answer, and give the client what another one was told, whose clock is wrong on purpose.
+// So a client must not make a request anew because of it that the server may not carry
+// out twice. It can't tell by how far off the time is: what is on its way can be held up.
+//
 // # The response
 //
 // Server-Authorization is a code over the request's ts, nonce, method, target, host and
