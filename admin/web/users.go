@@ -22,6 +22,7 @@ const devicesShown = 50
 func (s *Server) userRoutes(e *echo.Echo) {
 	e.GET("/users", s.usersPage, s.signedIn)
 	e.POST("/users/:user/sessions/end", s.endSessionsOf, s.signedIn)
+	e.POST("/users/:user/failed-sign-ins/clear", s.clearFailedSignIns, s.signedIn)
 	e.GET("/sessions", s.sessionsPage, s.signedIn)
 	e.POST("/sessions/:session/end", s.endSession, s.signedIn)
 	e.GET("/devices", s.devicesPage, s.signedIn)
@@ -177,6 +178,13 @@ func (s *Server) endSessionsOf(c echo.Context) error {
 	return s.take(c, "end all sessions", user,
 		"All sessions of "+user+" have ended. Run the genuine app to see that its user has to sign in again.",
 		"/users/"+url.PathEscape(user)+"/sessions/revoke", "")
+}
+
+func (s *Server) clearFailedSignIns(c echo.Context) error {
+	user := c.Param("user")
+	return s.take(c, "clear failed sign-ins", user,
+		"The failed attempts to sign in as "+user+" are forgotten. The next ones are free, for whoever makes them.",
+		"/users/"+url.PathEscape(user)+"/failed-sign-ins/clear", "")
 }
 
 // signedInUser is a user with the sessions that are good now.

@@ -50,6 +50,16 @@ func (b *fakeBank) welcome() {
 			b.sessions = slices.DeleteFunc(b.sessions, func(s manage.Session) bool { return s.User == r.PathValue("name") })
 		})
 	})
+	b.HandleFunc("POST /users/{name}/failed-sign-ins/clear", func(w http.ResponseWriter, r *http.Request) {
+		b.locked(func() {
+			i := slices.IndexFunc(b.users, func(u manage.User) bool { return u.Name == r.PathValue("name") })
+			if i < 0 {
+				problem.New(http.StatusNotFound, "no-such-user", "There is no such user", "").Write(w)
+				return
+			}
+			b.users[i].FailedSignIns, b.users[i].ThrottledUntil = 0, nil
+		})
+	})
 	b.HandleFunc("POST /sessions/{id}/revoke", func(w http.ResponseWriter, r *http.Request) {
 		b.locked(func() {
 			before := len(b.sessions)

@@ -23,7 +23,8 @@ func populate(set *setting) {
 	seen := func(d time.Duration) *time.Time { at := ago(d); return &at }
 	until := now.Add(150 * time.Second)
 	set.bank.locked(func() {
-		set.bank.users[2].ThrottledUntil = &until
+		set.bank.users[0].FailedSignIns = 1
+		set.bank.users[2].FailedSignIns, set.bank.users[2].ThrottledUntil = 18, &until
 		set.bank.sessions = []manage.Session{
 			{ID: "S3", User: "carol", App: "harbour-ops", Stage: "user-session", Device: "b7-ops", CreatedAt: ago(time.Minute), LastUsedAt: ago(4 * time.Second), ExpiresAt: now.Add(12*time.Hour - time.Minute)},
 			{ID: "S2", User: "alice", App: "harbour-mobile", Stage: "user-session", Device: "a1-phone", CreatedAt: ago(20 * time.Minute), LastUsedAt: ago(2 * time.Minute), ExpiresAt: now.Add(11*time.Hour + 40*time.Minute)},
@@ -126,6 +127,26 @@ func TestEndedSessionsAreSeenToBite(t *testing.T) {
 		`data-audit="end all sessions" data-audit-outcome="done"`, `data-audit="end all sessions" data-audit-outcome="failed"`)
 }
 
+func TestFailedSignInsAreCleared(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	populate(set)
+	b := newBrowser(t, set).signIn()
+	b.get("/users").want(t, http.StatusOK, `data-clear-failed="mallory"`, "18 failed attempts", "✕ throttled")
+	if got := b.post("/users/mallory/failed-sign-ins/clear", "back", "/users").Header.Get("Location"); got != "/users" {
+		t.Errorf("leads to %q", got)
+	}
+	r := b.get("/users")
+	r.want(t, http.StatusOK, `data-notice="done"`, "The failed attempts to sign in as mallory are forgotten", `data-clear-failed="alice"`)
+	if strings.Contains(r.Body, `data-clear-failed="mallory"`) || strings.Contains(r.Body, "✕ throttled") {
+		t.Error("there is nothing to clear any more")
+	}
+	b.post("/users/nobody/failed-sign-ins/clear", "back", "/users").want(t, http.StatusSeeOther)
+	b.get("/users").want(t, http.StatusOK, `data-notice="failed"`, "There is no such user")
+	b.get("/audit").want(t, http.StatusOK,
+		`data-audit="clear failed sign-ins" data-audit-outcome="done"`, `data-audit="clear failed sign-ins" data-audit-outcome="failed"`)
+}
+
 func TestBannedDevicesAreSeenToBite(t *testing.T) {
 	t.Parallel()
 	set := newSetting(t)
@@ -216,7 +237,7 @@ func TestChangesNeedTheFormsToken(t *testing.T) {
 	populate(set)
 	b := newBrowser(t, set)
 	paths := []string{
-		"/users/alice/sessions/end", "/sessions/S1/end", "/devices/D1/ban", "/devices/D2/allow", "/keys/harbour-mobile/secret", "/run",
+		"/users/alice/sessions/end", "/users/mallory/failed-sign-ins/clear", "/sessions/S1/end", "/devices/D1/ban", "/devices/D2/allow", "/keys/harbour-mobile/secret", "/run",
 	}
 	form := url.Values{"back": {"/users"}, "stage": {"hmac"}}
 	for _, path := range paths {
@@ -226,7 +247,7 @@ func TestChangesNeedTheFormsToken(t *testing.T) {
 	for _, path := range paths {
 		b.send(path, form).want(t, http.StatusForbidden, "This form is out of date")
 	}
-	if len(set.bank.sessions) != 3 || set.bank.devices[2].BannedAt != nil || set.bank.devices[1].BannedAt == nil || set.bank.rotated != 0 {
+	if len(set.bank.sessions) != 3 || set.bank.users[2].FailedSignIns == 0 || set.bank.devices[2].BannedAt != nil || set.bank.devices[1].BannedAt == nil || set.bank.rotated != 0 {
 		t.Error("something was changed")
 	}
 	if _, ran := set.jobs.run(""); ran {

@@ -37,7 +37,11 @@ func (g *Guard) signIn(c *call) *Refusal {
 		return refuse(problem.New(http.StatusBadRequest, "bad-request", "The user's credentials can't be read",
 			"Send one field `Authorization: Basic …`, as RFC 7617 has it."), "%v", err)
 	}
-	user, err := g.Users.SignIn(c.request.Context(), c.at, c.address, name, password)
+	from := users.Origin{Address: c.address}
+	if c.device != nil {
+		from.Device = c.device.ID
+	}
+	user, err := g.Users.SignIn(c.request.Context(), c.at, from, name, password)
 	var throttled *users.ThrottledError
 	switch {
 	case errors.As(err, &throttled):
@@ -47,7 +51,7 @@ func (g *Guard) signIn(c *call) *Refusal {
 	case errors.Is(err, users.ErrUnknown), errors.Is(err, users.ErrPassword):
 		return refuse(signInFailed("Name or password is wrong."), "%v", err) // one text for both
 	case err != nil:
-		return refuse(problem.New(http.StatusServiceUnavailable, "try-later", "Too many sign-ins at the moment", "Try again a bit later.").
+		return refuse(problem.New(http.StatusServiceUnavailable, "try-later", "Nobody can sign in at the moment", "Try again a bit later.").
 			With("Retry-After", "1"), "%v", err)
 	}
 	c.user = user

@@ -144,6 +144,41 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
+// TestSignInOnKnownDevices is not kept up by what others try at the same address. A device
+// that is banned is not known.
+func TestSignInOnKnownDevices(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	signIn := func(app, password string) (int, string) {
+		r := w.requestAs(as{app, "alice"}, "user-session", http.MethodPost, "/v1/session", "")
+		basic("alice", password)(r.Header)
+		answer, verdict := w.do(r)
+		return answer.Code, verdict.Check
+	}
+	if status, check := signIn(mobile, password); status != http.StatusOK {
+		t.Fatalf("%d by %s", status, check)
+	}
+	for range 10 {
+		signIn(ops, "guess")
+	}
+	if status, check := signIn(ops, password); status != http.StatusTooManyRequests || check != "sign-in" {
+		t.Errorf("on a new device: %d by %s", status, check)
+	}
+	if status, check := signIn(mobile, password); status != http.StatusOK {
+		t.Errorf("on a known one: %d by %s", status, check)
+	}
+	for _, device := range w.devices.List() {
+		if device.App == mobile {
+			if _, err := w.devices.Ban(context.Background(), w.clock.Now(), device.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if status, check := signIn(mobile, password); status != http.StatusForbidden || check != "device" {
+		t.Errorf("on a banned one: %d by %s", status, check)
+	}
+}
+
 // TestUnknownUsersLookTheSame, from outside, as wrong passwords.
 func TestUnknownUsersLookTheSame(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -159,17 +160,17 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.users, err = users.New([]users.Seed{{Name: "alice", PasswordHash: hash}, {Name: "bob", PasswordHash: hash}, {Name: "carol", PasswordHash: hash, Staff: true}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := store.Open(filepath.Join(t.TempDir(), "guard.db"), append(append(registry.Models(), sessions.Models()...), devices.Models()...)...)
+	db, err := store.Open(filepath.Join(t.TempDir(), "guard.db"), slices.Concat(registry.Models(), sessions.Models(), devices.Models(), users.Models())...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.closeDB = func() error { return store.Close(db) }
 	t.Cleanup(func() { w.closeDB() })
 	ctx := context.Background()
+	people := []users.Seed{{Name: "alice", PasswordHash: hash}, {Name: "bob", PasswordHash: hash}, {Name: "carol", PasswordHash: hash, Staff: true}}
+	if w.users, err = users.New(ctx, db, people); err != nil {
+		t.Fatal(err)
+	}
 	if w.apps, err = registry.Open(ctx, db, seed, w.secrets); err != nil {
 		t.Fatal(err)
 	}

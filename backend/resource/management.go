@@ -33,6 +33,7 @@ func (s *Server) management() {
 	m.GET("/keys/:id/secret", s.showSecret)
 	m.GET("/users", s.listUsers)
 	m.POST("/users/:name/sessions/revoke", s.revokeSessions)
+	m.POST("/users/:name/failed-sign-ins/clear", s.clearFailedSignIns)
 	m.GET("/sessions", func(c echo.Context) error { return c.JSON(http.StatusOK, s.sessions.List(s.config.Now())) })
 	m.POST("/sessions/:id/revoke", s.revokeSession)
 	m.GET("/devices", func(c echo.Context) error { return c.JSON(http.StatusOK, s.devices.List()) })
@@ -141,6 +142,16 @@ func (s *Server) revokeSessions(c echo.Context) error {
 	if _, err := s.sessions.EndAll(c.Request().Context(), name); err != nil {
 		return err
 	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+// clearFailedSignIns lets a user sign in at once, and everybody else guess anew.
+func (s *Server) clearFailedSignIns(c echo.Context) error {
+	name := c.Param("name")
+	if s.users.Lookup(name) == nil {
+		return nothingToChange("there is no user of that name")
+	}
+	s.users.Clear(name)
 	return c.NoContent(http.StatusNoContent)
 }
 
@@ -265,11 +276,10 @@ func (s *Server) findTransfers(c echo.Context) error {
 // would be good once more.
 func (s *Server) reset(c echo.Context) error {
 	ctx := c.Request().Context()
-	err := errors.Join(s.ledger.Reset(ctx), s.apps.Reset(ctx), s.sessions.Reset(ctx), s.devices.Reset(ctx), s.usage.Reset(ctx))
+	err := errors.Join(s.ledger.Reset(ctx), s.apps.Reset(ctx), s.users.Reset(ctx), s.sessions.Reset(ctx), s.devices.Reset(ctx), s.usage.Reset(ctx))
 	if err != nil {
 		return err
 	}
-	s.users.Reset()
 	return c.NoContent(http.StatusNoContent)
 }
 

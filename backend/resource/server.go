@@ -104,12 +104,9 @@ func New(config Config) (server *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.users, err = users.New(people); err != nil {
-		return nil, err
-	}
 	_, err = os.Stat(config.Folder.Path(database))
 	resumed := !errors.Is(err, fs.ErrNotExist)
-	models := slices.Concat(ledger.Models(), registry.Models(), sessions.Models(), devices.Models(), usage.Models())
+	models := slices.Concat(ledger.Models(), registry.Models(), users.Models(), sessions.Models(), devices.Models(), usage.Models())
 	if s.db, err = store.Open(config.Folder.Path(database), models...); err != nil {
 		return nil, err
 	}
@@ -123,6 +120,9 @@ func New(config Config) (server *Server, err error) {
 		return nil, err
 	}
 	if s.apps, err = registry.Open(ctx, s.db, seed, secrets); err != nil {
+		return nil, err
+	}
+	if s.users, err = users.New(ctx, s.db, people); err != nil {
 		return nil, err
 	}
 	if s.sessions, err = sessions.Open(ctx, s.db, config.Sessions); err != nil {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -30,7 +31,12 @@ const users6 = "user-session"
 
 // signIn signs in anew, with a password.
 func signIn(server *resource.Server, s *site, app, user, password string) *httptest.ResponseRecorder {
-	r := s.callAs(app, user, users6, http.MethodPost, "/v1/session", "")
+	return signInOn(server, s, user, app, user, password)
+}
+
+// signInOn signs in on somebody's phone, whose owner has done so before.
+func signInOn(server *resource.Server, s *site, owner, app, user, password string) *httptest.ResponseRecorder {
+	r := s.callAs(app, owner, users6, http.MethodPost, "/v1/session", "")
 	who := r.Context().Value(senderKey{}).(sender)
 	p := s.phone(server, who)
 	if err := session.SetBasic(r.Header, user, password); err != nil {
@@ -171,12 +177,44 @@ func TestGuessing(t *testing.T) {
 		last = signIn(server, site, mobile, "bob", "guess")
 		statuses = append(statuses, last.Code)
 	}
-	// The phone signed in before: the address is familiar, which spares it nothing.
+	// The phone signed in before: it is familiar, which spares it nothing.
 	if fmt.Sprint(statuses) != "[401 401 401 401 401 401 429]" || last.Header().Get("Retry-After") != "1" || kindOf(last) != "rate-limited" {
 		t.Errorf("%v, Retry-After %q, %s", statuses, last.Header().Get("Retry-After"), last.Body)
 	}
 	if first := signIn(server, site, mobile, "alice", "guess"); first.Code != 401 || kindOf(first) != "sign-in-failed" {
 		t.Errorf("another user: %d %s", first.Code, first.Body)
+	}
+}
+
+// TestKnownDevices are served while somebody guesses on others, also after a restart. All
+// of them share an address.
+func TestKnownDevices(t *testing.T) {
+	t.Parallel()
+	site, clock := newSite(t, deployment.Addresses{}), &patient{now: time.Now()}
+	config := func(c *resource.Config) { c.Now = clock.Now }
+	server := newServer(t, site, config)
+	keyOf(t, signIn(server, site, mobile, "alice", password))
+	for restarted := range 2 {
+		if restarted == 1 {
+			server.Close()
+			again := newServer(t, site, config)
+			clock.wait()
+			clock.wait()
+			for id, p := range maps.Clone(site.phones) {
+				id.server = again
+				site.phones[id] = p
+			}
+			server = again
+		}
+		for i, want := range []int{401, 401, 401, 401, 401, 401, 429} {
+			if answer := signInOn(server, site, "mallory", kiosk, "alice", "guess"); answer.Code != want {
+				t.Errorf("guess %d on another phone: %d %s", i, answer.Code, answer.Body)
+			}
+		}
+		if answer := signInOn(server, site, "bob", mobile, "alice", password); answer.Code != 429 || answer.Header().Get("Retry-After") != "1" {
+			t.Errorf("on a phone that is new to her: %d %s", answer.Code, answer.Body)
+		}
+		keyOf(t, signIn(server, site, mobile, "alice", password))
 	}
 }
 
@@ -238,6 +276,14 @@ func TestManagementOfUsers(t *testing.T) {
 	if got != "alice 0 false; bob 2 false; carol 0 true; mallory 1 false; " {
 		t.Errorf("users: %s", got)
 	}
+	if answer := signIn(r.server, r.site, mobile, "mallory", password); answer.Code != 429 || people[3].FailedSignIns != 6 {
+		t.Errorf("after too many failures: %d, %+v", answer.Code, people[3])
+	}
+	post("/users/mallory/failed-sign-ins/clear", nil, 0)
+	if answer := signIn(r.server, r.site, mobile, "mallory", password); answer.Code != 201 {
+		t.Errorf("after they were cleared: %d", answer.Code)
+	}
+	post("/users/nobody/failed-sign-ins/clear", nil, 404)
 
 	registered := must[[]manage.Device](t)(manage.Get[[]manage.Device](ctx, r.admin, "/devices"))
 	banned := ""
@@ -276,7 +322,7 @@ func TestManagementOfUsers(t *testing.T) {
 	post("/keys/"+books+"/secret", nil, 404)
 
 	text := r.log.String()
-	for _, want := range []string{"/users/alice/sessions/revoke", "/devices/" + banned + "/ban", "method=GET path=/keys/" + mobile + "/secret", "outcome=no-such-resource", "by=admin"} {
+	for _, want := range []string{"/users/alice/sessions/revoke", "/users/mallory/failed-sign-ins/clear", "/devices/" + banned + "/ban", "method=GET path=/keys/" + mobile + "/secret", "outcome=no-such-resource", "by=admin"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the log does not say %q", want)
 		}

@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/alexedwards/argon2id"
+	"gorm.io/gorm"
 
 	"keyladder/internal/manage"
 )
@@ -61,19 +62,21 @@ const (
 
 // Directory is the users of one server. It is safe for concurrent use.
 type Directory struct {
+	db       *gorm.DB
 	users    map[string]*User
 	dummy    string // a hash that costs what all others cost, of a password that nobody has
 	turns    chan struct{}
 	waiting  atomic.Int64
 	throttle *throttle
+	writing  sync.Mutex // held while the database is written, and memory after it
 	verify   func(password, hash string) (bool, error)
 }
 
-// New makes a directory. All hashes must have the same cost: else the time that a
-// sign-in takes would tell who is who.
-func New(seed []Seed) (*Directory, error) {
+// New makes a directory, whose database has [Models]' tables. All hashes must have the
+// same cost: else the time that a sign-in takes would tell who is who.
+func New(ctx context.Context, db *gorm.DB, seed []Seed) (*Directory, error) {
 	d := &Directory{
-		users: map[string]*User{},
+		db: db, users: map[string]*User{}, throttle: newThrottle(),
 		// Each takes its memory for as long as it runs, and no more can run at a time anyway.
 		turns:  make(chan struct{}, max(1, runtime.GOMAXPROCS(0))),
 		verify: argon2id.ComparePasswordAndHash,
@@ -101,17 +104,19 @@ func New(seed []Seed) (*Directory, error) {
 	if d.dummy, err = argon2id.CreateHash("", &cost); err != nil {
 		return nil, fmt.Errorf("make a hash for unknown users: %w", err)
 	}
-	d.throttle = newThrottle(func(name string) bool { return d.users[name] != nil })
+	if err := d.load(ctx); err != nil {
+		return nil, err
+	}
 	return d, nil
 }
 
 // Lookup finds a user; nil: there is none of that name.
 func (d *Directory) Lookup(name string) *User { return d.users[name] }
 
-// SignIn proves a user by a password. The address is where the attempt comes from.
+// SignIn proves a user by a password.
 //
 //keyladder:code sign-in
-func (d *Directory) SignIn(ctx context.Context, at time.Time, from netip.Addr, name, password string) (*User, error) {
+func (d *Directory) SignIn(ctx context.Context, at time.Time, from Origin, name, password string) (*User, error) {
 	// Counted as failed before the password is looked at: of many attempts that arrive
 	// together, each finds those before it.
 	attempt, err := d.throttle.begin(at, name, from)
@@ -132,6 +137,12 @@ func (d *Directory) SignIn(ctx context.Context, at time.Time, from netip.Addr, n
 		return nil, ErrUnknown // even if the password should be that of the dummy
 	case !right:
 		return nil, ErrPassword
+	}
+	d.writing.Lock()
+	defer d.writing.Unlock()
+	if err := d.remember(ctx, at, name, from); err != nil {
+		attempt.cancel()
+		return nil, err
 	}
 	attempt.succeed()
 	return user, nil
@@ -166,7 +177,8 @@ func (d *Directory) List(at time.Time) []manage.User {
 	list := make([]manage.User, 0, len(d.users))
 	for _, user := range d.users {
 		out := manage.User{Name: user.Name, Staff: user.Staff}
-		if until := d.throttle.until(at, user.Name); !until.IsZero() {
+		var until time.Time
+		if out.FailedSignIns, until = d.throttle.state(at, user.Name); !until.IsZero() {
 			until = until.UTC()
 			out.ThrottledUntil = &until
 		}
@@ -176,5 +188,6 @@ func (d *Directory) List(at time.Time) []manage.User {
 	return list
 }
 
-// Reset forgets all failed attempts, and which addresses were good.
-func (d *Directory) Reset() { d.throttle.reset() }
+// Clear forgets the failed attempts on a user, wherever they were made. What is familiar
+// stays so.
+func (d *Directory) Clear(name string) { d.throttle.clear(name) }

@@ -3,8 +3,8 @@ package users
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -13,14 +13,19 @@ import (
 	"time"
 
 	"github.com/alexedwards/argon2id"
+	"gorm.io/gorm"
+
+	"keyladder/internal/store"
 )
 
 var (
 	begin   = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	home    = netip.MustParseAddr("203.0.113.7")
-	work    = netip.MustParseAddr("203.0.113.8")
-	mallory = netip.MustParseAddr("198.51.100.66")
+	mallory = Origin{Device: "mallory's", Address: netip.MustParseAddr("198.51.100.66")}
 )
+
+// on is an attempt on a device at home.
+func on(device string) Origin { return Origin{Device: device, Address: home} }
 
 const right = "correct horse"
 
@@ -35,9 +40,26 @@ func hash(t testing.TB, params argon2id.Params) string {
 	return text
 }
 
+func database(t testing.TB, path string) *gorm.DB {
+	t.Helper()
+	db, err := store.Open(path, Models()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close(db) })
+	return db
+}
+
 func directory(t testing.TB) *Directory {
 	t.Helper()
-	d, err := New([]Seed{
+	return resume(t, filepath.Join(t.TempDir(), "users.db"))
+}
+
+// resume makes a directory with what others have left in the database. A password costs it
+// next to nothing.
+func resume(t testing.TB, path string) *Directory {
+	t.Helper()
+	d, err := New(context.Background(), database(t, path), []Seed{
 		{Name: "alice", PasswordHash: hash(t, cheap)},
 		{Name: "bob", PasswordHash: hash(t, cheap)},
 		{Name: "carol", PasswordHash: hash(t, cheap), Staff: true},
@@ -65,7 +87,7 @@ func TestSignIn(t *testing.T) {
 		{"nobody", "", ErrUnknown},
 		{"", "", ErrUnknown},
 	} {
-		user, err := directory(t).SignIn(context.Background(), begin, home, test.name, test.password)
+		user, err := directory(t).SignIn(context.Background(), begin, on("hers"), test.name, test.password)
 		if !errors.Is(err, test.want) || (err == nil) != (user != nil && user.Name == test.name) {
 			t.Errorf("%s, %q: %v, %v", test.name, test.password, user, err)
 		}
@@ -82,7 +104,7 @@ func TestUnknownUsersCostTheSame(t *testing.T) {
 		return false, nil
 	}
 	for _, name := range []string{"alice", "nobody"} {
-		d.SignIn(context.Background(), begin, home, name, "guess")
+		d.SignIn(context.Background(), begin, on("hers"), name, "guess")
 	}
 	if len(hashes) != 2 || hashes[0] == hashes[1] {
 		t.Fatalf("%d hashes", len(hashes))
@@ -108,224 +130,9 @@ func TestNewRefuses(t *testing.T) {
 		"other cost":      {{Name: "a", PasswordHash: good}, {Name: "b", PasswordHash: hash(t, dear)}},
 		"too much memory": {{Name: "a", PasswordHash: hash(t, huge)}},
 	} {
-		if _, err := New(seed); err == nil || strings.Contains(err.Error(), "$argon2id$") {
+		if _, err := New(context.Background(), database(t, filepath.Join(t.TempDir(), "users.db")), seed); err == nil || strings.Contains(err.Error(), "$argon2id$") {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-// guess makes one failing attempt and says for how long nobody is to try again.
-func guess(t *testing.T, d *Directory, at time.Time, from netip.Addr, name string) time.Duration {
-	t.Helper()
-	_, err := d.SignIn(context.Background(), at, from, name, "guess")
-	var throttled *ThrottledError
-	if errors.As(err, &throttled) {
-		return throttled.Until.Sub(at)
-	}
-	if !errors.Is(err, ErrPassword) && !errors.Is(err, ErrUnknown) {
-		t.Fatal(err)
-	}
-	return 0
-}
-
-// TestDelaysDouble follows an attacker who tries again as soon as possible.
-func TestDelaysDouble(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"alice", "nobody"} { // both are slowed down, or the difference would tell
-		d := directory(t)
-		at := begin
-		var delays []time.Duration
-		for range 20 {
-			if wait := guess(t, d, at, mallory, name); wait > 0 {
-				delays = append(delays, wait)
-				at = at.Add(wait)
-				if again := guess(t, d, at, mallory, name); again != 0 {
-					t.Fatalf("%s: the attempt after %s waits for %s", name, wait, again)
-				}
-			}
-		}
-		want := "[1s 2s 4s 8s 16s 32s 1m4s 2m8s 4m16s 8m32s 15m0s 15m0s 15m0s 15m0s]"
-		if got := fmt.Sprint(delays); got != want {
-			t.Errorf("%s: %s, want %s", name, got, want)
-		}
-	}
-}
-
-// TestThrottledAttemptsAreNotTried: neither is the password looked at, nor does the attempt
-// make anybody wait longer.
-func TestThrottledAttemptsAreNotTried(t *testing.T) {
-	t.Parallel()
-	d := directory(t)
-	for range freePerUser + 1 {
-		guess(t, d, begin, mallory, "alice")
-	}
-	d.verify = func(string, string) (bool, error) {
-		t.Error("a password was checked")
-		return true, nil
-	}
-	for range 50 {
-		if _, err := d.SignIn(context.Background(), begin, mallory, "alice", right); err == nil {
-			t.Error("signed in")
-		}
-	}
-	if until := d.throttle.until(begin, "alice"); !until.Equal(begin.Add(firstDelay)) {
-		t.Errorf("until %s", until)
-	}
-}
-
-// TestVictimIsNotLockedOut keeps somebody guessing alice's password, from many addresses,
-// while she signs in at home as always.
-func TestVictimIsNotLockedOut(t *testing.T) {
-	t.Parallel()
-	d := directory(t)
-	signIn := func(at time.Time, from netip.Addr) error {
-		_, err := d.SignIn(context.Background(), at, from, "alice", right)
-		return err
-	}
-	if err := signIn(begin, home); err != nil {
-		t.Fatal(err)
-	}
-	at := begin
-	for i := range 200 {
-		from := netip.AddrFrom4([4]byte{198, 51, byte(i), 1})
-		if wait := guess(t, d, at, from, "alice"); wait > longestDelay {
-			t.Fatalf("wait for %s", wait)
-		}
-		at = at.Add(time.Minute)
-		if err := signIn(at, home); err != nil {
-			t.Fatalf("at home, after %d guesses: %v", i, err)
-		}
-	}
-	// At a new address she has to wait like the attacker, at most the longest delay.
-	var throttled *ThrottledError
-	if err := signIn(at, work); !errors.As(err, &throttled) || throttled.Until.Sub(at) > longestDelay {
-		t.Fatalf("at work: %v", err)
-	}
-	if err := signIn(throttled.Until, work); err != nil {
-		t.Errorf("at work, when the time has come: %v", err)
-	}
-	if err := signIn(throttled.Until, work); err != nil {
-		t.Errorf("at work, where she is known now: %v", err)
-	}
-}
-
-// TestSuccessDoesNotClearTheCount, neither the victim's for an attacker, nor that of the
-// address for one who has an account.
-func TestSuccessDoesNotClearTheCount(t *testing.T) {
-	t.Parallel()
-	d := directory(t)
-	for range freePerUser {
-		guess(t, d, begin, mallory, "alice")
-	}
-	for _, from := range []netip.Addr{home, home, work} {
-		if _, err := d.SignIn(context.Background(), begin, from, "alice", right); err != nil {
-			t.Fatal(err)
-		}
-	}
-	guess(t, d, begin, mallory, "alice")
-	if wait := guess(t, d, begin, mallory, "alice"); wait == 0 {
-		t.Error("the victim's sign-in gave the attacker new attempts")
-	}
-
-	d = directory(t)
-	tried := 0
-	for i := range 100 {
-		if guess(t, d, begin, mallory, fmt.Sprint("name-", i)) == 0 {
-			tried++
-		}
-		d.SignIn(context.Background(), begin, mallory, "bob", right) // the attacker's own account
-	}
-	if tried != freePerAddress+1 {
-		t.Errorf("%d names were tried from one address", tried)
-	}
-}
-
-// TestFamiliarAddressesAreThrottledToo: guesses from the victim's own address.
-func TestFamiliarAddressesAreThrottledToo(t *testing.T) {
-	t.Parallel()
-	d := directory(t)
-	if _, err := d.SignIn(context.Background(), begin, home, "alice", right); err != nil {
-		t.Fatal(err)
-	}
-	tried := 0
-	for range 50 {
-		if guess(t, d, begin, home, "alice") == 0 {
-			tried++
-		}
-	}
-	if tried != freePerUser+1 {
-		t.Errorf("%d guesses", tried)
-	}
-	if _, err := d.SignIn(context.Background(), begin.Add(longestDelay), home, "alice", right); err != nil {
-		t.Errorf("after the delay: %v", err)
-	}
-	if guess(t, d, begin.Add(longestDelay), home, "alice") != 0 {
-		t.Error("a success did not clear the count of what it has proven")
-	}
-}
-
-func TestCountsAreForgotten(t *testing.T) {
-	t.Parallel()
-	d := directory(t)
-	for range freePerUser + 1 {
-		guess(t, d, begin, mallory, "alice")
-	}
-	later := begin.Add(forgetAfter + time.Second)
-	for range freePerUser + 1 {
-		if wait := guess(t, d, later, mallory, "alice"); wait != 0 {
-			t.Errorf("wait for %s", wait)
-		}
-	}
-}
-
-func TestAddressesOfOneSubscriber(t *testing.T) {
-	t.Parallel()
-	d := directory(t)
-	tried := 0
-	for i := range 100 {
-		from := netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", i+1))
-		if guess(t, d, begin, from, fmt.Sprint("name-", i)) == 0 {
-			tried++
-		}
-	}
-	if tried != freePerAddress+1 {
-		t.Errorf("%d attempts from one /64", tried)
-	}
-}
-
-// TestMemoryIsBounded makes up names and addresses. Users who exist are not flushed out.
-func TestMemoryIsBounded(t *testing.T) {
-	t.Parallel()
-	throttle := directory(t).throttle
-	for range freePerUser + 1 {
-		if _, err := throttle.begin(begin, "alice", mallory); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i := range maxAddresses + 1000 {
-		from := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		if _, err := throttle.begin(begin, fmt.Sprint("name-", i), from); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n := len(throttle.strangers.entries); n != maxStrangers || throttle.strangers.order.Len() != n {
-		t.Errorf("%d names", n)
-	}
-	if n := len(throttle.addresses.entries); n != maxAddresses || throttle.addresses.order.Len() != n {
-		t.Errorf("%d addresses", n)
-	}
-	if throttle.until(begin, "alice").IsZero() {
-		t.Error("alice's count was flushed out")
-	}
-	for i := range 10 * maxFamiliar {
-		a, err := throttle.begin(begin, "bob", netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		a.succeed()
-	}
-	if n := len(throttle.familiar["bob"].entries); n != maxFamiliar {
-		t.Errorf("%d familiar addresses", n)
 	}
 }
 
@@ -344,7 +151,7 @@ func TestParallelGuesses(t *testing.T) {
 		wait.Go(func() { d.SignIn(context.Background(), begin, mallory, "alice", "guess") })
 	}
 	wait.Wait()
-	if n := tried.Load(); n != freePerUser+1 {
+	if n := tried.Load(); int(n) != ofStranger.free+1 {
 		t.Errorf("%d guesses were tried", n)
 	}
 }
@@ -364,10 +171,11 @@ func TestBusy(t *testing.T) {
 		return true, nil
 	}
 	signIn := func(ctx context.Context, i int) error {
-		_, err := d.SignIn(ctx, begin, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), "bob", right)
+		_, err := d.SignIn(ctx, begin, Origin{Address: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}, "bob", right)
 		return err
 	}
-	d.throttle.users["bob"] = &tries{free: 1 << 20}
+	bobs := &tries{limit: &limit{free: 1 << 20}}
+	d.throttle.strange.put(key{limit: &ofStrangers, name: nameDigest("bob")}, bobs)
 	ctx, cancel := context.WithCancel(context.Background())
 	inTurn := make(chan error, cap(d.turns))
 	for i := range cap(d.turns) {
@@ -390,7 +198,7 @@ func TestBusy(t *testing.T) {
 			t.Errorf("gave up: %v", err)
 		}
 	}
-	if n := d.throttle.users["bob"].failed; n != cap(d.turns) {
+	if n := bobs.failed; n != cap(d.turns) {
 		t.Errorf("%d attempts count", n)
 	}
 	close(proceed)
@@ -399,17 +207,19 @@ func TestBusy(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if int(most.Load()) > cap(d.turns) || d.waiting.Load() != 0 || d.throttle.users["bob"].failed != 0 {
-		t.Errorf("%d at a time, %d wait, %d failed", most.Load(), d.waiting.Load(), d.throttle.users["bob"].failed)
+	if int(most.Load()) > cap(d.turns) || d.waiting.Load() != 0 || bobs.failed != 0 {
+		t.Errorf("%d at a time, %d wait, %d failed", most.Load(), d.waiting.Load(), bobs.failed)
 	}
 }
 
 func TestList(t *testing.T) {
 	t.Parallel()
 	d := directory(t)
-	for range freePerUser + 1 {
-		guess(t, d, begin, mallory, "bob")
+	for i := range ofStrangers.free + 1 {
+		guess(t, d, begin, elsewhere(i), "bob")
 	}
+	signIn(t, d, begin, on("hers"), "alice")
+	guess(t, d, begin, on("hers"), "alice")
 	list := d.List(begin)
 	if len(list) != 3 || list[0].Name != "alice" || list[1].Name != "bob" || !list[2].Staff || list[0].Staff {
 		t.Fatalf("%+v", list)
@@ -417,9 +227,11 @@ func TestList(t *testing.T) {
 	if list[0].ThrottledUntil != nil || list[1].ThrottledUntil == nil || !list[1].ThrottledUntil.Equal(begin.Add(firstDelay)) {
 		t.Errorf("throttled: %v, %v", list[0].ThrottledUntil, list[1].ThrottledUntil)
 	}
-	d.Reset()
-	if d.List(begin)[1].ThrottledUntil != nil {
-		t.Error("throttled after a reset")
+	if list[0].FailedSignIns != 1 || list[1].FailedSignIns != ofStrangers.free+1 || list[2].FailedSignIns != 0 {
+		t.Errorf("failed: %d, %d, %d", list[0].FailedSignIns, list[1].FailedSignIns, list[2].FailedSignIns)
+	}
+	if after := d.List(begin.Add(forgetAfter + time.Second)); after[1].FailedSignIns != 0 {
+		t.Errorf("after a day: %+v", after[1])
 	}
 }
 
@@ -438,13 +250,13 @@ func TestScopes(t *testing.T) {
 
 // BenchmarkSignIn is the cost of one password at the deployment's parameters.
 func BenchmarkSignIn(b *testing.B) {
-	d, err := New([]Seed{{Name: "alice", PasswordHash: hash(b, argon2id.Params{Memory: 19456, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32})}})
+	d, err := New(context.Background(), database(b, filepath.Join(b.TempDir(), "users.db")), []Seed{{Name: "alice", PasswordHash: hash(b, argon2id.Params{Memory: 19456, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32})}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := d.SignIn(context.Background(), begin, home, "alice", right); err != nil {
+		if _, err := d.SignIn(context.Background(), begin, on("hers"), "alice", right); err != nil {
 			b.Fatal(err)
 		}
 	}

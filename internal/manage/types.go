@@ -60,8 +60,9 @@ type Usage struct {
 type User struct {
 	Name           string     `json:"name"`
 	Staff          bool       `json:"staff"`
-	Sessions       int        `json:"sessions"` // that are good now
-	ThrottledUntil *time.Time `json:"throttled_until,omitempty"`
+	Sessions       int        `json:"sessions"`                  // that are good now
+	FailedSignIns  int        `json:"failed_sign_ins,omitempty"` // that still count against the next ones
+	ThrottledUntil *time.Time `json:"throttled_until,omitempty"` // for devices that are new to the user
 }
 
 // Session is a user's session. Its key is known to the app alone.
