@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -15,11 +16,15 @@ import (
 )
 
 func listCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the stages",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if asJSON {
+				return printJSON(c.OutOrStdout(), catalog.All())
+			}
 			table := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for i, title := range catalog.Chapters() {
 				fmt.Fprintf(table, "Chapter %d: %s\n", i+1, title)
@@ -37,6 +42,14 @@ func listCommand() *cobra.Command {
 			return table.Flush()
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print them as JSON, with their policies")
+	return c
+}
+
+func printJSON(out io.Writer, value any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
 }
 
 const listHint = "\"stages list\" lists the stages"

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -59,9 +58,7 @@ func runMatrix(c *cobra.Command, stages catalog.Set, slugs, attacks []string, jo
 		return err
 	}
 	if asJSON {
-		encoder := json.NewEncoder(c.OutOrStdout())
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(matrix)
+		err = printJSON(c.OutOrStdout(), matrix)
 	} else {
 		err = printMatrix(c.OutOrStdout(), stages, matrix)
 	}

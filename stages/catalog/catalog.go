@@ -9,14 +9,14 @@ import (
 
 // Stage is one rung of the ladder.
 type Stage struct {
-	Number  int // 1 to 18
-	Slug    string
-	Chapter int // 1 to 4
-	Title   string
-	Adds    string // what it adds to the stage before, a sentence or two
-	Release int    // release of the app package in use
-	Built   bool   // false: declared, but every route answers 501
-	Policy  Policy // empty while the stage is not built
+	Number  int    `json:"number"` // 1 to 18
+	Slug    string `json:"slug"`
+	Chapter int    `json:"chapter"` // 1 to 4
+	Title   string `json:"title"`
+	Adds    string `json:"adds"`            // what it adds to the stage before, a sentence or two
+	Release int    `json:"release"`         // release of the app package in use
+	Built   bool   `json:"built"`           // false: declared, but every route answers 501
+	Policy  Policy `json:"policy,omitzero"` // empty while the stage is not built
 
 	unheeded string // see [Set.WithoutCheck]
 }
