@@ -177,14 +177,15 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 		ground.User, ground.Password = attackersName, s.passwords[attackersName]
 	}
 	leave, err := s.position(ctx, ground, attack.Position, brief)
+	defer leave()
 	if err != nil {
 		return attacker.Result{}, fmt.Errorf("set the scene: %w", err)
 	}
-	defer leave()
 	return attacker.Run(ctx, attack.Name, ground)
 }
 
-// position adds to the ground what the position gives.
+// position adds to the ground what the position gives. Leave ends what was started for it,
+// and is there whatever the error.
 func (s *Station) position(ctx context.Context, g *attacker.Ground, position catalog.Position, brief manage.Brief) (leave func(), err error) {
 	leave = func() {}
 	switch position {
