@@ -3,6 +3,7 @@
 package attacker
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -19,7 +20,7 @@ import (
 
 const (
 	tracerTick = time.Millisecond // how long a thread that stopped may have to wait
-	freezeTime = 5 * time.Second  // within which all threads of a process stop when asked
+	freezeTime = 5 * time.Second  // within which all threads of a process are held, and stop when asked
 )
 
 var (
@@ -177,36 +178,52 @@ func (t *tracer) loop(ctx context.Context) {
 
 // seize attaches to all threads, until there is none that was missed.
 func (t *tracer) seize() error {
-	for range 100 {
+	for deadline := time.Now().Add(freezeTime); ; time.Sleep(tracerTick / 10) {
 		tids, err := t.listed()
 		if err != nil {
 			return err
 		}
-		missed := false
+		missed := 0
 		for _, tid := range tids {
 			if t.threads[tid] != nil {
 				continue
 			}
-			missed = true
+			missed++
 			switch err := ptrace(unix.PTRACE_SEIZE, tid, 0, unix.PTRACE_O_TRACECLONE); {
 			case err == nil:
 				t.threads[tid] = &tracee{}
 			case errors.Is(err, unix.ESRCH): // it has ended
 			case errors.Is(err, unix.EPERM) && len(t.threads) > 0:
-				// Made by a thread that is held already, so it is held too.
+				// Made by a thread that is held already, so it is held too, and that thread's
+				// stop, which is about to be seen, says so.
+			case errors.Is(err, unix.EPERM) && t.dead():
+				return errGone
 			case errors.Is(err, unix.EPERM):
 				return fmt.Errorf("the operating system does not let one program debug another (Yama's ptrace_scope, or a container's seccomp profile): %w", err)
 			default:
 				return err
 			}
 		}
-		if !missed {
+		switch {
+		case missed == 0:
 			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("%d threads of the process can't be held", missed)
 		}
 		t.observe()
 		t.thaw()
 	}
-	return errors.New("the process makes threads faster than they can be held")
+}
+
+// dead tells whether the process has ended, even if nobody has asked yet how it did.
+func (t *tracer) dead() bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", t.pid))
+	if err != nil {
+		return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH)
+	}
+	// The state follows the name, which is in parentheses and may hold others (proc(5)).
+	_, state, _ := bytes.Cut(stat[max(0, bytes.LastIndexByte(stat, ')')):], []byte(" "))
+	return bytes.HasPrefix(state, []byte("Z")) || bytes.HasPrefix(state, []byte("X"))
 }
 
 func (t *tracer) listed() ([]int, error) {

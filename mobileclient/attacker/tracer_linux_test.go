@@ -9,14 +9,18 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // running is a target that was started.
@@ -200,6 +204,76 @@ func TestTracerOfAProcessThatIsGone(t *testing.T) {
 	_ = target.command.Wait()
 	if _, err := attach(t.Context(), target.command.Process.Pid); !errors.Is(err, errGone) {
 		t.Errorf("attach = %v, want %v", err, errGone)
+	}
+}
+
+// A process of which nobody has asked yet how it ended is gone, too: nothing forbids to
+// debug it.
+func TestTracerOfAProcessThatHasJustEnded(t *testing.T) {
+	t.Parallel()
+	target := start(t)
+	pid := target.command.Process.Pid
+	_ = target.in.Close()
+	waitUntil(t, func() bool { return strings.Contains(procFile(pid, "stat"), ") Z ") })
+	if _, err := attach(t.Context(), pid); !errors.Is(err, errGone) {
+		t.Errorf("attach = %v, want %v", err, errGone)
+	}
+}
+
+// TestTracerWaitsForThreads attaches to a process one of whose threads can't be held for
+// some time, as one that was made a moment ago.
+func TestTracerWaitsForThreads(t *testing.T) {
+	t.Parallel()
+	target := start(t)
+	pid := target.command.Process.Pid
+	tracer := &tracer{pid: pid}
+	tids, err := tracer.listed()
+	if err != nil || len(tids) < 2 {
+		t.Fatalf("threads %v, %v", tids, err)
+	}
+	held, released := make(chan error), make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	defer release()
+	go onOwnThread(func() {
+		held <- ptrace(unix.PTRACE_SEIZE, tids[len(tids)-1], 0, 0)
+		<-released
+	})
+	if err := <-held; err != nil {
+		t.Fatal(err)
+	}
+	attached := make(chan error, 1)
+	go func() {
+		debugger, err := attach(t.Context(), pid)
+		if err == nil {
+			debugger.detach()
+		}
+		attached <- err
+	}()
+	waitUntil(t, func() bool { return !strings.Contains(procFile(pid, "status"), "TracerPid:\t0\n") })
+	select {
+	case err := <-attached:
+		t.Fatalf("it did not wait: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	release()
+	if err := <-attached; err != nil {
+		t.Error(err)
+	}
+}
+
+// procFile is what the kernel says about a process; empty: nothing.
+func procFile(pid int, name string) string {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+	return string(data)
+}
+
+// waitUntil waits until a condition holds.
+func waitUntil(t *testing.T, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come")
+		}
 	}
 }
 
