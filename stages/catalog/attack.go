@@ -1,8 +1,8 @@
 package catalog
 
 import (
-	"fmt"
 	"slices"
+	"strings"
 )
 
 // Outcome is what an attack achieves at a stage.
@@ -67,8 +67,22 @@ type Attack struct {
 	Goal     Goal
 	Steps    []string // for a person who does it by hand
 
-	outcomes  string      // one letter a stage: S succeeds, b blocked, . does not apply
+	outcomes  row
 	blockedBy []blockedBy // in order of the stage from which they hold
+}
+
+// row is a row of the matrix: one letter a stage, S succeeds, b blocked, . does not
+// apply, with spaces between chapters. It is not parsed where it is written, so that
+// the table is data, which the app's program does not carry along.
+type row string
+
+// at is the letter of the stage with that number; 0: there is none.
+func (r row) at(number int) byte {
+	letters := strings.ReplaceAll(string(r), " ", "")
+	if number < 1 || number > len(letters) {
+		return 0
+	}
+	return letters[number-1]
 }
 
 // blockedBy is the check that stops an attack from a stage on.
@@ -79,17 +93,15 @@ type blockedBy struct {
 
 // Expected is what the attack must achieve at the stage.
 func (a Attack) Expected(stage Stage) Outcome {
-	if stage.Number < 1 || stage.Number > len(a.outcomes) {
-		return Inconclusive
-	}
-	switch a.outcomes[stage.Number-1] {
+	switch a.outcomes.at(stage.Number) {
 	case 'S':
 		return Succeeds
 	case 'b':
 		return Blocked
-	default:
+	case '.':
 		return NotApplicable
 	}
+	return Inconclusive
 }
 
 // BlockedBy is the check that must stop the attack at the stage; empty where none
@@ -117,25 +129,6 @@ func LookupAttack(name string) (Attack, bool) {
 		return Attack{}, false
 	}
 	return attacks[i], true
-}
-
-// row parses a row of the matrix and panics where it is not one letter a stage: the
-// table is written by hand, and a shifted row would lie quietly.
-func row(letters string) string {
-	outcomes := ""
-	for _, letter := range letters {
-		switch letter {
-		case 'S', 'b', '.':
-			outcomes += string(letter)
-		case ' ':
-		default:
-			panic(fmt.Sprintf("catalog: %q in the row %q", letter, letters))
-		}
-	}
-	if len(outcomes) != len(stages) {
-		panic(fmt.Sprintf("catalog: %d outcomes in the row %q, want %d", len(outcomes), letters, len(stages)))
-	}
-	return outcomes
 }
 
 // Done is the goal in the past tense, for verdicts.

@@ -86,6 +86,21 @@ func TestExpectedOutcomes(t *testing.T) {
 	}
 }
 
+// The table is written by hand, and a shifted row would lie quietly.
+func TestRowsHaveALetterAStage(t *testing.T) {
+	t.Parallel()
+	for _, attack := range Attacks() {
+		for _, stage := range All() {
+			if attack.Expected(stage) == Inconclusive {
+				t.Errorf("%s: no S, b or . for stage %d in the row %q", attack.Name, stage.Number, attack.outcomes)
+			}
+		}
+		if attack.outcomes.at(len(All())+1) != 0 {
+			t.Errorf("%s: too many letters in the row %q", attack.Name, attack.outcomes)
+		}
+	}
+}
+
 func TestAttacksOfBuiltStagesAreDescribed(t *testing.T) {
 	t.Parallel()
 	for _, attack := range Attacks() {
