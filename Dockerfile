@@ -7,8 +7,9 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 
-# The app's program for release 2, obfuscated: names of packages, types and functions, and
-# texts. Only Keyladder's own code is; in the standard library there is nothing to find.
+# The app's program for packages that hide their secrets, obfuscated: names of packages,
+# types and functions, and texts. Only Keyladder's own code is; in the standard library
+# there is nothing to find.
 FROM modules AS garbled
 ARG GOPROXY
 ARG GOFLAGS
@@ -21,7 +22,7 @@ RUN mkdir warm && \
     garble -literals build -o /dev/null ./warm && \
     rm -r warm
 COPY . .
-RUN garble -literals build -o /out/lib/harbourbank-2 ./mobileclient/app
+RUN garble -literals build -o /out/lib/harbourbank-hidden ./mobileclient/app
 
 FROM modules AS build
 ARG GOPROXY
@@ -31,7 +32,7 @@ ENV CGO_ENABLED=1
 RUN go build -trimpath github.com/mattn/go-sqlite3
 COPY . .
 RUN go build -trimpath -o /out/bin/ ./backend ./mobileclient ./admin ./stages && \
-    CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /out/lib/harbourbank ./mobileclient/app
+    CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -tags=secrets_clear -o /out/lib/harbourbank-clear ./mobileclient/app
 
 FROM debian:bookworm-slim
 # New volumes take their owner from these folders.
@@ -41,7 +42,7 @@ COPY --from=build /out/bin/ /usr/local/bin/
 COPY --from=build /out/lib/ /usr/local/lib/keyladder/
 COPY --from=garbled /out/lib/ /usr/local/lib/keyladder/
 # The programs inside the app's packages: there is no Go toolchain here to build them.
-ENV KEYLADDER_APP_PROGRAM=/usr/local/lib/keyladder/harbourbank \
-    KEYLADDER_APP_PROGRAM_2=/usr/local/lib/keyladder/harbourbank-2
+ENV KEYLADDER_APP_PROGRAM_CLEAR=/usr/local/lib/keyladder/harbourbank-clear \
+    KEYLADDER_APP_PROGRAM_HIDDEN=/usr/local/lib/keyladder/harbourbank-hidden
 USER 65532:65532
 WORKDIR /data

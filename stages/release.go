@@ -13,7 +13,7 @@ import (
 )
 
 func releaseCommand() *cobra.Command {
-	var dir, program string
+	var dir string
 	c := &cobra.Command{
 		Use:   "release",
 		Short: "Pack and sign the apps anew, with the secrets that their keys have now",
@@ -40,7 +40,7 @@ The secrets are asked for at the running deployment, with the admin's certificat
 				}
 				secrets[id] = secret.Secret
 			}
-			names, err := deploy.Release(c.Context(), dir, catalog.All(), program, secrets)
+			names, err := deploy.Release(c.Context(), dir, catalog.All(), secrets)
 			if err != nil {
 				return err
 			}
@@ -51,6 +51,5 @@ The secrets are asked for at the running deployment, with the admin's certificat
 		},
 	}
 	dataFlag(c, &dir)
-	c.Flags().StringVar(&program, "program", "", "the app's program (default: it is built)")
 	return c
 }

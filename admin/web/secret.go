@@ -20,9 +20,6 @@ type secretData struct {
 	Cured *catalog.Stage // the first whose app holds no secret
 }
 
-// secretless is the first release of the app that carries no secret.
-const secretless = 3
-
 // findKey is a key that has a secret, and its app.
 func (s *Server) findKey(c echo.Context) (manage.App, manage.Key, error) {
 	apps, err := s.resource.apps(c.Request().Context())
@@ -48,7 +45,7 @@ func (s *Server) secretPage(c echo.Context) error {
 		return err
 	}
 	data := secretData{App: app, Key: key, Strip: s.runStrip(c, signsCalls)}
-	if i := slices.IndexFunc(s.cfg.Stages, func(stage catalog.Stage) bool { return stage.Release >= secretless }); i >= 0 {
+	if i := slices.IndexFunc(s.cfg.Stages, func(stage catalog.Stage) bool { return stage.Release >= catalog.SecretlessRelease }); i >= 0 {
 		data.Cured = &s.cfg.Stages[i]
 	}
 	p := s.page(c, "The secret of "+key.ID, "/apps")

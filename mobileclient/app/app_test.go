@@ -29,20 +29,20 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/release"
+	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/pin"
 )
 
-// program is the app as it is shipped, built once for all tests.
-var program string
+// programs are the app as it is shipped, built once for all tests.
+var programs build.Programs
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "keyladder-app-")
 	if err != nil {
 		log.Fatal(err)
 	}
-	program = filepath.Join(dir, "app")
-	if err := release.BuildProgram(context.Background(), program); err != nil {
+	if programs, err = build.Build(context.Background(), dir, catalog.ClearSecrets, catalog.HiddenSecrets); err != nil {
 		log.Fatal(err)
 	}
 	code := m.Run()
@@ -129,13 +129,13 @@ func (b *bench) pack(t *testing.T, stage catalog.Stage, name string) string {
 			settings.Stages[other.Slug] = other.Policy
 		}
 	}
-	assets, err := release.Bundle(settings, stage.Policy.Secrets)
+	assets, err := build.Bundle(settings, stage.Policy.Secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "app.pkg")
 	manifest := release.Manifest{Name: name, Label: "Harbour Bank", Release: stage.Release, Schemes: []string{name}}
-	if err := release.Pack(path, release.Program(stage.Release, program), manifest, assets, b.developer); err != nil {
+	if err := release.Pack(path, programs[stage.Policy.Secrets], manifest, assets, b.developer); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -4,7 +4,8 @@
 // It is a program of its own, which a device starts from an installed package and
 // speaks to over inherited sockets ([keyladder/mobileclient/device/sdk]). What it was
 // shipped with lies beside it, in its own executable: its client ID, keys, pins and the
-// policy of each stage ([release.Settings]), from release 2 on with the secrets hidden. It
+// policy of each stage ([release.Settings]), from release 2 on with the secrets hidden: a
+// program that finds them is another one than the one without (hidden.go, clear.go). It
 // has no other configuration, no environment, and no way to the network but the device's.
 //
 // One program serves all stages of its release. Which protection it uses is decided

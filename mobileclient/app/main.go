@@ -33,6 +33,6 @@ func shipped() (release.Manifest, *release.Settings, error) {
 	if err != nil {
 		return manifest, nil, err
 	}
-	settings, err := release.Unbundle(assets)
+	settings, err := unbundle(assets)
 	return manifest, settings, err
 }

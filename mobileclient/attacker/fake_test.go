@@ -30,6 +30,7 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/release"
+	"keyladder/mobileclient/release/scatter"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
 	"keyladder/stages/mechanism/hawk"
@@ -446,12 +447,11 @@ func (b *bank) publish(t *testing.T, program string, change func(*release.Settin
 	if change != nil {
 		change(&settings)
 	}
-	assets := map[string][]byte{}
+	bundle := release.BundleClear // which takes whatever the test made of the settings
 	if b.stage.Policy.Secrets == catalog.HiddenSecrets {
-		assets, err = release.Bundle(settings, b.stage.Policy.Secrets)
-	} else {
-		assets[release.SettingsFile], err = json.MarshalIndent(settings, "", "  ")
+		bundle = scatter.Bundle
 	}
+	assets, err := bundle(settings)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,30 +5,29 @@ package attacker
 import (
 	"context"
 	"crypto/ed25519"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/release"
+	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 )
 
-// genuineProgram builds the genuine app once for all tests.
-var genuineProgram = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(scratch, "app")
-	return path, release.BuildProgram(context.Background(), path)
+// genuinePrograms builds the genuine app once for all tests.
+var genuinePrograms = sync.OnceValues(func() (build.Programs, error) {
+	return build.Build(context.Background(), scratch, catalog.ClearSecrets, catalog.HiddenSecrets)
 })
 
 // onPhone gives the attacker the genuine app's package and phones of one's own.
 func (b *bank) onPhone(t *testing.T, g *Ground, change func(*release.Settings)) {
 	t.Helper()
-	program, err := genuineProgram()
+	programs, err := genuinePrograms()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path, developer := b.publish(t, program, change)
+	path, developer := b.publish(t, programs[b.stage.Policy.Secrets], change)
 	g.Package = path
 	g.NewDevice = func(context.Context) (*device.Device, error) {
 		return device.New(device.Config{

@@ -13,8 +13,8 @@
 // and `strings` work on it, and the app finds its assets in its own executable.
 //
 // What the genuine app is shipped with are its [Settings]. Release 1 has them in
-// settings.json as they are; release 2 hides the secrets among them ([Bundle], package
-// scatter).
+// settings.json as they are ([BundleClear]); release 2 hides the secrets among them
+// (package scatter). Each has a program that can read its own (package build).
 //
 // The signature covers everything before itself, the signer's key included. It proves
 // that nobody but the signer changed the package. It does not prove who the signer is:

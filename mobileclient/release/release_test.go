@@ -214,27 +214,6 @@ func TestAssetsAreBounded(t *testing.T) {
 	}
 }
 
-func TestBuildProgram(t *testing.T) {
-	dst := filepath.Join(t.TempDir(), "program")
-	t.Run("takes the one that is built", func(t *testing.T) {
-		t.Setenv(ProgramEnv, "release_test.go")
-		if err := BuildProgram(t.Context(), dst); err != nil {
-			t.Fatal(err)
-		}
-		if info, err := os.Stat(dst); err != nil || info.Mode().Perm() != 0o700 {
-			t.Errorf("%v, %v", info, err)
-		}
-	})
-	t.Run("says what is missing", func(t *testing.T) {
-		t.Setenv(ProgramEnv, "")
-		t.Chdir(t.TempDir())
-		err := BuildProgram(t.Context(), dst)
-		if !errors.Is(err, ErrNoSource) || !strings.Contains(err.Error(), ProgramEnv) {
-			t.Errorf("got %v, want %v", err, ErrNoSource)
-		}
-	})
-}
-
 // FuzzPackage feeds the parsers with what strangers may send: whatever they accept
 // must hold together, and nothing may be accepted as signed that was not.
 func FuzzPackage(f *testing.F) {

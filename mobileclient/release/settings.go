@@ -1,21 +1,107 @@
 package release
 
-import "keyladder/stages/catalog"
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"keyladder/stages/catalog"
+)
 
 // SettingsFile is the asset that holds the [Settings], but for what is hidden.
 const SettingsFile = "settings.json"
 
-// Settings is what the genuine app is shipped with. Release 1 carries it in the clear,
-// secrets included, under the names that developers give to constants. Release 2 hides
-// those that are omitted here when they are empty.
+// Errors of reading and bundling settings.
+var (
+	// ErrSecrets means that a package would carry, or carries, its secrets in another way
+	// than its stages demand.
+	ErrSecrets = errors.New("the package does not carry its secrets as its stages demand")
+	// ErrSettings means that the settings can't be read.
+	ErrSettings = errors.New("the package's settings can't be read")
+)
+
+// Settings is what the genuine app is shipped with. How they are written down, and under
+// which names, depends on the way in which the package carries its secrets. The names are
+// not here, because a program contains what stands in its types.
 type Settings struct {
+	ClientID          string
+	SharedSecret      string
+	ClientCertificate string                    // PEM
+	ClientKey         string                    // PEM, PKCS #8
+	ServerPins        []string                  // as in stages/mechanism/pin
+	APIPlain          string                    // URL without a path
+	APITLS            string                    // URL without a path
+	TransferCap       int64                     // minor units: the app transfers no more at once
+	Stages            map[string]catalog.Policy // what to do, by the stage's slug
+}
+
+// Demand makes sure that all stages of the settings want the secrets to be carried in
+// that way. Its error is [ErrSecrets].
+func (s *Settings) Demand(how catalog.Secrets) error {
+	if len(s.Stages) == 0 {
+		return fmt.Errorf("%w: it has no stages", ErrSecrets)
+	}
+	for slug, policy := range s.Stages {
+		if policy.Secrets != how {
+			return fmt.Errorf("%w: %s wants %q, not %q", ErrSecrets, slug, policy.Secrets, how)
+		}
+	}
+	return nil
+}
+
+// inClear is what the settings look like where the package carries its secrets in the
+// clear: under the names that developers give to constants.
+type inClear struct {
 	ClientID          string                    `json:"CLIENT_ID"`
-	SharedSecret      string                    `json:"SHARED_SECRET,omitempty"`
-	ClientCertificate string                    `json:"TLS_CLIENT_CERTIFICATE,omitempty"` // PEM
-	ClientKey         string                    `json:"TLS_CLIENT_KEY,omitempty"`         // PEM, PKCS #8
-	ServerPins        []string                  `json:"SERVER_PINS,omitempty"`            // as in stages/mechanism/pin
-	APIPlain          string                    `json:"API_PLAIN"`                        // URL without a path
-	APITLS            string                    `json:"API_TLS"`                          // URL without a path
-	TransferCap       int64                     `json:"TRANSFER_CAP"`                     // minor units: the app transfers no more at once
-	Stages            map[string]catalog.Policy `json:"STAGES"`                           // what to do, by the stage's slug
+	SharedSecret      string                    `json:"SHARED_SECRET"`
+	ClientCertificate string                    `json:"TLS_CLIENT_CERTIFICATE"`
+	ClientKey         string                    `json:"TLS_CLIENT_KEY"`
+	ServerPins        []string                  `json:"SERVER_PINS"`
+	APIPlain          string                    `json:"API_PLAIN"`
+	APITLS            string                    `json:"API_TLS"`
+	TransferCap       int64                     `json:"TRANSFER_CAP"`
+	Stages            map[string]catalog.Policy `json:"STAGES"`
+}
+
+// BundleClear makes the assets of a package that carries everything in the clear.
+func BundleClear(settings Settings) (map[string][]byte, error) {
+	return BundleSettings(inClear(settings))
+}
+
+// UnbundleClear reads the settings out of such a package's assets, as the app does when
+// it starts.
+//
+// It is the app's; a test makes sure that no attack calls it.
+func UnbundleClear(assets map[string][]byte) (*Settings, error) {
+	var read inClear
+	if err := UnbundleSettings(assets, &read); err != nil {
+		return nil, err
+	}
+	settings := Settings(read)
+	return &settings, settings.Demand(catalog.ClearSecrets)
+}
+
+// BundleSettings makes [SettingsFile], in the form that the value has.
+func BundleSettings(form any) (map[string][]byte, error) {
+	data, err := json.MarshalIndent(form, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("write the settings: %w", err)
+	}
+	return map[string][]byte{SettingsFile: data}, nil
+}
+
+// UnbundleSettings reads [SettingsFile] into the form, which has to have a place for
+// everything in it. Its error is [ErrSettings].
+func UnbundleSettings(assets map[string][]byte, form any) error {
+	data, ok := assets[SettingsFile]
+	if !ok {
+		return fmt.Errorf("%w: there is no %s", ErrSettings, SettingsFile)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(form); err != nil {
+		return fmt.Errorf("%w: %w", ErrSettings, err)
+	}
+	return nil
 }

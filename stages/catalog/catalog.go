@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// SecretlessRelease is the first release of the app that carries no secret.
+const SecretlessRelease = 3
+
 // Stage is one rung of the ladder.
 type Stage struct {
 	Number  int    `json:"number"` // 1 to 18

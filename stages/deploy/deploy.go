@@ -26,6 +26,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/mobileclient/release"
+	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/pin"
 )
@@ -34,9 +35,9 @@ import (
 type Options struct {
 	Dir       string // the deployment's folder
 	Addresses deployment.Addresses
-	Hosts     []string    // further names and addresses of the servers, for their certificates
-	Stages    catalog.Set // what the apps are told to do
-	Program   string      // the app's program; empty: it is built
+	Hosts     []string       // further names and addresses of the servers, for their certificates
+	Stages    catalog.Set    // what the apps are told to do
+	Programs  build.Programs // the app's; nil: they are built
 }
 
 // hosts are in every server's certificate.
@@ -61,17 +62,16 @@ func Init(ctx context.Context, o Options) (made bool, err error) {
 	return true, nil
 }
 
-// build builds the app's program where none is given. Done removes it.
+// build builds the app's programs where none are given. Done removes them.
 func (o *Options) build(ctx context.Context) (done func(), err error) {
-	if o.Program != "" {
+	if o.Programs != nil {
 		return func() {}, nil
 	}
 	folder, err := os.MkdirTemp("", "keyladder-program-")
 	if err != nil {
 		return nil, fmt.Errorf("build the app: %w", err)
 	}
-	o.Program = filepath.Join(folder, "app")
-	if err := release.BuildProgram(ctx, o.Program); err != nil {
+	if o.Programs, err = build.Build(ctx, folder, Ways(o.Stages)...); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	return func() { os.RemoveAll(folder) }, nil
@@ -149,12 +149,12 @@ type product struct {
 	file     string // without the release
 	clientID string
 	manifest release.Manifest
-	releases []int
+	first    int // release
 }
 
 var products = []product{
-	{"harbour-bank", "harbour-mobile", release.Manifest{Name: "com.harbourbank.app", Label: "Harbour Bank", Schemes: []string{"com.harbourbank.app"}}, []int{1, 2}},
-	{"harbour-ops", "harbour-ops", release.Manifest{Name: "com.harbourbank.ops", Label: "Harbour Bank operations", Schemes: []string{"com.harbourbank.ops"}}, []int{2}},
+	{"harbour-bank", "harbour-mobile", release.Manifest{Name: "com.harbourbank.app", Label: "Harbour Bank", Schemes: []string{"com.harbourbank.app"}}, 1},
+	{"harbour-ops", "harbour-ops", release.Manifest{Name: "com.harbourbank.ops", Label: "Harbour Bank operations", Schemes: []string{"com.harbourbank.ops"}}, 2},
 }
 
 // argon2idParameters are the first of OWASP's choices for Argon2id.
@@ -183,7 +183,7 @@ func write(o Options) error {
 		return err
 	}
 	packages, err := Pack(PackOptions{
-		Program: o.Program, Stages: o.Stages, Addresses: o.Addresses, Developer: m.developer,
+		Programs: o.Programs, Stages: o.Stages, Addresses: o.Addresses, Developer: m.developer,
 		Secrets: m.secrets, Clients: m.clients, Servers: []pki.Pair{m.server, m.backup},
 	})
 	if err != nil {

@@ -5,16 +5,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/pki"
 	"keyladder/mobileclient/release"
+	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 )
 
 // PackOptions are what goes into the packages of the bank's apps.
 type PackOptions struct {
-	Program   string // path of the app's program; release 2 can have another: see [release.Program]
+	Programs  build.Programs
 	Stages    catalog.Set
 	Addresses deployment.Addresses
 	Developer ed25519.PrivateKey  // signs them
@@ -23,7 +25,19 @@ type PackOptions struct {
 	Servers   []pki.Pair          // whose public keys are pinned: in use, and the backup
 }
 
-// Pack makes the packages of all apps and releases, by their file names.
+// Ways are how the packages of these stages' releases carry their secrets.
+func Ways(stages catalog.Set) []catalog.Secrets {
+	var ways []catalog.Secrets
+	for _, stage := range stages.Built() {
+		if !slices.Contains(ways, stage.Policy.Secrets) {
+			ways = append(ways, stage.Policy.Secrets)
+		}
+	}
+	return ways
+}
+
+// Pack makes the packages of all apps, in the releases that the built stages use, by
+// their file names.
 func Pack(o PackOptions) (map[string][]byte, error) {
 	var pins []string
 	for _, server := range o.Servers {
@@ -33,49 +47,56 @@ func Pack(o PackOptions) (map[string][]byte, error) {
 		}
 		pins = append(pins, string(p))
 	}
+	releases := map[int]catalog.Set{} // stages by the release that they use
+	for _, stage := range o.Stages.Built() {
+		releases[stage.Release] = append(releases[stage.Release], stage)
+	}
+	packages := map[string][]byte{}
+	for _, product := range products {
+		for number, stages := range releases {
+			if number < product.first {
+				continue
+			}
+			data, err := o.pack(product, number, stages, pins)
+			if err != nil {
+				return nil, fmt.Errorf("pack release %d of %s: %w", number, product.file, err)
+			}
+			packages[product.fileName(number)] = data
+		}
+	}
+	return packages, nil
+}
+
+func (o *PackOptions) pack(p product, number int, stages catalog.Set, pins []string) ([]byte, error) {
+	settings := release.Settings{
+		ClientID:          p.clientID,
+		SharedSecret:      o.Secrets[p.clientID],
+		ClientCertificate: string(o.Clients[p.clientID].Certificate),
+		ClientKey:         string(o.Clients[p.clientID].Key),
+		ServerPins:        pins,
+		APIPlain:          o.Addresses.Plain,
+		APITLS:            o.Addresses.TLS,
+		TransferCap:       catalog.TransferCap,
+		Stages:            map[string]catalog.Policy{},
+	}
+	for _, stage := range stages {
+		settings.Stages[stage.Slug] = stage.Policy
+	}
+	secrets := stages[0].Policy.Secrets
+	assets, err := build.Bundle(settings, secrets) // which makes sure that the others agree
+	if err != nil {
+		return nil, err
+	}
 	folder, err := os.MkdirTemp("", "keyladder-package-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(folder)
-	packages := map[string][]byte{}
-	for _, product := range products {
-		for _, number := range product.releases {
-			settings := release.Settings{
-				ClientID:          product.clientID,
-				SharedSecret:      o.Secrets[product.clientID],
-				ClientCertificate: string(o.Clients[product.clientID].Certificate),
-				ClientKey:         string(o.Clients[product.clientID].Key),
-				ServerPins:        pins,
-				APIPlain:          o.Addresses.Plain,
-				APITLS:            o.Addresses.TLS,
-				TransferCap:       catalog.TransferCap,
-				Stages:            map[string]catalog.Policy{},
-			}
-			secrets := catalog.ClearSecrets
-			for _, stage := range o.Stages.Built() {
-				if stage.Release == number {
-					settings.Stages[stage.Slug] = stage.Policy
-					secrets = stage.Policy.Secrets
-				}
-			}
-			if len(settings.Stages) == 0 {
-				continue // no stage uses it yet
-			}
-			assets, err := release.Bundle(settings, secrets)
-			if err != nil {
-				return nil, fmt.Errorf("pack release %d of %s: %w", number, product.file, err)
-			}
-			manifest := product.manifest
-			manifest.Release = number
-			file := filepath.Join(folder, product.fileName(number))
-			if err := release.Pack(file, release.Program(number, o.Program), manifest, assets, o.Developer); err != nil {
-				return nil, err
-			}
-			if packages[product.fileName(number)], err = os.ReadFile(file); err != nil {
-				return nil, err
-			}
-		}
+	manifest := p.manifest
+	manifest.Release = number
+	file := filepath.Join(folder, p.fileName(number))
+	if err := release.Pack(file, o.Programs[secrets], manifest, assets, o.Developer); err != nil {
+		return nil, err
 	}
-	return packages, nil
+	return os.ReadFile(file)
 }

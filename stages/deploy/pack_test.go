@@ -1,43 +1,81 @@
 package deploy_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"keyladder/internal/deployment"
 	"keyladder/mobileclient/release"
+	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 	"keyladder/stages/deploy"
 )
 
-// Releases whose secrets are hidden carry the obfuscated program, whoever gets them.
-func TestObfuscatedProgramIsPacked(t *testing.T) {
-	dir := t.TempDir()
-	file := func(name string) string {
-		t.Helper()
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(name), 0o700); err != nil {
+// programs are files that say how packages with them carry their secrets.
+func programs(t *testing.T) build.Programs {
+	t.Helper()
+	dir, programs := t.TempDir(), build.Programs{}
+	for _, how := range []catalog.Secrets{catalog.ClearSecrets, catalog.HiddenSecrets} {
+		programs[how] = filepath.Join(dir, string(how))
+		if err := os.WriteFile(programs[how], []byte(how), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		return path
 	}
-	t.Setenv(release.ProgramEnv2, file("obfuscated"))
-	data := filepath.Join(dir, "data")
-	if _, err := deploy.Init(t.Context(), deploy.Options{Dir: data, Stages: catalog.All(), Program: file("plain")}); err != nil {
+	return programs
+}
+
+// packed are the programs in the packages of a role.
+func packed(t *testing.T, data string, role deployment.Role) map[string]string {
+	t.Helper()
+	folder, err := deployment.Open(data, role)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, role := range []deployment.Role{deployment.Phone, deployment.Admin, deployment.Attacker} {
-		for name, want := range map[string]string{
-			"harbour-bank-1.pkg": "plain", "harbour-bank-2.pkg": "obfuscated", "harbour-ops-2.pkg": "obfuscated",
-		} {
-			program, _, _, err := release.Read(filepath.Join(data, string(role), name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if string(program) != want {
-				t.Errorf("%s of %s has the program %q, want %q", name, role, program, want)
-			}
+	got := map[string]string{}
+	for _, path := range folder.Packages() {
+		program, _, _, err := release.Read(path)
+		if err != nil {
+			t.Fatal(err)
 		}
+		got[filepath.Base(path)] = string(program)
+	}
+	return got
+}
+
+// Whoever gets a package gets the program that fits to how it carries its secrets.
+func TestProgramsArePacked(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	if _, err := deploy.Init(t.Context(), deploy.Options{Dir: data, Stages: catalog.All(), Programs: programs(t)}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"harbour-bank-1.pkg": "clear", "harbour-bank-2.pkg": "hidden", "harbour-ops-2.pkg": "hidden"}
+	for _, role := range []deployment.Role{deployment.Phone, deployment.Admin, deployment.Attacker} {
+		if diff := cmp.Diff(want, packed(t, data, role)); diff != "" {
+			t.Errorf("%s: %s", role, diff)
+		}
+	}
+}
+
+// A stage that is built gets the release that it uses.
+func TestNextReleaseIsPacked(t *testing.T) {
+	t.Parallel()
+	stages := catalog.All()
+	i := slices.IndexFunc(stages, func(stage catalog.Stage) bool { return stage.Release >= catalog.SecretlessRelease })
+	before := stages.Built()[len(stages.Built())-1]
+	stages[i].Built, stages[i].Policy = true, before.Policy
+	data := t.TempDir()
+	if _, err := deploy.Init(t.Context(), deploy.Options{Dir: data, Stages: stages, Programs: programs(t)}); err != nil {
+		t.Fatal(err)
+	}
+	got := slices.Sorted(maps.Keys(packed(t, data, deployment.Phone)))
+	want := []string{"harbour-bank-1.pkg", "harbour-bank-2.pkg", "harbour-bank-3.pkg", "harbour-ops-2.pkg", "harbour-ops-3.pkg"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

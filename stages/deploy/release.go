@@ -26,19 +26,19 @@ func ClientIDs() []string {
 
 // Release packs and signs all apps anew with the given secrets and puts the packages
 // where phones, admin and attackers find the old ones. It returns their names.
-func Release(ctx context.Context, dir string, stages catalog.Set, program string, secrets map[string]string) ([]string, error) {
+func Release(ctx context.Context, dir string, stages catalog.Set, secrets map[string]string) ([]string, error) {
 	offline, err := deployment.Open(dir, deployment.Offline)
 	if err != nil {
 		return nil, err
 	}
-	o := Options{Stages: stages, Program: program}
+	o := Options{Stages: stages}
 	done, err := o.build(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	options := PackOptions{
-		Program: o.Program, Stages: stages, Addresses: offline.Addresses,
+		Programs: o.Programs, Stages: stages, Addresses: offline.Addresses,
 		Secrets: secrets, Clients: map[string]pki.Pair{},
 	}
 	if options.Developer, err = developerKey(offline); err != nil {

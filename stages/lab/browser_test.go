@@ -135,7 +135,7 @@ func TestRevocationsInTheBrowser(t *testing.T) {
 		}
 		secrets[id] = secret.Secret
 	}
-	if _, err := deploy.Release(t.Context(), l.Dir, catalog.All(), "", secrets); err != nil {
+	if _, err := deploy.Release(t.Context(), l.Dir, catalog.All(), secrets); err != nil {
 		t.Fatal(err)
 	}
 	updated := launch(t, newDevice(t, l, 1), "hmac")

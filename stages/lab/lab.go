@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -18,7 +17,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/phone"
-	"keyladder/mobileclient/release"
+	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 	"keyladder/stages/deploy"
 	"keyladder/stages/referee"
@@ -112,13 +111,13 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 		}
 	}()
 	l.Addresses = listeners.addresses(o.Ports == Usual)
-	program := ""
+	var programs build.Programs
 	if l.throwAway { // many labs, one build
-		if program, err = sharedProgram(ctx); err != nil {
+		if programs, err = sharedPrograms(ctx); err != nil {
 			return err
 		}
 	}
-	if l.Made, err = deploy.Init(ctx, deploy.Options{Dir: l.Dir, Addresses: l.Addresses, Stages: o.Stages, Program: program}); err != nil {
+	if l.Made, err = deploy.Init(ctx, deploy.Options{Dir: l.Dir, Addresses: l.Addresses, Stages: o.Stages, Programs: programs}); err != nil {
 		return err
 	}
 	folders := map[deployment.Role]*deployment.Folder{}
@@ -208,40 +207,41 @@ func (l *Lab) Close() error {
 	return errors.Join(errs...)
 }
 
-var program struct {
+var shared struct {
 	sync.Mutex
-	path string
+	dir      string
+	programs build.Programs
 }
 
-// sharedProgram builds the app's program once for all throw-away labs of the process.
-// It stays until the process ends: [Cleanup] removes it.
-func sharedProgram(ctx context.Context) (string, error) {
-	program.Lock()
-	defer program.Unlock()
-	if program.path != "" {
-		return program.path, nil
+// sharedPrograms builds the app's programs once for all throw-away labs of the process.
+// They stay until the process ends: [Cleanup] removes them.
+func sharedPrograms(ctx context.Context) (build.Programs, error) {
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.programs != nil {
+		return shared.programs, nil
 	}
 	dir, err := os.MkdirTemp("", "keyladder-program-")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	path := filepath.Join(dir, "app")
-	if err := release.BuildProgram(ctx, path); err != nil {
-		return "", errors.Join(err, os.RemoveAll(dir))
+	programs, err := build.Build(ctx, dir, deploy.Ways(catalog.All())...)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	program.path = path
-	return path, nil
+	shared.dir, shared.programs = dir, programs
+	return programs, nil
 }
 
 // Cleanup removes what labs of this process share. Call it when the last one is closed.
 func Cleanup() error {
-	program.Lock()
-	defer program.Unlock()
-	if program.path == "" {
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.dir == "" {
 		return nil
 	}
-	dir := filepath.Dir(program.path)
-	program.path = ""
+	dir := shared.dir
+	shared.dir, shared.programs = "", nil
 	return os.RemoveAll(dir)
 }
 

@@ -20,13 +20,16 @@
 // which holds no segments and is random. So no two packages have a segment in the same
 // place, and a tool that was made for the last release finds nothing in the next one.
 //
-// [Gather] does the same backwards, in memory. Nothing is written anywhere.
+// [Gather] does the same backwards, in memory. Nothing is written anywhere. [Bundle] and
+// [Unbundle] do it for the settings of an app.
 //
 // # What it is worth
 //
 // Time. The constant and the procedure are in the program, which is in the package: whoever
 // reads the code with a disassembler, or just lets it run and looks at its memory,
-// has it all. An obfuscator (mvdan.cc/garble) adds more time.
+// has it all. An obfuscator (mvdan.cc/garble) adds more time, as long as the same code is
+// not in another program in the clear. So the programs of earlier releases, which have
+// nothing to find, do without this package.
 //
 // Nor does it keep anybody from replacing what is hidden, once it is understood: the
 // checksum is there to notice damage, and proves nothing.

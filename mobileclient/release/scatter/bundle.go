@@ -1,0 +1,72 @@
+package scatter
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+
+	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
+)
+
+// public are the settings that are not hidden.
+type public struct {
+	ClientID    string                    `json:"CLIENT_ID"`
+	APIPlain    string                    `json:"API_PLAIN"`
+	APITLS      string                    `json:"API_TLS"`
+	TransferCap int64                     `json:"TRANSFER_CAP"`
+	Stages      map[string]catalog.Policy `json:"STAGES"`
+}
+
+// unnamed is how many secrets there are beside the pins: shared secret, certificate and
+// key, in this order. They have no names, neither in the package nor in the program.
+const unnamed = 3
+
+// Bundle makes the assets of a package that hides its secrets. Pins are no secrets, but
+// whoever finds them can replace them, so they are hidden as well.
+func Bundle(s release.Settings) (map[string][]byte, error) {
+	hidden, err := json.Marshal(append([]string{s.SharedSecret, s.ClientCertificate, s.ClientKey}, s.ServerPins...))
+	if err != nil {
+		return nil, fmt.Errorf("hide the secrets: %w", err)
+	}
+	assets, err := Hide(hidden, rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("hide the secrets: %w", err)
+	}
+	settings, err := release.BundleSettings(public{s.ClientID, s.APIPlain, s.APITLS, s.TransferCap, s.Stages})
+	maps.Copy(assets, settings)
+	return assets, err
+}
+
+// Unbundle reads the settings out of such a package's assets, as the app does when it
+// starts, and puts together in memory what is hidden. Secrets in the clear are refused,
+// or whoever repacks the app could add their own.
+//
+// It is the app's; a test makes sure that no attack calls it.
+func Unbundle(assets map[string][]byte) (*release.Settings, error) {
+	var p public
+	if err := release.UnbundleSettings(assets, &p); err != nil {
+		return nil, err
+	}
+	s := &release.Settings{
+		ClientID: p.ClientID, APIPlain: p.APIPlain, APITLS: p.APITLS, TransferCap: p.TransferCap, Stages: p.Stages,
+	}
+	if err := s.Demand(catalog.HiddenSecrets); err != nil {
+		return nil, err
+	}
+	gathered, err := Gather(assets)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", release.ErrSettings, err)
+	}
+	var hidden []string
+	if err = json.Unmarshal(gathered, &hidden); err == nil && len(hidden) < unnamed {
+		err = errors.New("something is missing")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: what was hidden: %w", release.ErrSettings, err)
+	}
+	s.SharedSecret, s.ClientCertificate, s.ClientKey, s.ServerPins = hidden[0], hidden[1], hidden[2], hidden[unnamed:]
+	return s, nil
+}
