@@ -45,7 +45,11 @@ type appForm struct {
 	Kind                                  manage.Kind
 	Scopes                                []string
 	Failure                               string
+	Field                                 string // that the failure is about, where it is about one
 }
+
+// fail says why the form can't be used.
+func (f *appForm) fail(field, text string) { f.Field, f.Failure = field, text }
 
 func (f appForm) has(scope string) bool { return slices.Contains(f.Scopes, scope) }
 
@@ -141,8 +145,8 @@ func (s *Server) showApp(c echo.Context, status int, form *appForm) error {
 	return render(c, status, appPageView(s.page(c, app.Name, "/apps"), data))
 }
 
-// readAppForm reads the form; the second result says what can't be used of it.
-func readAppForm(form url.Values) (appForm, manage.App, string) {
+// readAppForm reads the form, which says where it can't be used.
+func readAppForm(form url.Values) (appForm, manage.App) {
 	f := appForm{
 		ID: strings.TrimSpace(form.Get("id")), Name: strings.TrimSpace(form.Get("name")),
 		UserAgent: strings.TrimSpace(form.Get("user_agent")), Scopes: form["scope"],
@@ -152,33 +156,36 @@ func readAppForm(form url.Values) (appForm, manage.App, string) {
 	if app.Scopes == nil {
 		app.Scopes = []string{}
 	}
-	if f.Name == "" {
-		return f, app, "Give the app a name."
+	var rateErr, burstErr error
+	app.PerSecond, rateErr = strconv.ParseFloat(f.PerSecond, 64)
+	app.Burst, burstErr = strconv.Atoi(f.Burst)
+	switch {
+	case f.Name == "":
+		f.fail("name", "Give the app a name.")
+	case rateErr != nil || !(app.PerSecond > 0 && app.PerSecond <= 1e6):
+		f.fail("per_second", "Calls a second: give a number above 0.")
+	case burstErr != nil || app.Burst < 1:
+		f.fail("burst", "Calls at once: give a whole number of 1 or more.")
 	}
-	var err error
-	if app.PerSecond, err = strconv.ParseFloat(f.PerSecond, 64); err != nil || !(app.PerSecond > 0 && app.PerSecond <= 1e6) {
-		return f, app, "Calls a second: give a number above 0."
-	}
-	if app.Burst, err = strconv.Atoi(f.Burst); err != nil || app.Burst < 1 {
-		return f, app, "Calls at once: give a whole number of 1 or more."
-	}
-	return f, app, ""
+	return f, app
 }
 
 func (s *Server) registerApp(c echo.Context) error {
-	form, app, failure := readAppForm(c.Request().PostForm)
-	if failure == "" && form.ID == "" {
-		failure = "Give the app an ID: small letters, digits and hyphens."
+	form, app := readAppForm(c.Request().PostForm)
+	if form.ID == "" {
+		form.fail("id", "Give the app an ID: small letters, digits and hyphens.")
 	}
-	if failure != "" {
-		form.Failure = failure
+	if form.Failure != "" {
 		return s.showApps(c, http.StatusUnprocessableEntity, form)
 	}
 	err := s.act(c, "register an app", app.ID, "“"+app.Name+"” is registered. Its first key is "+app.ID+".", func() error {
 		return s.resource.quick(c.Request().Context(), http.MethodPost, "/apps", app, nil)
 	})
-	if refusedInput(err) {
-		form.Failure = s.inWords(err)
+	if p := refusal(err); p != nil {
+		form.fail("", s.inWords(err))
+		if p.Status == http.StatusConflict {
+			form.Field = "id"
+		}
 		return s.showApps(c, http.StatusUnprocessableEntity, form)
 	}
 	if err != nil {
@@ -189,10 +196,9 @@ func (s *Server) registerApp(c echo.Context) error {
 
 func (s *Server) changeApp(c echo.Context) error {
 	id := c.Param("app")
-	form, app, failure := readAppForm(c.Request().PostForm)
+	form, app := readAppForm(c.Request().PostForm)
 	form.ID = id
-	if failure != "" {
-		form.Failure = failure
+	if form.Failure != "" {
 		return s.showApp(c, http.StatusUnprocessableEntity, &form)
 	}
 	err := s.act(c, "change an app", id, "The changes hold from now on.", func() error {
@@ -201,8 +207,8 @@ func (s *Server) changeApp(c echo.Context) error {
 		}
 		return s.resource.quick(c.Request().Context(), http.MethodPatch, "/apps/"+url.PathEscape(id), change, nil)
 	})
-	if refusedInput(err) {
-		form.Failure = s.inWords(err)
+	if refusal(err) != nil {
+		form.fail("", s.inWords(err))
 		return s.showApp(c, http.StatusUnprocessableEntity, &form)
 	}
 	if err != nil {
@@ -211,53 +217,34 @@ func (s *Server) changeApp(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/apps/"+url.PathEscape(id))
 }
 
-// keyAction changes keys and goes back to the app's keys.
-func (s *Server) keyAction(c echo.Context, action, subject, done, path, app string) error {
-	err := s.act(c, action, subject, done, func() error {
-		return s.resource.quick(c.Request().Context(), http.MethodPost, path, nil, nil)
-	})
-	if refusedInput(err) {
-		s.notices.put(visitorOf(c).Hash, notice{noticeFailed, s.inWords(err)})
-		err = nil
-	}
-	if err != nil {
-		return err
-	}
-	return c.Redirect(http.StatusSeeOther, "/apps#app-"+url.PathEscape(app))
-}
-
 func (s *Server) issueKey(c echo.Context) error {
 	app := c.Param("app")
-	return s.keyAction(c, "issue a key", app, "A further key was issued for "+app+".", "/apps/"+url.PathEscape(app)+"/keys", app)
+	return s.take(c, "issue a key", app, "A further key was issued for "+app+".", "/apps/"+url.PathEscape(app)+"/keys", "")
 }
 
 func (s *Server) rotateKeys(c echo.Context) error {
 	app := c.Param("app")
-	return s.keyAction(c, "rotate the keys", app,
+	return s.take(c, "rotate the keys", app,
 		"A new key was issued for "+app+" and all others were revoked. Installed apps still carry the old one.",
-		"/apps/"+url.PathEscape(app)+"/rotate", app)
+		"/apps/"+url.PathEscape(app)+"/rotate", "")
 }
 
 func (s *Server) revokeKey(c echo.Context) error {
 	key := c.Param("key")
-	return s.keyAction(c, "revoke a key", key, "The key "+key+" is revoked. Run the genuine app to see that it is refused.",
-		"/keys/"+url.PathEscape(key)+"/revoke", c.Request().PostForm.Get("app"))
+	return s.take(c, "revoke a key", key, "The key "+key+" is revoked. Run the genuine app to see that it is refused.",
+		"/keys/"+url.PathEscape(key)+"/revoke", "")
 }
 
 func (s *Server) restoreKey(c echo.Context) error {
 	key := c.Param("key")
-	return s.keyAction(c, "restore a key", key, "The key "+key+" is accepted again.",
-		"/keys/"+url.PathEscape(key)+"/restore", c.Request().PostForm.Get("app"))
+	return s.take(c, "restore a key", key, "The key "+key+" is accepted again.",
+		"/keys/"+url.PathEscape(key)+"/restore", "")
 }
 
 func (s *Server) runApp(c echo.Context) error {
-	slug := c.Request().PostForm.Get("stage")
-	stage, ok := s.cfg.Stages.Lookup(slug)
-	if !ok {
-		return echo.NewHTTPError(http.StatusNotFound, "There is no stage of this name. The stages are: "+s.cfg.Stages.Slugs()+".")
-	}
-	if !stage.Built {
-		return notBuilt(stage)
+	stage, err := s.builtNamed(c.Request().PostForm.Get("stage"))
+	if err != nil {
+		return err
 	}
 	if err := s.startApp(c, stage.Slug); err != nil {
 		return err

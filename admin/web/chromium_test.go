@@ -166,3 +166,40 @@ func TestChromiumFollowsAJob(t *testing.T) {
 		})
 	}
 }
+
+// inSight says whether the element is within the window.
+func (b *tab) inSight(selector string) bool {
+	b.t.Helper()
+	return evaluate[bool](b, fmt.Sprintf(`(() => {
+		const box = document.querySelector(%q)?.getBoundingClientRect();
+		return !!box && box.height > 0 && box.top >= 0 && box.bottom <= innerHeight && box.left >= 0 && box.right <= innerWidth;
+	})()`, selector))
+}
+
+func TestChromiumShowsWhatCameOfIt(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	populate(set)
+	b := openTab(t, set)
+	b.signIn()
+	const notice, refusal = "[data-notice]", "#register .notice.failed"
+	for _, width := range []int64{390, 1280} {
+		call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 800, DeviceScaleFactor: 1, Mobile: width < 500})
+		for page, button := range map[string]string{
+			"/apps": `[data-app=quayside-books] [data-revoke], [data-app=quayside-books] [data-restore]`, "/apps/harbour-ops": `[data-revoke], [data-restore]`,
+		} {
+			b.do("act on "+page, b.open(page), chromedp.Click(button), chromedp.WaitVisible(notice))
+			if !b.inSight(notice) {
+				t.Errorf("%d wide: what came of it is off the screen on %s", width, page)
+			}
+			if got := evaluate[string](b, "location.pathname"); got != page {
+				t.Errorf("%s leads to %s", page, got)
+			}
+		}
+		b.do("register half an app", b.open("/apps"), chromedp.Click("#register summary"), chromedp.WaitVisible("#id"), chromedp.SendKeys("#id", "harbour-ops"),
+			chromedp.SendKeys("#name", "Another one"), chromedp.SendKeys("#user_agent", "Other/"), chromedp.Click("#register button"), chromedp.WaitVisible(refusal))
+		if !b.inSight(refusal) {
+			t.Errorf("%d wide: why the app is not registered is off the screen", width)
+		}
+	}
+}

@@ -170,7 +170,7 @@ func (b *fakeBank) register(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewDecoder(r.Body).Decode(&app)
 	b.locked(func() {
 		if slices.ContainsFunc(b.apps, func(other manage.App) bool { return other.ID == app.ID }) {
-			problem.New(http.StatusConflict, "taken", "This ID is taken", "Choose another one.").Write(w)
+			problem.New(http.StatusConflict, "taken", "This ID is taken", "choose another one").Write(w)
 			return
 		}
 		app.CreatedAt = b.now()

@@ -189,7 +189,7 @@ func (s *Server) explain(err error) (status int, title, text string) {
 	}
 	var p *problem.Problem
 	if errors.As(err, &p) {
-		return p.Status, p.Title, p.Detail
+		return p.Status, p.Title, sentence(p.Detail)
 	}
 	if errors.Is(err, errBusy) {
 		return http.StatusServiceUnavailable, "Too much is running already", "Wait until some of the runs have ended, then try again."

@@ -101,15 +101,13 @@ func (s *Server) act(c echo.Context, action, subject, done string, do func() err
 // inWords is an error for a notice.
 func (s *Server) inWords(err error) string {
 	_, title, text := s.explain(err)
-	if text == "" {
-		return title + "."
-	}
-	return strings.TrimSuffix(title, ".") + ". " + text
+	return strings.TrimSpace(sentence(title) + " " + text)
 }
 
-// refusedInput says that the program did not accept what was typed, so that the form is
-// shown again.
-func refusedInput(err error) bool {
+// refusal is what the program had against what was typed, so that the form is shown again,
+// or nil where that is not what went wrong.
+func refusal(err error) *problem.Problem {
 	var p *problem.Problem
-	return errors.As(err, &p)
+	errors.As(err, &p)
+	return p
 }

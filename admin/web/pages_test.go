@@ -79,7 +79,7 @@ func TestPagesAsTheyAre(t *testing.T) {
 	golden(t, "sign-in", b.get("/sign-in").Body)
 	b.signIn()
 	set.clock.turn(time.Minute)
-	b.post("/keys/harbour-ops/revoke", "app", "harbour-ops").want(t, http.StatusSeeOther)
+	b.post("/keys/harbour-ops/revoke", "back", "/apps#app-harbour-ops").want(t, http.StatusSeeOther)
 	b.post("/stages/tls/run").want(t, http.StatusSeeOther)
 	b.post("/matrix/app-id/wiretap/run").want(t, http.StatusSeeOther)
 	set.referee.differ[cellKey{"tls", "flood"}] = catalog.Succeeds
@@ -155,15 +155,18 @@ func TestRevocationIsSeenToBite(t *testing.T) {
 		b.get("/apps").want(t, http.StatusOK, `data-run-ok="`+want+`"`)
 	}
 	run("true")
-	b.post("/keys/harbour-mobile/revoke", "app", "harbour-mobile").want(t, http.StatusSeeOther)
+	r := b.post("/keys/harbour-mobile/revoke", "back", "/apps/harbour-mobile#keys")
+	if got := r.Header.Get("Location"); r.StatusCode != http.StatusSeeOther || got != "/apps/harbour-mobile#keys" {
+		t.Errorf("status %d, leads to %q", r.StatusCode, got)
+	}
 	b.get("/apps").want(t, http.StatusOK, `data-notice="done"`, `data-key="harbour-mobile" data-revoked="true"`, `data-restore="harbour-mobile"`)
 	run("false")
 	b.get("/apps").want(t, http.StatusOK, "the key was revoked", "The bank does not accept this app")
-	b.post("/keys/harbour-mobile/restore", "app", "harbour-mobile").want(t, http.StatusSeeOther)
+	b.post("/keys/harbour-mobile/restore", "back", "/apps#app-harbour-mobile").want(t, http.StatusSeeOther)
 	run("true")
 	b.post("/apps/harbour-mobile/rotate").want(t, http.StatusSeeOther)
 	run("false")
-	b.post("/keys/nothing/revoke", "app", "x").want(t, http.StatusSeeOther)
+	b.post("/keys/nothing/revoke", "back", "/apps").want(t, http.StatusSeeOther)
 	b.get("/apps").want(t, http.StatusOK, `data-notice="failed"`, "There is no such key")
 }
 
@@ -174,7 +177,7 @@ func TestAppsAreRegisteredAndChanged(t *testing.T) {
 	good := []string{"id", "harbour-watch", "name", "Harbour Bank for watches", "user_agent", "HarbourWatch/", "scope", "rates:read", "per_second", "2.5", "burst", "4"}
 	b.post("/apps", good...).want(t, http.StatusSeeOther)
 	b.get("/apps").want(t, http.StatusOK, `data-app="harbour-watch"`, "2.5 calls a second, 4 at once", `data-key="harbour-watch"`)
-	b.post("/apps", good...).want(t, http.StatusUnprocessableEntity, "This ID is taken", `value="Harbour Bank for watches"`)
+	b.post("/apps", good...).want(t, http.StatusUnprocessableEntity, "This ID is taken. Choose another one.", `value="Harbour Bank for watches"`, `value="harbour-watch" aria-describedby="form-failure" aria-invalid="true"`)
 	for _, bad := range [][2]string{{"id", ""}, {"name", " "}, {"per_second", "0"}, {"per_second", "NaN"}, {"per_second", "many"}, {"burst", "0"}, {"burst", "1.5"}} {
 		form := append([]string{}, good...)
 		for i := 0; i < len(form); i += 2 {
@@ -182,7 +185,11 @@ func TestAppsAreRegisteredAndChanged(t *testing.T) {
 				form[i+1] = bad[1]
 			}
 		}
-		b.post("/apps", form...).want(t, http.StatusUnprocessableEntity, `class="sheet register" id="register" open`)
+		r := b.post("/apps", form...)
+		r.want(t, http.StatusUnprocessableEntity, `class="sheet register" id="register" open`, `action="/apps#register"`)
+		if !regexp.MustCompile(`<input id="`+bad[0]+`"[^>]* aria-invalid="true"`).MatchString(r.Body) || strings.Count(r.Body, "aria-invalid") != 1 {
+			t.Errorf("%s = %q: the field is not marked, or another one is", bad[0], bad[1])
+		}
 	}
 	b.post("/apps/harbour-watch", "name", "Watch", "user_agent", "W/", "scope", "accounts:read", "per_second", "1", "burst", "1").want(t, http.StatusSeeOther)
 	b.get("/apps/harbour-watch").want(t, http.StatusOK, "Watch", `value="accounts:read" checked`)
@@ -224,6 +231,7 @@ func TestMessagePage(t *testing.T) {
 	// A JWT: {"alg":"HS256","typ":"JWT"} and {"sub":"alice","exp":1800000000}.
 	const jwt = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhbGljZSIsImV4cCI6MTgwMDAwMDAwMH0.c2lnbmF0dXJl"
 	set.bank.log.Add(traffic.Message{
+		At:   time.Date(2026, 11, 21, 10, 30, 7, 89_000_000, time.FixedZone("CET", 3600)),
 		Lane: traffic.Server, Stage: "tls", Exchange: "e1", Kind: traffic.Request, From: "app", To: "resource", Summary: "POST /tls/v1/transfers",
 		Head: "POST /tls/v1/transfers HTTP/1.1\r\nAuthorization: Bearer " + jwt + "\r\n\r\n", Body: []byte(`{"amount":100,"to":"HB-2001"}`), Size: 29,
 		Verdict: &traffic.Verdict{Check: "scope", Reason: "harbour-kiosk may not make transfers"},

@@ -107,7 +107,7 @@ func (s *Server) runHere(c echo.Context) error {
 	if err := s.startApp(c, stage.Slug); err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, at(c, stage.Slug)+"#the-run")
+	return c.Redirect(http.StatusSeeOther, at(c, stage.Slug, "the-run"))
 }
 
 // builtNamed is a stage that can be used.
@@ -122,8 +122,9 @@ func (s *Server) builtNamed(slug string) (catalog.Stage, error) {
 	return stage, nil
 }
 
-// at is the page that the form was on, with a stage to run the app at.
-func at(c echo.Context, stage string) string {
+// at is the page that the form was on, with a stage to run the app at, and its part
+// (empty: the one that the form names).
+func at(c echo.Context, stage, part string) string {
 	back, err := url.Parse(ownPath(c.Request().PostForm.Get("back")))
 	if err != nil {
 		return "/stages"
@@ -133,7 +134,9 @@ func at(c echo.Context, stage string) string {
 		query.Set("at", stage)
 		back.RawQuery = query.Encode()
 	}
-	back.Fragment = ""
+	if part != "" {
+		back.Fragment = part
+	}
 	return back.String()
 }
 
@@ -143,14 +146,14 @@ func (s *Server) take(c echo.Context, action, subject, done, path, stage string)
 	err := s.act(c, action, subject, done, func() error {
 		return s.resource.quick(c.Request().Context(), http.MethodPost, path, nil, nil)
 	})
-	if refusedInput(err) {
+	if refusal(err) != nil {
 		s.notices.put(visitorOf(c).Hash, notice{noticeFailed, s.inWords(err)})
 		err = nil
 	}
 	if err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, at(c, stage))
+	return c.Redirect(http.StatusSeeOther, at(c, stage, ""))
 }
 
 // usersData is what the page of the users shows.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"keyladder/internal/traffic"
@@ -171,7 +172,9 @@ func ago(now, t time.Time) string {
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
+const stampLayout = "2006-01-02 15:04:05"
+
+func stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
 
 func iso(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
@@ -200,6 +203,19 @@ func plural(n int, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
+}
+
+// sentence begins with a capital and ends with a full stop, which not every program's reasons do.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	first, size := utf8.DecodeRuneInString(text)
+	text = string(unicode.ToUpper(first)) + text[size:]
+	if !strings.ContainsAny(text[len(text)-1:], ".!?") {
+		text += "."
+	}
+	return text
 }
 
 // cut shortens a text to n bytes at most, at the end of a character.
