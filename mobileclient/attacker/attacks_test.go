@@ -167,6 +167,21 @@ func TestWiretap(t *testing.T) {
 			b.robbed(t, false)
 		})
 	}
+	t.Run("signed, in the clear", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "user-session", func(p *catalog.Policy) {
+			p.Transport, p.Pins = catalog.PlainHTTP, catalog.NotPinned
+		}))
+		g := b.ground(t)
+		g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
+		if result := run(t, "wiretap", g, ""); result.Claim || result.Check != "" || !strings.Contains(result.Obstacle, "401") {
+			t.Errorf("%+v", result)
+		}
+		b.robbed(t, false)
+		if b.forged == 0 {
+			t.Error("it did not try")
+		}
+	})
 	t.Run("what was heard is refused", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "app-id"))

@@ -81,6 +81,7 @@ type bank struct {
 	devices   map[string]string      // GUIDs by identifier
 	sessions  map[session.Key]string // users
 	nonces    map[string]bool
+	forged    int // payments under a code that was made for something else
 }
 
 func stage(t *testing.T, slug string, change ...func(*catalog.Policy)) catalog.Stage {
@@ -296,6 +297,11 @@ func (b *bank) verify(r *http.Request, body []byte) (*hawk.Received, *problem.Pr
 	}}
 	signed, err := server.Verify(r, body, time.Now().Add(b.ahead))
 	if err != nil {
+		if (errors.Is(err, hawk.ErrMAC) || errors.Is(err, hawk.ErrHash)) && strings.HasSuffix(r.URL.Path, "/v1/transfers") {
+			b.mu.Lock()
+			b.forged++
+			b.mu.Unlock()
+		}
 		status, authenticate := hawk.Refusal(err)
 		return nil, problem.New(status, "client-not-accepted", "Not a known app", "").With("WWW-Authenticate", authenticate)
 	}

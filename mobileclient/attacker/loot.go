@@ -29,9 +29,6 @@ const (
 // but the attacker can tell.
 const checkHidden = "hidden"
 
-// checkHawk stops those who hear requests that are signed with a secret.
-const checkHawk = "hawk"
-
 const maxPEM = 8 << 10 // of a block, in bytes
 
 // loot is what a search of bytes brought up: a package, a process's memory or a

@@ -48,7 +48,7 @@ func trustedProxy(ctx context.Context, g *Ground) (Result, error) {
 	case len(heard.keys) == 0 && appErr != nil:
 		return stopped(appErr)
 	case len(heard.signatures) > 0:
-		return Result{Check: checkHawk, Obstacle: "what comes through is signed, and the secret that signs it does not come with it"}, nil
+		return g.robUnder(ctx, &heard)
 	case len(heard.keys) == 0:
 		return Result{}, errors.New("the app works, but nothing of use came through the proxy")
 	}
@@ -59,4 +59,23 @@ func trustedProxy(ctx context.Context, g *Ground) (Result, error) {
 	}
 	g.Say("In it: %s.", &heard)
 	return robAs(ctx, g, heard.identities(g.Stage.Policy))
+}
+
+// robUnder robs somebody under the code of a call that was heard, as the one who made that
+// call. The secret that codes are made with does not travel, so there is no other code to
+// be had, and this one was made for another call.
+func (g *Ground) robUnder(ctx context.Context, heard *loot) (Result, error) {
+	g.Say("The calls are signed, and the secret does not come with them. Put the code of one on calls of our own.")
+	var as identity
+	if len(heard.devices) > 0 {
+		as.device = heard.devices[0]
+	}
+	if len(heard.sessions) > 0 {
+		as.session = heard.sessions[0]
+	}
+	latest := heard.signatures[len(heard.signatures)-1]
+	if err := g.breakIn(ctx, as, latest.field); err != nil {
+		return stopped(err)
+	}
+	return Result{Claim: true}, nil
 }

@@ -50,7 +50,7 @@ func wiretap(ctx context.Context, g *Ground) (Result, error) {
 	}
 	switch {
 	case len(heard.signatures) > 0:
-		return Result{Check: checkHawk, Obstacle: "what passes is signed, and the secret that signs it does not pass"}, nil
+		return g.robUnder(ctx, &heard)
 	case len(heard.keys) > 0:
 		g.Say("In it: %s.", &heard)
 		return robAs(ctx, g, heard.identities(g.Stage.Policy))

@@ -83,6 +83,7 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		{"tls", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }, "tls", "wire-tamper", catalog.Succeeds, ""},
 		{"key-in-url", func(p *catalog.Policy) { p.KeyInURL = catalog.KeyInURLAccepted }, "tls", "url-leak", catalog.Succeeds, ""},
 		{"pins", func(p *catalog.Policy) { p.Pins, p.Transport = catalog.NotPinned, catalog.TLS }, "pinned-mtls", "trusted-proxy", catalog.Succeeds, ""},
+		{"pins", func(p *catalog.Policy) { p.Pins, p.Transport = catalog.NotPinned, catalog.TLS }, "hmac", "trusted-proxy", catalog.Blocked, "hawk"},
 		{"client-certificate", func(p *catalog.Policy) { p.Transport = catalog.TLS }, "pinned-mtls", "unknown-client", catalog.Blocked, "app-key"},
 		{"hawk", func(p *catalog.Policy) { p.AppProof, p.Nonces = catalog.AppKey, catalog.NoNonces }, "hmac", "proxy-tamper", catalog.Succeeds, ""},
 		{"hidden", clear, "hidden-secrets", "static-extract", catalog.Succeeds, ""},
