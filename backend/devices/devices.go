@@ -24,17 +24,30 @@ import (
 const MaxIdentifier = 128
 
 // Max is how many devices can be registered. It bounds the memory that somebody with an
-// app's secret can take; what it costs is that new devices are turned away then.
-const Max = 100_000
+// app's secret can take. When it is reached, those make room that registered longer than
+// UnusedFor ago and were never used.
+const (
+	Max       = 100_000
+	UnusedFor = time.Hour
+)
 
-const guidBytes = 16
+const (
+	guidBytes  = 16
+	roomAtOnce = 1000 // it takes a look at all devices to find those that are the oldest
+)
 
-// Errors of [Registry.Register].
+// Errors of [Registry.Register]; the other one is [*FullError].
 var (
 	ErrIdentifier = errors.New("an identifier has 1 to 128 visible ASCII characters")
 	ErrTaken      = errors.New("the identifier is registered already")
-	ErrFull       = errors.New("no more devices can be registered")
 )
+
+// FullError means that no more devices can be registered.
+type FullError struct {
+	Until time.Time // when the next one may make room; zero: all are used or banned
+}
+
+func (e *FullError) Error() string { return "no more devices can be registered" }
 
 // Errors of [Registry.Check], which must look the same to a client.
 var (
@@ -67,6 +80,10 @@ type seen struct {
 // Seen notes that a call of the device was served.
 func (d *Device) Seen(at time.Time) { d.seen.at.Store(at.UnixNano()) }
 
+// unused says whether nobody can miss the device: no call of it was ever served, and it
+// does not keep a ban in force.
+func (d *Device) unused() bool { return d.seen.at.Load() == 0 && d.bannedAt == nil }
+
 // row is a device in the database.
 type row struct {
 	ID           string    `gorm:"primaryKey"`
@@ -88,9 +105,12 @@ type name struct{ stage, identifier string }
 
 // Registry is the devices of one server. It is safe for concurrent use.
 type Registry struct {
-	db *gorm.DB
+	db   *gorm.DB
+	most int
 
 	writing sync.Mutex // one change at a time; held while the database is written
+	full    *FullError // as it was found last; guarded by writing, like
+	look    time.Time  // when to look again
 	mu      sync.RWMutex
 	byName  map[name]*Device
 	byID    map[string]*Device
@@ -98,7 +118,7 @@ type Registry struct {
 
 // Open reads the devices from a database that has [Models]' tables.
 func Open(ctx context.Context, db *gorm.DB) (*Registry, error) {
-	r := &Registry{db: db, byName: map[name]*Device{}, byID: map[string]*Device{}}
+	r := &Registry{db: db, most: Max, byName: map[name]*Device{}, byID: map[string]*Device{}}
 	var rows []row
 	if err := db.WithContext(ctx).Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("read the devices: %w", err)
@@ -130,7 +150,9 @@ func (r *Registry) put(d *Device) {
 	r.byID[d.ID] = d
 }
 
-// Register registers an app's installation and returns its GUID, which is not kept.
+// Register registers an app's installation and returns its GUID, which is not kept. As
+// long as it was never used, the app can register the same identifier anew: the answer may
+// have got lost. That is another device then, and the GUID from before is void.
 //
 //keyladder:code device-register
 func (r *Registry) Register(ctx context.Context, at time.Time, stage, app, identifier string) (guid string, err error) {
@@ -145,21 +167,71 @@ func (r *Registry) Register(ctx context.Context, at time.Time, stage, app, ident
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	r.mu.RLock()
-	taken, full := r.byName[name{stage, identifier}] != nil, len(r.byID) >= Max
+	before, full := r.byName[name{stage, identifier}], len(r.byID) >= r.most
 	r.mu.RUnlock()
-	if taken {
+	var gone []*Device
+	switch {
+	case before != nil && before.App == app && before.unused():
+		gone = []*Device{before}
+	case before != nil:
 		return "", ErrTaken
+	case full:
+		if gone, err = r.room(at); err != nil {
+			return "", err
+		}
 	}
-	if full {
-		return "", ErrFull
-	}
-	if err := r.db.WithContext(context.WithoutCancel(ctx)).Create(&added).Error; err != nil {
+	err = r.db.WithContext(context.WithoutCancel(ctx)).Transaction(func(tx *gorm.DB) error {
+		if err := deleteRows(tx, gone); err != nil {
+			return err
+		}
+		return tx.Create(&added).Error
+	})
+	if err != nil {
 		return "", fmt.Errorf("register a device: %w", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, d := range gone {
+		delete(r.byName, name{d.Stage, d.Identifier})
+		delete(r.byID, d.ID)
+	}
 	r.put(added.device())
 	return guid, nil
+}
+
+// room finds devices that can go, the oldest ones. It needs writing.
+func (r *Registry) room(at time.Time) ([]*Device, error) {
+	if at.Before(r.look) {
+		return nil, r.full
+	}
+	unused := slices.DeleteFunc(r.all(), func(d *Device) bool { return !d.unused() })
+	if len(unused) == 0 {
+		r.full, r.look = &FullError{}, at.Add(time.Minute)
+		return nil, r.full
+	}
+	slices.SortFunc(unused, func(a, b *Device) int { return a.registeredAt.Compare(b.registeredAt) })
+	if until := unused[0].registeredAt.Add(UnusedFor); at.Before(until) {
+		r.full, r.look = &FullError{until}, until
+		return nil, r.full
+	}
+	young := slices.IndexFunc(unused, func(d *Device) bool { return at.Before(d.registeredAt.Add(UnusedFor)) })
+	if young < 0 {
+		young = len(unused)
+	}
+	return unused[:min(young, roomAtOnce)], nil
+}
+
+func deleteRows(tx *gorm.DB, gone []*Device) error {
+	for batch := range slices.Chunk(gone, 500) {
+		ids := make([]string, len(batch))
+		for i, d := range batch {
+			ids[i] = d.ID
+		}
+		if err := tx.Where("id IN ?", ids).Delete(&row{}).Error; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Check finds the device of a call. With an error that is about a registered device, the
@@ -293,5 +365,6 @@ func (r *Registry) Reset(ctx context.Context) error {
 	defer r.mu.Unlock()
 	clear(r.byName)
 	clear(r.byID)
+	r.look = time.Time{}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,6 +41,16 @@ func register(t *testing.T, r *devices.Registry, stage, app, identifier string) 
 	return guid
 }
 
+// use serves a call of a device.
+func use(t *testing.T, r *devices.Registry, app, identifier, guid string) {
+	t.Helper()
+	found, err := r.Check("hmac", app, identifier, guid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found.Seen(now)
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	r := open(t, filepath.Join(t.TempDir(), "devices.db"))
@@ -71,7 +82,7 @@ func TestCheck(t *testing.T) {
 func TestRegisterRefuses(t *testing.T) {
 	t.Parallel()
 	r := open(t, filepath.Join(t.TempDir(), "devices.db"))
-	register(t, r, "hmac", "mobile", "phone-1")
+	use(t, r, "mobile", "phone-1", register(t, r, "hmac", "mobile", "phone-1"))
 	for identifier, want := range map[string]error{
 		"phone-1": devices.ErrTaken, "": devices.ErrIdentifier, "a b": devices.ErrIdentifier, "a\n": devices.ErrIdentifier, "é": devices.ErrIdentifier,
 		strings.Repeat("x", devices.MaxIdentifier+1): devices.ErrIdentifier, strings.Repeat("x", devices.MaxIdentifier): nil,
@@ -166,6 +177,165 @@ func TestClaimAtOnce(t *testing.T) {
 	if len(guids) != 1 {
 		t.Errorf("%d of them got it", len(guids))
 	}
+}
+
+// TestLostAnswer: an app that did not get its GUID registers its identifier anew, until a
+// call was served; a ban stays in force. Nobody else's app can.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "devices.db")
+	r := open(t, path)
+	again := func(app string) (string, error) { return r.Register(ctx, now, "hmac", app, "phone-1") }
+	first := register(t, r, "hmac", "mobile", "phone-1")
+	id := r.List()[0].ID
+	if _, err := again("ops"); !errors.Is(err, devices.ErrTaken) {
+		t.Errorf("another app: %v", err)
+	}
+	second, err := again("mobile")
+	if err != nil || second == first {
+		t.Fatalf("the same app: %v", err)
+	}
+	for _, r := range []*devices.Registry{r, open(t, path)} {
+		if _, err := r.Check("hmac", "mobile", "phone-1", first); !errors.Is(err, devices.ErrGUID) {
+			t.Errorf("the GUID from before: %v", err)
+		}
+		if _, err := r.Check("hmac", "mobile", "phone-1", second); err != nil {
+			t.Error(err)
+		}
+		if list := r.List(); len(list) != 1 || list[0].ID == id {
+			t.Errorf("%+v", list)
+		}
+	}
+
+	if _, err := r.Ban(ctx, now, r.List()[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again("mobile"); !errors.Is(err, devices.ErrTaken) {
+		t.Errorf("banned: %v", err)
+	}
+	if _, err := r.Allow(ctx, r.List()[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	use(t, r, "mobile", "phone-1", second)
+	if _, err := again("mobile"); !errors.Is(err, devices.ErrTaken) {
+		t.Errorf("used: %v", err)
+	}
+	if err := r.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	r = open(t, path)
+	if _, err := again("mobile"); !errors.Is(err, devices.ErrTaken) {
+		t.Errorf("used before a restart: %v", err)
+	}
+}
+
+// fill registers a hundred devices, as many as there can be, a minute after each other
+// until now, and returns their GUIDs.
+func fill(t *testing.T, r *devices.Registry) (guids []string) {
+	t.Helper()
+	r.Hold(100)
+	for i := range 100 {
+		at := now.Add(time.Duration(i-100) * time.Minute)
+		guid, err := r.Register(context.Background(), at, "hmac", "mobile", fmt.Sprint("phone-", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		guids = append(guids, guid)
+	}
+	return guids
+}
+
+// TestFull: those that were never used and are not banned make room, when they are an
+// hour old.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "devices.db")
+	r := open(t, path)
+	guids := fill(t, r)
+	for i := range 20 {
+		use(t, r, "mobile", fmt.Sprint("phone-", i), guids[i])
+	}
+	for _, d := range r.List() {
+		if slices.Contains([]string{"phone-20", "phone-21", "phone-22"}, d.Identifier) {
+			if _, err := r.Ban(ctx, now, d.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	register := func(at time.Time, identifier string) time.Duration {
+		t.Helper()
+		_, err := r.Register(ctx, at, "hmac", "mobile", identifier)
+		var full *devices.FullError
+		if errors.As(err, &full) {
+			return full.Until.Sub(at)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return 0
+	}
+	early := now.Add(-18 * time.Minute) // phone-23 registered 59 minutes before
+	for range 2 {
+		if wait := register(early, "new-1"); wait != time.Minute {
+			t.Errorf("full for %s", wait)
+		}
+	}
+	if wait := register(early, "phone-99"); wait != 0 {
+		t.Errorf("one that did not get its answer has to wait for %s", wait)
+	}
+	gone := func(r *devices.Registry) (gone []int) {
+		for i := range 100 {
+			if _, err := r.Check("hmac", "mobile", fmt.Sprint("phone-", i), ""); errors.Is(err, devices.ErrUnknown) {
+				gone = append(gone, i)
+			}
+		}
+		return gone
+	}
+	if got := gone(r); len(got) != 0 {
+		t.Errorf("%v are gone", got)
+	}
+	if wait := register(early.Add(time.Minute), "new-1"); wait != 0 {
+		t.Errorf("full for %s", wait)
+	}
+	if wait := register(now, "new-2"); wait != 0 {
+		t.Errorf("full for %s", wait)
+	}
+	for i := 3; len(r.List()) < 100; i++ {
+		register(now, fmt.Sprint("new-", i))
+	}
+	if wait := register(now, "one-too-many"); wait != time.Minute {
+		t.Errorf("full for %s", wait)
+	}
+	for _, r := range []*devices.Registry{r, open(t, path)} {
+		if got := gone(r); len(got) != 18 || got[0] != 23 || got[17] != 40 { // 40 is an hour old
+			t.Errorf("%v are gone", got)
+		}
+		if _, err := r.Check("hmac", "mobile", "new-2", ""); !errors.Is(err, devices.ErrGUID) {
+			t.Errorf("what was registered: %v", err)
+		}
+	}
+}
+
+// TestFullForGood: nobody knows when a place becomes free where all are used.
+func TestFullForGood(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	r := open(t, filepath.Join(t.TempDir(), "devices.db"))
+	for i, guid := range fill(t, r) {
+		use(t, r, "mobile", fmt.Sprint("phone-", i), guid)
+	}
+	for range 2 {
+		var full *devices.FullError
+		if _, err := r.Register(ctx, now.Add(48*time.Hour), "hmac", "mobile", "new"); !errors.As(err, &full) || !full.Until.IsZero() {
+			t.Errorf("%v, %+v", err, full)
+		}
+	}
+	if err := r.Reset(ctx); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, r)
 }
 
 func TestWithoutDatabase(t *testing.T) {

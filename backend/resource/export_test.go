@@ -20,6 +20,9 @@ func (s *Server) Flush(ctx context.Context) error { return s.write(ctx) }
 // Routes are the API's routes.
 func (s *Server) Routes() []*echo.Route { return s.echo.Routes() }
 
+// RegistrationProblem is what an app is told that can't register.
+var RegistrationProblem = registrationProblem
+
 // DecodeOrder reads a transfer order.
 var DecodeOrder = decodeOrder
 

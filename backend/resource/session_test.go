@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/backend/devices"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
@@ -554,23 +555,46 @@ func TestDeviceRegistration(t *testing.T) {
 		if stage.Policy.Devices != catalog.RegisteredDevices {
 			continue
 		}
+		used := site.call(mobile, stage.Slug, "GET", "/v1/accounts", "")
+		if answer := do(server, used); answer.Code != 200 {
+			t.Fatal(answer.Code)
+		}
 		for _, test := range []struct {
-			body string
-			want int
-			kind string
+			app, body string
+			want      int
+			kind      string
 		}{
-			{`{"identifier":"phone-7"}`, 201, ""},
-			{`{"identifier":"phone-7"}`, 409, "device-taken"},
-			{`{"identifier":""}`, 422, "unprocessable"},
-			{`{"identifier":"a b"}`, 422, "unprocessable"},
-			{`{}`, 422, "unprocessable"},
-			{`{"identifier":"x","guid":"mine"}`, 422, "unprocessable"},
-			{"", 400, "bad-request"},
+			{mobile, `{"identifier":"phone-7"}`, 201, ""},
+			{mobile, `{"identifier":"phone-7"}`, 201, ""}, // the answer may have got lost
+			{kiosk, `{"identifier":"phone-7"}`, 409, "device-taken"},
+			{mobile, fmt.Sprintf(`{"identifier":%q}`, used.Header.Get("Device-Id")), 409, "device-taken"},
+			{mobile, `{"identifier":""}`, 422, "unprocessable"},
+			{mobile, `{"identifier":"a b"}`, 422, "unprocessable"},
+			{mobile, `{}`, 422, "unprocessable"},
+			{mobile, `{"identifier":"x","guid":"mine"}`, 422, "unprocessable"},
+			{mobile, "", 400, "bad-request"},
 		} {
-			answer := do(server, site.call(mobile, stage.Slug, "POST", "/v1/devices", test.body))
+			answer := do(server, site.call(test.app, stage.Slug, "POST", "/v1/devices", test.body))
 			if answer.Code != test.want || kindOf(answer) != test.kind {
 				t.Errorf("%s: %s: %d %s", stage.Slug, test.body, answer.Code, answer.Body)
 			}
+		}
+	}
+}
+
+// TestNoRoomForDevices: an app is told when to try again, where somebody knows.
+func TestNoRoomForDevices(t *testing.T) {
+	t.Parallel()
+	at := time.Now()
+	for want, full := range map[string]*devices.FullError{
+		"":   {},
+		"60": {Until: at.Add(time.Minute)},
+		"1":  {Until: at.Add(time.Millisecond)},
+	} {
+		answer := httptest.NewRecorder()
+		problem.From(resource.RegistrationProblem(full, at), func(err error) { t.Error(err) }).Write(answer)
+		if got := answer.Header().Get("Retry-After"); answer.Code != http.StatusServiceUnavailable || got != want {
+			t.Errorf("%d, Retry-After %q, want %q", answer.Code, got, want)
 		}
 	}
 }
