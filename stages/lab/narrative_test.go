@@ -2,7 +2,7 @@ package lab_test
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +22,7 @@ type command struct {
 	line   string
 	status string // of the HTTP response; empty: none is promised
 	exit   int
+	output []string // lines that it prints, among others
 }
 
 var (
@@ -30,16 +31,30 @@ var (
 	statusLine = regexp.MustCompile(`(?m)^(?:HTTP/[0-9.]+ )?(\d{3})\b`)
 )
 
-// commands are those of a narrative's console blocks that need nothing but common tools.
-func commands(narrative string) []command {
+// The two ways of running Keyladder. A console block that is marked with one of them, as in
+// "```console docker", is for that way only.
+const (
+	local  = "local"
+	docker = "docker"
+)
+
+// commands are those of a narrative's section on curl.
+func commands(narrative, way string) []command {
+	_, section, _ := strings.Cut(narrative, "\n## Try it with curl\n")
+	section, _, _ = strings.Cut(section, "\n## ")
 	var found []command
-	for line := range strings.Lines(narrative) {
+	console := false
+	for line := range strings.Lines(section) {
 		line = strings.TrimSpace(line)
-		if typed, ok := strings.CutPrefix(line, "$ "); ok {
-			found = append(found, command{line: typed})
+		if info, ok := strings.CutPrefix(line, "```"); ok {
+			console = info == "console" || info == "console "+way
 			continue
 		}
-		if len(found) == 0 {
+		if !console {
+			continue
+		}
+		if typed, ok := strings.CutPrefix(line, "$ "); ok {
+			found = append(found, command{line: typed})
 			continue
 		}
 		latest := &found[len(found)-1]
@@ -47,22 +62,46 @@ func commands(narrative string) []command {
 			latest.status = m[1]
 		} else if m := exits.FindStringSubmatch(line); m != nil {
 			latest.exit, _ = strconv.Atoi(m[1])
+		} else {
+			latest.output = append(latest.output, line)
 		}
 	}
-	var typed []command
-	for _, c := range found {
-		switch tool, _, _ := strings.Cut(c.line, " "); tool {
-		case "curl", "unzip", "python3", "openssl", "printf":
-			typed = append(typed, c)
-		case "go":
-			for _, quick := range []string{"sign", "open"} {
-				if strings.HasPrefix(c.line, "go run ./stages "+quick) {
-					typed = append(typed, c)
-				}
-			}
+	return found
+}
+
+// typeAll types the commands into one shell, as its functions and variables have to last, and
+// returns each one's output and exit code.
+func typeAll(t *testing.T, dir string, env []string, typed []command, replace *strings.Replacer) []result {
+	t.Helper()
+	notes := t.TempDir()
+	note := func(i int, what string) string { return filepath.Join(notes, strconv.Itoa(i)+what) }
+	var script strings.Builder
+	script.WriteString("set -o pipefail\n")
+	for i, c := range typed {
+		fmt.Fprintf(&script, "{ %s\n} >'%s' 2>&1\necho $? >'%s'\n", replace.Replace(c.line), note(i, ".out"), note(i, ".exit"))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	shell := exec.CommandContext(ctx, "bash", "-c", script.String())
+	shell.Dir, shell.Env = dir, env
+	output, err := shell.CombinedOutput()
+	if err != nil {
+		t.Logf("the shell: %v\n%s", err, output) // what is missing fails below
+	}
+	results := make([]result, len(typed))
+	for i := range typed {
+		results[i].exit = -1
+		results[i].output, _ = os.ReadFile(note(i, ".out"))
+		if exit, err := os.ReadFile(note(i, ".exit")); err == nil {
+			results[i].exit, _ = strconv.Atoi(strings.TrimSpace(string(exit)))
 		}
 	}
-	return typed
+	return results
+}
+
+type result struct {
+	output []byte
+	exit   int
 }
 
 // toolPath is a PATH on which `go run ./stages` runs the workshop runner, built once, from
@@ -81,54 +120,64 @@ func toolPath(t *testing.T) string {
 	return dir + string(os.PathListSeparator) + os.Getenv("PATH")
 }
 
+// inDocker says that `docker compose` has started what the commands are for, on the ports
+// that are printed. Where it is not set, they are for a lab, and only the ports are others.
+const inDocker = "KEYLADDER_DOCKER"
+
 // What the narratives tell the reader to type works as printed, against a running
-// deployment: only the ports are others.
+// deployment. .ci/compose runs it against the containers, too.
 func TestNarrativeCommands(t *testing.T) {
 	t.Parallel()
-	for _, tool := range []string{"sh", "curl", "unzip", "python3", "openssl"} {
+	for _, tool := range []string{"bash", "curl", "unzip", "python3", "openssl"} {
 		testenv.Program(t, tool)
 	}
-	l := start(t, lab.Options{Screens: true})
-	path := toolPath(t)
-	ports := strings.NewReplacer(
-		"localhost:8080", "localhost"+l.Addresses.Plain[strings.LastIndexByte(l.Addresses.Plain, ':'):],
-		"localhost:8443", "localhost"+l.Addresses.TLS[strings.LastIndexByte(l.Addresses.TLS, ':'):],
-		"http://localhost:8000", l.AdminURL,
-		"http://localhost:8090", l.PhoneURL,
-	)
+	way, data, ports := docker, "", strings.NewReplacer()
+	env := os.Environ()
+	if os.Getenv(inDocker) != "" {
+		file, err := filepath.Abs("../../compose.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		env = append(env, "COMPOSE_FILE="+file)
+	} else {
+		l := start(t, lab.Options{Screens: true})
+		way, data = local, l.Dir
+		env = append(env, "PATH="+toolPath(t))
+		ports = strings.NewReplacer(
+			"localhost:8080", "localhost"+l.Addresses.Plain[strings.LastIndexByte(l.Addresses.Plain, ':'):],
+			"localhost:8443", "localhost"+l.Addresses.TLS[strings.LastIndexByte(l.Addresses.TLS, ':'):],
+			"http://localhost:8000", l.AdminURL,
+			"http://localhost:8090", l.PhoneURL,
+		)
+	}
 	for _, stage := range catalog.All().Built() {
 		t.Run(stage.Slug, func(t *testing.T) {
 			t.Parallel()
-			typed := commands(stage.Narrative())
+			typed := commands(stage.Narrative(), way)
 			if len(typed) < 3 {
 				t.Fatalf("only %d commands", len(typed))
 			}
 			dir := t.TempDir()
-			if err := os.Symlink(l.Dir, filepath.Join(dir, "data")); err != nil {
-				t.Fatal(err)
-			}
-			for _, c := range typed {
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-				sh := exec.CommandContext(ctx, "sh", "-c", ports.Replace(c.line))
-				sh.Dir = dir
-				sh.Env = append(os.Environ(), "PATH="+path)
-				output, err := sh.CombinedOutput()
-				cancel()
-				exit := 0
-				var failed *exec.ExitError
-				if errors.As(err, &failed) {
-					exit = failed.ExitCode()
-				} else if err != nil {
+			if data != "" {
+				if err := os.Symlink(data, filepath.Join(dir, "data")); err != nil {
 					t.Fatal(err)
 				}
-				if exit != c.exit {
-					t.Errorf("$ %s\nexit code %d, want %d\n%s", c.line, exit, c.exit, output)
+			}
+			for i, r := range typeAll(t, dir, env, typed, ports) {
+				c := typed[i]
+				if r.exit != c.exit {
+					t.Errorf("$ %s\nexit code %d, want %d\n%s", c.line, r.exit, c.exit, r.output)
+				}
+				for _, line := range c.output {
+					if !strings.Contains("\n"+string(r.output), "\n"+line+"\n") {
+						t.Errorf("$ %s\ndoes not print %q, but\n%s", c.line, line, r.output)
+					}
 				}
 				if c.status == "" {
 					continue
 				}
-				if got := statusLine.FindSubmatch(output); got == nil || string(got[1]) != c.status {
-					t.Errorf("$ %s\nstatus %q, want %s\n%s", c.line, got, c.status, output)
+				if got := statusLine.FindSubmatch(r.output); got == nil || string(got[1]) != c.status {
+					t.Errorf("$ %s\nstatus %q, want %s\n%s", c.line, got, c.status, r.output)
 				}
 			}
 		})
