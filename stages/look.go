@@ -133,6 +133,9 @@ func runCommand() *cobra.Command {
 			}
 			defer l.Close()
 			genuine := l.Referee.Genuine(c.Context(), stage.Slug)
+			if err := c.Context().Err(); err != nil {
+				return err
+			}
 			if err := printTraffic(c, l); err != nil {
 				return err
 			}
@@ -171,6 +174,9 @@ func attackCommand() *cobra.Command {
 			}
 			defer l.Close()
 			cell := l.Referee.Attack(c.Context(), stage.Slug, attack.Name)
+			if err := c.Context().Err(); err != nil {
+				return err // what was cut short says nothing about the stage
+			}
 			if messages {
 				if err := printTraffic(c, l); err != nil {
 					return err

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,13 +19,20 @@ func main() {
 	if cleanupErr := lab.Cleanup(); err == nil {
 		err = cleanupErr
 	}
-	if err != nil {
-		if !errors.Is(err, errTold) {
-			fmt.Fprintln(os.Stderr, "stages:", err)
-		}
+	switch {
+	case errors.Is(err, context.Canceled): // the error of a command that a signal stopped
+		fmt.Fprintln(os.Stderr, "stages: interrupted")
+		os.Exit(interrupted)
+	case errors.Is(err, errTold):
+		os.Exit(1)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "stages:", err)
 		os.Exit(1)
 	}
 }
+
+// interrupted is the exit code that shells give for a program that Ctrl-C has ended.
+const interrupted = 130
 
 // errTold means that the user has been told already what is wrong.
 var errTold = errors.New("already told")

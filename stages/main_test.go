@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -17,7 +18,19 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"stages": main})
+	testscript.Main(cleaned{m}, map[string]func(){"stages": main})
+}
+
+// cleaned removes what the tests' labs share when the last one has ended.
+type cleaned struct{ *testing.M }
+
+func (m cleaned) Run() int {
+	code := m.M.Run()
+	if err := lab.Cleanup(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
 }
 
 // The command lines, as people type them; see testdata.
@@ -110,11 +123,6 @@ func TestMatrixFailsWhenACheckIsOff(t *testing.T) {
 		t.Skip("runs a lab")
 	}
 	t.Parallel()
-	t.Cleanup(func() {
-		if err := lab.Cleanup(); err != nil {
-			t.Error(err)
-		}
-	})
 	c := matrixCommand()
 	c.SetContext(t.Context())
 	var out, told bytes.Buffer

@@ -23,8 +23,19 @@ func matrixCommand() *cobra.Command {
 		Short: "Carry out attacks at stages, each in a fresh lab, and compare with what is expected",
 		Long: `Carry out attacks at stages, each in a fresh lab, and compare with what is expected.
 
-Before and after each attack the genuine app has to work in the same lab. The exit code
-is 1 when a cell, or the genuine app, is not as the catalog has it.`,
+Before and after each attack the genuine app has to work in the same lab. At each stage
+the API must serve that app, and must refuse, by the right check, what the stages up to
+there have closed. The exit code is 1 when a cell, or the genuine app, is not as the
+catalog has it.
+
+With --json:
+
+  {"cells": [{"stage", "attack", "expected", "outcome", "check", "reason",
+    "evidence", "steps", "ms"}], "genuine": [{"stage", "ok", "reason", "ms"}]}
+
+All members are always there; evidence and steps are lists of texts. The outcome is one
+of succeeds, blocked, n/a, not built and inconclusive: it could not be decided, and
+reason says why. check is what blocked the attack, empty where nothing did.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runMatrix(c, catalog.All(), slugs, attacks, jobs, asJSON)
@@ -49,11 +60,7 @@ func runMatrix(c *cobra.Command, stages catalog.Set, slugs, attacks []string, jo
 			return fmt.Errorf("there is no attack %q: `stages show STAGE` lists them", name)
 		}
 	}
-	matrix, err := lab.Matrix(c.Context(), stages, slugs, attacks, jobs, func(done, total int, cell manage.Cell) {
-		if cell.Outcome != string(catalog.NotBuilt) {
-			fmt.Fprintf(c.ErrOrStderr(), "[%d/%d] %s at %s: %s\n", done, total, cell.Attack, cell.Stage, cell.Outcome)
-		}
-	})
+	matrix, err := lab.Matrix(c.Context(), stages, slugs, attacks, jobs, progress(c.ErrOrStderr()))
 	if err != nil {
 		return err
 	}
@@ -66,6 +73,13 @@ func runMatrix(c *cobra.Command, stages catalog.Set, slugs, attacks []string, jo
 		return err
 	}
 	return deviations(c.ErrOrStderr(), stages, matrix)
+}
+
+// progress tells of each attack when it is over.
+func progress(out io.Writer) func(done, total int, latest manage.Cell) {
+	return func(done, total int, latest manage.Cell) {
+		fmt.Fprintf(out, "[%d/%d] %s at %s: %s\n", done, total, latest.Attack, latest.Stage, latest.Outcome)
+	}
 }
 
 // deviations tells what is not as expected.

@@ -23,11 +23,7 @@ func readmeCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			stages := catalog.All()
-			matrix, err := lab.Matrix(c.Context(), stages, nil, nil, runtime.NumCPU(), func(done, total int, cell manage.Cell) {
-				if stage, _ := stages.Lookup(cell.Stage); stage.Built {
-					fmt.Fprintf(c.ErrOrStderr(), "[%d/%d] %s at %s: %s\n", done, total, cell.Attack, cell.Stage, cell.Outcome)
-				}
-			})
+			matrix, err := lab.Matrix(c.Context(), stages, nil, nil, runtime.NumCPU(), progress(c.ErrOrStderr()))
 			if err != nil {
 				return err
 			}

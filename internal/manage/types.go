@@ -186,10 +186,10 @@ type Cell struct {
 	Attack   string   `json:"attack"`
 	Expected string   `json:"expected"`
 	Outcome  string   `json:"outcome"`
-	Check    string   `json:"check,omitempty"`  // what blocked it
-	Reason   string   `json:"reason,omitempty"` // for people
-	Evidence []string `json:"evidence,omitempty"`
-	Steps    []string `json:"steps,omitempty"`
+	Check    string   `json:"check"`    // what blocked it
+	Reason   string   `json:"reason"`   // for people
+	Evidence []string `json:"evidence"` // never null
+	Steps    []string `json:"steps"`    // never null
 	MS       int64    `json:"ms"`
 }
 
@@ -197,7 +197,7 @@ type Cell struct {
 type Genuine struct {
 	Stage  string `json:"stage"`
 	OK     bool   `json:"ok"`
-	Reason string `json:"reason,omitempty"`
+	Reason string `json:"reason"` // why not
 	MS     int64  `json:"ms"`
 }
 

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -71,6 +70,7 @@ type Lab struct {
 	InitialPassword    string // of the admin UI, when it was made just now
 
 	throwAway bool
+	mould     *mould // that the deployment was cast in; nil: it was made
 	cancel    context.CancelFunc
 	programs  *errgroup.Group
 	closers   []func() error
@@ -91,16 +91,24 @@ func Start(ctx context.Context, o Options) (lab *Lab, err error) {
 			return nil, err
 		}
 	}
-	ctx, lab.cancel = context.WithCancel(ctx)
-	lab.programs, ctx = errgroup.WithContext(ctx)
-	if err := lab.start(ctx, o); err != nil {
-		return nil, errors.Join(err, lab.Close())
+	programsCtx, cancel := context.WithCancel(ctx)
+	lab.cancel = cancel
+	lab.programs, programsCtx = errgroup.WithContext(programsCtx)
+	if err := lab.start(programsCtx, o); err != nil {
+		err = errors.Join(err, lab.Close())
+		if ctx.Err() != nil { // whatever it was that failed for that
+			err = ctx.Err()
+		}
+		return nil, err
 	}
 	return lab, nil
 }
 
 func (l *Lab) start(ctx context.Context, o Options) error {
-	listeners, err := listen(o)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	listeners, err := l.deploy(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -110,18 +118,11 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 			listeners.close()
 		}
 	}()
-	l.Addresses = listeners.addresses(o.Ports == Usual)
-	var programs build.Programs
-	if l.throwAway { // many labs, one build
-		if programs, err = sharedPrograms(ctx); err != nil {
-			return err
-		}
-	}
-	if l.Made, err = deploy.Init(ctx, deploy.Options{Dir: l.Dir, Addresses: l.Addresses, Stages: o.Stages, Programs: programs}); err != nil {
-		return err
-	}
 	folders := map[deployment.Role]*deployment.Folder{}
-	for _, role := range deployment.Roles() {
+	for _, role := range []deployment.Role{deployment.Resource, deployment.Phone, deployment.Attacker, deployment.Admin} {
+		if role == deployment.Phone && !o.Screens {
+			continue
+		}
 		if folders[role], err = deployment.Open(l.Dir, role); err != nil {
 			return err
 		}
@@ -204,45 +205,34 @@ func (l *Lab) Close() error {
 	if l.throwAway {
 		errs = append(errs, os.RemoveAll(l.Dir))
 	}
+	if l.mould != nil {
+		shared.putBack(l.mould)
+	}
 	return errors.Join(errs...)
 }
 
-var shared struct {
-	sync.Mutex
-	dir      string
-	programs build.Programs
-}
-
-// sharedPrograms builds the app's programs once for all throw-away labs of the process.
-// They stay until the process ends: [Cleanup] removes them.
-func sharedPrograms(ctx context.Context) (build.Programs, error) {
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.programs != nil {
-		return shared.programs, nil
+// deploy makes the lab's deployment, or finds it, and listens where its apps will call.
+func (l *Lab) deploy(ctx context.Context, o Options) (*listeners, error) {
+	if l.throwAway && !o.Screens && o.Ports == (Ports{}) {
+		return l.cast(ctx, o.Stages)
 	}
-	dir, err := os.MkdirTemp("", "keyladder-program-")
+	listeners, err := listen(o)
 	if err != nil {
 		return nil, err
 	}
-	programs, err := build.Build(ctx, dir, deploy.Ways(catalog.All())...)
+	l.Addresses = listeners.addresses(o.Ports == Usual)
+	var programs build.Programs
+	if l.throwAway {
+		programs, err = shared.appPrograms(ctx)
+	}
+	if err == nil {
+		l.Made, err = deploy.Init(ctx, deploy.Options{Dir: l.Dir, Addresses: l.Addresses, Stages: o.Stages, Programs: programs})
+	}
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		listeners.close()
+		return nil, err
 	}
-	shared.dir, shared.programs = dir, programs
-	return programs, nil
-}
-
-// Cleanup removes what labs of this process share. Call it when the last one is closed.
-func Cleanup() error {
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.dir == "" {
-		return nil
-	}
-	dir := shared.dir
-	shared.dir, shared.programs = "", nil
-	return os.RemoveAll(dir)
+	return listeners, nil
 }
 
 type listeners struct {
@@ -314,6 +304,14 @@ func (l *listeners) addresses(byName bool) deployment.Addresses {
 		addresses.Manage[deployment.Phone] = "https://" + host + port(l.managePhone)
 	}
 	return addresses
+}
+
+// ports are where those of a lab without screens listen.
+func (l *listeners) ports() Ports {
+	return Ports{
+		Plain: l.plain.Addr().String(), TLS: l.tls.Addr().String(), Terminated: l.terminated.Addr().String(),
+		ManageResource: l.manageResource.Addr().String(), ManageAttacker: l.manageAttacker.Addr().String(),
+	}
 }
 
 func port(l net.Listener) string { return fmt.Sprintf(":%d", l.Addr().(*net.TCPAddr).Port) }

@@ -1,11 +1,15 @@
 package lab_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"testing"
 
+	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
@@ -264,5 +268,71 @@ func BenchmarkStart(b *testing.B) {
 		if err := l.Close(); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A lab that nobody waits for any more is not started.
+func TestNoLabAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := lab.Start(ctx, lab.Options{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a lab starts: %v", err)
+	}
+	_, err := lab.Matrix(ctx, catalog.All(), nil, nil, 1, func(int, int, manage.Cell) { t.Error("a cell is filled") })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the matrix says %v", err)
+	}
+}
+
+// Throw-away labs begin alike and share no state, whatever the ones before them did, and
+// get by when somebody else has taken the ports meanwhile.
+func TestThrowAwayLabs(t *testing.T) {
+	t.Parallel()
+	// A set of its own, so that no other test's lab comes in between.
+	stages := catalog.All().WithPolicy("app-id", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent })
+	run := func() (addresses deployment.Addresses, roots string) {
+		t.Helper()
+		l, err := lab.Start(t.Context(), lab.Options{Stages: stages})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		ledger, err := l.Resource.Ledger(t.Context())
+		if err != nil || ledger.Accounts[0].Balance != 500_000_000 {
+			t.Errorf("it begins with %+v, %v", ledger.Accounts, err)
+		}
+		devices, err := manage.Get[[]manage.Device](t.Context(), l.Resource, "/devices")
+		if err != nil || len(devices) > 0 {
+			t.Errorf("it begins with %+v, %v", devices, err)
+		}
+		if genuine := l.Referee.Genuine(t.Context(), "hmac"); !genuine.OK {
+			t.Error(genuine.Reason)
+		}
+		return l.Addresses, string(l.Roots)
+	}
+	first, roots := run()
+	shared := false
+	for range 5 { // somebody may have taken a port in between
+		before := roots
+		if first, roots = run(); roots == before {
+			shared = true
+			break
+		}
+	}
+	if !shared {
+		t.Error("each has a deployment of its own")
+	}
+	taken, err := net.Listen("tcp", host(first.TLS))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if third, _ := run(); third.TLS == first.TLS {
+		t.Errorf("two listen at %s", third.TLS)
 	}
 }

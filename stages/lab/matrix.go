@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,51 +13,57 @@ import (
 	"keyladder/stages/referee"
 )
 
-// Matrix fills the cells of the given stages and attacks (none: all), each in a fresh
-// lab, jobs of them at a time. Progress is told of each cell as it is done.
+// Matrix fills the cells of the given stages and attacks (none: all) and runs the genuine
+// app at those stages, each in a fresh lab, jobs of them at a time. Progress is told of
+// each cell as it is done, but for those that need no lab. When ctx ends, it begins no
+// further lab and returns ctx's error.
 func Matrix(ctx context.Context, stages catalog.Set, slugs, attacks []string, jobs int, progress func(done, total int, latest manage.Cell)) (manage.Matrix, error) {
 	pairs := referee.Pairs(stages, slugs, attacks)
 	matrix := manage.Matrix{Cells: make([]manage.Cell, len(pairs)), Genuine: []manage.Genuine{}}
 	var mu sync.Mutex
-	done := 0
-	group, cellsCtx := errgroup.WithContext(ctx)
+	done, total := 0, referee.Applicable(stages, pairs)
+	group, jobsCtx := errgroup.WithContext(ctx)
 	group.SetLimit(max(jobs, 1))
+	var built []string
 	for i, pair := range pairs {
-		group.Go(func() error {
-			cell, err := Cell(cellsCtx, stages, pair)
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			matrix.Cells[i] = cell
-			done++
-			progress(done, len(pairs), cell)
-			return nil
+		if !pair.Applies(stages) {
+			matrix.Cells[i] = notRun(stages, pair)
+		} else {
+			group.Go(func() error {
+				cell, err := Cell(jobsCtx, stages, pair)
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				matrix.Cells[i] = cell
+				done++
+				progress(done, total, cell)
+				return nil
+			})
+		}
+		if stage, ok := stages.Lookup(pair.Stage); ok && stage.Built && (i == 0 || pairs[i-1].Stage != pair.Stage) {
+			built = append(built, pair.Stage)
+		}
+	}
+	matrix.Genuine = slices.Grow(matrix.Genuine, len(built))[:len(built)]
+	for i, slug := range built {
+		group.Go(func() (err error) {
+			matrix.Genuine[i], err = Genuine(jobsCtx, stages, slug)
+			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return matrix, err
+	err := group.Wait()
+	if ctx.Err() != nil {
+		err = ctx.Err()
 	}
-	for i, pair := range pairs {
-		if stage, ok := stages.Lookup(pair.Stage); !ok || !stage.Built || i > 0 && pairs[i-1].Stage == pair.Stage {
-			continue
-		}
-		genuine, err := Genuine(ctx, stages, pair.Stage)
-		if err != nil {
-			return matrix, err
-		}
-		matrix.Genuine = append(matrix.Genuine, genuine)
-	}
-	return matrix, nil
+	return matrix, err
 }
 
 // Cell judges one attack at one stage in a fresh lab. Cells that need no lab get none.
 func Cell(ctx context.Context, stages catalog.Set, pair referee.Pair) (manage.Cell, error) {
-	stage, _ := stages.Lookup(pair.Stage)
-	attack, _ := catalog.LookupAttack(pair.Attack)
-	if !stage.Built || attack.Expected(stage) == catalog.NotApplicable {
-		return referee.New(stages, nil, nil).Attack(ctx, pair.Stage, pair.Attack), nil
+	if !pair.Applies(stages) {
+		return notRun(stages, pair), nil
 	}
 	begin := time.Now()
 	lab, err := Start(ctx, Options{Stages: stages})
@@ -69,12 +76,18 @@ func Cell(ctx context.Context, stages catalog.Set, pair referee.Pair) (manage.Ce
 	return cell, ctx.Err()
 }
 
-// Genuine runs the genuine app at a stage in a fresh lab.
+// notRun is a cell in which nothing is attacked: the stage is not built, or the attack
+// does not apply.
+func notRun(stages catalog.Set, pair referee.Pair) manage.Cell {
+	return referee.New(stages, nil, nil).Attack(context.Background(), pair.Stage, pair.Attack)
+}
+
+// Genuine runs the genuine app at a stage in a fresh lab, and nothing else must be served.
 func Genuine(ctx context.Context, stages catalog.Set, slug string) (manage.Genuine, error) {
 	lab, err := Start(ctx, Options{Stages: stages})
 	if err != nil {
 		return manage.Genuine{}, err
 	}
 	defer lab.Close()
-	return lab.Referee.Genuine(ctx, slug), ctx.Err()
+	return lab.Referee.GenuineAlone(ctx, slug), ctx.Err()
 }

@@ -32,21 +32,43 @@ func Pairs(stages catalog.Set, slugs, attacks []string) []Pair {
 	return pairs
 }
 
+// Applies says whether there is something to attack: the stage is built, and the attack
+// goes for something that it has.
+func (p Pair) Applies(stages catalog.Set) bool {
+	stage, _ := stages.Lookup(p.Stage)
+	attack, _ := catalog.LookupAttack(p.Attack)
+	return stage.Built && attack.Expected(stage) != catalog.NotApplicable
+}
+
+// Applicable counts the cells in which there is something to attack.
+func Applicable(stages catalog.Set, pairs []Pair) (count int) {
+	for _, pair := range pairs {
+		if pair.Applies(stages) {
+			count++
+		}
+	}
+	return count
+}
+
 // Matrix judges the given attacks at the given stages, one after the other, and reports
-// each cell to progress.
+// each cell to progress in which there is something to attack.
 func (r *Referee) Matrix(ctx context.Context, slugs, attacks []string, progress func(done, total int, latest manage.Cell)) manage.Matrix {
 	pairs := Pairs(r.stages, slugs, attacks)
 	matrix := manage.Matrix{Cells: []manage.Cell{}, Genuine: []manage.Genuine{}}
+	done, total := 0, Applicable(r.stages, pairs)
 	for i, pair := range pairs {
 		if ctx.Err() != nil {
 			break
 		}
 		if stage, ok := r.stages.Lookup(pair.Stage); ok && stage.Built && (i == 0 || pairs[i-1].Stage != pair.Stage) {
-			matrix.Genuine = append(matrix.Genuine, r.Genuine(ctx, pair.Stage))
+			matrix.Genuine = append(matrix.Genuine, r.GenuineAlone(ctx, pair.Stage))
 		}
 		cell := r.Attack(ctx, pair.Stage, pair.Attack)
 		matrix.Cells = append(matrix.Cells, cell)
-		progress(i+1, len(pairs), cell)
+		if pair.Applies(r.stages) {
+			done++
+			progress(done, total, cell)
+		}
 	}
 	return matrix
 }

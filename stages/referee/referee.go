@@ -33,8 +33,15 @@ func New(stages catalog.Set, resource, station *manage.Client) *Referee {
 }
 
 // Genuine lets the genuine app run on a fresh device and verifies on the ledger that it
-// was served, and that the API serves neither the app beyond its scopes nor a browser.
+// was served.
 func (r *Referee) Genuine(ctx context.Context, stage string) manage.Genuine {
+	genuine, _ := r.genuine(ctx, stage, false)
+	return genuine
+}
+
+// GenuineAlone is Genuine, and verifies that nothing else is served: neither the app beyond
+// its scopes nor a browser.
+func (r *Referee) GenuineAlone(ctx context.Context, stage string) manage.Genuine {
 	genuine, _ := r.genuine(ctx, stage, true)
 	return genuine
 }
@@ -81,7 +88,7 @@ func (r *Referee) booked(ctx context.Context, stage, reference string) ([]manage
 // after.
 func (r *Referee) Attack(ctx context.Context, stageSlug, attackName string) manage.Cell {
 	begin := time.Now()
-	cell := manage.Cell{Stage: stageSlug, Attack: attackName}
+	cell := manage.Cell{Stage: stageSlug, Attack: attackName, Evidence: []string{}, Steps: []string{}}
 	finish := func(outcome catalog.Outcome, reason string) manage.Cell {
 		cell.Outcome, cell.Reason, cell.MS = string(outcome), reason, time.Since(begin).Milliseconds()
 		return cell
@@ -115,7 +122,8 @@ func (r *Referee) Attack(ctx context.Context, stageSlug, attackName string) mana
 		return finish(catalog.Inconclusive, err.Error())
 	}
 	verdict, err := trial.judge(ctx, report)
-	cell.Check, cell.Evidence, cell.Steps = verdict.check, verdict.evidence, report.Steps
+	cell.Check = verdict.check
+	cell.Evidence, cell.Steps = append(cell.Evidence, verdict.evidence...), append(cell.Steps, report.Steps...)
 	if err != nil {
 		return finish(catalog.Inconclusive, err.Error())
 	}

@@ -1,0 +1,167 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"keyladder/mobileclient/release/build"
+	"keyladder/stages/catalog"
+	"keyladder/stages/deploy"
+)
+
+// mould is a deployment in which nothing runs. Throw-away labs are cast in it, one at a
+// time because the packages have its ports built in. Each begins with the same keys and
+// packages, and with databases, devices and sessions of its own.
+type mould struct {
+	dir    string
+	stages string // that the packages were made for, as JSON
+	ports  Ports
+}
+
+// shared is what the throw-away labs of the process share. It stays until [Cleanup].
+var shared workshop
+
+type workshop struct {
+	mu       sync.Mutex
+	dir      string         // empty: nothing is shared yet
+	programs build.Programs // the app's; nil: they have not been built
+	idle     []*mould
+}
+
+// Cleanup removes what labs of this process share. Call it when the last one is closed.
+func Cleanup() error {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	dir := shared.dir
+	shared.dir, shared.programs, shared.idle = "", nil, nil
+	if dir == "" {
+		return nil
+	}
+	return os.RemoveAll(dir)
+}
+
+// folder makes a folder that stays until Cleanup; w.mu is held.
+func (w *workshop) folder(name string) (dir string, err error) {
+	if w.dir == "" {
+		if w.dir, err = os.MkdirTemp("", "keyladder-labs-"); err != nil {
+			return "", err
+		}
+	}
+	return os.MkdirTemp(w.dir, name)
+}
+
+// appPrograms builds the app's programs, once.
+func (w *workshop) appPrograms(ctx context.Context) (build.Programs, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.programs != nil {
+		return w.programs, nil
+	}
+	dir, err := w.folder("programs-")
+	if err != nil {
+		return nil, err
+	}
+	programs, err := build.Build(ctx, dir, deploy.Ways(catalog.All())...)
+	if err != nil {
+		return nil, err
+	}
+	w.programs = programs
+	return programs, nil
+}
+
+// take hands out an idle mould for the stages; nil: there is none.
+func (w *workshop) take(stages string) *mould {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := slices.IndexFunc(w.idle, func(m *mould) bool { return m.stages == stages })
+	if i < 0 {
+		return nil
+	}
+	m := w.idle[i]
+	w.idle = slices.Delete(w.idle, i, i+1)
+	return m
+}
+
+func (w *workshop) putBack(m *mould) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.idle = append(w.idle, m)
+}
+
+// cast casts the lab's deployment in an idle mould. It makes one where there is none, or
+// where somebody else has taken its ports meanwhile.
+func (l *Lab) cast(ctx context.Context, stages catalog.Set) (*listeners, error) {
+	made, err := json.Marshal(stages) // as far as packages depend on them
+	if err != nil {
+		return nil, err
+	}
+	var found *listeners
+	for found == nil {
+		m := shared.take(string(made))
+		if m == nil {
+			break
+		}
+		if found, err = listen(Options{Ports: m.ports}); err == nil {
+			l.mould = m
+		}
+	}
+	if found == nil {
+		if found, err = listen(Options{}); err != nil {
+			return nil, err
+		}
+		if l.mould, err = newMould(ctx, stages, found); err != nil {
+			found.close()
+			return nil, err
+		}
+		l.mould.stages = string(made)
+	}
+	l.Made, l.Addresses = true, found.addresses(false)
+	if err := link(l.mould.dir, l.Dir); err != nil {
+		found.close()
+		return nil, err
+	}
+	return found, nil
+}
+
+// newMould makes a deployment for the ports of the listeners.
+func newMould(ctx context.Context, stages catalog.Set, listeners *listeners) (*mould, error) {
+	programs, err := shared.appPrograms(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &mould{ports: listeners.ports()}
+	shared.mu.Lock()
+	m.dir, err = shared.folder("mould-")
+	shared.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := deploy.Init(ctx, deploy.Options{Dir: m.dir, Addresses: listeners.addresses(false), Stages: stages, Programs: programs}); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// link makes a copy of a deployment. The files are the same as in the mould, but nobody
+// writes into a file of a deployment: a new version takes its place. Who did all the same
+// would be found out when the next lab opens it, by the file's hash.
+func link(from, to string) error {
+	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return os.MkdirAll(filepath.Join(to, name), 0o700)
+		}
+		return os.Link(path, filepath.Join(to, name))
+	})
+}
