@@ -14,14 +14,13 @@ import (
 )
 
 // Pack writes a package with the program in the file program, the assets and the
-// signature of the key. The same input makes the same package. Whether the file is a
-// program is not looked at: an attacker packs whatever runs.
+// signature of the key. The same input makes the same package.
 func Pack(dst, program string, m Manifest, assets map[string][]byte, key ed25519.PrivateKey) error {
 	code, err := os.ReadFile(program)
 	if err != nil {
 		return fmt.Errorf("pack the app: %w", err)
 	}
-	data, err := pack(code, m, assets, key)
+	data, err := Assemble(code, m, assets, key)
 	if err != nil {
 		return fmt.Errorf("pack the app: %w", err)
 	}
@@ -47,8 +46,11 @@ func Pack(dst, program string, m Manifest, assets map[string][]byte, key ed25519
 	return nil
 }
 
+// Assemble makes a package in memory. Whether the code is a program is not looked at: an
+// attacker packs whatever runs.
+//
 //keyladder:code package-pack
-func pack(code []byte, m Manifest, assets map[string][]byte, key ed25519.PrivateKey) ([]byte, error) {
+func Assemble(code []byte, m Manifest, assets map[string][]byte, key ed25519.PrivateKey) ([]byte, error) {
 	if len(key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("the signing key is not an Ed25519 key")
 	}
@@ -64,6 +66,7 @@ func pack(code []byte, m Manifest, assets map[string][]byte, key ed25519.Private
 	}
 
 	var out bytes.Buffer
+	out.Grow(len(code) + len(code)/8) // the assets are small
 	out.Write(code)
 	archive := zip.NewWriter(&out)
 	archive.SetOffset(int64(len(code)))

@@ -25,7 +25,7 @@ func bank() Manifest {
 
 func packed(t testing.TB, key ed25519.PrivateKey) []byte {
 	t.Helper()
-	data, err := pack([]byte("#!/bin/sh\necho it runs; exit 0\n"), bank(), map[string][]byte{
+	data, err := Assemble([]byte("#!/bin/sh\necho it runs; exit 0\n"), bank(), map[string][]byte{
 		SettingsFile: []byte(`{"SHARED_SECRET":"in the clear"}`), "icons/anchor.svg": []byte("<svg/>"),
 	}, key)
 	if err != nil {
@@ -173,7 +173,7 @@ func TestManifestIsChecked(t *testing.T) {
 			t.Parallel()
 			m := bank()
 			test.change(&m)
-			if _, err := pack([]byte("program"), m, nil, developer); !errors.Is(err, ErrMalformed) {
+			if _, err := Assemble([]byte("program"), m, nil, developer); !errors.Is(err, ErrMalformed) {
 				t.Errorf("got %v, want %v", err, ErrMalformed)
 			}
 		})
@@ -183,7 +183,7 @@ func TestManifestIsChecked(t *testing.T) {
 func TestPackRefusesAssetNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"", ".", "/etc/passwd", "../up", "a//b", ManifestFile} {
-		if _, err := pack([]byte("program"), bank(), map[string][]byte{name: nil}, developer); err == nil {
+		if _, err := Assemble([]byte("program"), bank(), map[string][]byte{name: nil}, developer); err == nil {
 			t.Errorf("an asset called %q was packed", name)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"keyladder/internal/deployment"
@@ -87,16 +86,11 @@ func (o *PackOptions) pack(p product, number int, stages catalog.Set, pins []str
 	if err != nil {
 		return nil, err
 	}
-	folder, err := os.MkdirTemp("", "keyladder-package-")
+	program, err := os.ReadFile(o.Programs[secrets])
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(folder)
 	manifest := p.manifest
 	manifest.Release = number
-	file := filepath.Join(folder, p.fileName(number))
-	if err := release.Pack(file, o.Programs[secrets], manifest, assets, o.Developer); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(file)
+	return release.Assemble(program, manifest, assets, o.Developer)
 }
