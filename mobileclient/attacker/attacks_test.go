@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
@@ -46,7 +47,8 @@ func run(t *testing.T, name string, g *Ground, wantErr string) Result {
 
 var builtSlugs = []string{"app-id", "tls", "pinned-mtls", "hmac", "hidden-secrets", "user-session"}
 
-func anyApp(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }
+func anyApp(p *catalog.Policy)             { p.AppProof = catalog.NoAppProof }
+func withoutCertificate(p *catalog.Policy) { p.Transport = catalog.TLS }
 
 func TestUnknownClient(t *testing.T) {
 	t.Parallel()
@@ -295,6 +297,17 @@ func TestURLLeak(t *testing.T) {
 	}
 }
 
+// ownCalls is how many requests the attacker's own programs made.
+func ownCalls(g *Ground) int {
+	n := 0
+	for _, m := range g.Log.After(0) {
+		if m.Kind == traffic.Request {
+			n++
+		}
+	}
+	return n
+}
+
 func TestStaticExtract(t *testing.T) {
 	t.Parallel()
 	for _, slug := range builtSlugs {
@@ -304,12 +317,27 @@ func TestStaticExtract(t *testing.T) {
 			g := b.ground(t)
 			g.Package = b.pack(t, nil)
 			result := run(t, "static-extract", g, "")
-			if hidden := b.stage.Policy.Secrets == catalog.HiddenSecrets; result.Claim == hidden || (result.Check == checkHidden) != hidden {
+			hidden := b.stage.Policy.Secrets == catalog.HiddenSecrets
+			if result.Claim == hidden || (result.Check == checkHidden) != hidden {
 				t.Errorf("%+v", result)
+			}
+			if calls := ownCalls(g); (calls == 0) != hidden { // without the private key no secret is looked at
+				t.Errorf("%d calls", calls)
 			}
 			b.robbed(t, result.Claim)
 		})
 	}
+	t.Run("hidden, and no client certificate is needed", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "hidden-secrets", withoutCertificate))
+		g := b.ground(t)
+		g.Package = b.pack(t, func(s *release.Settings) { s.APIPlain = "QZ3M5V7KXO2RCN4A6TJWLBYEHDIUPSFG" })
+		result := run(t, "static-extract", g, "")
+		if result.Claim || result.Check != checkHidden || !strings.Contains(result.Obstacle, "401") || ownCalls(g) == 0 {
+			t.Errorf("%+v after %d calls", result, ownCalls(g))
+		}
+		b.robbed(t, false)
+	})
 	t.Run("the bank's clock is wrong", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "hmac"))

@@ -36,8 +36,7 @@ func (b *bank) onPhone(t *testing.T, g *Ground, change func(*release.Settings)) 
 	}
 }
 
-func notPinned(p *catalog.Policy)          { p.Pins = catalog.NotPinned }
-func withoutCertificate(p *catalog.Policy) { p.Transport = catalog.TLS }
+func notPinned(p *catalog.Policy) { p.Pins = catalog.NotPinned }
 
 func TestOnOwnDevice(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
 )
 
 func init() { attacks["static-extract"] = staticExtract }
@@ -37,16 +38,22 @@ func staticExtract(ctx context.Context, g *Ground) (Result, error) {
 const maxGuesses = 12
 
 // guess tries what looks like a secret in the package, without a name: the API is the
-// only one who can tell.
+// only one who can tell. Where it first wants to see a client certificate, it never gets
+// to look at a secret without one.
 func (g *Ground) guess(ctx context.Context, found *loot) (Result, error) {
-	hidden := Result{Check: checkHidden, Obstacle: "nothing in the package is, or decodes to, a secret"}
+	hidden := Result{Check: checkHidden, Obstacle: "no secret was found in the package"}
 	candidates, err := g.packageTexts()
 	if err != nil {
 		return Result{}, err
 	}
-	g.Say("No secret stands in it under a name. %d texts in it look random; trying %d of them.",
-		len(candidates), min(len(candidates), maxGuesses))
+	g.Say("No secret stands in it under a name. %d texts in it look random, and the API alone could tell whether one of them is it.", len(candidates))
+	if g.Stage.Policy.Transport == catalog.MutualTLS && len(found.clientCertificates()) == 0 {
+		g.Say("It talks only to those who have the app's private key. No private key is in the package, so no text could be tried.")
+		hidden.Obstacle += ", nor the private key that it takes to try what might be one"
+		return hidden, nil
+	}
 	found.secrets = candidates[:min(len(candidates), maxGuesses)]
+	g.Say("Trying the %d that look most like one.", len(found.secrets))
 	tries := found.identities(g.Stage.Policy)
 	if len(tries) == 0 {
 		return hidden, nil
@@ -55,7 +62,7 @@ func (g *Ground) guess(ctx context.Context, found *loot) (Result, error) {
 	if err != nil || result.Claim {
 		return result, err
 	}
-	hidden.Obstacle += ": " + result.Obstacle
+	hidden.Obstacle += fmt.Sprintf(", and %d texts that look like one are not it: %s", len(tries), result.Obstacle)
 	return hidden, nil
 }
 
