@@ -18,6 +18,7 @@ import (
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/sealed"
+	"keyladder/stages/mechanism/session"
 )
 
 // signer says whose secret signs, and where it is asked for.
@@ -48,6 +49,7 @@ func (s *signer) secret(c *cobra.Command) (string, *deployment.Folder, error) {
 func signCommand() *cobra.Command {
 	var s signer
 	var slug, method, body, bodyOut, contentType string
+	var fields []string
 	var seal bool
 	c := &cobra.Command{
 		Use:   "sign URL",
@@ -56,8 +58,13 @@ func signCommand() *cobra.Command {
 
   curl -H "Authorization: $(go run ./stages sign URL)" URL
 
-From the stage user-session on the field is App-Authorization. The secret is asked for at
-the running deployment, with the admin's certificate.`,
+From the stage user-session on the field is App-Authorization, and the signature covers who
+the user and the device are: give the same -H to both.
+
+  curl -H @device.txt -H @session.txt \
+    -H "App-Authorization: $(go run ./stages sign -H @device.txt -H @session.txt URL)" URL
+
+The secret is asked for at the running deployment, with the admin's certificate.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			target, err := url.Parse(args[0])
@@ -108,11 +115,20 @@ the running deployment, with the admin's certificate.`,
 			if len(content) > 0 {
 				req.Header.Set("Content-Type", contentType)
 			}
+			if err := addFields(req.Header, fields); err != nil {
+				return err
+			}
 			client, err := hawkClient(folder, hawk.Credentials{ID: s.key, Key: secret})
 			if err != nil {
 				return err
 			}
-			if _, err := client.Sign(req, content, "", time.Now()); err != nil {
+			ext := ""
+			if stage.Policy.Binding == catalog.SessionOfCall {
+				if ext, err = session.Covered(req.Header); err != nil {
+					return err
+				}
+			}
+			if _, err := client.Sign(req, content, ext, time.Now()); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintln(c.OutOrStdout(), req.Header.Get("Authorization"))
@@ -123,10 +139,36 @@ the running deployment, with the admin's certificate.`,
 	c.Flags().StringVar(&slug, "stage", "", "the stage (default: as in the URL)")
 	c.Flags().StringVarP(&method, "method", "X", "", "the method (default: GET, or POST with a body)")
 	c.Flags().StringVarP(&body, "body", "d", "", "the body")
+	c.Flags().StringArrayVarP(&fields, "header", "H", nil, "a field `NAME: VALUE` that curl sends, or @FILE with one a line")
 	c.Flags().StringVar(&contentType, "content-type", "application/json", "the body's media type")
 	c.Flags().BoolVar(&seal, "seal", false, "encrypt the body, as hidden-secrets wants it")
 	c.Flags().StringVar(&bodyOut, "body-out", "", "where to write the encrypted body")
 	return c
+}
+
+// addFields adds fields as curl's -H has them: `Name: value`, or @FILE with one a line.
+func addFields(header http.Header, fields []string) error {
+	for _, field := range fields {
+		lines := field
+		if name, ok := strings.CutPrefix(field, "@"); ok {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			lines = string(data)
+		}
+		for line := range strings.Lines(lines) {
+			if line = strings.TrimSpace(line); line == "" {
+				continue
+			}
+			name, value, ok := strings.Cut(line, ":")
+			if !ok {
+				return errors.New("a field of -H has no colon")
+			}
+			header.Add(name, strings.TrimSpace(value))
+		}
+	}
+	return nil
 }
 
 // hawkClient signs for the host and port that the server has in its settings, whatever

@@ -64,7 +64,7 @@ var hawkWords = map[string]map[string]string{
 		"ts":    "when it was signed, in seconds since 1970",
 		"nonce": "made up for this request",
 		"hash":  "SHA-256 of the body and its media type",
-		"ext":   "more that is signed, as the application wants",
+		"ext":   "more that is signed, as the application wants: from user-session on, a digest of the fields that say who the user and the device are",
 		"mac":   "HMAC-SHA256, under the secret, of ts, nonce, hash and ext with method, target, host and port",
 		"app":   "the application that the key was issued to",
 		"dlg":   "the application that it was delegated by",

@@ -79,8 +79,10 @@ var valueWords = map[string]map[string]string{
 		"session": "a session key, got for the password at sign-in and different each time",
 	},
 	"binding": {
-		"none":           "none",
-		"session-of-app": "a session is good in the app that it was opened with, and in no other",
+		"none":              "none",
+		"session-of-app":    "a session is good in the app that it was opened with, and in no other",
+		"session-of-device": "a session is good in the app and on the device that it was opened with, and on no other",
+		"session-of-call":   "a session is good in the app and on the device that it was opened with; each call is signed with its user and device, and good with no others",
 	},
 	"authorization": {
 		"app-scopes":   "what the app may do",

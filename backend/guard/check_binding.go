@@ -14,7 +14,7 @@ func (g *Guard) binding(c *call) *Refusal {
 	switch c.policy.Binding {
 	case catalog.NotBound:
 		return nil
-	case catalog.SessionOfApp:
+	case catalog.SessionOfApp, catalog.SessionOfDevice, catalog.SessionOfCall:
 	default:
 		return undecided("binding", c.policy.Binding)
 	}

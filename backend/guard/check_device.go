@@ -5,12 +5,7 @@ import (
 
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
-)
-
-// The fields that name a device.
-const (
-	deviceID   = "Device-Id"
-	deviceGUID = "Device-Guid"
+	"keyladder/stages/mechanism/deviceid"
 )
 
 // device finds the device that the app runs on, by the identifier that it has there and the
@@ -29,11 +24,11 @@ func (g *Guard) device(c *call) *Refusal {
 	if c.route.handler != nil && c.route.WithoutDevice {
 		return nil
 	}
-	identifiers, guids := c.request.Header.Values(deviceID), c.request.Header.Values(deviceGUID)
-	if len(identifiers) != 1 || len(guids) != 1 {
-		return deviceNotAccepted("the call carries %d fields %s and %d fields %s", len(identifiers), deviceID, len(guids), deviceGUID)
+	identifier, guid, err := deviceid.From(c.request.Header)
+	if err != nil {
+		return deviceNotAccepted("%v", err)
 	}
-	found, err := g.Devices.Check(c.stage.Slug, c.appID(), identifiers[0], guids[0])
+	found, err := g.Devices.Check(c.stage.Slug, c.appID(), identifier, guid)
 	if err != nil {
 		return deviceNotAccepted("%v", err)
 	}
@@ -45,5 +40,5 @@ func (g *Guard) device(c *call) *Refusal {
 // does not learn which ones there are.
 func deviceNotAccepted(reason string, values ...any) *Refusal {
 	return refuse(problem.New(http.StatusForbidden, "device-not-accepted", "This device is not accepted",
-		"Register it with POST /v1/devices, and send "+deviceID+" and "+deviceGUID+" with every call."), reason, values...)
+		"Register it with POST /v1/devices, and send "+deviceid.Field+" and "+deviceid.GUIDField+" with every call."), reason, values...)
 }

@@ -14,15 +14,16 @@
 //	 8  key-in-url          app proof: no key in the URL
 //	 9  app-key             app proof: a registered key, not revoked
 //	10  hawk                app proof: a code over the request, made with the key's secret, just now
-//	11  nonce               app proof: for the first time
-//	12  client-certificate  app proof: does it belong to the key's app?
-//	13  app-limit           admission: not too many calls by one app
-//	14  sealed-body         open it; from here on it is what the handler reads
-//	15  device              is the installation registered, and not banned?
-//	16  sign-in             user proof, on one route: name and password
-//	17  session             user proof, on the others: a session's key
-//	18  binding             do app, user and this request belong together?
-//	19  scope               authorization: may they do this?
+//	11  signed-fields       binding: was the request signed with this user and this device?
+//	12  nonce               app proof: for the first time
+//	13  client-certificate  app proof: does it belong to the key's app?
+//	14  app-limit           admission: not too many calls by one app
+//	15  sealed-body         open it; from here on it is what the handler reads
+//	16  device              is the installation registered, and not banned?
+//	17  sign-in             user proof, on one route: name and password
+//	18  session             user proof, on the others: a session's key
+//	19  binding             do app, device and user belong together?
+//	20  scope               authorization: may they do this?
 //
 // Then the call is counted, and the handler gets a [Caller]. Only the guard makes
 // callers, so a handler can't be reached around it: [Guard.Handle] is the one way to
@@ -33,15 +34,18 @@
 // most. A route for partners has a policy of its own, made out of the stage's: mutual TLS
 // and scopes, and nothing that only an app on a phone can have.
 //
-// Step 13 is an admission that comes late on purpose. An app's limit may only be used
+// Step 11 is a binding that comes early on purpose: what follows believes the fields that
+// say who the user and the device are, and a password among them is tried.
+//
+// Step 14 is an admission that comes late on purpose. An app's limit may only be used
 // up by the app; checked before the proof, it would let everybody who knows an app's
-// name shut that app out. For the same reason it comes after step 11: calls that are
+// name shut that app out. For the same reason it comes after step 12: calls that are
 // sent once more are not the app's.
 //
 // A check answers with nil or with a [Refusal]: the problem that the client is told,
-// and, apart from it, the private reason, which goes to the traffic record only. Each
-// check has a file; the policy's values that switch one off are spelled out in it, and a
-// value that it does not know denies. So do values that contradict each other, such as
+// and, apart from it, the private reason, which goes to the traffic record only. The
+// policy's values that switch a check off are spelled out in it, and a value that it does
+// not know denies. So do values that contradict each other, such as
 // remembered nonces where requests carry none.
 //
 // The answer to a request whose code was good is authenticated in turn, be it what the

@@ -137,6 +137,7 @@ var pipeline = [...]check{
 	{"key-in-url", (*Guard).keyInURL},
 	{"app-key", (*Guard).appKey},
 	{"hawk", (*Guard).hawk},
+	{"signed-fields", (*Guard).signedFields},
 	{"nonce", (*Guard).nonce},
 	{"client-certificate", (*Guard).certificateOfApp},
 	{"app-limit", (*Guard).appLimit},

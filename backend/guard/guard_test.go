@@ -79,7 +79,7 @@ type refusal struct {
 
 // challenges are the schemes that 401s ask for.
 var challenges = map[string]map[int]string{
-	"app-key": {401: "key"}, "hawk": {401: "Hawk"}, "nonce": {401: "Hawk"}, "sign-in": {401: "Basic"}, "session": {401: "Session"}, "binding": {401: "Session"},
+	"app-key": {401: "key"}, "hawk": {401: "Hawk"}, "signed-fields": {401: "Hawk"}, "nonce": {401: "Hawk"}, "sign-in": {401: "Basic"}, "session": {401: "Session"}, "binding": {401: "Session"},
 }
 
 // refusals are, for each check, calls that it has to refuse, and the policy's way to
@@ -781,7 +781,7 @@ func TestOrder(t *testing.T) {
 	t.Parallel()
 	want := []string{
 		"stage", "policy", "transport", "user-agent", "address-limit", "body", "client-certificate", "key-in-url",
-		"app-key", "hawk", "nonce", "app-limit", "sealed-body", "device", "sign-in", "session", "binding", "scope",
+		"app-key", "hawk", "signed-fields", "nonce", "app-limit", "sealed-body", "device", "sign-in", "session", "binding", "scope",
 	}
 	if diff := cmp.Diff(want, guard.Checks()); diff != "" {
 		t.Error(diff)

@@ -12,6 +12,8 @@ import (
 	"keyladder/backend/sessions"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/mechanism/deviceid"
+	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/session"
 )
 
@@ -22,11 +24,38 @@ func anybody(p *catalog.Policy) {
 }
 
 func signingIn(change func(http.Header)) func(*world) func(*http.Request) {
-	return instead(func(w *world) *http.Request {
-		r := w.request("user-session", http.MethodPost, "/v1/session", "")
-		change(r.Header)
-		return r
-	})
+	return instead(func(w *world) *http.Request { return w.signIn(change) })
+}
+
+// signIn is a call with which alice signs in, changed before the app signs it.
+func (w *world) signIn(change func(http.Header)) *http.Request {
+	r := w.request("user-session", http.MethodPost, "/v1/session", "")
+	change(r.Header)
+	again(w, r, asItIs)
+	return r
+}
+
+// signedWith changes the fields of a call before the app signs it.
+func signedWith(change func(*world, http.Header)) func(*world) func(*http.Request) {
+	return func(w *world) func(*http.Request) {
+		return func(r *http.Request) {
+			change(w, r.Header)
+			again(w, r, asItIs)
+		}
+	}
+}
+
+// unsignedFields does not ask whether the call was signed with its user and device.
+func unsignedFields(p *catalog.Policy) { p.Binding = catalog.SessionOfDevice }
+
+// otherDevice puts a second device of the mobile app into a header.
+func (w *world) otherDevice(h http.Header) {
+	const identifier = "another-device"
+	guid, err := w.devices.Register(context.Background(), w.clock.Now(), "user-session", mobile, identifier)
+	if err != nil {
+		w.Fatal(err)
+	}
+	deviceid.Set(h, identifier, guid)
 }
 
 func basic(user, password string) func(http.Header) {
@@ -48,28 +77,15 @@ var userRefusals = []refusal{
 	{"user's name in capitals", "user-session", signingIn(basic("Alice", password)), "sign-in", 401, "sign-in-failed", anybody},
 	{"right password after many wrong ones", "user-session", func(w *world) func(*http.Request) {
 		for range 6 {
-			r := w.request("user-session", http.MethodPost, "/v1/session", "")
-			basic("alice", "guess")(r.Header)
-			w.do(r)
+			w.do(w.signIn(basic("alice", "guess")))
 		}
 		return signingIn(func(http.Header) {})(w)
 	}, "sign-in", 429, "rate-limited", anybody},
 
-	{"no session", "user-session", func(*world) func(*http.Request) {
-		return func(r *http.Request) { r.Header.Del("Authorization") }
-	}, "session", 401, "session-not-accepted", anybody},
-	{"password in place of a session", "user-session", func(*world) func(*http.Request) {
-		return func(r *http.Request) { basic("alice", password)(r.Header) }
-	}, "session", 401, "session-not-accepted", anybody},
-	{"invented session", "user-session", func(*world) func(*http.Request) {
-		return func(r *http.Request) { session.SetKey(r.Header, session.NewKey()) }
-	}, "session", 401, "session-not-accepted", anybody},
-	{"unreadable session", "user-session", func(*world) func(*http.Request) {
-		return func(r *http.Request) { r.Header.Set("Authorization", "Session x") }
-	}, "session", 401, "session-not-accepted", anybody},
-	{"two sessions", "user-session", func(*world) func(*http.Request) {
-		return func(r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }
-	}, "session", 401, "session-not-accepted", anybody},
+	{"no session", "user-session", signedWith(func(_ *world, h http.Header) { h.Del("Authorization") }), "session", 401, "session-not-accepted", anybody},
+	{"password in place of a session", "user-session", signedWith(func(_ *world, h http.Header) { basic("alice", password)(h) }), "session", 401, "session-not-accepted", anybody},
+	{"invented session", "user-session", signedWith(func(_ *world, h http.Header) { session.SetKey(h, session.NewKey()) }), "session", 401, "session-not-accepted", anybody},
+	{"unreadable session", "user-session", signedWith(func(_ *world, h http.Header) { h.Set("Authorization", "Session x") }), "session", 401, "session-not-accepted", anybody},
 	{"idle session", "user-session", func(w *world) func(*http.Request) {
 		w.key("user-session", as{mobile, "alice"})
 		w.clock.advance(sessions.Default.Idle)
@@ -91,13 +107,51 @@ var userRefusals = []refusal{
 		}
 		return func(*http.Request) {}
 	}, "session", 401, "session-not-accepted", anybody},
-	{"session of another stage", "user-session", func(w *world) func(*http.Request) {
-		return func(r *http.Request) { session.SetKey(r.Header, w.key("hmac", as{mobile, "alice"})) }
-	}, "session", 401, "session-not-accepted", anybody},
+	{"session of another stage", "user-session", signedWith(func(w *world, h http.Header) {
+		session.SetKey(h, w.key("hmac", as{mobile, "alice"}))
+	}), "session", 401, "session-not-accepted", anybody},
 
-	{"session of another app", "user-session", func(w *world) func(*http.Request) {
-		return func(r *http.Request) { session.SetKey(r.Header, w.key("user-session", as{ops, "alice"})) }
-	}, "binding", 401, "session-not-accepted", func(p *catalog.Policy) { p.Binding = catalog.NotBound }},
+	{"session of another app", "user-session", signedWith(func(w *world, h http.Header) {
+		session.SetKey(h, w.key("user-session", as{ops, "alice"}))
+	}), "binding", 401, "session-not-accepted", func(p *catalog.Policy) { p.Binding = catalog.NotBound }},
+
+	{"one user's call with another's session", "user-session", instead(func(w *world) *http.Request {
+		r := w.requestAs(as{mobile, "bob"}, "user-session", http.MethodPost, "/v1/transfers", "{}")
+		session.SetKey(r.Header, w.key("user-session", as{mobile, "alice"}))
+		return r
+	}), "signed-fields", 401, "client-not-accepted", unsignedFields},
+	{"call of nobody with a session", "user-session", instead(func(w *world) *http.Request {
+		r := w.request("user-session", http.MethodGet, "/v1/accounts", "")
+		key := r.Header.Get("Authorization")
+		r.Header.Del("Authorization")
+		again(w, r, asItIs)
+		r.Header.Set("Authorization", key)
+		return r
+	}), "signed-fields", 401, "client-not-accepted", unsignedFields},
+	{"call with another device", "user-session", instead(func(w *world) *http.Request {
+		r := w.request("user-session", http.MethodGet, "/v1/rates", "")
+		w.otherDevice(r.Header)
+		return r
+	}), "signed-fields", 401, "client-not-accepted", unsignedFields},
+	{"one user's sign-in with another's password", "user-session", instead(func(w *world) *http.Request {
+		r := w.requestAs(as{mobile, "bob"}, "user-session", http.MethodPost, "/v1/session", "")
+		basic("alice", password)(r.Header)
+		return r
+	}), "signed-fields", 401, "client-not-accepted", unsignedFields},
+	{"call whose signature says nothing of its user", "user-session", func(w *world) func(*http.Request) {
+		return func(r *http.Request) {
+			client := w.client(catalog.Policy{}, mobile)
+			client.Field = hawk.AppAuthorization
+			sent, err := client.Sign(r, nil, "", w.clock.Now())
+			if err != nil {
+				w.Fatal(err)
+			}
+			w.sent.Store(signature(r), sent)
+		}
+	}, "signed-fields", 401, "client-not-accepted", unsignedFields},
+	{"two sessions", "user-session", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }
+	}, "signed-fields", 400, "bad-request", anybody},
 
 	{"user without the scope", "user-session", instead(func(w *world) *http.Request {
 		return w.requestAs(as{mobile, "carol"}, "user-session", http.MethodPost, "/v1/transfers", "{}")
@@ -152,6 +206,7 @@ func TestSignInOnKnownDevices(t *testing.T) {
 	signIn := func(app, password string) (int, string) {
 		r := w.requestAs(as{app, "alice"}, "user-session", http.MethodPost, "/v1/session", "")
 		basic("alice", password)(r.Header)
+		again(w, r, asItIs)
 		answer, verdict := w.do(r)
 		return answer.Code, verdict.Check
 	}
@@ -179,6 +234,38 @@ func TestSignInOnKnownDevices(t *testing.T) {
 	}
 }
 
+// TestForgedSignInsAreNotTried: passwords that are put into another's sign-in cost their
+// user no attempts.
+func TestForgedSignInsAreNotTried(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	for range 10 {
+		r := w.requestAs(as{mobile, "bob"}, "user-session", http.MethodPost, "/v1/session", "")
+		basic("alice", "guess")(r.Header)
+		if _, verdict := w.do(r); verdict.Check != "signed-fields" {
+			t.Fatalf("%+v", verdict)
+		}
+	}
+	if answer, verdict := w.do(w.request("user-session", http.MethodPost, "/v1/session", "")); answer.Code != http.StatusOK {
+		t.Errorf("alice signs in: %d, %+v", answer.Code, verdict)
+	}
+}
+
+// TestSplicedCallsUseUpNoNonce: the call that they were made of is still good.
+func TestSplicedCallsUseUpNoNonce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	good := w.requestAs(as{mobile, "bob"}, "user-session", http.MethodGet, "/v1/accounts", "")
+	spliced := good.Clone(good.Context())
+	session.SetKey(spliced.Header, w.key("user-session", as{mobile, "alice"}))
+	if _, verdict := w.do(spliced); verdict.Check != "signed-fields" {
+		t.Errorf("%+v", verdict)
+	}
+	if answer, verdict := w.do(good); answer.Code != http.StatusOK {
+		t.Errorf("%d, %+v", answer.Code, verdict)
+	}
+}
+
 // TestUnknownUsersLookTheSame, from outside, as wrong passwords.
 func TestUnknownUsersLookTheSame(t *testing.T) {
 	t.Parallel()
@@ -186,9 +273,7 @@ func TestUnknownUsersLookTheSame(t *testing.T) {
 	bodies := map[string]bool{}
 	for _, user := range []string{"alice", "nobody"} {
 		for range 8 {
-			r := w.request("user-session", http.MethodPost, "/v1/session", "")
-			basic(user, "guess")(r.Header)
-			answer, _ := w.do(r)
+			answer, _ := w.do(w.signIn(basic(user, "guess")))
 			bodies[fmt.Sprint(answer.Code, answer.Body, answer.Header().Get("Retry-After"), answer.Header().Get("WWW-Authenticate"))] = true
 		}
 	}
@@ -205,6 +290,7 @@ func TestRefusedCallsKeepNoSessionAlive(t *testing.T) {
 	for range 3 {
 		r := w.requestAs(as{ops, "alice"}, "user-session", http.MethodGet, "/v1/accounts", "")
 		session.SetKey(r.Header, w.key("user-session", as{mobile, "alice"}))
+		again(w, r, asItIs)
 		if _, verdict := w.do(r); verdict.Check != "binding" {
 			t.Fatalf("%+v", verdict)
 		}
@@ -323,11 +409,13 @@ func TestOnlyTheAppsOwnRoutesAreLenient(t *testing.T) {
 	for path, check := range map[string]string{"/v1/whatever": "session", "/v1/devices/x": "session", "/v1/session/x": "session"} {
 		r := w.request("user-session", http.MethodGet, path, "")
 		r.Header.Del("Authorization")
+		again(w, r, asItIs)
 		if _, verdict := w.do(r); verdict.Check != check {
 			t.Errorf("%s: %+v", path, verdict)
 		}
 		r = w.request("user-session", http.MethodGet, path, "")
 		r.Header.Del("Device-Guid")
+		again(w, r, asItIs)
 		if _, verdict := w.do(r); verdict.Check != "device" {
 			t.Errorf("%s: %+v", path, verdict)
 		}

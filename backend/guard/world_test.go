@@ -31,6 +31,7 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
+	"keyladder/stages/mechanism/deviceid"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/pin"
 	"keyladder/stages/mechanism/sealed"
@@ -262,8 +263,7 @@ func (w *world) requestAs(who as, stage, method, path, body string) *http.Reques
 		over(guard.Plain, nil)(r)
 	}
 	if found.Policy.Devices == catalog.RegisteredDevices {
-		r.Header.Set("Device-Id", "device-of-"+who.app)
-		r.Header.Set("Device-Guid", w.guid(stage, who.app))
+		deviceid.Set(r.Header, "device-of-"+who.app, w.guid(stage, who.app))
 	}
 	if found.Policy.UserProof == catalog.UserSession {
 		if strings.HasPrefix(path, "/v1/session") {
@@ -312,7 +312,7 @@ func (w *world) key(stage string, who as) session.Key {
 func (w *world) client(p catalog.Policy, app string) *hawk.Client {
 	c := &hawk.Client{Credentials: hawk.Credentials{ID: app, Key: w.secrets[app]}, Host: host, Port: port}
 	if p.UserProof == catalog.UserSession {
-		c.Field = "App-Authorization"
+		c.Field = hawk.AppAuthorization
 	}
 	return c
 }
@@ -344,10 +344,19 @@ func (w *world) seal(app, body string) []byte {
 	return sent
 }
 
+// sign signs a request as the app does: with what says who the user and the device are,
+// where the stage knows users.
 func (w *world) sign(client *hawk.Client, r *http.Request, body []byte) {
 	w.Helper()
 	setBody(r, body)
-	sent, err := client.Sign(r, body, "", w.clock.Now())
+	ext := ""
+	if client.Field == hawk.AppAuthorization {
+		var err error
+		if ext, err = session.Covered(r.Header); err != nil {
+			w.Fatal(err)
+		}
+	}
+	sent, err := client.Sign(r, body, ext, w.clock.Now())
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -393,7 +402,7 @@ func (w *world) do(r *http.Request) (*httptest.ResponseRecorder, traffic.Verdict
 
 // signature is the field with the request's signature, wherever it is.
 func signature(r *http.Request) string {
-	if field := r.Header.Get("App-Authorization"); field != "" {
+	if field := r.Header.Get(hawk.AppAuthorization); field != "" {
 		return field
 	}
 	return r.Header.Get("Authorization")

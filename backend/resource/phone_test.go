@@ -13,6 +13,7 @@ import (
 	"keyladder/backend/resource"
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/deviceid"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/sealed"
 	"keyladder/stages/mechanism/session"
@@ -122,8 +123,7 @@ type outgoing struct {
 func (who sender) sign(r *http.Request, p *phone) *outgoing {
 	secret := who.site.secrets[who.app]
 	if p.guid != "" {
-		r.Header.Set("Device-Id", who.device())
-		r.Header.Set("Device-Guid", p.guid)
+		deviceid.Set(r.Header, who.device(), p.guid)
 	}
 	body := []byte(who.body)
 	if len(body) > 0 {
@@ -142,9 +142,16 @@ func (who sender) sign(r *http.Request, p *phone) *outgoing {
 	}
 	client := hawk.Client{Credentials: hawk.Credentials{ID: who.app, Key: secret}, Host: "localhost", Port: 8443}
 	if who.stage.Policy.UserProof == catalog.UserSession {
-		client.Field = "App-Authorization"
+		client.Field = hawk.AppAuthorization
 	}
-	sent, err := client.Sign(r, body, "", p.now())
+	ext := ""
+	if who.stage.Policy.Binding == catalog.SessionOfCall {
+		var err error
+		if ext, err = session.Covered(r.Header); err != nil {
+			panic(err)
+		}
+	}
+	sent, err := client.Sign(r, body, ext, p.now())
 	if err != nil {
 		panic(err)
 	}

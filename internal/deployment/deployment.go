@@ -52,7 +52,7 @@ type Addresses struct {
 
 const (
 	manifestFile = "deployment.json"
-	layout       = 2 // version of the files' names and contents
+	layout       = 3 // version of the files' names and contents
 )
 
 // Manifest describes a role's folder.

@@ -29,6 +29,7 @@ type plan struct {
 	seals       *seals           // for bodies; nil: they go as they are
 	devices     bool             // the installation registers, and says which one it is
 	users       bool             // people sign in
+	signsCaller bool             // the signature covers who the user and the device are
 }
 
 // seals encrypt and decrypt bodies.
@@ -60,7 +61,7 @@ func newPlan(settings *release.Settings, stage string) (*plan, error) {
 		return nil, fmt.Errorf("%w be the app with the client ID %q", errPolicy, settings.ClientID)
 	}
 	for _, part := range []func(*release.Settings, catalog.Policy) error{
-		p.transport, p.proof, p.serverPins, p.bodies, p.device, p.user, p.serversOwn,
+		p.transport, p.proof, p.serverPins, p.bodies, p.device, p.user, p.binding, p.serversOwn,
 	} {
 		if err := part(settings, policy); err != nil {
 			return nil, err
@@ -210,7 +211,22 @@ func (p *plan) user(_ *release.Settings, policy catalog.Policy) error {
 		return fmt.Errorf("%w sign users in without TLS and signatures", errPolicy)
 	}
 	p.users = true
-	p.hawk.Field = "App-Authorization" // Authorization is the user's
+	p.hawk.Field = hawk.AppAuthorization // Authorization is the user's
+	return nil
+}
+
+func (p *plan) binding(_ *release.Settings, policy catalog.Policy) error {
+	switch policy.Binding {
+	case catalog.NotBound, catalog.SessionOfApp, catalog.SessionOfDevice:
+		return nil
+	case catalog.SessionOfCall:
+	default:
+		return unknown("binding", policy.Binding)
+	}
+	if p.hawk == nil {
+		return fmt.Errorf("%w bind calls to users without signing them", errPolicy)
+	}
+	p.signsCaller = true
 	return nil
 }
 
@@ -236,11 +252,6 @@ func (p *plan) serversOwn(_ *release.Settings, policy catalog.Policy) error {
 	case catalog.ClearSecrets, catalog.HiddenSecrets:
 	default:
 		return unknown("secrets", policy.Secrets)
-	}
-	switch policy.Binding {
-	case catalog.NotBound, catalog.SessionOfApp:
-	default:
-		return unknown("binding", policy.Binding)
 	}
 	switch policy.Partners {
 	case catalog.NoPartners, catalog.PartnersByCertificate:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keyladder/stages/mechanism/appkey"
+	"keyladder/stages/mechanism/deviceid"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/sealed"
 	"keyladder/stages/mechanism/session"
@@ -27,8 +28,7 @@ var (
 //keyladder:code app-hawk
 func (b *bank) protect(req *http.Request, body []byte, r request) (*hawk.Sent, error) {
 	if device := b.device(); device != nil {
-		req.Header.Set(fieldDevice, device.Identifier)
-		req.Header.Set(fieldGUID, device.GUID)
+		deviceid.Set(req.Header, device.Identifier, device.GUID)
 	}
 	switch {
 	case r.login != nil:
@@ -40,7 +40,14 @@ func (b *bank) protect(req *http.Request, body []byte, r request) (*hawk.Sent, e
 	}
 	switch {
 	case b.plan.hawk != nil:
-		return b.plan.hawk.Sign(req, body, "", time.Now())
+		ext := ""
+		if b.plan.signsCaller {
+			var err error
+			if ext, err = session.Covered(req.Header); err != nil {
+				return nil, err
+			}
+		}
+		return b.plan.hawk.Sign(req, body, ext, time.Now())
 	case b.plan.key == "":
 	case r.public && b.plan.keyInURL:
 		appkey.SetQuery(req, b.plan.key)

@@ -17,11 +17,6 @@ type registration struct {
 	GUID       string `json:"guid"`       // the server's
 }
 
-const (
-	fieldDevice = "Device-Id"
-	fieldGUID   = "Device-Guid"
-)
-
 // registrationKey is the place in the app's storage; devices are registered per stage.
 func (p *plan) registrationKey() string { return "device." + p.stage }
 

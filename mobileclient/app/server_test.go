@@ -95,7 +95,7 @@ func (b *fakeBank) guard(w *httptest.ResponseRecorder, r *http.Request, body []b
 			return secret, nil
 		}}
 		if stage.Policy.UserProof == catalog.UserSession {
-			v.Field = "App-Authorization"
+			v.Field = hawk.AppAuthorization
 		}
 		var err error
 		received, err = v.Verify(r, body, time.Now().Add(b.ahead))
@@ -104,6 +104,10 @@ func (b *fakeBank) guard(w *httptest.ResponseRecorder, r *http.Request, body []b
 			b.last401 = err.Error()
 			w.Header().Set("WWW-Authenticate", authenticate)
 			refused(status, "client-not-accepted")
+			return
+		}
+		if covered, err := session.Covered(r.Header); stage.Policy.Binding == catalog.SessionOfCall && (err != nil || covered != received.Ext) {
+			refused(http.StatusUnauthorized, "client-not-accepted")
 			return
 		}
 	}

@@ -33,6 +33,7 @@ import (
 	"keyladder/mobileclient/release/scatter"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
+	"keyladder/stages/mechanism/deviceid"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/pin"
 	"keyladder/stages/mechanism/sealed"
@@ -312,8 +313,12 @@ func (b *bank) verify(r *http.Request, body []byte) (*hawk.Received, *problem.Pr
 		return signed, problem.New(http.StatusUnauthorized, "client-not-accepted", "Seen before", "")
 	}
 	b.nonces[proof] = true
-	guid := b.devices[r.Header.Get(deviceIDField)]
-	if !strings.HasSuffix(r.URL.Path, devicesPath) && (guid == "" || guid != r.Header.Get(deviceGUIDField)) {
+	if covered, err := session.Covered(r.Header); b.stage.Policy.Binding == catalog.SessionOfCall && (err != nil || covered != signed.Ext) {
+		return signed, problem.New(http.StatusUnauthorized, "client-not-accepted", "Signed for somebody else", "")
+	}
+	identifier, sent, _ := deviceid.From(r.Header)
+	guid := b.devices[identifier]
+	if !strings.HasSuffix(r.URL.Path, devicesPath) && (guid == "" || guid != sent) {
 		return signed, problem.New(http.StatusForbidden, "device-not-accepted", "Not a known device", "")
 	}
 	return signed, nil

@@ -15,15 +15,10 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
+	"keyladder/stages/mechanism/deviceid"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/sealed"
 	"keyladder/stages/mechanism/session"
-)
-
-// Fields that name the installation that calls.
-const (
-	deviceIDField   = "Device-Id"
-	deviceGUIDField = "Device-Guid"
 )
 
 const jsonMedia = "application/json"
@@ -128,7 +123,14 @@ func (i *imitation) open(a answer) answer {
 func (i *imitation) prove(request *http.Request, as identity, body []byte) error {
 	switch {
 	case i.signer != nil:
-		_, err := i.signer.Sign(request, body, "", time.Now())
+		ext := ""
+		if i.policy.Binding == catalog.SessionOfCall {
+			var err error
+			if ext, err = session.Covered(request.Header); err != nil {
+				return err
+			}
+		}
+		_, err := i.signer.Sign(request, body, ext, time.Now())
 		return err
 	case i.policy.AppProof == catalog.AppKey && as.key != "":
 		appkey.Set(request, as.key)
@@ -153,8 +155,7 @@ func (p *program) request(ctx context.Context, method, path string, content []by
 		request.Header.Set("Content-Type", mediaType)
 	}
 	if p.as.device != (installation{}) {
-		request.Header.Set(deviceIDField, p.as.device.identifier)
-		request.Header.Set(deviceGUIDField, p.as.device.guid)
+		deviceid.Set(request.Header, p.as.device.identifier, p.as.device.guid)
 	}
 	if p.as.session != "" {
 		session.SetKey(request.Header, p.as.session)

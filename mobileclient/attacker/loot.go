@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/deviceid"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/session"
 )
@@ -153,7 +154,7 @@ func (l *loot) searchSigned(data []byte) {
 // searchDevices finds requests that name the installation that made them.
 func (l *loot) searchDevices(data []byte) {
 	const around = 256
-	for at := range occurrences(data, []byte(deviceGUIDField)) {
+	for at := range occurrences(data, []byte(deviceid.GUIDField)) {
 		window := data[max(0, at-around):min(len(data), at+around)]
 		guid, identifier := sentGUID.FindSubmatch(window), sentID.FindSubmatch(window)
 		if guid != nil && identifier != nil {

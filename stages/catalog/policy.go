@@ -130,10 +130,12 @@ const (
 // Binding ties app, user and request to each other.
 type Binding string
 
-// The bindings.
+// The bindings, weakest first. No stage uses the second and the third.
 const (
-	NotBound     Binding = "none"
-	SessionOfApp Binding = "session-of-app" // a session is good with the app that it was opened with
+	NotBound        Binding = "none"
+	SessionOfApp    Binding = "session-of-app"    // a session is good with the app that it was opened with
+	SessionOfDevice Binding = "session-of-device" // ... and on the device that it was opened on
+	SessionOfCall   Binding = "session-of-call"   // ... and in the calls that were signed with it
 )
 
 // Authorization says whose rights decide what a call may do.

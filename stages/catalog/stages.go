@@ -50,7 +50,7 @@ var hiddenPolicy = but(hmacPolicy, func(p *Policy) {
 
 var sessionPolicy = but(hiddenPolicy, func(p *Policy) {
 	p.UserProof = UserSession
-	p.Binding = SessionOfApp
+	p.Binding = SessionOfCall
 	p.Authorization = AppAndUser
 })
 

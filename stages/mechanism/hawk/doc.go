@@ -68,6 +68,9 @@
 //   - The key is text and is used as it is, even if it looks like base64.
 //   - The algorithm is SHA-256. Hawk knows SHA-1, too, fixed per credentials; letting
 //     messages name their algorithm would let attackers choose it.
+//   - Header fields are not covered, but for Content-Type. Where they say in whose name
+//     the request is made, whoever can change it on the way changes that. [Covered] makes
+//     an ext of them.
 //   - An empty key is no key. HMAC takes one without complaint, and everybody knows it.
 //
 // # The clock

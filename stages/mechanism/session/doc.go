@@ -17,6 +17,8 @@
 // needs one to itself.
 //
 // The client's halves are [SetBasic] and [SetKey], the server's [BasicFrom] and [KeyFrom].
+// [Covered] is for both: what a signature of the app has to cover so that nobody can put
+// another user into the request.
 //
 // # The password
 //
