@@ -346,6 +346,7 @@ func TestContradictoryPolicies(t *testing.T) {
 		"sealed without signatures":        {"tls", func(p *catalog.Policy) { p.Bodies = catalog.SealedBodies }},
 		"signed fields without signatures": {"tls", func(p *catalog.Policy) { p.Binding = catalog.SessionOfCall }},
 		"bound sessions without sessions":  {"hmac", func(p *catalog.Policy) { p.Binding = catalog.SessionOfApp }},
+		"bound to devices without devices": {"user-session", func(p *catalog.Policy) { p.Devices = catalog.NoDevices }},
 		"users' rights without users":      {"hmac", func(p *catalog.Policy) { p.Authorization = catalog.AppAndUser }},
 	} {
 		w := newWorld(t, catalog.All().WithPolicy(test.stage, test.change))

@@ -115,6 +115,10 @@ var userRefusals = []refusal{
 		session.SetKey(h, w.key("user-session", as{ops, "alice"}))
 	}), "binding", 401, "session-not-accepted", func(p *catalog.Policy) { p.Binding = catalog.NotBound }},
 
+	{"session of another device", "user-session", signedWith(func(w *world, h http.Header) {
+		w.otherDevice(h)
+	}), "binding", 401, "session-not-accepted", func(p *catalog.Policy) { p.Binding = catalog.SessionOfApp }},
+
 	{"one user's call with another's session", "user-session", instead(func(w *world) *http.Request {
 		r := w.requestAs(as{mobile, "bob"}, "user-session", http.MethodPost, "/v1/transfers", "{}")
 		session.SetKey(r.Header, w.key("user-session", as{mobile, "alice"}))
@@ -298,6 +302,28 @@ func TestRefusedCallsKeepNoSessionAlive(t *testing.T) {
 	}
 	if _, verdict := w.do(w.request("user-session", http.MethodGet, "/v1/accounts", "")); verdict.Check != "session" {
 		t.Errorf("the session is still there: %+v", verdict)
+	}
+}
+
+// TestBanEndsSessions of the device, even for an app that registers it under a new identifier
+// and signs the calls as it should.
+func TestBanEndsSessions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	w.request("user-session", http.MethodGet, "/v1/accounts", "") // registers the device, signs in
+	for _, device := range w.devices.List() {
+		if _, err := w.devices.Ban(context.Background(), w.clock.Now(), device.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := w.request("user-session", http.MethodGet, "/v1/accounts", "")
+	if _, verdict := w.do(r); verdict.Check != "device" {
+		t.Errorf("the banned device: %+v", verdict)
+	}
+	w.otherDevice(r.Header)
+	again(w, r, asItIs)
+	if answer, verdict := w.do(r); answer.Code != http.StatusUnauthorized || verdict.Check != "binding" {
+		t.Errorf("its session on a new one: %d, %+v", answer.Code, verdict)
 	}
 }
 

@@ -1,9 +1,9 @@
 // Package sessions keeps the sessions of signed-in users.
 //
-// A session belongs to one user, one app, one stage and one device, and lasts until it
-// was idle for too long, got too old, was signed out or was revoked. Its key is known to
-// the app alone: what is kept is the key's SHA-256 (package session says why that is
-// enough).
+// A session belongs to one user, one app, one stage and one device (the guard's check
+// "binding" compares them), and lasts until it was idle for too long, got too old, was
+// signed out or was revoked. Its key is known to the app alone: what is kept is the key's
+// SHA-256 (package session says why that is enough).
 //
 // Every call at the stages with sessions asks for one, so all of them are in memory. A
 // new one is written to the database before its key is handed out, and an ended one is
