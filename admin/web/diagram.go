@@ -19,7 +19,8 @@ const (
 	labelLetters = 40
 	boxWidth     = 380
 	badgeWidth   = 230
-	diagramRows  = 40
+	stageRows    = 40  // on a stage's page, which shows the latest of all
+	attackRows   = 120 // on the page of an attack, which is about them
 )
 
 // diagram is a sequence diagram, laid out.
@@ -54,13 +55,13 @@ func toServer(r record) bool {
 	return r.From != "resource" && r.To != "app" && r.To != "attacker"
 }
 
-// layOut draws the latest of the records, which are in order of time.
-func layOut(records []record) diagram {
+// layOut draws the latest of the records, which are in order of time, in so many rows.
+func layOut(records []record, rows int) diagram {
 	items := merge(records)
 	var d diagram
-	if len(items) > diagramRows {
+	if len(items) > rows {
 		d.Cut = true
-		items = items[len(items)-diagramRows:]
+		items = items[len(items)-rows:]
 		for i, item := range items { // begin with a call, not in the middle of one
 			if item.Kind == traffic.Request && item.Lane == traffic.App {
 				items = items[i:]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,10 +104,11 @@ func (s *Server) runMatrix(c echo.Context) error {
 
 // cellData is what the page of one cell shows.
 type cellData struct {
-	Row  attackRow
-	Job  *job // of this attack, when it runs or could not be carried out
-	Now  time.Time
-	Next *attackRow // the next attack that applies at this stage
+	Row     attackRow
+	Job     *job // of this attack, when it runs or could not be carried out
+	Diagram diagram
+	Now     time.Time
+	Next    *attackRow // the next attack that applies at this stage
 }
 
 func (s *Server) cellParam(c echo.Context) (catalog.Stage, catalog.Attack, error) {
@@ -127,6 +129,10 @@ func (s *Server) cellPage(c echo.Context) error {
 		return err
 	}
 	data := cellData{Row: s.attackRow(stage, attack), Now: s.now()}
+	if latest := data.Row.Latest; latest != nil {
+		records, _ := s.hub.since(0, stage.Slug)
+		data.Diagram = layOut(slices.DeleteFunc(records, func(r record) bool { return r.At.Before(latest.From) || r.At.After(latest.To) }), attackRows)
+	}
 	if j, ok := s.jobs.latest(func(j job) bool {
 		return j.Kind == attackJob && j.stage() == stage.Slug && j.Attack == attack.Name
 	}); ok && (j.running() || j.Failure != "") {

@@ -298,6 +298,30 @@ func TestAttackRunsAsAJob(t *testing.T) {
 	b.get("/audit").want(t, http.StatusOK, `data-audit="run an attack" data-audit-outcome="done"`, "wiretap at app-id")
 }
 
+func TestAttackHasItsTraffic(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set).signIn()
+	from := set.clock.now()
+	cell := manage.Cell{Stage: "tls", Attack: "wiretap", Outcome: "blocked", Check: "tls", From: from, To: from.Add(2 * time.Second)}
+	set.jobs.keepCell(cell)
+	if page := b.get("/matrix/tls/wiretap").Body; strings.Contains(page, "the-traffic") {
+		t.Error("traffic is shown where none was heard")
+	}
+	for summary, at := range map[string]time.Duration{"of the app before": -time.Second, "of the attack": time.Second, "of the app after": 3 * time.Second} {
+		set.bank.log.Add(traffic.Message{At: from.Add(at), Lane: traffic.Server, Stage: "tls", Kind: traffic.Request, Summary: summary})
+	}
+	set.bank.log.Add(traffic.Message{At: from.Add(time.Second), Lane: traffic.Server, Stage: "app-id", Kind: traffic.Request, Summary: "of another stage"})
+	hear(t, set)
+	r := b.get("/matrix/tls/wiretap")
+	r.want(t, http.StatusOK, `<a href="#the-traffic">its traffic</a>`, `<svg class="diagram"`, "of the attack")
+	for _, not := range []string{"of the app before", "of the app after", "of another stage"} {
+		if strings.Contains(r.Body, not) {
+			t.Errorf("it shows what is %s", not)
+		}
+	}
+}
+
 func TestMatrixRun(t *testing.T) {
 	t.Parallel()
 	set := newSetting(t)

@@ -73,11 +73,7 @@ func (r attackRow) path() string { return "/matrix/" + r.Stage.Slug + "/" + r.Na
 
 // differs says that the outcome, or the check that blocked, is not the expected one.
 func (r attackRow) differs() bool {
-	if r.Latest == nil {
-		return false
-	}
-	outcome := catalog.Outcome(r.Latest.Outcome)
-	return outcome != r.Expect || outcome == catalog.Blocked && r.Latest.Check != r.BlockedBy
+	return r.Latest != nil && !r.AsExpected(r.Stage, catalog.Outcome(r.Latest.Outcome), r.Latest.Check)
 }
 
 func (s *Server) attackRow(stage catalog.Stage, attack catalog.Attack) attackRow {
@@ -133,7 +129,7 @@ func (s *Server) stagePage(c echo.Context) error {
 		}
 	}
 	records, _ := s.hub.since(0, stage.Slug)
-	data.Diagram = layOut(records)
+	data.Diagram = layOut(records, stageRows)
 	p := s.page(c, stage.Title, "/stages")
 	p.Waiting = data.Run.Running
 	if stage.Built {

@@ -120,8 +120,8 @@ func TestDiagram(t *testing.T) {
 		add(traffic.Message{Lane: traffic.Server, Kind: traffic.Request, From: "attacker", To: "resource", Summary: "GET /tls/v1/rates", Verdict: &traffic.Verdict{Check: "app-key"}})
 		add(traffic.Message{Lane: traffic.App, Kind: traffic.Note, From: "app", To: "app", Summary: "refused the server", Verdict: &traffic.Verdict{Check: "pins"}})
 	}
-	d := layOut(records)
-	if !d.Cut || len(d.Items) > diagramRows {
+	d := layOut(records, stageRows)
+	if !d.Cut || len(d.Items) > stageRows {
 		t.Fatalf("%d rows, cut: %v", len(d.Items), d.Cut)
 	}
 	if first := d.Items[0]; first.Lane != traffic.App || first.Kind != traffic.Request || first.X1 != appX || first.X2 != networkX {

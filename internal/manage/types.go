@@ -191,6 +191,11 @@ type Cell struct {
 	Evidence []string `json:"evidence"` // never null
 	Steps    []string `json:"steps"`    // never null
 	MS       int64    `json:"ms"`
+
+	// From and To enclose the attack itself, without the runs of the genuine app around it:
+	// the traffic of that time is the attack's. Both are zero where none was carried out.
+	From time.Time `json:"-"`
+	To   time.Time `json:"-"`
 }
 
 // Genuine is a run of the genuine app in the matrix.

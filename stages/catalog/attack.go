@@ -119,6 +119,12 @@ func (a Attack) BlockedBy(stage Stage) string {
 	return check
 }
 
+// AsExpected tells whether an outcome, and the check that blocked (empty: none did), are
+// those that the attack must have at the stage. Nobody expects to be left undecided.
+func (a Attack) AsExpected(stage Stage, outcome Outcome, check string) bool {
+	return outcome != Inconclusive && outcome == a.Expected(stage) && (outcome != Blocked || check == a.BlockedBy(stage))
+}
+
 // Attacks are all attacks, in the order of the matrix.
 func Attacks() []Attack { return slices.Clone(attacks) }
 

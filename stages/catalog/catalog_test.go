@@ -86,6 +86,34 @@ func TestExpectedOutcomes(t *testing.T) {
 	}
 }
 
+func TestAsExpected(t *testing.T) {
+	t.Parallel()
+	attack, _ := LookupAttack("repin")
+	for _, tt := range []struct {
+		stage   string
+		outcome Outcome
+		check   string
+		want    bool
+	}{
+		{"hmac", Succeeds, "", true},
+		{"hmac", Blocked, "pins", false},
+		{"hidden-secrets", Blocked, "hidden", true},
+		{"hidden-secrets", Blocked, "pins", false},
+		{"hidden-secrets", Succeeds, "", false},
+		{"hidden-secrets", Inconclusive, "", false},
+		{"tls", NotApplicable, "", true},
+		{"tls", Blocked, "", false},
+	} {
+		stage, _ := All().Lookup(tt.stage)
+		if got := attack.AsExpected(stage, tt.outcome, tt.check); got != tt.want {
+			t.Errorf("%s by %q at %s is as expected: %v", tt.outcome, tt.check, tt.stage, got)
+		}
+	}
+	if (Attack{}).AsExpected(Stage{}, Inconclusive, "") {
+		t.Error("nobody knows what to expect, and that is as expected")
+	}
+}
+
 // The table is written by hand, and a shifted row would lie quietly.
 func TestRowsHaveALetterAStage(t *testing.T) {
 	t.Parallel()
