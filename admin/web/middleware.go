@@ -175,9 +175,22 @@ func (s *Server) failed(err error, c echo.Context) {
 	if status >= http.StatusInternalServerError {
 		slog.Error("admin UI", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
 	}
+	s.recognize(c)
 	p := s.page(c, title, "")
 	if renderErr := render(c, status, errorView(p, status, text)); renderErr != nil {
 		slog.Error("admin UI: the error page", "error", renderErr)
+	}
+}
+
+// recognize finds out who asked where no route did, so that the page of an error tells
+// nobody to sign in who is.
+func (s *Server) recognize(c echo.Context) {
+	if visitorOf(c).token != "" {
+		return
+	}
+	token := cookieValue(c, sessionCookie)
+	if found, ok, err := s.vault.find(token, false); err == nil && ok {
+		c.Set(visitorKey, visitor{session: found, token: token})
 	}
 }
 
@@ -207,7 +220,7 @@ func (s *Server) explain(err error) (status int, title, text string) {
 			}
 			return he.Code, "There is nothing here", text
 		case http.StatusMethodNotAllowed:
-			return he.Code, "That does not go this way", "Open the page and use its buttons."
+			return he.Code, "This address only takes forms", "Open the page that it belongs to and use its buttons."
 		case http.StatusForbidden:
 			return he.Code, "This was refused", text
 		}

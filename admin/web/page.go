@@ -19,13 +19,13 @@ type page struct {
 	Notice   *notice
 	Down     []programName // programs that do not answer
 	Waiting  bool          // something is running: look again by itself
-	Self     string        // path of this page: with a fragment, as browsers have it, they would not load it again
+	Self     string        // this page without a fragment, with which browsers would not load it again
 	Assets   string        // version of the assets
 	PhoneURL string
 }
 
 func (s *Server) page(c echo.Context, title, nav string) page {
-	p := page{Title: title, Nav: nav, Self: c.Request().URL.Path, Assets: s.assetHash, PhoneURL: s.cfg.PhoneURL}
+	p := page{Title: title, Nav: nav, Self: c.Request().URL.RequestURI(), Assets: s.assetHash, PhoneURL: s.cfg.PhoneURL}
 	if v := visitorOf(c); v.token != "" {
 		p.SignedIn, p.CSRF = true, formToken(v.token)
 		p.Notice = s.notices.take(v.Hash)

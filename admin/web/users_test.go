@@ -292,6 +292,16 @@ func TestMarkupOfPeopleIsText(t *testing.T) {
 	b.get("/sessions").want(t, http.StatusOK, "&lt;script&gt;alert(1)&lt;/script&gt;")
 }
 
+func TestWaitingKeepsTheFilter(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	set.mobile.hold = make(chan struct{})
+	defer close(set.mobile.hold)
+	b := newBrowser(t, set).signIn()
+	b.post("/run", "stage", "hmac", "back", "/devices?stage=hmac").want(t, http.StatusSeeOther)
+	b.get("/devices?at=hmac&stage=hmac").want(t, http.StatusOK, `<noscript><meta http-equiv="refresh" content="1; url=/devices?at=hmac&amp;stage=hmac">`)
+}
+
 func TestDevicesAreFound(t *testing.T) {
 	t.Parallel()
 	set := newSetting(t)
