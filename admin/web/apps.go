@@ -96,7 +96,7 @@ func (s *Server) showApps(c echo.Context, status int, form appForm) error {
 		data.Apps = append(data.Apps, appView{App: app, Chart: drawChart(app.ID, usage, s.now())})
 	}
 	p := s.page(c, "Apps and keys", "/apps")
-	p.Waiting = data.Run.Running
+	p.Waiting = data.Run.Job != nil
 	return render(c, status, appsView(p, data))
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 
 	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
+	"keyladder/stages/catalog"
 )
 
 // tab drives a Chromium at the admin UI.
@@ -160,9 +163,38 @@ func TestChromiumFollowsAJob(t *testing.T) {
 			call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !script})
 			b.do("sign in", b.open("/sign-in"), chromedp.WaitVisible("#password"), chromedp.SendKeys("#password", testPassword+"\r"), chromedp.WaitVisible(".ladder"))
 			set.referee.hold = make(chan struct{})
-			b.do("start it", b.open("/matrix"), chromedp.Click("[data-test=run-matrix]"), chromedp.WaitVisible("[data-job] progress"))
+			b.do("start it", b.open("/matrix"), chromedp.Click(`[name=stage][value="app-id"]`), chromedp.Click("[data-test=run-matrix]"), chromedp.WaitVisible("[data-job] progress"))
+			if script {
+				// A reader of the screen, and a keyboard, in the middle of the table.
+				b.do("be told that it runs", chromedp.WaitReady("[data-say]:not(:empty)"), chromedp.Focus(`[data-cell="tls/flood"] a`))
+				evaluate[string](b, `document.querySelector("progress").dataset.same = "yes"`)
+			}
+			for range slices.IndexFunc(catalog.Attacks(), func(a catalog.Attack) bool { return a.Name == "wiretap" }) + 1 {
+				set.referee.hold <- struct{}{} // lets one attack go on
+			}
+			b.do("see it fill cells as it goes", chromedp.WaitVisible(`[data-cell="tls/wiretap"][data-outcome=blocked]`), chromedp.WaitVisible("[data-job] progress"))
+			if script {
+				if !evaluate[bool](b, `document.activeElement.matches('[data-cell="tls/flood"] a')`) {
+					t.Error("the focus is lost when its cell is filled")
+				}
+				if !evaluate[bool](b, `document.querySelector("progress").dataset.same === "yes" && !document.querySelector(".running").closest("[role=status]")`) {
+					t.Error("all of the progress is made anew, or spoken, again and again")
+				}
+				if text := evaluate[string](b, `document.querySelector(".running p").textContent`); !strings.Contains(text, " at stages 2, 3") {
+					t.Errorf("it does not say where it runs: %q", text)
+				}
+			}
 			close(set.referee.hold)
 			b.do("see its end", chromedp.WaitVisible("[data-matrix-differ]"), chromedp.WaitVisible(`[data-cell="tls/wiretap"][data-outcome=blocked]`))
+			if evaluate[bool](b, `document.querySelector('[name=stage][value="app-id"]').checked || !document.querySelector('[name=stage][value="tls"]').checked`) {
+				t.Error("the form has forgotten which stages were chosen")
+			}
+			if script {
+				b.do("be told of its end", chromedp.WaitReady("[data-say]:not(:empty)"))
+				if text := evaluate[string](b, `document.querySelector("[data-say]").textContent`); !strings.HasPrefix(text, "All as expected.") {
+					t.Errorf("of its end is said: %q", text)
+				}
+			}
 		})
 	}
 }

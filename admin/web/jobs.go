@@ -38,14 +38,16 @@ type job struct {
 	ID      string
 	Kind    jobKind
 	Stages  []string
+	Where   string // the stages in words: "stages 1 and 6"
 	Attack  string
 	Asked   time.Time
 	Started time.Time // zero: it waits for the one before
 	Ended   time.Time
 	Done    int
 	Total   int
-	Latest  string // what ended last, in words
-	Failure string // why it could not be carried out
+	Latest  string    // what ended last, in words
+	Cells   []cellKey // that it has filled, in that order
+	Failure string    // why it could not be carried out
 }
 
 func (j job) running() bool { return j.Ended.IsZero() }

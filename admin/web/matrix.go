@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +25,11 @@ type matrixData struct {
 	Now      time.Time
 }
 
+// chosen says whether the form proposes a stage: those of the latest run, or all.
+func (d matrixData) chosen(stage catalog.Stage) bool {
+	return d.Job == nil || slices.Contains(d.Job.Stages, stage.Slug)
+}
+
 type matrixRow struct {
 	catalog.Attack
 	Cells []attackRow
@@ -31,6 +37,10 @@ type matrixRow struct {
 
 func (s *Server) matrixPage(c echo.Context) error {
 	data := matrixData{Stages: s.cfg.Stages, Now: s.now()}
+	// Before the cells: what a running job has filled by now is among them.
+	if j, ok := s.jobs.latest(func(j job) bool { return j.Kind == matrixJob }); ok {
+		data.Job = &j
+	}
 	for _, attack := range catalog.Attacks() {
 		row := matrixRow{Attack: attack}
 		for _, stage := range s.cfg.Stages {
@@ -45,17 +55,14 @@ func (s *Server) matrixPage(c echo.Context) error {
 		}
 		data.Rows = append(data.Rows, row)
 	}
-	if j, ok := s.jobs.latest(func(j job) bool { return j.Kind == matrixJob }); ok {
-		data.Job = &j
-	}
 	p := s.page(c, "Matrix", "/matrix")
 	p.Waiting = data.Job != nil && data.Job.running()
 	return render(c, http.StatusOK, matrixView(p, data))
 }
 
 func (s *Server) runMatrix(c echo.Context) error {
-	slugs := s.builtStages(c.Request().PostForm["stage"])
-	if len(slugs) == 0 {
+	stages := s.builtStages(c.Request().PostForm["stage"])
+	if len(stages) == 0 {
 		s.notices.put(visitorOf(c).Hash, notice{noticeFailed, "Choose at least one stage. Nothing was run."})
 		return c.Redirect(http.StatusSeeOther, "/matrix")
 	}
@@ -63,12 +70,15 @@ func (s *Server) runMatrix(c echo.Context) error {
 		s.notices.put(visitorOf(c).Hash, notice{noticeFailed, "The matrix is running already. Wait until it has ended."})
 		return c.Redirect(http.StatusSeeOther, "/matrix")
 	}
-	var attacks []string
+	var slugs, attacks []string
+	for _, stage := range stages {
+		slugs = append(slugs, stage.Slug)
+	}
 	cells := 0
 	for _, attack := range catalog.Attacks() {
 		applies := 0
-		for _, slug := range slugs {
-			if stage, _ := s.cfg.Stages.Lookup(slug); attack.Expected(stage) != catalog.NotApplicable {
+		for _, stage := range stages {
+			if attack.Expected(stage) != catalog.NotApplicable {
 				applies++
 			}
 		}
@@ -77,12 +87,13 @@ func (s *Server) runMatrix(c echo.Context) error {
 			cells += applies
 		}
 	}
-	err := s.startJob(c, job{Kind: matrixJob, Stages: slugs, Total: cells}, matrixTime, "run the matrix", strings.Join(slugs, ", "),
+	err := s.startJob(c, job{Kind: matrixJob, Stages: slugs, Where: stagesInWords(stages), Total: cells}, matrixTime, "run the matrix", strings.Join(slugs, ", "),
 		func(ctx context.Context, j *job) error {
 			result := s.cfg.Referee.Matrix(ctx, slugs, attacks, func(done, total int, latest manage.Cell) {
 				s.jobs.keepCell(latest)
 				s.jobs.update(func() {
 					j.Done, j.Total = done, total
+					j.Cells = append(j.Cells, cellKey{latest.Stage, latest.Attack})
 					j.Latest = latest.Attack + " at " + latest.Stage + ": " + outcomeWords(catalog.Outcome(latest.Outcome))
 				})
 			})
@@ -181,7 +192,8 @@ func (s *Server) runAttack(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, row.path())
 }
 
-// jobState is how far a job is. Once it has ended, the script loads its page anew.
+// jobState is how far a job is, and the cells that it has filled since the script asked
+// last. Once the job has ended, the script loads its page anew.
 func (s *Server) jobState(c echo.Context) error {
 	j, ok := s.jobs.get(c.Param("id"))
 	if !ok {
@@ -190,5 +202,13 @@ func (s *Server) jobState(c echo.Context) error {
 	if !j.running() {
 		c.Response().Header().Set("Job-Ended", "1")
 	}
-	return render(c, http.StatusOK, progressView(j, s.now()))
+	after, _ := strconv.Atoi(c.QueryParam("after")) // 0, all of them, where it is no number
+	var cells []attackRow
+	for _, key := range j.Cells[min(max(after, 0), len(j.Cells)):] {
+		stage, _ := s.cfg.Stages.Lookup(key.stage)
+		attack, _ := catalog.LookupAttack(key.attack)
+		cells = append(cells, s.attackRow(stage, attack))
+	}
+	c.Response().Header().Set("Job-Cells", strconv.Itoa(len(j.Cells)))
+	return render(c, http.StatusOK, jobStateView(j, s.cfg.Stages, cells, s.now()))
 }

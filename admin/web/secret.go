@@ -49,7 +49,7 @@ func (s *Server) secretPage(c echo.Context) error {
 		data.Cured = &s.cfg.Stages[i]
 	}
 	p := s.page(c, "The secret of "+key.ID, "/apps")
-	p.Waiting = data.Strip.Panel.Running
+	p.Waiting = data.Strip.Panel.Job != nil
 	return render(c, http.StatusOK, secretView(p, data))
 }
 

@@ -294,13 +294,7 @@ func (s *Server) stageParam(c echo.Context) (catalog.Stage, error) {
 	return stage, nil
 }
 
-// builtStages keeps those of the slugs that are stages that can be used.
-func (s *Server) builtStages(slugs []string) []string {
-	var built []string
-	for _, stage := range s.cfg.Stages.Built() {
-		if slices.Contains(slugs, stage.Slug) {
-			built = append(built, stage.Slug)
-		}
-	}
-	return built
+// builtStages are the stages under these slugs that can be used.
+func (s *Server) builtStages(slugs []string) catalog.Set {
+	return slices.DeleteFunc(s.cfg.Stages.Built(), func(stage catalog.Stage) bool { return !slices.Contains(slugs, stage.Slug) })
 }

@@ -131,7 +131,7 @@ func (s *Server) stagePage(c echo.Context) error {
 	records, _ := s.hub.since(0, stage.Slug)
 	data.Diagram = layOut(records, stageRows)
 	p := s.page(c, stage.Title, "/stages")
-	p.Waiting = data.Run.Running
+	p.Waiting = data.Run.Job != nil
 	if stage.Built {
 		if phone, err := s.phone.phone(c.Request().Context()); err == nil {
 			data.OnPhone = phone.Stage == stage.Slug
@@ -142,20 +142,18 @@ func (s *Server) stagePage(c echo.Context) error {
 
 // runPanel is the button that runs the genuine app, and what came of it last.
 type runPanel struct {
-	Stage   string
-	Running bool
-	Job     string
-	Latest  *appRun
-	Now     time.Time
+	Job    *job // that is under way
+	Latest *appRun
+	Now    time.Time
 }
 
 // runPanel for a stage (empty: for any).
 func (s *Server) runPanel(stage string) runPanel {
-	panel := runPanel{Stage: stage, Now: s.now()}
+	panel := runPanel{Now: s.now()}
 	if j, ok := s.jobs.latest(func(j job) bool {
 		return j.running() && j.Kind == appJob && (stage == "" || j.stage() == stage)
 	}); ok {
-		panel.Running, panel.Job = true, j.ID
+		panel.Job = &j
 	}
 	if run, ok := s.jobs.run(stage); ok {
 		panel.Latest = &run

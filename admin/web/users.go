@@ -172,7 +172,7 @@ func (s *Server) usersPage(c echo.Context) error {
 		data.Silence = s.inWords(err)
 	}
 	p := s.page(c, "Users", "/users")
-	p.Waiting = data.Strip.Panel.Running
+	p.Waiting = data.Strip.Panel.Job != nil
 	return render(c, http.StatusOK, usersView(p, data))
 }
 
@@ -214,7 +214,7 @@ func (s *Server) sessionsPage(c echo.Context) error {
 	}
 	data.Users = byUser(sessions)
 	p := s.page(c, "Sessions", "/users")
-	p.Waiting = data.Strip.Panel.Running
+	p.Waiting = data.Strip.Panel.Job != nil
 	return render(c, http.StatusOK, sessionsView(p, data))
 }
 
@@ -280,7 +280,7 @@ func (s *Server) devicesPage(c echo.Context) error {
 		data.Stages = byStage(data.All, data.Stage, data.Wanted, devices)
 	}
 	p := s.page(c, "Devices", "/users")
-	p.Waiting = data.Strip.Panel.Running
+	p.Waiting = data.Strip.Panel.Job != nil
 	return render(c, http.StatusOK, devicesView(p, data))
 }
 

@@ -11,42 +11,80 @@
     return template.content;
   };
 
-  // A job: show how far it is, and load the page anew once it has ended.
+  // For screen readers alone.
+  const say = (text) => {
+    document.querySelector("[data-say]").textContent = text.replace(/\s+/g, " ").trim();
+  };
+
+  // A job: show how far it is and the cells that it fills, and load the page anew once it
+  // has ended. It is spoken of at its start, at each quarter, and after its end.
+  const ended = "keyladder-ended";
   async function follow(box) {
+    const bar = box.querySelector("progress");
+    const text = box.querySelector("p");
+    let cells = box.dataset.cells;
+    let quarters = Math.floor(4 * bar.position);
+    await pause(700);
+    say(text.textContent);
     for (;;) {
-      await pause(700);
       try {
-        const answer = await fetch(box.dataset.poll, { cache: "no-store" });
+        const answer = await fetch(`${box.dataset.poll}?after=${cells}`, { cache: "no-store" });
         if (!answer.ok || answer.headers.has("Job-Ended")) {
+          sessionStorage.setItem(ended, box.dataset.job);
           location.reload();
           return;
         }
-        box.replaceChildren(fragment(await answer.text()));
+        cells = answer.headers.get("Job-Cells");
+        const now = fragment(await answer.text());
+        for (const { name, value } of now.querySelector("progress").attributes) bar.setAttribute(name, value);
+        text.textContent = now.querySelector("p").textContent;
+        now.querySelectorAll("td").forEach(fill);
+        if (Math.floor(4 * bar.position) > quarters) {
+          quarters = Math.floor(4 * bar.position);
+          say(text.textContent);
+        }
       } catch {
         await pause(2000); // the admin UI is being restarted
       }
+      await pause(700);
     }
+  }
+
+  // A cell of the matrix that was measured just now.
+  function fill(cell) {
+    const old = document.querySelector(`td[data-cell="${CSS.escape(cell.dataset.cell)}"]`);
+    const focused = old?.contains(document.activeElement);
+    old?.replaceWith(cell);
+    if (focused) cell.querySelector("a")?.focus({ preventScroll: true });
+  }
+
+  async function sayWhatCameOfIt() {
+    if (!sessionStorage.getItem(ended)) return;
+    sessionStorage.removeItem(ended);
+    const result = document.querySelector("[data-result]");
+    await pause(700);
+    if (result) say(result.textContent);
   }
 
   // The traffic: put what is new on top, in order of time.
   async function listen(list) {
     const state = document.querySelector("[data-live-state]");
     const empty = document.querySelector("[data-live-empty]");
-    const say = (text, live) => {
+    const show = (text, live) => {
       if (state.textContent !== text) state.textContent = text;
       state.classList.toggle("on", live);
     };
     let last = list.dataset.last;
-    say("Live", true);
+    show("Live", true);
     for (;;) {
       try {
         const answer = await fetch(`${list.dataset.live}&after=${last}`, { cache: "no-store" });
         if (answer.status === 403) {
-          say("Signed out: load the page again", false);
+          show("Signed out: load the page again", false);
           return;
         }
         if (!answer.ok) throw new Error(answer.status);
-        say("Live", true);
+        show("Live", true);
         last = answer.headers.get("Traffic-Last") ?? last;
         const rows = [...fragment(await answer.text()).children].reverse();
         for (const row of rows) {
@@ -58,7 +96,7 @@
         if (rows.length > 0) empty?.classList.add("away");
         while (list.children.length > Number(list.dataset.keep)) list.lastElementChild.remove();
       } catch {
-        say("No answer, trying again …", false);
+        show("No answer, trying again …", false);
         await pause(2000);
       }
     }
@@ -91,6 +129,7 @@
   }
 
   document.querySelectorAll("[data-poll]").forEach(follow);
+  sayWhatCameOfIt();
   document.querySelectorAll("[data-live]").forEach(listen);
   document.querySelectorAll(".narrative pre").forEach(offerCopy);
 })();
