@@ -21,6 +21,7 @@ func releaseCommand() *cobra.Command {
 
 A secret that is rotated shuts out every installed app, as each carries the old one. This
 puts packages with the new one into the store; phones get it when they update the app.
+Interrupted, it leaves old packages and new ones, all of them whole: run it again.
 The secrets are asked for at the running deployment, with the admin's certificate.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -19,6 +19,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -62,6 +63,10 @@ type Manifest struct {
 	CreatedAt time.Time         `json:"created_at"`
 	Addresses Addresses         `json:"addresses"`
 	Files     map[string]string `json:"files"` // path in the folder → hex SHA-256
+
+	// Next is what files are being replaced with. It is empty but while [Folder.Replace]
+	// is at work, or where it was interrupted: then each of them is the old one or this.
+	Next map[string]string `json:"next,omitempty"`
 }
 
 // Folder is a role's folder that was found to be whole.
@@ -101,15 +106,24 @@ func Open(dir string, role Role) (*Folder, error) {
 	if folder.Layout != layout {
 		return nil, fmt.Errorf("the folder %s was made by another version of this program: run `stages reset`", folder.Dir)
 	}
-	for name, want := range folder.Files {
+	names := maps.Clone(folder.Files)
+	maps.Copy(names, folder.Next)
+	for name := range names {
+		old, next := folder.Files[name], folder.Next[name]
 		data, err := os.ReadFile(filepath.Join(folder.Dir, name))
+		if errors.Is(err, fs.ErrNotExist) && old == "" {
+			continue // was about to be added
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the folder %s %w (%s can't be read): run `stages reset`", folder.Dir, ErrChanged, name)
 		}
-		if hash(data) != want {
+		is := hash(data)
+		if is != old && is != next {
 			return nil, fmt.Errorf("the folder %s %w (%s): run `stages reset`", folder.Dir, ErrChanged, name)
 		}
+		folder.Files[name] = is
 	}
+	folder.Next = nil
 	return folder, nil
 }
 
@@ -147,10 +161,7 @@ func (w *Writer) File(name string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("write the deployment: %w", err)
 	}
-	if err := writeSynced(path+".partial", data); err != nil {
-		return fmt.Errorf("write the deployment: %w", err)
-	}
-	if err := os.Rename(path+".partial", path); err != nil { // a reader sees the old file or the new one
+	if err := replaceFile(path, data); err != nil {
 		return fmt.Errorf("write the deployment: %w", err)
 	}
 	w.manifest.Files[name] = hash(data)
@@ -168,24 +179,51 @@ func (w *Writer) Close() error {
 	if err != nil {
 		return err
 	}
-	final := filepath.Join(w.dir, manifestFile)
-	if err := writeSynced(final+".partial", data); err != nil {
+	// The files are in their places, for good, before the manifest says so.
+	folders := map[string]bool{w.dir: true}
+	for name := range w.manifest.Files {
+		folders[filepath.Dir(filepath.Join(w.dir, name))] = true
+	}
+	for folder := range folders {
+		if err := syncFolder(folder); err != nil {
+			return fmt.Errorf("write the deployment: %w", err)
+		}
+	}
+	err = errors.Join(replaceFile(filepath.Join(w.dir, manifestFile), data), syncFolder(w.dir))
+	if err != nil {
 		return fmt.Errorf("write the deployment: %w", err)
 	}
-	return os.Rename(final+".partial", final)
+	return nil
 }
 
-// Replace writes files of the folder anew, or adds them. A crash in between leaves
-// either the old manifest, which no longer fits and says so, or the new one.
+// Replace writes files of the folder anew, or adds them. A crash in between leaves some
+// files old and some new, each of them whole: the folder can be used, and Replace called
+// again.
 func (f *Folder) Replace(files map[string][]byte) error {
-	w := &Writer{dir: f.Dir, manifest: f.Manifest}
-	w.manifest.Files = maps.Clone(f.Files)
-	for name, data := range files {
-		if err := w.File(name, data); err != nil {
+	for _, step := range f.replacing(files) {
+		if err := step(); err != nil {
 			return err
 		}
 	}
-	return w.Close()
+	return nil
+}
+
+// replacing is Replace, step by step: the manifest says what is going to be there, the
+// files follow one by one, and the manifest says that they are there.
+func (f *Folder) replacing(files map[string][]byte) []func() error {
+	w := &Writer{dir: f.Dir, manifest: f.Manifest}
+	w.manifest.Files, w.manifest.Next = maps.Clone(f.Files), map[string]string{}
+	for name, data := range files {
+		w.manifest.Next[name] = hash(data)
+	}
+	steps := []func() error{w.Close}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		steps = append(steps, func() error { return w.File(name, files[name]) })
+	}
+	return append(steps, func() error {
+		w.manifest.Next = nil
+		return w.Close()
+	})
 }
 
 // Path is where the folder keeps a file.
@@ -248,11 +286,28 @@ func hash(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func writeSynced(path string, data []byte) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+// replaceFile writes a file beside its place and puts it there when it is whole: a reader,
+// and a machine that starts again, sees the old file or the new one.
+func replaceFile(path string, data []byte) error {
+	file, err := os.OpenFile(path+".partial", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = file.Write(data)
-	return errors.Join(err, file.Sync(), file.Close())
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".partial", path)
+}
+
+// syncFolder waits until what was renamed in a folder will be so after a power cut.
+func syncFolder(dir string) error {
+	if runtime.GOOS == "windows" { // which has no such call
+		return nil
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }

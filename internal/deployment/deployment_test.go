@@ -79,6 +79,70 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestReplaceIsInterrupted ends it after each of its steps, and in the middle of each.
+func TestReplaceIsInterrupted(t *testing.T) {
+	t.Parallel()
+	files := map[string][]byte{"apps/a.json": []byte(`{"a":2}`), "apps/b.json": []byte("added"), "c.pkg": []byte("added, too")}
+	for done := range 6 {
+		t.Run(fmt.Sprint(done, " steps"), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			write(t, dir, true)
+			folder, err := Open(dir, Phone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			steps := folder.replacing(files)
+			if len(steps) != 5 {
+				t.Fatalf("%d steps", len(steps))
+			}
+			for _, step := range steps[:done] {
+				if err := step(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, name := range []string{"apps/a.json", "apps/b.json", "c.pkg", manifestFile} {
+				if err := os.WriteFile(folder.Path(name)+".partial", []byte("half"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			folder, err = Open(dir, Phone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if data, err := folder.Read("apps/a.json"); err != nil || string(data) != map[bool]string{false: `{"a":1}`, true: `{"a":2}`}[done > 1] {
+				t.Errorf("%s, %v", data, err)
+			}
+			if there := len(folder.Packages()) == 1; there != (done > 3) {
+				t.Errorf("packages %v", folder.Packages())
+			}
+			if err := folder.Replace(files); err != nil {
+				t.Fatal(err)
+			}
+			folder, err = Open(dir, Phone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range files {
+				if data, err := folder.Read(name); err != nil || !bytes.Equal(data, want) {
+					t.Errorf("%s: %s, %v", name, data, err)
+				}
+			}
+			left, err := filepath.Glob(filepath.Join(folder.Dir, "*", "*.partial"))
+			if err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+			// From here on, only the new ones are good.
+			if err := os.WriteFile(folder.Path("apps/a.json"), []byte(`{"a":1}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Open(dir, Phone); !errors.Is(err, ErrChanged) {
+				t.Errorf("the old file is good again: %v", err)
+			}
+		})
+	}
+}
+
 func TestFilesArePrivate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
