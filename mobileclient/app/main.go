@@ -25,7 +25,7 @@ func main() {
 // shipped reads the settings out of the app's own package. Hidden or not there, they
 // stay in memory as they are.
 func shipped() (release.Manifest, *release.Settings, error) {
-	self, err := os.Executable()
+	self, err := sdk.Package()
 	if err != nil {
 		return release.Manifest{}, nil, fmt.Errorf("find the app's own package: %w", err)
 	}

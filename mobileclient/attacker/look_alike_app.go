@@ -45,7 +45,7 @@ type lookAlikeApp struct {
 }
 
 func newLookAlikeApp(system *sdk.System) (sdk.Handler, error) {
-	self, err := os.Executable()
+	self, err := sdk.Package()
 	if err != nil {
 		return nil, err
 	}

@@ -2,17 +2,13 @@ package device
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/rpc"
 	"net/rpc/jsonrpc"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -45,10 +41,12 @@ type App struct {
 // endTimeout is how long an app has to end by itself when the device hangs up.
 const endTimeout = 2 * time.Second
 
-// Launch starts an installed app: a process of its own, from the package file, with an
-// empty environment. It measures the file as it does so, and refuses one that is not
-// what was installed ([ErrChanged]). The context bounds the launch; the app runs until
-// [App.Close], or until its package or the device go.
+// Launch starts an installed app: a process of its own, from the package, with an empty
+// environment. It measures the package as it does so, and refuses one that is not what
+// was installed ([ErrChanged]). On Linux it is a copy that is measured and started, so that
+// changes to the file come too late; on macOS the file itself may be replaced in between.
+// The context bounds the launch; the app runs until [App.Close], or until its package or
+// the device go.
 func (d *Device) Launch(ctx context.Context, name, stage string) (*App, error) {
 	app, err := d.launch(ctx, name, stage)
 	if err != nil {
@@ -68,14 +66,15 @@ func (d *Device) launch(ctx context.Context, name, stage string) (*App, error) {
 	if !ok {
 		return nil, ErrNotInstalled
 	}
-	measured, err := measure(installed.Path)
+	image, err := newImage(installed.Name, installed.Path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("measure the package: %w", err)
 	}
-	if measured != installed.SHA256 {
+	defer image.close()
+	if image.sha256 != installed.SHA256 {
 		return nil, ErrChanged
 	}
-	app, err := d.start(installed, stage)
+	app, err := d.start(installed, image, stage)
 	if err != nil {
 		return nil, err
 	}
@@ -95,20 +94,7 @@ func (d *Device) launch(ctx context.Context, name, stage string) (*App, error) {
 	return app, nil
 }
 
-func measure(path string) (string, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("measure the package: %w", err)
-	}
-	defer file.Close()
-	hash := sha256.New()
-	if _, err := io.Copy(hash, file); err != nil {
-		return "", fmt.Errorf("measure the package: %w", err)
-	}
-	return hex.EncodeToString(hash.Sum(nil)), nil
-}
-
-func (d *Device) start(installed Installed, stage string) (*App, error) {
+func (d *Device) start(installed Installed, image *image, stage string) (*App, error) {
 	app := &App{
 		device: d, installed: installed, stage: stage,
 		stderr: &tail{}, gone: make(chan struct{}), done: make(chan struct{}),
@@ -133,7 +119,7 @@ func (d *Device) start(installed Installed, stage string) (*App, error) {
 	}
 
 	app.cmd = &exec.Cmd{
-		Path:       installed.Path,
+		Path:       image.path,
 		Args:       []string{installed.Name},
 		Env:        []string{}, // not nil, which would be this process's own
 		Dir:        "/",
@@ -143,7 +129,7 @@ func (d *Device) start(installed Installed, stage string) (*App, error) {
 	}
 	if err := app.cmd.Start(); err != nil {
 		if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
-			err = fmt.Errorf("%w: does the file system of %s allow programs to be run?", err, filepath.Dir(installed.Path))
+			err = fmt.Errorf("%w: does %s?", err, whereProgramsRun)
 		}
 		return fail(err)
 	}
@@ -206,8 +192,8 @@ func (a *App) Close() error {
 // PID is the number of the app's process.
 func (a *App) PID() int { return a.cmd.Process.Pid }
 
-// Measurement is the SHA-256 of the package file as the device measured it when it
-// launched the app, in hex.
+// Measurement is the SHA-256 of the package as the device measured it when it launched
+// the app, in hex.
 func (a *App) Measurement() string { return a.installed.SHA256 }
 
 // Package is what the app was launched from.

@@ -30,7 +30,7 @@ const asPhone = "KEYLADDER_TEST_PHONE"
 // TestMain is three programs: the tests, a phone and an app. Packed into a package,
 // this program finds that it has assets, and is the app.
 func TestMain(m *testing.M) {
-	self, err := os.Executable()
+	self, err := sdk.Package()
 	if err != nil {
 		panic(err)
 	}
@@ -103,6 +103,16 @@ func (a *testApp) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 	case "facts":
 		args := os.Args
 		return answer(map[string]any{"env": os.Environ(), "args": args, "release": a.manifest.Release})
+	case "package": // as it is now
+		self, err := sdk.Package()
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		manifest, _, err := release.Assets(self)
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		return answer(manifest)
 	case "store":
 		key, value, _ := strings.Cut(argument, " ")
 		return sdk.Screen{}, a.system.Store(key, []byte(value))
@@ -312,6 +322,9 @@ func TestAppKnowsNothingButItsPackage(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		return
 	}
+	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", app.PID())); err != nil || strings.TrimSpace(string(name)) != installed.Name {
+		t.Errorf("the process is called %q, %v", name, err)
+	}
 	descriptors, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", app.PID()))
 	if err != nil {
 		t.Fatal(err)
@@ -358,6 +371,66 @@ func TestLaunchRefuses(t *testing.T) {
 	}
 	if _, err := d.Launch(t.Context(), installed.Name, "app-id"); !errors.Is(err, ErrClosed) {
 		t.Errorf("switched off: %v", err)
+	}
+}
+
+// TestWhatWasMeasuredRuns has somebody change the package between its measurement and its
+// start, and between its start and when the app reads it.
+func TestWhatWasMeasuredRuns(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("the file itself is started here")
+	}
+	other, err := os.ReadFile(packaged(t, stranger, release.Manifest{Release: 2}, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name   string
+		change func(path string) error
+	}{
+		{"replaced", func(path string) error {
+			return errors.Join(os.WriteFile(path+".new", other, 0o700), os.Rename(path+".new", path))
+		}},
+		{"overwritten", func(path string) error {
+			return errors.Join(os.Chmod(path, 0o700), os.WriteFile(path, other, 0o700))
+		}},
+		{"removed", os.Remove},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDevice(t)
+			installed := install(t, d, packaged(t, developer, release.Manifest{}, ""))
+			image, err := newImage(installed.Name, installed.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer image.close()
+			running := launch(t, d, installed.Name)
+			if err := test.change(installed.Path); err != nil {
+				t.Fatal(err)
+			}
+			app, err := d.start(installed, image, "app-id")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer app.Close()
+			if image.sha256 != installed.SHA256 {
+				t.Errorf("measured %s, installed %s", image.sha256, installed.SHA256)
+			}
+			if started := do[struct{ Release int }](t, app, "facts").Release; started != 1 {
+				t.Errorf("changed before the start: release %d runs", started)
+			}
+			if read := do[release.Manifest](t, running, "package").Release; read != 1 {
+				t.Errorf("changed after the start: the app reads release %d", read)
+			}
+			if err := os.WriteFile(image.path, other, 0o700); err == nil {
+				t.Error("what runs can be overwritten")
+			}
+			if _, err := d.Launch(t.Context(), installed.Name, "app-id"); err == nil {
+				t.Error("the changed package was started")
+			}
+		})
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package device is a simulated phone: what its operating system gives to apps and
 // to the person who holds it.
 //
-// What is real: an app is a process of its own, started from its package file, with an
+// What is real: an app is a process of its own, started from its package, with an
 // empty environment. Its connections are the machine's, and are handed to it as file
 // descriptors. So the package can be read and changed, the process can be searched and
 // debugged, and its traffic can be led through any proxy, as on a phone that one owns.
@@ -11,7 +11,7 @@
 //   - installs packages (packages.go): a signature must fit, the signer must be one that
 //     the app store vouches for unless sideloading is allowed, and an update must have the
 //     signer of what it replaces;
-//   - launches apps (app.go): it measures the package as it starts it, speaks to the process
+//   - launches apps (app.go, image_linux.go): it measures what it starts, speaks to the process
 //     over inherited sockets, so that it knows which app is asking (system.go), and ends
 //     it; the process ends by itself when the device is gone;
 //   - carries all bytes (network.go, modem.go): directly or through the access point that it

@@ -1,0 +1,65 @@
+package device
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// image is a package as it is started: a copy in memory, measured when nobody could change
+// it any more. So what the device has measured is what runs, and what the app reads its
+// assets from. The package file may be another by then.
+type image struct {
+	path   string
+	sha256 string // in hex
+	file   *os.File
+}
+
+const whereProgramsRun = "the kernel run programs out of memory (see the sysctl vm.memfd_noexec)"
+
+func newImage(name, path string) (*image, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate(name, flags|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // before Linux 6.3, which has all of them executable
+		fd, err = unix.MemfdCreate(name, flags)
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	// The path is this process's, because the one that is started gives numbers anew.
+	i := &image{path: fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd), file: os.NewFile(uintptr(fd), name)}
+	if i.sha256, err = i.fill(file); err != nil {
+		i.close()
+		return nil, err
+	}
+	return i, nil
+}
+
+// fill makes the copy, seals it, and then measures it.
+func (i *image) fill(from *os.File) (string, error) {
+	size, err := io.Copy(i.file, from)
+	if err != nil {
+		return "", err
+	}
+	if _, err := unix.FcntlInt(i.file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL); err != nil {
+		return "", os.NewSyscallError("fcntl", err)
+	}
+	hash := sha256.New()
+	if _, err := io.Copy(hash, io.NewSectionReader(i.file, 0, size)); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// close is called when the app has been started, which keeps the copy as long as it runs.
+func (i *image) close() { i.file.Close() }
