@@ -5,7 +5,8 @@ ARG GOFLAGS
 WORKDIR /src
 # What seldom changes comes first, here and below.
 COPY go.mod go.sum ./
-RUN go mod download
+# A registry may have a bad moment.
+RUN for try in 1 2 3; do go mod download && exit; sleep 5; done; exit 1
 
 # The app's program for packages that hide their secrets, obfuscated: names of packages,
 # types and functions, and texts. Only Keyladder's own code is; in the standard library
@@ -15,7 +16,7 @@ ARG GOPROXY
 ARG GOFLAGS
 ENV CGO_ENABLED=0 GOGARBLE=keyladder
 # Later versions want a newer Go.
-RUN go install mvdan.cc/garble@v0.17.0
+RUN for try in 1 2 3; do go install mvdan.cc/garble@v0.17.0 && exit; sleep 5; done; exit 1
 # garble needs a standard library compiled its own way, which takes a minute.
 RUN mkdir warm && \
     printf 'package main\n\nimport (\n\t_ "image/png"\n\t_ "net/http"\n)\n\nfunc main() {}\n' >warm/main.go && \

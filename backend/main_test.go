@@ -54,20 +54,25 @@ func run(ctx context.Context, args ...string) error {
 	return cmd.ExecuteContext(ctx)
 }
 
-// freeAddress is one on which nobody listens just now.
-func freeAddress(t *testing.T) string {
+// freeAddresses are two on which nobody listens just now.
+func freeAddresses(t *testing.T) (one, other string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
 	}
-	defer l.Close()
-	return l.Addr().String()
+	first, second := listen(), listen() // both at once, so that they are two
+	defer first.Close()
+	defer second.Close()
+	return first.Addr().String(), second.Addr().String()
 }
 
 func TestResourceAndHealthcheck(t *testing.T) {
 	dir := deploy(t)
-	plain, management := freeAddress(t), freeAddress(t)
+	plain, management := freeAddresses(t)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {

@@ -79,7 +79,7 @@ func TestScripts(t *testing.T) {
 					return err
 				}
 				env.Setenv(name, listener.Addr().String())
-				listener.Close()
+				defer listener.Close() // later, so that the two are not the same
 			}
 			return os.WriteFile(filepath.Join(env.WorkDir, "evil.pem"), evil.Certificate, 0o600)
 		},

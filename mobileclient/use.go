@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -236,9 +237,14 @@ func (u *use) launch(ctx context.Context, d *device.Device, folder *deployment.F
 
 // table prints rows with their columns aligned.
 func table(out io.Writer, rows func(line func(format string, args ...any))) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var text bytes.Buffer // in one piece, for a reader that leaves after the first lines
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	rows(func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) })
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := out.Write(text.Bytes())
+	return err
 }
 
 func printRates(out io.Writer, body []byte) error {

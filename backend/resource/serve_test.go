@@ -201,7 +201,7 @@ func TestRestart(t *testing.T) {
 	folder := r.folder(t, deployment.Admin)
 	folder.Addresses.Manage = map[deployment.Role]string{deployment.Resource: "https://" + l.Manage.Addr().String()}
 	admin := must[*manage.Client](t)(manage.NewClient(folder, deployment.Resource))
-	usage := must[[]manage.Usage](t)(admin.Usage(ctx, 1))
+	usage := must[[]manage.Usage](t)(admin.Usage(ctx, 2)) // the day may have ended meanwhile
 	served := false
 	for _, u := range usage {
 		served = served || u.App == mobile && u.Stage == "app-id" && u.Route == "POST /v1/transfers" && u.Served == 1

@@ -42,7 +42,7 @@ func NPM(t testing.TB, packages ...string) (nodePath string) {
 	npm, folder := Program(t, "npm"), t.TempDir()
 	args := append([]string{
 		"install", "--prefix", folder, "--cache", filepath.Join(folder, ".cache"), "--no-save",
-		"--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0",
+		"--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=4",
 	}, packages...)
 	if output, err := exec.CommandContext(t.Context(), npm, args...).CombinedOutput(); err != nil {
 		Missing(t, "npm install: %v\n%s", err, output)

@@ -193,15 +193,16 @@ func (s *scalars) try(number [scalarSize]byte) {
 // random tells whether bytes look random, and not like text, code, pointers or small
 // numbers. Nearly all random numbers pass.
 func random(number []byte) bool {
-	high := 0 // bits that ASCII has not
+	high := 0  // bits that ASCII has not
+	small := 0 // words that could be a pointer or a small number; chance makes one in a thousand
 	for at := 0; at < len(number); at += 8 {
 		word := binary.LittleEndian.Uint64(number[at:])
 		if word>>48 == 0 || word<<48 == 0 || word>>48 == 0xffff {
-			return false
+			small++
 		}
 		high += bits.OnesCount64(word & 0x8080808080808080)
 	}
-	if high < 4 || high > len(number)-4 {
+	if small > 1 || high < 4 || high > len(number)-4 {
 		return false
 	}
 	var seen [4]uint64
@@ -212,5 +213,5 @@ func random(number []byte) bool {
 	for _, word := range seen {
 		different += bits.OnesCount64(word)
 	}
-	return different >= 24 && !bytes.Contains(number, []byte{0, 0})
+	return different >= 24 && !bytes.Contains(number, []byte{0, 0, 0})
 }

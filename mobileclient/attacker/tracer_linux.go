@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -241,6 +242,7 @@ func (t *tracer) listed() ([]int, error) {
 		}
 		tids = append(tids, tid)
 	}
+	slices.Sort(tids) // the process's first thread comes first
 	return tids, nil
 }
 

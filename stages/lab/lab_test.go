@@ -237,7 +237,7 @@ func state(t *testing.T, l *lab.Lab) (ledger, usage string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	counted, err := l.Resource.Usage(t.Context(), 1)
+	counted, err := l.Resource.Usage(t.Context(), 2)
 	if err != nil {
 		t.Fatal(err)
 	}

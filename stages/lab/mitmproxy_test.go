@@ -4,10 +4,10 @@ import (
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/pem"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -33,9 +33,7 @@ func TestMitmproxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer output.Close()
-	address := freeAddress(t)
-	_, port, _ := net.SplitHostPort(address)
-	proxy := exec.Command(mitmdump, "--listen-host", "127.0.0.1", "--listen-port", port,
+	proxy := exec.Command(mitmdump, "--listen-host", "127.0.0.1", "--listen-port", "0",
 		"--set", "confdir="+conf, "--set", "ssl_verify_upstream_trusted_ca="+roots, "--set", "flow_detail=3")
 	proxy.Stdout, proxy.Stderr = output, output
 	if err := proxy.Start(); err != nil {
@@ -45,12 +43,18 @@ func TestMitmproxy(t *testing.T) {
 		_ = proxy.Process.Kill()
 		_ = proxy.Wait()
 	})
+	var address string // it says which port it got
 	waitFor(t, "mitmdump listens", func() bool {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			conn.Close()
+		text, err := os.ReadFile(flows)
+		if err != nil {
+			return false
 		}
-		return err == nil
+		found := regexp.MustCompile(`listening at (127\.0\.0\.1:[1-9][0-9]*)`).FindSubmatch(text)
+		if found == nil {
+			return false
+		}
+		address = string(found[1])
+		return true
 	})
 
 	seen := func() bool {
@@ -128,16 +132,6 @@ func newDevice(t *testing.T, l *lab.Lab, number int) *device.Device {
 		t.Fatal(err)
 	}
 	return phone
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // waitFor waits until the condition holds, for half a minute at most.

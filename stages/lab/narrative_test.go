@@ -110,7 +110,7 @@ func toolPath(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	runner := filepath.Join(dir, "stages")
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", runner, "keyladder/stages").CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", runner, "keyladder/stages").CombinedOutput(); err != nil {
 		t.Fatalf("build the workshop runner: %v\n%s", err, output)
 	}
 	script := "#!/bin/sh\nshift 2\nexec '" + runner + "' \"$@\"\n"

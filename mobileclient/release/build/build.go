@@ -69,7 +69,7 @@ func build(ctx context.Context, dst string, how catalog.Secrets) error {
 	}
 	// Without cgo it is one file that runs on any distribution; without symbols and
 	// paths, because that is how apps are shipped.
-	command := exec.CommandContext(ctx, tool, "build", "-trimpath", "-ldflags=-s -w", "-tags=secrets_"+string(how),
+	command := exec.CommandContext(ctx, tool, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-tags=secrets_"+string(how),
 		"-o", dst, "keyladder/mobileclient/app")
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	output, err := command.CombinedOutput()
