@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"keyladder/internal/deployment"
@@ -80,11 +84,7 @@ func TestAdminInTheBrowser(t *testing.T) {
 		a.page("/apps"),
 		click(`button[data-revoke=harbour-mobile]`),
 		seen(`[data-key=harbour-mobile][data-revoked=true]`))
-	revoked := time.Now()
 	a.do("see the refusal", click(`[data-test=run-app]`), seen(`[data-run-ok=false]`))
-	// That the first call afterwards is refused, whenever it comes, is more than asked:
-	// it has a second.
-	t.Logf("refused %v after the page showed the key as revoked", time.Since(revoked))
 	a.do("restore",
 		a.page("/apps"),
 		click(`button[data-restore=harbour-mobile]`),
@@ -93,53 +93,149 @@ func TestAdminInTheBrowser(t *testing.T) {
 		seen(`[data-run-ok=true]`))
 }
 
-// An admin ends a session, bans a device and rotates a secret, and the app is refused
-// within a second; a released package mends the last.
+// An admin ends a session, all of a user's, bans a device, revokes a key and rotates a
+// secret, and the app is refused within a second of the click; a released package mends the
+// last.
 func TestRevocationsInTheBrowser(t *testing.T) {
 	t.Parallel()
 	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword})
 	a := signIn(t, l)
 
-	signedIn := launch(t, newDevice(t, l, 2), "user-session")
-	served(t, "sign in", func() (device.Screen, error) {
-		return signedIn.SignIn(t.Context(), "alice", password(t, l, "alice"))
-	})
-	served(t, "with the session", func() (device.Screen, error) { return signedIn.Accounts(t.Context()) })
-	sessions, err := manage.Get[[]manage.Session](t.Context(), l.Resource, "/sessions")
-	if err != nil || len(sessions) != 1 {
-		t.Fatalf("%d sessions, %v", len(sessions), err)
+	signedIn := map[string]*device.App{}
+	for name, user := range map[string]string{"alice's phone": "alice", "alice's tablet": "alice", "bob's phone": "bob"} {
+		signedIn[name] = launch(t, newDevice(t, l, 2), "user-session")
+		served(t, name+": sign in", signInAs(t, l, signedIn[name], user))
 	}
-	a.do("end the session", a.page("/sessions"), click(`[data-end-session="`+sessions[0].ID+`"]`), chromedp.WaitNotPresent(`[data-session="`+sessions[0].ID+`"]`))
-	refusedWithinASecond(t, "without the session", 401, func() (device.Screen, error) { return signedIn.Accounts(t.Context()) })
+	phone := accountsOf(t, signedIn["alice's phone"])
+	withinASecond(t, "the end of a session", func() time.Duration {
+		served(t, "sign in", signInAs(t, l, signedIn["alice's phone"], "alice"))
+		sessions, err := manage.Get[[]manage.Session](t.Context(), l.Resource, "/sessions")
+		if err != nil || len(sessions) == 0 {
+			t.Fatalf("%d sessions, %v", len(sessions), err)
+		}
+		newest := slices.MaxFunc(sessions, func(a, b manage.Session) int { return a.CreatedAt.Compare(b.CreatedAt) }).ID
+		return a.refuses("/sessions", `[data-end-session="`+newest+`"]`, chromedp.WaitNotPresent(`[data-session="`+newest+`"]`), phone, 401)
+	})
+	served(t, "alice's other session", accountsOf(t, signedIn["alice's tablet"]))
+	withinASecond(t, "the end of all sessions of a user", func() time.Duration {
+		for _, name := range []string{"alice's phone", "alice's tablet"} {
+			served(t, name+": sign in", signInAs(t, l, signedIn[name], "alice"))
+		}
+		return a.refuses("/sessions", `[data-end-sessions=alice]`, chromedp.WaitNotPresent(`[data-session-user=alice]`), phone, 401)
+	})
+	if screen, err := signedIn["alice's tablet"].Accounts(t.Context()); err != nil || screen.Status != 401 {
+		t.Errorf("alice's tablet after the end of all her sessions: %v, %+v", err, screen)
+	}
+	served(t, "bob's session", accountsOf(t, signedIn["bob's phone"]))
 
-	signing := launch(t, newDevice(t, l, 1), "hmac")
-	accounts := func() (device.Screen, error) { return signing.Accounts(t.Context()) }
+	accounts := accountsOf(t, launch(t, newDevice(t, l, 1), "hmac"))
 	served(t, "as a registered device", accounts)
 	devices, err := manage.Get[[]manage.Device](t.Context(), l.Resource, "/devices")
 	if err != nil || len(devices) == 0 || devices[0].Stage != "hmac" {
 		t.Fatalf("devices %+v, %v", devices, err)
 	}
 	id := devices[0].ID // the newest
-	a.do("ban the device", a.page("/devices"), click(`[data-ban="`+id+`"]`), seen(`[data-device="`+id+`"][data-banned=true]`))
-	refusedWithinASecond(t, "as a banned device", 403, accounts)
-	a.do("allow the device", click(`[data-allow="`+id+`"]`), seen(`[data-device="`+id+`"][data-banned=false]`))
-	served(t, "as an allowed device", accounts)
+	withinASecond(t, "the ban of a device", func() time.Duration {
+		took := a.refuses("/devices", `[data-ban="`+id+`"]`, seen(`[data-device="`+id+`"][data-banned=true]`), accounts, 403)
+		a.do("allow the device", click(`[data-allow="`+id+`"]`), seen(`[data-device="`+id+`"][data-banned=false]`))
+		served(t, "as an allowed device", accounts)
+		return took
+	})
 
-	a.do("rotate the secret", a.page("/keys/harbour-mobile/secret"), click(`[data-rotate-secret=harbour-mobile]`), seen(`[data-notice=done]`))
-	refusedWithinASecond(t, "with the old secret", 401, accounts)
-	secrets := map[string]string{}
-	for _, id := range deploy.ClientIDs() {
-		secret, err := manage.Get[manage.Secret](t.Context(), l.Resource, "/keys/"+id+"/secret")
-		if err != nil {
+	withinASecond(t, "the revocation of a key", func() time.Duration {
+		took := a.refuses("/apps", `button[data-revoke=harbour-mobile]`, seen(`[data-key=harbour-mobile][data-revoked=true]`), accounts, 401)
+		a.do("restore the key", a.page("/apps"), click(`button[data-restore=harbour-mobile]`), seen(`[data-key=harbour-mobile][data-revoked=false]`))
+		served(t, "with the restored key", accounts)
+		return took
+	})
+
+	withinASecond(t, "the rotation of a secret", func() time.Duration {
+		took := a.refuses("/keys/harbour-mobile/secret", `[data-rotate-secret=harbour-mobile]`, seen(`[data-notice=done]`), accounts, 401)
+		secrets := map[string]string{}
+		for _, id := range deploy.ClientIDs() {
+			secret, err := manage.Get[manage.Secret](t.Context(), l.Resource, "/keys/"+id+"/secret")
+			if err != nil {
+				t.Fatal(err)
+			}
+			secrets[id] = secret.Secret
+		}
+		if _, err := deploy.Release(t.Context(), l.Dir, catalog.All(), secrets); err != nil {
 			t.Fatal(err)
 		}
-		secrets[id] = secret.Secret
+		accounts = accountsOf(t, launch(t, newDevice(t, l, 1), "hmac"))
+		served(t, "with the new package", accounts)
+		return took
+	})
+}
+
+// withinASecond asks that what was clicked takes effect in time. On a machine that does
+// something else the browser alone may need longer, so it may be tried again.
+func withinASecond(t *testing.T, what string, try func() time.Duration) {
+	t.Helper()
+	var took []time.Duration
+	for range 4 {
+		took = append(took, try())
+		if took[len(took)-1] <= time.Second {
+			t.Logf("%s: calls were served for %v after the click", what, took)
+			return
+		}
 	}
-	if _, err := deploy.Release(t.Context(), l.Dir, catalog.All(), secrets); err != nil {
+	t.Errorf("%s: calls were served for %v after the click", what, took)
+}
+
+// refuses clicks at something on a page, and calls all the while, until a call is refused.
+// It returns for how long after the click calls were begun that were served. Once the page
+// has shown that it is done, none may be.
+func (a *admin) refuses(page, selector string, done chromedp.Action[chromedp.Void], call func() (device.Screen, error), status int) time.Duration {
+	t := a.t
+	t.Helper()
+	const note = `addEventListener("click", () => sessionStorage.setItem("clicked", Date.now()), true)`
+	a.do("open "+page, a.page(page), seen(selector))
+	if _, err := chromedp.Run(a.tab, chromedp.Evaluate[*runtime.RemoteObject](note)); err != nil {
 		t.Fatal(err)
 	}
-	updated := launch(t, newDevice(t, l, 1), "hmac")
-	served(t, "with the new package", func() (device.Screen, error) { return updated.Accounts(t.Context()) })
+	var shown atomic.Bool
+	type end struct {
+		last   time.Time // when the last call that was served began
+		screen device.Screen
+		err    error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		var e end
+		for begin := time.Now(); ; begin = time.Now() {
+			late := shown.Load()
+			if e.screen, e.err = call(); e.err != nil || !e.screen.OK || late {
+				ended <- e
+				return
+			}
+			e.last = begin
+			time.Sleep(10 * time.Millisecond) // not to meet the rate limit
+		}
+	}()
+	a.do("click "+selector, click(selector), done)
+	shown.Store(true)
+	e := <-ended
+	if e.err != nil || e.screen.OK || e.screen.Status != status {
+		t.Fatalf("%s: %v, %+v; want the status %d", selector, e.err, e.screen, status)
+	}
+	clicked, err := chromedp.Run(a.tab, chromedp.Evaluate[string](`sessionStorage.getItem("clicked")`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ms, err := strconv.ParseInt(clicked, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return max(0, e.last.Sub(time.UnixMilli(ms)))
+}
+
+func signInAs(t *testing.T, l *lab.Lab, app *device.App, user string) func() (device.Screen, error) {
+	return func() (device.Screen, error) { return app.SignIn(t.Context(), user, password(t, l, user)) }
+}
+
+func accountsOf(t *testing.T, app *device.App) func() (device.Screen, error) {
+	return func() (device.Screen, error) { return app.Accounts(t.Context()) }
 }
 
 func launch(t *testing.T, phone *device.Device, stage string) *device.App {
@@ -169,27 +265,6 @@ func served(t *testing.T, what string, call func() (device.Screen, error)) {
 	t.Helper()
 	if screen, err := call(); err != nil || !screen.OK {
 		t.Fatalf("%s: %v, %+v", what, err, screen)
-	}
-}
-
-// refusedWithinASecond calls until the call is refused. The page has shown by then that it
-// must be, so the first call should do.
-func refusedWithinASecond(t *testing.T, what string, status int, call func() (device.Screen, error)) {
-	t.Helper()
-	for begin := time.Now(); ; {
-		screen, err := call()
-		if err != nil {
-			t.Fatalf("%s: %v", what, err)
-		}
-		if !screen.OK {
-			if screen.Status != status {
-				t.Errorf("%s: status %d, want %d (%s)", what, screen.Status, status, screen.Error)
-			}
-			return
-		}
-		if time.Since(begin) > time.Second {
-			t.Fatalf("%s: still served after a second", what)
-		}
 	}
 }
 
