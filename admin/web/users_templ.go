@@ -1686,7 +1686,7 @@ func devicesView(p page, d devicesData) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				} else if len(at.Devices) == 0 {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 137, "<p class=\"empty\">No installation has registered here yet. Run the genuine app at this stage: it does so before its first call.</p>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 137, "<p class=\"empty\">No installation has registered here yet. Run the genuine app at this stage: it does so on its first start.</p>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
@@ -29,14 +30,25 @@ type bank struct {
 	session    *userSession  // nil: nobody is signed in
 }
 
-// Open decides how the app protects its calls, and takes up what it left off.
-func (b *bank) Open(stage string) error {
+// opening is how long the app waits for the network before it shows itself.
+const opening = 5 * time.Second
+
+// Open decides how the app protects its calls, and takes up what it left off. On its first
+// start it registers. Where that fails the app opens all the same: the first call tries
+// again, and shows what is wrong.
+func (b *bank) Open(ctx context.Context, stage string) error {
 	p, err := newPlan(b.settings, stage)
 	if err != nil {
 		return err
 	}
 	b.plan = p
-	return errors.Join(b.loadRegistration(), b.loadSession())
+	if err := errors.Join(b.loadRegistration(), b.loadSession()); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, opening)
+	defer cancel()
+	b.register(ctx)
+	return nil
 }
 
 // Tap does what the user asked for.

@@ -513,6 +513,33 @@ func count(list []string, what string) int {
 	return n
 }
 
+// TestFirstStart registers the phone before anybody asks for anything, where there is a bank.
+func TestFirstStart(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	for range 2 {
+		b.launch(t, "hmac")
+	}
+	if calls := b.bank.asked(); len(calls) != 1 || calls[0] != "POST /v1/devices" {
+		t.Errorf("two starts: %v", calls)
+	}
+
+	b = newBench(t)
+	if err := b.device.SetNetwork(device.Network{Proxy: "http://127.0.0.1:1"}); err != nil { // where nobody listens
+		t.Fatal(err)
+	}
+	app := b.launch(t, "hmac")
+	if screen := shown(t)(app.Home(t.Context())); !screen.OK || b.bank.count() != 0 {
+		t.Errorf("offline: %+v", screen)
+	}
+	if err := b.device.SetNetwork(device.Network{}); err != nil {
+		t.Fatal(err)
+	}
+	if screen := shown(t)(app.Accounts(t.Context())); !screen.OK || b.bank.count() != 2 {
+		t.Errorf("on line: %+v, %v", screen, b.bank.asked())
+	}
+}
+
 func TestDeviceIsTaken(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -532,8 +559,8 @@ func TestDeviceIsTaken(t *testing.T) {
 	if screen.OK || screen.Status != http.StatusConflict || screen.Error != "Refused. This is device-taken." {
 		t.Errorf("%+v", screen)
 	}
-	if calls := b.bank.asked()[before:]; len(calls) != 1 || calls[0] != "POST /v1/devices" {
-		t.Errorf("it went on to %v", calls)
+	if calls := b.bank.asked()[before:]; len(calls) != 2 || calls[0] != "POST /v1/devices" || calls[1] != calls[0] {
+		t.Errorf("when it was opened and when it was used, it tried %v", calls)
 	}
 }
 
@@ -692,7 +719,8 @@ func TestNobodySignsIn(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	app := b.launch(t, "hmac")
-	if screen := shown(t)(app.SignIn(t.Context(), "alice", testPassword)); screen.OK || screen.Users || b.bank.count() != 0 {
+	before := b.bank.count()
+	if screen := shown(t)(app.SignIn(t.Context(), "alice", testPassword)); screen.OK || screen.Users || b.bank.count() != before {
 		t.Errorf("%+v", screen)
 	}
 }

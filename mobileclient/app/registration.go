@@ -40,9 +40,10 @@ func (b *bank) loadRegistration() error {
 	return nil
 }
 
-// register makes this installation known to the server before its first call. It
-// returns what to show where that fails. The server can't tell whether there is a phone
-// behind an identifier: what registration gives it is something to ban.
+// register makes this installation known to the server, unless it is: on the app's first
+// start or, where that failed, before its first call. It returns what to show where it
+// fails. The server can't tell whether there is a phone behind an identifier: what
+// registration gives it is something to ban.
 //
 //keyladder:code app-device
 func (b *bank) register(ctx context.Context) (refused *sdk.Screen) {

@@ -63,7 +63,7 @@ func newLookAlikeApp(system *sdk.System) (sdk.Handler, error) {
 // collectorAsset holds the address to which what was typed goes.
 const collectorAsset = "collector.txt"
 
-func (*lookAlikeApp) Open(string) error                     { return nil }
+func (*lookAlikeApp) Open(context.Context, string) error    { return nil }
 func (*lookAlikeApp) OpenURL(context.Context, string) error { return nil }
 
 // Tap has one interesting button.

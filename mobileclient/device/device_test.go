@@ -86,7 +86,7 @@ type testApp struct {
 	manifest release.Manifest
 }
 
-func (a *testApp) Open(stage string) error {
+func (a *testApp) Open(_ context.Context, stage string) error {
 	if stage == "unknown" {
 		return errors.New("no such stage")
 	}

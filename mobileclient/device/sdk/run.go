@@ -126,7 +126,7 @@ type service struct {
 	app Handler
 }
 
-func (s *service) Open(stage string, _ *None) error { return s.app.Open(stage) }
+func (s *service) Open(stage string, _ *None) error { return s.app.Open(s.ctx, stage) }
 
 func (s *service) Tap(tap Tap, screen *Screen) error {
 	shown, err := s.app.Tap(s.ctx, tap)

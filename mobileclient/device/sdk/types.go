@@ -54,7 +54,7 @@ type Screen struct {
 // Handler is an app, as the device sees it. Calls may come at the same time.
 type Handler interface {
 	// Open is called first and once: the stage is the one that the phone uses.
-	Open(stage string) error
+	Open(ctx context.Context, stage string) error
 	// Tap does what the user asked for.
 	Tap(ctx context.Context, tap Tap) (Screen, error)
 	// OpenURL hands over a URL with a scheme that the app claimed.
