@@ -525,6 +525,44 @@ func TestAppLimitIsTheAppsOwn(t *testing.T) {
 	}
 }
 
+// reader is a body that is still on its way.
+type reader func([]byte) (int, error)
+
+func (r reader) Read(p []byte) (int, error) { return r(p) }
+
+// TestSlowBodiesRefillNothing lets calls begin, and others be served while their bodies
+// come.
+func TestSlowBodiesRefillNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	perSecond, burst, seconds := 1.0, 4, 20
+	if _, err := w.apps.Change(context.Background(), mobile, manage.AppChange{PerSecond: &perSecond, Burst: &burst}); err != nil {
+		t.Fatal(err)
+	}
+	served := 0
+	call := func(body io.Reader) {
+		r := w.request("app-id", http.MethodPost, "/v1/transfers", "")
+		if body != nil {
+			r.Body, r.ContentLength = io.NopCloser(body), -1
+		}
+		answer := httptest.NewRecorder()
+		w.echo.ServeHTTP(answer, r)
+		if answer.Code == http.StatusOK {
+			served++
+		}
+	}
+	for range seconds {
+		call(reader(func([]byte) (int, error) {
+			w.clock.advance(time.Second)
+			call(nil)
+			return 0, io.EOF
+		}))
+	}
+	if want := burst + seconds - 1; served != want { // the bucket is full until the first call
+		t.Errorf("%d calls were served in %d s, want %d", served, seconds, want)
+	}
+}
+
 // TestAddresses counts calls by the address of the connection, whatever the client
 // says, and behind the terminator by what the terminator says.
 func TestAddresses(t *testing.T) {

@@ -43,9 +43,14 @@ func (l Limit) window() time.Duration {
 // limit for good (section 8.5 warns of ratios that say more than the policy). With
 // nothing left it is the time until the next call, and Retry-After says the same
 // (section 6: it should not be before the end of t).
+//
+// It takes the call out now, not when the head of the request came: a bucket that is asked
+// about the past goes back there, and fills anew for the time since. With a body that comes
+// slowly anybody could have it do so.
 func (g *Guard) take(c *call, name string, bucket *rate.Limiter, limit Limit) *Refusal {
-	allowed := bucket.AllowN(c.at, 1)
-	tokens := bucket.TokensAt(c.at)
+	now := g.Now()
+	allowed := bucket.AllowN(now, 1)
+	tokens := bucket.TokensAt(now)
 	left := max(0, int(tokens))
 	if !allowed {
 		left = 0
