@@ -15,15 +15,16 @@
 //	 9  app-key             app proof: a registered key, not revoked
 //	10  hawk                app proof: a code over the request, made with the key's secret, just now
 //	11  signed-fields       binding: was the request signed with this user and this device?
-//	12  nonce               app proof: for the first time
+//	12  nonce               app proof: is it here for the first time?
 //	13  client-certificate  app proof: does it belong to the key's app?
 //	14  app-limit           admission: not too many calls by one app
-//	15  sealed-body         open it; from here on it is what the handler reads
-//	16  device              is the installation registered, and not banned?
-//	17  sign-in             user proof, on one route: name and password
-//	18  session             user proof, on the others: a session's key
-//	19  binding             do app, device and user belong together?
-//	20  scope               authorization: may they do this?
+//	15  nonce               app proof: from now on it was here
+//	16  sealed-body         open it; from here on it is what the handler reads
+//	17  device              is the installation registered, and not banned?
+//	18  sign-in             user proof, on one route: name and password
+//	19  session             user proof, on the others: a session's key
+//	20  binding             do app, device and user belong together?
+//	21  scope               authorization: may they do this?
 //
 // Then the call is counted, and the handler gets a [Caller]. Only the guard makes
 // callers, so a handler can't be reached around it: [Guard.Handle] is the one way to
@@ -40,7 +41,10 @@
 // Step 14 is an admission that comes late on purpose. An app's limit may only be used
 // up by the app; checked before the proof, it would let everybody who knows an app's
 // name shut that app out. For the same reason it comes after step 12: calls that are
-// sent once more are not the app's.
+// sent once more are not the app's. And it comes before step 15: all apps share the memory
+// of nonces, and one whose secret leaked must not fill it with calls that are refused. The
+// price is that a call which was refused up to there is still good, once and for as long
+// as its time is. An app that wants one of two served sends the same one again.
 //
 // A check answers with nil or with a [Refusal]: the problem that the client is told,
 // and, apart from it, the private reason, which goes to the traffic record only. The

@@ -41,6 +41,7 @@ type Config struct {
 	Address   Limit            // calls from one address
 	Observe   func(Outcome)    // is told of each call when it is over; may be nil
 	Now       func() time.Time // nil: the clock
+	Nonces    int              // how many are remembered at most; 0: those of 5,000 calls a second
 	// Resumed says that there was a server before this one, whose nonces are forgotten.
 	// Requests that were signed before now are stale then.
 	Resumed bool
@@ -109,7 +110,7 @@ func New(config Config) (*Guard, error) {
 		g.since = config.Now().Truncate(time.Second).Add(time.Second)
 	}
 	g.nonces = replay.New(replay.Config{
-		Skew: hawk.DefaultSkew, Limit: replay.Limit(nonceRate, hawk.DefaultSkew), Start: g.since,
+		Skew: hawk.DefaultSkew, Limit: config.nonceLimit(), Start: g.since,
 	})
 	for _, s := range config.Stages {
 		g.stages[s.Slug] = &stage{Stage: s, missing: s.Policy.Missing()}
@@ -138,9 +139,10 @@ var pipeline = [...]check{
 	{"app-key", (*Guard).appKey},
 	{"hawk", (*Guard).hawk},
 	{"signed-fields", (*Guard).signedFields},
-	{"nonce", (*Guard).nonce},
+	{"nonce", (*Guard).nonceIsNew},
 	{"client-certificate", (*Guard).certificateOfApp},
 	{"app-limit", (*Guard).appLimit},
+	{"nonce", (*Guard).nonce},
 	{"sealed-body", (*Guard).sealedBody},
 	{"device", (*Guard).device},
 	{"sign-in", (*Guard).signIn},

@@ -58,6 +58,14 @@ func TestIdleAddressesAreForgotten(t *testing.T) {
 	}
 }
 
+// TestNonceLimit is for 5,000 calls a second in the whole window, whatever the clocks say.
+func TestNonceLimit(t *testing.T) {
+	t.Parallel()
+	if limit := (Config{}).nonceLimit(); limit < 600_000 {
+		t.Errorf("%d nonces are remembered", limit)
+	}
+}
+
 func TestBadLimits(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []Limit{{PerSecond: -1, Burst: 1}, {PerSecond: 1}, {Burst: 1}} {

@@ -21,6 +21,7 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/sealed"
 	"keyladder/stages/mechanism/session"
 )
@@ -41,6 +42,14 @@ type request struct {
 	settled      bool // twice does no more than once, though it is a POST
 	login        *credentials
 	session      session.Key
+	again        *protected // sent as it was made then; nil: made anew
+}
+
+// protected is a request as it is sent, but for what says which attempt it is.
+type protected struct {
+	http *http.Request
+	body body
+	sent *hawk.Sent // nil: the answer proves nothing
 }
 
 // repeatable says whether making the call twice does no more than making it once (RFC
@@ -54,6 +63,7 @@ type outcome struct {
 	wait   time.Duration // that the server asked for; 0: it didn't
 	early  bool          // the clock was wrong, somebody with the secret says, and has been set
 	sent   bool          // the request, or a part of it
+	made   *protected    // nil: it could not be made
 }
 
 // problem says whether the bank, and nobody else, answered with a problem of that kind.
@@ -71,6 +81,8 @@ func (o outcome) sessionGone() bool {
 //
 // But nobody pays twice because of an answer that proves nothing. Whoever sits between
 // the app and the bank can pass a payment on and put a refusal in the place of the answer.
+// And one that is repeated is the same one, with its nonce: the bank remembers no call that
+// goes past a limit, so that whoever kept the first could have it booked beside a second.
 //
 //keyladder:code app-repeat
 func (b *bank) send(ctx context.Context, r request) outcome {
@@ -86,6 +98,9 @@ func (b *bank) send(ctx context.Context, r request) outcome {
 	if o.wait > 0 && o.wait <= patience && (r.repeatable() || b.plan.hawk == nil || o.problem(http.StatusTooManyRequests, "rate-limited")) {
 		select {
 		case <-time.After(o.wait):
+			if !r.repeatable() {
+				r.again = o.made
+			}
 			o = b.attempt(ctx, r)
 		case <-ctx.Done():
 		}
@@ -109,8 +124,9 @@ func (b *bank) uncertain(o outcome) bool {
 		return false // as far as anything is certain at this stage
 	default:
 		// The bank signs answers to requests whose code was good. If it does not accept one of
-		// those, it has seen it before.
-		return !o.answer.authentic || kind == "client-not-accepted"
+		// those, it has seen it before. And what it had no time for it has not seen, and takes
+		// from whoever kept it.
+		return !o.answer.authentic || kind == "client-not-accepted" || kind == "rate-limited" || kind == "try-later"
 	}
 }
 
@@ -130,13 +146,15 @@ func (b *bank) attempt(ctx context.Context, r request) (o outcome) {
 			_ = b.system.Use(info.Conn, exchange) // a note for the class; the call goes on without
 		},
 	})
-	req, body, err := b.request(ctx, r, exchange)
+	made, err := b.make(r)
 	if err != nil {
 		return failed(err)
 	}
-	sent, err := b.protect(req, body.sent, r)
-	if err != nil {
-		return failed(err)
+	o.made = made
+	req, body, sent := made.http.Clone(ctx), made.body, made.sent
+	req.Header.Set(traffic.Header, exchange)
+	if body.sent != nil {
+		req.Body = io.NopCloser(bytes.NewReader(body.sent))
 	}
 	client, err := b.client.current(b.system, b.plan)
 	if err != nil {
@@ -179,6 +197,22 @@ func (b *bank) attempt(ctx context.Context, r request) (o outcome) {
 	return o
 }
 
+// make makes a request, complete and protected.
+func (b *bank) make(r request) (*protected, error) {
+	if r.again != nil {
+		return r.again, nil
+	}
+	req, body, err := b.request(r)
+	if err != nil {
+		return nil, err
+	}
+	sent, err := b.protect(req, body.sent, r)
+	if err != nil {
+		return nil, err
+	}
+	return &protected{req, body, sent}, nil
+}
+
 // body is what a request carries.
 type body struct {
 	content []byte // JSON; nil: none
@@ -203,7 +237,7 @@ func (p *plan) body(content any) (b body, err error) {
 }
 
 // request makes a request, complete but for what protects it.
-func (b *bank) request(ctx context.Context, r request, exchange string) (*http.Request, body, error) {
+func (b *bank) request(r request) (*http.Request, body, error) {
 	carried, err := b.plan.body(r.body)
 	if err != nil {
 		return nil, carried, err
@@ -212,13 +246,12 @@ func (b *bank) request(ctx context.Context, r request, exchange string) (*http.R
 	if carried.sent != nil {
 		reader = bytes.NewReader(carried.sent)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, b.plan.base+r.path, reader)
+	req, err := http.NewRequest(r.method, b.plan.base+r.path, reader)
 	if err != nil {
 		return nil, carried, err
 	}
 	req.Header.Set("User-Agent", fmt.Sprintf("%s/%d.0", b.plan.agent, b.release))
 	req.Header.Set("Accept", strings.Join(b.plan.accepts(), ", "))
-	req.Header.Set(traffic.Header, exchange)
 	switch {
 	case carried.sealed:
 		req.Header.Set("Content-Type", sealed.MediaType)

@@ -97,7 +97,7 @@ func TestAnswersAreChecked(t *testing.T) {
 		{"a changed sealed body", "hidden-secrets", nil, func(_ *http.Response, body []byte) []byte {
 			return append(body, 'A')
 		}, "server-mac", mayBeBooked, 1},
-		{"an honest request to wait", "hidden-secrets", wait, nil, "", "Refused. This is rate-limited.", 2},
+		{"an honest request to wait", "hidden-secrets", wait, nil, "", mayBeBooked, 2},
 		{"a request to wait without proof", "hidden-secrets", nil, func(r *http.Response, _ []byte) []byte {
 			answer := httptest.NewRecorder()
 			wait(answer, nil)
@@ -135,6 +135,13 @@ func TestAnswersAreChecked(t *testing.T) {
 			if calls := b.bank.asked()[before:]; len(calls) != test.served {
 				t.Errorf("the bank served %v", calls)
 			}
+			b.bank.set(func(bank *fakeBank) { // of copies the real one serves one
+				for _, r := range bank.requests[before:] {
+					if got, want := r.Header.Get("Authorization"), bank.requests[before].Header.Get("Authorization"); got != want {
+						t.Errorf("repeated with another signature: %s and %s", want, got)
+					}
+				}
+			})
 			if test.check != "" {
 				var verdict *traffic.Verdict
 				for _, m := range b.log.After(0) {

@@ -32,7 +32,8 @@
 //     not forget what is in the window to make room: anybody with one working credential
 //     could then flush a call out and repeat it. It refuses what is new with [ErrFull]. That
 //     is an outage on purpose, and the reason for limiting rates per client in front
-//     of it. [Limit] computes the bound from the rate of calls that has to be served.
+//     of it: [Cache.Seen] turns copies away before they count, and what the limit refuses
+//     is not added. [Limit] computes the bound from the rate of calls that has to be served.
 //   - Outside the window. Add refuses such a call with [ErrOutside] instead of taking somebody's
 //     word that it had been checked.
 //   - A clock that is set back. Groups that were dropped are not there any more, so calls of

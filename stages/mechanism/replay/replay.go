@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Errors of [Cache.Add].
+// Errors of [Cache.Add] and [Cache.Seen].
 var (
 	// ErrSeen means that the call was here before.
 	ErrSeen = errors.New("the nonce was seen before")
@@ -62,6 +62,16 @@ func New(config Config) *Cache {
 	return c
 }
 
+// Seen says what [Cache.Add] would say of a call, and remembers nothing. That it may be
+// served is for Add to say: until then another copy of it can come in. Its errors are
+// [ErrSeen] and [ErrOutside].
+func (c *Cache) Seen(now time.Time, id string, ts int64, nonce string) error {
+	mark := fingerprintOf(id, nonce)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.look(now, ts, mark)
+}
+
 // Add remembers a nonce, or says why the call that carries it must be refused. ts is the
 // time that the call was signed for, in seconds since 1970. It costs the same however
 // many nonces there are. Nothing is remembered when it returns an error. Verify the
@@ -72,23 +82,36 @@ func (c *Cache) Add(now time.Time, id string, ts int64, nonce string) error {
 	mark := fingerprintOf(id, nonce)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.forget(now)
-	if ts < c.oldest || ts > now.Unix()+c.skew {
-		return ErrOutside
-	}
-	group := &c.groups[ts%int64(len(c.groups))]
-	if _, seen := (*group)[mark]; seen {
-		return ErrSeen
+	if err := c.look(now, ts, mark); err != nil {
+		return err
 	}
 	if c.live >= c.limit {
 		return ErrFull
 	}
+	group := c.group(ts)
 	if *group == nil {
 		*group = make(map[fingerprint]struct{})
 	}
 	(*group)[mark] = struct{}{}
 	c.live++
 	return nil
+}
+
+// look needs mu.
+func (c *Cache) look(now time.Time, ts int64, mark fingerprint) error {
+	c.forget(now)
+	if ts < c.oldest || ts > now.Unix()+c.skew {
+		return ErrOutside
+	}
+	if _, seen := (*c.group(ts))[mark]; seen {
+		return ErrSeen
+	}
+	return nil
+}
+
+// group is where the nonces of a second are.
+func (c *Cache) group(second int64) *map[fingerprint]struct{} {
+	return &c.groups[second%int64(len(c.groups))]
 }
 
 // Len is how many nonces are alive.
@@ -112,7 +135,7 @@ func (c *Cache) forget(now time.Time) {
 	}
 	first := max(c.oldest, oldest-int64(len(c.groups)))
 	for second := first; second < oldest; second++ {
-		group := &c.groups[second%int64(len(c.groups))]
+		group := c.group(second)
 		c.live -= len(*group)
 		*group = nil
 	}

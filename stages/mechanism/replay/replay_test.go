@@ -228,17 +228,20 @@ func TestModel(t *testing.T) {
 					live++
 				}
 			}
-			var want error
+			var want, wantSeen error
 			switch _, before := seen[call]; {
 			case now.Sub(time.Unix(ts, 0)).Abs() > window:
-				want = replay.ErrOutside
+				want, wantSeen = replay.ErrOutside, replay.ErrOutside
 			case before:
-				want = replay.ErrSeen
+				want, wantSeen = replay.ErrSeen, replay.ErrSeen
 			case live >= limit:
 				want = replay.ErrFull
 			default:
 				seen[call] = ts
 				live++
+			}
+			if err := c.Seen(now, "id", ts, nonce); !errors.Is(err, wantSeen) {
+				t.Fatalf("at %v, ts %d, nonce %s: seen says %v, want %v", now, ts, nonce, err, wantSeen)
 			}
 			if err := c.Add(now, "id", ts, nonce); !errors.Is(err, want) {
 				t.Fatalf("at %v, ts %d, nonce %s: got %v, want %v", now, ts, nonce, err, want)
