@@ -15,9 +15,6 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// usageDays is how far back the usage goes.
-const usageDays = 30
-
 // scopeWords are the scopes that an app may have, and what they open.
 var scopeWords = []struct{ Scope, Words string }{
 	{"rates:read", "read exchange rates"},
@@ -137,7 +134,7 @@ func (s *Server) showApp(c echo.Context, status int, form *appForm) error {
 		data.Form = *form
 	}
 	data.Form.Kind = app.Kind
-	usage, err := s.resource.usage(c.Request().Context(), usageDays)
+	usage, err := s.resource.usage(c.Request().Context(), chartDays)
 	if err != nil {
 		data.Silence = s.inWords(err)
 	}

@@ -132,6 +132,61 @@ func TestChromiumOnAPhone(t *testing.T) {
 			t.Errorf("%s is %d wide", path, width)
 		}
 	}
+	b.do("open a stage", b.open("/stages/tls"), chromedp.WaitVisible(".strip"))
+	if side := evaluate[float64](b, `Math.min(...[...document.querySelectorAll(".strip a")].flatMap((a) => [a.clientWidth, a.clientHeight]))`); side < 32 {
+		t.Errorf("the stages are targets of %v pixels", side)
+	}
+}
+
+func TestChromiumScrollsTheMatrixWithTheWindow(t *testing.T) {
+	t.Parallel()
+	b := openTab(t, newSetting(t))
+	b.signIn()
+	for _, width := range []int64{1220, 1280, 1920} {
+		call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 900, DeviceScaleFactor: 1})
+		b.do("open the matrix", b.open("/matrix"), chromedp.WaitVisible(".matrix"))
+		if evaluate[bool](b, `(() => { const s = document.querySelector(".scroller"), d = document.documentElement; return s.scrollHeight > s.clientHeight + 2 || d.scrollWidth > d.clientWidth })()`) {
+			t.Errorf("%d wide: the matrix scrolls in a box of its own, or does not fit", width)
+		}
+		if top := evaluate[float64](b, `(scrollTo(0, document.querySelector(".matrix tbody").getBoundingClientRect().top + scrollY + 200), document.querySelector(".matrix thead th").getBoundingClientRect().top)`); top < -1 || top > 1 {
+			t.Errorf("%d wide: the head is at %v", width, top)
+		}
+	}
+}
+
+// Edges of controls and the sign of a link stand out from what is behind them (WCAG 2.2,
+// 1.4.11 and 1.4.3).
+func TestChromiumHasContrast(t *testing.T) {
+	t.Parallel()
+	b := openTab(t, newSetting(t))
+	b.signIn()
+	for _, scheme := range []string{"light", "dark"} {
+		call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+		for _, tt := range []struct {
+			path, element, property string
+			least                   float64
+		}{
+			{"/apps/harbour-mobile", "#burst", "borderTopColor", 3},
+			{"/traffic", "#stage", "borderTopColor", 3},
+			{"/stages/tls", ".anchor", "color", 4.5},
+		} {
+			b.do("open "+tt.path, b.open(tt.path), chromedp.WaitReady(tt.element))
+			ratio := evaluate[float64](b, fmt.Sprintf(`(() => {
+				const channels = (color) => color.match(/[\d.]+/g).map(Number);
+				const light = (color) => channels(color).slice(0, 3).map((c) => c / 255)
+					.map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+					.reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+				const element = document.querySelector(%q);
+				let behind = element.parentElement;
+				while (channels(getComputedStyle(behind).backgroundColor)[3] === 0) behind = behind.parentElement;
+				const [a, b] = [light(getComputedStyle(element)[%q]), light(getComputedStyle(behind).backgroundColor)];
+				return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+			})()`, tt.element, tt.property))
+			if ratio < tt.least {
+				t.Errorf("%s on %s, %s: %.2f to 1", tt.element, tt.path, scheme, ratio)
+			}
+		}
+	}
 }
 
 func TestChromiumShowsTrafficLive(t *testing.T) {

@@ -44,7 +44,9 @@ func renderNarrative(markdown string) (narrative, error) {
 	if err := md.Convert(source, &out); err != nil {
 		return narrative{}, fmt.Errorf("render a narrative: %w", err)
 	}
-	text, code, found := strings.Cut(out.String(), codeSection)
+	// Code scrolls sideways, which a keyboard does only where it can stop.
+	html := strings.ReplaceAll(out.String(), "<pre><code", `<pre tabindex="0"><code`)
+	text, code, found := strings.Cut(html, codeSection)
 	n.HTML = text
 	if found {
 		n.Code = codeSection + code

@@ -498,7 +498,7 @@ func usersView(p page, d usersData) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if len(d.Users) > 0 {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "<table class=\"stacking people\"><caption class=\"away\">Users</caption> <thead><tr><th scope=\"col\">User</th><th scope=\"col\">Is</th><th scope=\"col\">Sessions</th><th scope=\"col\">Sign-in</th><th scope=\"col\"><span class=\"away\">Action</span></th></tr></thead> <tbody>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "<table class=\"stacking people\"><caption class=\"away\">Users</caption> <thead><tr><th scope=\"col\">User</th><th scope=\"col\">Role</th><th scope=\"col\">Sessions</th><th scope=\"col\">Sign-in</th><th scope=\"col\"><span class=\"away\">Action</span></th></tr></thead> <tbody>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -601,7 +601,7 @@ func userRow(p page, d usersData, user manage.User) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 41, "</th><td data-label=\"Is\">")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 41, "</th><td data-label=\"Role\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -32,7 +32,7 @@ func TestNarratives(t *testing.T) {
 	t.Parallel()
 	n, err := renderNarrative("# Title\n\n## What *is* new\n\nText with <script>alert(1)</script> and `code`.\n\n### A part {#the-part}\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```console\n$ curl <x>\n```\n\n[bad](javascript:alert(1))\n\n## The code\n\n```go\nfunc f() {}\n```\n")
 	must(t, err)
-	for _, want := range []string{`<h2 id="what-is-new">`, `href="#what-is-new"`, `<h3 id="the-part">`, "<table>", `<code class="language-console">`, "curl &lt;x&gt;"} {
+	for _, want := range []string{`<h2 id="what-is-new">`, `href="#what-is-new"`, `<h3 id="the-part">`, "<table>", `<pre tabindex="0"><code class="language-console">`, "curl &lt;x&gt;"} {
 		if !strings.Contains(n.HTML, want) {
 			t.Errorf("%q is missing in %s", want, n.HTML)
 		}

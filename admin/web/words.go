@@ -185,7 +185,7 @@ func seconds(ms int64) string { return fmt.Sprintf("%.1f s", float64(ms)/1000) }
 func bytesWords(n int64) string {
 	switch {
 	case n < 1<<10:
-		return fmt.Sprintf("%d bytes", n)
+		return plural(int(n), "byte", "bytes")
 	case n < 1<<20:
 		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
 	}

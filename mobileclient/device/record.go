@@ -109,15 +109,22 @@ func (n *notes) encrypted(s *stream, from, to string) {
 	if s.header[0] == 22 && len(s.body) > 0 && handshakes[s.body[0]] != "" {
 		what += " (" + handshakes[s.body[0]] + ")"
 	}
-	n.add(from, to, fmt.Sprintf("TLS %s, %d bytes", what, length), s.body, length)
+	n.add(from, to, fmt.Sprintf("TLS %s, %s", what, bytesInWords(length)), s.body, length)
 	*s = stream{}
+}
+
+func bytesInWords(count int) string {
+	if count == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", count)
 }
 
 func (n *notes) clear(b []byte, from, to string) {
 	if exchange := exchangeIn(b); exchange != "" {
 		n.exchange = exchange
 	}
-	summary := fmt.Sprintf("clear text, %d bytes", len(b))
+	summary := "clear text, " + bytesInWords(len(b))
 	if line, _, ok := bytes.Cut(b, []byte("\r\n")); ok && len(line) < 200 && bytes.Contains(line, []byte("HTTP/1.")) {
 		summary = string(line)
 	}
