@@ -117,26 +117,44 @@ func TestSnippetsAreUpToDate(t *testing.T) {
 	}
 }
 
-// The command fails when a check is switched off, and tells which cell it is.
+// The command fails when a check is switched off, and tells what is missed: by an attack,
+// or beside the genuine app.
 func TestMatrixFailsWhenACheckIsOff(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs a lab")
+		t.Skip("runs labs")
 	}
 	t.Parallel()
-	c := matrixCommand()
-	c.SetContext(t.Context())
-	var out, told bytes.Buffer
-	c.SetOut(&out)
-	c.SetErr(&told)
-	off := catalog.All().WithPolicy("app-id", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof })
-	if err := runMatrix(c, off, []string{"app-id"}, []string{"unknown-client"}, 1, false); err == nil {
-		t.Error("no error")
-	}
-	if !strings.Contains(told.String(), `not as expected: unknown-client at app-id: expected "blocked", got "succeeds"`) {
-		t.Errorf("it says %s", told.String())
-	}
-	if !strings.Contains(out.String(), "unknown-client  S") {
-		t.Errorf("the table is %s", out.String())
+	for _, tt := range []struct {
+		stage, attack string
+		stages        catalog.Set
+		told, table   string
+	}{
+		{
+			"app-id", "unknown-client", catalog.All().WithPolicy("app-id", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }),
+			`not as expected: unknown-client at app-id: expected "blocked", got "succeeds"`, "unknown-client  S",
+		},
+		{
+			"tls", "unknown-client", catalog.All().WithoutCheck("tls", "transport"),
+			"not as expected: genuine app at tls: rates over plain HTTP: the API answers 200, not 403", "unknown-client  b",
+		},
+	} {
+		t.Run(tt.stage, func(t *testing.T) {
+			t.Parallel()
+			c := matrixCommand()
+			c.SetContext(t.Context())
+			var out, told bytes.Buffer
+			c.SetOut(&out)
+			c.SetErr(&told)
+			if err := runMatrix(c, tt.stages, []string{tt.stage}, []string{tt.attack}, 1, false); err == nil {
+				t.Error("no error")
+			}
+			if !strings.Contains(told.String(), tt.told) {
+				t.Errorf("it says %s", told.String())
+			}
+			if !strings.Contains(out.String(), tt.table) || !strings.Contains(out.String(), "genuine app     FAILS") {
+				t.Errorf("the table is %s", out.String())
+			}
+		})
 	}
 }
 

@@ -93,7 +93,7 @@ func deviations(out io.Writer, stages catalog.Set, matrix manage.Matrix) error {
 	}
 	for _, genuine := range matrix.Genuine {
 		if !genuine.OK {
-			fmt.Fprintf(out, "not as expected: the genuine app does not work at %s: %s\n", genuine.Stage, genuine.Reason)
+			fmt.Fprintf(out, "not as expected: genuine app at %s: %s\n", genuine.Stage, genuine.Reason)
 			found++
 		}
 	}

@@ -102,7 +102,7 @@ func (s *Server) runMatrix(c echo.Context) error {
 			}
 			for _, genuine := range result.Genuine {
 				if !genuine.OK {
-					return fmt.Errorf("the genuine app does not work at %s, so its column does not count: %s", genuine.Stage, genuine.Reason)
+					return fmt.Errorf("at %s the genuine app, or what is tried beside it, is not as it must be, so the column does not count: %s", genuine.Stage, genuine.Reason)
 				}
 			}
 			return ctx.Err()

@@ -43,7 +43,7 @@
 // Routes of the attacker's station:
 //
 //	POST /genuine          {"stage", "reference", "strictly"}: the same on a fresh device of the victim;
-//	                       strictly: and the API must serve nothing else: [Run]
+//	                       strictly: and calls that the stage must refuse: [Run]
 //	POST /attack           [Brief]: carry out one attack; answers with a [Report]
 //
 // Errors are problems (RFC 9457). A program's own certificate opens /health and

@@ -143,12 +143,15 @@ type Phone struct {
 	Packages []Package `json:"packages"`
 }
 
-// Call is one call that the genuine app made when it was asked to run.
+// Call is one call that the genuine app made when it was asked to run, or one that is like
+// the app's but for one thing, and must be refused for that.
 type Call struct {
-	What   string `json:"what"`   // rates, accounts, transfer
-	Status int    `json:"status"` // HTTP; 0: no response
-	OK     bool   `json:"ok"`
-	Error  string `json:"error,omitempty"` // what the app showed to its user
+	What     string `json:"what"`   // rates, accounts, transfer
+	Status   int    `json:"status"` // HTTP; 0: no response
+	OK       bool   `json:"ok"`
+	Error    string `json:"error,omitempty"`    // what the app showed to its user
+	Check    string `json:"check,omitempty"`    // that has to refuse it; empty: it has to be served
+	Exchange string `json:"exchange,omitempty"` // where Check is given: what the records know it by
 }
 
 // Run is what the genuine app did at a stage.

@@ -129,7 +129,7 @@ func sameAddresses(a, b deployment.Addresses) bool {
 // Apps and partners, and the scopes that they are registered with.
 var apps = []manage.App{
 	{ID: "harbour-mobile", Name: "Harbour Bank for phones", UserAgent: "HarbourBank/", Scopes: []string{"rates:read", "accounts:read", "transfers:write"}},
-	{ID: "harbour-ops", Name: "Harbour Bank operations", UserAgent: "HarbourOps/", Scopes: []string{"rates:read", "accounts:read", "accounts:freeze"}},
+	{ID: "harbour-ops", Name: "Harbour Bank operations", UserAgent: "HarbourOps/", Scopes: []string{"rates:read", "accounts:read", "accounts:freeze"}, PerSecond: 2, Burst: 20}, // a few clerks
 	{ID: "harbour-kiosk", Name: "Kiosk in the branch", UserAgent: "HarbourKiosk/", Scopes: []string{"rates:read", "accounts:read"}},
 	{ID: "quayside-books", Kind: manage.Partner, Name: "Quayside Books, web shop", UserAgent: "QuaysideBooks/", Scopes: []string{"settlements:read"}},
 }
@@ -320,7 +320,9 @@ func (m *material) registry() ([]byte, error) {
 			return nil, err
 		}
 		seeded[i].Certificates = []string{string(p)}
-		seeded[i].PerSecond, seeded[i].Burst = 200, 600
+		if seeded[i].PerSecond == 0 {
+			seeded[i].PerSecond, seeded[i].Burst = 200, 600
+		}
 	}
 	return json.MarshalIndent(seeded, "", "  ")
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"keyladder/backend/guard"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/mobileclient/device"
@@ -115,31 +116,112 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 	}
 }
 
-// Checks that no attack of the matrix meets are missed by the run of the genuine app,
-// without which no cell counts.
-func TestGenuineMissesEveryOtherCheck(t *testing.T) {
+// What a stage's policy could say less of, and which call that is made beside the genuine
+// app's is then served, or refused by another check.
+func TestGenuineMissesWhatAPolicyLeavesOut(t *testing.T) {
 	if testing.Short() {
 		t.Skip("as heavy as the matrix")
 	}
 	t.Parallel()
+	const last = "user-session"
 	for _, tt := range []struct {
-		check string
+		stage string
 		off   func(*catalog.Policy)
 		want  string
 	}{
-		{"user-agent", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent }, "rates, in a browser: "},
-		{"scope", func(p *catalog.Policy) { p.Authorization = catalog.NotAuthorized }, "freeze, without the scope: "},
+		{"app-id", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent }, "rates in a browser: "},
+		{"app-id", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }, "more calls at once than the app may make: "},
+		{"app-id", func(p *catalog.Policy) { p.Authorization = catalog.NotAuthorized }, "a freeze with an app that lacks the scope: "},
+		{"tls", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }, "rates over plain HTTP: "},
+		{"tls", func(p *catalog.Policy) { p.KeyInURL = catalog.KeyInURLAccepted }, "rates with the key in the URL: "},
+		{"pinned-mtls", func(p *catalog.Policy) { p.Transport = catalog.TLS }, "rates without a client certificate: "},
+		{"hmac", func(p *catalog.Policy) { p.Devices = catalog.NoDevices }, "POST /v1/devices: the API answers 404 "},
+		{"hidden-secrets", func(p *catalog.Policy) { p.Nonces = catalog.NoncesForgotten }, "rates asked for with one nonce twice: "},
+		{"hidden-secrets", func(p *catalog.Policy) { p.Bodies = catalog.PlainBodies }, "POST /v1/devices: the API answers 400 "},
+		{last, func(p *catalog.Policy) { p.Binding = catalog.NotBound }, "accounts with a session of another app: "},
+		{last, func(p *catalog.Policy) { p.Binding = catalog.SessionOfApp }, "accounts with a session of another device: "},
+		{last, func(p *catalog.Policy) { p.Binding = catalog.SessionOfDevice }, "a signed call with another user's session put into it: "},
+		{last, func(p *catalog.Policy) { p.Authorization = catalog.AppScopes }, "a freeze by a customer, with the staff's app: "},
 	} {
+		t.Run(tt.stage+"/"+tt.want, func(t *testing.T) {
+			t.Parallel()
+			genuine, err := lab.Genuine(t.Context(), catalog.All().WithPolicy(tt.stage, tt.off), tt.stage)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if genuine.OK || !strings.Contains(genuine.Reason, tt.want) {
+				t.Errorf("ok %v, %q", genuine.OK, genuine.Reason)
+			}
+		})
+	}
+}
+
+// missed is what tells, at the stages of these numbers, that the server does not heed a
+// check: a call beside the genuine app's, or an attack.
+type missed struct {
+	from, to int
+	call     string
+	attack   string
+}
+
+// A server that does not heed one of its checks is found out at every stage that has it,
+// although the app does what it always does.
+func TestEveryCheckIsMissed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as heavy as the matrix")
+	}
+	t.Parallel()
+	rows := map[string]missed{
+		"transport":          {2, 6, "rates over plain HTTP", ""},
+		"user-agent":         {1, 6, "rates in a browser", ""},
+		"address-limit":      {1, 6, "", "flood"},
+		"client-certificate": {3, 6, "rates without a client certificate", ""},
+		"key-in-url":         {2, 6, "rates with the key in the URL", ""},
+		"app-key":            {1, 3, "rates under an invented key", ""},
+		"hawk":               {4, 6, "rates signed with another secret", ""},
+		"signed-fields":      {6, 6, "a signed call with another user's session put into it", ""},
+		"nonce":              {5, 6, "rates asked for with one nonce twice", ""},
+		"app-limit":          {1, 6, "more calls at once than the app may make", ""},
+		"sealed-body":        {5, 6, "a signed transfer in the clear", ""},
+		"device":             {4, 6, "rates without a device", ""},
+		"sign-in":            {6, 6, "a sign-in with a wrong password", ""},
+		"session":            {6, 6, "accounts without a session", ""},
+		"binding":            {6, 6, "accounts with a session of another app", ""},
+		"scope":              {1, 6, "a freeze with an app that lacks the scope", ""},
+	}
+	elsewhere := map[string]string{
+		"stage":  "without it there is no stage, and no matrix",
+		"policy": "it refuses stages that can't be built: see TestMissingFieldsDeny of the guard",
+		"body":   "it reads the body for the others, and bounds memory: see TestChecksRefuse of the guard",
+	}
+	for _, check := range guard.Checks() {
+		row, ok := rows[check]
+		if ok == (elsewhere[check] != "") {
+			t.Errorf("say of the check %q where it is missed, once", check)
+		}
 		for _, stage := range catalog.All().Built() {
-			t.Run(tt.check+"/"+stage.Slug, func(t *testing.T) {
+			if stage.Number < row.from || stage.Number > row.to {
+				continue
+			}
+			t.Run(check+"/"+stage.Slug, func(t *testing.T) {
 				t.Parallel()
-				stages := catalog.All().WithPolicy(stage.Slug, tt.off)
+				stages := catalog.All().WithoutCheck(stage.Slug, check)
+				if row.attack != "" {
+					cell, err := lab.Cell(t.Context(), stages, referee.Pair{Stage: stage.Slug, Attack: row.attack})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if cell.Outcome != string(catalog.Succeeds) || referee.Expected(stages, cell) == nil {
+						t.Errorf("%s is %s: %s", row.attack, cell.Outcome, cell.Reason)
+					}
+					return
+				}
 				genuine, err := lab.Genuine(t.Context(), stages, stage.Slug)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if genuine.OK || !strings.HasPrefix(genuine.Reason, tt.want) {
-					t.Errorf("%s is off: ok %v, %q", tt.check, genuine.OK, genuine.Reason)
+				if genuine.OK || !strings.HasPrefix(genuine.Reason, row.call+": ") {
+					t.Errorf("ok %v, %q", genuine.OK, genuine.Reason)
 				}
 			})
 		}

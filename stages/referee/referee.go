@@ -39,8 +39,9 @@ func (r *Referee) Genuine(ctx context.Context, stage string) manage.Genuine {
 	return genuine
 }
 
-// GenuineAlone is Genuine, and verifies that nothing else is served: neither the app beyond
-// its scopes nor a browser.
+// GenuineAlone is Genuine, and verifies that the API refuses what the stages up to this one
+// have closed: calls like the app's, but for one thing each, of which the check that is
+// meant for it has to have been the one that refused them.
 func (r *Referee) GenuineAlone(ctx context.Context, stage string) manage.Genuine {
 	genuine, _ := r.genuine(ctx, stage, true)
 	return genuine
@@ -55,6 +56,10 @@ func (r *Referee) genuine(ctx context.Context, stage string, strictly bool) (man
 }
 
 func (r *Referee) tryGenuine(ctx context.Context, stage, reference string, strictly bool) (reason string) {
+	before, err := last(ctx, r.resource)
+	if err != nil {
+		return err.Error()
+	}
 	run, err := manage.Post[manage.Run](ctx, r.station, "/genuine", map[string]any{"stage": stage, "reference": reference, "strictly": strictly})
 	if err != nil {
 		return err.Error()
@@ -73,6 +78,38 @@ func (r *Referee) tryGenuine(ctx context.Context, stage, reference string, stric
 	}
 	if len(booked) != 1 {
 		return fmt.Sprintf("the app's transfer was booked %d times", len(booked))
+	}
+	if !strictly {
+		return ""
+	}
+	recorded, err := r.resource.Traffic(ctx, before, 0)
+	if err != nil {
+		return err.Error()
+	}
+	return unrefused(recorded, run.Calls)
+}
+
+// unrefused says of which call it is not on record that the check which has to refuse it
+// did; empty: there is none.
+func unrefused(recorded []traffic.Message, calls []manage.Call) string {
+	verdicts := map[string]*traffic.Verdict{}
+	for _, m := range recorded {
+		if m.Verdict != nil {
+			verdicts[m.Exchange] = m.Verdict
+		}
+	}
+	for _, call := range calls {
+		if call.Check == "" {
+			continue
+		}
+		switch verdict := verdicts[call.Exchange]; {
+		case verdict == nil:
+			return call.What + ": nothing about it is on record"
+		case verdict.Allowed:
+			return call.What + ": no check refused it"
+		case verdict.Check != call.Check:
+			return fmt.Sprintf("%s: refused by %s, not by %s (%s)", call.What, verdict.Check, call.Check, verdict.Reason)
+		}
 	}
 	return ""
 }

@@ -30,6 +30,7 @@ import (
 const (
 	victimsName   = "alice"
 	attackersName = "mallory"
+	staffsName    = "carol"
 )
 
 // Station is where attacks are carried out from.
@@ -113,8 +114,8 @@ func (s *Station) serveAttack(c echo.Context) error {
 }
 
 // Genuine has the victim use the genuine app on a fresh device: rates, accounts, and a
-// payment with the reference. Strictly means that the API must also serve nothing else:
-// neither the app beyond its scopes, nor a browser.
+// payment with the reference. Strictly means that the API must also refuse what the stages
+// up to this one have closed: see probes.
 func (s *Station) Genuine(ctx context.Context, stage, reference string, strictly bool) (manage.Run, error) {
 	victim, err := s.newVictim(ctx, stage)
 	if err != nil {
@@ -123,7 +124,11 @@ func (s *Station) Genuine(ctx context.Context, stage, reference string, strictly
 	defer victim.leave()
 	run := phone.Exercise(ctx, victim.app, victim.stage, victim.credentials, reference)
 	if strictly && run.OK {
-		run.Calls = append(run.Calls, victim.overreach(ctx), victim.browse(ctx, s.api(victim.stage)))
+		probed, err := s.probe(ctx, victim.stage)
+		if err != nil {
+			return run, fmt.Errorf("make the calls that must be refused: %w", err)
+		}
+		run.Calls = append(run.Calls, probed...)
 		run.OK = !slices.ContainsFunc(run.Calls, func(c manage.Call) bool { return !c.OK })
 	}
 	return run, nil
@@ -252,14 +257,6 @@ func (s *Station) ownDevices(g *attacker.Ground) {
 		made++
 		return s.newDevice(filepath.Join(g.Dir, fmt.Sprintf("device-%d", made)), attackersName)
 	}
-}
-
-// api is where the API of a stage is.
-func (s *Station) api(stage catalog.Stage) string {
-	if stage.Policy.Transport == catalog.PlainHTTP {
-		return s.folder.Addresses.Plain
-	}
-	return s.folder.Addresses.TLS
 }
 
 func (s *Station) packageFile(stage catalog.Stage) string {

@@ -3,11 +3,8 @@ package scene
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
-	"strings"
 
-	"keyladder/internal/manage"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/phone"
 	"keyladder/stages/catalog"
@@ -105,42 +102,6 @@ func (v *victim) pay(ctx context.Context, reference string) (device.Screen, erro
 	return v.app.Transfer(ctx, device.Payment{
 		From: catalog.AliceAccount, To: catalog.BobAccount, Amount: 100, Reference: reference,
 	})
-}
-
-// overreach has the app do what it has no scope for, which the API must refuse.
-func (v *victim) overreach(ctx context.Context) manage.Call {
-	call := manage.Call{What: "freeze, without the scope"}
-	screen, err := v.app.Freeze(ctx, catalog.BobAccount, true)
-	call.Status = screen.Status
-	switch {
-	case err != nil:
-		call.Error = err.Error()
-	case screen.OK:
-		call.Error = "the app froze an account, although it has no scope for that"
-		_, _ = v.app.Freeze(ctx, catalog.BobAccount, false) // the failure is told already
-	case screen.Status != http.StatusForbidden:
-		call.Error = fmt.Sprintf("the API answered %d, not 403: %s", screen.Status, screen.Error)
-	default:
-		call.OK = true
-	}
-	return call
-}
-
-// browse calls the API from the phone's browser, which it must turn away for not being
-// an app.
-func (v *victim) browse(ctx context.Context, api string) manage.Call {
-	call := manage.Call{What: "rates, in a browser"}
-	page, err := v.device.Agent().Open(ctx, api+"/"+v.stage.Slug+"/v1/rates", v.stage.Slug)
-	if err != nil {
-		call.Error = err.Error()
-		return call
-	}
-	call.Status = page.Status
-	call.OK = page.Status == http.StatusForbidden && strings.Contains(page.Text, "user-agent-not-accepted")
-	if !call.OK {
-		call.Error = fmt.Sprintf("the API does not turn browsers away: %d %s", page.Status, page.Text)
-	}
-	return call
 }
 
 func (v *victim) leave() {
