@@ -5,14 +5,18 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/alexedwards/argon2id"
 
+	"keyladder/backend/sessions"
 	"keyladder/internal/deployment"
 	"keyladder/internal/pki"
+	"keyladder/internal/store"
+	"keyladder/stages/mechanism/session"
 )
 
 // deploy makes the folder of the resource server, and only that.
@@ -70,14 +74,20 @@ func freeAddresses(t *testing.T) (one, other string) {
 	return first.Addr().String(), second.Addr().String()
 }
 
-func TestResourceAndHealthcheck(t *testing.T) {
-	dir := deploy(t)
+// running is a resource server that is healthy.
+type running struct {
+	plain   string // address
+	healthy func() error
+	stop    func() error
+}
+
+func start(t *testing.T, dir string, flags ...string) running {
+	t.Helper()
 	plain, management := freeAddresses(t)
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() {
-		done <- run(ctx, "resource", "--data", dir, "--plain", plain, "--tls", "127.0.0.1:0", "--terminated", "127.0.0.1:0", "--manage", management)
-	}()
+	args := []string{"resource", "--data", dir, "--plain", plain, "--tls", "127.0.0.1:0", "--terminated", "127.0.0.1:0", "--manage", management}
+	go func() { done <- run(ctx, append(args, flags...)...) }()
 	healthy := func() error { return run(t.Context(), "healthcheck", "--data", dir, "--manage", management) }
 	for healthy() != nil { // it starts
 		select {
@@ -86,7 +96,15 @@ func TestResourceAndHealthcheck(t *testing.T) {
 		default:
 		}
 	}
-	req, err := http.NewRequest(http.MethodGet, "http://"+plain+"/app-id/v1/rates", nil)
+	return running{plain, healthy, func() error {
+		cancel()
+		return <-done
+	}}
+}
+
+func TestResourceAndHealthcheck(t *testing.T) {
+	server := start(t, deploy(t))
+	req, err := http.NewRequest(http.MethodGet, "http://"+server.plain+"/app-id/v1/rates", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,12 +118,52 @@ func TestResourceAndHealthcheck(t *testing.T) {
 	if resp.StatusCode != http.StatusOK {
 		t.Errorf("a call: %s", resp.Status)
 	}
-	stop()
-	if err := <-done; err != nil {
+	if err := server.stop(); err != nil {
 		t.Errorf("it did not stop cleanly: %v", err)
 	}
-	if healthy() == nil {
+	if server.healthy() == nil {
 		t.Error("healthy, but stopped")
+	}
+}
+
+// TestSessionFlags starts with a session that was opened some time ago, and looks whether it
+// is still there when the server has stopped.
+func TestSessionFlags(t *testing.T) {
+	for _, test := range []struct {
+		age   time.Duration
+		flags []string
+		kept  bool
+	}{
+		{30 * time.Minute, nil, false},
+		{30 * time.Minute, []string{"--session-idle", "1h"}, true},
+		{13 * time.Hour, []string{"--session-idle", "24h"}, false},
+		{13 * time.Hour, []string{"--session-idle", "24h", "--session-lifetime", "24h"}, true},
+	} {
+		dir := deploy(t)
+		db, err := store.Open(filepath.Join(dir, "resource", "resource.db"), sessions.Models()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open := func() *sessions.Store {
+			long := 48 * time.Hour
+			opened, err := sessions.Open(t.Context(), db, session.Lifetimes{Idle: long, Absolute: long})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return opened
+		}
+		if _, _, err := open().Begin(t.Context(), time.Now().Add(-test.age), "alice", "tester", "user-session", "phone"); err != nil {
+			t.Fatal(err)
+		}
+		if err := start(t, dir, test.flags...).stop(); err != nil {
+			t.Error(err)
+		}
+		if kept := len(open().List(time.Now())) == 1; kept != test.kept {
+			t.Errorf("%s old, %v: kept %v", test.age, test.flags, kept)
+		}
+		if err := store.Close(db); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"keyladder/backend/sessions"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
@@ -56,8 +57,8 @@ func initCommand() *cobra.Command {
 	return c
 }
 
-func upCommand() *cobra.Command {
-	o := lab.Options{Screens: true, Ports: lab.Usual}
+func upCommand(start func(context.Context, lab.Options) (*lab.Lab, error)) *cobra.Command {
+	o := lab.Options{Screens: true, Ports: lab.Usual, Sessions: sessions.Default}
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "up",
@@ -84,7 +85,7 @@ password of the admin UI.`,
 			if _, err := deployment.Open(o.Dir, deployment.Offline); errors.Is(err, deployment.ErrMissing) {
 				fmt.Fprintln(c.OutOrStdout(), "First start: making keys and certificates and building the app …")
 			}
-			l, err := lab.Start(c.Context(), o)
+			l, err := start(c.Context(), o)
 			if err != nil {
 				return err
 			}
@@ -111,6 +112,8 @@ password of the admin UI.`,
 	dataFlag(c, &o.Dir)
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "print the API's access log")
 	c.Flags().StringVar(&o.Stage, "stage", "", "stage that the phone uses (default: $STAGE, or the first)")
+	c.Flags().DurationVar(&o.Sessions.Idle, "session-idle", o.Sessions.Idle, "how long a user's session lasts without calls")
+	c.Flags().DurationVar(&o.Sessions.Absolute, "session-lifetime", o.Sessions.Absolute, "how long a user's session lasts at most")
 	return c
 }
 

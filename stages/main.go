@@ -46,7 +46,7 @@ func command() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		initCommand(), upCommand(), resetCommand(),
+		initCommand(), upCommand(lab.Start), resetCommand(),
 		listCommand(), showCommand(), runCommand(), attackCommand(), matrixCommand(),
 		signCommand(), openCommand(), releaseCommand(),
 		readmeCommand(), snippetsCommand(),

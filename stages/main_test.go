@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -15,6 +18,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 	"keyladder/stages/lab"
+	"keyladder/stages/mechanism/session"
 )
 
 func TestMain(m *testing.M) {
@@ -113,6 +117,32 @@ func TestSnippetsAreUpToDate(t *testing.T) {
 	for name, snippet := range snippets {
 		if committed[name] != snippet {
 			t.Errorf("the snippet %s is not up to date: run `go run ./stages snippets`", name)
+		}
+	}
+}
+
+// What is said of sessions on the command line reaches the lab.
+func TestSessionFlags(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args string
+		want session.Lifetimes
+	}{
+		{"", session.Lifetimes{Idle: 15 * time.Minute, Absolute: 12 * time.Hour}},
+		{"--session-idle=30s --session-lifetime=1h", session.Lifetimes{Idle: 30 * time.Second, Absolute: time.Hour}},
+	} {
+		refused := errors.New("not started")
+		up := upCommand(func(_ context.Context, o lab.Options) (*lab.Lab, error) {
+			if o.Sessions != tt.want {
+				t.Errorf("%q: %+v", tt.args, o.Sessions)
+			}
+			return nil, refused
+		})
+		up.SetArgs(append([]string{"--data", t.TempDir()}, strings.Fields(tt.args)...))
+		up.SetOut(io.Discard)
+		up.SilenceErrors, up.SilenceUsage = true, true
+		if err := up.ExecuteContext(t.Context()); !errors.Is(err, refused) {
+			t.Errorf("%q: %v", tt.args, err)
 		}
 	}
 }

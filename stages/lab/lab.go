@@ -19,6 +19,7 @@ import (
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 	"keyladder/stages/deploy"
+	"keyladder/stages/mechanism/session"
 	"keyladder/stages/referee"
 	"keyladder/stages/scene"
 )
@@ -38,6 +39,8 @@ type Options struct {
 	Screens       bool
 	Stage         string // that the phone uses; empty: the first
 	AdminPassword string // of the admin UI; empty: one is made
+
+	Sessions session.Lifetimes // of users' sessions; zero: [sessions.Default]
 
 	Logger *slog.Logger // the resource server's; nil: it is discarded
 }
@@ -143,7 +146,7 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 
 	api, err := resource.New(resource.Config{
 		Folder: folders[deployment.Resource], Stages: o.Stages, Logger: o.Logger,
-		Log: traffic.New(string(deployment.Resource), Records),
+		Log: traffic.New(string(deployment.Resource), Records), Sessions: o.Sessions,
 	})
 	if err != nil {
 		return err

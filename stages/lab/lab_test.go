@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"keyladder/backend/guard"
 	"keyladder/internal/deployment"
@@ -15,6 +16,7 @@ import (
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
 	"keyladder/stages/lab"
+	"keyladder/stages/mechanism/session"
 	"keyladder/stages/referee"
 )
 
@@ -310,6 +312,24 @@ func TestRestart(t *testing.T) {
 	}
 	if genuine := second.Referee.Genuine(t.Context(), "pinned-mtls"); !genuine.OK {
 		t.Error(genuine.Reason)
+	}
+}
+
+// Sessions last as long as the lab was told: here the app's user is signed out again before
+// the next call.
+func TestShortSessions(t *testing.T) {
+	t.Parallel()
+	for name, lifetimes := range map[string]session.Lifetimes{
+		"idle": {Idle: 1, Absolute: time.Hour}, "absolute": {Idle: time.Hour, Absolute: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := start(t, lab.Options{Sessions: lifetimes})
+			genuine := l.Referee.Genuine(t.Context(), "user-session")
+			if genuine.OK || !strings.Contains(genuine.Reason, "your session has ended") {
+				t.Errorf("%v, %q", genuine.OK, genuine.Reason)
+			}
+		})
 	}
 }
 
