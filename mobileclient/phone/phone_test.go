@@ -434,6 +434,38 @@ func TestSession(t *testing.T) {
 	wants(t, "bob pays", page, `name="from" value="HB-2001"`, `name="to" value="HB-1001"`)
 }
 
+// TestOwnPages looks at the pages that are the phone's and not the app's: around them is
+// what is around the app's.
+func TestOwnPages(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	h.submit(t, "/stage", url.Values{"stage": {"user-session"}})
+	h.signIn(t, "alice")
+	h.submit(t, "/settings/network", url.Values{"use": {"yes"}, "proxy": {"http://127.0.0.1:1"}})
+	for _, test := range []struct {
+		name, method, path string
+		status             int
+		want               []string
+	}{
+		{"settings", http.MethodGet, "/settings", 200, []string{"<h1>Phone settings</h1>"}},
+		{"not an amount", http.MethodPost, "/pay", 422, []string{"<h1>Pay</h1>", "like 12.34"}},
+		{"no such page", http.MethodGet, "/nosuch", 404, []string{"<h1>Not possible</h1>", "There is no such page on this phone."}},
+		{"a form without a form", http.MethodGet, "/stage", 405, []string{"<h1>Not possible</h1>", "This address only takes forms."}},
+	} {
+		status, page := h.send(t, test.method, test.path, "application/x-www-form-urlencoded", nil)
+		if status != test.status {
+			t.Errorf("%s: status %d", test.name, status)
+		}
+		wants(t, test.name, page, test.want...)
+		wants(t, test.name, page, "through the proxy 127.0.0.1:1", "</span>alice</span>", "Sign out", `action="/app"`, "/user-session/v1/session")
+	}
+	h.submit(t, "/settings/uninstall", url.Values{"name": {phone.AppName}})
+	status, page := h.see(t, "/settings")
+	if status != http.StatusOK || strings.Contains(page, "Sign out") {
+		t.Errorf("without the app: %d, %s", status, page)
+	}
+}
+
 // TestSessionRevoked has the bank end the session.
 func TestSessionRevoked(t *testing.T) {
 	t.Parallel()
@@ -582,9 +614,13 @@ func TestWhoMayUseTheScreen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		page, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if resp.StatusCode != test.want {
-			t.Errorf("%s: %s, want %d", test.name, resp.Status, test.want)
+		if err != nil || resp.StatusCode != test.want {
+			t.Errorf("%s: %s, want %d, %v", test.name, resp.Status, test.want, err)
+		}
+		if test.want == http.StatusMisdirectedRequest && bytes.Contains(page, []byte("/v1/rates")) {
+			t.Errorf("%s: it is told what the app did: %s", test.name, page)
 		}
 		if test.want == http.StatusForbidden {
 			continue // refused before there is a page

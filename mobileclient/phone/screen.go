@@ -114,8 +114,8 @@ func secured(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if !local(c.Request().Host) {
-			return echo.NewHTTPError(http.StatusMisdirectedRequest, "This phone answers as localhost only.")
+		if !local(c.Request().Host) { // no page: pages show what the app did
+			return c.String(http.StatusMisdirectedRequest, "This phone answers as localhost only.\n")
 		}
 		limit := int64(maxForm)
 		if c.Path() == "/settings/install" {
@@ -151,30 +151,53 @@ type page struct {
 	User   string   // who is signed in; empty: nobody
 }
 
-// page is a page on which the app shows a screen; nil: the phone's own.
-func (p *Phone) page(title, tab string, shown *device.Screen) page {
+// page is a page on which the app shows a screen.
+func (p *Phone) page(title, tab string, shown device.Screen) page {
+	made := p.around(title, tab)
+	made.User, made.Notice = shown.User, p.told()
+	if !shown.OK {
+		made.Notice = refusal(shown)
+	}
+	return made
+}
+
+// homeWait is how long a page that is not the app's waits for the app.
+const homeWait = 3 * time.Second
+
+// own is a page of the phone itself. It says who is signed in, but not what is wrong with
+// an app that can't tell: it may be the page on which that is put right.
+func (p *Phone) own(ctx context.Context, title, tab string, n *notice) page {
+	ctx, cancel := context.WithTimeout(ctx, homeWait)
+	defer cancel()
+	home := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Home(ctx) })
+	made := p.around(title, tab)
+	made.User, made.Notice = home.User, n
+	return made
+}
+
+// told takes the notice that is for the next page.
+func (p *Phone) told() *notice {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.notice
+	p.notice = nil
+	return n
+}
+
+// around is a page with what is around its content.
+func (p *Phone) around(title, tab string) page {
 	stage, name, err := p.using()
 	if err != nil {
 		slog.Error("phone", "error", err)
 	}
-	p.mu.Lock()
-	told := p.notice
-	p.notice = nil
-	p.mu.Unlock()
 	made := page{
-		Title: title, Tab: tab, Phone: p, Notice: told, Stage: stage.Slug, Summary: stage.Adds,
+		Title: title, Tab: tab, Phone: p, Stage: stage.Slug, Summary: stage.Adds,
 		Proxy: p.device.Network().Proxy, Calls: latest(p.config.Log, 8),
 		App: name, Update: p.outdated(name, stage),
 	}
 	for _, app := range appLabels {
 		if there, err := p.store.Find(app.Name, stage.Release); err == nil && there != nil {
 			made.Apps = append(made.Apps, app.Name)
-		}
-	}
-	if shown != nil {
-		made.User = shown.User
-		if !shown.OK {
-			made.Notice = refusal(*shown)
 		}
 	}
 	return made
@@ -217,15 +240,15 @@ func (p *Phone) showAccounts(c echo.Context) error {
 	ctx := c.Request().Context()
 	home := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Home(ctx) })
 	if home.Users && home.User == "" {
-		return p.showSignIn(c, http.StatusOK, p.page("Sign in", "/", &home), c.QueryParam("fill"))
+		return p.showSignIn(c, http.StatusOK, p.page("Sign in", "/", home), c.QueryParam("fill"))
 	}
 	var answer Accounts
 	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Accounts(ctx) })
 	if signedOut(screen) {
-		return p.showSignIn(c, http.StatusOK, p.page("Sign in", "/", &screen), "")
+		return p.showSignIn(c, http.StatusOK, p.page("Sign in", "/", screen), "")
 	}
 	read(&screen, &answer)
-	page := p.page("Accounts", "/", &screen)
+	page := p.page("Accounts", "/", screen)
 	var own, others []manage.Account
 	for _, account := range answer.Accounts {
 		if account.Owner == cmp.Or(screen.User, p.device.Owner()) {
@@ -253,7 +276,7 @@ func (p *Phone) signIn(c echo.Context) error {
 	user, password := c.FormValue("user"), c.FormValue("password")
 	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.SignIn(ctx, user, password) })
 	if !screen.OK {
-		return render(c, http.StatusOK, signInView(p.page("Sign in", "/", &screen), slices.Sorted(maps.Keys(p.passwords)), user, ""))
+		return render(c, http.StatusOK, signInView(p.page("Sign in", "/", screen), slices.Sorted(maps.Keys(p.passwords)), user, ""))
 	}
 	return p.next(c, "/", &notice{Good: true, Title: "Signed in as " + screen.User})
 }
@@ -301,7 +324,7 @@ func (p *Phone) showTransfers(c echo.Context) error {
 		return p.next(c, "/", refusal(screen))
 	}
 	read(&screen, &answer)
-	return render(c, http.StatusOK, transfersView(p.page(id, "/", &screen), id, answer.Transfers))
+	return render(c, http.StatusOK, transfersView(p.page(id, "/", screen), id, answer.Transfers))
 }
 
 // payForm is what was typed in, and what is wrong with it.
@@ -334,7 +357,7 @@ func (p *Phone) showPay(c echo.Context) error {
 	if home.Users && home.User == "" {
 		return p.next(c, "/", &notice{Title: "Sign in first"})
 	}
-	return render(c, http.StatusOK, payView(p.page("Pay", "/pay", &home), form))
+	return render(c, http.StatusOK, payView(p.page("Pay", "/pay", home), form))
 }
 
 func (p *Phone) pay(c echo.Context) error {
@@ -345,7 +368,7 @@ func (p *Phone) pay(c echo.Context) error {
 	amount, err := ParseAmount(form.Amount)
 	if err != nil {
 		form.AmountError = "Write the amount like 12.34."
-		return render(c, http.StatusUnprocessableEntity, payView(p.page("Pay", "/pay", nil), form))
+		return render(c, http.StatusUnprocessableEntity, payView(p.own(ctx, "Pay", "/pay", nil), form))
 	}
 	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) {
 		return a.Transfer(ctx, device.Payment{From: form.From, To: form.To, Amount: amount, Reference: form.Reference})
@@ -355,7 +378,7 @@ func (p *Phone) pay(c echo.Context) error {
 	}
 	var booked manage.Transfer
 	if read(&screen, &booked); !screen.OK {
-		return render(c, http.StatusOK, payView(p.page("Pay", "/pay", &screen), form))
+		return render(c, http.StatusOK, payView(p.page("Pay", "/pay", screen), form))
 	}
 	return p.next(c, "/accounts/"+url.PathEscape(form.From), &notice{
 		Good: true, Title: "Transfer booked",
@@ -376,14 +399,14 @@ func (p *Phone) showRates(c echo.Context) error {
 	var today Rates
 	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Rates(ctx) })
 	read(&screen, &today)
-	return render(c, http.StatusOK, ratesView(p.page("Rates", "/rates", &screen), today))
+	return render(c, http.StatusOK, ratesView(p.page("Rates", "/rates", screen), today))
 }
 
 // trusted is a certificate that was added to the trust store.
 type trusted struct{ Name, Fingerprint, Until string }
 
 func (p *Phone) showSettings(c echo.Context) error {
-	return p.settings(c, http.StatusOK, nil)
+	return p.settings(c, http.StatusOK, p.told())
 }
 
 func (p *Phone) settings(c echo.Context, status int, n *notice) error {
@@ -398,10 +421,7 @@ func (p *Phone) settings(c echo.Context, status int, n *notice) error {
 	if err != nil {
 		return err
 	}
-	page := p.page("Settings", "/settings", nil)
-	if n != nil {
-		page.Notice = n
-	}
+	page := p.own(c.Request().Context(), "Settings", "/settings", n)
 	return render(c, status, settingsView(page, p.device.Sideloading(), added, installed))
 }
 
@@ -557,13 +577,16 @@ func (p *Phone) failed(err error, c echo.Context) {
 		status, text = http.StatusRequestEntityTooLarge, "That is too large."
 	case errors.As(err, &known):
 		status, text = known.Code, http.StatusText(known.Code)+"."
-		if own, ok := known.Message.(string); ok && own != http.StatusText(known.Code) {
-			text = own
+		switch status {
+		case http.StatusNotFound:
+			text = "There is no such page on this phone."
+		case http.StatusMethodNotAllowed:
+			text = "This address only takes forms."
 		}
 	default:
 		slog.Error("phone", "path", c.Request().URL.Path, "error", err)
 	}
-	page := page{Title: "Not possible", Phone: p, Stage: p.stage().Slug, App: AppName, Notice: &notice{Title: "That is not possible", Text: text}}
+	page := p.own(c.Request().Context(), "Not possible", "", &notice{Title: "That is not possible", Text: text})
 	if err := render(c, status, bareView(page)); err != nil {
 		slog.Error("phone", "error", err)
 	}
