@@ -248,6 +248,8 @@ func TestNotes(t *testing.T) {
 		{"a record in one piece", []string{record}, []string{"first TLS application data, 5 bytes"}},
 		{"a record byte by byte", strings.Split(record, ""), []string{"first TLS application data, 5 bytes"}},
 		{"two records in a piece", []string{record + record}, []string{"first TLS application data, 5 bytes", "first TLS application data, 5 bytes"}},
+		{"a record of one byte", []string{"\x14\x03\x03\x00\x01\x01"}, []string{"first TLS change cipher spec, 1 byte"}},
+		{"clear text of one byte", []string{"x"}, []string{"first clear text, 1 byte"}},
 		{"TLS after CONNECT", []string{"CONNECT bank:443 HTTP/1.1\r\n\r\n", record}, []string{"first CONNECT bank:443 HTTP/1.1", "first TLS application data, 5 bytes"}},
 		{"clear text that begins like a record", []string{"\x17hello, world"}, []string{"first clear text, 13 bytes"}},
 		{"a record that is too long", []string{"\x17\x03\x03\xff\xff"}, []string{"first clear text, 5 bytes"}},

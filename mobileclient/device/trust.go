@@ -10,7 +10,7 @@ import (
 )
 
 // ErrNoCertificate means that a text holds no certificate in PEM.
-var ErrNoCertificate = errors.New("there is no PEM certificate in it: it starts with -----BEGIN CERTIFICATE-----")
+var ErrNoCertificate = errors.New("this is not a PEM certificate: one starts with -----BEGIN CERTIFICATE-----")
 
 // Trust adds the certificates of a PEM text to the trust store, as the person who
 // holds the phone can. Whoever holds such an authority's key can from then on be any
@@ -26,12 +26,12 @@ func (d *Device) Trust(text []byte) error {
 			continue
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Errorf("trust a certificate: %w", err)
+			return fmt.Errorf("this certificate can't be read: %w", err)
 		}
 		added = append(added, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: block.Bytes})))
 	}
 	if len(added) == 0 {
-		return fmt.Errorf("trust a certificate: %w", ErrNoCertificate)
+		return ErrNoCertificate
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
