@@ -1,8 +1,12 @@
 package phone
 
 import (
+	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
+
+	"github.com/a-h/templ"
 
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
@@ -26,11 +30,16 @@ func noticeRole(n *notice) string {
 
 // proxyField is what stands in the field for the proxy: where mitmproxy and others
 // would be, until something else is set.
-func proxyField(proxy string) string {
-	if proxy == "" {
-		return "http://127.0.0.1:8081"
+func proxyField(proxy string, refused url.Values) string {
+	return cmp.Or(refused.Get("proxy"), proxy, "http://127.0.0.1:8081")
+}
+
+// invalid marks the field of a form that was refused. The notice says why.
+func invalid(refused url.Values, field string) templ.Attributes {
+	if !refused.Has(field) {
+		return nil
 	}
-	return proxy
+	return templ.Attributes{"aria-invalid": "true", "aria-describedby": "notice"}
 }
 
 func hasGenuine(installed []manage.Package, name string) bool {

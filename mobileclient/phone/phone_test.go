@@ -23,6 +23,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
@@ -41,6 +42,7 @@ var bank *lab.Lab
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	time.Local = time.FixedZone("elsewhere", 11*60*60) // times are shown in UTC wherever this runs
 	var err error
 	if bank, err = lab.Start(context.Background(), lab.Options{}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -247,7 +249,7 @@ func TestSettings(t *testing.T) {
 	if status != http.StatusUnprocessableEntity {
 		t.Errorf("a wrong proxy: %d", status)
 	}
-	wants(t, "a wrong proxy", page, "That was not changed", "http://host:port")
+	wants(t, "a wrong proxy", page, "That was not changed", "http://host:port", ` checked> Apps use a proxy`, `value="localhost:8081"`, `aria-invalid="true"`)
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -259,8 +261,14 @@ func TestSettings(t *testing.T) {
 	_, page = h.see(t, "/")
 	wants(t, "a proxy that is not there", page, "can&#39;t be reached", "Check the phone&#39;s network settings")
 
-	if status, _ := h.submit(t, "/settings/trust", url.Values{"pem": {"hello"}}); status != http.StatusUnprocessableEntity {
+	status, page = h.submit(t, "/settings/trust", url.Values{"pem": {"hello </textarea>"}})
+	if status != http.StatusUnprocessableEntity {
 		t.Errorf("a wrong certificate: %d", status)
+	}
+	wants(t, "a wrong certificate", page, "This is not a PEM certificate: one starts with -----BEGIN CERTIFICATE-----.",
+		`aria-invalid="true"`, ">hello &lt;/textarea&gt;</textarea>")
+	if _, page = h.see(t, "/settings?pem=hello"); strings.Contains(page, "hello") {
+		t.Error("a link fills in a certificate")
 	}
 	ca, err := pki.NewCA("Mallory's CA")
 	if err != nil {
@@ -306,6 +314,8 @@ func TestPackages(t *testing.T) {
 	h.submit(t, "/settings/sideloading", url.Values{"allowed": {"yes"}})
 	_, page = h.upload(t, repackaged)
 	wants(t, "a stranger's update", page, "uninstall it first")
+	_, page = h.see(t, "/settings")
+	wants(t, "before it is uninstalled", page, "<summary>Uninstall", `action="/settings/uninstall"`)
 	_, page = h.submit(t, "/settings/uninstall", url.Values{"name": {phone.AppName}})
 	wants(t, "uninstalled", page, "are gone", "own app is not on this phone")
 	_, page = h.see(t, "/")
@@ -466,6 +476,29 @@ func TestOwnPages(t *testing.T) {
 	}
 }
 
+func TestTimes(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	_, page := h.submit(t, "/pay", url.Values{"from": {"HB-1001"}, "to": {"HB-2001"}, "amount": {"1"}})
+	wants(t, "paid", page, "times are UTC")
+	seen := 0
+	for _, part := range strings.Split(page, ` datetime="`)[1:] {
+		machine, shown, _ := strings.Cut(part, `">`)
+		shown, _, _ = strings.Cut(shown, "</time>")
+		at, err := time.Parse(time.RFC3339, machine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shown != at.Format("2 Jan, 15:04 UTC") && shown != at.Format("15:04:05") {
+			t.Errorf("%s is shown as %s", machine, shown)
+		}
+		seen++
+	}
+	if seen < 2 {
+		t.Errorf("%d times on the page: %s", seen, page)
+	}
+}
+
 // TestSessionRevoked has the bank end the session.
 func TestSessionRevoked(t *testing.T) {
 	t.Parallel()
@@ -497,7 +530,7 @@ func TestOpsApp(t *testing.T) {
 	_, page = h.submit(t, "/app", url.Values{"app": {phone.OpsName}})
 	wants(t, "ops", page, "Harbour Bank operations</span>", "<h1>Sign in</h1>", `value="`+phone.OpsName+`" selected`)
 	page = h.signIn(t, "carol")
-	wants(t, "carol", page, "HB-3001 · mallory", "works for the bank", `action="/accounts/HB-3001/freeze"`)
+	wants(t, "carol", page, "HB-3001 · mallory", "All accounts", "works for the bank", `action="/accounts/HB-3001/freeze"`)
 	if strings.Contains(page, `href="/pay`) {
 		t.Error("the staff's app pays")
 	}

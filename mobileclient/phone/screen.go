@@ -406,10 +406,11 @@ func (p *Phone) showRates(c echo.Context) error {
 type trusted struct{ Name, Fingerprint, Until string }
 
 func (p *Phone) showSettings(c echo.Context) error {
-	return p.settings(c, http.StatusOK, p.told())
+	return p.settings(c, http.StatusOK, p.told(), nil)
 }
 
-func (p *Phone) settings(c echo.Context, status int, n *notice) error {
+// settings shows the settings, and the form that was refused as it was filled in.
+func (p *Phone) settings(c echo.Context, status int, n *notice, refused url.Values) error {
 	var added []trusted
 	for _, certificate := range p.device.Trusted() {
 		added = append(added, trusted{
@@ -422,7 +423,7 @@ func (p *Phone) settings(c echo.Context, status int, n *notice) error {
 		return err
 	}
 	page := p.own(c.Request().Context(), "Settings", "/settings", n)
-	return render(c, status, settingsView(page, p.device.Sideloading(), added, installed))
+	return render(c, status, settingsView(page, p.device.Sideloading(), added, installed, refused))
 }
 
 func fingerprint(der []byte) string {
@@ -433,7 +434,7 @@ func fingerprint(der []byte) string {
 // saved tells what came of a setting: the next page, or this one with the error.
 func (p *Phone) saved(c echo.Context, err error, title string) error {
 	if err != nil {
-		return p.settings(c, http.StatusUnprocessableEntity, &notice{Title: "That was not changed", Text: sentence(err)})
+		return p.settings(c, http.StatusUnprocessableEntity, &notice{Title: "That was not changed", Text: sentence(err)}, c.Request().PostForm)
 	}
 	return p.next(c, "/settings", &notice{Good: true, Title: title})
 }
