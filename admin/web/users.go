@@ -15,9 +15,24 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// devicesShown is how many devices of a stage are listed. Every attack brings a device of
-// its own, so there can be thousands.
-const devicesShown = 50
+// rowsShown is how many devices of a stage, or sessions of a user, are listed. Every attack
+// brings its own, so there can be thousands.
+const rowsShown = 50
+
+// shorten puts what is the phone's first, and leaves out what is too much.
+func shorten[T any](rows []T, isPhone func(T) bool) (shown []T, more int) {
+	slices.SortStableFunc(rows, func(a, b T) int {
+		switch {
+		case isPhone(a) == isPhone(b):
+			return 0
+		case isPhone(a):
+			return -1
+		}
+		return 1
+	})
+	shown = rows[:min(len(rows), rowsShown)]
+	return shown, len(rows) - len(shown)
+}
 
 func (s *Server) userRoutes(e *echo.Echo) {
 	e.GET("/users", s.usersPage, s.signedIn)
@@ -59,6 +74,13 @@ type runStrip struct {
 	Stages catalog.Set
 	Chosen string
 	Panel  runPanel
+	Phone  manage.Phone // nothing is known of it where it does not answer
+}
+
+// isPhone says whether an identifier is of an installation on the phone. Every attack brings
+// devices of its own, and all identifiers look alike.
+func (strip runStrip) isPhone(identifier string) bool {
+	return identifier != "" && slices.ContainsFunc(strip.Phone.Packages, func(p manage.Package) bool { return p.Identifier == identifier })
 }
 
 // runStrip offers the built stages that fit. The stage that the page is about comes
@@ -74,9 +96,8 @@ func (s *Server) runStrip(c echo.Context, fits func(catalog.Policy) bool) runStr
 	if strip.Panel.Latest != nil {
 		candidates = append(candidates, strip.Panel.Latest.Stage)
 	}
-	if phone, err := s.phone.phone(c.Request().Context()); err == nil { // its stage is only a suggestion
-		candidates = append(candidates, phone.Stage)
-	}
+	strip.Phone, _ = s.phone.phone(c.Request().Context())
+	candidates = append(candidates, strip.Phone.Stage) // only a suggestion
 	for _, slug := range candidates {
 		if _, ok := strip.Stages.Lookup(slug); ok {
 			strip.Chosen = slug
@@ -193,7 +214,8 @@ func (s *Server) clearFailedSignIns(c echo.Context) error {
 // signedInUser is a user with the sessions that are good now.
 type signedInUser struct {
 	Name     string
-	Sessions []manage.Session // newest first
+	Sessions []manage.Session // the phone's, then others, each newest first
+	More     int              // that are not listed
 }
 
 // sessionsData is what the page of the sessions shows.
@@ -213,6 +235,10 @@ func (s *Server) sessionsPage(c echo.Context) error {
 		data.Silence = s.inWords(err)
 	}
 	data.Users = byUser(sessions)
+	for i := range data.Users {
+		user := &data.Users[i]
+		user.Sessions, user.More = shorten(user.Sessions, func(s manage.Session) bool { return data.Strip.isPhone(s.Device) })
+	}
 	p := s.page(c, "Sessions", "/users")
 	p.Waiting = data.Strip.Panel.Job != nil
 	return render(c, http.StatusOK, sessionsView(p, data))
@@ -248,7 +274,7 @@ func (s *Server) endSession(c echo.Context) error {
 // devicesAt are the devices of one stage.
 type devicesAt struct {
 	Stage   catalog.Stage
-	Devices []manage.Device // seen last first
+	Devices []manage.Device // the phone's, then others, each seen last first
 	More    int             // that are not listed
 }
 
@@ -279,6 +305,10 @@ func (s *Server) devicesPage(c echo.Context) error {
 	} else {
 		data.Stages = byStage(data.All, data.Stage, data.Wanted, devices)
 	}
+	for i := range data.Stages {
+		at := &data.Stages[i]
+		at.Devices, at.More = shorten(at.Devices, func(d manage.Device) bool { return data.Strip.isPhone(d.Identifier) })
+	}
 	p := s.page(c, "Devices", "/users")
 	p.Waiting = data.Strip.Panel.Job != nil
 	return render(c, http.StatusOK, devicesView(p, data))
@@ -298,9 +328,6 @@ func byStage(stages catalog.Set, chosen, wanted string, devices []manage.Device)
 			}
 		}
 		slices.SortStableFunc(of.Devices, func(a, b manage.Device) int { return lastSign(b).Compare(lastSign(a)) })
-		if n := len(of.Devices); n > devicesShown {
-			of.Devices, of.More = of.Devices[:devicesShown], n-devicesShown
-		}
 		list = append(list, of)
 	}
 	return list

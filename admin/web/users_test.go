@@ -42,6 +42,7 @@ func populate(set *setting) {
 			Keys:         []manage.Key{{ID: "quayside-books", App: "quayside-books", CreatedAt: ago(72 * time.Hour)}},
 		})
 	})
+	set.mobile.packages = []manage.Package{{Name: "com.harbourbank.app", Identifier: "a1-phone"}, {Name: "com.harbourbank.ops"}}
 }
 
 func TestPagesAboutPeopleAsTheyAre(t *testing.T) {
@@ -307,7 +308,7 @@ func TestDevicesAreFound(t *testing.T) {
 	set := newSetting(t)
 	populate(set)
 	now := set.clock.now()
-	for i := range devicesShown + 7 {
+	for i := range rowsShown + 7 {
 		set.bank.devices = append(set.bank.devices, manage.Device{ID: fmt.Sprint("X", i), Stage: "hidden-secrets", Identifier: fmt.Sprintf("x%03d", i), App: "harbour-mobile", RegisteredAt: now.Add(time.Duration(-i) * time.Minute)})
 	}
 	b := newBrowser(t, set).signIn()
@@ -320,7 +321,7 @@ func TestDevicesAreFound(t *testing.T) {
 		return ids
 	}
 	all := ids("/devices")
-	if len(all) != devicesShown+3 || !slices.Equal(all[:3], []string{"D1", "D2", "X0"}) || all[len(all)-1] != "D3" {
+	if len(all) != rowsShown+3 || !slices.Equal(all[:3], []string{"D1", "D2", "X0"}) || all[len(all)-1] != "D3" {
 		t.Errorf("all: %v", all)
 	}
 	b.get("/devices").want(t, http.StatusOK, "7 further ones are not listed")
@@ -337,6 +338,34 @@ func TestDevicesAreFound(t *testing.T) {
 	if got := len(ids("/devices?stage=nowhere")); got != len(all) {
 		t.Errorf("a stage that is not there shows %d", got)
 	}
+}
+
+func TestThePhonesOwnComesFirst(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	populate(set)
+	now := set.clock.now()
+	for i := range rowsShown + 6 { // newer than the phone's
+		device := fmt.Sprintf("x%03d", i)
+		set.bank.sessions = slices.Insert(set.bank.sessions, 0, manage.Session{ID: "X" + device, User: "alice", App: "harbour-mobile", Stage: "user-session", Device: device, CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour)})
+		set.bank.devices = append(set.bank.devices, manage.Device{ID: "D" + device, Stage: "hmac", Identifier: device, App: "harbour-mobile", RegisteredAt: now, LastSeen: &now})
+	}
+	b := newBrowser(t, set).signIn()
+	for path, row := range map[string]string{"/sessions": `data-session="([^"]+)"`, "/devices?stage=hmac": `data-device="([^"]+)"`} {
+		page := b.get(path)
+		page.want(t, http.StatusOK, "8 further ones are not listed", "58 ")
+		rows := regexp.MustCompile(row).FindAllStringSubmatch(page.Body, -1)
+		shown := 0
+		for _, r := range rows {
+			if r[1] != "S3" { // carol's
+				shown++
+			}
+		}
+		if shown != rowsShown || !strings.Contains("S2 D1", rows[0][1]) || strings.Count(page.Body, "data-phone") != 1 {
+			t.Errorf("%s: %d rows, %s first, %d of the phone", path, shown, rows[0][1], strings.Count(page.Body, "data-phone"))
+		}
+	}
+	b.get("/sessions").want(t, http.StatusOK, `aria-label="End the session of alice in harbour-mobile at user-session on device a1-phone"`)
 }
 
 func TestPagesAboutPeopleStandWithoutThePrograms(t *testing.T) {

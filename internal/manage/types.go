@@ -135,6 +135,10 @@ type Package struct {
 	Size     int64    `json:"size"`    // bytes
 	Schemes  []string `json:"schemes"` // URI schemes that it claims
 	Filename string   `json:"filename"`
+
+	// Identifier is what the phone calls the installation, and what its sessions and devices
+	// are registered under; empty: the app has not asked for it yet, or it is not installed.
+	Identifier string `json:"identifier,omitempty"`
 }
 
 // Phone is the state of the phone.

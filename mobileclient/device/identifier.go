@@ -2,6 +2,14 @@ package device
 
 import "crypto/rand"
 
+// Identifier is what the device calls an app's installation; empty where the app has not
+// asked for it yet.
+func (d *Device) Identifier(name string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state.Identifiers[name]
+}
+
 // identifier is what the device calls an installation: random, so that it says nothing
 // about the phone and can't be guessed, and of this app alone, so that two apps can't
 // compare notes. It stays through restarts and updates, and goes when the app is

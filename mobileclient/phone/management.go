@@ -33,6 +33,9 @@ func (p *Phone) manageRoutes() {
 		if err != nil {
 			return err
 		}
+		for i := range packages {
+			packages[i].Identifier = p.device.Identifier(packages[i].Name)
+		}
 		return c.JSON(http.StatusOK, manage.Phone{Stage: p.stage().Slug, Packages: packages})
 	})
 	p.manage.POST("/phone/stage", func(c echo.Context) error {

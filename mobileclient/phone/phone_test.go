@@ -20,6 +20,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -707,6 +708,7 @@ func TestManagement(t *testing.T) {
 	for stage, calls := range map[string]int{
 		"tls":            3, // the phone's own
 		"pinned-mtls":    3, // another
+		"hmac":           3, // and one at which it registers
 		"hidden-secrets": 3, // one that uses another release
 		"user-session":   4, // and one where the app's user signs in
 	} {
@@ -723,8 +725,14 @@ func TestManagement(t *testing.T) {
 	if left, err := filepath.Glob(h.folder.Path("run-*")); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	if state, err := manage.Get[manage.Phone](ctx, client, "/phone"); err != nil || state.Stage != "tls" {
+	if state, err = manage.Get[manage.Phone](ctx, client, "/phone"); err != nil || state.Stage != "tls" {
 		t.Errorf("%+v, %v", state, err)
+	}
+	devices, err := manage.Get[[]manage.Device](ctx, bank.Resource, "/devices")
+	if err != nil || !slices.ContainsFunc(devices, func(d manage.Device) bool {
+		return d.Stage == "hmac" && d.Identifier == state.Packages[0].Identifier
+	}) {
+		t.Errorf("the phone's own is not among %+v, %v", devices, err)
 	}
 	for _, test := range []struct {
 		path string
