@@ -77,7 +77,7 @@ func open(data string, role deployment.Role) (*deployment.Folder, error) {
 }
 
 func serveCommand(data *string) *cobra.Command {
-	var screen, management string
+	var screen, management, admin string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the phone's screen and its management API",
@@ -93,6 +93,7 @@ func serveCommand(data *string) *cobra.Command {
 			}
 			p, err := phone.New(phone.Config{
 				Folder: folder, Stages: catalog.All(), Log: traffic.New(string(deployment.Phone), records), Stage: stage,
+				AdminURL: admin,
 			})
 			if err != nil {
 				return err
@@ -116,6 +117,7 @@ func serveCommand(data *string) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&screen, "listen", "127.0.0.1:8090", "address of the screen")
 	cmd.Flags().StringVar(&management, "manage", "127.0.0.1:9444", "address of the management API")
+	cmd.Flags().StringVar(&admin, "admin", "http://localhost:8000", "where a browser finds the admin UI")
 	return cmd
 }
 

@@ -43,6 +43,8 @@ type Config struct {
 	Stages catalog.Set
 	Log    *traffic.Log
 	Stage  string // to use now; empty, or the same as at the last start: the one that was chosen last
+
+	AdminURL string // where a browser finds the admin UI; empty: no links
 }
 
 // Listeners are where the phone answers.

@@ -91,6 +91,7 @@ func (h *hand) on(t *testing.T, stage string) {
 	var err error
 	h.Phone, err = phone.New(phone.Config{
 		Folder: h.folder, Stages: catalog.All(), Log: traffic.New("phone", 1000), Stage: stage,
+		AdminURL: "http://localhost:8000",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +189,7 @@ func TestScreenAtEveryStage(t *testing.T) {
 			page = h.signIn(t, "alice")
 			others = "HB-1002 · alice"
 		}
-		wants(t, stage.Slug, page, `value="`+stage.Slug+`" selected`, html.EscapeString(stage.Adds), "HB-1001", others, "/"+stage.Slug+"/v1/accounts")
+		wants(t, stage.Slug, page, `href="http://localhost:8000/stages/`+stage.Slug+`"`, `value="`+stage.Slug+`" selected`, html.EscapeString(stage.Adds), "HB-1001", others, "/"+stage.Slug+"/v1/accounts")
 		_, page = h.see(t, "/rates")
 		wants(t, "rates", page, "CHF", "/"+stage.Slug+"/v1/rates")
 		reference := "from the screen at " + stage.Slug

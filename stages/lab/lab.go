@@ -163,19 +163,19 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 		if stage == "" {
 			stage = o.Stages[0].Slug
 		}
+		l.PhoneURL, l.AdminURL = "http://localhost"+port(listeners.phone), "http://localhost"+port(listeners.admin)
 		if screen, err = phone.New(phone.Config{
 			Folder: folders[deployment.Phone], Stages: o.Stages, Log: traffic.New(string(deployment.Phone), Records), Stage: stage,
+			AdminURL: l.AdminURL,
 		}); err != nil {
 			return err
 		}
-		l.PhoneURL = "http://localhost" + port(listeners.phone)
 		if admin, err = web.New(web.Config{
 			Folder: folders[deployment.Admin], Stages: o.Stages, Resource: l.Resource, Phone: l.Phone, Station: l.Station,
 			Referee: l.Referee, Password: o.AdminPassword, PhoneURL: l.PhoneURL,
 		}); err != nil {
 			return err
 		}
-		l.AdminURL = "http://localhost" + port(listeners.admin)
 		l.InitialPassword = admin.InitialPassword()
 	}
 
