@@ -63,7 +63,7 @@ func (g *Guard) hawk(c *call) *Refusal {
 // with every stale request, and can sign anew.
 func (g *Guard) beforeMemory(at time.Time, received *hawk.Received) *Refusal {
 	if at.Before(g.since) {
-		at = g.since // the first moment that is accepted, less than a second away
+		at = g.since // the first moment that is accepted: less than a second away, if no clock was fast
 	}
 	refusal := hawkRefusal(received.Stale(at))
 	refusal.Reason = "the request was signed before this server's memory of nonces begins"

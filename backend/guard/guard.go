@@ -43,8 +43,10 @@ type Config struct {
 	Now       func() time.Time // nil: the clock
 	Nonces    int              // how many are remembered at most; 0: those of 5,000 calls a second
 	// Resumed says that there was a server before this one, whose nonces are forgotten.
-	// Requests that were signed before now are stale then.
+	// Requests that were signed before now are stale then, and those that were signed up to
+	// Before: the latest that it served, as far as is known. See [Guard.Signed].
 	Resumed bool
+	Before  time.Time
 }
 
 // Counter counts calls.
@@ -106,8 +108,7 @@ func New(config Config) (*Guard, error) {
 	}
 	g := &Guard{Config: config, stages: map[string]*stage{}, routes: map[string]route{}, addresses: addresses, clients: clientcert.NewVerifier(config.ClientCAs)}
 	if config.Resumed {
-		// The second that has begun is one of which we do not know all.
-		g.since = config.Now().Truncate(time.Second).Add(time.Second)
+		g.since = memoryBegins(config.Now(), config.Before)
 	}
 	g.nonces = replay.New(replay.Config{
 		Skew: hawk.DefaultSkew, Limit: config.nonceLimit(), Start: g.since,
@@ -117,6 +118,23 @@ func New(config Config) (*Guard, error) {
 	}
 	return g, nil
 }
+
+// memoryBegins is the first second of which all nonces are known.
+func memoryBegins(now, before time.Time) time.Time {
+	// A time that clocks can't be ahead by was told by one that has been set back since.
+	// Who believed it would serve nobody until then.
+	if limit := now.Add(hawk.DefaultSkew); before.After(limit) {
+		before = limit
+	}
+	if before.After(now) {
+		now = before
+	}
+	return now.Truncate(time.Second).Add(time.Second) // that second is one of which we do not know all
+}
+
+// Signed is the latest time that a request was signed for whose nonce is remembered. The
+// next server has to know it; see [Config].Before. Zero: there was none.
+func (g *Guard) Signed() time.Time { return g.nonces.Latest() }
 
 // check is a step of the pipeline.
 type check struct {

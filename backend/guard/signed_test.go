@@ -250,17 +250,35 @@ func TestSealedBothWays(t *testing.T) {
 // next, which remembers nothing.
 func TestRestartDoesNotReopenTheWindow(t *testing.T) {
 	t.Parallel()
-	for _, later := range []time.Duration{0, time.Millisecond, time.Second, 30 * time.Second, 59 * time.Second} {
-		t.Run(later.String(), func(t *testing.T) {
+	for _, test := range []struct {
+		ahead time.Duration // the app's clock
+		later time.Duration
+	}{
+		{0, 0},
+		{0, time.Millisecond},
+		{0, time.Second},
+		{0, 30 * time.Second},
+		{0, 59 * time.Second},
+		{50 * time.Second, 0},
+		{50 * time.Second, 30 * time.Second},
+		{50 * time.Second, 109 * time.Second},
+		{-50 * time.Second, time.Second},
+	} {
+		t.Run(fmt.Sprintf("%v later, %v ahead", test.later, test.ahead), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, catalog.All())
 			w.clock.now = w.clock.now.Truncate(time.Second).Add(100 * time.Millisecond)
 			r := w.request("hidden-secrets", http.MethodGet, "/v1/accounts", "")
+			sent, err := w.client(catalog.Policy{}, mobile).Sign(r, nil, "", w.clock.Now().Add(test.ahead))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.sent.Store(signature(r), sent)
 			if answer, verdict := w.do(r); answer.Code != http.StatusOK {
 				t.Fatalf("%d, %+v", answer.Code, verdict)
 			}
-			w.clock.advance(later)
-			w.config.Resumed = true
+			w.clock.advance(test.later)
+			w.config.Resumed, w.config.Before = true, w.guard.Signed()
 			w.start()
 			answer, verdict := w.do(r)
 			if answer.Code != http.StatusUnauthorized || verdict.Check != "hawk" || !strings.Contains(answer.Header().Get("WWW-Authenticate"), "Stale") {
@@ -280,6 +298,18 @@ func TestRestartDoesNotReopenTheWindow(t *testing.T) {
 				t.Errorf("and once more: %d", answer.Code)
 			}
 		})
+	}
+}
+
+// TestRestartWithAClockSetBack believes no time that clocks can't be ahead by.
+func TestRestartWithAClockSetBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	w.config.Resumed, w.config.Before = true, w.clock.Now().AddDate(1, 0, 0)
+	w.start()
+	w.clock.advance(62 * time.Second)
+	if answer, verdict := w.do(w.request("hidden-secrets", http.MethodGet, "/v1/accounts", "")); answer.Code != http.StatusOK {
+		t.Errorf("%d, %+v", answer.Code, verdict)
 	}
 }
 

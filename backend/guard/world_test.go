@@ -56,6 +56,7 @@ type world struct {
 	testing.TB
 	stages   catalog.Set
 	config   guard.Config
+	guard    *guard.Guard
 	echo     *echo.Echo
 	apps     *registry.Registry
 	users    *users.Directory
@@ -209,6 +210,7 @@ func (w *world) start() {
 	if err != nil {
 		w.Fatal(err)
 	}
+	w.guard = g
 	w.echo = echo.New()
 	w.echo.HTTPErrorHandler = problem.Handler(func(error) {})
 	w.echo.Use(g.Middleware)

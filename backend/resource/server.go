@@ -60,6 +60,8 @@ type Server struct {
 	sessions   *sessions.Store
 	devices    *devices.Registry
 	usage      *usage.Counter
+	guard      *guard.Guard
+	signed     time.Time // what the database knows of the guard's
 	echo       *echo.Echo
 	manage     *manage.Server
 	metrics    *metrics
@@ -106,7 +108,7 @@ func New(config Config) (server *Server, err error) {
 	}
 	_, err = os.Stat(config.Folder.Path(database))
 	resumed := !errors.Is(err, fs.ErrNotExist)
-	models := slices.Concat(ledger.Models(), registry.Models(), users.Models(), sessions.Models(), devices.Models(), usage.Models())
+	models := slices.Concat(ledger.Models(), registry.Models(), users.Models(), sessions.Models(), devices.Models(), usage.Models(), []any{&signed{}})
 	if s.db, err = store.Open(config.Folder.Path(database), models...); err != nil {
 		return nil, err
 	}
@@ -135,10 +137,14 @@ func New(config Config) (server *Server, err error) {
 	s.access = newAccessLog(config.Stages, config.Logger)
 	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
 	s.metrics = newMetrics(s.manage.Metrics)
-	g, err := guard.New(guard.Config{
+	before, err := s.signedUntil(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.guard, err = guard.New(guard.Config{
 		Stages: config.Stages, Apps: s.apps, Users: s.users, Sessions: s.sessions, Devices: s.devices,
 		ClientCAs: clientCAs, Host: host, Port: port, Usage: s.usage, Log: config.Log,
-		Address: config.Address, Now: config.Now, Resumed: resumed,
+		Address: config.Address, Now: config.Now, Resumed: resumed, Before: before,
 		Observe: func(o guard.Outcome) {
 			s.metrics.observe(o)
 			s.access.add(o)
@@ -147,7 +153,7 @@ func New(config Config) (server *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.echo = s.newEcho(g)
+	s.echo = s.newEcho(s.guard)
 	s.management()
 	return s, nil
 }
@@ -291,7 +297,7 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 
 // write writes what calls leave in memory.
 func (s *Server) write(ctx context.Context) error {
-	return errors.Join(s.usage.Flush(ctx), s.sessions.Flush(ctx, s.config.Now()), s.devices.Flush(ctx))
+	return errors.Join(s.usage.Flush(ctx), s.sessions.Flush(ctx, s.config.Now()), s.devices.Flush(ctx), s.writeSigned(ctx))
 }
 
 func (s *Server) serve(ctx context.Context, kind guard.Listener, listener net.Listener) error {

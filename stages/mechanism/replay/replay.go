@@ -47,6 +47,7 @@ type Cache struct {
 	groups []map[fingerprint]struct{} // by ts modulo their number
 	oldest int64                      // the first second that is still remembered
 	live   int                        // nonces in all groups
+	latest int64                      // the last second that a call was signed for
 }
 
 // fingerprint stands for an ID and a nonce. Groups of it hold no pointers, so that
@@ -94,6 +95,7 @@ func (c *Cache) Add(now time.Time, id string, ts int64, nonce string) error {
 	}
 	(*group)[mark] = struct{}{}
 	c.live++
+	c.latest = max(c.latest, ts)
 	return nil
 }
 
@@ -112,6 +114,17 @@ func (c *Cache) look(now time.Time, ts int64, mark fingerprint) error {
 // group is where the nonces of a second are.
 func (c *Cache) group(second int64) *map[fingerprint]struct{} {
 	return &c.groups[second%int64(len(c.groups))]
+}
+
+// Latest is the latest time that a call was signed for which was ever added: a memory
+// that comes after this one must not begin before it. Zero: there was no call.
+func (c *Cache) Latest() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.latest == 0 {
+		return time.Time{}
+	}
+	return time.Unix(c.latest, 0)
 }
 
 // Len is how many nonces are alive.

@@ -187,6 +187,24 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// TestLatest is about what the next memory has to know.
+func TestLatest(t *testing.T) {
+	t.Parallel()
+	c := replay.New(replay.Config{Skew: skew, Limit: 3})
+	if got := c.Latest(); !got.IsZero() {
+		t.Errorf("%v before there was a call", got)
+	}
+	for _, call := range []struct {
+		ts    int64
+		nonce string
+	}{{noon.Unix() + 50, "fast"}, {noon.Unix(), "right"}, {noon.Unix() + 61, "refused"}, {noon.Unix() - 50, "slow"}, {noon.Unix() + 55, "too many"}} {
+		_ = c.Add(noon, "a", call.ts, call.nonce)
+	}
+	if got := c.Latest(); !got.Equal(noon.Add(50 * time.Second)) {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestUndecided(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
