@@ -438,3 +438,38 @@ func TestThrowAwayLabs(t *testing.T) {
 		t.Errorf("two listen at %s", third.TLS)
 	}
 }
+
+// On one deployment, as the admin UI runs it, the attacks of one stage do not get in the
+// way of the next stage's calls.
+func TestMatrixOnOneDeployment(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for limits")
+	}
+	t.Parallel()
+	l := start(t, lab.Options{})
+	attacks := []string{"flood", "password-guess"}
+	var slugs []string
+	for _, stage := range catalog.All().Built() {
+		slugs = append(slugs, stage.Slug)
+	}
+	told := 0
+	matrix := l.Referee.Matrix(t.Context(), slugs, attacks, func(done, total int, latest manage.Cell) {
+		told++
+		if done != told || total != len(slugs)+1 { // only the last stage has passwords
+			t.Errorf("%d of %d, as number %d", done, total, told)
+		}
+	})
+	for _, cell := range matrix.Cells {
+		if err := referee.Expected(catalog.All(), cell); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, genuine := range matrix.Genuine {
+		if !genuine.OK {
+			t.Errorf("the genuine app at %s: %s", genuine.Stage, genuine.Reason)
+		}
+	}
+	if told != len(slugs)+1 || len(matrix.Genuine) != len(slugs) {
+		t.Errorf("%d cells, %d runs of the genuine app", told, len(matrix.Genuine))
+	}
+}

@@ -62,6 +62,7 @@ func (r *Referee) Matrix(ctx context.Context, slugs, attacks []string, progress 
 		}
 		if stage, ok := r.stages.Lookup(pair.Stage); ok && stage.Built && (i == 0 || pairs[i-1].Stage != pair.Stage) {
 			matrix.Genuine = append(matrix.Genuine, r.GenuineAlone(ctx, pair.Stage))
+			breathe(ctx)
 		}
 		cell := r.Attack(ctx, pair.Stage, pair.Attack)
 		matrix.Cells = append(matrix.Cells, cell)

@@ -305,17 +305,11 @@ const (
 // wait waits for as long as a 429 says.
 func wait(ctx context.Context, after reply) error {
 	seconds, err := strconv.Atoi(after.header.Get("Retry-After"))
-	if limit := time.Duration(seconds) * time.Second; err != nil || limit > patience {
+	limit := time.Duration(seconds) * time.Second
+	if err != nil || limit > patience {
 		return fmt.Errorf("the API wants to be left alone for %q seconds", after.header.Get("Retry-After"))
 	}
-	timer := time.NewTimer(time.Duration(seconds) * time.Second)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause(ctx, limit)
 }
 
 // made sends a call that makes something, and reads the answer.

@@ -21,7 +21,6 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/attacker"
 	"keyladder/mobileclient/device"
-	"keyladder/mobileclient/phone"
 	"keyladder/stages/catalog"
 	"keyladder/stages/deploy"
 )
@@ -122,7 +121,7 @@ func (s *Station) Genuine(ctx context.Context, stage, reference string, strictly
 		return manage.Run{}, err
 	}
 	defer victim.leave()
-	run := phone.Exercise(ctx, victim.app, victim.stage, victim.credentials, reference)
+	run := victim.use(ctx, reference)
 	if strictly && run.OK {
 		probed, err := s.probe(ctx, victim.stage)
 		if err != nil {

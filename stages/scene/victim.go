@@ -3,8 +3,11 @@ package scene
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
+	"time"
 
+	"keyladder/internal/manage"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/phone"
 	"keyladder/stages/catalog"
@@ -98,10 +101,46 @@ func (v *victim) join(accessPoint string) {
 }
 
 // pay pays bob.
-func (v *victim) pay(ctx context.Context, reference string) (device.Screen, error) {
-	return v.app.Transfer(ctx, device.Payment{
-		From: catalog.AliceAccount, To: catalog.BobAccount, Amount: 100, Reference: reference,
+func (v *victim) pay(ctx context.Context, reference string) (screen device.Screen, err error) {
+	whenServed(ctx, func() int {
+		screen, err = v.app.Transfer(ctx, device.Payment{
+			From: catalog.AliceAccount, To: catalog.BobAccount, Amount: 100, Reference: reference,
+		})
+		return screen.Status
 	})
+	return screen, err
+}
+
+// use does what the app's users do, and pays with the reference.
+func (v *victim) use(ctx context.Context, reference string) (run manage.Run) {
+	whenServed(ctx, func() int {
+		run = phone.Exercise(ctx, v.app, v.stage, v.credentials, reference)
+		return run.Calls[len(run.Calls)-1].Status
+	})
+	return run
+}
+
+// whenServed does something with an app again where a rate limit has refused it, for
+// example after a flood. From the stage on at which answers are signed, the app leaves
+// that to its user: a refusal that comes before the app is known could be anybody's.
+func whenServed(ctx context.Context, do func() (status int)) {
+	for range 3 {
+		if do() != http.StatusTooManyRequests || pause(ctx, time.Second) != nil {
+			return
+		}
+	}
+	do()
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (v *victim) leave() {
