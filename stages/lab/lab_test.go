@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -471,5 +472,18 @@ func TestMatrixOnOneDeployment(t *testing.T) {
 	}
 	if told != len(slugs)+1 || len(matrix.Genuine) != len(slugs) {
 		t.Errorf("%d cells, %d runs of the genuine app", told, len(matrix.Genuine))
+	}
+}
+
+// Who gives the staff's app a higher limit is not told that it has none.
+func TestRaisedLimit(t *testing.T) {
+	t.Parallel()
+	l := start(t, lab.Options{})
+	perSecond, burst := 200.0, 600
+	if err := l.Resource.Do(t.Context(), http.MethodPatch, "/apps/harbour-ops", manage.AppChange{PerSecond: &perSecond, Burst: &burst}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if genuine := l.Referee.GenuineAlone(t.Context(), "tls"); !genuine.OK {
+		t.Error(genuine.Reason)
 	}
 }
