@@ -114,7 +114,7 @@ func secured(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if !local(c.Request().Host) { // no page: pages show what the app did
+		if !serve.IsLocal(c.Request().Host) { // no page: pages show what the app did
 			return c.String(http.StatusMisdirectedRequest, "This phone answers as localhost only.\n")
 		}
 		limit := int64(maxForm)
@@ -124,14 +124,6 @@ func secured(next echo.HandlerFunc) echo.HandlerFunc {
 		c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, limit)
 		return next(c)
 	}
-}
-
-// local is whether a name can only mean a machine nearby: an address, localhost, or a
-// name without a dot.
-func local(host string) bool {
-	u := url.URL{Host: host}
-	name := u.Hostname()
-	return net.ParseIP(name) != nil || name != "" && !strings.Contains(name, ".") || strings.HasSuffix(name, ".localhost")
 }
 
 // page is what every page shows around its content.
