@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	idleTime     = 30 * time.Minute
+	idleTime     = 2 * time.Hour // a class is talked to for long
 	absoluteTime = 12 * time.Hour
 	seenEvery    = time.Minute // how exactly the last use of a session is written down
 

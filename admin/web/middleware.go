@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"keyladder/internal/problem"
+	"keyladder/internal/serve"
 )
 
 const (
@@ -24,7 +25,8 @@ const (
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-// secured sets what browsers need to be told, on every answer.
+// secured sets what browsers need to be told, on every answer, and keeps out names that
+// somebody made point to this machine. Only health is told under any.
 func secured(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
@@ -35,6 +37,9 @@ func secured(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
+		if !serve.IsLocal(c.Request().Host) && c.Request().URL.Path != "/healthz" {
+			return echo.NewHTTPError(http.StatusMisdirectedRequest, "The admin UI answers as localhost, under its address, or under a name without a dot.")
+		}
 		return next(c)
 	}
 }
@@ -177,7 +182,9 @@ func (s *Server) failed(err error, c echo.Context) {
 	}
 	s.recognize(c)
 	p := s.page(c, title, "")
-	if renderErr := render(c, status, errorView(p, status, text)); renderErr != nil {
+	_ = c.Request().ParseForm() // where that fails, the form says nothing of its page
+	back := ownPath(c.Request().PostForm.Get("page"))
+	if renderErr := render(c, status, errorView(p, status, text, back)); renderErr != nil {
 		slog.Error("admin UI: the error page", "error", renderErr)
 	}
 }
@@ -221,7 +228,7 @@ func (s *Server) explain(err error) (status int, title, text string) {
 			return he.Code, "There is nothing here", text
 		case http.StatusMethodNotAllowed:
 			return he.Code, "This address only takes forms", "Open the page that it belongs to and use its buttons."
-		case http.StatusForbidden:
+		case http.StatusForbidden, http.StatusMisdirectedRequest:
 			return he.Code, "This was refused", text
 		}
 		return he.Code, "This can't be done", text

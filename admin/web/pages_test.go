@@ -432,12 +432,12 @@ func TestAuditHasPages(t *testing.T) {
 func TestErrorsKnowWhoIsSignedIn(t *testing.T) {
 	t.Parallel()
 	b := newBrowser(t, newSetting(t))
-	b.get("/nowhere").want(t, http.StatusNotFound, `href="/sign-in"`)
+	b.get("/nowhere").want(t, http.StatusNotFound, `href="/sign-in?next=%2Fstages"`)
 	b.signIn()
 	for path, status := range map[string]int{"/nowhere": http.StatusNotFound, "/stages/tls/run": http.StatusMethodNotAllowed} {
 		r := b.get(path)
 		r.want(t, status, `data-test="sign-out"`, "To the stages")
-		if strings.Contains(r.Body, `href="/sign-in"`) {
+		if strings.Contains(r.Body, `href="/sign-in`) {
 			t.Errorf("%s asks the admin to sign in", path)
 		}
 	}

@@ -197,6 +197,33 @@ func TestSessionsExpire(t *testing.T) {
 		b.get("/jobs/none").want(t, http.StatusForbidden)
 		b.repost("/apps/run").want(t, http.StatusForbidden, "You are not signed in")
 	})
+	t.Run("the place is kept", func(t *testing.T) {
+		set := newSetting(t)
+		b := newBrowser(t, set).signIn()
+		const page = "/devices?stage=hmac"
+		b.get(page).want(t, http.StatusOK, `name="page" value="`+page+`"`)
+		set.clock.turn(absoluteTime)
+		set.clock.turn(time.Second)
+		for from, next := range map[string]string{page: "%2Fdevices%3Fstage%3Dhmac", "": "%2Fstages", "https://mallory.test/": "%2Fstages"} {
+			b.send("/run", url.Values{"page": {from}}).want(t, http.StatusForbidden, `href="/sign-in?next=`+next+`"`)
+		}
+		if r := b.get("/sign-in?next=%2Fdevices%3Fstage%3Dhmac"); !strings.Contains(r.Body, `name="next" value="`+page+`"`) {
+			t.Error("signing in does not lead back")
+		}
+		b.signIn()
+		b.send("/run", url.Values{"page": {page}}).want(t, http.StatusForbidden, "This form is out of date", `href="`+page+`"`)
+	})
+}
+
+func TestOtherNamesAreRefused(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(t, newSetting(t)).signIn()
+	for path, status := range map[string]int{"/healthz": http.StatusOK, "/stages": http.StatusMisdirectedRequest, "/sign-in": http.StatusMisdirectedRequest, "/workshop-ca.pem": http.StatusMisdirectedRequest} {
+		req, err := http.NewRequest(http.MethodGet, b.server.URL+path, nil)
+		must(t, err)
+		req.Host = "mallory.test:8000"
+		b.do(req).want(t, status)
+	}
 }
 
 // repost sends a form without asking for a token first.

@@ -69,12 +69,12 @@ func (r remote) devices(ctx context.Context) ([]manage.Device, error) {
 // runStrip is the genuine app's button on a page where something was just taken away
 // from it.
 type runStrip struct {
-	Action string
-	Back   string // the page to come back to; empty: the action knows
-	Stages catalog.Set
-	Chosen string
-	Panel  runPanel
-	Phone  manage.Phone // nothing is known of it where it does not answer
+	Action    string
+	PutsPhone bool // on the stage, before the app runs
+	Stages    catalog.Set
+	Chosen    string
+	Panel     runPanel
+	Phone     manage.Phone // nothing is known of it where it does not answer
 }
 
 // isPhone says whether an identifier is of an installation on the phone. Every attack brings
@@ -86,7 +86,7 @@ func (strip runStrip) isPhone(identifier string) bool {
 // runStrip offers the built stages that fit. The stage that the page is about comes
 // first, then that of the latest run, then the phone's.
 func (s *Server) runStrip(c echo.Context, fits func(catalog.Policy) bool) runStrip {
-	strip := runStrip{Action: "/run", Back: c.Request().URL.RequestURI(), Panel: s.runPanel("")}
+	strip := runStrip{Action: "/run", PutsPhone: true, Panel: s.runPanel("")}
 	for _, stage := range s.cfg.Stages.Built() {
 		if fits(stage.Policy) {
 			strip.Stages = append(strip.Stages, stage)
@@ -146,7 +146,8 @@ func (s *Server) builtNamed(slug string) (catalog.Stage, error) {
 // at is the page that the form was on, with a stage to run the app at, and its part
 // (empty: the one that the form names).
 func at(c echo.Context, stage, part string) string {
-	back, err := url.Parse(ownPath(c.Request().PostForm.Get("back")))
+	form := c.Request().PostForm
+	back, err := url.Parse(ownPath(cmp.Or(form.Get("back"), form.Get("page"))))
 	if err != nil {
 		return "/stages"
 	}
@@ -181,13 +182,12 @@ func (s *Server) take(c echo.Context, action, subject, done, path, stage string)
 type usersData struct {
 	Users   []manage.User
 	Silence string // why they can't be shown
-	Back    string
 	Strip   runStrip
 	Now     time.Time
 }
 
 func (s *Server) usersPage(c echo.Context) error {
-	data := usersData{Strip: s.runStrip(c, knowsUsers), Back: c.Request().URL.RequestURI(), Now: s.now()}
+	data := usersData{Strip: s.runStrip(c, knowsUsers), Now: s.now()}
 	var err error
 	if data.Users, err = s.resource.users(c.Request().Context()); err != nil {
 		data.Silence = s.inWords(err)
@@ -222,14 +222,13 @@ type signedInUser struct {
 type sessionsData struct {
 	Users   []signedInUser // by name
 	Silence string         // why they can't be shown
-	Back    string
 	Strip   runStrip
 	Stages  catalog.Set
 	Now     time.Time
 }
 
 func (s *Server) sessionsPage(c echo.Context) error {
-	data := sessionsData{Strip: s.runStrip(c, knowsUsers), Back: c.Request().URL.RequestURI(), Stages: s.cfg.Stages, Now: s.now()}
+	data := sessionsData{Strip: s.runStrip(c, knowsUsers), Stages: s.cfg.Stages, Now: s.now()}
 	sessions, err := s.resource.sessions(c.Request().Context())
 	if err != nil {
 		data.Silence = s.inWords(err)
@@ -285,14 +284,13 @@ type devicesData struct {
 	Stage   string      // chosen; empty: all
 	Wanted  string      // part of an identifier
 	Silence string      // why they can't be shown
-	Back    string
 	Strip   runStrip
 	Now     time.Time
 }
 
 func (s *Server) devicesPage(c echo.Context) error {
 	data := devicesData{
-		Strip: s.runStrip(c, registersDevices), Stage: c.QueryParam("stage"), Back: c.Request().URL.RequestURI(), Now: s.now(),
+		Strip: s.runStrip(c, registersDevices), Stage: c.QueryParam("stage"), Now: s.now(),
 		Wanted: strings.TrimSpace(c.QueryParam("identifier")),
 	}
 	data.All = data.Strip.Stages
