@@ -9,6 +9,7 @@
 package traffic
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"time"
@@ -98,7 +99,7 @@ func (l *Log) Add(m Message) {
 		return
 	}
 	if len(m.Body) > MaxBody {
-		m.Body = m.Body[:MaxBody]
+		m.Body = bytes.Clone(m.Body[:MaxBody]) // or it would hold on to all of it
 	}
 	m.Head, m.Summary = cut(m.Head, MaxHead), cut(m.Summary, maxLine)
 	if m.Verdict != nil && len(m.Verdict.Reason) > maxLine {
@@ -119,8 +120,8 @@ func (l *Log) Add(m Message) {
 	l.mu.Unlock()
 }
 
-// cut shortens a text without splitting a character. What is kept is a copy, or it
-// would hold on to all of it.
+// cut shortens a text without splitting a character. What is kept is a copy, for the same
+// reason.
 func cut(text string, most int) string {
 	if len(text) <= most {
 		return text
