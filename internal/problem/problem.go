@@ -78,18 +78,9 @@ func From(err error, report func(error)) *Problem {
 		return p
 	}
 	var he *echo.HTTPError
-	if errors.As(err, &he) {
-		switch he.Code {
-		case http.StatusNotFound:
-			return New(he.Code, "no-such-resource", "There is nothing here", "Check the path: it is /{stage}/v1/…")
-		case http.StatusMethodNotAllowed:
-			return New(he.Code, "method-not-allowed", "That method does not go with this path", "")
-		case http.StatusRequestEntityTooLarge:
-			return New(he.Code, "too-large", "The body is too large", "Send at most 64 KiB.")
-		}
-		if he.Code < http.StatusInternalServerError {
-			return New(he.Code, "bad-request", http.StatusText(he.Code), "")
-		}
+	if errors.As(err, &he) && he.Code < http.StatusInternalServerError {
+		text := http.StatusText(he.Code) // "Not Found" is of the kind not-found
+		return New(he.Code, strings.ReplaceAll(strings.ToLower(text), " ", "-"), text, "")
 	}
 	report(err)
 	return New(http.StatusInternalServerError, "internal", "Something went wrong on the server", "The server's log says what.")
