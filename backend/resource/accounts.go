@@ -72,7 +72,8 @@ func (s *Server) getTransfers(c echo.Context, caller guard.Caller) error {
 const historyLength = 100
 
 // visible is the account that the path names. One that is not the user's looks as if it
-// were not there, so that numbers can't be tried out.
+// were not there. That others' numbers can be tried out all the same lies in what a bank is
+// for: it says so when there is nobody to pay.
 func (s *Server) visible(c echo.Context, caller guard.Caller) (ledger.Account, error) {
 	found, err := s.ledger.Account(c.Request().Context(), c.Param("id"))
 	if errors.Is(err, ledger.ErrUnknownAccount) || err == nil && !caller.Sees(found.Owner) {

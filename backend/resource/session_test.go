@@ -145,7 +145,8 @@ func TestUsersOwnAccounts(t *testing.T) {
 		{mobile, "bob", "GET", "/v1/accounts/HB-1001", "", 404},
 		{mobile, "bob", "GET", "/v1/accounts/HB-1001/transfers", "", 404},
 		{mobile, "bob", "GET", "/v1/accounts/HB-0", "", 404},
-		{mobile, "bob", "POST", "/v1/transfers", order("1", ""), 403}, // from alice's
+		{mobile, "bob", "POST", "/v1/transfers", order("1", ""), 403},                                        // from alice's
+		{mobile, "bob", "POST", "/v1/transfers", strings.Replace(order("1", ""), "HB-1001", "HB-0", 1), 403}, // from nobody's
 		{mobile, "alice", "POST", "/v1/transfers", order("1", ""), 201},
 		{mobile, "carol", "GET", "/v1/accounts/HB-1001", "", 404}, // a customer, with this app
 		{mobile, "carol", "POST", "/v1/transfers", order("1", ""), 403},

@@ -51,16 +51,17 @@ func (s *Server) postTransfer(c echo.Context, caller guard.Caller) error {
 	order.App, order.User, order.Stage = caller.App(), caller.User(), stage
 	booked, err := s.ledger.Transfer(c.Request().Context(), order)
 	if err != nil {
-		return transferProblem(err)
+		return transferProblem(err, caller)
 	}
 	// A transfer is shown in its accounts' histories, where its ID finds it.
 	c.Response().Header().Set(echo.HeaderLocation, fmt.Sprintf("/%s/v1/accounts/%s/transfers#%d", stage, booked.Payer, booked.ID))
 	return c.JSON(http.StatusCreated, transferOf(booked))
 }
 
-// transferProblem tells the client why the ledger refused; other errors are ours.
-func transferProblem(err error) error {
-	if errors.Is(err, ledger.ErrNotOwner) {
+// transferProblem tells the client why the ledger refused; other errors are ours. To users
+// an account that is not there to pay from is one that is not theirs.
+func transferProblem(err error, caller guard.Caller) error {
+	if errors.Is(err, ledger.ErrNotOwner) || errors.Is(err, ledger.ErrUnknownPayer) && caller.User() != "" {
 		return problem.New(http.StatusForbidden, "not-allowed", "That is not your account", "Pay from an account of your own.")
 	}
 	for _, refusal := range []error{
