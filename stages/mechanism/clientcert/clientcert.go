@@ -11,7 +11,7 @@ import (
 	"keyladder/stages/mechanism/pin"
 )
 
-// Errors of [Verify].
+// Errors of [Verifier.Verify] and [BelongsTo].
 var (
 	// ErrMissing means that no certificate was shown.
 	ErrMissing = errors.New("no client certificate was shown")
@@ -45,17 +45,8 @@ func Present(config *tls.Config, pair tls.Certificate) {
 	}
 }
 
-// Verify checks that a certificate is one for an app: issued under roots, for client
-// authentication, good at the given time. Nil is [ErrMissing].
-func Verify(certificate *x509.Certificate, roots *x509.CertPool, now time.Time) error {
-	_, err := verify(certificate, roots, now)
-	return err
-}
-
+// verify returns the chain from a certificate to one of the roots.
 func verify(certificate *x509.Certificate, roots *x509.CertPool, now time.Time) (chain []*x509.Certificate, err error) {
-	if certificate == nil {
-		return nil, ErrMissing
-	}
 	chains, err := certificate.Verify(x509.VerifyOptions{
 		Roots:       roots,
 		CurrentTime: now,
@@ -76,7 +67,7 @@ func verify(certificate *x509.Certificate, roots *x509.CertPool, now time.Time) 
 	return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
 }
 
-// BelongsTo checks that a certificate, which [Verify] has found good, is one of those
+// BelongsTo checks that a certificate, which [Verifier.Verify] has found good, is one of those
 // registered for an app, by their pins.
 //
 //keyladder:code clientcert-check

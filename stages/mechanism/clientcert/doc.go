@@ -10,15 +10,15 @@
 //
 // # What the server checks
 //
-// [Verify] answers two questions, and both matter:
+// Two questions, and both matter:
 //
-//   - Is this a certificate for an app at all? It must chain to the authority that
+//   - Is this a certificate for an app at all ([Verifier.Verify])? It must chain to the authority that
 //     issues such certificates (and to no other: the authorities of the web would let
 //     everybody in who can get a web certificate), be good for client authentication
 //     (RFC 5280, section 4.2.1.12), and be in its time. TLS has asked this once, in
 //     the handshake; connections live longer than that, so it is asked at each call.
-//   - Is it the certificate of the app that the key names? Its pin must be among those
-//     registered for that app. Without this, the kiosk's certificate would open the
+//   - Is it the certificate of the app that the key names ([BelongsTo])? Its pin must be
+//     among those registered for that app. Without this, the kiosk's certificate would open the
 //     door for whoever knows the key of the phone app.
 //
 // Pins name the public key (see package pin), so that a certificate can be renewed

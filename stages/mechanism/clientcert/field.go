@@ -73,7 +73,7 @@ func FromHeader(header http.Header) (*x509.Certificate, error) {
 		return nil, nil
 	case 1:
 		return Decode(values[0])
-	default: // "A Client-Cert field occurs only once" (section 2.2)
+	default: // it must not occur multiple times in a request (section 2.2)
 		return nil, fmt.Errorf("%w: more than one", ErrField)
 	}
 }

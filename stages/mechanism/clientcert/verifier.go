@@ -11,8 +11,8 @@ import (
 // where apps get a certificate each.
 const maxRemembered = 4096
 
-// Verifier is [Verify] for servers, which see the same few certificates again and
-// again: it remembers those that were good. Signatures do not go bad, so that at the next
+// Verifier verifies certificates of apps, and remembers those that were good: a server sees
+// the same few again and again. Signatures do not go bad, so that at the next
 // call only the time is left to look at. What was no good is not remembered, so
 // strangers can't fill the memory.
 type Verifier struct {
@@ -31,7 +31,8 @@ func NewVerifier(roots *x509.CertPool) *Verifier {
 	return &Verifier{roots: roots, good: map[[sha256.Size]byte]validity{}}
 }
 
-// Verify says what [Verify] says.
+// Verify checks that a certificate is one for an app: issued under the roots, for client
+// authentication, good at the given time. Nil is [ErrMissing].
 func (v *Verifier) Verify(certificate *x509.Certificate, now time.Time) error {
 	if certificate == nil {
 		return ErrMissing

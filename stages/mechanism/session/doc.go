@@ -48,8 +48,7 @@
 // then no bundle of sessions. A slow hash, as for passwords, would be pointless: nobody
 // guesses 256 bits. Looking the digest up in a map or an index is safe as well, though it
 // takes different times: somebody who measures them learns about digests, and can't make
-// keys that have digests of their choice. Where two digests are compared, it is in
-// constant time ([Digest.Matches]).
+// keys that have digests of their choice.
 //
 // # How it ends
 //

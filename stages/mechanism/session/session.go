@@ -3,7 +3,6 @@ package session
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -69,13 +68,6 @@ type Digest [sha256.Size]byte
 
 // Digest is what the server stores of the key.
 func (k Key) Digest() Digest { return sha256.Sum256([]byte(k)) }
-
-// Matches says whether a key has this digest, in constant time. The zero digest
-// matches none.
-func (d Digest) Matches(key Key) bool {
-	other := key.Digest()
-	return subtle.ConstantTimeCompare(d[:], other[:]) == 1
-}
 
 // String is the digest in hexadecimal. It may be logged: it can't be used as a key.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
