@@ -46,4 +46,5 @@ COPY --from=garbled /out/lib/ /usr/local/lib/keyladder/
 ENV KEYLADDER_APP_PROGRAM_CLEAR=/usr/local/lib/keyladder/harbourbank-clear \
     KEYLADDER_APP_PROGRAM_HIDDEN=/usr/local/lib/keyladder/harbourbank-hidden
 USER 65532:65532
-WORKDIR /data
+# The deployment is in ./data, where all programs look for it by themselves.
+WORKDIR /

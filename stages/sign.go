@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,21 +50,20 @@ func (s *signer) secret(c *cobra.Command) (string, *deployment.Folder, error) {
 
 func signCommand() *cobra.Command {
 	var s signer
-	var slug, method, body, bodyOut, contentType string
+	var slug, method, body, contentType, user string
 	var fields []string
 	var seal bool
 	c := &cobra.Command{
 		Use:   "sign URL",
-		Short: "Print the Hawk field for a request, signed with an app's secret, for use with curl",
-		Long: `Print the Hawk field for a request, signed with an app's secret, for use with curl:
+		Short: "Sign a request with an app's secret, and print it as options for curl",
+		Long: `Sign a request with an app's secret, and print it as options for curl:
 
-  curl -H "Authorization: $(go run ./stages sign URL)" URL
+  go run ./stages sign URL | curl -K -
 
-From the stage user-session on the field is App-Authorization, and the signature covers who
-the user and the device are: give the same -H to both.
+What curl is to send besides, it has to be told itself. From the stage user-session on the
+signature covers who the user and the device are, so those fields are for sign:
 
-  curl -H @device.txt -H @session.txt \
-    -H "App-Authorization: $(go run ./stages sign -H @device.txt -H @session.txt URL)" URL
+  go run ./stages sign -H @- URL <device.txt | curl -K -
 
 The secret is asked for at the running deployment, with the admin's certificate.`,
 		Args: cobra.ExactArgs(1),
@@ -87,9 +88,6 @@ The secret is asked for at the running deployment, with the admin's certificate.
 			}
 			content := []byte(body)
 			if seal {
-				if bodyOut == "" {
-					return errors.New("--seal needs --body-out, the file that curl sends with --data-binary @FILE")
-				}
 				key, err := sealed.Derive(secret, sealed.Request)
 				if err != nil {
 					return err
@@ -97,16 +95,10 @@ The secret is asked for at the running deployment, with the admin's certificate.
 				if content, err = key.Seal(content, contentType); err != nil {
 					return err
 				}
-				if err := os.WriteFile(bodyOut, content, 0o600); err != nil {
-					return err
-				}
 				contentType = sealed.MediaType
 			}
 			if method == "" {
-				method = http.MethodGet
-				if len(content) > 0 {
-					method = http.MethodPost
-				}
+				method = usualMethod(content)
 			}
 			req, err := http.NewRequestWithContext(c.Context(), method, target.String(), nil)
 			if err != nil {
@@ -115,12 +107,21 @@ The secret is asked for at the running deployment, with the admin's certificate.
 			if len(content) > 0 {
 				req.Header.Set("Content-Type", contentType)
 			}
-			if err := addFields(req.Header, fields); err != nil {
+			if err := addFields(req.Header, fields, c.InOrStdin()); err != nil {
 				return err
+			}
+			if user != "" {
+				name, password, _ := strings.Cut(user, ":")
+				if err := session.SetBasic(req.Header, name, password); err != nil {
+					return err
+				}
 			}
 			client, err := hawkClient(folder, hawk.Credentials{ID: s.key, Key: secret})
 			if err != nil {
 				return err
+			}
+			if stage.Policy.UserProof != catalog.NoUser {
+				client.Field = hawk.AppAuthorization
 			}
 			ext := ""
 			if stage.Policy.Binding == catalog.SessionOfCall {
@@ -131,7 +132,7 @@ The secret is asked for at the running deployment, with the admin's certificate.
 			if _, err := client.Sign(req, content, ext, time.Now()); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), req.Header.Get("Authorization"))
+			_, err = io.WriteString(c.OutOrStdout(), curlOptions(req, content))
 			return err
 		},
 	}
@@ -139,19 +140,27 @@ The secret is asked for at the running deployment, with the admin's certificate.
 	c.Flags().StringVar(&slug, "stage", "", "the stage (default: as in the URL)")
 	c.Flags().StringVarP(&method, "method", "X", "", "the method (default: GET, or POST with a body)")
 	c.Flags().StringVarP(&body, "body", "d", "", "the body")
-	c.Flags().StringArrayVarP(&fields, "header", "H", nil, "a field `NAME: VALUE` that curl sends, or @FILE with one a line")
+	c.Flags().StringArrayVarP(&fields, "header", "H", nil, "a field `NAME: VALUE` to send; @- reads some from standard input, one a line")
+	c.Flags().StringVarP(&user, "user", "u", "", "`NAME:PASSWORD` to sign in with")
 	c.Flags().StringVar(&contentType, "content-type", "application/json", "the body's media type")
 	c.Flags().BoolVar(&seal, "seal", false, "encrypt the body, as hidden-secrets wants it")
-	c.Flags().StringVar(&bodyOut, "body-out", "", "where to write the encrypted body")
 	return c
 }
 
-// addFields adds fields as curl's -H has them: `Name: value`, or @FILE with one a line.
-func addFields(header http.Header, fields []string) error {
+// usualMethod is the one that curl takes by itself.
+func usualMethod(body []byte) string {
+	if len(body) > 0 {
+		return http.MethodPost
+	}
+	return http.MethodGet
+}
+
+// addFields adds fields as curl's -H has them: `Name: value`, or @- for standard input.
+func addFields(header http.Header, fields []string, in io.Reader) error {
 	for _, field := range fields {
 		lines := field
-		if name, ok := strings.CutPrefix(field, "@"); ok {
-			data, err := os.ReadFile(name)
+		if field == "@-" {
+			data, err := io.ReadAll(in)
 			if err != nil {
 				return err
 			}
@@ -171,6 +180,32 @@ func addFields(header http.Header, fields []string) error {
 	return nil
 }
 
+// curlQuoted escapes a value between quotes in a file of curl's options.
+var curlQuoted = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`, "\v", `\v`)
+
+// curlOptions is a request as curl reads it with -K.
+func curlOptions(req *http.Request, body []byte) string {
+	var text strings.Builder
+	option := func(name, value string) { fmt.Fprintf(&text, "%s = \"%s\"\n", name, curlQuoted.Replace(value)) }
+	option("url", req.URL.String())
+	switch req.Method {
+	case usualMethod(body):
+	case http.MethodHead: // for an answer without body
+		text.WriteString("head\n")
+	default:
+		option("request", req.Method)
+	}
+	for _, name := range slices.Sorted(maps.Keys(req.Header)) {
+		for _, value := range req.Header[name] {
+			option("header", name+": "+value)
+		}
+	}
+	if len(body) > 0 {
+		option("data-raw", string(body))
+	}
+	return text.String()
+}
+
 // hawkClient signs for the host and port that the server has in its settings, whatever
 // name is used to reach it.
 func hawkClient(folder *deployment.Folder, credentials hawk.Credentials) (*hawk.Client, error) {
@@ -188,12 +223,12 @@ func hawkClient(folder *deployment.Folder, credentials hawk.Credentials) (*hawk.
 func openCommand() *cobra.Command {
 	var s signer
 	c := &cobra.Command{
-		Use:   "open FILE",
-		Short: "Decrypt the body of a response, as hidden-secrets sends it; - is standard input",
-		Args:  cobra.ExactArgs(1),
+		Use:   "open [FILE]",
+		Short: "Decrypt the body of a response, as hidden-secrets sends it (default: standard input)",
+		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			in := c.InOrStdin()
-			if args[0] != "-" {
+			if len(args) > 0 {
 				file, err := os.Open(args[0])
 				if err != nil {
 					return err
