@@ -147,7 +147,7 @@ func (ap *accessPoint) carry(ctx context.Context, phone net.Conn) error {
 	case first[0] == tlsHandshake:
 		return ap.impersonate(ctx, from, destination)
 	default:
-		server, err := ap.g.dialer().DialContext(ctx, "tcp", destination)
+		server, err := dialer.DialContext(ctx, "tcp", destination)
 		if err != nil {
 			return fmt.Errorf("relay to %s: %w", destination, err)
 		}
@@ -157,7 +157,7 @@ func (ap *accessPoint) carry(ctx context.Context, phone net.Conn) error {
 
 // listen relays bytes as they are and keeps a copy.
 func (ap *accessPoint) listen(ctx context.Context, phone net.Conn, destination string) error {
-	server, err := ap.g.dialer().DialContext(ctx, "tcp", destination)
+	server, err := dialer.DialContext(ctx, "tcp", destination)
 	if err != nil {
 		return fmt.Errorf("relay to %s: %w", destination, err)
 	}
@@ -300,8 +300,8 @@ func (ap *accessPoint) passOnTLS(ctx context.Context, phone net.Conn, host, dest
 		return err
 	}
 	config.ServerName = host
-	dialer := tls.Dialer{NetDialer: ap.g.dialer(), Config: config}
-	server, err := dialer.DialContext(ctx, "tcp", destination)
+	secure := tls.Dialer{NetDialer: dialer, Config: config}
+	server, err := secure.DialContext(ctx, "tcp", destination)
 	if err != nil {
 		return fmt.Errorf("relay to %s: %w", destination, err)
 	}

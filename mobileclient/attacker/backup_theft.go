@@ -10,8 +10,6 @@ import (
 	"keyladder/stages/mechanism/session"
 )
 
-func init() { attacks["backup-theft"] = backupTheft }
-
 // backupTheft has a copy of what the app stores on the victim's phone: from a backup, a
 // lost laptop, a repair shop. In it is what makes the app remember its user. The rest,
 // the app's own secrets, is the same in every copy of the app, so it comes out of the

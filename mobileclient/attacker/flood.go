@@ -11,8 +11,6 @@ import (
 	"time"
 )
 
-func init() { attacks["flood"] = flood }
-
 const (
 	floodTime    = 2 * time.Second
 	floodCalls   = 1200 // at most

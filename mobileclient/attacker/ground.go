@@ -19,7 +19,6 @@ type Ground struct {
 	Account   string        // the attacker's own account
 	Reference string        // goes into the transfers that the attack books
 	Dir       string        // scratch folder
-	Address   string        // source IP of the attacker's own programs; empty: any
 	Log       *traffic.Log  // where own programs' calls are recorded; nil: nowhere
 
 	// Say tells people a step. No secret, key or token goes into it.

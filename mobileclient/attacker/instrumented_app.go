@@ -9,8 +9,6 @@ import (
 	"keyladder/mobileclient/device"
 )
 
-func init() { attacks["instrumented-app"] = instrumentedApp }
-
 // maxCandidates bounds how many places in the app's memory are tried.
 const maxCandidates = 100
 

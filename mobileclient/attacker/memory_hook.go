@@ -4,8 +4,6 @@ import (
 	"context"
 )
 
-func init() { attacks["memory-hook"] = memoryHook }
-
 // memoryHook runs the genuine app on the attacker's own phone, has it make a call, and
 // reads its memory. However well a secret is hidden in the package, the app has to put
 // it together before it can use it. The search knows what keys look like and not where

@@ -15,8 +15,6 @@ import (
 	"keyladder/mobileclient/release"
 )
 
-func init() { attacks["password-grab"] = passwordGrab }
-
 // passwordGrab puts an app into the store that looks like the bank's: its label, its
 // screens, another program. Whoever signs in with it hands over the password. The
 // attacker types that into the genuine app, on a phone of their own: there is nothing

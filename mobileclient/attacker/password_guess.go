@@ -7,8 +7,6 @@ import (
 	"net/http"
 )
 
-func init() { attacks["password-guess"] = passwordGuess }
-
 // A customer's name, which is no secret, and what people take for passwords.
 const aCustomer = "alice"
 

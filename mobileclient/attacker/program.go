@@ -70,7 +70,7 @@ func newProgram(g *Ground, as identity) (*program, error) {
 		return nil, err
 	}
 	transport := &http.Transport{
-		DialContext:         g.dialer().DialContext,
+		DialContext:         dialer.DialContext,
 		TLSClientConfig:     config,
 		MaxIdleConnsPerHost: 64, // or a flood would be busy with handshakes
 	}
@@ -309,8 +309,8 @@ func (p *program) handshake(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dialer := tls.Dialer{NetDialer: p.g.dialer(), Config: config}
-	conn, err := dialer.DialContext(ctx, "tcp", url.Host)
+	secure := tls.Dialer{NetDialer: dialer, Config: config}
+	conn, err := secure.DialContext(ctx, "tcp", url.Host)
 	if err != nil {
 		return err
 	}

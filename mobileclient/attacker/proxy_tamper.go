@@ -8,8 +8,6 @@ import (
 	"keyladder/internal/problem"
 )
 
-func init() { attacks["proxy-tamper"] = proxyTamper }
-
 // proxyTamper sits where TLS ends: a load balancer, a content delivery network, a
 // debugging proxy that somebody forgot. The app's TLS connection is perfect, and what
 // arrives at the API is not what the app sent. A body that is sealed can't be read

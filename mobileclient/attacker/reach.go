@@ -8,14 +8,7 @@ import (
 	"time"
 )
 
-// dialer connects from the attacker's own address.
-func (g *Ground) dialer() *net.Dialer {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, ControlContext: onlyNearby}
-	if ip := net.ParseIP(g.Address); ip != nil {
-		dialer.LocalAddr = &net.TCPAddr{IP: ip}
-	}
-	return dialer
-}
+var dialer = &net.Dialer{Timeout: 5 * time.Second, ControlContext: onlyNearby}
 
 // onlyNearby keeps the attacker's tools, some of which connect to wherever they are
 // told, on this machine and on private networks.

@@ -29,8 +29,7 @@ func TestToolsStayNearby(t *testing.T) {
 			t.Errorf("%s: %v", test.address, err)
 		}
 	}
-	g := &Ground{}
-	if conn, err := g.dialer().DialContext(t.Context(), "tcp", "192.0.2.1:443"); err == nil {
+	if conn, err := dialer.DialContext(t.Context(), "tcp", "192.0.2.1:443"); err == nil {
 		conn.Close()
 		t.Error("connected to a public address")
 	} else if !strings.Contains(err.Error(), "never leave") {

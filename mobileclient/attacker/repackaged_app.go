@@ -6,8 +6,6 @@ import (
 	"fmt"
 )
 
-func init() { attacks["repackaged-app"] = repackagedApp }
-
 // repackagedApp changes the app itself: it raises the cap in the package's settings,
 // signs the package with another key and installs it on a phone that takes packages
 // from anywhere. Everything else in it is genuine, secrets included, so the API sees

@@ -10,8 +10,6 @@ import (
 	"keyladder/mobileclient/device"
 )
 
-func init() { attacks["repin"] = repin }
-
 // repin replaces the server's pins in the package by the pin of the attacker's proxy.
 // The app then insists on the proxy as it did on the server. The client certificate,
 // which the API wants to see, is in the package too, and the proxy shows it.

@@ -8,8 +8,6 @@ import (
 	"keyladder/internal/problem"
 )
 
-func init() { attacks["replay"] = replay }
-
 // replay sends a payment that it found in a log behind the end of TLS once more, byte
 // for byte. It needs to understand nothing of it.
 //

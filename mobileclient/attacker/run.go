@@ -10,7 +10,26 @@ import (
 // attack carries out one attack.
 type attack func(context.Context, *Ground) (Result, error)
 
-var attacks = map[string]attack{}
+var attacks = map[string]attack{
+	"unknown-client":   unknownClient,
+	"flood":            flood,
+	"wiretap":          wiretap,
+	"url-leak":         urlLeak,
+	"wire-tamper":      wireTamper,
+	"trusted-proxy":    trustedProxy,
+	"repin":            repin,
+	"static-extract":   staticExtract,
+	"memory-hook":      memoryHook,
+	"repackaged-app":   repackagedApp,
+	"instrumented-app": instrumentedApp,
+	"token-lift":       tokenLift,
+	"replay":           replay,
+	"proxy-tamper":     proxyTamper,
+	"stolen-bearer":    stolenBearer,
+	"password-guess":   passwordGuess,
+	"password-grab":    passwordGrab,
+	"backup-theft":     backupTheft,
+}
 
 // Names are the attacks that can be run, in alphabetical order.
 func Names() []string { return slices.Sorted(maps.Keys(attacks)) }

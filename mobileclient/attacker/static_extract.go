@@ -14,8 +14,6 @@ import (
 	"keyladder/stages/catalog"
 )
 
-func init() { attacks["static-extract"] = staticExtract }
-
 // staticExtract reads the package as everybody can who has the app: the file's bytes
 // as `strings` shows them, then the assets that `unzip` gives. What is in an app is
 // published, whatever its name.

@@ -12,8 +12,6 @@ import (
 	"keyladder/internal/traffic"
 )
 
-func init() { attacks["stolen-bearer"] = stolenBearer }
-
 // stolenBearer takes what stands for the user out of a call that was logged behind the
 // end of TLS, and nothing else, and uses it in a call of its own from there. The log
 // holds no secret with which the app could be imitated.

@@ -5,8 +5,6 @@ import (
 	"errors"
 )
 
-func init() { attacks["token-lift"] = tokenLift }
-
 // tokenLift takes everything out of the memory of the genuine app while its user, the
 // attacker, is signed in: the static secrets, the live session key, and how the
 // installation is registered. With all of that in it, a program of one's own is, to the

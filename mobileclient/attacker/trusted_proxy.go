@@ -8,8 +8,6 @@ import (
 	"keyladder/mobileclient/device"
 )
 
-func init() { attacks["trusted-proxy"] = trustedProxy }
-
 // trustedProxy runs the genuine, unmodified app on a phone whose owner has installed a
 // certification authority of their own, and lets it talk through a proxy that has
 // certificates from there. TLS does what it promises: it protects the owner's traffic

@@ -9,8 +9,6 @@ import (
 	"keyladder/stages/mechanism/session"
 )
 
-func init() { attacks["unknown-client"] = unknownClient }
-
 // anAccount is an account number such as stands on every invoice.
 var anAccount = account{ID: catalog.AliceAccount, Currency: "EUR"}
 

@@ -8,8 +8,6 @@ import (
 	"strings"
 )
 
-func init() { attacks["url-leak"] = urlLeak }
-
 // loggedKey is a key in a logged URL. What a careful server writes in its place,
 // such as [redacted], is none.
 var loggedKey = regexp.MustCompile(`[?&](?i:key)=([A-Za-z0-9._~%-]{3,128})(?:[&\s"]|$)`)

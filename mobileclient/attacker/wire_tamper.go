@@ -10,8 +10,6 @@ import (
 	"keyladder/internal/problem"
 )
 
-func init() { attacks["wire-tamper"] = wireTamper }
-
 // wireTamper carries the victim's connections and puts the attacker's account in the
 // place of the payee. Where the connection is encrypted, the access point answers in
 // the API's place with a certificate of its own making, which no phone has a reason to

@@ -11,8 +11,6 @@ import (
 	"net/http"
 )
 
-func init() { attacks["wiretap"] = wiretap }
-
 // wiretap carries the victim's connections, as the router of a café does, and listens.
 // What passes in the clear holds the credentials of the app, and those are good for
 // any call. Nothing is changed, and the victim notices nothing.

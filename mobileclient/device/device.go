@@ -21,7 +21,6 @@ type Config struct {
 	Owner       string              // the customer whose phone it is: alice
 	Roots       []byte              // trust store as shipped, PEM
 	Developers  []ed25519.PublicKey // signers that the app store vouches for
-	Address     string              // source IP of its connections, where it can be had; empty: any
 	Log         *traffic.Log        // nil: nothing is recorded
 	Participant string              // name of its apps in traffic; empty: app
 }

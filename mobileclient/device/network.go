@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -64,9 +63,9 @@ func (d *Device) dial(ctx context.Context, address string) (net.Conn, error) {
 	defer cancel()
 	router := d.Network().AccessPoint
 	if router == "" {
-		return d.open(ctx, address)
+		return (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	}
-	conn, err := d.open(ctx, router)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", router)
 	if err != nil {
 		return nil, fmt.Errorf("the access point does not answer: %w", err)
 	}
@@ -75,24 +74,4 @@ func (d *Device) dial(ctx context.Context, address string) (net.Conn, error) {
 		return nil, fmt.Errorf("the access point does not listen: %w", err)
 	}
 	return conn, nil
-}
-
-func (d *Device) open(ctx context.Context, address string) (net.Conn, error) {
-	source := net.ParseIP(d.config.Address)
-	if source != nil {
-		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: source}}
-		conn, err := dialer.DialContext(ctx, "tcp", address)
-		if err == nil || !unusable(err) {
-			return conn, err
-		}
-	}
-	return (&net.Dialer{}).DialContext(ctx, "tcp", address)
-}
-
-// unusable is whether a connection failed because of the source address: 127.0.0.7,
-// for example, is nobody's on macOS and can't reach another machine.
-func unusable(err error) bool {
-	var mismatch *net.AddrError // an IPv4 source for an IPv6 destination
-	return errors.As(err, &mismatch) ||
-		errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENETUNREACH)
 }

@@ -92,38 +92,6 @@ func TestAppReachesTheNetwork(t *testing.T) {
 	}
 }
 
-func TestSourceAddress(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		name, configured string
-	}{
-		{"its own, where the system lets it", "127.0.0.7"},
-		{"one that can't be had", "192.0.2.1"},
-		{"one of another family", "::1"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			address, sources := echo(t)
-			d := newDevice(t, func(c *Config) { c.Address = test.configured })
-			conn, err := d.dial(t.Context(), address)
-			if err != nil {
-				t.Fatal(err)
-			}
-			conn.Close()
-			want := "127.0.0.1"
-			if test.configured == "127.0.0.7" {
-				if probe, err := net.Listen("tcp", "127.0.0.7:0"); err == nil {
-					probe.Close()
-					want = "127.0.0.7"
-				}
-			}
-			if got := <-sources; got != want {
-				t.Errorf("came from %s, want %s", got, want)
-			}
-		})
-	}
-}
-
 func TestAccessPoint(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
