@@ -19,8 +19,8 @@ const (
 	labelLetters = 40
 	boxWidth     = 380
 	badgeWidth   = 230
-	stageRows    = 40  // on a stage's page, which shows the latest of all
-	attackRows   = 120 // on the page of an attack, which is about them
+	stageRows    = 40 // on a stage's page, which shows the latest of all
+	attackRows   = 80 // on the page of an attack, which is about them
 )
 
 // diagram is a sequence diagram, laid out.

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
 )
 
@@ -428,6 +430,15 @@ type setting struct {
 	dir     string
 }
 
+// packed is a release of the app.
+func packed(t *testing.T, program string) []byte {
+	t.Helper()
+	manifest := release.Manifest{Name: "com.harbourbank.app", Label: "Harbour Bank", Release: 1}
+	data, err := release.Assemble([]byte(program), manifest, nil, ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
+	must(t, err)
+	return data
+}
+
 const testPassword = "correct horse battery"
 
 func newSetting(t *testing.T, change ...func(*Config)) *setting {
@@ -441,7 +452,7 @@ func newSetting(t *testing.T, change ...func(*Config)) *setting {
 	writer, err := deployment.NewWriter(set.dir, deployment.Admin, "test", clock.now(), deployment.Addresses{})
 	must(t, err)
 	must(t, writer.File("roots.pem", []byte("-----BEGIN CERTIFICATE-----\n")))
-	must(t, writer.File("harbour-bank-1.pkg", []byte("a package")))
+	must(t, writer.File("harbour-bank-1.pkg", packed(t, "a program")))
 	must(t, writer.Close())
 	set.open(t, change...)
 	return set

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
 )
 
@@ -94,18 +95,18 @@ func (h *hub) next(ctx context.Context, program remote, heard *listener, broken 
 	ctx, cancel := context.WithTimeout(ctx, h.wait+patience)
 	defer cancel()
 	if !broken {
-		messages, err := program.traffic(ctx, heard.seq, h.wait)
+		messages, err := manage.Traffic(ctx, program, heard.seq, h.wait)
 		if err != nil || len(messages) > 0 {
 			heard.take(messages)
 			return messages, err
 		}
 	}
 	if heard.seq == 0 {
-		messages, err := program.traffic(ctx, 0, 0)
+		messages, err := manage.Traffic(ctx, program, 0, 0)
 		heard.take(messages)
 		return messages, err
 	}
-	messages, err := program.traffic(ctx, heard.seq-1, 0)
+	messages, err := manage.Traffic(ctx, program, heard.seq-1, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +114,7 @@ func (h *hub) next(ctx context.Context, program remote, heard *listener, broken 
 		heard.take(messages)
 		return messages[1:], nil
 	}
-	all, err := program.traffic(ctx, 0, 0)
+	all, err := manage.Traffic(ctx, program, 0, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ type releasesData struct {
 // samePublished is the published package with these bytes.
 func (d releasesData) samePublished(installed manage.Package) (published, bool) {
 	for _, p := range d.Published {
-		if p.SHA256 == installed.SHA256 {
+		if p.Package != nil && p.Package.SHA256 == installed.SHA256 {
 			return p, true
 		}
 	}
@@ -29,11 +29,7 @@ func (d releasesData) samePublished(installed manage.Package) (published, bool) 
 
 func (s *Server) releasesPage(c echo.Context) error {
 	// Read anew: apps are packed again while the UI runs, under the same names.
-	published, err := readPublished(s.cfg.Folder)
-	if err != nil {
-		return err
-	}
-	data := releasesData{Published: published}
+	data := releasesData{Published: readPublished(s.cfg.Folder)}
 	phone, err := s.phone.phone(c.Request().Context())
 	if err != nil {
 		data.Silence = s.inWords(err)

@@ -69,11 +69,10 @@ func TestEveryPageIsStrict(t *testing.T) {
 func TestPagesAsTheyAre(t *testing.T) {
 	t.Parallel()
 	set := newSetting(t, func(c *Config) { c.Stages = catalog.All()[:3] })
-	published, err := readPublished(set.cfg.Folder)
-	must(t, err)
+	published := readPublished(set.cfg.Folder)[0].Package
 	set.mobile.packages = []manage.Package{{
 		Name: "com.harbourbank.app", Label: "Harbour Bank", Release: 1, Genuine: true, Signer: "sha256/abc=",
-		SHA256: published[0].SHA256, Size: 9, Filename: "harbour-bank-1.pkg",
+		SHA256: published.SHA256, Size: published.Size, Filename: "harbour-bank-1.pkg",
 	}}
 	b := newBrowser(t, set)
 	golden(t, "sign-in", b.get("/sign-in").Body)

@@ -4,22 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
-	"keyladder/internal/traffic"
 )
-
-// Program is the management API of one program. [*manage.Client] is one.
-type Program interface {
-	// Do sends in as JSON (nil: no body) and decodes the answer into out (nil: it is
-	// dropped). A refusal is a [*problem.Problem]; any other error means that the
-	// program did not answer as it should.
-	Do(ctx context.Context, method, path string, in, out any) error
-}
 
 // Referee runs the genuine app and the attacks and decides what came of them.
 type Referee interface {
@@ -65,10 +55,11 @@ func (s *silence) Unwrap() error { return s.err }
 // remote asks one program and names it in what goes wrong.
 type remote struct {
 	name    programName
-	program Program
+	program manage.Doer
 }
 
-func (r remote) do(ctx context.Context, method, path string, in, out any) error {
+// Do implements [manage.Doer].
+func (r remote) Do(ctx context.Context, method, path string, in, out any) error {
 	err := r.program.Do(ctx, method, path, in, out)
 	if err == nil {
 		return nil
@@ -84,30 +75,36 @@ func (r remote) do(ctx context.Context, method, path string, in, out any) error 
 func (r remote) quick(ctx context.Context, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return r.do(ctx, method, path, in, out)
+	return r.Do(ctx, method, path, in, out)
 }
 
-func (r remote) traffic(ctx context.Context, after uint64, wait time.Duration) ([]traffic.Message, error) {
-	query := url.Values{"after": {strconv.FormatUint(after, 10)}, "wait": {strconv.Itoa(int(wait.Seconds()))}}
-	var messages []traffic.Message
-	err := r.do(ctx, http.MethodGet, "/traffic?"+query.Encode(), nil, &messages)
-	return messages, err
+// get is a GET with the patience of a page.
+func get[T any](ctx context.Context, r remote, path string) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return manage.Get[T](ctx, r, path)
 }
 
 func (r remote) apps(ctx context.Context) ([]manage.App, error) {
-	var apps []manage.App
-	err := r.quick(ctx, http.MethodGet, "/apps", nil, &apps)
-	return apps, err
+	return get[[]manage.App](ctx, r, "/apps")
 }
 
 func (r remote) usage(ctx context.Context, days int) ([]manage.Usage, error) {
-	var usage []manage.Usage
-	err := r.quick(ctx, http.MethodGet, "/usage?days="+strconv.Itoa(days), nil, &usage)
-	return usage, err
+	return get[[]manage.Usage](ctx, r, "/usage?days="+strconv.Itoa(days))
+}
+
+func (r remote) users(ctx context.Context) ([]manage.User, error) {
+	return get[[]manage.User](ctx, r, "/users")
+}
+
+func (r remote) sessions(ctx context.Context) ([]manage.Session, error) {
+	return get[[]manage.Session](ctx, r, "/sessions")
+}
+
+func (r remote) devices(ctx context.Context) ([]manage.Device, error) {
+	return get[[]manage.Device](ctx, r, "/devices")
 }
 
 func (r remote) phone(ctx context.Context) (manage.Phone, error) {
-	var phone manage.Phone
-	err := r.quick(ctx, http.MethodGet, "/phone", nil, &phone)
-	return phone, err
+	return get[manage.Phone](ctx, r, "/phone")
 }

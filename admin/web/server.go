@@ -23,6 +23,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
 	"keyladder/internal/serve"
 	"keyladder/internal/store"
 	"keyladder/stages/catalog"
@@ -37,9 +38,9 @@ type Config struct {
 	Stages  catalog.Set
 	Referee Referee
 
-	Resource Program // the resource server's management API
-	Phone    Program // the phone's
-	Station  Program // the attacker's station's
+	Resource manage.Doer // the resource server's management API
+	Phone    manage.Doer // the phone's
+	Station  manage.Doer // the attacker's station's
 
 	Password string           // the admin's, from ADMIN_PASSWORD; empty: as stored, or made at the first start
 	PhoneURL string           // where a browser finds the phone's screen; empty: no link

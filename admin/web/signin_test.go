@@ -382,7 +382,7 @@ func TestEverythingElseNeedsASession(t *testing.T) {
 	}
 	b.get("/healthz").want(t, http.StatusOK, "ok")
 	b.get("/workshop-ca.pem").want(t, http.StatusOK, "BEGIN CERTIFICATE")
-	b.get("/packages/harbour-bank-1.pkg").want(t, http.StatusOK, "a package")
+	b.get("/packages/harbour-bank-1.pkg").want(t, http.StatusOK, "a program")
 	b.get("/packages/admin.db").want(t, http.StatusNotFound)
 	b.get("/packages/..%2Fadmin.db").want(t, http.StatusNotFound)
 }

@@ -169,7 +169,7 @@ func (s *Server) startApp(c echo.Context, stage string) error {
 	return s.startJob(c, job{Kind: appJob, Stages: []string{stage}, Total: 1}, appTime, "run the genuine app", stage,
 		func(ctx context.Context, _ *job) error {
 			var run manage.Run
-			err := s.phone.do(ctx, http.MethodPost, "/phone/run",
+			err := s.phone.Do(ctx, http.MethodPost, "/phone/run",
 				map[string]string{"stage": stage, "reference": "admin run " + rand.Text()[:6]}, &run)
 			if err != nil {
 				s.jobs.keepRun(stage, appRun{Failure: s.inWords(err)})

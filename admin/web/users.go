@@ -2,7 +2,6 @@ package web
 
 import (
 	"cmp"
-	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -46,24 +45,6 @@ func (s *Server) userRoutes(e *echo.Echo) {
 	e.GET("/keys/:key/secret", s.secretPage, s.signedIn)
 	e.POST("/keys/:key/secret", s.rotateSecret, s.signedIn)
 	e.POST("/run", s.runHere, s.signedIn)
-}
-
-func (r remote) users(ctx context.Context) ([]manage.User, error) {
-	var users []manage.User
-	err := r.quick(ctx, http.MethodGet, "/users", nil, &users)
-	return users, err
-}
-
-func (r remote) sessions(ctx context.Context) ([]manage.Session, error) {
-	var sessions []manage.Session
-	err := r.quick(ctx, http.MethodGet, "/sessions", nil, &sessions)
-	return sessions, err
-}
-
-func (r remote) devices(ctx context.Context) ([]manage.Device, error) {
-	var devices []manage.Device
-	err := r.quick(ctx, http.MethodGet, "/devices", nil, &devices)
-	return devices, err
 }
 
 // runStrip is the genuine app's button on a page where something was just taken away

@@ -398,10 +398,13 @@ func TestReleasesAreReadAnew(t *testing.T) {
 	b := newBrowser(t, set).signIn()
 	hash := regexp.MustCompile(`[0-9a-f]{64}</code>`)
 	before := hash.FindString(b.get("/releases").Body)
-	must(t, os.WriteFile(filepath.Join(set.dir, "admin", "harbour-bank-1.pkg"), []byte("packed anew"), 0o600))
+	file := filepath.Join(set.dir, "admin", "harbour-bank-1.pkg")
+	must(t, os.WriteFile(file, packed(t, "another program"), 0o600))
 	if after := hash.FindString(b.get("/releases").Body); before == "" || after == before {
 		t.Errorf("the package is %q, as it was", after)
 	}
+	must(t, os.WriteFile(file, []byte("half a package"), 0o600))
+	b.get("/releases").want(t, http.StatusOK, `data-published="harbour-bank-1.pkg"`, "✕ damaged")
 }
 
 func TestWordsForTheFuture(t *testing.T) {

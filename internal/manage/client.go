@@ -96,17 +96,25 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	return nil
 }
 
+// Doer is one program's management API, such as a [*Client].
+type Doer interface {
+	// Do sends in as JSON (nil: no body) and decodes the answer into out (nil: it is
+	// dropped). A refusal is a [*problem.Problem]; any other error means that the program
+	// did not answer as it should.
+	Do(ctx context.Context, method, path string, in, out any) error
+}
+
 // Get decodes the JSON answer to a GET.
-func Get[T any](ctx context.Context, c *Client, path string) (T, error) {
+func Get[T any](ctx context.Context, d Doer, path string) (T, error) {
 	var out T
-	err := c.Do(ctx, http.MethodGet, path, nil, &out)
+	err := d.Do(ctx, http.MethodGet, path, nil, &out)
 	return out, err
 }
 
 // Post sends in as JSON and decodes the answer.
-func Post[T any](ctx context.Context, c *Client, path string, in any) (T, error) {
+func Post[T any](ctx context.Context, d Doer, path string, in any) (T, error) {
 	var out T
-	err := c.Do(ctx, http.MethodPost, path, in, &out)
+	err := d.Do(ctx, http.MethodPost, path, in, &out)
 	return out, err
 }
 
@@ -117,8 +125,13 @@ func (c *Client) Healthy(ctx context.Context) error {
 
 // Traffic returns the messages after seq; it waits up to wait for one.
 func (c *Client) Traffic(ctx context.Context, after uint64, wait time.Duration) ([]traffic.Message, error) {
+	return Traffic(ctx, c, after, wait)
+}
+
+// Traffic is [Client.Traffic] of any program.
+func Traffic(ctx context.Context, d Doer, after uint64, wait time.Duration) ([]traffic.Message, error) {
 	query := url.Values{"after": {strconv.FormatUint(after, 10)}, "wait": {strconv.Itoa(int(wait.Seconds()))}}
-	return Get[[]traffic.Message](ctx, c, "/traffic?"+query.Encode())
+	return Get[[]traffic.Message](ctx, d, "/traffic?"+query.Encode())
 }
 
 // Apps returns all apps.
