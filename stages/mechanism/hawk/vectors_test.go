@@ -13,6 +13,8 @@ import (
 const (
 	vectorID  = "dh37fgj492je"
 	vectorKey = "werxhqb98rpaxn39848xrunpaw3489ruxnpa98w4rxn"
+
+	rainbowKey = "2983d45yun89q" // of the ID 123456, whose code does not cover it
 )
 
 func TestVectors(t *testing.T) {
@@ -28,6 +30,16 @@ func TestVectors(t *testing.T) {
 		timestamp: "1398546787", nonce: "xUwusx", ext: "response-specific",
 		hash: payloadHash("text/plain", []byte("some reply")),
 	}
+	rainbow := artifacts{
+		method: "POST", target: "/somewhere/over/the/rainbow", host: "example.net", port: 443,
+		timestamp: "1353809207", nonce: "Ygvqdz", ext: "Bazinga!", hash: payloadHash("text/plain", []byte("something to write about")),
+	}
+	withoutExt, withoutBody := rainbow, rainbow
+	withoutExt.ext, withoutBody.ext = "", ""
+	withoutBody.hash = payloadHash("text/plain", nil)
+	later, earlier := response, response
+	later.timestamp, later.nonce = "1453070933", "3hOHpR"
+	earlier.timestamp, earlier.nonce = "1362336900", "eb5S_L"
 	for _, test := range []struct{ name, got, want string }{
 		{"request without a body", mac(vectorKey, request.base(tagRequest)), "6R4rV5iE+NPoym+WwjeHzjAGXUtLNIxmo1vpMofpLAE="},
 		{"hash of a body", withBody.hash, "Yi9LfIIFRtBEPt74PVmbTF/xVAwPn7ub15ePICfgnuY="},
@@ -35,6 +47,12 @@ func TestVectors(t *testing.T) {
 		{"request with a body", mac(vectorKey, withBody.base(tagRequest)), "aSe1DERmZuRl3pI36/9BdZmnErTw3sNzOOAUlfeKjVw="},
 		{"hash of a response", response.hash, "f9cDF/TDm7TkYRLnGwRMfeDzT6LixQVLvrIKhh0vgmM="},
 		{"response", mac(vectorKey, response.base(tagResponse)), "n14wVJK4cOxAytPUMc5bPezQzuJGl5n7MYXhFQgEKsE="},
+		{"hash of the client's test", rainbow.hash, "2QfCt3GuY9HQnHWyWD3wX68ZOKbynqlfYmuO2ZBRqtY="},
+		{"request of the client's test", mac(rainbowKey, rainbow.base(tagRequest)), "q1CwFoSHzPZSkbIvl0oYlD+91rBUEvFk763nMjMndj8="},
+		{"request of the client's test, without ext", mac(rainbowKey, withoutExt.base(tagRequest)), "HTgtd0jPI6E4izx8e4OHdO36q00xFCU0FolNq3RiCYs="},
+		{"request of the client's test, without ext, empty body with a hash", mac(rainbowKey, withoutBody.base(tagRequest)), "U5k16YEzn3UnBHKeBzsDXn067Gu3R4YaY6xOt9PYRZM="},
+		{"response, later", mac(vectorKey, later.base(tagResponse)), "odsVGUq0rCoITaiNagW22REIpqkwP9zt5FyqqOW9Zj8="},
+		{"response, earlier", mac(vectorKey, earlier.base(tagResponse)), "XIJRsMl/4oL+nn+vKoeVZPdCHXB4yJkNnBbTbHFZUYE="},
 		{"empty body", payloadHash("text/plain", nil), "q/t+NNAkQZNlq/aAD6PlexImwQTxwgT2MahfTa9XRLA="},
 		{"server's time", mac(vectorKey, artifacts{timestamp: "1353832234"}.base(tagTime)), "2mw1eh/qXzl0wJZ/E6XvBhRMEJN7L3j8AyMA8eItEb0="},
 	} {
