@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -88,11 +87,11 @@ The secret is asked for at the running deployment, with the admin's certificate.
 			}
 			content := []byte(body)
 			if seal {
-				key, err := sealed.Derive(secret, sealed.Request)
+				keys, err := sealed.DeriveKeys(secret)
 				if err != nil {
 					return err
 				}
-				if content, err = key.Seal(content, contentType); err != nil {
+				if content, err = keys.Requests.Seal(content, contentType); err != nil {
 					return err
 				}
 				contentType = sealed.MediaType
@@ -116,7 +115,8 @@ The secret is asked for at the running deployment, with the admin's certificate.
 					return err
 				}
 			}
-			client, err := hawkClient(folder, hawk.Credentials{ID: s.key, Key: secret})
+			// For the host and port of the settings, whatever name is used to reach the server.
+			client, err := hawk.NewClient(hawk.Credentials{ID: s.key, Key: secret}, folder.Addresses.TLS)
 			if err != nil {
 				return err
 			}
@@ -206,20 +206,6 @@ func curlOptions(req *http.Request, body []byte) string {
 	return text.String()
 }
 
-// hawkClient signs for the host and port that the server has in its settings, whatever
-// name is used to reach it.
-func hawkClient(folder *deployment.Folder, credentials hawk.Credentials) (*hawk.Client, error) {
-	api, err := url.Parse(folder.Addresses.TLS)
-	if err != nil {
-		return nil, err
-	}
-	port, err := strconv.Atoi(api.Port())
-	if err != nil {
-		return nil, fmt.Errorf("the API's address %s has no port: %w", folder.Addresses.TLS, err)
-	}
-	return &hawk.Client{Credentials: credentials, Host: api.Hostname(), Port: port}, nil
-}
-
 func openCommand() *cobra.Command {
 	var s signer
 	c := &cobra.Command{
@@ -244,11 +230,11 @@ func openCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			key, err := sealed.Derive(secret, sealed.Response)
+			keys, err := sealed.DeriveKeys(secret)
 			if err != nil {
 				return err
 			}
-			content, _, err := key.Open([]byte(strings.TrimSpace(string(body))))
+			content, _, err := keys.Responses.Open([]byte(strings.TrimSpace(string(body))))
 			if err != nil {
 				return err
 			}

@@ -16,9 +16,9 @@ import (
 // signed is a request as the app makes it at stage 6.
 func signed(t *testing.T) (head, body string) {
 	t.Helper()
-	key, err := sealed.Derive("a secret", sealed.Request)
+	keys, err := sealed.DeriveKeys("a secret")
 	must(t, err)
-	content, err := key.Seal([]byte(`{"to":"HB-2001"}`), "application/json")
+	content, err := keys.Requests.Seal([]byte(`{"to":"HB-2001"}`), "application/json")
 	must(t, err)
 	header := http.Header{}
 	must(t, basic.SetBasic(header, "alice", "open sesame"))

@@ -128,8 +128,8 @@ var signedRefusals = []refusal{
 	}), "sealed-body", 400, "body-not-sealed", func(p *catalog.Policy) { p.Bodies = catalog.PlainBodies }},
 	{"body sealed for the other direction", "hidden-secrets", instead(func(w *world) *http.Request {
 		r := w.request("hidden-secrets", http.MethodPost, "/v1/transfers", "{}")
-		key, _ := sealed.Derive(w.secrets[mobile], sealed.Response)
-		body, err := key.Seal([]byte("{}"), "application/json")
+		keys, _ := sealed.DeriveKeys(w.secrets[mobile])
+		body, err := keys.Responses.Seal([]byte("{}"), "application/json")
 		if err != nil {
 			w.Fatal(err)
 		}

@@ -335,11 +335,11 @@ func (w *world) prove(r *http.Request, p catalog.Policy, app, body string) {
 
 func (w *world) seal(app, body string) []byte {
 	w.Helper()
-	key, err := sealed.Derive(w.secrets[app], sealed.Request)
+	keys, err := sealed.DeriveKeys(w.secrets[app])
 	if err != nil {
 		w.Fatal(err)
 	}
-	sent, err := key.Seal([]byte(body), "application/json")
+	sent, err := keys.Requests.Seal([]byte(body), "application/json")
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -434,11 +434,11 @@ func (w *world) receive(r *http.Request, answer *httptest.ResponseRecorder) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	key, err := sealed.Derive(w.secrets[signed.ID], sealed.Response)
+	keys, err := sealed.DeriveKeys(w.secrets[signed.ID])
 	if err != nil {
 		w.Fatal(err)
 	}
-	content, contentType, err := key.Open(answer.Body.Bytes())
+	content, contentType, err := keys.Responses.Open(answer.Body.Bytes())
 	if err != nil {
 		w.Errorf("%s: the answer can't be opened: %v", r.URL, err)
 		return

@@ -20,18 +20,18 @@ import (
 // secrets in it. A product would keep them in a hardware security module, or under a key
 // that is in one; nothing of that kind would change what a client does.
 type Secret struct {
-	text            string
-	request, answer sealed.Key
+	text string
+	keys sealed.Keys
 }
 
 // Text is the secret as both ends use it; empty: there is none.
 func (s Secret) Text() string { return s.text }
 
 // Requests opens the bodies of requests.
-func (s Secret) Requests() sealed.Key { return s.request }
+func (s Secret) Requests() sealed.Key { return s.keys.Requests }
 
 // Answers seals the bodies of answers.
-func (s Secret) Answers() sealed.Key { return s.answer }
+func (s Secret) Answers() sealed.Key { return s.keys.Responses }
 
 // String is for logs, and does not show the secret.
 func (Secret) String() string { return "[secret]" }
@@ -44,12 +44,14 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // secretOf derives what is derived once, so that no call has to.
 func secretOf(text string) Secret {
-	s := Secret{text: text}
-	if text != "" { // else the keys open nothing
-		s.request, _ = sealed.Derive(text, sealed.Request) // fails for want of a secret only
-		s.answer, _ = sealed.Derive(text, sealed.Response)
+	if text == "" { // a partner has none, and keys that open nothing
+		return Secret{}
 	}
-	return s
+	keys, err := sealed.DeriveKeys(text)
+	if err != nil {
+		panic(err) // keys come out of any text
+	}
+	return Secret{text: text, keys: keys}
 }
 
 // newSecret makes a secret of 260 random bits.

@@ -129,11 +129,11 @@ func (who sender) sign(r *http.Request, p *phone) *outgoing {
 	if len(body) > 0 {
 		r.Header.Set("Content-Type", "application/json")
 		if who.stage.Policy.Bodies == catalog.SealedBodies {
-			key, err := sealed.Derive(secret, sealed.Request)
+			keys, err := sealed.DeriveKeys(secret)
 			if err != nil {
 				panic(err)
 			}
-			if body, err = key.Seal(body, "application/json"); err != nil {
+			if body, err = keys.Requests.Seal(body, "application/json"); err != nil {
 				panic(err)
 			}
 			r.Header.Set("Content-Type", sealed.MediaType)
@@ -175,11 +175,11 @@ func (o *outgoing) receive(answer *httptest.ResponseRecorder) {
 		panic(err)
 	}
 	if header.Get("Content-Type") == sealed.MediaType {
-		key, err := sealed.Derive(o.key, sealed.Response)
+		keys, err := sealed.DeriveKeys(o.key)
 		if err != nil {
 			panic(err)
 		}
-		content, contentType, err := key.Open(body)
+		content, contentType, err := keys.Responses.Open(body)
 		if err != nil {
 			panic(err)
 		}

@@ -10,10 +10,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -36,6 +34,7 @@ import (
 	"keyladder/internal/store"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/session"
 )
 
@@ -87,7 +86,7 @@ func New(config Config) (server *Server, err error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	host, port, err := hostAndPort(config.Folder.Addresses.TLS)
+	host, port, err := hawk.HostPort(config.Folder.Addresses.TLS) // as apps know it, whatever a proxy makes of it
 	if err != nil {
 		return nil, err
 	}
@@ -156,22 +155,6 @@ func New(config Config) (server *Server, err error) {
 	s.echo = s.newEcho(s.guard)
 	s.management()
 	return s, nil
-}
-
-// hostAndPort are those of the API as apps know it. They are what requests are signed for,
-// whatever a proxy on the way makes of them.
-func hostAndPort(address string) (host string, port int, err error) {
-	url, err := url.Parse(address)
-	if err != nil || url.Scheme != "https" || url.Hostname() == "" {
-		return "", 0, fmt.Errorf("the API's address %q is not an https URL", address)
-	}
-	if url.Port() == "" {
-		return url.Hostname(), 443, nil
-	}
-	if port, err = strconv.Atoi(url.Port()); err != nil {
-		return "", 0, fmt.Errorf("the API's address %q has no good port", address)
-	}
-	return url.Hostname(), port, nil
 }
 
 func (s *Server) newEcho(g *guard.Guard) *echo.Echo {

@@ -231,7 +231,7 @@ func (p *plan) body(content any) (b body, err error) {
 	b.sent = b.content
 	if p.seals != nil {
 		b.sealed = true
-		b.sent, err = p.seals.requests.Seal(b.content, jsonMedia)
+		b.sent, err = p.seals.Requests.Seal(b.content, jsonMedia)
 	}
 	return b, err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"keyladder/mobileclient/release"
@@ -26,14 +25,11 @@ type plan struct {
 	certificate *tls.Certificate // shown to the server; nil: none
 	pins        pin.Set          // nil: the device's trust store alone decides
 	hawk        *hawk.Client     // signs calls and checks answers; nil: neither
-	seals       *seals           // for bodies; nil: they go as they are
+	seals       *sealed.Keys     // for bodies; nil: they go as they are
 	devices     bool             // the installation registers, and says which one it is
 	users       bool             // people sign in
 	signsCaller bool             // the signature covers who the user and the device are
 }
-
-// seals encrypt and decrypt bodies.
-type seals struct{ requests, responses sealed.Key }
 
 // agents are what the bank's apps call themselves, by client ID: one program, packed
 // as different apps.
@@ -128,21 +124,7 @@ func signer(settings *release.Settings, base string) (*hawk.Client, error) {
 	if settings.SharedSecret == "" {
 		return nil, errors.New("the package has no shared secret")
 	}
-	u, err := url.Parse(base)
-	if err != nil {
-		return nil, err
-	}
-	port, err := strconv.Atoi(u.Port())
-	if u.Port() == "" {
-		port, err = map[string]int{"http": 80, "https": 443}[u.Scheme], nil
-	}
-	if err != nil || port <= 0 || port > 65535 {
-		return nil, fmt.Errorf("the package's address of the API, %q, has no usable port", base)
-	}
-	return &hawk.Client{
-		Credentials: hawk.Credentials{ID: settings.ClientID, Key: settings.SharedSecret},
-		Host:        u.Hostname(), Port: port,
-	}, nil
+	return hawk.NewClient(hawk.Credentials{ID: settings.ClientID, Key: settings.SharedSecret}, base)
 }
 
 func (p *plan) serverPins(settings *release.Settings, policy catalog.Policy) (err error) {
@@ -176,15 +158,11 @@ func (p *plan) bodies(settings *release.Settings, policy catalog.Policy) error {
 	if p.hawk == nil { // encrypted is not yet authentic: a body would fit any call
 		return fmt.Errorf("%w seal bodies without signing them", errPolicy)
 	}
-	requests, err := sealed.Derive(settings.SharedSecret, sealed.Request)
+	keys, err := sealed.DeriveKeys(settings.SharedSecret)
 	if err != nil {
 		return err
 	}
-	responses, err := sealed.Derive(settings.SharedSecret, sealed.Response)
-	if err != nil {
-		return err
-	}
-	p.seals = &seals{requests, responses}
+	p.seals = &keys
 	return nil
 }
 

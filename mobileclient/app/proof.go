@@ -98,7 +98,7 @@ func (p *plan) check(sent *hawk.Sent, resp *http.Response, body []byte) (answer,
 		}
 		return a, nil
 	}
-	content, contentType, err := p.seals.responses.Open(body)
+	content, contentType, err := p.seals.Responses.Open(body)
 	if err != nil {
 		return a, err
 	}

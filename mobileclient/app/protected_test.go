@@ -303,12 +303,9 @@ func TestSomebodyElsesTime(t *testing.T) {
 
 func TestSealedBodies(t *testing.T) {
 	t.Parallel()
-	key := func(direction sealed.Direction) sealed.Key {
-		key, err := sealed.Derive(testSecret, direction)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return key
+	keys, err := sealed.DeriveKeys(testSecret)
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, test := range []struct {
 		name  string
@@ -319,7 +316,7 @@ func TestSealedBodies(t *testing.T) {
 		{"not sealed", func(content []byte, media string) ([]byte, string) { return content, media }, "sealed-body"},
 		{"not sealed, but called so", func(content []byte, _ string) ([]byte, string) { return content, sealed.MediaType }, "sealed-body"},
 		{"with the key of requests", func(content []byte, media string) ([]byte, string) {
-			body, _ := key(sealed.Request).Seal(content, media)
+			body, _ := keys.Requests.Seal(content, media)
 			return body, sealed.MediaType
 		}, "sealed-body"},
 	} {

@@ -114,9 +114,9 @@ func (b *fakeBank) guard(w *httptest.ResponseRecorder, r *http.Request, body []b
 	inner := httptest.NewRecorder()
 	opened := body
 	if stage.Policy.Bodies == catalog.SealedBodies && len(body) > 0 {
-		key, _ := sealed.Derive(secret, sealed.Request)
+		keys, _ := sealed.DeriveKeys(secret)
 		var err error
-		if opened, _, err = key.Open(body); err != nil || r.Header.Get("Content-Type") != sealed.MediaType {
+		if opened, _, err = keys.Requests.Open(body); err != nil || r.Header.Get("Content-Type") != sealed.MediaType {
 			problemOf(inner, http.StatusBadRequest, "sealed-body")
 		}
 	}
@@ -132,8 +132,8 @@ func (b *fakeBank) guard(w *httptest.ResponseRecorder, r *http.Request, body []b
 		if b.seal != nil {
 			content, media = b.seal(content, media)
 		} else {
-			key, _ := sealed.Derive(secret, sealed.Response)
-			content, _ = key.Seal(content, media)
+			keys, _ := sealed.DeriveKeys(secret)
+			content, _ = keys.Responses.Seal(content, media)
 			media = sealed.MediaType
 		}
 		w.Header().Set("Content-Type", media)

@@ -190,11 +190,11 @@ func (b *bank) protect(answer *httptest.ResponseRecorder, signed *hawk.Received)
 		return nil
 	}
 	if b.stage.Policy.Bodies == catalog.SealedBodies && answer.Body.Len() > 0 {
-		key, err := sealed.Derive(b.secret, sealed.Response)
+		keys, err := sealed.DeriveKeys(b.secret)
 		if err != nil {
 			return problem.From(err, func(error) {})
 		}
-		body, err := key.Seal(answer.Body.Bytes(), answer.Header().Get("Content-Type"))
+		body, err := keys.Responses.Seal(answer.Body.Bytes(), answer.Header().Get("Content-Type"))
 		if err != nil {
 			return problem.From(err, func(error) {})
 		}
@@ -218,9 +218,9 @@ func (b *bank) answer(w http.ResponseWriter, r *http.Request, body []byte) *hawk
 		return signed
 	}
 	if b.stage.Policy.Bodies == catalog.SealedBodies && len(body) > 0 && signed != nil {
-		key, err := sealed.Derive(b.secret, sealed.Request)
+		keys, err := sealed.DeriveKeys(b.secret)
 		if err == nil {
-			body, _, err = key.Open(body)
+			body, _, err = keys.Requests.Open(body)
 		}
 		if err != nil {
 			problem.New(http.StatusBadRequest, "bad-request", "The body can't be opened", "").Write(w)

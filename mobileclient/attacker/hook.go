@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/hawk"
 )
 
 // hook starts the genuine app on the attacker's own phone, uses it, and searches its
@@ -60,7 +61,7 @@ func (p *phone) hook(ctx context.Context) (*loot, error) {
 
 // proveSecret tries all texts against the signed requests that lay in the same memory.
 func (p *phone) proveSecret(found *loot, candidates texts) error {
-	host, port, err := p.g.host()
+	host, port, err := hawk.HostPort(p.g.TLS)
 	if err != nil {
 		return err
 	}

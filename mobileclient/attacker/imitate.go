@@ -6,10 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"keyladder/internal/traffic"
@@ -34,7 +31,7 @@ type imitation struct {
 	policy catalog.Policy
 	signer *hawk.Client // nil: nothing is signed
 
-	sealing, opening sealed.Key // of requests and responses, where bodies are sealed
+	seals sealed.Keys // for bodies, where those are sealed
 }
 
 // imitate gets ready to call as the stage demands. Without the app's secret it makes
@@ -51,16 +48,13 @@ func (g *Ground) imitate(as identity) (*imitation, error) {
 	if as.secret == "" {
 		return i, nil
 	}
-	host, port, err := g.host()
-	if err != nil {
+	var err error
+	if i.signer, err = hawk.NewClient(hawk.Credentials{ID: as.key, Key: as.secret}, g.TLS); err != nil {
 		return nil, err
 	}
-	i.signer = &hawk.Client{Credentials: hawk.Credentials{ID: as.key, Key: as.secret}, Host: host, Port: port, Field: i.proofField()}
+	i.signer.Field = i.proofField()
 	if i.policy.Bodies == catalog.SealedBodies {
-		if i.sealing, err = sealed.Derive(as.secret, sealed.Request); err != nil {
-			return nil, err
-		}
-		if i.opening, err = sealed.Derive(as.secret, sealed.Response); err != nil {
+		if i.seals, err = sealed.DeriveKeys(as.secret); err != nil {
 			return nil, err
 		}
 	}
@@ -75,20 +69,6 @@ func (i *imitation) proofField() string {
 	return hawk.AppAuthorization
 }
 
-// host is the API's host and port, as signatures name them.
-func (g *Ground) host() (host string, port int, err error) {
-	u, err := url.Parse(g.TLS)
-	if err != nil {
-		return "", 0, fmt.Errorf("read the API's address: %w", err)
-	}
-	host, text, err := net.SplitHostPort(u.Host)
-	if err != nil {
-		return u.Host, 443, nil
-	}
-	port, err = strconv.Atoi(text)
-	return host, port, err
-}
-
 // seal encrypts a body where the stage wants that. It returns the body as it is sent,
 // and its media type.
 func (i *imitation) seal(body []byte) ([]byte, string, error) {
@@ -98,7 +78,7 @@ func (i *imitation) seal(body []byte) ([]byte, string, error) {
 	if i.policy.Bodies != catalog.SealedBodies || i.signer == nil {
 		return body, jsonMedia, nil
 	}
-	body, err := i.sealing.Seal(body, jsonMedia)
+	body, err := i.seals.Requests.Seal(body, jsonMedia)
 	return body, sealed.MediaType, err
 }
 
@@ -108,7 +88,7 @@ func (i *imitation) open(a answer) answer {
 	if a.header.Get("Content-Type") != sealed.MediaType {
 		return a
 	}
-	body, contentType, err := i.opening.Open(a.body)
+	body, contentType, err := i.seals.Responses.Open(a.body)
 	if err != nil {
 		return a
 	}

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -43,8 +42,6 @@ const (
 type prober struct {
 	stage       catalog.Stage
 	plain, tls  string // base URLs
-	host        string // that requests are signed for
-	port        int
 	roots       []byte
 	bank, staff *caller // the customers' app, and the staff's
 	clients     map[*tls.Certificate]*http.Client
@@ -55,7 +52,7 @@ type caller struct {
 	agent       string
 	key, secret string
 	certificate *tls.Certificate
-	opening     sealed.Key // of answers
+	seals       sealed.Keys
 	device      installation
 }
 
@@ -94,16 +91,6 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 	p := &prober{
 		stage: stage, plain: s.folder.Addresses.Plain, tls: s.folder.Addresses.TLS, roots: s.roots,
 		clients: map[*tls.Certificate]*http.Client{},
-	}
-	api, err := url.Parse(p.tls)
-	if err != nil {
-		return nil, err
-	}
-	p.host, p.port = api.Hostname(), 443
-	if api.Port() != "" {
-		if p.port, err = strconv.Atoi(api.Port()); err != nil {
-			return nil, err
-		}
 	}
 	own, err := settingsOf(s.packageFile(stage))
 	if err != nil {
@@ -147,7 +134,7 @@ func newCaller(agent string, settings *release.Settings) (*caller, error) {
 		return nil, err
 	}
 	c.certificate = &certificate
-	c.opening, err = sealed.Derive(c.secret, sealed.Response)
+	c.seals, err = sealed.DeriveKeys(c.secret)
 	return c, err
 }
 
@@ -184,11 +171,11 @@ func (p *prober) request(ctx context.Context, d draft) (*http.Request, error) {
 	}
 	media := "application/json"
 	if p.stage.Number >= fromHidden && len(body) > 0 && !d.clear {
-		key, err := sealed.Derive(d.secret, sealed.Request)
+		keys, err := sealed.DeriveKeys(d.secret)
 		if err != nil {
 			return nil, err
 		}
-		if body, err = key.Seal(body, media); err != nil {
+		if body, err = keys.Requests.Seal(body, media); err != nil {
 			return nil, err
 		}
 		media = sealed.MediaType
@@ -205,8 +192,7 @@ func (p *prober) request(ctx context.Context, d draft) (*http.Request, error) {
 		appkey.SetQuery(r, d.key)
 	}
 	if d.device != (installation{}) {
-		r.Header.Set(deviceid.Field, d.device.identifier)
-		r.Header.Set(deviceid.GUIDField, d.device.guid)
+		deviceid.Set(r.Header, d.device.identifier, d.device.guid)
 	}
 	switch {
 	case d.user != "":
@@ -229,16 +215,18 @@ func (p *prober) request(ctx context.Context, d draft) (*http.Request, error) {
 }
 
 func (p *prober) sign(r *http.Request, d draft, body []byte) error {
-	signer := &hawk.Client{Credentials: hawk.Credentials{ID: d.key, Key: d.secret}, Host: p.host, Port: p.port}
+	signer, err := hawk.NewClient(hawk.Credentials{ID: d.key, Key: d.secret}, p.tls)
+	if err != nil {
+		return err
+	}
 	covered := ""
 	if p.stage.Number >= fromSessions {
 		signer.Field = hawk.AppAuthorization
-		var err error
 		if covered, err = session.Covered(r.Header); err != nil {
 			return err
 		}
 	}
-	_, err := signer.Sign(r, body, covered, time.Now())
+	_, err = signer.Sign(r, body, covered, time.Now())
 	return err
 }
 
@@ -319,7 +307,7 @@ func (p *prober) made(ctx context.Context, by *caller, d draft, into any) error 
 		return err
 	}
 	if got.header.Get("Content-Type") == sealed.MediaType {
-		if got.body, _, err = by.opening.Open(got.body); err != nil {
+		if got.body, _, err = by.seals.Responses.Open(got.body); err != nil {
 			return err
 		}
 	}

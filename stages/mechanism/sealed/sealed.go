@@ -39,13 +39,10 @@ var (
 // ErrContentType means that a media type can't be written into the header.
 var ErrContentType = errors.New("not a media type")
 
-// Direction is the way that a body goes.
-type Direction string
-
 // The directions, as the info texts of HKDF.
 const (
-	Request  Direction = "keyladder sealed body 1: request"
-	Response Direction = "keyladder sealed body 1: response"
+	request  = "keyladder sealed body 1: request"
+	response = "keyladder sealed body 1: response"
 )
 
 // Key seals and opens the bodies of one direction. It may be used by several
@@ -58,22 +55,28 @@ func (Key) String() string { return "key of sealed bodies" }
 // GoString does the same.
 func (k Key) GoString() string { return k.String() }
 
-// Derive makes the key of a direction from the shared secret, which is used as the text
-// that it is.
+// Keys are the two keys that a shared secret makes. The zero value opens nothing.
+type Keys struct {
+	Requests  Key // the client seals, the server opens
+	Responses Key // the other way round
+}
+
+// DeriveKeys makes the keys from the shared secret, which is used as the text that it is.
 //
 //keyladder:code sealed-derive
-func Derive(secret string, direction Direction) (Key, error) {
+func DeriveKeys(secret string) (Keys, error) {
 	if secret == "" {
-		return Key{}, errors.New("derive the key of sealed bodies: there is no secret")
+		return Keys{}, errors.New("derive the keys of sealed bodies: there is no secret")
 	}
-	if direction != Request && direction != Response {
-		return Key{}, fmt.Errorf("derive the key of sealed bodies: unknown direction %q", direction)
-	}
-	key, err := hkdf.Key(sha256.New, []byte(secret), nil, string(direction), 32)
+	requests, err := hkdf.Key(sha256.New, []byte(secret), nil, request, 32)
 	if err != nil {
-		return Key{}, fmt.Errorf("derive the key of sealed bodies: %w", err)
+		return Keys{}, fmt.Errorf("derive the key of sealed requests: %w", err)
 	}
-	return Key{key}, nil
+	responses, err := hkdf.Key(sha256.New, []byte(secret), nil, response, 32)
+	if err != nil {
+		return Keys{}, fmt.Errorf("derive the key of sealed responses: %w", err)
+	}
+	return Keys{Key{requests}, Key{responses}}, nil
 }
 
 // Seal encrypts a body. The contentType is that of the content, and may be empty; the

@@ -25,9 +25,9 @@ const (
 	ours   = `{"alg":"dir","cty":"json","enc":"A256GCM"}`
 )
 
-func key(t testing.TB, secret string, direction sealed.Direction) sealed.Key {
+func keys(t testing.TB, secret string) sealed.Keys {
 	t.Helper()
-	k, err := sealed.Derive(secret, direction)
+	k, err := sealed.DeriveKeys(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +84,8 @@ func TestBothHalves(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			for _, direction := range []sealed.Direction{sealed.Request, sealed.Response} {
-				k := key(t, secret, direction)
+			both := keys(t, secret)
+			for _, k := range []sealed.Key{both.Requests, both.Responses} {
 				body := seal(t, k, test.content, test.contentType)
 				if header, _, _ := strings.Cut(string(body), "."); header != b64(test.header) {
 					t.Errorf("the header is %s, want %s", header, b64(test.header))
@@ -106,11 +106,11 @@ func TestBothHalves(t *testing.T) {
 // can open and seal with a standard library.
 func TestByHand(t *testing.T) {
 	t.Parallel()
-	content, contentType, err := key(t, secret, sealed.Request).Open(byHand(t, ours, []byte(order)))
+	content, contentType, err := keys(t, secret).Requests.Open(byHand(t, ours, []byte(order)))
 	if string(content) != order || contentType != "application/json" || err != nil {
 		t.Errorf("got %q, %q, %v", content, contentType, err)
 	}
-	object, err := jose.ParseEncryptedCompact(string(seal(t, key(t, secret, sealed.Request), order, "application/json")), []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
+	object, err := jose.ParseEncryptedCompact(string(seal(t, keys(t, secret).Requests, order, "application/json")), []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestByHand(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
-	k := key(t, secret, sealed.Request)
+	k := keys(t, secret).Requests
 	good := string(seal(t, k, order, "application/json"))
 	part := strings.Split(good, ".")
 	with := func(i int, text string) string {
@@ -199,8 +199,8 @@ func TestOpenRefuses(t *testing.T) {
 		{"another ciphertext", with(3, next(part[3][0])+part[3][1:]), sealed.ErrOpen},
 		{"another tag", with(4, next(part[4][0])+part[4][1:]), sealed.ErrOpen},
 		{"no ciphertext", with(3, ""), sealed.ErrOpen},
-		{"the other direction", string(seal(t, key(t, secret, sealed.Response), order, "application/json")), sealed.ErrOpen},
-		{"another secret", string(seal(t, key(t, secret+"x", sealed.Request), order, "application/json")), sealed.ErrOpen},
+		{"the other direction", string(seal(t, keys(t, secret).Responses, order, "application/json")), sealed.ErrOpen},
+		{"another secret", string(seal(t, keys(t, secret+"x").Requests, order, "application/json")), sealed.ErrOpen},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -227,7 +227,7 @@ func next(c byte) string {
 // TestEveryByteCounts changes one byte of a random sealed body.
 func TestEveryByteCounts(t *testing.T) {
 	t.Parallel()
-	k := key(t, secret, sealed.Request)
+	k := keys(t, secret).Requests
 	rapid.Check(t, func(t *rapid.T) {
 		content := rapid.SliceOf(rapid.Byte()).Draw(t, "content")
 		body, err := k.Seal(content, rapid.SampledFrom([]string{"", "application/json", "text/plain"}).Draw(t, "type"))
@@ -247,7 +247,7 @@ func TestEveryByteCounts(t *testing.T) {
 
 func TestNeverTheSame(t *testing.T) {
 	t.Parallel()
-	k := key(t, secret, sealed.Request)
+	k := keys(t, secret).Requests
 	seen := map[string]bool{}
 	for range 100 {
 		body := string(seal(t, k, order, ""))
@@ -260,7 +260,7 @@ func TestNeverTheSame(t *testing.T) {
 
 func TestLength(t *testing.T) {
 	t.Parallel()
-	k := key(t, secret, sealed.Request)
+	k := keys(t, secret).Requests
 	overhead := len(seal(t, k, "", ""))
 	longest := (sealed.MaxLength - overhead) * 3 / 4
 	if _, _, err := k.Open(seal(t, k, strings.Repeat("x", longest), "")); err != nil {
@@ -273,29 +273,26 @@ func TestLength(t *testing.T) {
 
 func TestSetUpWrongly(t *testing.T) {
 	t.Parallel()
-	if _, err := sealed.Derive("", sealed.Request); err == nil {
-		t.Error("a key from no secret")
+	if _, err := sealed.DeriveKeys(""); err == nil {
+		t.Error("keys from no secret")
 	}
-	if _, err := sealed.Derive(secret, ""); err == nil {
-		t.Error("a key for no direction")
-	}
-	if _, err := key(t, secret, sealed.Request).Seal(nil, "a/b\r\nX: y"); !errors.Is(err, sealed.ErrContentType) {
+	if _, err := keys(t, secret).Requests.Seal(nil, "a/b\r\nX: y"); !errors.Is(err, sealed.ErrContentType) {
 		t.Errorf("got %v, want %v", err, sealed.ErrContentType)
 	}
 	var none sealed.Key
 	if _, err := none.Seal(nil, ""); err == nil {
 		t.Error("sealed without a key")
 	}
-	if _, _, err := none.Open(seal(t, key(t, secret, sealed.Request), "", "")); !errors.Is(err, sealed.ErrOpen) {
+	if _, _, err := none.Open(seal(t, keys(t, secret).Requests, "", "")); !errors.Is(err, sealed.ErrOpen) {
 		t.Errorf("opened without a key: %v", err)
 	}
-	if text := fmt.Sprintf("%v %+v %#v", none, key(t, secret, sealed.Request), key(t, secret, sealed.Request)); strings.ContainsAny(text, "[{") {
+	if text := fmt.Sprintf("%v %+v %#v", none, keys(t, secret).Requests, keys(t, secret).Requests); strings.ContainsAny(text, "[{") {
 		t.Errorf("printed as %s", text)
 	}
 }
 
 func FuzzOpen(f *testing.F) {
-	k := key(f, secret, sealed.Request)
+	k := keys(f, secret).Requests
 	f.Add(byHand(f, ours, []byte(order)))
 	f.Add(byHand(f, `{"alg":"dir","enc":"A256GCM","zip":"DEF"}`, []byte{0}))
 	f.Add([]byte(b64(`{"alg":"PBES2-HS256+A128KW","enc":"A256GCM","p2c":1000000,"p2s":"AA"}`) + ".AA.AA.AA.AA"))
@@ -315,7 +312,7 @@ func FuzzOpen(f *testing.F) {
 }
 
 func BenchmarkSeal(b *testing.B) {
-	k := key(b, secret, sealed.Request)
+	k := keys(b, secret).Requests
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := k.Seal([]byte(order), "application/json"); err != nil {
@@ -325,7 +322,7 @@ func BenchmarkSeal(b *testing.B) {
 }
 
 func BenchmarkOpen(b *testing.B) {
-	k := key(b, secret, sealed.Request)
+	k := keys(b, secret).Requests
 	body := seal(b, k, order, "application/json")
 	b.ReportAllocs()
 	for b.Loop() {
