@@ -55,8 +55,10 @@ func openTab(t *testing.T, set *setting) *tab {
 
 func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Do(b, steps...); err != nil {
-		b.t.Fatalf("%s: %v", what, err)
+	ctx, cancel := context.WithTimeout(b, time.Minute) // before the browser itself ends: it is asked where it is
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.t.Fatalf("%s: %v, at %s", what, err, evaluate[string](b, `location.href + "\n" + document.body.innerText`))
 	}
 }
 

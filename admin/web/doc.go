@@ -24,7 +24,8 @@
 //	POST /matrix/run                      all attacks at the chosen stages
 //	GET  /matrix/{stage}/{attack}         a cell: outcome, steps, evidence
 //	POST /matrix/{stage}/{attack}/run
-//	GET  /jobs/{id}                       how far a job is, as a piece of a page
+//	GET  /jobs/{id}                       ?after=N: how far a job is, as a piece of a page, and the cells
+//	                                      of the matrix that it has filled but the first N
 //	GET  /apps, POST /apps                apps with their keys; register one
 //	POST /apps/run                        the genuine app runs on the phone
 //	GET  /apps/{id}, POST /apps/{id}      scopes, limits and usage of one
@@ -46,7 +47,8 @@
 // else belongs to the programs, which it asks through their management API, or lives in
 // memory until the process ends: the traffic that was heard, jobs and their results.
 //
-// Every page works without JavaScript. The one script polls for what is new.
+// Every page works without JavaScript. The one script polls for what is new. All of it is
+// there under local names only: others are refused with 421.
 package web
 
 //go:generate go tool templ generate

@@ -181,7 +181,7 @@ func (s *Server) failed(err error, c echo.Context) {
 		slog.Error("admin UI", "method", c.Request().Method, "path", c.Request().URL.Path, "error", err)
 	}
 	s.recognize(c)
-	p := s.page(c, title, "")
+	p := s.frame(c, title, "")
 	_ = c.Request().ParseForm() // where that fails, the form says nothing of its page
 	back := ownPath(c.Request().PostForm.Get("page"))
 	if renderErr := render(c, status, errorView(p, status, text, back)); renderErr != nil {

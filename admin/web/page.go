@@ -25,10 +25,18 @@ type page struct {
 }
 
 func (s *Server) page(c echo.Context, title, nav string) page {
+	p := s.frame(c, title, nav)
+	if p.SignedIn {
+		p.Notice = s.notices.take(visitorOf(c).Hash)
+	}
+	return p
+}
+
+// frame is a page without the notice, which waits for one that the admin looks at.
+func (s *Server) frame(c echo.Context, title, nav string) page {
 	p := page{Title: title, Nav: nav, Self: c.Request().URL.RequestURI(), Assets: s.assetHash, PhoneURL: s.cfg.PhoneURL}
 	if v := visitorOf(c); v.token != "" {
 		p.SignedIn, p.CSRF = true, formToken(v.token)
-		p.Notice = s.notices.take(v.Hash)
 		p.Down = s.hub.down()
 	}
 	return p
