@@ -49,8 +49,8 @@
 // A check answers with nil or with a [Refusal]: the problem that the client is told,
 // and, apart from it, the private reason, which goes to the traffic record only. The
 // policy's values that switch a check off are spelled out in it, and a value that it does
-// not know denies. So do values that contradict each other, such as
-// remembered nonces where requests carry none.
+// not know denies. So do values that contradict each other, such as remembered nonces where
+// requests carry none.
 //
 // The answer to a request whose code was good is authenticated in turn, be it what the
 // handler says or the refusal of a later check, and sealed where the stage seals bodies. For that
