@@ -60,20 +60,32 @@ func Matrix(ctx context.Context, stages catalog.Set, slugs, attacks []string, jo
 	return matrix, err
 }
 
-// Cell judges one attack at one stage in a fresh lab. Cells that need no lab get none.
+// Cell judges one attack at one stage in a fresh lab. Cells that need no lab get none. An
+// attack that shows nothing, because something broke, is tried once more in another lab,
+// and the steps say so: what is inconclusive twice stays inconclusive.
 func Cell(ctx context.Context, stages catalog.Set, pair referee.Pair) (manage.Cell, error) {
 	if !pair.Applies(stages) {
 		return notRun(stages, pair), nil
 	}
 	begin := time.Now()
+	cell, err := attack(ctx, stages, pair)
+	if err == nil && cell.Outcome == string(catalog.Inconclusive) {
+		first := "A first try, in another lab, showed nothing: " + cell.Reason
+		if cell, err = attack(ctx, stages, pair); err == nil {
+			cell.Steps = slices.Insert(cell.Steps, 0, first)
+		}
+	}
+	cell.MS = time.Since(begin).Milliseconds()
+	return cell, err
+}
+
+func attack(ctx context.Context, stages catalog.Set, pair referee.Pair) (manage.Cell, error) {
 	lab, err := Start(ctx, Options{Stages: stages})
 	if err != nil {
 		return manage.Cell{}, err
 	}
 	defer lab.Close()
-	cell := lab.Referee.Attack(ctx, pair.Stage, pair.Attack)
-	cell.MS = time.Since(begin).Milliseconds()
-	return cell, ctx.Err()
+	return lab.Referee.Attack(ctx, pair.Stage, pair.Attack), ctx.Err()
 }
 
 // notRun is a cell in which nothing is attacked: the stage is not built, or the attack
