@@ -110,7 +110,7 @@ func printSignedIn(out io.Writer, body []byte) error {
 		return unreadable(err)
 	}
 	_, err := fmt.Fprintf(out, "Signed in as %s: until %s at most, or %d minutes without a call\n",
-		printable(session.User), session.ExpiresAt.Local().Format("2006-01-02 15:04"), session.IdleSeconds/60)
+		printable(session.User), session.ExpiresAt.UTC().Format("2006-01-02 15:04 UTC"), session.IdleSeconds/60)
 	return err
 }
 

@@ -288,9 +288,9 @@ func printTransfers(out io.Writer, body []byte) error {
 		return unreadable(err)
 	}
 	return table(out, func(line func(string, ...any)) {
-		line("BOOKED\tFROM\tTO\tAMOUNT\tREFERENCE")
+		line("BOOKED (UTC)\tFROM\tTO\tAMOUNT\tREFERENCE")
 		for _, transfer := range answer.Transfers {
-			line("%s\t%s\t%s\t%s %s\t%q", transfer.BookedAt.Local().Format("2006-01-02 15:04:05"), printable(transfer.From), printable(transfer.To),
+			line("%s\t%s\t%s\t%s %s\t%q", transfer.BookedAt.UTC().Format("2006-01-02 15:04:05"), printable(transfer.From), printable(transfer.To),
 				phone.FormatAmount(transfer.Amount), printable(transfer.Currency), transfer.Reference)
 		}
 	})
