@@ -1,4 +1,4 @@
-# One image with all programs; compose.yaml says which of them a container runs.
+# One image with all programs; docker-compose.yml says which of them a container runs.
 FROM golang:1.26-bookworm AS modules
 ARG GOPROXY
 ARG GOFLAGS

@@ -17,7 +17,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/serve"
 	"keyladder/stages/catalog"
-	"keyladder/stages/referee"
+	"keyladder/stages/workshop/referee"
 )
 
 func main() {

@@ -25,7 +25,7 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/phone"
 	"keyladder/stages/catalog"
-	"keyladder/stages/scene"
+	"keyladder/stages/workshop/scene"
 )
 
 func main() { os.Exit(run()) }

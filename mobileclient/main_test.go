@@ -18,7 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"keyladder/internal/pki"
-	"keyladder/stages/lab"
+	"keyladder/stages/workshop/lab"
 )
 
 func TestMain(m *testing.M) {

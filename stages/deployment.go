@@ -18,8 +18,8 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
-	"keyladder/stages/deploy"
-	"keyladder/stages/lab"
+	"keyladder/stages/workshop/deploy"
+	"keyladder/stages/workshop/lab"
 )
 
 func initCommand() *cobra.Command {

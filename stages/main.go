@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyladder/internal/serve"
-	"keyladder/stages/lab"
+	"keyladder/stages/workshop/lab"
 )
 
 func main() {

@@ -17,8 +17,8 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
-	"keyladder/stages/lab"
 	"keyladder/stages/mechanism/session"
+	"keyladder/stages/workshop/lab"
 )
 
 func TestMain(m *testing.M) {

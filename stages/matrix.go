@@ -10,8 +10,8 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
-	"keyladder/stages/lab"
-	"keyladder/stages/referee"
+	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/referee"
 )
 
 func matrixCommand() *cobra.Command {

@@ -11,7 +11,7 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
-	"keyladder/stages/lab"
+	"keyladder/stages/workshop/lab"
 )
 
 // printTraffic prints what was recorded in the lab, in order of time. The keys in it

@@ -11,8 +11,8 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
-	"keyladder/stages/lab"
-	"keyladder/stages/referee"
+	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/referee"
 )
 
 func readmeCommand() *cobra.Command {

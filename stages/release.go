@@ -9,7 +9,7 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
-	"keyladder/stages/deploy"
+	"keyladder/stages/workshop/deploy"
 )
 
 func releaseCommand() *cobra.Command {

@@ -9,8 +9,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"keyladder/backend/clients"
 	"keyladder/backend/devices"
-	"keyladder/backend/registry"
 	"keyladder/backend/sessions"
 	"keyladder/backend/users"
 	"keyladder/stages/catalog"
@@ -36,10 +36,10 @@ type call struct {
 	raw    []byte         // the body as it came
 	body   []byte         // the same, opened where it was sealed
 
-	claimed  *registry.App // the key's app, not yet proven
-	key      *registry.Key
+	claimed  *clients.App // the key's app, not yet proven
+	key      *clients.Key
 	received *hawk.Received // the signed request, when its code was good
-	app      *registry.App  // proven
+	app      *clients.App   // proven
 	device   *devices.Device
 	user     *users.User       // proven
 	session  *sessions.Session // that proves the user

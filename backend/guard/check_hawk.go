@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"keyladder/backend/registry"
+	"keyladder/backend/clients"
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/hawk"
@@ -34,8 +34,8 @@ func (g *Guard) hawk(c *call) *Refusal {
 	default:
 		return undecided("user_proof", c.policy.UserProof)
 	}
-	var app *registry.App
-	var key *registry.Key
+	var app *clients.App
+	var key *clients.Key
 	verifier := hawk.Verifier{
 		Host: g.Host, Port: g.Port, // from the settings: the Host field says what the client wants it to say
 		Field: field,

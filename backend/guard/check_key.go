@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"keyladder/backend/registry"
+	"keyladder/backend/clients"
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
@@ -51,7 +51,7 @@ func (g *Guard) appKey(c *call) *Refusal {
 			"Send exactly one, in one field: `Authorization: key …`."), "%v", err)
 	}
 	c.claimed, c.key, err = g.Apps.Lookup(key)
-	if errors.Is(err, registry.ErrUnknown) || errors.Is(err, registry.ErrRevoked) {
+	if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrRevoked) {
 		return refuse(notAccepted("The key is not good.", appkey.Challenge), "%v", err) // one text for both
 	}
 	if err != nil {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"keyladder/backend/registry"
+	"keyladder/backend/clients"
 	"keyladder/internal/problem"
 	"keyladder/stages/mechanism/pin"
 )
@@ -16,7 +16,7 @@ import (
 func (g *Guard) partner(c *call) *Refusal {
 	partner, key, err := g.Apps.Partner(string(pin.Of(c.certificate)))
 	c.key = key
-	if errors.Is(err, registry.ErrUnknown) || errors.Is(err, registry.ErrRevoked) {
+	if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrRevoked) {
 		return refuse(problem.New(http.StatusForbidden, "client-certificate-required", "This is for registered partners only",
 			"Show the certificate that is registered for the partner in the TLS handshake."), // one text for both
 			"partner: %v (certificate of %q)", err, c.certificate.Subject.CommonName)

@@ -11,8 +11,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"keyladder/backend/clients"
 	"keyladder/backend/devices"
-	"keyladder/backend/registry"
 	"keyladder/backend/sessions"
 	"keyladder/backend/users"
 	"keyladder/internal/problem"
@@ -29,7 +29,7 @@ const MaxBody = 64 << 10
 // Config is what a guard needs.
 type Config struct {
 	Stages    catalog.Set
-	Apps      *registry.Registry
+	Apps      *clients.Registry
 	Users     *users.Directory
 	Sessions  *sessions.Store
 	Devices   *devices.Registry

@@ -19,9 +19,9 @@ import (
 	"github.com/alexedwards/argon2id"
 	"github.com/labstack/echo/v4"
 
+	"keyladder/backend/clients"
 	"keyladder/backend/devices"
 	"keyladder/backend/guard"
-	"keyladder/backend/registry"
 	"keyladder/backend/sessions"
 	"keyladder/backend/users"
 	"keyladder/internal/manage"
@@ -58,7 +58,7 @@ type world struct {
 	config   guard.Config
 	guard    *guard.Guard
 	echo     *echo.Echo
-	apps     *registry.Registry
+	apps     *clients.Registry
 	users    *users.Directory
 	sessions *sessions.Store
 	devices  *devices.Registry
@@ -162,7 +162,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.Open(filepath.Join(t.TempDir(), "guard.db"), slices.Concat(registry.Models(), sessions.Models(), devices.Models(), users.Models())...)
+	db, err := store.Open(filepath.Join(t.TempDir(), "guard.db"), slices.Concat(clients.Models(), sessions.Models(), devices.Models(), users.Models())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 	if w.users, err = users.New(ctx, db, people); err != nil {
 		t.Fatal(err)
 	}
-	if w.apps, err = registry.Open(ctx, db, seed, w.secrets); err != nil {
+	if w.apps, err = clients.Open(ctx, db, seed, w.secrets); err != nil {
 		t.Fatal(err)
 	}
 	if w.sessions, err = sessions.Open(ctx, db, sessions.Default); err != nil {

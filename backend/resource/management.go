@@ -10,9 +10,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"keyladder/backend/clients"
 	"keyladder/backend/devices"
 	"keyladder/backend/ledger"
-	"keyladder/backend/registry"
 	"keyladder/backend/sessions"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
@@ -286,11 +286,11 @@ func (s *Server) reset(c echo.Context) error {
 // registryProblem tells the admin what was wrong; other errors are ours.
 func registryProblem(err error) error {
 	switch {
-	case errors.Is(err, registry.ErrNoApp), errors.Is(err, registry.ErrNoKey):
+	case errors.Is(err, clients.ErrNoApp), errors.Is(err, clients.ErrNoKey):
 		return nothingToChange(err.Error())
-	case errors.Is(err, registry.ErrTaken), errors.Is(err, registry.ErrPin):
+	case errors.Is(err, clients.ErrTaken), errors.Is(err, clients.ErrPin):
 		return problem.New(http.StatusConflict, "taken", "There is such an app already", err.Error())
-	case errors.Is(err, registry.ErrInvalid):
+	case errors.Is(err, clients.ErrInvalid):
 		return unprocessable("%v", err)
 	}
 	return err

@@ -12,13 +12,13 @@ import (
 	"testing"
 
 	"keyladder/backend/resource"
-	"keyladder/backend/terminator"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
 	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/workshop/terminator"
 )
 
 // TestListeners calls over the network, on each listener.

@@ -19,10 +19,10 @@ import (
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
+	"keyladder/backend/clients"
 	"keyladder/backend/devices"
 	"keyladder/backend/guard"
 	"keyladder/backend/ledger"
-	"keyladder/backend/registry"
 	"keyladder/backend/sessions"
 	"keyladder/backend/usage"
 	"keyladder/backend/users"
@@ -54,7 +54,7 @@ type Server struct {
 	config     Config
 	db         *gorm.DB
 	ledger     *ledger.Ledger
-	apps       *registry.Registry
+	apps       *clients.Registry
 	users      *users.Directory
 	sessions   *sessions.Store
 	devices    *devices.Registry
@@ -107,7 +107,7 @@ func New(config Config) (server *Server, err error) {
 	}
 	_, err = os.Stat(config.Folder.Path(database))
 	resumed := !errors.Is(err, fs.ErrNotExist)
-	models := slices.Concat(ledger.Models(), registry.Models(), users.Models(), sessions.Models(), devices.Models(), usage.Models(), []any{&signed{}})
+	models := slices.Concat(ledger.Models(), clients.Models(), users.Models(), sessions.Models(), devices.Models(), usage.Models(), []any{&signed{}})
 	if s.db, err = store.Open(config.Folder.Path(database), models...); err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func New(config Config) (server *Server, err error) {
 	if s.ledger, err = ledger.New(ctx, s.db); err != nil {
 		return nil, err
 	}
-	if s.apps, err = registry.Open(ctx, s.db, seed, secrets); err != nil {
+	if s.apps, err = clients.Open(ctx, s.db, seed, secrets); err != nil {
 		return nil, err
 	}
 	if s.users, err = users.New(ctx, s.db, people); err != nil {

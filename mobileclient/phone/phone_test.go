@@ -34,7 +34,7 @@ import (
 	"keyladder/mobileclient/phone"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
-	"keyladder/stages/lab"
+	"keyladder/stages/workshop/lab"
 )
 
 // bank is one running bank for all tests; each test has a phone of its own.

@@ -16,9 +16,9 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
-	"keyladder/stages/lab"
 	"keyladder/stages/mechanism/session"
-	"keyladder/stages/referee"
+	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/referee"
 )
 
 func TestMain(m *testing.M) {

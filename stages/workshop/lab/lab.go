@@ -18,10 +18,10 @@ import (
 	"keyladder/mobileclient/phone"
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
-	"keyladder/stages/deploy"
 	"keyladder/stages/mechanism/session"
-	"keyladder/stages/referee"
-	"keyladder/stages/scene"
+	"keyladder/stages/workshop/deploy"
+	"keyladder/stages/workshop/referee"
+	"keyladder/stages/workshop/scene"
 )
 
 // Records is how many traffic records each program keeps.

@@ -22,7 +22,7 @@ import (
 	"keyladder/mobileclient/attacker"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
-	"keyladder/stages/deploy"
+	"keyladder/stages/workshop/deploy"
 )
 
 // The people of the scene.

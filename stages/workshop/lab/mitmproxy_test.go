@@ -15,8 +15,8 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/testenv"
 	"keyladder/mobileclient/device"
-	"keyladder/stages/deploy"
-	"keyladder/stages/lab"
+	"keyladder/stages/workshop/deploy"
+	"keyladder/stages/workshop/lab"
 )
 
 // The phone's traffic goes through mitmproxy, a tool that is not ours, and it fares

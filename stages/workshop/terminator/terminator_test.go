@@ -15,9 +15,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"keyladder/backend/terminator"
 	"keyladder/internal/pki"
 	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/workshop/terminator"
 )
 
 // site is a terminator in front of an API that keeps what it is sent.

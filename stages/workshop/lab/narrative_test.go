@@ -14,7 +14,7 @@ import (
 
 	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
-	"keyladder/stages/lab"
+	"keyladder/stages/workshop/lab"
 )
 
 // command is a line of a narrative that a reader types, and what must come of it.
@@ -134,7 +134,7 @@ func TestNarrativeCommands(t *testing.T) {
 	way, data, ports := docker, "", strings.NewReplacer()
 	env := os.Environ()
 	if os.Getenv(inDocker) != "" {
-		file, err := filepath.Abs("../../compose.yaml")
+		file, err := filepath.Abs("../../../docker-compose.yml")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-// Package registry knows who may call the API: apps, with their keys and the secrets that
+// Package clients knows who may call the API: apps, with their keys and the secrets that
 // go with those, and partners, with their certificates.
 //
 // Every call asks it, so it answers from memory: a snapshot that is never changed, only
@@ -7,4 +7,4 @@
 //
 // When a key was last accepted or refused is kept in memory alone. It changes with every
 // call, and nothing depends on it but a person who is looking.
-package registry
+package clients

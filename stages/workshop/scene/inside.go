@@ -14,9 +14,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"keyladder/backend/terminator"
 	"keyladder/internal/pki"
 	"keyladder/mobileclient/attacker"
+	"keyladder/stages/workshop/terminator"
 )
 
 // maxAnswer is how much of an answer the attacker gets to see, in bytes.

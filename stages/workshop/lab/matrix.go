@@ -10,7 +10,7 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
-	"keyladder/stages/referee"
+	"keyladder/stages/workshop/referee"
 )
 
 // Matrix fills the cells of the given stages and attacks (none: all) and runs the genuine

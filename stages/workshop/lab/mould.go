@@ -11,7 +11,7 @@ import (
 
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
-	"keyladder/stages/deploy"
+	"keyladder/stages/workshop/deploy"
 )
 
 // mould is a deployment in which nothing runs. Throw-away labs are cast in it, one at a

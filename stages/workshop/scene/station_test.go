@@ -11,7 +11,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
-	"keyladder/stages/deploy"
+	"keyladder/stages/workshop/deploy"
 )
 
 // A victim who can't sign in, here because there is no bank, leaves nothing behind: neither

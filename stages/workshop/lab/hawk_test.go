@@ -11,7 +11,7 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/testenv"
-	"keyladder/stages/lab"
+	"keyladder/stages/workshop/lab"
 )
 
 // The running server and the packages that Hawk comes from understand each other: a

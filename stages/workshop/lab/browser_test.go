@@ -19,8 +19,8 @@ import (
 	"keyladder/internal/testenv"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
-	"keyladder/stages/deploy"
-	"keyladder/stages/lab"
+	"keyladder/stages/workshop/deploy"
+	"keyladder/stages/workshop/lab"
 )
 
 const adminPassword = "a password for this test"

@@ -1,4 +1,4 @@
-package registry_test
+package clients_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"keyladder/backend/registry"
+	"keyladder/backend/clients"
 	"keyladder/internal/manage"
 	"keyladder/internal/store"
 	"keyladder/stages/mechanism/appkey"
@@ -24,33 +24,33 @@ func app(change func(*manage.App)) manage.App {
 	return a
 }
 
-func open(t *testing.T, path string) *registry.Registry {
+func open(t *testing.T, path string) *clients.Registry {
 	t.Helper()
-	db, err := store.Open(path, registry.Models()...)
+	db, err := store.Open(path, clients.Models()...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close(db) })
-	r, err := registry.Open(context.Background(), db, []manage.App{app(nil)}, map[string]string{"harbour-mobile": "seeded"})
+	r, err := clients.Open(context.Background(), db, []manage.App{app(nil)}, map[string]string{"harbour-mobile": "seeded"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-func fresh(t *testing.T) *registry.Registry {
+func fresh(t *testing.T) *clients.Registry {
 	t.Helper()
 	return open(t, filepath.Join(t.TempDir(), "registry.db"))
 }
 
 // lookup is what Lookup says about a key, as a word.
-func lookup(r *registry.Registry, key string) string {
+func lookup(r *clients.Registry, key string) string {
 	switch _, _, err := r.Lookup(key); {
 	case err == nil:
 		return "good"
-	case errors.Is(err, registry.ErrRevoked):
+	case errors.Is(err, clients.ErrRevoked):
 		return "revoked"
-	case errors.Is(err, registry.ErrUnknown):
+	case errors.Is(err, clients.ErrUnknown):
 		return "unknown"
 	default:
 		return err.Error()
@@ -86,7 +86,7 @@ func TestChangesSurviveRestart(t *testing.T) {
 	if _, err := r.Revoke(ctx, "tester"); err != nil {
 		t.Fatal(err)
 	}
-	check := func(r *registry.Registry) {
+	check := func(r *clients.Registry) {
 		t.Helper()
 		want := map[string]string{
 			"harbour-mobile": "revoked", rotated.ID: "good", "tester": "revoked", further.ID: "good", "nobody": "unknown",
@@ -180,29 +180,29 @@ func TestRefusedRegistrations(t *testing.T) {
 		change func(*manage.App)
 		err    error
 	}{
-		{"taken", func(*manage.App) {}, registry.ErrTaken},
-		{"no ID", func(a *manage.App) { a.ID = "" }, registry.ErrInvalid},
-		{"ID in capitals", func(a *manage.App) { a.ID = "Tester" }, registry.ErrInvalid},
-		{"ID like an issued key", func(a *manage.App) { a.ID = "harbour-mobile.x" }, registry.ErrInvalid},
-		{"ID with a line end", func(a *manage.App) { a.ID = "tester\n" }, registry.ErrInvalid},
-		{"no name", func(a *manage.App) { a.Name = " " }, registry.ErrInvalid},
-		{"no user agent", func(a *manage.App) { a.UserAgent = "" }, registry.ErrInvalid},
-		{"everybody's user agent", func(a *manage.App) { a.UserAgent = "/" }, registry.ErrInvalid},
-		{"user agent with a space", func(a *manage.App) { a.UserAgent = "a b" }, registry.ErrInvalid},
-		{"unknown scope", func(a *manage.App) { a.Scopes = []string{"everything"} }, registry.ErrInvalid},
-		{"empty scope", func(a *manage.App) { a.Scopes = []string{""} }, registry.ErrInvalid},
-		{"scope twice", func(a *manage.App) { a.Scopes = []string{"rates:read", "rates:read"} }, registry.ErrInvalid},
-		{"no calls a second", func(a *manage.App) { a.PerSecond = 0 }, registry.ErrInvalid},
-		{"too many calls a second", func(a *manage.App) { a.PerSecond = 1e300 }, registry.ErrInvalid},
-		{"no burst", func(a *manage.App) { a.Burst = 0 }, registry.ErrInvalid},
-		{"unknown kind", func(a *manage.App) { a.Kind = "bank" }, registry.ErrInvalid},
-		{"app with a partner's scope", func(a *manage.App) { a.Scopes = []string{"settlements:read"} }, registry.ErrInvalid},
-		{"partner with an app's scope", func(a *manage.App) { a.Kind = manage.Partner }, registry.ErrInvalid},
-		{"certificate that is no pin", func(a *manage.App) { a.Certificates = []string{"sha256/abc"} }, registry.ErrInvalid},
+		{"taken", func(*manage.App) {}, clients.ErrTaken},
+		{"no ID", func(a *manage.App) { a.ID = "" }, clients.ErrInvalid},
+		{"ID in capitals", func(a *manage.App) { a.ID = "Tester" }, clients.ErrInvalid},
+		{"ID like an issued key", func(a *manage.App) { a.ID = "harbour-mobile.x" }, clients.ErrInvalid},
+		{"ID with a line end", func(a *manage.App) { a.ID = "tester\n" }, clients.ErrInvalid},
+		{"no name", func(a *manage.App) { a.Name = " " }, clients.ErrInvalid},
+		{"no user agent", func(a *manage.App) { a.UserAgent = "" }, clients.ErrInvalid},
+		{"everybody's user agent", func(a *manage.App) { a.UserAgent = "/" }, clients.ErrInvalid},
+		{"user agent with a space", func(a *manage.App) { a.UserAgent = "a b" }, clients.ErrInvalid},
+		{"unknown scope", func(a *manage.App) { a.Scopes = []string{"everything"} }, clients.ErrInvalid},
+		{"empty scope", func(a *manage.App) { a.Scopes = []string{""} }, clients.ErrInvalid},
+		{"scope twice", func(a *manage.App) { a.Scopes = []string{"rates:read", "rates:read"} }, clients.ErrInvalid},
+		{"no calls a second", func(a *manage.App) { a.PerSecond = 0 }, clients.ErrInvalid},
+		{"too many calls a second", func(a *manage.App) { a.PerSecond = 1e300 }, clients.ErrInvalid},
+		{"no burst", func(a *manage.App) { a.Burst = 0 }, clients.ErrInvalid},
+		{"unknown kind", func(a *manage.App) { a.Kind = "bank" }, clients.ErrInvalid},
+		{"app with a partner's scope", func(a *manage.App) { a.Scopes = []string{"settlements:read"} }, clients.ErrInvalid},
+		{"partner with an app's scope", func(a *manage.App) { a.Kind = manage.Partner }, clients.ErrInvalid},
+		{"certificate that is no pin", func(a *manage.App) { a.Certificates = []string{"sha256/abc"} }, clients.ErrInvalid},
 	}
 	for _, test := range tests {
 		a := app(func(a *manage.App) { a.ID = "tester" })
-		if test.err == registry.ErrTaken {
+		if test.err == clients.ErrTaken {
 			a.ID = "harbour-mobile"
 		}
 		test.change(&a)
@@ -211,7 +211,7 @@ func TestRefusedRegistrations(t *testing.T) {
 		}
 	}
 	empty := ""
-	if _, err := r.Change(ctx, "harbour-mobile", manage.AppChange{UserAgent: &empty}); !errors.Is(err, registry.ErrInvalid) {
+	if _, err := r.Change(ctx, "harbour-mobile", manage.AppChange{UserAgent: &empty}); !errors.Is(err, clients.ErrInvalid) {
 		t.Errorf("changed to no user agent: %v", err)
 	}
 	if r.KnowsUserAgent("curl/8") {
@@ -226,7 +226,7 @@ func TestRefusedRegistrations(t *testing.T) {
 		"secret":  func() error { _, err := r.Secret("x"); return err }(),
 		"another": func() error { _, err := r.RotateSecret(ctx, "x"); return err }(),
 	} {
-		if !errors.Is(err, registry.ErrNoApp) && !errors.Is(err, registry.ErrNoKey) {
+		if !errors.Is(err, clients.ErrNoApp) && !errors.Is(err, clients.ErrNoKey) {
 			t.Errorf("%s of what is not there: %v", name, err)
 		}
 	}
@@ -234,12 +234,12 @@ func TestRefusedRegistrations(t *testing.T) {
 
 func TestBadSeed(t *testing.T) {
 	t.Parallel()
-	db, err := store.Open(filepath.Join(t.TempDir(), "registry.db"), registry.Models()...)
+	db, err := store.Open(filepath.Join(t.TempDir(), "registry.db"), clients.Models()...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close(db) })
-	_, err = registry.Open(context.Background(), db, []manage.App{app(func(a *manage.App) { a.UserAgent = "" })}, nil)
+	_, err = clients.Open(context.Background(), db, []manage.App{app(func(a *manage.App) { a.UserAgent = "" })}, nil)
 	if err == nil || !strings.Contains(err.Error(), "harbour-mobile") {
 		t.Errorf("Open = %v", err)
 	}

@@ -13,7 +13,7 @@ import (
 	"keyladder/mobileclient/release"
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
-	"keyladder/stages/deploy"
+	"keyladder/stages/workshop/deploy"
 )
 
 // programs are files that say how packages with them carry their secrets.

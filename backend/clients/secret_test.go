@@ -1,4 +1,4 @@
-package registry_test
+package clients_test
 
 import (
 	"context"
@@ -6,12 +6,12 @@ import (
 	"path/filepath"
 	"testing"
 
-	"keyladder/backend/registry"
+	"keyladder/backend/clients"
 	"keyladder/internal/manage"
 	"keyladder/stages/mechanism/pin"
 )
 
-func secretOf(t *testing.T, r *registry.Registry, key string) string {
+func secretOf(t *testing.T, r *clients.Registry, key string) string {
 	t.Helper()
 	_, found, err := r.Lookup(key)
 	if err != nil {
@@ -81,7 +81,7 @@ func TestPartners(t *testing.T) {
 		}
 		return err
 	}
-	if err := state(); !errors.Is(err, registry.ErrUnknown) {
+	if err := state(); !errors.Is(err, clients.ErrUnknown) {
 		t.Errorf("before: %v", err)
 	}
 	if _, err := r.Register(ctx, partner); err != nil {
@@ -93,10 +93,10 @@ func TestPartners(t *testing.T) {
 	if got := lookup(r, "books"); got != "unknown" {
 		t.Errorf("a partner's key is %s", got)
 	}
-	if _, err := r.Secret("books"); !errors.Is(err, registry.ErrNoKey) {
+	if _, err := r.Secret("books"); !errors.Is(err, clients.ErrNoKey) {
 		t.Errorf("a partner's secret: %v", err)
 	}
-	if _, err := r.RotateSecret(ctx, "books"); !errors.Is(err, registry.ErrNoKey) {
+	if _, err := r.RotateSecret(ctx, "books"); !errors.Is(err, clients.ErrNoKey) {
 		t.Errorf("a partner's new secret: %v", err)
 	}
 	for _, kind := range []manage.Kind{manage.MobileApp, manage.Partner} {
@@ -105,14 +105,14 @@ func TestPartners(t *testing.T) {
 		if kind == manage.MobileApp {
 			other.Scopes = nil
 		}
-		if _, err := r.Register(ctx, other); !errors.Is(err, registry.ErrPin) {
+		if _, err := r.Register(ctx, other); !errors.Is(err, clients.ErrPin) {
 			t.Errorf("somebody else with that certificate: %v", err)
 		}
 	}
 	if _, err := r.Revoke(ctx, "books"); err != nil {
 		t.Fatal(err)
 	}
-	if err := state(); !errors.Is(err, registry.ErrRevoked) {
+	if err := state(); !errors.Is(err, clients.ErrRevoked) {
 		t.Errorf("revoked: %v", err)
 	}
 	if _, err := r.Issue(ctx, "books"); err != nil {
