@@ -1,9 +1,7 @@
 package guard
 
 import (
-	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -17,7 +15,7 @@ import (
 type recorder struct {
 	http.ResponseWriter
 	log  *traffic.Log
-	head string // of the request
+	head *traffic.HTTP // of the request
 	body []byte
 	size int
 }
@@ -28,7 +26,7 @@ func (g *Guard) record(ec echo.Context) *recorder {
 		return nil
 	}
 	response := ec.Response()
-	r := &recorder{ResponseWriter: response.Writer, log: g.Log, head: requestHead(ec.Request())}
+	r := &recorder{ResponseWriter: response.Writer, log: g.Log, head: traffic.RequestHead(ec.Request())}
 	response.Writer = r
 	return r
 }
@@ -60,50 +58,18 @@ func (r *recorder) finish(c *call) {
 	exchange := exchangeOf(c.request)
 	r.log.Add(traffic.Message{
 		At: c.at, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Request, From: client, To: server,
-		Summary: c.request.Method + " " + c.request.URL.EscapedPath(),
-		Head:    r.head, Body: c.raw, Size: len(c.raw),
+		HTTP: r.head, Body: c.raw, Size: len(c.raw),
 	})
-	verdict := traffic.Verdict{Allowed: c.refusal == nil, Check: c.check, Reason: "all checks let it through"}
+	verdict := &traffic.Verdict{Allowed: c.refusal == nil, Check: c.check, Reason: "all checks let it through"}
 	if c.refusal != nil {
 		verdict.Reason = c.refusal.Reason
 	}
-	status := c.echo.Response().Status
-	line := fmt.Sprintf("%d %s", status, http.StatusText(status))
+	response := c.echo.Response()
 	r.log.Add(traffic.Message{
 		Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Response, From: server, To: client,
-		Summary: line, Head: head(c.request.Proto+" "+line, c.echo.Response().Header()), Body: r.body, Size: r.size,
-		Verdict: &verdict,
+		HTTP: traffic.AnswerHead(c.request.Proto, response.Status, response.Header()), Body: r.body, Size: r.size,
+		Verdict: verdict,
 	})
-}
-
-func requestHead(r *http.Request) string {
-	target := r.URL.EscapedPath()
-	if r.URL.RawQuery != "" {
-		target += "?" + r.URL.RawQuery
-	}
-	return head(r.Method+" "+target+" "+r.Proto+"\nHost: "+r.Host, r.Header)
-}
-
-// head is a start line and the fields after it, in order of their names. Cookies are none of
-// ours: a browser that opens an address here sends the admin UI's along, because cookies
-// are good for every port of a host.
-func head(start string, fields http.Header) string {
-	names := make([]string, 0, len(fields))
-	for name := range fields {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	var text strings.Builder
-	text.WriteString(start)
-	for _, name := range names {
-		for _, value := range fields[name] {
-			if name == "Cookie" || name == "Set-Cookie" {
-				value = "(not recorded)"
-			}
-			text.WriteString("\n" + name + ": " + value)
-		}
-	}
-	return text.String()
 }
 
 // exchangeOf is the Traffic-Id, as long as it looks like one.
