@@ -47,7 +47,7 @@ func command() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		initCommand(), upCommand(lab.Start), resetCommand(),
-		listCommand(), showCommand(), runCommand(), attackCommand(), matrixCommand(),
+		listCommand(), showCommand(), runCommand(), attackCommand(), matrixCommand(), benchCommand(),
 		signCommand(), openCommand(), releaseCommand(),
 		readmeCommand(), snippetsCommand(),
 	)

@@ -44,6 +44,7 @@ type Config struct {
 	Stages   catalog.Set
 	Log      *traffic.Log      // nil: no records
 	Address  guard.Limit       // calls from one address; zero: [guard.DefaultAddressLimit]
+	Nonces   int               // how many are remembered at most; zero: as the guard has it
 	Sessions session.Lifetimes // of users' sessions; zero: [sessions.Default]
 	Logger   *slog.Logger      // nil: the default one
 	Now      func() time.Time  // nil: the clock
@@ -143,7 +144,7 @@ func New(config Config) (server *Server, err error) {
 	s.guard, err = guard.New(guard.Config{
 		Stages: config.Stages, Apps: s.apps, Users: s.users, Sessions: s.sessions, Devices: s.devices,
 		ClientCAs: clientCAs, Host: host, Port: port, Usage: s.usage, Log: config.Log,
-		Address: config.Address, Now: config.Now, Resumed: resumed, Before: before,
+		Address: config.Address, Nonces: config.Nonces, Now: config.Now, Resumed: resumed, Before: before,
 		Observe: func(o guard.Outcome) {
 			s.metrics.observe(o)
 			s.access.add(o)
@@ -152,12 +153,14 @@ func New(config Config) (server *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.echo = s.newEcho(s.guard)
+	s.echo = s.newEcho(s.guard.Middleware)
+	s.routes(s.echo, s.guard)
 	s.management()
 	return s, nil
 }
 
-func (s *Server) newEcho(g *guard.Guard) *echo.Echo {
+// newEcho answers through the given middleware, which comes after what every call needs.
+func (s *Server) newEcho(after ...echo.MiddlewareFunc) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = problem.Handler(func(err error) {
@@ -168,9 +171,8 @@ func (s *Server) newEcho(g *guard.Guard) *echo.Echo {
 			LogErrorFunc: func(_ echo.Context, err error, _ []byte) error { return err },
 		}),
 		noStore,
-		g.Middleware,
 	)
-	s.routes(e, g)
+	e.Use(after...)
 	return e
 }
 
@@ -259,13 +261,15 @@ const flushEvery = time.Second
 func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if l.Plain != nil {
-		group.Go(func() error { return s.serve(ctx, guard.Plain, l.Plain) })
+		group.Go(func() error { return s.serve(ctx, guard.Plain, s.echo, l.Plain) })
 	}
 	if l.TLS != nil {
-		group.Go(func() error { return s.serve(ctx, guard.TLS, tls.NewListener(l.TLS, s.tls)) })
+		group.Go(func() error { return s.serve(ctx, guard.TLS, s.echo, tls.NewListener(l.TLS, s.tls)) })
 	}
 	if l.Terminated != nil {
-		group.Go(func() error { return s.serve(ctx, guard.Terminated, tls.NewListener(l.Terminated, s.terminated)) })
+		group.Go(func() error {
+			return s.serve(ctx, guard.Terminated, s.echo, tls.NewListener(l.Terminated, s.terminated))
+		})
 	}
 	if l.Manage != nil {
 		group.Go(func() error { return s.manage.Serve(ctx, l.Manage) })
@@ -283,9 +287,9 @@ func (s *Server) write(ctx context.Context) error {
 	return errors.Join(s.usage.Flush(ctx), s.sessions.Flush(ctx, s.config.Now()), s.devices.Flush(ctx), s.writeSigned(ctx))
 }
 
-func (s *Server) serve(ctx context.Context, kind guard.Listener, listener net.Listener) error {
+func (s *Server) serve(ctx context.Context, kind guard.Listener, handler http.Handler, listener net.Listener) error {
 	return serve.HTTP(ctx, &http.Server{
-		Handler:           s.echo,
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,

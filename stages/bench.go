@@ -1,0 +1,154 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"keyladder/stages/catalog"
+	"keyladder/stages/workshop/bench"
+)
+
+func benchCommand() *cobra.Command {
+	var slugs, paths []string
+	var seconds float64
+	var asJSON bool
+	var serve string
+	c := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure on this machine what the protection of each stage costs",
+		Long: `Measure on this machine what the protection of each stage costs.
+
+A server of its own is started, and each stage is compared with the API's handler without
+the guard, over the same transport and over connections that stay open. Calls are made and
+signed before the clock runs. The ratio is that of the calls a second, over 8 connections
+at once; what is added is how much longer a call takes that is made alone. Stages and the
+unguarded handler take turns, and medians are shown: that holds on a busy machine as well,
+though nothing else should run for numbers that are to be kept.
+
+With --json:
+
+  {"calls": [{"stage", "path", "transport", "per_second", "ratio", "added_us"}],
+   "bases": [{"handler", "path", "transport", "per_second", "call_us"}],
+   "machine": {"os", "cpu", "cores", "go"}}
+
+A base is the unguarded handler, or net/http alone with a fixed answer.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if serve != "" {
+				ctx, cancel := bench.UntilClosed(c.Context(), c.InOrStdin())
+				defer cancel()
+				return bench.Serve(ctx, serve, catalog.All(), c.OutOrStdout())
+			}
+			stages, err := measured(slugs)
+			if err != nil {
+				return err
+			}
+			for _, path := range paths {
+				if !slices.Contains(bench.Paths(), path) {
+					return fmt.Errorf("%s is not measured: the paths are %s", path, strings.Join(bench.Paths(), " and "))
+				}
+			}
+			if seconds <= 0 || seconds > 600 {
+				return fmt.Errorf("--seconds must be above 0 and at most 600")
+			}
+			return runBench(c, stages, paths, time.Duration(seconds*float64(time.Second)), asJSON)
+		},
+	}
+	flags := c.Flags()
+	flags.StringArrayVar(&slugs, "stage", nil, "a stage to measure (repeatable; default: all that are built)")
+	flags.StringArrayVar(&paths, "path", bench.Paths(), "a path to call (repeatable)")
+	flags.Float64Var(&seconds, "seconds", 2, "how long to measure each stage at each path")
+	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	flags.StringVar(&serve, "serve", "", "be the server that is measured, with a deployment in this empty folder")
+	_ = flags.MarkHidden("serve") // the flag is there
+	return c
+}
+
+// measured are the stages with these names; none: all that are built.
+func measured(slugs []string) (catalog.Set, error) {
+	if len(slugs) == 0 {
+		return catalog.All().Built(), nil
+	}
+	var stages catalog.Set
+	for _, slug := range slugs {
+		stage, err := builtStage(slug)
+		if err != nil {
+			return nil, err
+		}
+		stages = append(stages, stage)
+	}
+	return stages, nil
+}
+
+func runBench(c *cobra.Command, stages catalog.Set, paths []string, duration time.Duration, asJSON bool) error {
+	dir, err := os.MkdirTemp("", "keyladder-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	told := c.ErrOrStderr()
+	var begin time.Time
+	fmt.Fprintln(told, "starting the server that is measured")
+	result, err := bench.Measure(c.Context(), bench.Options{
+		Stages: stages, Paths: paths, Duration: duration, Dir: dir,
+		Server: exec.CommandContext(c.Context(), self, "bench", "--serve", dir),
+		Progress: func(round, rounds int) {
+			if round == 0 {
+				begin = time.Now()
+				return
+			}
+			left := time.Since(begin) / time.Duration(round) * time.Duration(rounds-round)
+			fmt.Fprintf(told, "[%d/%d] rounds, about %d s left\n", round, rounds, int(left.Seconds()+0.5))
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(c.OutOrStdout(), result)
+	}
+	return printBench(c.OutOrStdout(), result)
+}
+
+func printBench(out io.Writer, r bench.Result) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "path\tover\tstage\tcalls/s\tratio\tadded µs\t")
+	for _, path := range bench.Paths() {
+		var over catalog.Transport
+		for _, base := range r.Bases {
+			if base.Path == path && base.Handler == bench.NetHTTP {
+				fmt.Fprintf(table, "%s\t%s\t(%s)\t%.0f\t\t\t\n", path, base.Transport, base.Handler, base.PerSecond)
+			}
+		}
+		for _, call := range r.Calls {
+			if call.Path != path {
+				continue
+			}
+			if call.Transport != over {
+				over = call.Transport
+				i := slices.IndexFunc(r.Bases, func(b bench.Base) bool {
+					return b.Path == path && b.Transport == over && b.Handler == bench.Unguarded
+				})
+				fmt.Fprintf(table, "%s\t%s\t(%s)\t%.0f\t1\t\t\n", path, over, bench.Unguarded, r.Bases[i].PerSecond)
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%.0f\t%.2f\t%.0f\t\n", path, over, call.Stage, call.PerSecond, call.Ratio, call.AddedUS)
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "%d cores, %s, %s, %s\n", r.Machine.Cores, r.Machine.CPU, r.Machine.OS, r.Machine.Go)
+	return err
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"keyladder/stages/catalog"
+)
+
+// Every stage that is built can be measured at every path, and nothing of it stays.
+func TestBench(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a server and measures it")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	c := exec.CommandContext(t.Context(), "stages", "bench", "--json", "--seconds", "0.1")
+	c.Env = append(os.Environ(), "TMPDIR="+dir)
+	var out, told bytes.Buffer
+	c.Stdout, c.Stderr = &out, &told
+	if err := c.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, told.String())
+	}
+	var result struct {
+		Calls   []map[string]any
+		Bases   []map[string]any
+		Machine map[string]any
+	}
+	if err := json.Unmarshal(out.Bytes(), &result); err != nil {
+		t.Fatal(err)
+	}
+	var want, got []string
+	for _, path := range []string{"/v1/rates", "/v1/accounts/HB-1001"} {
+		for _, stage := range catalog.All().Built() {
+			want = append(want, stage.Slug+" "+path)
+		}
+	}
+	for _, call := range result.Calls {
+		got = append(got, call["stage"].(string)+" "+call["path"].(string))
+		if ratio := call["ratio"].(float64); ratio <= 0 || call["per_second"].(float64) <= 0 {
+			t.Errorf("measured: %v", call)
+		}
+		if members := slices.Sorted(maps.Keys(call)); !slices.Equal(members, []string{"added_us", "path", "per_second", "ratio", "stage", "transport"}) {
+			t.Errorf("the members are %q", members)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("measured are %q, want %q", got, want)
+	}
+	if cores, _ := result.Machine["cores"].(float64); cores < 1 || len(result.Bases) == 0 {
+		t.Errorf("machine %v, bases %v", result.Machine, result.Bases)
+	}
+	if !strings.Contains(told.String(), "[5/5] rounds") {
+		t.Errorf("the progress is\n%s", told.String())
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("it leaves %v, %v", left, err)
+	}
+}
+
+// What can't be measured is said at once.
+func TestBenchRefuses(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--stage", "no-such-stage"}, "no-such-stage"},
+		{[]string{"--stage", "signed-calls"}, "not built"},
+		{[]string{"--path", "/v1/transfers"}, "is not measured: the paths are /v1/rates and /v1/accounts/HB-1001"},
+		{[]string{"--seconds", "0"}, "--seconds must be"},
+	} {
+		c := benchCommand()
+		c.SetArgs(tt.args)
+		c.SilenceErrors, c.SilenceUsage = true, true
+		if err := c.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q: %v, want %q", tt.args, err, tt.want)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package bench
+
+import (
+	"bytes"
+	"net"
+	"strings"
+	"testing"
+)
+
+// An answer is over where it says, and only one that was served counts.
+func TestLengthOf(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, answer string
+		want         int
+		err          string
+	}{
+		{"nothing yet", "", -1, ""},
+		{"half a head", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n", -1, ""},
+		{"the head", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", 41, ""},
+		{"another field behind", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nA: b\r\n\r\nabc", 47, ""},
+		{"refused", "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 3\r\n\r\nabc", 0, "429 Too Many Requests"},
+		{"no length", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0, "does not say how long"},
+		{"the length is in the body", "HTTP/1.1 200 OK\r\n\r\n\r\nContent-Length: 3", 0, "does not say how long"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := lengthOf([]byte(tt.answer))
+			if tt.err == "" && (err != nil || got != tt.want) || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+				t.Errorf("%d, %v; want %d, %q", got, err, tt.want, tt.err)
+			}
+		})
+	}
+}
+
+// A call takes one whole answer off the connection, in however many pieces it comes.
+func TestCall(t *testing.T) {
+	t.Parallel()
+	const head = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"
+	for _, tt := range []struct {
+		name   string
+		pieces []string
+		err    string
+	}{
+		{"at once", []string{head + "abc"}, ""},
+		{"in pieces", []string{head[:5], head[5:], "a", "bc"}, ""},
+		{"two answers", []string{head + "abc" + head}, "more than one answer"},
+		{"cut off", []string{head + "ab"}, "ends early"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			near, far := net.Pipe()
+			defer near.Close()
+			request := []byte("GET / HTTP/1.1\r\n\r\n")
+			go func() {
+				defer far.Close()
+				got := make([]byte, len(request))
+				if _, err := far.Read(got); err != nil || !bytes.Equal(got, request) {
+					return
+				}
+				for _, piece := range tt.pieces {
+					_, _ = far.Write([]byte(piece))
+				}
+			}()
+			err := newConnection(near).call(request)
+			if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+				t.Errorf("%v, want %q", err, tt.err)
+			}
+		})
+	}
+}
+
+// One sample that something else disturbed does not show in the result.
+func TestMedian(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		values []float64
+		want   float64
+	}{{nil, 0}, {[]float64{3}, 3}, {[]float64{1, 100, 2}, 2}, {[]float64{4, 1, 2, 3}, 2.5}} {
+		if got := median(tt.values); got != tt.want {
+			t.Errorf("the median of %v is %g, want %g", tt.values, got, tt.want)
+		}
+	}
+}
+
+// A stage is compared with what was measured right before it, over the same transport.
+func TestResult(t *testing.T) {
+	t.Parallel()
+	base := &target{handler: Unguarded, path: Rates, transport: "tls", samples: []sampled{{1000, 10}, {500, 20}, {1000, 10}}}
+	stage := &target{
+		stage: "some", base: base, path: Rates, transport: "tls",
+		samples: []sampled{{500, 15}, {250, 25}, {500, 15}}, ratios: []float64{0.5, 0.5, 0.5}, added: []float64{5, 5, 5},
+	}
+	r := resultOf([]*target{base, stage})
+	if len(r.Bases) != 1 || r.Bases[0] != (Base{Handler: Unguarded, Path: Rates, Transport: "tls", PerSecond: 1000, CallUS: 10}) {
+		t.Errorf("the bases are %+v", r.Bases)
+	}
+	if want := (Call{Stage: "some", Path: Rates, Transport: "tls", PerSecond: 500, Ratio: 0.5, AddedUS: 5}); len(r.Calls) != 1 || r.Calls[0] != want {
+		t.Errorf("the calls are %+v", r.Calls)
+	}
+	if r.Machine.Cores < 1 || r.Machine.Go == "" || r.Machine.OS == "" {
+		t.Errorf("the machine is %+v", r.Machine)
+	}
+}

@@ -1,0 +1,284 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os/exec"
+	"slices"
+	"time"
+
+	"keyladder/stages/catalog"
+)
+
+// Rates and Account are the paths that are measured unless others are asked for: the one is
+// answered from memory, the other from the ledger.
+const (
+	Rates   = "/v1/rates"
+	Account = "/v1/accounts/HB-1001"
+)
+
+// Paths are all paths that can be measured.
+func Paths() []string { return []string{Rates, Account} }
+
+// Options say what to measure.
+type Options struct {
+	Stages   catalog.Set // the built ones among them are measured
+	Paths    []string
+	Duration time.Duration           // for which each stage is measured at each path, in all
+	Progress func(round, rounds int) // is told of each round that is over; of number 0, when the first begins
+	Server   *exec.Cmd               // runs [Serve] in Dir
+	Dir      string                  // an empty folder
+}
+
+// Call is what a stage's protection costs a call.
+type Call struct {
+	Stage     string            `json:"stage"`
+	Path      string            `json:"path"`
+	Transport catalog.Transport `json:"transport"`  // that both were measured over
+	PerSecond float64           `json:"per_second"` // over some connections at once
+	Ratio     float64           `json:"ratio"`      // to the calls a second without the guard, over the same transport
+	AddedUS   float64           `json:"added_us"`   // that a call takes longer than without the guard, when it is made alone; microseconds
+}
+
+// Base is what the server does without a guard.
+type Base struct {
+	Handler   string            `json:"handler"` // "unguarded": the API's handler; "net/http": a fixed answer
+	Path      string            `json:"path"`
+	Transport catalog.Transport `json:"transport"`
+	PerSecond float64           `json:"per_second"`
+	CallUS    float64           `json:"call_us"` // that a call takes when it is made alone
+}
+
+// The handlers of [Base].
+const (
+	Unguarded = "unguarded"
+	NetHTTP   = "net/http"
+)
+
+// Result is what was measured.
+type Result struct {
+	Calls   []Call  `json:"calls"`
+	Bases   []Base  `json:"bases"`
+	Machine Machine `json:"machine"`
+}
+
+const (
+	connections = 8                      // at once
+	longest     = 200 * time.Millisecond // that a target is measured in a round, if that makes enough of them
+	warmUp      = 300                    // calls, before it is known how fast a target is
+	minRounds   = 5
+)
+
+// target is what calls are sent to.
+type target struct {
+	handler     string  // of [Base]; empty: a stage
+	stage       string  // slug
+	base        *target // that the stage is compared with
+	path        string
+	transport   catalog.Transport
+	prepare     func(ctx context.Context, count int) ([][]byte, error)
+	connections []*connection
+
+	latest  sampled // how fast it was
+	samples []sampled
+	ratios  []float64
+	added   []float64 // microseconds
+}
+
+// sampled is what a sample shows.
+type sampled struct {
+	rate   float64 // calls a second over all connections at once
+	callUS float64 // that a call took over one of them, alone
+}
+
+// Measure starts the server, measures, and stops it.
+func Measure(ctx context.Context, o Options) (result Result, err error) {
+	server, at, err := start(o.Server)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, server.stop()) }()
+	who, err := readIdentity(o.Dir)
+	if err != nil {
+		return Result{}, err
+	}
+	if err := raiseLimit(ctx, o.Dir, who.id); err != nil {
+		return Result{}, err
+	}
+	targets, err := o.targets(ctx, who, at)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() {
+		for _, t := range targets {
+			t.close()
+		}
+	}()
+	for _, t := range targets {
+		if err := t.open(ctx, who, at); err != nil {
+			return Result{}, err
+		}
+	}
+	rounds := max(minRounds, int(o.Duration/longest))
+	length := o.Duration / time.Duration(rounds)
+	o.Progress(0, rounds)
+	for round := range rounds {
+		for _, t := range targets {
+			if t.handler == Unguarded { // with the stages
+				continue
+			}
+			if err := t.measure(ctx, length); err != nil {
+				return Result{}, err
+			}
+		}
+		o.Progress(round+1, rounds)
+	}
+	return resultOf(targets), nil
+}
+
+// targets are what is measured, each after the one that it is compared with.
+func (o *Options) targets(ctx context.Context, who identity, at addresses) ([]*target, error) {
+	var callers []*caller
+	for _, stage := range o.Stages.Built() {
+		c := &caller{identity: who, stage: stage, plain: "http://" + at.Plain, tls: "https://" + at.TLS}
+		if err := c.settle(ctx); err != nil {
+			return nil, err
+		}
+		callers = append(callers, c)
+	}
+	var targets []*target
+	for _, path := range o.Paths {
+		if path == Rates {
+			targets = append(targets, &target{handler: NetHTTP, path: path, transport: catalog.PlainHTTP, prepare: simple(at.Bare, path)})
+		}
+		bases := map[catalog.Transport]*target{}
+		for _, c := range callers {
+			transport := c.stage.Policy.Transport
+			if bases[transport] == nil {
+				bases[transport] = &target{handler: Unguarded, path: path, transport: transport, prepare: simple(at.Free, path)}
+				targets = append(targets, bases[transport])
+			}
+			targets = append(targets, &target{
+				stage: c.stage.Slug, base: bases[transport], path: path, transport: transport,
+				prepare: func(ctx context.Context, count int) ([][]byte, error) { return c.prepared(ctx, path, count) },
+			})
+		}
+	}
+	return targets, nil
+}
+
+// simple are calls without anything that a guard would look at.
+func simple(host, path string) func(context.Context, int) ([][]byte, error) {
+	call := fmt.Appendf(nil, "GET /unguarded%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: HarbourBank/1.0\r\n\r\n", path, host)
+	return func(_ context.Context, count int) ([][]byte, error) { return slices.Repeat([][]byte{call}, count), nil }
+}
+
+// open opens the connections and finds out how fast the target is, roughly.
+func (t *target) open(ctx context.Context, who identity, at addresses) error {
+	address := at.TLS
+	switch plain := t.transport == catalog.PlainHTTP; {
+	case t.handler == NetHTTP:
+		address = at.Bare
+	case t.handler == Unguarded && plain:
+		address = at.Free
+	case t.handler == Unguarded:
+		address = at.Freed
+	case plain:
+		address = at.Plain
+	}
+	for range connections {
+		c, err := who.dial(ctx, address, t.transport)
+		if err != nil {
+			return err
+		}
+		t.connections = append(t.connections, c)
+	}
+	const length = longest
+	t.latest = sampled{rate: warmUp / length.Seconds(), callUS: length.Seconds() * 1e6 / warmUp}
+	for range 2 { // the first is slower
+		if err := t.sample(ctx, length); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *target) close() {
+	for _, c := range t.connections {
+		c.Close()
+	}
+}
+
+// sample sends calls over all connections at once, for about that long, and then some over
+// one of them.
+func (t *target) sample(ctx context.Context, length time.Duration) error {
+	many, one := int(t.latest.rate*length.Seconds())+connections, int(length.Seconds()/4*1e6/t.latest.callUS)+1
+	calls, err := t.prepare(ctx, many+one)
+	if err != nil {
+		return err
+	}
+	took, err := send(t.connections, calls[:many])
+	if err == nil {
+		t.latest.rate = float64(many) / took.Seconds()
+		t.latest.callUS, err = sendOne(t.connections[0], calls[many:])
+	}
+	if err != nil {
+		return fmt.Errorf("measure %s at %s: %w", t.path, cmp.Or(t.stage, t.handler), err)
+	}
+	return ctx.Err()
+}
+
+// measure takes a sample and, where there is something to compare with, one of that right
+// before.
+func (t *target) measure(ctx context.Context, length time.Duration) error {
+	if t.base != nil {
+		if err := t.base.measure(ctx, length); err != nil {
+			return err
+		}
+	}
+	if err := t.sample(ctx, length); err != nil {
+		return err
+	}
+	t.samples = append(t.samples, t.latest)
+	if t.base != nil {
+		t.ratios = append(t.ratios, t.latest.rate/t.base.latest.rate)
+		t.added = append(t.added, t.latest.callUS-t.base.latest.callUS)
+	}
+	return nil
+}
+
+func resultOf(targets []*target) Result {
+	r := Result{Calls: []Call{}, Bases: []Base{}, Machine: thisMachine()}
+	for _, t := range targets {
+		var rates, took []float64
+		for _, s := range t.samples {
+			rates, took = append(rates, s.rate), append(took, s.callUS)
+		}
+		if t.base == nil {
+			r.Bases = append(r.Bases, Base{
+				Handler: t.handler, Path: t.path, Transport: t.transport,
+				PerSecond: rounded(median(rates), 1), CallUS: rounded(median(took), 10),
+			})
+			continue
+		}
+		r.Calls = append(r.Calls, Call{
+			Stage: t.stage, Path: t.path, Transport: t.transport,
+			PerSecond: rounded(median(rates), 1), Ratio: rounded(median(t.ratios), 1000), AddedUS: rounded(median(t.added), 10),
+		})
+	}
+	return r
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	if len(sorted) == 0 {
+		return 0
+	}
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// rounded leaves out digits that nobody can measure.
+func rounded(value, parts float64) float64 { return math.Round(value*parts) / parts }
