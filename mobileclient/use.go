@@ -200,12 +200,12 @@ func (u *use) launch(ctx context.Context, d *device.Device, folder *deployment.F
 	if !ok {
 		return nil, fmt.Errorf("there is no app %q: they are bank and ops", u.app)
 	}
-	genuine, err := phone.NewStore(folder).Find(name, stage.Release)
+	genuine, err := phone.NewStore(folder).Find(name, stage.Package.Release)
 	if err != nil {
 		return nil, err
 	}
 	if genuine == nil {
-		return nil, fmt.Errorf("the deployment in %s has no release %d of the app %q, which the stage %q uses", filepath.Dir(folder.Dir), stage.Release, u.app, stage.Slug)
+		return nil, fmt.Errorf("the deployment in %s has no release %d of the app %q, which the stage %q uses", filepath.Dir(folder.Dir), stage.Package.Release, u.app, stage.Slug)
 	}
 	for _, added := range d.Trusted() { // by an earlier command
 		if err := d.Distrust(added); err != nil {

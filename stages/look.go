@@ -87,12 +87,12 @@ func show(out io.Writer, stage catalog.Stage) error {
 	} else {
 		before, _ := catalog.All().Before(stage)
 		fmt.Fprintln(out, "\nPolicy, compared with the stage before:")
-		for _, d := range before.Policy.Diff(stage.Policy) {
-			from := d.From
-			if from == "" {
+		for _, d := range before.Diff(stage.Policies) {
+			from := d.From.Words
+			if !d.From.Decided {
 				from = "–"
 			}
-			fmt.Fprintf(out, "  %s: %s → %s\n", d.Field, from, d.To)
+			fmt.Fprintf(out, "  %s: %s → %s\n", d.To.Title, from, d.To.Words)
 		}
 	}
 	fmt.Fprintln(out, "\nAttacks, and what they must achieve here:")

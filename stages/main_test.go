@@ -160,7 +160,7 @@ func TestMatrixFailsWhenACheckIsOff(t *testing.T) {
 		told, table   string
 	}{
 		{
-			"app-id", "unknown-client", catalog.All().WithPolicy("app-id", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }),
+			"app-id", "unknown-client", catalog.All().With("app-id", func(p *catalog.Policies) { p.Call.AppProof = catalog.NoAppProof }),
 			`not as expected: unknown-client at app-id: expected "blocked", got "succeeds"`, "unknown-client  S",
 		},
 		{

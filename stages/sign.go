@@ -78,7 +78,7 @@ The secret is asked for at the running deployment, with the admin's certificate.
 			if err != nil {
 				return err
 			}
-			if stage.Policy.AppProof != catalog.Hawk {
+			if stage.Call.AppProof != catalog.Hawk {
 				return fmt.Errorf("the stage %s does not sign requests", stage.Slug)
 			}
 			secret, folder, err := s.secret(c)
@@ -120,11 +120,11 @@ The secret is asked for at the running deployment, with the admin's certificate.
 			if err != nil {
 				return err
 			}
-			if stage.Policy.UserProof != catalog.NoUser {
+			if stage.Call.UserProof != catalog.NoUser {
 				client.Field = hawk.AppAuthorization
 			}
 			ext := ""
-			if stage.Policy.Binding == catalog.SessionOfCall {
+			if stage.Call.Binding == catalog.SessionOfCall {
 				if ext, err = session.Covered(req.Header); err != nil {
 					return err
 				}

@@ -45,7 +45,7 @@ func (s *Server) secretPage(c echo.Context) error {
 		return err
 	}
 	data := secretData{App: app, Key: key, Strip: s.runStrip(c, signsCalls)}
-	if i := slices.IndexFunc(s.cfg.Stages, func(stage catalog.Stage) bool { return stage.Release >= catalog.SecretlessRelease }); i >= 0 {
+	if i := slices.IndexFunc(s.cfg.Stages, func(stage catalog.Stage) bool { return stage.Package.Release >= catalog.SecretlessRelease }); i >= 0 {
 		data.Cured = &s.cfg.Stages[i]
 	}
 	p := s.page(c, "The secret of "+key.ID, "/apps")

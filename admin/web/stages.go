@@ -114,9 +114,9 @@ func (s *Server) stagePage(c echo.Context) error {
 	}
 	if before, ok := s.cfg.Stages.Before(stage); ok {
 		data.Before = &before
-		data.Changes = changes(before.Policy, stage.Policy)
+		data.Changes = changes(before.Policies, stage.Policies)
 	} else {
-		data.Changes = changes(catalog.Policy{}, stage.Policy)
+		data.Changes = changes(catalog.Policies{}, stage.Policies)
 	}
 	for _, other := range s.cfg.Stages {
 		if other.Number == stage.Number+1 {

@@ -66,10 +66,10 @@ func (strip runStrip) isPhone(identifier string) bool {
 
 // runStrip offers the built stages that fit. The stage that the page is about comes
 // first, then that of the latest run, then the phone's.
-func (s *Server) runStrip(c echo.Context, fits func(catalog.Policy) bool) runStrip {
+func (s *Server) runStrip(c echo.Context, fits func(catalog.Policies) bool) runStrip {
 	strip := runStrip{Action: "/run", PutsPhone: true, Panel: s.runPanel("")}
 	for _, stage := range s.cfg.Stages.Built() {
-		if fits(stage.Policy) {
+		if fits(stage.Policies) {
 			strip.Stages = append(strip.Stages, stage)
 		}
 	}
@@ -88,9 +88,9 @@ func (s *Server) runStrip(c echo.Context, fits func(catalog.Policy) bool) runStr
 	return strip
 }
 
-func signsCalls(p catalog.Policy) bool       { return p.AppProof == catalog.Hawk }
-func registersDevices(p catalog.Policy) bool { return p.Devices == catalog.RegisteredDevices }
-func knowsUsers(p catalog.Policy) bool       { return p.UserProof == catalog.UserSession }
+func signsCalls(p catalog.Policies) bool       { return p.Call.AppProof == catalog.Hawk }
+func registersDevices(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }
+func knowsUsers(p catalog.Policies) bool       { return p.Call.UserProof == catalog.UserSession }
 
 // runHere lets the genuine app run and goes back to the page that asked for it. The phone
 // is put on that stage first. Elsewhere it may need another release, which it tries on a

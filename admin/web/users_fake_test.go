@@ -114,10 +114,10 @@ func (b *fakeBank) serves(phone map[string]phoneInstallation, slug, what string)
 	b.locked(func() {
 		now := b.now()
 		switch {
-		case stage.Policy.AppProof == catalog.Hawk && b.secrets["harbour-mobile"] != "":
+		case stage.Call.AppProof == catalog.Hawk && b.secrets["harbour-mobile"] != "":
 			text = "The bank does not accept this app. Update it, or ask the bank."
 			return
-		case stage.Policy.Devices != catalog.RegisteredDevices:
+		case stage.Call.Devices != catalog.RegisteredDevices:
 			ok = true
 			return
 		}
@@ -132,7 +132,7 @@ func (b *fakeBank) serves(phone map[string]phoneInstallation, slug, what string)
 			return
 		}
 		b.devices[i].LastSeen = &now
-		if stage.Policy.UserProof != catalog.UserSession || what == "rates" {
+		if stage.Call.UserProof != catalog.UserSession || what == "rates" {
 			ok = true
 			return
 		}

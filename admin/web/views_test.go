@@ -2,31 +2,13 @@ package web
 
 import (
 	"encoding/json"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
-	"keyladder/stages/catalog"
 )
-
-func TestPoliciesHaveWords(t *testing.T) {
-	t.Parallel()
-	for _, stage := range catalog.All().Built() {
-		policy := reflect.ValueOf(stage.Policy)
-		for i := range policy.NumField() {
-			field := policy.Type().Field(i).Tag.Get("json")
-			if fieldWords[field] == "" {
-				t.Errorf("the policy's field %s has no words", field)
-			}
-			if value := policy.Field(i).String(); valueWords[field][value] == "" {
-				t.Errorf("stage %s: %s = %s has no words", stage.Slug, field, value)
-			}
-		}
-	}
-}
 
 func TestNarratives(t *testing.T) {
 	t.Parallel()

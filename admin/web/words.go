@@ -11,120 +11,21 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// fieldWords and valueWords say a policy in human words. What is not listed is shown by
-// its own name; a test asks for every field and value that a built stage uses.
-var fieldWords = map[string]string{
-	"transport":     "Connection",
-	"user_agents":   "User-Agent field",
-	"rate_limits":   "Rate limits",
-	"app_proof":     "Proof of the app",
-	"key_in_url":    "Key in the URL",
-	"nonces":        "Nonces of signed calls",
-	"bodies":        "Bodies",
-	"secrets":       "Secrets in the app's package",
-	"pins":          "Server's public key",
-	"devices":       "Installations",
-	"user_proof":    "Proof of the user",
-	"binding":       "Binding of app, user and request",
-	"authorization": "Rights",
-	"partners":      "Partners' servers",
-}
-
-var valueWords = map[string]map[string]string{
-	"transport": {
-		"http":       "plain HTTP, readable by whoever carries it",
-		"tls":        "TLS, the server shows a certificate",
-		"mutual-tls": "mutual TLS, the app shows a certificate too",
-	},
-	"user_agents": {
-		"registered-apps": "only those of registered apps",
-		"any":             "any",
-	},
-	"rate_limits": {
-		"limited":   "per address and per app",
-		"unlimited": "none",
-	},
-	"app_proof": {
-		"app-key": "its ID, sent as a key with each call",
-		"hawk":    "a Hawk code over each call, made with a secret that never travels",
-		"none":    "none",
-	},
-	"key_in_url": {
-		"accepted": "accepted",
-		"refused":  "refused",
-	},
-	"nonces": {
-		"none":       "none: calls are not signed",
-		"forgotten":  "not remembered, so a call can be repeated for as long as its timestamp is good",
-		"remembered": "remembered: each is good once",
-	},
-	"bodies": {
-		"plain":  "readable wherever TLS ends",
-		"sealed": "encrypted inside TLS too, under a key made from the app's secret",
-	},
-	"secrets": {
-		"clear":  "in the clear, under names like SHARED_SECRET",
-		"hidden": "encoded, cut up and scattered; put together in memory only",
-	},
-	"pins": {
-		"not-pinned": "any that the device's trust store vouches for",
-		"pinned":     "only those that the app was shipped with",
-	},
-	"devices": {
-		"none":       "not told apart",
-		"registered": "registered one by one, so that one of them can be banned",
-	},
-	"user_proof": {
-		"none":    "none: the API knows apps only",
-		"session": "a session key, got for the password at sign-in and different each time",
-	},
-	"binding": {
-		"none":              "none",
-		"session-of-app":    "a session is good in the app that it was opened with, and in no other",
-		"session-of-device": "a session is good in the app and on the device that it was opened with, and on no other",
-		"session-of-call":   "a session is good in the app and on the device that it was opened with; each call is signed with its user and device, and good with no others",
-	},
-	"authorization": {
-		"app-scopes":   "what the app may do",
-		"app-and-user": "what both the app and the user may do, with the user's own accounts",
-		"none":         "everything",
-	},
-	"partners": {
-		"none":               "not served",
-		"client-certificate": "known by their client certificates alone",
-	},
-}
-
 // change is a difference between two stages in words.
 type change struct {
 	Field, From, To string
 }
 
-func changes(from, to catalog.Policy) []change {
+func changes(from, to catalog.Policies) []change {
 	var list []change
 	for _, d := range from.Diff(to) {
-		list = append(list, change{
-			Field: fieldInWords(d.Field), From: valueInWords(d.Field, d.From), To: valueInWords(d.Field, d.To),
-		})
+		before := d.From.Words
+		if !d.From.Decided {
+			before = "nothing"
+		}
+		list = append(list, change{Field: d.To.Title, From: before, To: d.To.Words})
 	}
 	return list
-}
-
-func fieldInWords(field string) string {
-	if words, ok := fieldWords[field]; ok {
-		return words
-	}
-	return strings.ReplaceAll(field, "_", " ")
-}
-
-func valueInWords(field, value string) string {
-	if words, ok := valueWords[field][value]; ok {
-		return words
-	}
-	if value == "" {
-		return "nothing"
-	}
-	return strings.ReplaceAll(value, "-", " ")
 }
 
 // outcomeWords is what happened to an attack.

@@ -31,10 +31,10 @@ type call struct {
 	certificate *x509.Certificate
 	originError error // what the terminator says can't be read
 
-	stage  *stage         // known from its check on
-	policy catalog.Policy // what it demands of this call
-	raw    []byte         // the body as it came
-	body   []byte         // the same, opened where it was sealed
+	stage  *stage           // known from its check on
+	policy catalog.Policies // what it demands of this call
+	raw    []byte           // the body as it came
+	body   []byte           // the same, opened where it was sealed
 
 	claimed  *clients.App // the key's app, not yet proven
 	key      *clients.Key
@@ -74,7 +74,7 @@ const staffScope = "accounts:freeze"
 
 // SeesAll says whether the caller may look at everybody's accounts: staff may, and, where
 // the stage knows no users, everybody.
-func (c Caller) SeesAll() bool { return c.call.policy.UserProof == catalog.NoUser || c.Staff() }
+func (c Caller) SeesAll() bool { return c.call.policy.Call.UserProof == catalog.NoUser || c.Staff() }
 
 // Sees says whether the caller may look at an owner's accounts.
 func (c Caller) Sees(owner string) bool {

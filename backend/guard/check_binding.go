@@ -13,16 +13,16 @@ import "keyladder/stages/catalog"
 //keyladder:code guard-binding
 func (g *Guard) binding(c *call) *Refusal {
 	toDevice := true
-	switch c.policy.Binding {
+	switch c.policy.Call.Binding {
 	case catalog.NotBound:
 		return nil
 	case catalog.SessionOfApp:
 		toDevice = false
 	case catalog.SessionOfDevice, catalog.SessionOfCall:
 	default:
-		return undecided("binding", c.policy.Binding)
+		return undecided("binding", c.policy.Call.Binding)
 	}
-	if c.policy.UserProof != catalog.UserSession {
+	if c.policy.Call.UserProof != catalog.UserSession {
 		return contradictory("sessions are bound to apps, but there are none")
 	}
 	if c.withoutSession() {

@@ -15,12 +15,12 @@ import (
 // verified certificates get into the call. It is verified again because connections can
 // outlive certificates, and because a terminator may have left that to us.
 func (g *Guard) certificateShown(c *call) *Refusal {
-	switch c.policy.Transport {
+	switch c.policy.Call.Transport {
 	case catalog.PlainHTTP, catalog.TLS:
 		return nil
 	case catalog.MutualTLS:
 	default:
-		return undecided("transport", c.policy.Transport)
+		return undecided("transport", c.policy.Call.Transport)
 	}
 	if c.originError != nil {
 		return refuse(certificateRequired(), "the terminator passed on no certificate: %v", c.originError)
@@ -36,13 +36,13 @@ func (g *Guard) certificateShown(c *call) *Refusal {
 //
 //keyladder:code guard-client-certificate
 func (g *Guard) certificateOfApp(c *call) *Refusal {
-	switch c.policy.Transport {
+	switch c.policy.Call.Transport {
 	case catalog.PlainHTTP, catalog.TLS:
 	case catalog.MutualTLS:
 		if c.certificate == nil {
 			return refuse(certificateRequired(), "there is no certificate to look at")
 		}
-		if c.policy.AppProof == partnerProof {
+		if c.policy.Call.AppProof == partnerProof {
 			return g.partner(c)
 		}
 		if c.claimed == nil {
@@ -53,7 +53,7 @@ func (g *Guard) certificateOfApp(c *call) *Refusal {
 				err, c.certificate.Subject.CommonName, c.claimed.ID)
 		}
 	default:
-		return undecided("transport", c.policy.Transport)
+		return undecided("transport", c.policy.Call.Transport)
 	}
 	c.app = c.claimed
 	return nil

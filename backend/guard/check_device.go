@@ -14,12 +14,12 @@ import (
 //
 //keyladder:code guard-device
 func (g *Guard) device(c *call) *Refusal {
-	switch c.policy.Devices {
+	switch c.policy.Call.Devices {
 	case catalog.NoDevices:
 		return nil
 	case catalog.RegisteredDevices:
 	default:
-		return undecided("devices", c.policy.Devices)
+		return undecided("devices", c.policy.Call.Devices)
 	}
 	if c.route.handler != nil && c.route.WithoutDevice {
 		return nil

@@ -19,20 +19,20 @@ import (
 //
 //keyladder:code guard-hawk
 func (g *Guard) hawk(c *call) *Refusal {
-	switch c.policy.AppProof {
+	switch c.policy.Call.AppProof {
 	case catalog.NoAppProof, catalog.AppKey, partnerProof:
 		return nil
 	case catalog.Hawk:
 	default:
-		return undecided("app_proof", c.policy.AppProof)
+		return undecided("app_proof", c.policy.Call.AppProof)
 	}
 	field := "Authorization"
-	switch c.policy.UserProof {
+	switch c.policy.Call.UserProof {
 	case catalog.NoUser:
 	case catalog.UserSession:
 		field = hawk.AppAuthorization
 	default:
-		return undecided("user_proof", c.policy.UserProof)
+		return undecided("user_proof", c.policy.Call.UserProof)
 	}
 	var app *clients.App
 	var key *clients.Key
@@ -51,7 +51,7 @@ func (g *Guard) hawk(c *call) *Refusal {
 	if err != nil {
 		return hawkRefusal(err)
 	}
-	if c.policy.Nonces == catalog.NoncesRemembered && received.Time.Before(g.since) {
+	if c.policy.Call.Nonces == catalog.NoncesRemembered && received.Time.Before(g.since) {
 		return g.beforeMemory(c.at, received)
 	}
 	c.claimed, c.received = app, received
@@ -86,7 +86,7 @@ func hawkRefusal(err error) *Refusal {
 // unproven lets a call through that a check can't look at because the policy demands no
 // app proof at all. With any other proof the policy contradicts itself.
 func (c *call) unproven(contradiction string) *Refusal {
-	if c.policy.AppProof == catalog.NoAppProof {
+	if c.policy.Call.AppProof == catalog.NoAppProof {
 		return nil
 	}
 	return contradictory(contradiction)

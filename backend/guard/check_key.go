@@ -15,12 +15,12 @@ import (
 //
 //keyladder:code guard-key-in-url
 func (g *Guard) keyInURL(c *call) *Refusal {
-	switch c.policy.KeyInURL {
+	switch c.policy.API.KeyInURL {
 	case catalog.KeyInURLAccepted:
 		return nil
 	case catalog.KeyInURLRefused:
 	default:
-		return undecided("key_in_url", c.policy.KeyInURL)
+		return undecided("key_in_url", c.policy.API.KeyInURL)
 	}
 	if _, inURL, _ := appkey.FromRequest(c.request); inURL {
 		return refuse(problem.New(http.StatusBadRequest, "key-in-url", "The key must not be in the URL",
@@ -35,12 +35,12 @@ func (g *Guard) keyInURL(c *call) *Refusal {
 //
 //keyladder:code guard-app-key
 func (g *Guard) appKey(c *call) *Refusal {
-	switch c.policy.AppProof {
+	switch c.policy.Call.AppProof {
 	case catalog.NoAppProof, catalog.Hawk, partnerProof:
 		return nil
 	case catalog.AppKey:
 	default:
-		return undecided("app_proof", c.policy.AppProof)
+		return undecided("app_proof", c.policy.Call.AppProof)
 	}
 	key, _, err := appkey.FromRequest(c.request)
 	switch {

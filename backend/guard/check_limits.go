@@ -13,12 +13,12 @@ import (
 //
 //keyladder:code guard-address-limit
 func (g *Guard) addressLimit(c *call) *Refusal {
-	switch c.policy.RateLimits {
+	switch c.policy.API.RateLimits {
 	case catalog.UnlimitedRates:
 		return nil
 	case catalog.LimitedRates:
 	default:
-		return undecided("rate_limits", c.policy.RateLimits)
+		return undecided("rate_limits", c.policy.API.RateLimits)
 	}
 	if !c.address.IsValid() {
 		return refuse(problem.New(http.StatusBadRequest, "bad-request", "It can't be told from where the call comes", ""),
@@ -32,12 +32,12 @@ func (g *Guard) addressLimit(c *call) *Refusal {
 //
 //keyladder:code guard-app-limit
 func (g *Guard) appLimit(c *call) *Refusal {
-	switch c.policy.RateLimits {
+	switch c.policy.API.RateLimits {
 	case catalog.UnlimitedRates:
 		return nil
 	case catalog.LimitedRates:
 	default:
-		return undecided("rate_limits", c.policy.RateLimits)
+		return undecided("rate_limits", c.policy.API.RateLimits)
 	}
 	if c.app == nil {
 		return nil // the stage demands no app proof

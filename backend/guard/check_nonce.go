@@ -46,8 +46,8 @@ func (g *Guard) nonce(c *call) *Refusal {
 
 // noncesRemembered says whether the call carries a nonce that has to be new.
 func noncesRemembered(c *call) (bool, *Refusal) {
-	signed := c.policy.AppProof == catalog.Hawk
-	switch c.policy.Nonces {
+	signed := c.policy.Call.AppProof == catalog.Hawk
+	switch c.policy.Call.Nonces {
 	case catalog.NoNonces:
 		if signed {
 			return false, contradictory("requests are signed, but nothing is said about their nonces")
@@ -64,7 +64,7 @@ func noncesRemembered(c *call) (bool, *Refusal) {
 		}
 		return true, nil
 	default:
-		return false, undecided("nonces", c.policy.Nonces)
+		return false, undecided("nonces", c.policy.Call.Nonces)
 	}
 }
 

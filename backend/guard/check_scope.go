@@ -17,21 +17,21 @@ import (
 //
 //keyladder:code guard-scope
 func (g *Guard) scope(c *call) *Refusal {
-	switch c.policy.Authorization {
+	switch c.policy.API.Authorization {
 	case catalog.NotAuthorized:
 		return nil
 	case catalog.AppScopes, catalog.AppAndUser:
 	default:
-		return undecided("authorization", c.policy.Authorization)
+		return undecided("authorization", c.policy.API.Authorization)
 	}
-	if c.policy.AppProof == catalog.NoAppProof || c.route.handler == nil {
+	if c.policy.Call.AppProof == catalog.NoAppProof || c.route.handler == nil {
 		return nil // what is no route does nothing: it is 404 or 405
 	}
 	if c.app == nil || c.route.Scope != AnyScope && !c.app.May(c.route.Scope) {
 		return refuse(problem.New(http.StatusForbidden, "not-allowed", "This app may not do that",
 			"It needs the scope "+c.route.Scope+"."), "the app lacks the scope %q", c.route.Scope)
 	}
-	if c.policy.Authorization == catalog.AppScopes || c.route.User == NobodyNeeded {
+	if c.policy.API.Authorization == catalog.AppScopes || c.route.User == NobodyNeeded {
 		return nil
 	}
 	if c.user == nil {

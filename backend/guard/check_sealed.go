@@ -17,15 +17,15 @@ import (
 //
 //keyladder:code guard-sealed
 func (g *Guard) sealedBody(c *call) *Refusal {
-	switch c.policy.Bodies {
+	switch c.policy.Call.Bodies {
 	case catalog.PlainBodies:
 		return nil
 	case catalog.SealedBodies:
-		if c.policy.AppProof != catalog.Hawk {
+		if c.policy.Call.AppProof != catalog.Hawk {
 			return c.unproven("bodies are sealed, but requests are not signed")
 		}
 	default:
-		return undecided("bodies", c.policy.Bodies)
+		return undecided("bodies", c.policy.Call.Bodies)
 	}
 	if len(c.raw) == 0 {
 		return nil

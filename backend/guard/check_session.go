@@ -14,12 +14,12 @@ import (
 //
 //keyladder:code guard-session
 func (g *Guard) session(c *call) *Refusal {
-	switch c.policy.UserProof {
+	switch c.policy.Call.UserProof {
 	case catalog.NoUser:
 		return nil
 	case catalog.UserSession:
 	default:
-		return undecided("user_proof", c.policy.UserProof)
+		return undecided("user_proof", c.policy.Call.UserProof)
 	}
 	if c.withoutSession() {
 		return nil

@@ -20,12 +20,12 @@ import (
 //
 //keyladder:code guard-signed-fields
 func (g *Guard) signedFields(c *call) *Refusal {
-	switch c.policy.Binding {
+	switch c.policy.Call.Binding {
 	case catalog.NotBound, catalog.SessionOfApp, catalog.SessionOfDevice:
 		return nil
 	case catalog.SessionOfCall:
 	default:
-		return undecided("binding", c.policy.Binding)
+		return undecided("binding", c.policy.Call.Binding)
 	}
 	if c.received == nil {
 		return c.unproven("user and device are bound to signed requests, but requests are not signed")

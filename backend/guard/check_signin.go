@@ -19,12 +19,12 @@ const realm = "Harbour Bank"
 //
 //keyladder:code guard-sign-in
 func (g *Guard) signIn(c *call) *Refusal {
-	switch c.policy.UserProof {
+	switch c.policy.Call.UserProof {
 	case catalog.NoUser:
 		return nil
 	case catalog.UserSession:
 	default:
-		return undecided("user_proof", c.policy.UserProof)
+		return undecided("user_proof", c.policy.Call.UserProof)
 	}
 	if c.route.handler == nil || c.route.User != ByPassword {
 		return nil

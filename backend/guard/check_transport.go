@@ -19,7 +19,7 @@ func (g *Guard) transport(c *call) *Refusal {
 	default:
 		return refuse(closed(), "it is not known on which listener the call came in")
 	}
-	switch c.policy.Partners {
+	switch c.policy.API.Partners {
 	case catalog.PartnersByCertificate:
 	case catalog.NoPartners:
 		if c.route.Partner {
@@ -27,9 +27,9 @@ func (g *Guard) transport(c *call) *Refusal {
 				"These stages serve them: "+g.forPartners()+"."), "a partner's route at a stage without partners")
 		}
 	default:
-		return undecided("partners", c.policy.Partners)
+		return undecided("partners", c.policy.API.Partners)
 	}
-	switch c.policy.Transport {
+	switch c.policy.Call.Transport {
 	case catalog.PlainHTTP:
 		return nil
 	case catalog.TLS, catalog.MutualTLS:
@@ -39,10 +39,10 @@ func (g *Guard) transport(c *call) *Refusal {
 		}
 		return nil
 	default:
-		return undecided("transport", c.policy.Transport)
+		return undecided("transport", c.policy.Call.Transport)
 	}
 }
 
 func (g *Guard) forPartners() string {
-	return slices.DeleteFunc(g.Stages.Built(), func(s catalog.Stage) bool { return s.Policy.Partners != catalog.PartnersByCertificate }).Slugs()
+	return slices.DeleteFunc(g.Stages.Built(), func(s catalog.Stage) bool { return s.API.Partners != catalog.PartnersByCertificate }).Slugs()
 }

@@ -13,7 +13,7 @@ import (
 //
 //keyladder:code guard-user-agent
 func (g *Guard) userAgent(c *call) *Refusal {
-	switch c.policy.UserAgents {
+	switch c.policy.API.UserAgents {
 	case catalog.AnyUserAgent:
 		return nil
 	case catalog.RegisteredUserAgents:
@@ -25,6 +25,6 @@ func (g *Guard) userAgent(c *call) *Refusal {
 			"The User-Agent field names none of them; an app's begins like HarbourBank/1.0."),
 			"the User-Agent %q begins with no registered app's product", field)
 	default:
-		return undecided("user_agents", c.policy.UserAgents)
+		return undecided("user_agents", c.policy.API.UserAgents)
 	}
 }

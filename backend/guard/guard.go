@@ -87,7 +87,7 @@ type Guard struct {
 // stage is a stage with what can be found out about it once.
 type stage struct {
 	catalog.Stage
-	missing []string
+	missing, unknown []string
 }
 
 // New makes a guard.
@@ -114,7 +114,7 @@ func New(config Config) (*Guard, error) {
 		Skew: hawk.DefaultSkew, Limit: config.nonceLimit(), Start: g.since,
 	})
 	for _, s := range config.Stages {
-		g.stages[s.Slug] = &stage{Stage: s, missing: s.Policy.Missing()}
+		g.stages[s.Slug] = &stage{Stage: s, missing: s.Undecided(), unknown: s.Unknown()}
 	}
 	return g, nil
 }

@@ -42,7 +42,7 @@ func TestGoodCalls(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, catalog.All())
 			user := ""
-			if stage.Policy.UserProof != catalog.NoUser {
+			if stage.Call.UserProof != catalog.NoUser {
 				user = "alice"
 			}
 			for _, call := range []struct{ method, path, body, user string }{
@@ -74,7 +74,7 @@ type refusal struct {
 	check  string
 	status int
 	kind   string
-	off    func(*catalog.Policy) // nil: nothing switches it off
+	off    func(*catalog.Policies) // nil: nothing switches it off
 }
 
 // challenges are the schemes that 401s ask for.
@@ -105,47 +105,47 @@ var refusals = []refusal{
 	}, "transport", 403, "not-allowed", nil},
 	{"plain HTTP", "tls", func(*world) func(*http.Request) {
 		return over(guard.Plain, nil)
-	}, "transport", 403, "tls-required", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }},
+	}, "transport", 403, "tls-required", func(p *catalog.Policies) { p.Call.Transport = catalog.PlainHTTP }},
 	{"plain HTTP with a certificate in a field", "pinned-mtls", func(w *world) func(*http.Request) {
 		return func(r *http.Request) {
 			over(guard.Plain, nil)(r)
 			r.Header.Set(clientcert.Field, clientcert.Encode(w.clients[mobile].Raw))
 			r.Header.Set("X-Forwarded-Proto", "https")
 		}
-	}, "transport", 403, "tls-required", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }},
+	}, "transport", 403, "tls-required", func(p *catalog.Policies) { p.Call.Transport = catalog.PlainHTTP }},
 	{"browser", "app-id", func(*world) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("User-Agent", "curl/8.5.0") }
-	}, "user-agent", 403, "user-agent-not-accepted", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent }},
+	}, "user-agent", 403, "user-agent-not-accepted", func(p *catalog.Policies) { p.API.UserAgents = catalog.AnyUserAgent }},
 	{"no user agent", "app-id", func(*world) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Del("User-Agent") }
-	}, "user-agent", 403, "user-agent-not-accepted", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent }},
+	}, "user-agent", 403, "user-agent-not-accepted", func(p *catalog.Policies) { p.API.UserAgents = catalog.AnyUserAgent }},
 	{"app's name, but not first", "app-id", func(*world) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("User-Agent", "curl HarbourBank/1.0") }
-	}, "user-agent", 403, "user-agent-not-accepted", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent }},
+	}, "user-agent", 403, "user-agent-not-accepted", func(p *catalog.Policies) { p.API.UserAgents = catalog.AnyUserAgent }},
 	{"app's name, but longer", "app-id", func(*world) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("User-Agent", "HarbourBankX/1.0") }
-	}, "user-agent", 403, "user-agent-not-accepted", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent }},
+	}, "user-agent", 403, "user-agent-not-accepted", func(p *catalog.Policies) { p.API.UserAgents = catalog.AnyUserAgent }},
 	{"too many calls from an address", "app-id", func(w *world) func(*http.Request) {
 		for range guard.DefaultAddressLimit.Burst {
 			w.do(w.request("app-id", http.MethodGet, "/v1/accounts", ""))
 		}
 		return func(*http.Request) {}
-	}, "address-limit", 429, "rate-limited", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }},
+	}, "address-limit", 429, "rate-limited", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }},
 	{"terminator names no address", "app-id", func(*world) func(*http.Request) {
 		return over(guard.Terminated, nil)
-	}, "address-limit", 400, "bad-request", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }},
+	}, "address-limit", 400, "bad-request", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }},
 	{"terminator names two addresses", "app-id", func(*world) func(*http.Request) {
 		return func(r *http.Request) {
 			over(guard.Terminated, nil)(r)
 			r.Header.Set("X-Forwarded-For", "192.0.2.1, 203.0.113.7")
 		}
-	}, "address-limit", 400, "bad-request", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }},
+	}, "address-limit", 400, "bad-request", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }},
 	{"terminator names two addresses, in two fields", "app-id", func(*world) func(*http.Request) {
 		return func(r *http.Request) {
 			over(guard.Terminated, nil)(r)
 			r.Header["X-Forwarded-For"] = []string{"192.0.2.1", "203.0.113.7"}
 		}
-	}, "address-limit", 400, "bad-request", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }},
+	}, "address-limit", 400, "bad-request", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }},
 	{"body too large", "app-id", func(*world) func(*http.Request) {
 		return func(r *http.Request) {
 			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("x", guard.MaxBody+1))), guard.MaxBody+1
@@ -163,7 +163,7 @@ var refusals = []refusal{
 	}, "body", 400, "bad-request", nil},
 	{"no client certificate", "pinned-mtls", func(*world) func(*http.Request) {
 		return over(guard.TLS, nil)
-	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
 	{"no client certificate, and an unknown key", "pinned-mtls", func(*world) func(*http.Request) {
 		return func(r *http.Request) {
 			over(guard.TLS, nil)(r)
@@ -175,65 +175,65 @@ var refusals = []refusal{
 			over(guard.TLS, nil)(r)
 			r.Header.Set(clientcert.Field, clientcert.Encode(w.clients[mobile].Raw))
 		}
-	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
 	{"certificate shown, but not verified", "pinned-mtls", func(w *world) func(*http.Request) {
 		return func(r *http.Request) { r.TLS.VerifiedChains = nil }
-	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
 	{"certificate expired meanwhile", "pinned-mtls", func(w *world) func(*http.Request) {
 		w.clock.advance(pki.Lifetime + time.Hour)
 		return func(*http.Request) {}
-	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
 	{"certificate from a stranger, passed on by the terminator", "pinned-mtls", func(w *world) func(*http.Request) {
 		return terminated(strangersCertificate(w))
-	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
 	{"terminator passes on two certificates", "pinned-mtls", func(w *world) func(*http.Request) {
 		return func(r *http.Request) {
 			terminated(w.clients[mobile])(r)
 			r.Header.Add(clientcert.Field, clientcert.Encode(w.clients[kiosk].Raw))
 		}
-	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
 	{"certificate of another app", "pinned-mtls", func(w *world) func(*http.Request) {
 		return over(guard.TLS, w.clients[kiosk])
-	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
 	{"certificate of another app, passed on by the terminator", "pinned-mtls", func(w *world) func(*http.Request) {
 		return terminated(w.clients[kiosk])
-	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
 	{"key in the URL", "tls", func(*world) func(*http.Request) {
 		return func(r *http.Request) {
 			r.Header.Del("Authorization")
 			appkey.SetQuery(r, mobile)
 		}
-	}, "key-in-url", 400, "key-in-url", func(p *catalog.Policy) { p.KeyInURL = catalog.KeyInURLAccepted }},
+	}, "key-in-url", 400, "key-in-url", func(p *catalog.Policies) { p.API.KeyInURL = catalog.KeyInURLAccepted }},
 	{"unknown key in the URL beside a good one", "tls", func(*world) func(*http.Request) {
 		return func(r *http.Request) { appkey.SetQuery(r, "invented") }
 	}, "key-in-url", 400, "key-in-url", nil},
 	{"no key", "tls", func(*world) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Del("Authorization") }
-	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policies) { p.Call.AppProof = catalog.NoAppProof }},
 	{"unknown key", "tls", func(*world) func(*http.Request) {
 		return setKey("invented")
-	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policies) { p.Call.AppProof = catalog.NoAppProof }},
 	{"unknown key with a good certificate", "pinned-mtls", func(*world) func(*http.Request) {
 		return setKey("invented")
-	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policies) { p.Call.AppProof = catalog.NoAppProof }},
 	{"key in other case", "tls", func(*world) func(*http.Request) {
 		return setKey("Harbour-Mobile")
-	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policies) { p.Call.AppProof = catalog.NoAppProof }},
 	{"revoked key", "tls", func(w *world) func(*http.Request) {
 		if _, err := w.apps.Revoke(context.Background(), mobile); err != nil {
 			w.Fatal(err)
 		}
 		return func(*http.Request) {}
-	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	}, "app-key", 401, "client-not-accepted", func(p *catalog.Policies) { p.Call.AppProof = catalog.NoAppProof }},
 	{"two Authorization fields", "tls", func(*world) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Add("Authorization", "key "+mobile) }
-	}, "app-key", 400, "bad-request", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	}, "app-key", 400, "bad-request", func(p *catalog.Policies) { p.Call.AppProof = catalog.NoAppProof }},
 	{"two keys in the URL", "app-id", func(*world) func(*http.Request) {
 		return func(r *http.Request) {
 			r.Header.Del("Authorization")
 			r.URL.RawQuery = "key=" + mobile + "&key=" + mobile
 		}
-	}, "app-key", 400, "bad-request", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }},
+	}, "app-key", 400, "bad-request", func(p *catalog.Policies) { p.Call.AppProof = catalog.NoAppProof }},
 	{"too many calls by an app", "app-id", func(w *world) func(*http.Request) {
 		one, perSecond := 1, 1.0
 		if _, err := w.apps.Change(context.Background(), mobile, manage.AppChange{PerSecond: &perSecond, Burst: &one}); err != nil {
@@ -241,10 +241,10 @@ var refusals = []refusal{
 		}
 		w.do(w.request("app-id", http.MethodGet, "/v1/accounts", ""))
 		return func(*http.Request) {}
-	}, "app-limit", 429, "rate-limited", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }},
+	}, "app-limit", 429, "rate-limited", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }},
 	{"app without the scope", "tls", func(*world) func(*http.Request) {
 		return setKey(kiosk)
-	}, "scope", 403, "not-allowed", func(p *catalog.Policy) { p.Authorization = catalog.NotAuthorized }},
+	}, "scope", 403, "not-allowed", func(p *catalog.Policies) { p.API.Authorization = catalog.NotAuthorized }},
 }
 
 type failing struct{}
@@ -326,7 +326,7 @@ func TestChecksRefuse(t *testing.T) {
 		}
 		t.Run(test.name+", check off", func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, catalog.All().WithPolicy(test.stage, test.off))
+			w := newWorld(t, catalog.All().With(test.stage, test.off))
 			spoil := test.spoil(w)
 			r := w.request(test.stage, http.MethodGet, "/v1/accounts", "")
 			spoil(r)
@@ -342,17 +342,28 @@ func TestChecksRefuse(t *testing.T) {
 	}
 }
 
+// fields are the fields of policies, each as something that can be set.
+func fields(p *catalog.Policies) (all []reflect.Value) {
+	for i := range reflect.ValueOf(p).Elem().NumField() {
+		policy := reflect.ValueOf(p).Elem().Field(i)
+		for j := range policy.NumField() {
+			all = append(all, policy.Field(j))
+		}
+	}
+	return all
+}
+
 // TestMissingFieldsDeny clears each field of each policy, and all of them.
 func TestMissingFieldsDeny(t *testing.T) {
 	t.Parallel()
-	fields := reflect.TypeFor[catalog.Policy]().NumField()
+	number := len(fields(&catalog.Policies{}))
 	for _, stage := range catalog.All().Built() {
-		for i := range fields + 1 {
-			w := newWorld(t, catalog.All().WithPolicy(stage.Slug, func(p *catalog.Policy) {
-				if i == fields {
-					*p = catalog.Policy{}
+		for i := range number + 1 {
+			w := newWorld(t, catalog.All().With(stage.Slug, func(p *catalog.Policies) {
+				if i == number {
+					*p = catalog.Policies{}
 				} else {
-					reflect.ValueOf(p).Elem().Field(i).SetZero()
+					fields(p)[i].SetZero()
 				}
 			}))
 			answer, verdict := w.do(w.request(stage.Slug, http.MethodGet, "/v1/accounts", ""))
@@ -363,22 +374,18 @@ func TestMissingFieldsDeny(t *testing.T) {
 	}
 }
 
-// TestUnknownValuesDeny gives each field a value that no check knows. Pins and how secrets
-// are carried are the app's business alone.
+// TestUnknownValuesDeny gives each field a value that nobody has declared.
 func TestUnknownValuesDeny(t *testing.T) {
 	t.Parallel()
-	policy := reflect.TypeFor[catalog.Policy]()
 	for _, stage := range catalog.All().Built() {
-		for i := range policy.NumField() {
-			if name := policy.Field(i).Name; name == "Pins" || name == "Secrets" {
+		for i, field := range fields(&catalog.Policies{}) {
+			if field.Kind() != reflect.String {
 				continue
 			}
-			w := newWorld(t, catalog.All().WithPolicy(stage.Slug, func(p *catalog.Policy) {
-				reflect.ValueOf(p).Elem().Field(i).SetString("bogus")
-			}))
+			w := newWorld(t, catalog.All().With(stage.Slug, func(p *catalog.Policies) { fields(p)[i].SetString("bogus") }))
 			answer, verdict := w.do(w.request(stage.Slug, http.MethodGet, "/v1/accounts", ""))
 			if answer.Code != http.StatusForbidden || verdict.Allowed || !strings.Contains(verdict.Reason, "bogus") {
-				t.Errorf("%s with a bogus %s: %d, %+v", stage.Slug, policy.Field(i).Name, answer.Code, verdict)
+				t.Errorf("%s with a bogus %s: %d, %+v", stage.Slug, field.Type(), answer.Code, verdict)
 			}
 		}
 	}
@@ -691,7 +698,7 @@ func TestNoDatabaseOnTheWay(t *testing.T) {
 // in force when it is acknowledged.
 func TestRevokeWhileCalling(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, catalog.All().WithPolicy("app-id", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }))
+	w := newWorld(t, catalog.All().With("app-id", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }))
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	call := func() int {

@@ -58,7 +58,7 @@ func (h *held) release(c *call) error {
 	response := c.echo.Response()
 	response.Writer = h.ResponseWriter
 	header, body, err := response.Header(), h.body.Bytes(), error(nil)
-	if len(body) > 0 && c.policy.Bodies == catalog.SealedBodies {
+	if len(body) > 0 && c.policy.Call.Bodies == catalog.SealedBodies {
 		body, err = c.key.Secret().Answers().Seal(body, header.Get(echo.HeaderContentType))
 		header.Set(echo.HeaderContentType, sealed.MediaType)
 	}

@@ -16,7 +16,7 @@ type Route struct {
 	// Partner opens the route to partners' servers, and closes it to apps.
 	Partner bool
 	// At says at which stages the route is there. Nil: at all.
-	At func(catalog.Policy) bool
+	At func(catalog.Policies) bool
 }
 
 // AnyScope is the scope of routes that every proven app may call.
@@ -47,18 +47,18 @@ const partnerProof catalog.AppProof = "partner-certificate"
 // A partner's server needs something else. Its key is in the partner's data centre and in no
 // app that people carry around, so mutual TLS says who is calling, whether apps use it or
 // not; there is no device and no user.
-func (r route) policy(stage catalog.Policy) catalog.Policy {
+func (r route) policy(stage catalog.Policies) catalog.Policies {
 	if !r.Partner {
 		return stage
 	}
-	stage.Transport = catalog.MutualTLS
-	stage.AppProof = partnerProof
-	stage.KeyInURL = catalog.KeyInURLRefused
-	stage.Nonces = catalog.NoNonces
-	stage.Bodies = catalog.PlainBodies
-	stage.Devices = catalog.NoDevices
-	stage.UserProof = catalog.NoUser
-	stage.Binding = catalog.NotBound
-	stage.Authorization = catalog.AppScopes
+	stage.Call.Transport = catalog.MutualTLS
+	stage.Call.AppProof = partnerProof
+	stage.API.KeyInURL = catalog.KeyInURLRefused
+	stage.Call.Nonces = catalog.NoNonces
+	stage.Call.Bodies = catalog.PlainBodies
+	stage.Call.Devices = catalog.NoDevices
+	stage.Call.UserProof = catalog.NoUser
+	stage.Call.Binding = catalog.NotBound
+	stage.API.Authorization = catalog.AppScopes
 	return stage
 }

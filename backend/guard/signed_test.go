@@ -20,8 +20,8 @@ import (
 )
 
 // unsigned demands no app proof, nor what builds on it.
-func unsigned(p *catalog.Policy) {
-	p.AppProof, p.Devices = catalog.NoAppProof, catalog.NoDevices
+func unsigned(p *catalog.Policies) {
+	p.Call.AppProof, p.Call.Devices = catalog.NoAppProof, catalog.NoDevices
 }
 
 // instead makes another request than the table's.
@@ -40,7 +40,7 @@ func again(w *world, r *http.Request, change func(*hawk.Client)) {
 		w.Fatal(err)
 	}
 	found, _ := catalog.All().Lookup(strings.Split(r.URL.Path, "/")[1])
-	client := w.client(found.Policy, signed.ID)
+	client := w.client(found.Call, signed.ID)
 	change(client)
 	w.sign(client, r, nil)
 }
@@ -96,11 +96,11 @@ var signedRefusals = []refusal{
 	}, "hawk", 401, "client-not-accepted", nil},
 	{"with the certificate of another app", "hmac", func(w *world) func(*http.Request) {
 		return over(guard.TLS, w.clients[kiosk])
-	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policy) { p.Transport = catalog.TLS }},
+	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
 
 	{"the same request once more", "hidden-secrets", func(w *world) func(*http.Request) {
 		return func(r *http.Request) { w.do(r) }
-	}, "nonce", 401, "client-not-accepted", func(p *catalog.Policy) { p.Nonces = catalog.NoncesForgotten }},
+	}, "nonce", 401, "client-not-accepted", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }},
 	{"the same request once more, as late as can be", "hidden-secrets", func(w *world) func(*http.Request) {
 		w.clock.now = w.clock.now.Truncate(time.Second)
 		return func(r *http.Request) {
@@ -108,24 +108,24 @@ var signedRefusals = []refusal{
 			w.do(r)
 			w.clock.advance(120 * time.Second)
 		}
-	}, "nonce", 401, "client-not-accepted", func(p *catalog.Policy) { p.Nonces = catalog.NoncesForgotten }},
+	}, "nonce", 401, "client-not-accepted", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }},
 
 	{"body in the clear", "hidden-secrets", instead(func(w *world) *http.Request {
 		r := w.request("hidden-secrets", http.MethodPost, "/v1/transfers", "{}")
 		r.Header.Set("Content-Type", "application/json")
-		w.sign(w.client(catalog.Policy{}, mobile), r, []byte("{}"))
+		w.sign(w.client(catalog.Call{}, mobile), r, []byte("{}"))
 		return r
-	}), "sealed-body", 400, "body-not-sealed", func(p *catalog.Policy) { p.Bodies = catalog.PlainBodies }},
+	}), "sealed-body", 400, "body-not-sealed", func(p *catalog.Policies) { p.Call.Bodies = catalog.PlainBodies }},
 	{"body that only says that it is sealed", "hidden-secrets", instead(func(w *world) *http.Request {
 		r := w.request("hidden-secrets", http.MethodPost, "/v1/transfers", "{}")
-		w.sign(w.client(catalog.Policy{}, mobile), r, []byte("{}"))
+		w.sign(w.client(catalog.Call{}, mobile), r, []byte("{}"))
 		return r
-	}), "sealed-body", 400, "body-not-sealed", func(p *catalog.Policy) { p.Bodies = catalog.PlainBodies }},
+	}), "sealed-body", 400, "body-not-sealed", func(p *catalog.Policies) { p.Call.Bodies = catalog.PlainBodies }},
 	{"body sealed with another app's secret", "hidden-secrets", instead(func(w *world) *http.Request {
 		r := w.request("hidden-secrets", http.MethodPost, "/v1/transfers", "{}")
-		w.sign(w.client(catalog.Policy{}, mobile), r, w.seal(kiosk, "{}"))
+		w.sign(w.client(catalog.Call{}, mobile), r, w.seal(kiosk, "{}"))
 		return r
-	}), "sealed-body", 400, "body-not-sealed", func(p *catalog.Policy) { p.Bodies = catalog.PlainBodies }},
+	}), "sealed-body", 400, "body-not-sealed", func(p *catalog.Policies) { p.Call.Bodies = catalog.PlainBodies }},
 	{"body sealed for the other direction", "hidden-secrets", instead(func(w *world) *http.Request {
 		r := w.request("hidden-secrets", http.MethodPost, "/v1/transfers", "{}")
 		keys, _ := sealed.DeriveKeys(w.secrets[mobile])
@@ -133,34 +133,34 @@ var signedRefusals = []refusal{
 		if err != nil {
 			w.Fatal(err)
 		}
-		w.sign(w.client(catalog.Policy{}, mobile), r, body)
+		w.sign(w.client(catalog.Call{}, mobile), r, body)
 		return r
-	}), "sealed-body", 400, "body-not-sealed", func(p *catalog.Policy) { p.Bodies = catalog.PlainBodies }},
+	}), "sealed-body", 400, "body-not-sealed", func(p *catalog.Policies) { p.Call.Bodies = catalog.PlainBodies }},
 
 	{"no device", "hmac", func(*world) func(*http.Request) {
 		return func(r *http.Request) {
 			r.Header.Del("Device-Id")
 			r.Header.Del("Device-Guid")
 		}
-	}, "device", 403, "device-not-accepted", func(p *catalog.Policy) { p.Devices = catalog.NoDevices }},
+	}, "device", 403, "device-not-accepted", func(p *catalog.Policies) { p.Call.Devices = catalog.NoDevices }},
 	{"device without its GUID", "hmac", func(*world) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Del("Device-Guid") }
-	}, "device", 403, "device-not-accepted", func(p *catalog.Policy) { p.Devices = catalog.NoDevices }},
+	}, "device", 403, "device-not-accepted", func(p *catalog.Policies) { p.Call.Devices = catalog.NoDevices }},
 	{"device with another GUID", "hmac", func(*world) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("Device-Guid", "AAAAAAAAAAAAAAAAAAAAAA") }
-	}, "device", 403, "device-not-accepted", func(p *catalog.Policy) { p.Devices = catalog.NoDevices }},
+	}, "device", 403, "device-not-accepted", func(p *catalog.Policies) { p.Call.Devices = catalog.NoDevices }},
 	{"two devices", "hmac", func(*world) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Add("Device-Id", "another") }
-	}, "device", 403, "device-not-accepted", func(p *catalog.Policy) { p.Devices = catalog.NoDevices }},
+	}, "device", 403, "device-not-accepted", func(p *catalog.Policies) { p.Call.Devices = catalog.NoDevices }},
 	{"device that was registered at another stage", "hmac", func(w *world) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("Device-Guid", w.guid("hidden-secrets", mobile)) }
-	}, "device", 403, "device-not-accepted", func(p *catalog.Policy) { p.Devices = catalog.NoDevices }},
+	}, "device", 403, "device-not-accepted", func(p *catalog.Policies) { p.Call.Devices = catalog.NoDevices }},
 	{"device of another app", "hmac", func(w *world) func(*http.Request) {
 		return func(r *http.Request) {
 			r.Header.Set("Device-Id", "device-of-"+kiosk)
 			r.Header.Set("Device-Guid", w.guid("hmac", kiosk))
 		}
-	}, "device", 403, "device-not-accepted", func(p *catalog.Policy) { p.Devices = catalog.NoDevices }},
+	}, "device", 403, "device-not-accepted", func(p *catalog.Policies) { p.Call.Devices = catalog.NoDevices }},
 	{"banned device", "hmac", func(w *world) func(*http.Request) {
 		w.guid("hmac", mobile)
 		for _, device := range w.devices.List() {
@@ -169,7 +169,7 @@ var signedRefusals = []refusal{
 			}
 		}
 		return func(*http.Request) {}
-	}, "device", 403, "device-not-accepted", func(p *catalog.Policy) { p.Devices = catalog.NoDevices }},
+	}, "device", 403, "device-not-accepted", func(p *catalog.Policies) { p.Call.Devices = catalog.NoDevices }},
 }
 
 // TestForgottenNonces shows what the stage before leaves open.
@@ -269,7 +269,7 @@ func TestRestartDoesNotReopenTheWindow(t *testing.T) {
 			w := newWorld(t, catalog.All())
 			w.clock.now = w.clock.now.Truncate(time.Second).Add(100 * time.Millisecond)
 			r := w.request("hidden-secrets", http.MethodGet, "/v1/accounts", "")
-			sent, err := w.client(catalog.Policy{}, mobile).Sign(r, nil, "", w.clock.Now().Add(test.ahead))
+			sent, err := w.client(catalog.Call{}, mobile).Sign(r, nil, "", w.clock.Now().Add(test.ahead))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -285,7 +285,7 @@ func TestRestartDoesNotReopenTheWindow(t *testing.T) {
 				t.Fatalf("the call from before the start: %d, %+v", answer.Code, verdict)
 			}
 			// The app does as it does with every stale request, and is served.
-			client := w.client(catalog.Policy{}, mobile)
+			client := w.client(catalog.Call{}, mobile)
 			if err := client.Learn(answer.Code, answer.Header(), w.clock.Now()); err != nil {
 				t.Fatal(err)
 			}
@@ -342,7 +342,7 @@ func TestClockIsLearned(t *testing.T) {
 	t.Parallel()
 	for _, off := range []time.Duration{-time.Hour, time.Hour} {
 		w := newWorld(t, catalog.All())
-		client := w.client(catalog.Policy{}, mobile)
+		client := w.client(catalog.Call{}, mobile)
 		r := w.request("hmac", http.MethodGet, "/v1/accounts", "")
 		wrong := w.clock.Now().Add(off)
 		sent, err := client.Sign(r, nil, "", wrong)
@@ -369,17 +369,17 @@ func TestContradictoryPolicies(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		stage  string
-		change func(*catalog.Policy)
+		change func(*catalog.Policies)
 	}{
-		"signed, but nothing about nonces": {"hmac", func(p *catalog.Policy) { p.Nonces = catalog.NoNonces }},
-		"nonces without signatures":        {"tls", func(p *catalog.Policy) { p.Nonces = catalog.NoncesRemembered }},
-		"sealed without signatures":        {"tls", func(p *catalog.Policy) { p.Bodies = catalog.SealedBodies }},
-		"signed fields without signatures": {"tls", func(p *catalog.Policy) { p.Binding = catalog.SessionOfCall }},
-		"bound sessions without sessions":  {"hmac", func(p *catalog.Policy) { p.Binding = catalog.SessionOfApp }},
-		"bound to devices without devices": {"user-session", func(p *catalog.Policy) { p.Devices = catalog.NoDevices }},
-		"users' rights without users":      {"hmac", func(p *catalog.Policy) { p.Authorization = catalog.AppAndUser }},
+		"signed, but nothing about nonces": {"hmac", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoNonces }},
+		"nonces without signatures":        {"tls", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesRemembered }},
+		"sealed without signatures":        {"tls", func(p *catalog.Policies) { p.Call.Bodies = catalog.SealedBodies }},
+		"signed fields without signatures": {"tls", func(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfCall }},
+		"bound sessions without sessions":  {"hmac", func(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfApp }},
+		"bound to devices without devices": {"user-session", func(p *catalog.Policies) { p.Call.Devices = catalog.NoDevices }},
+		"users' rights without users":      {"hmac", func(p *catalog.Policies) { p.API.Authorization = catalog.AppAndUser }},
 	} {
-		w := newWorld(t, catalog.All().WithPolicy(test.stage, test.change))
+		w := newWorld(t, catalog.All().With(test.stage, test.change))
 		answer, verdict := w.do(w.request(test.stage, http.MethodGet, "/v1/accounts", ""))
 		if answer.Code != http.StatusForbidden || !strings.Contains(verdict.Reason, "contradicts") {
 			t.Errorf("%s: %d, %+v", name, answer.Code, verdict)
@@ -391,8 +391,8 @@ func TestContradictoryPolicies(t *testing.T) {
 // sends them: the server's answer is always no, by the check of the signature.
 func TestAnyChangeIsRefused(t *testing.T) {
 	w := newWorld(t, catalog.All().
-		WithPolicy("hmac", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }).
-		WithPolicy("hidden-secrets", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }))
+		With("hmac", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }).
+		With("hidden-secrets", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }))
 	w.guid("hmac", mobile)
 	w.guid("hidden-secrets", mobile)
 	rapid.Check(t, func(rt *rapid.T) {
@@ -408,10 +408,10 @@ func TestAnyChangeIsRefused(t *testing.T) {
 		found, _ := catalog.All().Lookup(stage)
 		good := w.request(stage, method, path+query, body)
 		sent := []byte(body)
-		if body != "" && found.Policy.Bodies == catalog.SealedBodies {
+		if body != "" && found.Call.Bodies == catalog.SealedBodies {
 			sent = w.seal(mobile, body)
 		}
-		client := w.client(found.Policy, mobile)
+		client := w.client(found.Call, mobile)
 		sign := func(c *hawk.Client, ext string) *http.Request {
 			r := good.Clone(good.Context())
 			setBody(r, sent)
@@ -452,13 +452,13 @@ func TestAnyChangeIsRefused(t *testing.T) {
 			r.RequestURI = prefix + change(strings.TrimPrefix(r.RequestURI, prefix))
 			expect(what, r, 401)
 		case "host":
-			other := w.client(found.Policy, mobile)
+			other := w.client(found.Call, mobile)
 			if other.Host = change(host); strings.EqualFold(other.Host, host) {
 				rt.Skip("host names have no case")
 			}
 			expect(what, sign(other, ext), 401)
 		case "port":
-			other := w.client(found.Policy, mobile)
+			other := w.client(found.Call, mobile)
 			other.Port ^= 1 << rapid.IntRange(0, 13).Draw(rt, "bit")
 			expect(what, sign(other, ext), 401)
 		case "body":

@@ -18,9 +18,9 @@ import (
 )
 
 // anybody knows no users. The app's proof moves to another field then, so it is off, too.
-func anybody(p *catalog.Policy) {
+func anybody(p *catalog.Policies) {
 	unsigned(p)
-	p.UserProof, p.Binding, p.Authorization = catalog.NoUser, catalog.NotBound, catalog.AppScopes
+	p.Call.UserProof, p.Call.Binding, p.API.Authorization = catalog.NoUser, catalog.NotBound, catalog.AppScopes
 }
 
 func signingIn(change func(http.Header)) func(*world) func(*http.Request) {
@@ -46,7 +46,7 @@ func signedWith(change func(*world, http.Header)) func(*world) func(*http.Reques
 }
 
 // unsignedFields does not ask whether the call was signed with its user and device.
-func unsignedFields(p *catalog.Policy) { p.Binding = catalog.SessionOfDevice }
+func unsignedFields(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfDevice }
 
 // otherDevice puts a second device of the mobile app into a header.
 func (w *world) otherDevice(h http.Header) {
@@ -113,11 +113,11 @@ var userRefusals = []refusal{
 
 	{"session of another app", "user-session", signedWith(func(w *world, h http.Header) {
 		session.SetKey(h, w.key("user-session", as{ops, "alice"}))
-	}), "binding", 401, "session-not-accepted", func(p *catalog.Policy) { p.Binding = catalog.NotBound }},
+	}), "binding", 401, "session-not-accepted", func(p *catalog.Policies) { p.Call.Binding = catalog.NotBound }},
 
 	{"session of another device", "user-session", signedWith(func(w *world, h http.Header) {
 		w.otherDevice(h)
-	}), "binding", 401, "session-not-accepted", func(p *catalog.Policy) { p.Binding = catalog.SessionOfApp }},
+	}), "binding", 401, "session-not-accepted", func(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfApp }},
 
 	{"one user's call with another's session", "user-session", instead(func(w *world) *http.Request {
 		r := w.requestAs(as{mobile, "bob"}, "user-session", http.MethodPost, "/v1/transfers", "{}")
@@ -144,7 +144,7 @@ var userRefusals = []refusal{
 	}), "signed-fields", 401, "client-not-accepted", unsignedFields},
 	{"call whose signature says nothing of its user", "user-session", func(w *world) func(*http.Request) {
 		return func(r *http.Request) {
-			client := w.client(catalog.Policy{}, mobile)
+			client := w.client(catalog.Call{}, mobile)
 			client.Field = hawk.AppAuthorization
 			sent, err := client.Sign(r, nil, "", w.clock.Now())
 			if err != nil {
@@ -159,13 +159,13 @@ var userRefusals = []refusal{
 
 	{"user without the scope", "user-session", instead(func(w *world) *http.Request {
 		return w.requestAs(as{mobile, "carol"}, "user-session", http.MethodPost, "/v1/transfers", "{}")
-	}), "scope", 403, "not-allowed", func(p *catalog.Policy) { p.Authorization = catalog.AppScopes }},
+	}), "scope", 403, "not-allowed", func(p *catalog.Policies) { p.API.Authorization = catalog.AppScopes }},
 	{"customer who freezes accounts", "user-session", instead(func(w *world) *http.Request {
 		return w.requestAs(as{ops, "alice"}, "user-session", http.MethodPost, "/v1/accounts/HB-1/freeze", "{}")
-	}), "scope", 403, "not-allowed", func(p *catalog.Policy) { p.Authorization = catalog.AppScopes }},
+	}), "scope", 403, "not-allowed", func(p *catalog.Policies) { p.API.Authorization = catalog.AppScopes }},
 	{"clerk who freezes accounts in the customers' app", "user-session", instead(func(w *world) *http.Request {
 		return w.requestAs(as{mobile, "carol"}, "user-session", http.MethodPost, "/v1/accounts/HB-1/freeze", "{}")
-	}), "scope", 403, "not-allowed", func(p *catalog.Policy) { p.Authorization = catalog.NotAuthorized }},
+	}), "scope", 403, "not-allowed", func(p *catalog.Policies) { p.API.Authorization = catalog.NotAuthorized }},
 }
 
 // TestRightsOfAppAndUser are those that both have.
@@ -332,7 +332,7 @@ func TestBanEndsSessions(t *testing.T) {
 func TestPartners(t *testing.T) {
 	t.Parallel()
 	const path = "/partner/v1/settlements"
-	stages := catalog.All().WithPolicy("tls", func(p *catalog.Policy) { p.Partners = catalog.PartnersByCertificate })
+	stages := catalog.All().With("tls", func(p *catalog.Policies) { p.API.Partners = catalog.PartnersByCertificate })
 	ca, err := authority()
 	if err != nil {
 		t.Fatal(err)
@@ -340,7 +340,7 @@ func TestPartners(t *testing.T) {
 	for _, stage := range stages.Built() {
 		w := newWorld(t, stages)
 		unpinned := issue(w, ca, partner)
-		served := stage.Policy.Partners == catalog.PartnersByCertificate
+		served := stage.API.Partners == catalog.PartnersByCertificate
 		call := func(client string, change func(*http.Request)) (int, string, string) {
 			r := w.request(stage.Slug, http.MethodGet, path, "")
 			for _, name := range []string{"Authorization", "App-Authorization", "Device-Id", "Device-Guid"} {
@@ -408,7 +408,7 @@ func TestRoutesOfSomeStages(t *testing.T) {
 	w := newWorld(t, catalog.All())
 	for _, stage := range catalog.All().Built() {
 		want := http.StatusNotFound
-		if stage.Policy.AppProof == catalog.Hawk {
+		if stage.Call.AppProof == catalog.Hawk {
 			want = http.StatusOK
 		}
 		if answer, verdict := w.do(w.request(stage.Slug, http.MethodGet, "/v1/later", "")); answer.Code != want {

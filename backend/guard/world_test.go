@@ -226,7 +226,7 @@ func (w *world) start() {
 		{Method: http.MethodPost, Path: "/v1/session", Scope: guard.AnyScope, User: guard.ByPassword},
 		{Method: http.MethodPost, Path: "/v1/devices", Scope: guard.AnyScope, User: guard.NobodyNeeded, WithoutDevice: true},
 		{Method: http.MethodGet, Path: "/v1/nothing", Scope: ""},
-		{Method: http.MethodGet, Path: "/v1/later", Scope: guard.AnyScope, At: func(p catalog.Policy) bool { return p.AppProof == catalog.Hawk }},
+		{Method: http.MethodGet, Path: "/v1/later", Scope: guard.AnyScope, At: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.Hawk }},
 		{Method: http.MethodGet, Path: "/partner/v1/settlements", Scope: "settlements:read", Partner: true},
 	} {
 		g.Handle(w.echo, r, who)
@@ -256,7 +256,7 @@ func (w *world) requestAs(who as, stage, method, path, body string) *http.Reques
 	r := httptest.NewRequest(method, "/"+stage+path, content)
 	r.Header.Set("User-Agent", "HarbourBank/1.0")
 	r.RemoteAddr = "203.0.113.7:4711"
-	switch found.Policy.Transport {
+	switch found.Call.Transport {
 	case catalog.TLS:
 		over(guard.TLS, nil)(r)
 	case catalog.MutualTLS:
@@ -264,10 +264,10 @@ func (w *world) requestAs(who as, stage, method, path, body string) *http.Reques
 	default:
 		over(guard.Plain, nil)(r)
 	}
-	if found.Policy.Devices == catalog.RegisteredDevices {
+	if found.Call.Devices == catalog.RegisteredDevices {
 		deviceid.Set(r.Header, "device-of-"+who.app, w.guid(stage, who.app))
 	}
-	if found.Policy.UserProof == catalog.UserSession {
+	if found.Call.UserProof == catalog.UserSession {
 		if strings.HasPrefix(path, "/v1/session") {
 			if err := session.SetBasic(r.Header, who.user, password); err != nil {
 				w.Fatal(err)
@@ -276,9 +276,9 @@ func (w *world) requestAs(who as, stage, method, path, body string) *http.Reques
 			session.SetKey(r.Header, w.key(stage, who))
 		}
 	}
-	switch found.Policy.AppProof {
+	switch found.Call.AppProof {
 	case catalog.Hawk:
-		w.prove(r, found.Policy, who.app, body)
+		w.prove(r, found.Call, who.app, body)
 	default:
 		appkey.Set(r, who.app)
 	}
@@ -311,7 +311,7 @@ func (w *world) key(stage string, who as) session.Key {
 }
 
 // client signs for an app.
-func (w *world) client(p catalog.Policy, app string) *hawk.Client {
+func (w *world) client(p catalog.Call, app string) *hawk.Client {
 	c := &hawk.Client{Credentials: hawk.Credentials{ID: app, Key: w.secrets[app]}, Host: host, Port: port}
 	if p.UserProof == catalog.UserSession {
 		c.Field = hawk.AppAuthorization
@@ -320,7 +320,7 @@ func (w *world) client(p catalog.Policy, app string) *hawk.Client {
 }
 
 // prove gives a request its body, sealed where the policy wants that, and signs it.
-func (w *world) prove(r *http.Request, p catalog.Policy, app, body string) {
+func (w *world) prove(r *http.Request, p catalog.Call, app, body string) {
 	w.Helper()
 	sent := []byte(body)
 	if body != "" {

@@ -70,7 +70,7 @@ func (l *accessLog) add(o guard.Outcome) {
 func (l *accessLog) url(o guard.Outcome) string {
 	query := o.Request.URL.RawQuery
 	stage, _ := l.stages.Lookup(o.Stage)
-	if stage.Policy.KeyInURL != catalog.KeyInURLAccepted {
+	if stage.API.KeyInURL != catalog.KeyInURLAccepted {
 		query = appkey.Redact(query)
 	}
 	target := o.Request.URL.EscapedPath()

@@ -41,7 +41,7 @@ func TestAPI(t *testing.T) {
 				t.Errorf("rates: %s", rates)
 			}
 			everybodys, others := 6, 200
-			if stage.Policy.UserProof == catalog.UserSession {
+			if stage.Call.UserProof == catalog.UserSession {
 				everybodys, others = 2, 404 // alice's alone
 			}
 			if accounts := call(kiosk, "GET", "/v1/accounts", "", 200); strings.Count(accounts, `"id":"HB-`) != everybodys {
@@ -252,7 +252,7 @@ func TestEveryRouteUnderEveryStage(t *testing.T) {
 		name := route.Method + " " + path
 		walked[name] = true
 		app, body := mobile, ""
-		there := func(catalog.Policy) bool { return true }
+		there := func(catalog.Policies) bool { return true }
 		switch {
 		case strings.HasSuffix(path, "/freeze"):
 			app, body = ops, `{"frozen":false}`
@@ -260,12 +260,12 @@ func TestEveryRouteUnderEveryStage(t *testing.T) {
 			body = order("1", "")
 		case path == "/v1/devices":
 			body = `{"identifier":"another"}`
-			there = func(p catalog.Policy) bool { return p.Devices == catalog.RegisteredDevices }
+			there = func(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }
 		case path == "/v1/session":
-			there = func(p catalog.Policy) bool { return p.UserProof == catalog.UserSession }
+			there = func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }
 		case strings.HasPrefix(path, "/partner/"):
 			app = books
-			there = func(p catalog.Policy) bool { return p.Partners == catalog.PartnersByCertificate }
+			there = func(p catalog.Policies) bool { return p.API.Partners == catalog.PartnersByCertificate }
 		}
 		for _, slug := range slugs {
 			stage, known := catalog.All().Lookup(slug)
@@ -286,17 +286,17 @@ func TestEveryRouteUnderEveryStage(t *testing.T) {
 				}
 			case app == books:
 				want := 403
-				if !there(stage.Policy) {
+				if !there(stage.Policies) {
 					want = 404
 				}
-				if (good.Code == 200) != there(stage.Policy) || good.Code != 200 && good.Code != want {
+				if (good.Code == 200) != there(stage.Policies) || good.Code != 200 && good.Code != want {
 					t.Errorf("%s: %d %s", name, good.Code, good.Body)
 				}
 				if own := do(server, site.call(mobile, slug, route.Method, path, body)); own.Code != want {
 					t.Errorf("%s by an app: %d", name, own.Code)
 				}
 			default:
-				if there(stage.Policy) && good.Code/100 != 2 || !there(stage.Policy) && good.Code != 404 {
+				if there(stage.Policies) && good.Code/100 != 2 || !there(stage.Policies) && good.Code != 404 {
 					t.Errorf("%s: %d %s", name, good.Code, good.Body)
 				}
 				site.forget()                                     // it may have signed out

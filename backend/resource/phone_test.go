@@ -61,7 +61,7 @@ func (s *site) phone(server *resource.Server, who sender) *phone {
 		s.ask(server, who, p, "/v1/devices", body, http.StatusCreated, &told)
 		p.guid = told.GUID
 	}
-	if p.key == "" && who.stage.Policy.UserProof == catalog.UserSession {
+	if p.key == "" && who.stage.Call.UserProof == catalog.UserSession {
 		var told struct {
 			Key session.Key `json:"session_key"`
 		}
@@ -128,7 +128,7 @@ func (who sender) sign(r *http.Request, p *phone) *outgoing {
 	body := []byte(who.body)
 	if len(body) > 0 {
 		r.Header.Set("Content-Type", "application/json")
-		if who.stage.Policy.Bodies == catalog.SealedBodies {
+		if who.stage.Call.Bodies == catalog.SealedBodies {
 			keys, err := sealed.DeriveKeys(secret)
 			if err != nil {
 				panic(err)
@@ -141,11 +141,11 @@ func (who sender) sign(r *http.Request, p *phone) *outgoing {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	}
 	client := hawk.Client{Credentials: hawk.Credentials{ID: who.app, Key: secret}, Host: "localhost", Port: 8443}
-	if who.stage.Policy.UserProof == catalog.UserSession {
+	if who.stage.Call.UserProof == catalog.UserSession {
 		client.Field = hawk.AppAuthorization
 	}
 	ext := ""
-	if who.stage.Policy.Binding == catalog.SessionOfCall {
+	if who.stage.Call.Binding == catalog.SessionOfCall {
 		var err error
 		if ext, err = session.Covered(r.Header); err != nil {
 			panic(err)

@@ -35,6 +35,6 @@ func (s *Server) routes(e *echo.Echo, g *guard.Guard) {
 	}
 }
 
-func withDevices(p catalog.Policy) bool { return p.Devices == catalog.RegisteredDevices }
+func withDevices(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }
 
-func withSessions(p catalog.Policy) bool { return p.UserProof == catalog.UserSession }
+func withSessions(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }

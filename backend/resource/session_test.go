@@ -403,7 +403,7 @@ func TestPartner(t *testing.T) {
 	for _, stage := range catalog.All().Built() {
 		url := r.tls + "/" + stage.Slug + "/partner/v1/settlements"
 		want := 200
-		if stage.Policy.Partners != catalog.PartnersByCertificate {
+		if stage.API.Partners != catalog.PartnersByCertificate {
 			want = 404
 		}
 		resp, err := r.get(t, url, books, &partner)
@@ -565,7 +565,7 @@ func TestDeviceRegistration(t *testing.T) {
 	site := newSite(t, deployment.Addresses{})
 	server := newServer(t, site, nil)
 	for _, stage := range catalog.All().Built() {
-		if stage.Policy.Devices != catalog.RegisteredDevices {
+		if stage.Call.Devices != catalog.RegisteredDevices {
 			continue
 		}
 		used := site.call(mobile, stage.Slug, "GET", "/v1/accounts", "")

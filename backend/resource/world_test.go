@@ -187,7 +187,7 @@ func (s *site) callAs(app, user, stage, method, path, body string) *http.Request
 	identify(r, app)
 	listener := guard.TLS
 	found, _ := catalog.All().Lookup(stage)
-	if found.Policy.Transport == catalog.PlainHTTP {
+	if found.Call.Transport == catalog.PlainHTTP {
 		listener = guard.Plain
 	} else {
 		r.TLS = &tls.ConnectionState{}
@@ -196,7 +196,7 @@ func (s *site) callAs(app, user, stage, method, path, body string) *http.Request
 			r.TLS.VerifiedChains = [][]*x509.Certificate{r.TLS.PeerCertificates}
 		}
 	}
-	if found.Policy.AppProof == catalog.Hawk && app != books {
+	if found.Call.AppProof == catalog.Hawk && app != books {
 		r.Header.Set("Authorization", unsigned)
 	}
 	return r.WithContext(context.WithValue(guard.WithListener(context.Background(), listener), senderKey{}, sender{s, app, user, found, body}))

@@ -94,7 +94,7 @@ func newBench(t *testing.T, change ...func(*bench)) *bench {
 		ClientCertificate: string(client.Certificate), ClientKey: string(client.Key),
 		ServerPins: []string{pinOf(t, server), pinOf(t, backup)},
 		APIPlain:   b.plain.URL, APITLS: b.tls.URL, TransferCap: 100_000,
-		Stages: map[string]catalog.Policy{},
+		Stages: map[string]catalog.Call{},
 	}
 	b.bank.address = b.tls.URL
 	for _, c := range change {
@@ -123,19 +123,19 @@ func (b *bench) newPhone(t *testing.T) *device.Device {
 func (b *bench) pack(t *testing.T, stage catalog.Stage, name string) string {
 	t.Helper()
 	settings := b.settings
-	settings.Stages = map[string]catalog.Policy{}
+	settings.Stages = map[string]catalog.Call{}
 	for _, other := range catalog.All().Built() {
-		if other.Release == stage.Release {
-			settings.Stages[other.Slug] = other.Policy
+		if other.Package.Release == stage.Package.Release {
+			settings.Stages[other.Slug] = other.Call
 		}
 	}
-	assets, err := build.Bundle(settings, stage.Policy.Secrets)
+	assets, err := build.Bundle(settings, stage.Package.Secrets)
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "app.pkg")
-	manifest := release.Manifest{Name: name, Label: "Harbour Bank", Release: stage.Release, Schemes: []string{name}}
-	if err := release.Pack(path, programs[stage.Policy.Secrets], manifest, assets, b.developer); err != nil {
+	manifest := release.Manifest{Name: name, Label: "Harbour Bank", Release: stage.Package.Release, Schemes: []string{name}}
+	if err := release.Pack(path, programs[stage.Package.Secrets], manifest, assets, b.developer); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -149,7 +149,7 @@ func (b *bench) install(t *testing.T, slug string) {
 		t.Fatalf("no stage %q", slug)
 	}
 	installed := b.device.Installed()
-	if len(installed) > 0 && installed[0].Release == stage.Release {
+	if len(installed) > 0 && installed[0].Release == stage.Package.Release {
 		return
 	}
 	if _, err := b.device.Install(b.pack(t, stage, appName)); err != nil {
@@ -222,7 +222,7 @@ func TestStages(t *testing.T) {
 	for _, stage := range catalog.All().Built() {
 		t.Run(stage.Slug, func(t *testing.T) {
 			app := b.launch(t, stage.Slug)
-			signIn(t, app, stage.Policy)
+			signIn(t, app, stage.Call)
 			payment := device.Payment{From: "HB-1001", To: "HB-2001", Amount: 1234, Reference: "rent & more"}
 			for _, call := range []struct {
 				name, method, path, body string
@@ -248,16 +248,16 @@ func TestStages(t *testing.T) {
 				if r.Method != call.method || r.URL.EscapedPath() != "/"+stage.Slug+call.path || body != call.body {
 					t.Errorf("%s: %s %s %s", call.name, r.Method, r.URL.EscapedPath(), body)
 				}
-				if r.UserAgent() != fmt.Sprintf("HarbourBank/%d.0", stage.Release) || r.Header.Get(traffic.Header) == "" {
+				if r.UserAgent() != fmt.Sprintf("HarbourBank/%d.0", stage.Package.Release) || r.Header.Get(traffic.Header) == "" {
 					t.Errorf("%s: header %v", call.name, r.Header)
 				}
-				if (r.TLS != nil) != (stage.Policy.Transport != catalog.PlainHTTP) {
+				if (r.TLS != nil) != (stage.Call.Transport != catalog.PlainHTTP) {
 					t.Errorf("%s: over TLS: %v", call.name, r.TLS != nil)
 				}
-				if r.TLS != nil && (len(r.TLS.PeerCertificates) > 0) != (stage.Policy.Transport == catalog.MutualTLS) {
+				if r.TLS != nil && (len(r.TLS.PeerCertificates) > 0) != (stage.Call.Transport == catalog.MutualTLS) {
 					t.Errorf("%s: %d client certificates", call.name, len(r.TLS.PeerCertificates))
 				}
-				checkFields(t, call.name, r, stage.Policy)
+				checkFields(t, call.name, r, stage.Call)
 			}
 			if err := app.Close(); err != nil {
 				t.Error(err)
@@ -269,7 +269,7 @@ func TestStages(t *testing.T) {
 	}
 }
 
-func signIn(t *testing.T, app *device.App, policy catalog.Policy) {
+func signIn(t *testing.T, app *device.App, policy catalog.Call) {
 	t.Helper()
 	if policy.UserProof != catalog.UserSession {
 		return
@@ -280,12 +280,12 @@ func signIn(t *testing.T, app *device.App, policy catalog.Policy) {
 }
 
 // checkFields looks at who the request says that app, user and device are.
-func checkFields(t *testing.T, name string, r *http.Request, policy catalog.Policy) {
+func checkFields(t *testing.T, name string, r *http.Request, policy catalog.Call) {
 	t.Helper()
 	rates := name == "rates"
 	want, app := map[catalog.AppProof]string{catalog.AppKey: "key harbour-mobile", catalog.Hawk: "Hawk "}[policy.AppProof], ""
 	key := ""
-	if policy.KeyInURL == catalog.KeyInURLAccepted && rates {
+	if policy.KeyPlace == catalog.KeyInPublicURLs && rates {
 		want, key = "", "harbour-mobile"
 	}
 	if policy.UserProof == catalog.UserSession {
@@ -677,11 +677,11 @@ func TestUnknownPolicy(t *testing.T) {
 	b := newBench(t)
 	for _, stage := range catalog.All().Built() {
 		settings := b.settings
-		settings.Stages = map[string]catalog.Policy{"s": stage.Policy}
+		settings.Stages = map[string]catalog.Call{"s": stage.Call}
 		if _, err := newPlan(&settings, "s"); err != nil {
 			t.Fatalf("%s: %v", stage.Slug, err)
 		}
-		data, err := json.Marshal(stage.Policy)
+		data, err := json.Marshal(stage.Call)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -697,11 +697,11 @@ func TestUnknownPolicy(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var policy catalog.Policy
+				var policy catalog.Call
 				if err := json.Unmarshal(data, &policy); err != nil {
 					t.Fatal(err)
 				}
-				settings.Stages = map[string]catalog.Policy{"s": policy}
+				settings.Stages = map[string]catalog.Call{"s": policy}
 				if _, err := newPlan(&settings, "s"); !errors.Is(err, errPolicy) {
 					t.Errorf("%s, %s is %q: got %v, want %v", stage.Slug, field, value, err, errPolicy)
 				}
@@ -723,20 +723,19 @@ func TestContradictions(t *testing.T) {
 	b := newBench(t)
 	for _, test := range []struct {
 		name, stage string
-		change      func(*catalog.Policy)
+		change      func(*catalog.Policies)
 	}{
-		{"pins without TLS", "pinned-mtls", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }},
-		{"sealed and not signed", "hidden-secrets", func(p *catalog.Policy) { p.AppProof = catalog.AppKey }},
-		{"sessions and app keys in one field", "user-session", func(p *catalog.Policy) { p.AppProof, p.Bodies = catalog.AppKey, catalog.PlainBodies }},
-		{"hidden pins that are not looked at", "hidden-secrets", func(p *catalog.Policy) { p.Pins = catalog.NotPinned }},
-		{"passwords without TLS", "user-session", func(p *catalog.Policy) { p.Transport, p.Pins = catalog.PlainHTTP, catalog.NotPinned }},
+		{"pins without TLS", "pinned-mtls", func(p *catalog.Policies) { p.Call.Transport = catalog.PlainHTTP }},
+		{"sealed and not signed", "hidden-secrets", func(p *catalog.Policies) { p.Call.AppProof = catalog.AppKey }},
+		{"sessions and app keys in one field", "user-session", func(p *catalog.Policies) { p.Call.AppProof, p.Call.Bodies = catalog.AppKey, catalog.PlainBodies }},
+		{"passwords without TLS", "user-session", func(p *catalog.Policies) { p.Call.Transport, p.Call.Pins = catalog.PlainHTTP, catalog.NotPinned }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			stage, _ := catalog.All().Lookup(test.stage)
-			test.change(&stage.Policy)
+			test.change(&stage.Policies)
 			settings := b.settings
-			settings.Stages = map[string]catalog.Policy{"s": stage.Policy}
+			settings.Stages = map[string]catalog.Call{"s": stage.Call}
 			if _, err := newPlan(&settings, "s"); !errors.Is(err, errPolicy) {
 				t.Errorf("got %v, want %v", err, errPolicy)
 			}
@@ -764,7 +763,7 @@ func TestBrokenSettings(t *testing.T) {
 	} {
 		settings := b.settings
 		stage, _ := catalog.All().Lookup("user-session")
-		settings.Stages = map[string]catalog.Policy{"s": stage.Policy}
+		settings.Stages = map[string]catalog.Call{"s": stage.Call}
 		if _, err := newPlan(&settings, "s"); err != nil {
 			t.Fatal(err)
 		}

@@ -41,23 +41,26 @@ var agents = map[string]string{
 // errPolicy means that the app does not know how to do what a stage demands.
 var errPolicy = errors.New("this release of the app does not know how to")
 
-// newPlan turns a stage's policy into a plan. Every field has to be one that this
-// release knows, the server's business included: a value that is new to the app may
-// mean that it should do something that it does not.
+// newPlan turns a stage's call policy into a plan. Every value has to be one that this
+// release knows: one that is new to the app may mean that it should do something that it
+// does not.
 func newPlan(settings *release.Settings, stage string) (*plan, error) {
 	policy, ok := settings.Stages[stage]
 	if !ok {
 		return nil, fmt.Errorf("%w do anything at the stage %q", errPolicy, stage)
 	}
-	if missing := policy.Missing(); len(missing) > 0 {
+	if missing := policy.Undecided(); len(missing) > 0 {
 		return nil, fmt.Errorf("%w: the stage %q leaves open: %s", errPolicy, stage, strings.Join(missing, ", "))
+	}
+	if wrong := append(policy.Unknown(), policy.Contradictions()...); len(wrong) > 0 {
+		return nil, fmt.Errorf("%w do what the stage %q says: %s", errPolicy, stage, strings.Join(wrong, ", "))
 	}
 	p := &plan{stage: stage, agent: agents[settings.ClientID]}
 	if p.agent == "" {
 		return nil, fmt.Errorf("%w be the app with the client ID %q", errPolicy, settings.ClientID)
 	}
-	for _, part := range []func(*release.Settings, catalog.Policy) error{
-		p.transport, p.proof, p.serverPins, p.bodies, p.device, p.user, p.binding, p.serversOwn,
+	for _, part := range []func(*release.Settings, catalog.Call) error{
+		p.transport, p.proof, p.serverPins, p.bodies, p.device, p.user, p.binding, p.nonces,
 	} {
 		if err := part(settings, policy); err != nil {
 			return nil, err
@@ -67,7 +70,7 @@ func newPlan(settings *release.Settings, stage string) (*plan, error) {
 	return p, nil
 }
 
-func (p *plan) transport(settings *release.Settings, policy catalog.Policy) (err error) {
+func (p *plan) transport(settings *release.Settings, policy catalog.Call) (err error) {
 	switch policy.Transport {
 	case catalog.PlainHTTP:
 		p.base, err = base(settings.APIPlain, "http")
@@ -96,7 +99,7 @@ func base(address, scheme string) (string, error) {
 	return strings.TrimSuffix(address, "/"), nil
 }
 
-func (p *plan) proof(settings *release.Settings, policy catalog.Policy) (err error) {
+func (p *plan) proof(settings *release.Settings, policy catalog.Call) (err error) {
 	switch policy.AppProof {
 	case catalog.AppKey:
 		p.key = settings.ClientID
@@ -108,12 +111,12 @@ func (p *plan) proof(settings *release.Settings, policy catalog.Policy) (err err
 	default:
 		return unknown("app proof", policy.AppProof)
 	}
-	switch policy.KeyInURL {
-	case catalog.KeyInURLAccepted:
+	switch policy.KeyPlace {
+	case catalog.NoKeySent, catalog.KeyInField:
+	case catalog.KeyInPublicURLs:
 		p.keyInURL = true
-	case catalog.KeyInURLRefused:
 	default:
-		return unknown("key in URLs", policy.KeyInURL)
+		return unknown("place of the key", policy.KeyPlace)
 	}
 	return nil
 }
@@ -127,7 +130,7 @@ func signer(settings *release.Settings, base string) (*hawk.Client, error) {
 	return hawk.NewClient(hawk.Credentials{ID: settings.ClientID, Key: settings.SharedSecret}, base)
 }
 
-func (p *plan) serverPins(settings *release.Settings, policy catalog.Policy) (err error) {
+func (p *plan) serverPins(settings *release.Settings, policy catalog.Call) (err error) {
 	switch policy.Pins {
 	case catalog.Pinned:
 		if policy.Transport == catalog.PlainHTTP {
@@ -137,17 +140,13 @@ func (p *plan) serverPins(settings *release.Settings, policy catalog.Policy) (er
 			return fmt.Errorf("the package's pins can't be used: %w", err)
 		}
 	case catalog.NotPinned:
-		// The policy is in the clear, and the pins are hidden so that nobody gets around them.
-		if policy.Secrets == catalog.HiddenSecrets {
-			return fmt.Errorf("%w hide pins and not look at them", errPolicy)
-		}
 	default:
 		return unknown("pins", policy.Pins)
 	}
 	return nil
 }
 
-func (p *plan) bodies(settings *release.Settings, policy catalog.Policy) error {
+func (p *plan) bodies(settings *release.Settings, policy catalog.Call) error {
 	switch policy.Bodies {
 	case catalog.PlainBodies:
 		return nil
@@ -166,7 +165,7 @@ func (p *plan) bodies(settings *release.Settings, policy catalog.Policy) error {
 	return nil
 }
 
-func (p *plan) device(_ *release.Settings, policy catalog.Policy) error {
+func (p *plan) device(_ *release.Settings, policy catalog.Call) error {
 	switch policy.Devices {
 	case catalog.NoDevices:
 	case catalog.RegisteredDevices:
@@ -177,7 +176,7 @@ func (p *plan) device(_ *release.Settings, policy catalog.Policy) error {
 	return nil
 }
 
-func (p *plan) user(_ *release.Settings, policy catalog.Policy) error {
+func (p *plan) user(_ *release.Settings, policy catalog.Call) error {
 	switch policy.UserProof {
 	case catalog.NoUser:
 		return nil
@@ -193,7 +192,7 @@ func (p *plan) user(_ *release.Settings, policy catalog.Policy) error {
 	return nil
 }
 
-func (p *plan) binding(_ *release.Settings, policy catalog.Policy) error {
+func (p *plan) binding(_ *release.Settings, policy catalog.Call) error {
 	switch policy.Binding {
 	case catalog.NotBound, catalog.SessionOfApp, catalog.SessionOfDevice:
 		return nil
@@ -208,40 +207,14 @@ func (p *plan) binding(_ *release.Settings, policy catalog.Policy) error {
 	return nil
 }
 
-// serversOwn looks at what the app has nothing to do for, or has done when it read
-// its settings.
-func (p *plan) serversOwn(_ *release.Settings, policy catalog.Policy) error {
-	switch policy.UserAgents {
-	case catalog.RegisteredUserAgents, catalog.AnyUserAgent:
-	default:
-		return unknown("user agents", policy.UserAgents)
-	}
-	switch policy.RateLimits {
-	case catalog.LimitedRates, catalog.UnlimitedRates:
-	default:
-		return unknown("rate limits", policy.RateLimits)
-	}
+// nonces are made with the signature, whatever becomes of them.
+func (p *plan) nonces(_ *release.Settings, policy catalog.Call) error {
 	switch policy.Nonces {
 	case catalog.NoNonces, catalog.NoncesForgotten, catalog.NoncesRemembered:
+		return nil
 	default:
 		return unknown("nonces", policy.Nonces)
 	}
-	switch policy.Secrets {
-	case catalog.ClearSecrets, catalog.HiddenSecrets:
-	default:
-		return unknown("secrets", policy.Secrets)
-	}
-	switch policy.Partners {
-	case catalog.NoPartners, catalog.PartnersByCertificate:
-	default:
-		return unknown("partners", policy.Partners)
-	}
-	switch policy.Authorization {
-	case catalog.AppScopes, catalog.AppAndUser, catalog.NotAuthorized:
-	default:
-		return unknown("authorization", policy.Authorization)
-	}
-	return nil
 }
 
 func unknown[T ~string](field string, value T) error {

@@ -403,7 +403,7 @@ func TestDevices(t *testing.T) {
 // tests, whose files it would have to search, too.
 func TestSecretsStayInMemory(t *testing.T) {
 	for _, stage := range catalog.All().Built() {
-		if stage.Policy.Secrets != catalog.HiddenSecrets {
+		if stage.Package.Secrets != catalog.HiddenSecrets {
 			continue
 		}
 		t.Run(stage.Slug, func(t *testing.T) {
@@ -414,7 +414,7 @@ func TestSecretsStayInMemory(t *testing.T) {
 			})
 			for range 2 {
 				app := b.launch(t, stage.Slug)
-				signIn(t, app, stage.Policy)
+				signIn(t, app, stage.Call)
 				if screen := shown(t)(app.Transfer(t.Context(), payment())); !screen.OK {
 					t.Fatalf("%+v", screen)
 				}
@@ -672,7 +672,7 @@ func TestSessionEnds(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	app := b.launch(t, "user-session")
-	signIn(t, app, catalog.Policy{UserProof: catalog.UserSession})
+	signIn(t, app, catalog.Call{UserProof: catalog.UserSession})
 
 	b.bank.set(func(bank *fakeBank) {
 		bank.meddle = func(r *http.Response, _ []byte) []byte {
@@ -697,7 +697,7 @@ func TestSessionEnds(t *testing.T) {
 	if screen := shown(t)(app.Accounts(t.Context())); screen.Check != "signed-in" || b.bank.count() != before {
 		t.Errorf("afterwards: %+v", screen)
 	}
-	signIn(t, app, catalog.Policy{UserProof: catalog.UserSession})
+	signIn(t, app, catalog.Call{UserProof: catalog.UserSession})
 	if screen := shown(t)(app.Accounts(t.Context())); !screen.OK {
 		t.Errorf("signed in again: %+v", screen)
 	}
@@ -707,7 +707,7 @@ func TestSignOutWithoutTheBank(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	app := b.launch(t, "user-session")
-	signIn(t, app, catalog.Policy{UserProof: catalog.UserSession})
+	signIn(t, app, catalog.Call{UserProof: catalog.UserSession})
 	b.tls.CloseClientConnections()
 	b.tls.Close()
 	screen := shown(t)(app.SignOut(t.Context()))
@@ -787,7 +787,7 @@ func TestBackupOnAnotherPhone(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	app := b.launch(t, "user-session")
-	signIn(t, app, catalog.Policy{UserProof: catalog.UserSession})
+	signIn(t, app, catalog.Call{UserProof: catalog.UserSession})
 	stored, err := b.device.Backup(appName)
 	if err != nil {
 		t.Fatal(err)

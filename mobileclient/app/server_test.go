@@ -85,7 +85,7 @@ func (b *fakeBank) guard(w *httptest.ResponseRecorder, r *http.Request, body []b
 	wire := string(body)
 	var received *hawk.Received
 	refused := func(status int, kind string) { problemOf(w, status, kind) }
-	if stage.Policy.AppProof == catalog.Hawk {
+	if stage.Call.AppProof == catalog.Hawk {
 		u, _ := url.Parse(b.address)
 		port, _ := strconv.Atoi(u.Port())
 		v := &hawk.Verifier{Host: u.Hostname(), Port: port, Lookup: func(id string) (string, error) {
@@ -94,7 +94,7 @@ func (b *fakeBank) guard(w *httptest.ResponseRecorder, r *http.Request, body []b
 			}
 			return secret, nil
 		}}
-		if stage.Policy.UserProof == catalog.UserSession {
+		if stage.Call.UserProof == catalog.UserSession {
 			v.Field = hawk.AppAuthorization
 		}
 		var err error
@@ -106,14 +106,14 @@ func (b *fakeBank) guard(w *httptest.ResponseRecorder, r *http.Request, body []b
 			refused(status, "client-not-accepted")
 			return
 		}
-		if covered, err := session.Covered(r.Header); stage.Policy.Binding == catalog.SessionOfCall && (err != nil || covered != received.Ext) {
+		if covered, err := session.Covered(r.Header); stage.Call.Binding == catalog.SessionOfCall && (err != nil || covered != received.Ext) {
 			refused(http.StatusUnauthorized, "client-not-accepted")
 			return
 		}
 	}
 	inner := httptest.NewRecorder()
 	opened := body
-	if stage.Policy.Bodies == catalog.SealedBodies && len(body) > 0 {
+	if stage.Call.Bodies == catalog.SealedBodies && len(body) > 0 {
 		keys, _ := sealed.DeriveKeys(secret)
 		var err error
 		if opened, _, err = keys.Requests.Open(body); err != nil || r.Header.Get("Content-Type") != sealed.MediaType {
@@ -121,13 +121,13 @@ func (b *fakeBank) guard(w *httptest.ResponseRecorder, r *http.Request, body []b
 		}
 	}
 	if inner.Body.Len() == 0 {
-		b.serve(inner, r, opened, wire, stage.Policy)
+		b.serve(inner, r, opened, wire, stage.Call)
 	}
 	content := inner.Body.Bytes()
 	for name, values := range inner.Header() {
 		w.Header()[name] = values
 	}
-	if stage.Policy.Bodies == catalog.SealedBodies && len(content) > 0 {
+	if stage.Call.Bodies == catalog.SealedBodies && len(content) > 0 {
 		media := w.Header().Get("Content-Type")
 		if b.seal != nil {
 			content, media = b.seal(content, media)
@@ -164,7 +164,7 @@ func (b *fakeBank) banDevices() {
 }
 
 // serve is the API. The caller holds b.mu.
-func (b *fakeBank) serve(w http.ResponseWriter, r *http.Request, body []byte, wire string, policy catalog.Policy) {
+func (b *fakeBank) serve(w http.ResponseWriter, r *http.Request, body []byte, wire string, policy catalog.Call) {
 	b.requests, b.bodies, b.wire = append(b.requests, r), append(b.bodies, string(body)), append(b.wire, wire)
 	b.conns[r.RemoteAddr] = true
 	_, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")

@@ -47,8 +47,8 @@ func run(t *testing.T, name string, g *Ground, wantErr string) Result {
 
 var builtSlugs = []string{"app-id", "tls", "pinned-mtls", "hmac", "hidden-secrets", "user-session"}
 
-func anyApp(p *catalog.Policy)             { p.AppProof = catalog.NoAppProof }
-func withoutCertificate(p *catalog.Policy) { p.Transport = catalog.TLS }
+func anyApp(p *catalog.Policies)             { p.Call.AppProof = catalog.NoAppProof }
+func withoutCertificate(p *catalog.Policies) { p.Call.Transport = catalog.TLS }
 
 func TestUnknownClient(t *testing.T) {
 	t.Parallel()
@@ -60,7 +60,7 @@ func TestUnknownClient(t *testing.T) {
 			if result.Claim {
 				t.Errorf("it got in: %+v", result)
 			}
-			if want := "client-certificate"; b.stage.Policy.Transport == catalog.MutualTLS && result.Check != want {
+			if want := "client-certificate"; b.stage.Call.Transport == catalog.MutualTLS && result.Check != want {
 				t.Errorf("check %q, want %q", result.Check, want)
 			}
 			b.robbed(t, false)
@@ -171,8 +171,8 @@ func TestWiretap(t *testing.T) {
 	}
 	t.Run("signed, in the clear", func(t *testing.T) {
 		t.Parallel()
-		b := open(t, stage(t, "user-session", func(p *catalog.Policy) {
-			p.Transport, p.Pins = catalog.PlainHTTP, catalog.NotPinned
+		b := open(t, stage(t, "user-session", func(p *catalog.Policies) {
+			p.Call.Transport, p.Call.Pins = catalog.PlainHTTP, catalog.NotPinned
 		}))
 		g := b.ground(t)
 		g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
@@ -317,7 +317,7 @@ func TestStaticExtract(t *testing.T) {
 			g := b.ground(t)
 			g.Package = b.pack(t, nil)
 			result := run(t, "static-extract", g, "")
-			hidden := b.stage.Policy.Secrets == catalog.HiddenSecrets
+			hidden := b.stage.Package.Secrets == catalog.HiddenSecrets
 			if result.Claim == hidden || (result.Check == checkHidden) != hidden {
 				t.Errorf("%+v", result)
 			}
@@ -456,8 +456,8 @@ func TestInside(t *testing.T) {
 	}
 }
 
-func anyProgram(p *catalog.Policy) {
-	p.AppProof, p.Bodies, p.Devices = catalog.NoAppProof, catalog.PlainBodies, catalog.NoDevices
+func anyProgram(p *catalog.Policies) {
+	p.Call.AppProof, p.Call.Bodies, p.Call.Devices = catalog.NoAppProof, catalog.PlainBodies, catalog.NoDevices
 }
 
 func TestStolenBearer(t *testing.T) {
@@ -488,7 +488,7 @@ func TestStolenBearer(t *testing.T) {
 
 func TestPasswordGuess(t *testing.T) {
 	t.Parallel()
-	unlocked := func(p *catalog.Policy) { anyProgram(p); p.Transport = catalog.TLS }
+	unlocked := func(p *catalog.Policies) { anyProgram(p); p.Call.Transport = catalog.TLS }
 	tests := []struct {
 		name     string
 		stage    catalog.Stage

@@ -31,7 +31,7 @@ func backupTheft(ctx context.Context, g *Ground) (Result, error) {
 		return stopped(err)
 	}
 	defer phone.close()
-	tries := found.identities(g.Stage.Policy)
+	tries := found.identities(g.Stage.Call)
 	if len(tries) == 0 {
 		return Result{}, errors.New("the app's own secrets were not found in its memory")
 	}

@@ -85,11 +85,11 @@ type bank struct {
 	forged    int // payments under a code that was made for something else
 }
 
-func stage(t *testing.T, slug string, change ...func(*catalog.Policy)) catalog.Stage {
+func stage(t *testing.T, slug string, change ...func(*catalog.Policies)) catalog.Stage {
 	t.Helper()
 	set := catalog.All()
 	for _, c := range change {
-		set = set.WithPolicy(slug, c)
+		set = set.With(slug, c)
 	}
 	s, ok := set.Lookup(slug)
 	if !ok {
@@ -119,7 +119,7 @@ func open(t *testing.T, s catalog.Stage) *bank {
 	if b.pin, err = ca.pin(); err != nil {
 		t.Fatal(err)
 	}
-	if s.Policy.Transport == catalog.PlainHTTP {
+	if s.Call.Transport == catalog.PlainHTTP {
 		b.Start()
 	} else {
 		certificate, err := ca.server("127.0.0.1")
@@ -151,7 +151,7 @@ func (b *bank) ground(t *testing.T) *Ground {
 			}
 		},
 	}
-	if b.stage.Policy.UserProof != catalog.NoUser {
+	if b.stage.Call.UserProof != catalog.NoUser {
 		g.User, g.Password = "mallory", mallorysPassword
 	}
 	return g
@@ -189,7 +189,7 @@ func (b *bank) protect(answer *httptest.ResponseRecorder, signed *hawk.Received)
 	if signed == nil {
 		return nil
 	}
-	if b.stage.Policy.Bodies == catalog.SealedBodies && answer.Body.Len() > 0 {
+	if b.stage.Call.Bodies == catalog.SealedBodies && answer.Body.Len() > 0 {
 		keys, err := sealed.DeriveKeys(b.secret)
 		if err != nil {
 			return problem.From(err, func(error) {})
@@ -217,7 +217,7 @@ func (b *bank) answer(w http.ResponseWriter, r *http.Request, body []byte) *hawk
 		p.Write(w)
 		return signed
 	}
-	if b.stage.Policy.Bodies == catalog.SealedBodies && len(body) > 0 && signed != nil {
+	if b.stage.Call.Bodies == catalog.SealedBodies && len(body) > 0 && signed != nil {
 		keys, err := sealed.DeriveKeys(b.secret)
 		if err == nil {
 			body, _, err = keys.Requests.Open(body)
@@ -238,7 +238,7 @@ func (b *bank) answer(w http.ResponseWriter, r *http.Request, body []byte) *hawk
 		return signed
 	}
 	user := ""
-	if b.stage.Policy.UserProof == catalog.UserSession && call != "GET /v1/rates" {
+	if b.stage.Call.UserProof == catalog.UserSession && call != "GET /v1/rates" {
 		key, _ := session.KeyFrom(r.Header)
 		b.mu.Lock()
 		user = b.sessions[key]
@@ -273,7 +273,7 @@ func (b *bank) answer(w http.ResponseWriter, r *http.Request, body []byte) *hawk
 
 // verify checks the signature, the nonce and the device.
 func (b *bank) verify(r *http.Request, body []byte) (*hawk.Received, *problem.Problem) {
-	if b.stage.Policy.AppProof != catalog.Hawk {
+	if b.stage.Call.AppProof != catalog.Hawk {
 		return nil, nil
 	}
 	u, err := url.Parse(b.URL)
@@ -285,7 +285,7 @@ func (b *bank) verify(r *http.Request, body []byte) (*hawk.Received, *problem.Pr
 		return nil, problem.From(err, func(error) {})
 	}
 	field := "Authorization"
-	if b.stage.Policy.UserProof == catalog.UserSession {
+	if b.stage.Call.UserProof == catalog.UserSession {
 		field = hawk.AppAuthorization
 	}
 	server := hawk.Verifier{Host: u.Hostname(), Port: port, Field: field, Lookup: func(id string) (string, error) {
@@ -309,11 +309,11 @@ func (b *bank) verify(r *http.Request, body []byte) (*hawk.Received, *problem.Pr
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	proof := r.Header.Get(field)
-	if b.stage.Policy.Nonces == catalog.NoncesRemembered && b.nonces[proof] {
+	if b.stage.Call.Nonces == catalog.NoncesRemembered && b.nonces[proof] {
 		return signed, problem.New(http.StatusUnauthorized, "client-not-accepted", "Seen before", "")
 	}
 	b.nonces[proof] = true
-	if covered, err := session.Covered(r.Header); b.stage.Policy.Binding == catalog.SessionOfCall && (err != nil || covered != signed.Ext) {
+	if covered, err := session.Covered(r.Header); b.stage.Call.Binding == catalog.SessionOfCall && (err != nil || covered != signed.Ext) {
 		return signed, problem.New(http.StatusUnauthorized, "client-not-accepted", "Signed for somebody else", "")
 	}
 	identifier, sent, _ := deviceid.From(r.Header)
@@ -375,14 +375,14 @@ func (b *bank) refuse(w http.ResponseWriter, r *http.Request) *problem.Problem {
 	if b.limit > 0 && b.served >= b.limit && !b.sealed {
 		return problem.New(http.StatusTooManyRequests, "rate-limited", "Too many calls", "").With("Retry-After", "600")
 	}
-	if b.stage.Policy.Transport == catalog.MutualTLS && len(r.TLS.PeerCertificates) == 0 {
+	if b.stage.Call.Transport == catalog.MutualTLS && len(r.TLS.PeerCertificates) == 0 {
 		return problem.New(http.StatusForbidden, "client-certificate-required", "A certificate is missing", "")
 	}
 	key, inURL, err := appkey.FromRequest(r)
-	if inURL && b.stage.Policy.KeyInURL != catalog.KeyInURLAccepted {
+	if inURL && b.stage.API.KeyInURL != catalog.KeyInURLAccepted {
 		return problem.New(http.StatusBadRequest, "key-in-url", "No keys in URLs", "")
 	}
-	if b.stage.Policy.AppProof == catalog.AppKey && (err != nil || key != b.key) {
+	if b.stage.Call.AppProof == catalog.AppKey && (err != nil || key != b.key) {
 		return problem.New(http.StatusUnauthorized, "client-not-accepted", "Not a known app", "")
 	}
 	b.served++
@@ -453,13 +453,13 @@ func (b *bank) publish(t *testing.T, program string, change func(*release.Settin
 		ClientID: b.key, SharedSecret: b.secret, ServerPins: []string{string(b.pin)}, TransferCap: 100_000, APIPlain: b.URL, APITLS: b.URL,
 		ClientCertificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.client.Certificate[0]})),
 		ClientKey:         string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
-		Stages:            map[string]catalog.Policy{b.stage.Slug: b.stage.Policy},
+		Stages:            map[string]catalog.Call{b.stage.Slug: b.stage.Call},
 	}
 	if change != nil {
 		change(&settings)
 	}
 	bundle := release.BundleClear // which takes whatever the test made of the settings
-	if b.stage.Policy.Secrets == catalog.HiddenSecrets {
+	if b.stage.Package.Secrets == catalog.HiddenSecrets {
 		bundle = scatter.Bundle
 	}
 	assets, err := bundle(settings)

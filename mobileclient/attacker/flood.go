@@ -89,7 +89,7 @@ func (g *Ground) credentials(ctx context.Context) ([]identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tries := found.identities(g.Stage.Policy); len(tries) > 0 || g.NewDevice == nil {
+	if tries := found.identities(g.Stage.Call); len(tries) > 0 || g.NewDevice == nil {
 		return tries, nil
 	}
 	phone, found, err := g.hook(ctx)
@@ -97,7 +97,7 @@ func (g *Ground) credentials(ctx context.Context) ([]identity, error) {
 		return nil, err
 	}
 	defer phone.close()
-	return found.identities(g.Stage.Policy), nil
+	return found.identities(g.Stage.Call), nil
 }
 
 // burst sends up to count calls over several connections and counts those that were

@@ -33,7 +33,7 @@ func (p *phone) hook(ctx context.Context) (*loot, error) {
 		return nil, err
 	}
 	p.g.Say("Started the genuine app on our own phone and had it show the accounts.")
-	signed := p.g.Stage.Policy.AppProof == catalog.Hawk
+	signed := p.g.Stage.Call.AppProof == catalog.Hawk
 	found, candidates := &loot{}, texts{}
 	searched, err := eachWritable(ctx, p.app.PID(), func(_ uint64, data []byte) {
 		found.search(data)
@@ -50,7 +50,7 @@ func (p *phone) hook(ctx context.Context) (*loot, error) {
 			return nil, err
 		}
 	}
-	if p.g.Stage.Policy.Transport == catalog.MutualTLS && len(found.clientCertificates()) == 0 {
+	if p.g.Stage.Call.Transport == catalog.MutualTLS && len(found.clientCertificates()) == 0 {
 		if err := p.findKey(ctx, found); err != nil {
 			return nil, err
 		}

@@ -28,7 +28,7 @@ type installation struct{ identifier, guid string }
 // that takes is public: it says so in the bank's own description of its API. The
 // secrets are not, and whoever has them can do all of this.
 type imitation struct {
-	policy catalog.Policy
+	policy catalog.Call
 	signer *hawk.Client // nil: nothing is signed
 
 	seals sealed.Keys // for bodies, where those are sealed
@@ -37,7 +37,7 @@ type imitation struct {
 // imitate gets ready to call as the stage demands. Without the app's secret it makes
 // calls that are neither signed nor sealed.
 func (g *Ground) imitate(as identity) (*imitation, error) {
-	i := &imitation{policy: g.Stage.Policy}
+	i := &imitation{policy: g.Stage.Call}
 	switch i.policy.AppProof {
 	case catalog.AppKey, catalog.NoAppProof:
 		return i, nil
@@ -162,7 +162,7 @@ const (
 // register makes the program an installation of its own, where the stage tells
 // installations apart. Everybody who has the app can do that.
 func (p *program) register(ctx context.Context) error {
-	if p.g.Stage.Policy.Devices != catalog.RegisteredDevices || p.as.device != (installation{}) {
+	if p.g.Stage.Call.Devices != catalog.RegisteredDevices || p.as.device != (installation{}) {
 		return nil
 	}
 	identifier := rand.Text()
@@ -182,7 +182,7 @@ func (p *program) register(ctx context.Context) error {
 
 // signIn opens a session for a user where the stage knows users, unless there is one.
 func (p *program) signIn(ctx context.Context, user, password string) error {
-	if p.g.Stage.Policy.UserProof != catalog.UserSession || p.as.session != "" {
+	if p.g.Stage.Call.UserProof != catalog.UserSession || p.as.session != "" {
 		return nil
 	}
 	_, err := p.openSession(ctx, user, password)

@@ -315,7 +315,7 @@ func (l *loot) clientCertificates() []tls.Certificate {
 }
 
 // identities are the combinations worth trying at a stage, the most complete ones first.
-func (l *loot) identities(policy catalog.Policy) []identity {
+func (l *loot) identities(policy catalog.Call) []identity {
 	as := identity{}
 	if len(l.userAgents) > 0 {
 		as.userAgent = l.userAgents[0]

@@ -97,7 +97,7 @@ func TestLootTellsNoSecrets(t *testing.T) {
 	if text := l.String(); strings.Contains(text, "harbour-mobile") || !strings.Contains(text, "more of the same") {
 		t.Error(text)
 	}
-	for _, as := range l.identities(catalog.Policy{}) {
+	for _, as := range l.identities(catalog.Call{}) {
 		if text := as.String(); strings.Contains(text, "harbour-mobile") {
 			t.Error(text)
 		}
@@ -111,7 +111,7 @@ func FuzzLoot(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var l loot
 		l.search(data)
-		if len(l.identities(catalog.Policy{})) > maxTries {
+		if len(l.identities(catalog.Call{})) > maxTries {
 			t.Error("too many tries")
 		}
 	})

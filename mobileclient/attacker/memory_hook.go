@@ -16,7 +16,7 @@ func memoryHook(ctx context.Context, g *Ground) (Result, error) {
 		return stopped(err)
 	}
 	defer phone.close()
-	tries := found.identities(g.Stage.Policy)
+	tries := found.identities(g.Stage.Call)
 	if len(tries) == 0 {
 		return Result{Check: checkHidden, Obstacle: "nothing in the app's memory turned out to be a secret"}, nil
 	}

@@ -73,7 +73,7 @@ func (p *phone) signIn(ctx context.Context) error {
 }
 
 func (p *phone) signInAs(ctx context.Context, user, password string) error {
-	if p.g.Stage.Policy.UserProof == catalog.NoUser {
+	if p.g.Stage.Call.UserProof == catalog.NoUser {
 		return nil
 	}
 	_, err := shown(p.app.SignIn(ctx, user, password))

@@ -27,7 +27,7 @@ func (b *bank) onPhone(t *testing.T, g *Ground, change func(*release.Settings)) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	path, developer := b.publish(t, programs[b.stage.Policy.Secrets], change)
+	path, developer := b.publish(t, programs[b.stage.Package.Secrets], change)
 	g.Package = path
 	g.NewDevice = func(context.Context) (*device.Device, error) {
 		return device.New(device.Config{
@@ -36,7 +36,7 @@ func (b *bank) onPhone(t *testing.T, g *Ground, change func(*release.Settings)) 
 	}
 }
 
-func notPinned(p *catalog.Policy) { p.Pins = catalog.NotPinned }
+func notPinned(p *catalog.Policies) { p.Call.Pins = catalog.NotPinned }
 
 func TestOnOwnDevice(t *testing.T) {
 	t.Parallel()
@@ -88,7 +88,7 @@ func TestOnOwnDevice(t *testing.T) {
 			if result.Claim != test.claim || result.Check != test.check {
 				t.Errorf("%+v", result)
 			}
-			if signed := test.attack == "trusted-proxy" && test.stage.Policy == heardThrough.Policy; (b.forged > 0) != signed {
+			if signed := test.attack == "trusted-proxy" && test.stage.Policies == heardThrough.Policies; (b.forged > 0) != signed {
 				t.Errorf("%d payments under a code that was heard", b.forged)
 			}
 			booked := b.payments(reference)

@@ -102,7 +102,7 @@ func (g *Ground) clientTLS(certificate *tls.Certificate) (*tls.Config, error) {
 // api is the base URL of the stage's API.
 func (g *Ground) api() string {
 	base := g.TLS
-	if g.Stage.Policy.Transport == catalog.PlainHTTP {
+	if g.Stage.Call.Transport == catalog.PlainHTTP {
 		base = g.Plain
 	}
 	return strings.TrimSuffix(base, "/") + "/" + g.Stage.Slug

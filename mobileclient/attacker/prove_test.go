@@ -224,7 +224,7 @@ func FuzzMemory(f *testing.F) {
 		}
 		keys := newScalars([]*x509.Certificate{own.Leaf})
 		keys.search(data)
-		if len(l.identities(catalog.Policy{AppProof: catalog.Hawk})) > maxTries {
+		if len(l.identities(catalog.Call{AppProof: catalog.Hawk})) > maxTries {
 			t.Error("too many tries")
 		}
 	})

@@ -26,7 +26,7 @@ func staticExtract(ctx context.Context, g *Ground) (Result, error) {
 	}
 	g.Say("Names that stand in it: %s.", orNone(found.names))
 	g.Say("Found in it: %s.", found)
-	if tries := found.identities(g.Stage.Policy); len(tries) > 0 {
+	if tries := found.identities(g.Stage.Call); len(tries) > 0 {
 		return robAs(ctx, g, tries)
 	}
 	return g.guess(ctx, found)
@@ -45,14 +45,14 @@ func (g *Ground) guess(ctx context.Context, found *loot) (Result, error) {
 		return Result{}, err
 	}
 	g.Say("No secret stands in it under a name. %d texts in it look random, and the API alone could tell whether one of them is it.", len(candidates))
-	if g.Stage.Policy.Transport == catalog.MutualTLS && len(found.clientCertificates()) == 0 {
+	if g.Stage.Call.Transport == catalog.MutualTLS && len(found.clientCertificates()) == 0 {
 		g.Say("It talks only to those who have the app's private key. No private key is in the package, so no text could be tried.")
 		hidden.Obstacle += ", nor the private key that it takes to try what might be one"
 		return hidden, nil
 	}
 	found.secrets = candidates[:min(len(candidates), maxGuesses)]
 	g.Say("Trying the %d that look most like one.", len(found.secrets))
-	tries := found.identities(g.Stage.Policy)
+	tries := found.identities(g.Stage.Call)
 	if len(tries) == 0 {
 		return hidden, nil
 	}

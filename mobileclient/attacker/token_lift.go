@@ -17,7 +17,7 @@ func tokenLift(ctx context.Context, g *Ground) (Result, error) {
 		return stopped(err)
 	}
 	defer phone.close()
-	tries := found.identities(g.Stage.Policy)
+	tries := found.identities(g.Stage.Call)
 	if len(tries) == 0 || len(found.sessions) == 0 {
 		return Result{Check: checkHidden, Obstacle: "no live session key, or no secret, was found in the app's memory"}, nil
 	}

@@ -56,7 +56,7 @@ func trustedProxy(ctx context.Context, g *Ground) (Result, error) {
 		return Result{}, fmt.Errorf("through the proxy, %w", appErr)
 	}
 	g.Say("In it: %s.", &heard)
-	return robAs(ctx, g, heard.identities(g.Stage.Policy))
+	return robAs(ctx, g, heard.identities(g.Stage.Call))
 }
 
 // robUnder robs somebody under the code of a call that was heard, as the one who made that

@@ -34,10 +34,10 @@ func unknownClient(ctx context.Context, g *Ground) (Result, error) {
 		key: "harbour-bank", secret: rand.Text(), session: session.NewKey(),
 		device: installation{rand.Text(), rand.Text()},
 	}
-	if g.Stage.Policy.AppProof == catalog.Hawk {
+	if g.Stage.Call.AppProof == catalog.Hawk {
 		tries = append(tries, try{"a signature with an invented secret", invented, ""})
 	}
-	if g.Stage.Policy.Transport == catalog.MutualTLS {
+	if g.Stage.Call.Transport == catalog.MutualTLS {
 		own, err := selfSignedClient("harbour-bank app")
 		if err != nil {
 			return Result{}, err

@@ -41,5 +41,5 @@ func urlLeak(ctx context.Context, g *Ground) (Result, error) {
 	if len(leaked.keys) == 0 {
 		return Result{Check: "key-in-url", Obstacle: "no URL in the access log carries a key"}, nil
 	}
-	return robAs(ctx, g, leaked.identities(g.Stage.Policy))
+	return robAs(ctx, g, leaked.identities(g.Stage.Call))
 }

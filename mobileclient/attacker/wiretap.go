@@ -51,7 +51,7 @@ func wiretap(ctx context.Context, g *Ground) (Result, error) {
 		return g.robUnder(ctx, &heard)
 	case len(heard.keys) > 0:
 		g.Say("In it: %s.", &heard)
-		return robAs(ctx, g, heard.identities(g.Stage.Policy))
+		return robAs(ctx, g, heard.identities(g.Stage.Call))
 	case encrypted > 0:
 		return Result{Check: "tls", Obstacle: "only ciphertext passes"}, nil
 	}

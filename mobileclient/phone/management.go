@@ -97,7 +97,7 @@ func (p *Phone) run(ctx context.Context, o order) (run manage.Run, err error) {
 		return Exercise(ctx, app, stage, owner, o.Reference), nil
 	}
 	d := p.device
-	if installed, ok := p.installed(AppName); !ok || installed.Release != stage.Release {
+	if installed, ok := p.installed(AppName); !ok || installed.Release != stage.Package.Release {
 		other, throwAway, err := p.otherDevice(stage)
 		if err != nil {
 			return manage.Run{}, err
@@ -116,12 +116,12 @@ func (p *Phone) run(ctx context.Context, o order) (run manage.Run, err error) {
 // otherDevice is another phone of the owner's, with the app that a stage uses, for one
 // occasion. It goes through the same network.
 func (p *Phone) otherDevice(stage catalog.Stage) (d *device.Device, throwAway func() error, err error) {
-	wanted, err := p.store.Find(AppName, stage.Release)
+	wanted, err := p.store.Find(AppName, stage.Package.Release)
 	if err != nil {
 		return nil, nil, err
 	}
 	if wanted == nil {
-		return nil, nil, fmt.Errorf("the app store has no release %d of the app", stage.Release)
+		return nil, nil, fmt.Errorf("the app store has no release %d of the app", stage.Package.Release)
 	}
 	dir, err := os.MkdirTemp(p.config.Folder.Dir, "run-") // where programs can be run from
 	if err != nil {

@@ -201,7 +201,7 @@ func (p *Phone) appName(stage catalog.Stage) (string, error) {
 	if p.state.App == "" || p.state.App == AppName {
 		return AppName, nil
 	}
-	there, err := p.store.Find(p.state.App, stage.Release)
+	there, err := p.store.Find(p.state.App, stage.Package.Release)
 	if err != nil || there == nil {
 		return AppName, err
 	}
@@ -221,7 +221,7 @@ func (p *Phone) equip() error {
 		return err
 	}
 	installed, ok := p.installed(name)
-	if ok && (!installed.Genuine || installed.Release == stage.Release) {
+	if ok && (!installed.Genuine || installed.Release == stage.Package.Release) {
 		return nil
 	}
 	return p.update(name, stage)
@@ -229,12 +229,12 @@ func (p *Phone) equip() error {
 
 // update installs what the store has of an app for the stage.
 func (p *Phone) update(name string, stage catalog.Stage) error {
-	wanted, err := p.store.Find(name, stage.Release)
+	wanted, err := p.store.Find(name, stage.Package.Release)
 	if err != nil {
 		return err
 	}
 	if wanted == nil {
-		return fmt.Errorf("the app store has no release %d of %s, which the stage %q uses: run `stages reset`", stage.Release, name, stage.Slug)
+		return fmt.Errorf("the app store has no release %d of %s, which the stage %q uses: run `stages reset`", stage.Package.Release, name, stage.Slug)
 	}
 	_, err = p.device.Install(wanted.Path)
 	return err
@@ -247,7 +247,7 @@ func (p *Phone) outdated(name string, stage catalog.Stage) bool {
 	if !ok || !installed.Genuine {
 		return false
 	}
-	newest, err := p.store.Find(name, stage.Release)
+	newest, err := p.store.Find(name, stage.Package.Release)
 	return err == nil && newest != nil && newest.SHA256 != installed.SHA256
 }
 
@@ -284,7 +284,7 @@ func (p *Phone) UseApp(name string) error {
 		return fmt.Errorf("the bank has no app %q", name)
 	}
 	stage := p.stage()
-	there, err := p.store.Find(name, stage.Release)
+	there, err := p.store.Find(name, stage.Package.Release)
 	if err != nil {
 		return err
 	}

@@ -188,7 +188,7 @@ func (p *Phone) around(title, tab string) page {
 		App: name, Update: p.outdated(name, stage),
 	}
 	for _, app := range appLabels {
-		if there, err := p.store.Find(app.Name, stage.Release); err == nil && there != nil {
+		if there, err := p.store.Find(app.Name, stage.Package.Release); err == nil && there != nil {
 			made.Apps = append(made.Apps, app.Name)
 		}
 	}

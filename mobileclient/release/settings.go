@@ -14,9 +14,8 @@ const SettingsFile = "settings.json"
 
 // Errors of reading and bundling settings.
 var (
-	// ErrSecrets means that a package would carry, or carries, its secrets in another way
-	// than its stages demand.
-	ErrSecrets = errors.New("the package does not carry its secrets as its stages demand")
+	// ErrSecrets means that secrets are not, or would not be, carried as they should.
+	ErrSecrets = errors.New("the package does not carry its secrets as it should")
 	// ErrSettings means that the settings can't be read.
 	ErrSettings = errors.New("the package's settings can't be read")
 )
@@ -27,41 +26,27 @@ var (
 type Settings struct {
 	ClientID          string
 	SharedSecret      string
-	ClientCertificate string                    // PEM
-	ClientKey         string                    // PEM, PKCS #8
-	ServerPins        []string                  // as in stages/mechanism/pin
-	APIPlain          string                    // URL without a path
-	APITLS            string                    // URL without a path
-	TransferCap       int64                     // minor units: the app transfers no more at once
-	Stages            map[string]catalog.Policy // what to do, by the stage's slug
-}
-
-// Demand makes sure that all stages of the settings want the secrets to be carried in
-// that way. Its error is [ErrSecrets].
-func (s *Settings) Demand(how catalog.Secrets) error {
-	if len(s.Stages) == 0 {
-		return fmt.Errorf("%w: it has no stages", ErrSecrets)
-	}
-	for slug, policy := range s.Stages {
-		if policy.Secrets != how {
-			return fmt.Errorf("%w: %s wants %q, not %q", ErrSecrets, slug, policy.Secrets, how)
-		}
-	}
-	return nil
+	ClientCertificate string                  // PEM
+	ClientKey         string                  // PEM, PKCS #8
+	ServerPins        []string                // as in stages/mechanism/pin
+	APIPlain          string                  // URL without a path
+	APITLS            string                  // URL without a path
+	TransferCap       int64                   // minor units: the app transfers no more at once
+	Stages            map[string]catalog.Call // how to call, by the stage's slug
 }
 
 // inClear is what the settings look like where the package carries its secrets in the
 // clear: under the names that developers give to constants.
 type inClear struct {
-	ClientID          string                    `json:"CLIENT_ID"`
-	SharedSecret      string                    `json:"SHARED_SECRET"`
-	ClientCertificate string                    `json:"TLS_CLIENT_CERTIFICATE"`
-	ClientKey         string                    `json:"TLS_CLIENT_KEY"`
-	ServerPins        []string                  `json:"SERVER_PINS"`
-	APIPlain          string                    `json:"API_PLAIN"`
-	APITLS            string                    `json:"API_TLS"`
-	TransferCap       int64                     `json:"TRANSFER_CAP"`
-	Stages            map[string]catalog.Policy `json:"STAGES"`
+	ClientID          string                  `json:"CLIENT_ID"`
+	SharedSecret      string                  `json:"SHARED_SECRET"`
+	ClientCertificate string                  `json:"TLS_CLIENT_CERTIFICATE"`
+	ClientKey         string                  `json:"TLS_CLIENT_KEY"`
+	ServerPins        []string                `json:"SERVER_PINS"`
+	APIPlain          string                  `json:"API_PLAIN"`
+	APITLS            string                  `json:"API_TLS"`
+	TransferCap       int64                   `json:"TRANSFER_CAP"`
+	Stages            map[string]catalog.Call `json:"STAGES"`
 }
 
 // BundleClear makes the assets of a package that carries everything in the clear.
@@ -79,7 +64,7 @@ func UnbundleClear(assets map[string][]byte) (*Settings, error) {
 		return nil, err
 	}
 	settings := Settings(read)
-	return &settings, settings.Demand(catalog.ClearSecrets)
+	return &settings, nil
 }
 
 // BundleSettings makes [SettingsFile], in the form that the value has.

@@ -7,19 +7,15 @@ import (
 	"strings"
 )
 
-// SecretlessRelease is the first release of the app that carries no secret.
-const SecretlessRelease = 3
-
 // Stage is one rung of the ladder.
 type Stage struct {
-	Number  int    `json:"number"` // 1 to 18
-	Slug    string `json:"slug"`
-	Chapter int    `json:"chapter"` // 1 to 4
-	Title   string `json:"title"`
-	Adds    string `json:"adds"`            // what it adds to the stage before, a sentence or two
-	Release int    `json:"release"`         // release of the app package in use
-	Built   bool   `json:"built"`           // false: declared, but every route answers 501
-	Policy  Policy `json:"policy,omitzero"` // empty while the stage is not built
+	Number   int    `json:"number"` // 1 to 18
+	Slug     string `json:"slug"`
+	Chapter  int    `json:"chapter"` // 1 to 4
+	Title    string `json:"title"`
+	Adds     string `json:"adds"`  // what it adds to the stage before, a sentence or two
+	Built    bool   `json:"built"` // false: declared, but every route answers 501
+	Policies        // open, but for the release, while the stage is not built
 
 	unheeded string // see [Set.WithoutCheck]
 }
@@ -76,13 +72,13 @@ func (s Set) Built() Set {
 	return slices.DeleteFunc(slices.Clone(s), func(stage Stage) bool { return !stage.Built })
 }
 
-// WithPolicy is the set with one stage's policy changed. It panics when there is
-// no such stage, as that is a programming error.
-func (s Set) WithPolicy(slug string, change func(*Policy)) Set {
+// With is the set with one stage's policies changed. It panics when there is no such
+// stage, as that is a programming error.
+func (s Set) With(slug string, change func(*Policies)) Set {
 	changed := slices.Clone(s)
 	for i := range changed {
 		if changed[i].Slug == slug {
-			change(&changed[i].Policy)
+			change(&changed[i].Policies)
 			return changed
 		}
 	}
@@ -94,7 +90,7 @@ func (s Set) WithPolicy(slug string, change func(*Policy)) Set {
 // It is how tests switch off one check of the server and nothing else, to see that it is
 // missed. It panics when there is no such stage.
 func (s Set) WithoutCheck(slug, check string) Set {
-	changed := s.WithPolicy(slug, func(*Policy) {})
+	changed := s.With(slug, func(*Policies) {})
 	for i := range changed {
 		if changed[i].Slug == slug {
 			changed[i].unheeded = check

@@ -16,10 +16,10 @@ func TestStagesAreNumberedAndComplete(t *testing.T) {
 			t.Errorf("the slug %s stands twice", stage.Slug)
 		}
 		seen[stage.Slug] = true
-		if stage.Title == "" || stage.Adds == "" || stage.Release < 1 || stage.Release > 3 || stage.Chapter < 1 || stage.Chapter > len(Chapters()) {
+		if stage.Title == "" || stage.Adds == "" || stage.Package.Release < 1 || stage.Package.Release > 3 || stage.Chapter < 1 || stage.Chapter > len(Chapters()) {
 			t.Errorf("stage %s is not fully described: %+v", stage.Slug, stage)
 		}
-		missing := stage.Policy.Missing()
+		missing := stage.Undecided()
 		if stage.Built && len(missing) > 0 {
 			t.Errorf("stage %s is built, but its policy lacks %v", stage.Slug, missing)
 		}
@@ -35,22 +35,9 @@ func TestStagesAreNumberedAndComplete(t *testing.T) {
 func TestStagesMayNotBeOpen(t *testing.T) {
 	t.Parallel()
 	for _, stage := range All().Built() {
-		p := stage.Policy
-		if p.AppProof == NoAppProof || p.Authorization == NotAuthorized || p.RateLimits == UnlimitedRates || p.UserAgents == AnyUserAgent {
+		p := stage.Policies
+		if p.Call.AppProof == NoAppProof || p.API.Authorization == NotAuthorized || p.API.RateLimits == UnlimitedRates || p.API.UserAgents == AnyUserAgent {
 			t.Errorf("stage %s has a check switched off: %+v", stage.Slug, p)
-		}
-	}
-}
-
-func TestEmptyPolicyMissesEverything(t *testing.T) {
-	t.Parallel()
-	all := Policy{}.Missing()
-	if len(all) != len(appKeyPolicy.Diff(Policy{})) {
-		t.Errorf("missing %v", all)
-	}
-	for _, name := range all {
-		if name == "" {
-			t.Error("a field has no JSON name")
 		}
 	}
 }
@@ -165,12 +152,12 @@ func TestNarrativesPointAtCode(t *testing.T) {
 	}
 }
 
-func TestWithPolicyLeavesTheCatalogAlone(t *testing.T) {
+func TestWithLeavesTheCatalogAlone(t *testing.T) {
 	t.Parallel()
-	changed := All().WithPolicy("tls", func(p *Policy) { p.Transport = PlainHTTP })
+	changed := All().With("tls", func(p *Policies) { p.Call.Transport = PlainHTTP })
 	before, _ := All().Lookup("tls")
 	after, _ := changed.Lookup("tls")
-	if before.Policy.Transport != TLS || after.Policy.Transport != PlainHTTP {
-		t.Errorf("catalog %s, changed set %s", before.Policy.Transport, after.Policy.Transport)
+	if before.Call.Transport != TLS || after.Call.Transport != PlainHTTP {
+		t.Errorf("catalog %s, changed set %s", before.Call.Transport, after.Call.Transport)
 	}
 }

@@ -1,29 +1,82 @@
 package catalog
 
-import "reflect"
+import "time"
 
 // TransferCap is what the app lets its user transfer at once, in minor units. Only
 // the app enforces it: what a changed app does not, nobody does.
 const TransferCap = 100_000
 
-// Policy says what a stage demands. The zero value of every field means "not
-// decided", which the guard refuses.
-type Policy struct {
-	Transport     Transport     `json:"transport"`
-	UserAgents    UserAgents    `json:"user_agents"`
-	RateLimits    RateLimits    `json:"rate_limits"`
-	AppProof      AppProof      `json:"app_proof"`
-	KeyInURL      KeyInURL      `json:"key_in_url"`
-	Nonces        Nonces        `json:"nonces"`
-	Bodies        Bodies        `json:"bodies"`
-	Secrets       Secrets       `json:"secrets"`
-	Pins          Pins          `json:"pins"`
-	Devices       Devices       `json:"devices"`
-	UserProof     UserProof     `json:"user_proof"`
-	Binding       Binding       `json:"binding"`
-	Authorization Authorization `json:"authorization"`
-	Partners      Partners      `json:"partners"`
+// Policies are all that a stage decides, one for each actor, which needs to know its own
+// business only.
+type Policies struct {
+	Call        Call        `json:"call"`
+	API         API         `json:"api"`
+	Auth        Auth        `json:"auth"`
+	Attestation Attestation `json:"attestation"`
+	Package     Package     `json:"package"`
 }
+
+// Call is what both ends do with a call. It is the one policy that an app is shipped
+// with; the client's side of a call (package protect) and the guard go by it.
+//
+// In this and the other policies the zero value of a field means "not decided". The guard
+// refuses a stage where one is: see [Policies.Undecided].
+type Call struct {
+	Transport Transport `json:"transport" title:"Connection"`
+	Pins      Pins      `json:"pins" title:"Server's public key"`
+	AppProof  AppProof  `json:"app_proof" title:"Proof of the app"`
+	KeyPlace  KeyPlace  `json:"key_place" title:"Where the app sends its key"`
+	Nonces    Nonces    `json:"nonces" title:"Nonces of signed calls"`
+	Bodies    Bodies    `json:"bodies" title:"Bodies"`
+	Devices   Devices   `json:"devices" title:"Installations"`
+	UserProof UserProof `json:"user_proof" title:"Proof of the user"`
+	Binding   Binding   `json:"binding" title:"Binding of app, user and request"`
+}
+
+// API is what the resource server alone decides.
+type API struct {
+	UserAgents    UserAgents    `json:"user_agents" title:"User-Agent field"`
+	RateLimits    RateLimits    `json:"rate_limits" title:"Rate limits"`
+	KeyInURL      KeyInURL      `json:"key_in_url" title:"Key in the URL"`
+	SecretOverlap Duration      `json:"secret_overlap" title:"After a rotation, the old secret is good for another"`
+	Authorization Authorization `json:"authorization" title:"Rights"`
+	Partners      Partners      `json:"partners" title:"Partners' servers"`
+}
+
+// Auth is what the authorization server offers under the stage's issuer.
+type Auth struct {
+	Grants Grants `json:"grants" title:"Grants"`
+}
+
+// Attestation is what the attestation service asks of the app.
+type Attestation struct {
+	Level Level `json:"level" title:"Attestation"`
+}
+
+// Package is the app package in use.
+type Package struct {
+	Release int     `json:"release" title:"Release of the app"` // 1, 2 or 3
+	Secrets Secrets `json:"secrets" title:"Secrets in the app's package"`
+}
+
+// SecretlessRelease is the first release of the app that carries no secret.
+const SecretlessRelease = 3
+
+// Decided is a quantity that a policy has decided on; it may be 0. The zero value of the
+// type is "not decided".
+type Decided[T comparable] struct {
+	value   T
+	decided bool
+}
+
+// Duration is a length of time that a policy decides.
+type Duration = Decided[time.Duration]
+
+// Decide decides on a value.
+func Decide[T comparable](value T) Decided[T] { return Decided[T]{value: value, decided: true} }
+
+// Value is what was decided, and whether it was.
+func (d Decided[T]) Value() (value T, decided bool) { return d.value, d.decided }
 
 // Transport is the least protection that a connection must have.
 type Transport string
@@ -35,22 +88,13 @@ const (
 	MutualTLS Transport = "mutual-tls"
 )
 
-// UserAgents says which User-Agent fields are let in.
-type UserAgents string
+// Pins says whether the app compares the server's public key with pins.
+type Pins string
 
-// The user agent policies.
+// The pin policies.
 const (
-	RegisteredUserAgents UserAgents = "registered-apps"
-	AnyUserAgent         UserAgents = "any"
-)
-
-// RateLimits says whether calls are limited per address and per app.
-type RateLimits string
-
-// The rate limit policies.
-const (
-	LimitedRates   RateLimits = "limited"
-	UnlimitedRates RateLimits = "unlimited"
+	Pinned    Pins = "pinned"
+	NotPinned Pins = "not-pinned"
 )
 
 // AppProof is how the calling app proves which app it is.
@@ -63,13 +107,15 @@ const (
 	NoAppProof AppProof = "none"
 )
 
-// KeyInURL says whether the app's key may come as a query parameter.
-type KeyInURL string
+// KeyPlace says where the app puts its key, where that is its proof. Whether the API takes
+// one in a URL is [KeyInURL].
+type KeyPlace string
 
-// The policies for keys in URLs.
+// The places.
 const (
-	KeyInURLAccepted KeyInURL = "accepted"
-	KeyInURLRefused  KeyInURL = "refused"
+	NoKeySent       KeyPlace = "none"
+	KeyInField      KeyPlace = "field"              // Authorization, always
+	KeyInPublicURLs KeyPlace = "url-of-public-data" // in the query where no user is asked for, as old apps did
 )
 
 // Nonces says what becomes of the nonces of signed requests.
@@ -91,15 +137,6 @@ const (
 	SealedBodies Bodies = "sealed" // JWE under a key derived from the app's secret
 )
 
-// Secrets says how the app's package carries its secrets and pins.
-type Secrets string
-
-// The policies for secrets in packages.
-const (
-	ClearSecrets  Secrets = "clear"
-	HiddenSecrets Secrets = "hidden" // encoded, cut up, scattered; put together in memory only
-)
-
 // Devices says whether installations are told apart.
 type Devices string
 
@@ -107,15 +144,6 @@ type Devices string
 const (
 	NoDevices         Devices = "none"
 	RegisteredDevices Devices = "registered" // the device's identifier and the GUID it got for it go with every call
-)
-
-// Pins says whether the app compares the server's public key with pins.
-type Pins string
-
-// The pin policies.
-const (
-	Pinned    Pins = "pinned"
-	NotPinned Pins = "not-pinned"
 )
 
 // UserProof is how the resource owner is proven.
@@ -138,6 +166,33 @@ const (
 	SessionOfCall   Binding = "session-of-call"   // ... and in the calls that were signed with it
 )
 
+// UserAgents says which User-Agent fields are let in.
+type UserAgents string
+
+// The user agent policies.
+const (
+	RegisteredUserAgents UserAgents = "registered-apps"
+	AnyUserAgent         UserAgents = "any"
+)
+
+// RateLimits says whether calls are limited per address and per app.
+type RateLimits string
+
+// The rate limit policies.
+const (
+	LimitedRates   RateLimits = "limited"
+	UnlimitedRates RateLimits = "unlimited"
+)
+
+// KeyInURL says whether the app's key may come as a query parameter.
+type KeyInURL string
+
+// The policies for keys in URLs.
+const (
+	KeyInURLAccepted KeyInURL = "accepted"
+	KeyInURLRefused  KeyInURL = "refused"
+)
+
 // Authorization says whose rights decide what a call may do.
 type Authorization string
 
@@ -150,7 +205,7 @@ const (
 )
 
 // Partners says whether partners' servers are served beside the apps, and how they prove
-// who they are. What the other fields ask of apps does not concern them.
+// who they are. What the call policy asks of apps does not concern them.
 type Partners string
 
 // The policies for partners.
@@ -159,33 +214,105 @@ const (
 	PartnersByCertificate Partners = "client-certificate" // mutual TLS, whatever apps use
 )
 
-// Missing names the fields that are not decided, by their JSON names.
-func (p Policy) Missing() []string {
-	var missing []string
-	v := reflect.ValueOf(p)
-	for i := range v.NumField() {
-		if v.Field(i).IsZero() {
-			missing = append(missing, v.Type().Field(i).Tag.Get("json"))
-		}
-	}
-	return missing
-}
+// Grants are the OAuth 2.0 grants that the authorization server offers.
+type Grants string
 
-// A Difference is one policy field that two stages decide differently.
-type Difference struct {
-	Field string // JSON name
-	From  string // empty: not decided
-	To    string
-}
+// The grants.
+const (
+	NoGrants Grants = "none"
+)
 
-// Diff lists the fields in which to differs from p, in the order of [Policy].
-func (p Policy) Diff(to Policy) []Difference {
-	var differences []Difference
-	a, b := reflect.ValueOf(p), reflect.ValueOf(to)
-	for i := range a.NumField() {
-		if from, to := a.Field(i).String(), b.Field(i).String(); from != to {
-			differences = append(differences, Difference{Field: a.Type().Field(i).Tag.Get("json"), From: from, To: to})
-		}
-	}
-	return differences
-}
+// Level is what the attestation service wants to see.
+type Level string
+
+// The levels.
+const (
+	NotAttested Level = "none"
+)
+
+// Secrets says how the app's package carries its secrets and pins.
+type Secrets string
+
+// The policies for secrets in packages.
+const (
+	ClearSecrets  Secrets = "clear"
+	HiddenSecrets Secrets = "hidden" // encoded, cut up, scattered; put together in memory only
+)
+
+// declared are all values of the policies' fields that have names, with the words in which
+// people read them. A value that is not here is unknown everywhere: see [Policies.Unknown].
+var declared = values(
+	of[Transport](
+		Value[Transport]{PlainHTTP, "plain HTTP, readable by whoever carries it", off},
+		Value[Transport]{TLS, "TLS, the server shows a certificate", on},
+		Value[Transport]{MutualTLS, "mutual TLS, the app shows a certificate too", on},
+	),
+	of[Pins](
+		Value[Pins]{NotPinned, "any that the device's trust store vouches for", off},
+		Value[Pins]{Pinned, "only those that the app was shipped with", on},
+	),
+	of[AppProof](
+		Value[AppProof]{NoAppProof, "none", off},
+		Value[AppProof]{AppKey, "its ID, sent as a key with each call", on},
+		Value[AppProof]{Hawk, "a Hawk MAC over each call, made with a secret that never travels", on},
+	),
+	of[KeyPlace](
+		Value[KeyPlace]{NoKeySent, "nowhere: it sends none", off},
+		Value[KeyPlace]{KeyInField, "in the Authorization field", on},
+		Value[KeyPlace]{KeyInPublicURLs, "in the URL of public data, in the Authorization field of everything else", on},
+	),
+	of[Nonces](
+		Value[Nonces]{NoNonces, "none: calls are not signed", off},
+		Value[Nonces]{NoncesForgotten, "not remembered, so a call can be repeated for as long as its timestamp is good", off},
+		Value[Nonces]{NoncesRemembered, "remembered: each is good once", on},
+	),
+	of[Bodies](
+		Value[Bodies]{PlainBodies, "readable wherever TLS ends", off},
+		Value[Bodies]{SealedBodies, "encrypted inside TLS too, under a key made from the app's secret", on},
+	),
+	of[Devices](
+		Value[Devices]{NoDevices, "not told apart", off},
+		Value[Devices]{RegisteredDevices, "registered one by one, so that one of them can be banned", on},
+	),
+	of[UserProof](
+		Value[UserProof]{NoUser, "none: the API knows apps only", off},
+		Value[UserProof]{UserSession, "a session key, got for the password at sign-in and different each time", on},
+	),
+	of[Binding](
+		Value[Binding]{NotBound, "none", off},
+		Value[Binding]{SessionOfApp, "a session is good in the app that it was opened with, and in no other", on},
+		Value[Binding]{SessionOfDevice, "a session is good in the app and on the device that it was opened with, and on no other", on},
+		Value[Binding]{SessionOfCall, "a session is good in the app and on the device that it was opened with; each call is signed with its user and device, and good with no others", on},
+	),
+	of[UserAgents](
+		Value[UserAgents]{AnyUserAgent, "any", off},
+		Value[UserAgents]{RegisteredUserAgents, "only those of registered apps", on},
+	),
+	of[RateLimits](
+		Value[RateLimits]{UnlimitedRates, "none", off},
+		Value[RateLimits]{LimitedRates, "per address and per app", on},
+	),
+	of[KeyInURL](
+		Value[KeyInURL]{KeyInURLAccepted, "accepted", off},
+		Value[KeyInURL]{KeyInURLRefused, "refused", on},
+	),
+	of[Authorization](
+		Value[Authorization]{NotAuthorized, "everything", off},
+		Value[Authorization]{AppScopes, "what the app may do", on},
+		Value[Authorization]{AppAndUser, "what both the app and the user may do, with the user's own accounts", on},
+	),
+	of[Partners](
+		Value[Partners]{NoPartners, "not served", off},
+		Value[Partners]{PartnersByCertificate, "known by their client certificates alone", on},
+	),
+	of[Grants](
+		Value[Grants]{NoGrants, "none: there is no authorization server", off},
+	),
+	of[Level](
+		Value[Level]{NotAttested, "none", off},
+	),
+	of[Secrets](
+		Value[Secrets]{ClearSecrets, "in the clear, under names that say what they are", off},
+		Value[Secrets]{HiddenSecrets, "encoded, cut up and scattered; put together in memory only", on},
+	),
+)

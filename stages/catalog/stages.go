@@ -1,147 +1,159 @@
 package catalog
 
-// appKeyPolicy is where the ladder begins: an app ID over plain HTTP.
-var appKeyPolicy = Policy{
-	Transport:     PlainHTTP,
-	UserAgents:    RegisteredUserAgents,
-	RateLimits:    LimitedRates,
-	AppProof:      AppKey,
-	KeyInURL:      KeyInURLAccepted,
-	Nonces:        NoNonces,
-	Bodies:        PlainBodies,
-	Secrets:       ClearSecrets,
-	Pins:          NotPinned,
-	Devices:       NoDevices,
-	UserProof:     NoUser,
-	Binding:       NotBound,
-	Authorization: AppScopes,
-	Partners:      NoPartners,
+import "time"
+
+// appKeyPolicies are where the ladder begins: an app ID over plain HTTP.
+var appKeyPolicies = Policies{
+	Call: Call{
+		Transport: PlainHTTP,
+		Pins:      NotPinned,
+		AppProof:  AppKey,
+		KeyPlace:  KeyInPublicURLs,
+		Nonces:    NoNonces,
+		Bodies:    PlainBodies,
+		Devices:   NoDevices,
+		UserProof: NoUser,
+		Binding:   NotBound,
+	},
+	API: API{
+		UserAgents:    RegisteredUserAgents,
+		RateLimits:    LimitedRates,
+		KeyInURL:      KeyInURLAccepted,
+		SecretOverlap: Decide(time.Duration(0)), // whoever rotates a secret breaks the installed apps
+		Authorization: AppScopes,
+		Partners:      NoPartners,
+	},
+	Auth:        Auth{Grants: NoGrants},
+	Attestation: Attestation{Level: NotAttested},
+	Package:     Package{Release: 1, Secrets: ClearSecrets},
 }
 
-// but is a policy with some fields decided anew, so that each stage reads as the
+// but is policies with some fields decided anew, so that each stage reads as the
 // difference to the one before.
-func but(p Policy, change func(*Policy)) Policy {
+func (p Policies) but(change func(*Policies)) Policies {
 	change(&p)
 	return p
 }
 
-var tlsPolicy = but(appKeyPolicy, func(p *Policy) {
-	p.Transport = TLS
-	p.KeyInURL = KeyInURLRefused
+var tlsPolicies = appKeyPolicies.but(func(p *Policies) {
+	p.Call.Transport = TLS
+	p.Call.KeyPlace = KeyInField
+	p.API.KeyInURL = KeyInURLRefused
 })
 
-var pinnedPolicy = but(tlsPolicy, func(p *Policy) {
-	p.Transport = MutualTLS
-	p.Pins = Pinned
-	p.Partners = PartnersByCertificate
+var pinnedPolicies = tlsPolicies.but(func(p *Policies) {
+	p.Call.Transport = MutualTLS
+	p.Call.Pins = Pinned
+	p.API.Partners = PartnersByCertificate
 })
 
-var hmacPolicy = but(pinnedPolicy, func(p *Policy) {
-	p.AppProof = Hawk
-	p.Nonces = NoncesForgotten
-	p.Devices = RegisteredDevices
+var hmacPolicies = pinnedPolicies.but(func(p *Policies) {
+	p.Call.AppProof = Hawk
+	p.Call.KeyPlace = NoKeySent
+	p.Call.Nonces = NoncesForgotten
+	p.Call.Devices = RegisteredDevices
 })
 
-var hiddenPolicy = but(hmacPolicy, func(p *Policy) {
-	p.Nonces = NoncesRemembered
-	p.Bodies = SealedBodies
-	p.Secrets = HiddenSecrets
+var hiddenPolicies = hmacPolicies.but(func(p *Policies) {
+	p.Call.Nonces = NoncesRemembered
+	p.Call.Bodies = SealedBodies
+	p.Package = Package{Release: 2, Secrets: HiddenSecrets}
 })
 
-var sessionPolicy = but(hiddenPolicy, func(p *Policy) {
-	p.UserProof = UserSession
-	p.Binding = SessionOfCall
-	p.Authorization = AppAndUser
+var sessionPolicies = hiddenPolicies.but(func(p *Policies) {
+	p.Call.UserProof = UserSession
+	p.Call.Binding = SessionOfCall
+	p.API.Authorization = AppAndUser
 })
 
 var stages = Set{
 	{
-		Number: 1, Slug: "app-id", Chapter: 1, Release: 1, Built: true, Policy: appKeyPolicy,
+		Number: 1, Slug: "app-id", Chapter: 1, Built: true, Policies: appKeyPolicies,
 		Title: "A bare app ID",
 		Adds:  "Every app has an ID and sends it with each call, over plain HTTP. Unknown IDs are refused, known ones have scopes, rate limits and statistics.",
 	},
 	{
-		Number: 2, Slug: "tls", Chapter: 1, Release: 1, Built: true, Policy: tlsPolicy,
+		Number: 2, Slug: "tls", Chapter: 1, Built: true, Policies: tlsPolicies,
 		Title: "TLS",
 		Adds:  "The channel is encrypted and the server is authenticated against the device's trust store. The ID is no longer accepted in a URL.",
 	},
 	{
-		Number: 3, Slug: "pinned-mtls", Chapter: 1, Release: 1, Built: true, Policy: pinnedPolicy,
+		Number: 3, Slug: "pinned-mtls", Chapter: 1, Built: true, Policies: pinnedPolicies,
 		Title: "Mutual TLS and pinning",
 		Adds:  "The app shows a client certificate of its own, and accepts the server only with a public key that it was shipped with.",
 	},
 	{
-		Number: 4, Slug: "hmac", Chapter: 1, Release: 1, Built: true, Policy: hmacPolicy,
+		Number: 4, Slug: "hmac", Chapter: 1, Built: true, Policies: hmacPolicies,
 		Title: "Signed requests",
 		Adds:  "The key becomes an ID and a shared secret that never travels: each request carries a Hawk MAC over itself and its body, and so does each response.",
 	},
 	{
-		Number: 5, Slug: "hidden-secrets", Chapter: 1, Release: 2, Built: true, Policy: hiddenPolicy,
+		Number: 5, Slug: "hidden-secrets", Chapter: 1, Built: true, Policies: hiddenPolicies,
 		Title: "Hidden secrets",
 		Adds:  "Secrets and pins are cut up and scattered in the package and put together in memory only. Nonces are remembered, bodies are encrypted before they are signed.",
 	},
 	{
-		Number: 6, Slug: "user-session", Chapter: 1, Release: 2, Built: true, Policy: sessionPolicy,
+		Number: 6, Slug: "user-session", Chapter: 1, Built: true, Policies: sessionPolicies,
 		Title: "User sessions",
 		Adds:  "The user signs in with a password and gets a random session key that stands for it. Rights are what the app and the user may both do.",
 	},
 	{
-		Number: 7, Slug: "password-grant", Chapter: 2, Release: 2,
+		Number: 7, Slug: "password-grant", Chapter: 2, Policies: Policies{Package: Package{Release: 2}},
 		Title: "Password grant and JWT",
 		Adds:  "The session key becomes a JWT access token that the server can check without looking anything up.",
 	},
 	{
-		Number: 8, Slug: "implicit-grant", Chapter: 2, Release: 2,
+		Number: 8, Slug: "implicit-grant", Chapter: 2, Policies: Policies{Package: Package{Release: 2}},
 		Title: "Implicit grant",
 		Adds:  "A separate authorization server asks the user in the user agent; the API no longer sees credentials. The token comes back in the URL fragment.",
 	},
 	{
-		Number: 9, Slug: "code-grant", Chapter: 2, Release: 2,
+		Number: 9, Slug: "code-grant", Chapter: 2, Policies: Policies{Package: Package{Release: 2}},
 		Title: "Authorization code grant",
 		Adds:  "The user agent carries a code only, which the app exchanges with its client secret. The app also proves itself on every call.",
 	},
 	{
-		Number: 10, Slug: "refresh", Chapter: 2, Release: 2,
+		Number: 10, Slug: "refresh", Chapter: 2, Policies: Policies{Package: Package{Release: 2}},
 		Title: "Refresh tokens",
 		Adds:  "Access tokens live for a minute; refresh tokens are rotated at each use, and the reuse of an old one revokes the whole family.",
 	},
 	{
-		Number: 11, Slug: "attested-hash", Chapter: 2, Release: 2,
+		Number: 11, Slug: "attested-hash", Chapter: 2, Policies: Policies{Package: Package{Release: 2}},
 		Title: "Attestation by hash",
 		Adds:  "An attestation service trades a hash of the package for a client integrity token, which every call carries beside the access token.",
 	},
 	{
-		Number: 12, Slug: "attested-challenge", Chapter: 2, Release: 2,
+		Number: 12, Slug: "attested-challenge", Chapter: 2, Policies: Policies{Package: Package{Release: 2}},
 		Title: "Attestation by challenge",
 		Adds:  "The service asks for a keyed digest over random ranges of the package and for what the app finds out about its surroundings.",
 	},
 	{
-		Number: 13, Slug: "mediated", Chapter: 2, Release: 3,
+		Number: 13, Slug: "mediated", Chapter: 2, Policies: Policies{Package: Package{Release: 3}},
 		Title: "Authorization mediator",
 		Adds:  "The app holds no secret at all: a mediator checks its integrity token and adds the client secret on its way to the authorization server.",
 	},
 	{
-		Number: 14, Slug: "pkce-plain", Chapter: 3, Release: 3,
+		Number: 14, Slug: "pkce-plain", Chapter: 3, Policies: Policies{Package: Package{Release: 3}},
 		Title: "PKCE, plain",
 		Adds:  "A code is only good together with the verifier that the app made up for it. The challenge is the verifier itself.",
 	},
 	{
-		Number: 15, Slug: "pkce-s256", Chapter: 3, Release: 3,
+		Number: 15, Slug: "pkce-s256", Chapter: 3, Policies: Policies{Package: Package{Release: 3}},
 		Title: "PKCE, S256",
 		Adds:  "The challenge is a hash of the verifier, so that seeing the request does not help.",
 	},
 	{
-		Number: 16, Slug: "extended-mediator", Chapter: 3, Release: 3,
+		Number: 16, Slug: "extended-mediator", Chapter: 3, Policies: Policies{Package: Package{Release: 3}},
 		Title: "Extended mediator",
 		Adds:  "The mediator is the one authorization server that the app knows, strict whatever the providers behind it do, and the gateway in front of the API.",
 	},
 	{
-		Number: 17, Slug: "device-bound", Chapter: 4, Release: 3,
+		Number: 17, Slug: "device-bound", Chapter: 4, Policies: Policies{Package: Package{Release: 3}},
 		Title: "Device-bound tokens",
 		Adds:  "Tokens are bound to a key in the device's secure hardware, and every call proves possession of that key once.",
 	},
 	{
-		Number: 18, Slug: "signed-calls", Chapter: 4, Release: 3,
+		Number: 18, Slug: "signed-calls", Chapter: 4, Policies: Policies{Package: Package{Release: 3}},
 		Title: "Signed calls",
 		Adds:  "Every call and every response is an HTTP message signed with the device's key.",
 	},

@@ -82,12 +82,8 @@ func build(ctx context.Context, dst string, how catalog.Secrets) error {
 	return nil
 }
 
-// Bundle makes the assets of an app's package out of its settings. All stages of the
-// settings have to want the secrets to be carried in that way.
+// Bundle makes the assets of an app's package out of its settings.
 func Bundle(settings release.Settings, how catalog.Secrets) (map[string][]byte, error) {
-	if err := settings.Demand(how); err != nil {
-		return nil, err
-	}
 	switch how {
 	case catalog.ClearSecrets:
 		return release.BundleClear(settings)

@@ -48,11 +48,11 @@ func shippable(t testing.TB, how catalog.Secrets) release.Settings {
 			"sha256/" + base64.StdEncoding.EncodeToString(sum[:]), "sha256/" + base64.StdEncoding.EncodeToString(backup[:]),
 		},
 		APIPlain: "http://127.0.0.1:8080", APITLS: "https://127.0.0.1:8443", TransferCap: 100_000,
-		Stages: map[string]catalog.Policy{},
+		Stages: map[string]catalog.Call{},
 	}
 	for _, stage := range catalog.All().Built() {
-		if stage.Policy.Secrets == how {
-			s.Stages[stage.Slug] = stage.Policy
+		if stage.Package.Secrets == how {
+			s.Stages[stage.Slug] = stage.Call
 		}
 	}
 	return s
@@ -101,14 +101,8 @@ func TestBundleRefuses(t *testing.T) {
 		change func(*release.Settings)
 		want   error
 	}{
-		{"in the clear, where they are to be hidden", catalog.ClearSecrets, func(*release.Settings) {}, release.ErrSecrets},
 		{"nothing said", "", func(*release.Settings) {}, release.ErrSecrets},
 		{"something new", "in-hardware", func(*release.Settings) {}, release.ErrSecrets},
-		{"no stages", catalog.HiddenSecrets, func(s *release.Settings) { s.Stages = nil }, release.ErrSecrets},
-		{"stages that do not agree", catalog.HiddenSecrets, func(s *release.Settings) {
-			s.Stages["hmac"] = catalog.Policy{Secrets: catalog.ClearSecrets}
-		}, release.ErrSecrets},
-		{"a stage that says nothing", catalog.HiddenSecrets, func(s *release.Settings) { s.Stages["hmac"] = catalog.Policy{} }, release.ErrSecrets},
 		{"too much", catalog.HiddenSecrets, func(s *release.Settings) { s.SharedSecret = strings.Repeat("s", scatter.Max) }, scatter.ErrTooMuch},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -137,8 +131,8 @@ func TestUnbundleRefuses(t *testing.T) {
 		{"pins added in the clear", func(a map[string][]byte) {
 			a[release.SettingsFile] = bytes.Replace(a[release.SettingsFile], []byte("{"), []byte(`{"SERVER_PINS":["sha256/mine"],`), 1)
 		}, release.ErrSettings},
-		{"another way to carry them", func(a map[string][]byte) {
-			a[release.SettingsFile] = bytes.ReplaceAll(a[release.SettingsFile], []byte(`"hidden"`), []byte(`"elsewhere"`))
+		{"pins that are not looked at", func(a map[string][]byte) {
+			a[release.SettingsFile] = bytes.ReplaceAll(a[release.SettingsFile], []byte(`"pinned"`), []byte(`"not-pinned"`))
 		}, release.ErrSecrets},
 		{"the pictures are gone", func(a map[string][]byte) {
 			maps.DeleteFunc(a, func(name string, _ []byte) bool { return name != release.SettingsFile })

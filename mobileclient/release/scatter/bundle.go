@@ -13,11 +13,11 @@ import (
 
 // public are the settings that are not hidden.
 type public struct {
-	ClientID    string                    `json:"CLIENT_ID"`
-	APIPlain    string                    `json:"API_PLAIN"`
-	APITLS      string                    `json:"API_TLS"`
-	TransferCap int64                     `json:"TRANSFER_CAP"`
-	Stages      map[string]catalog.Policy `json:"STAGES"`
+	ClientID    string                  `json:"CLIENT_ID"`
+	APIPlain    string                  `json:"API_PLAIN"`
+	APITLS      string                  `json:"API_TLS"`
+	TransferCap int64                   `json:"TRANSFER_CAP"`
+	Stages      map[string]catalog.Call `json:"STAGES"`
 }
 
 // unnamed is how many secrets there are beside the pins: shared secret, certificate and
@@ -53,8 +53,11 @@ func Unbundle(assets map[string][]byte) (*release.Settings, error) {
 	s := &release.Settings{
 		ClientID: p.ClientID, APIPlain: p.APIPlain, APITLS: p.APITLS, TransferCap: p.TransferCap, Stages: p.Stages,
 	}
-	if err := s.Demand(catalog.HiddenSecrets); err != nil {
-		return nil, err
+	// The policies are in the clear, and the pins are hidden so that nobody gets around them.
+	for slug, policy := range s.Stages {
+		if policy.Pins != catalog.Pinned {
+			return nil, fmt.Errorf("%w: pins are hidden, and the stage %s does not look at them", release.ErrSecrets, slug)
+		}
 	}
 	gathered, err := Gather(assets)
 	if err != nil {

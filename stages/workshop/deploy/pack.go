@@ -28,8 +28,8 @@ type PackOptions struct {
 func Ways(stages catalog.Set) []catalog.Secrets {
 	var ways []catalog.Secrets
 	for _, stage := range stages.Built() {
-		if !slices.Contains(ways, stage.Policy.Secrets) {
-			ways = append(ways, stage.Policy.Secrets)
+		if !slices.Contains(ways, stage.Package.Secrets) {
+			ways = append(ways, stage.Package.Secrets)
 		}
 	}
 	return ways
@@ -48,7 +48,7 @@ func Pack(o PackOptions) (map[string][]byte, error) {
 	}
 	releases := map[int]catalog.Set{} // stages by the release that they use
 	for _, stage := range o.Stages.Built() {
-		releases[stage.Release] = append(releases[stage.Release], stage)
+		releases[stage.Package.Release] = append(releases[stage.Package.Release], stage)
 	}
 	packages := map[string][]byte{}
 	for _, product := range products {
@@ -67,6 +67,7 @@ func Pack(o PackOptions) (map[string][]byte, error) {
 }
 
 func (o *PackOptions) pack(p product, number int, stages catalog.Set, pins []string) ([]byte, error) {
+	secrets := stages[0].Package.Secrets
 	settings := release.Settings{
 		ClientID:          p.clientID,
 		SharedSecret:      o.Secrets[p.clientID],
@@ -76,13 +77,16 @@ func (o *PackOptions) pack(p product, number int, stages catalog.Set, pins []str
 		APIPlain:          o.Addresses.Plain,
 		APITLS:            o.Addresses.TLS,
 		TransferCap:       catalog.TransferCap,
-		Stages:            map[string]catalog.Policy{},
+		Stages:            map[string]catalog.Call{},
 	}
 	for _, stage := range stages {
-		settings.Stages[stage.Slug] = stage.Policy
+		settings.Stages[stage.Slug] = stage.Call
+		if stage.Package.Secrets != secrets {
+			return nil, fmt.Errorf("%w: the stage %s wants them %q, and %s wants them %q",
+				release.ErrSecrets, stage.Slug, stage.Package.Secrets, stages[0].Slug, secrets)
+		}
 	}
-	secrets := stages[0].Policy.Secrets
-	assets, err := build.Bundle(settings, secrets) // which makes sure that the others agree
+	assets, err := build.Bundle(settings, secrets)
 	if err != nil {
 		return nil, err
 	}

@@ -66,9 +66,10 @@ func TestProgramsArePacked(t *testing.T) {
 func TestNextReleaseIsPacked(t *testing.T) {
 	t.Parallel()
 	stages := catalog.All()
-	i := slices.IndexFunc(stages, func(stage catalog.Stage) bool { return stage.Release >= catalog.SecretlessRelease })
+	i := slices.IndexFunc(stages, func(stage catalog.Stage) bool { return stage.Package.Release >= catalog.SecretlessRelease })
 	before := stages.Built()[len(stages.Built())-1]
-	stages[i].Built, stages[i].Policy = true, before.Policy
+	stages[i].Built, stages[i].Policies = true, before.Policies
+	stages[i].Package.Release = catalog.SecretlessRelease
 	data := t.TempDir()
 	if _, err := deploy.Init(t.Context(), deploy.Options{Dir: data, Stages: stages, Programs: programs(t)}); err != nil {
 		t.Fatal(err)

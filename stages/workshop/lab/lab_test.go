@@ -74,36 +74,38 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		t.Skip("as heavy as the matrix")
 	}
 	t.Parallel()
-	clear := func(p *catalog.Policy) { p.Secrets = catalog.ClearSecrets }
+	clear := func(p *catalog.Policies) { p.Package.Secrets = catalog.ClearSecrets }
 	// With the pins replaced the proxy gets in between, but what it reads is sealed.
-	open := func(p *catalog.Policy) { p.Secrets, p.Bodies = catalog.ClearSecrets, catalog.PlainBodies }
+	open := func(p *catalog.Policies) {
+		p.Package.Secrets, p.Call.Bodies = catalog.ClearSecrets, catalog.PlainBodies
+	}
 	for _, tt := range []struct {
 		check  string
-		off    func(*catalog.Policy)
+		off    func(*catalog.Policies)
 		stage  string
 		attack string
 		want   catalog.Outcome
 		by     string // where it is still blocked: by what
 	}{
-		{"app-key", func(p *catalog.Policy) { p.AppProof = catalog.NoAppProof }, "app-id", "unknown-client", catalog.Succeeds, ""},
-		{"address-limit", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }, "app-id", "flood", catalog.Succeeds, ""},
-		{"tls", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }, "tls", "wiretap", catalog.Succeeds, ""},
-		{"tls", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }, "tls", "wire-tamper", catalog.Succeeds, ""},
-		{"key-in-url", func(p *catalog.Policy) { p.KeyInURL = catalog.KeyInURLAccepted }, "tls", "url-leak", catalog.Succeeds, ""},
-		{"pins", func(p *catalog.Policy) { p.Pins, p.Transport = catalog.NotPinned, catalog.TLS }, "pinned-mtls", "trusted-proxy", catalog.Succeeds, ""},
-		{"pins", func(p *catalog.Policy) { p.Pins, p.Transport = catalog.NotPinned, catalog.TLS }, "hmac", "trusted-proxy", catalog.Blocked, "hawk"},
-		{"client-certificate", func(p *catalog.Policy) { p.Transport = catalog.TLS }, "pinned-mtls", "unknown-client", catalog.Blocked, "app-key"},
-		{"hawk", func(p *catalog.Policy) { p.AppProof, p.Nonces = catalog.AppKey, catalog.NoNonces }, "hmac", "proxy-tamper", catalog.Succeeds, ""},
+		{"app-key", func(p *catalog.Policies) { p.Call.AppProof = catalog.NoAppProof }, "app-id", "unknown-client", catalog.Succeeds, ""},
+		{"address-limit", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }, "app-id", "flood", catalog.Succeeds, ""},
+		{"tls", func(p *catalog.Policies) { p.Call.Transport = catalog.PlainHTTP }, "tls", "wiretap", catalog.Succeeds, ""},
+		{"tls", func(p *catalog.Policies) { p.Call.Transport = catalog.PlainHTTP }, "tls", "wire-tamper", catalog.Succeeds, ""},
+		{"key-in-url", func(p *catalog.Policies) { p.API.KeyInURL = catalog.KeyInURLAccepted }, "tls", "url-leak", catalog.Succeeds, ""},
+		{"pins", func(p *catalog.Policies) { p.Call.Pins, p.Call.Transport = catalog.NotPinned, catalog.TLS }, "pinned-mtls", "trusted-proxy", catalog.Succeeds, ""},
+		{"pins", func(p *catalog.Policies) { p.Call.Pins, p.Call.Transport = catalog.NotPinned, catalog.TLS }, "hmac", "trusted-proxy", catalog.Blocked, "hawk"},
+		{"client-certificate", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }, "pinned-mtls", "unknown-client", catalog.Blocked, "app-key"},
+		{"hawk", func(p *catalog.Policies) { p.Call.AppProof, p.Call.Nonces = catalog.AppKey, catalog.NoNonces }, "hmac", "proxy-tamper", catalog.Succeeds, ""},
 		{"hidden", clear, "hidden-secrets", "static-extract", catalog.Succeeds, ""},
 		{"hidden", open, "hidden-secrets", "repin", catalog.Succeeds, ""},
-		{"nonce", func(p *catalog.Policy) { p.Nonces = catalog.NoncesForgotten }, "hidden-secrets", "replay", catalog.Succeeds, ""},
-		{"nonce", func(p *catalog.Policy) { p.Nonces = catalog.NoncesForgotten }, "user-session", "replay", catalog.Succeeds, ""},
+		{"nonce", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "hidden-secrets", "replay", catalog.Succeeds, ""},
+		{"nonce", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "user-session", "replay", catalog.Succeeds, ""},
 	} {
 		t.Run(tt.check+"/"+tt.attack, func(t *testing.T) {
 			t.Parallel()
-			stages := catalog.All().WithPolicy(tt.stage, tt.off)
+			stages := catalog.All().With(tt.stage, tt.off)
 			if tt.check == "hidden" { // one package serves both stages
-				stages = stages.WithPolicy("user-session", tt.off)
+				stages = stages.With("user-session", tt.off)
 			}
 			cell, err := lab.Cell(t.Context(), stages, referee.Pair{Stage: tt.stage, Attack: tt.attack})
 			if err != nil {
@@ -129,26 +131,26 @@ func TestGenuineMissesWhatAPolicyLeavesOut(t *testing.T) {
 	const last = "user-session"
 	for _, tt := range []struct {
 		stage string
-		off   func(*catalog.Policy)
+		off   func(*catalog.Policies)
 		want  string
 	}{
-		{"app-id", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent }, "rates in a browser: "},
-		{"app-id", func(p *catalog.Policy) { p.RateLimits = catalog.UnlimitedRates }, "more calls at once than the app may make: "},
-		{"app-id", func(p *catalog.Policy) { p.Authorization = catalog.NotAuthorized }, "a freeze with an app that lacks the scope: "},
-		{"tls", func(p *catalog.Policy) { p.Transport = catalog.PlainHTTP }, "rates over plain HTTP: "},
-		{"tls", func(p *catalog.Policy) { p.KeyInURL = catalog.KeyInURLAccepted }, "rates with the key in the URL: "},
-		{"pinned-mtls", func(p *catalog.Policy) { p.Transport = catalog.TLS }, "rates without a client certificate: "},
-		{"hmac", func(p *catalog.Policy) { p.Devices = catalog.NoDevices }, "POST /v1/devices: the API answers 404 "},
-		{"hidden-secrets", func(p *catalog.Policy) { p.Nonces = catalog.NoncesForgotten }, "rates asked for with one nonce twice: "},
-		{"hidden-secrets", func(p *catalog.Policy) { p.Bodies = catalog.PlainBodies }, "POST /v1/devices: the API answers 400 "},
-		{last, func(p *catalog.Policy) { p.Binding = catalog.NotBound }, "accounts with a session of another app: "},
-		{last, func(p *catalog.Policy) { p.Binding = catalog.SessionOfApp }, "accounts with a session of another device: "},
-		{last, func(p *catalog.Policy) { p.Binding = catalog.SessionOfDevice }, "a signed call with another user's session put into it: "},
-		{last, func(p *catalog.Policy) { p.Authorization = catalog.AppScopes }, "a freeze by a customer, with the staff's app: "},
+		{"app-id", func(p *catalog.Policies) { p.API.UserAgents = catalog.AnyUserAgent }, "rates in a browser: "},
+		{"app-id", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }, "more calls at once than the app may make: "},
+		{"app-id", func(p *catalog.Policies) { p.API.Authorization = catalog.NotAuthorized }, "a freeze with an app that lacks the scope: "},
+		{"tls", func(p *catalog.Policies) { p.Call.Transport = catalog.PlainHTTP }, "rates over plain HTTP: "},
+		{"tls", func(p *catalog.Policies) { p.API.KeyInURL = catalog.KeyInURLAccepted }, "rates with the key in the URL: "},
+		{"pinned-mtls", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }, "rates without a client certificate: "},
+		{"hmac", func(p *catalog.Policies) { p.Call.Devices = catalog.NoDevices }, "POST /v1/devices: the API answers 404 "},
+		{"hidden-secrets", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "rates asked for with one nonce twice: "},
+		{"hidden-secrets", func(p *catalog.Policies) { p.Call.Bodies = catalog.PlainBodies }, "POST /v1/devices: the API answers 400 "},
+		{last, func(p *catalog.Policies) { p.Call.Binding = catalog.NotBound }, "accounts with a session of another app: "},
+		{last, func(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfApp }, "accounts with a session of another device: "},
+		{last, func(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfDevice }, "a signed call with another user's session put into it: "},
+		{last, func(p *catalog.Policies) { p.API.Authorization = catalog.AppScopes }, "a freeze by a customer, with the staff's app: "},
 	} {
 		t.Run(tt.stage+"/"+tt.want, func(t *testing.T) {
 			t.Parallel()
-			genuine, err := lab.Genuine(t.Context(), catalog.All().WithPolicy(tt.stage, tt.off), tt.stage)
+			genuine, err := lab.Genuine(t.Context(), catalog.All().With(tt.stage, tt.off), tt.stage)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -393,7 +395,7 @@ func TestNoLabAfterTheEnd(t *testing.T) {
 func TestThrowAwayLabs(t *testing.T) {
 	t.Parallel()
 	// A set of its own, so that no other test's lab comes in between.
-	stages := catalog.All().WithPolicy("app-id", func(p *catalog.Policy) { p.UserAgents = catalog.AnyUserAgent })
+	stages := catalog.All().With("app-id", func(p *catalog.Policies) { p.API.UserAgents = catalog.AnyUserAgent })
 	run := func() (addresses deployment.Addresses, roots string) {
 		t.Helper()
 		l, err := lab.Start(t.Context(), lab.Options{Stages: stages})

@@ -177,7 +177,7 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 		Log:       s.log,
 		Say:       say,
 	}
-	if stage.Policy.UserProof != catalog.NoUser {
+	if stage.Call.UserProof != catalog.NoUser {
 		ground.User, ground.Password = attackersName, s.passwords[attackersName]
 	}
 	leave, err := s.position(ctx, ground, attack.Position, brief)
@@ -259,7 +259,7 @@ func (s *Station) ownDevices(g *attacker.Ground) {
 }
 
 func (s *Station) packageFile(stage catalog.Stage) string {
-	return s.folder.Path(deploy.PackageName(stage.Release))
+	return s.folder.Path(deploy.PackageName(stage.Package.Release))
 }
 
 func (s *Station) newDevice(dir, owner string) (*device.Device, error) {

@@ -55,7 +55,7 @@ func (s *Station) newVictim(ctx context.Context, slug string) (*victim, error) {
 
 // signIn signs the victim in where the stage knows users.
 func (v *victim) signIn(ctx context.Context) error {
-	if v.stage.Policy.UserProof == catalog.NoUser {
+	if v.stage.Call.UserProof == catalog.NoUser {
 		return nil
 	}
 	screen, err := v.app.SignIn(ctx, v.credentials.User, v.credentials.Password)

@@ -1,0 +1,60 @@
+package catalog
+
+import "fmt"
+
+// rule is a combination of values that makes no sense.
+type rule[P any] struct {
+	field  string // that has to give way
+	how    string // the values contradict each other
+	broken func(P) bool
+}
+
+// callRules leave stages alone whose apps prove nothing ([NoAppProof]): where any program
+// is let in, nothing that its proof would carry can be asked for.
+var callRules = []rule[Call]{
+	{"call.pins", "a server without TLS has no key to compare with pins", func(c Call) bool { return c.Pins == Pinned && c.Transport == PlainHTTP }},
+	{"call.key_place", "the app proves itself with a key that it sends nowhere", func(c Call) bool { return c.AppProof == AppKey && c.KeyPlace == NoKeySent }},
+	{"call.key_place", "the app sends a key, but that is not its proof", func(c Call) bool { return c.AppProof == Hawk && c.KeyPlace != NoKeySent }},
+	{"call.nonces", "requests are signed, but nothing is said about their nonces", func(c Call) bool { return c.AppProof == Hawk && c.Nonces == NoNonces }},
+	{"call.nonces", "nonces are remembered, but requests carry none", func(c Call) bool { return c.AppProof == AppKey && c.Nonces == NoncesRemembered }},
+	{"call.bodies", "bodies are sealed, but requests are not signed: a sealed body would fit any call", func(c Call) bool { return c.AppProof == AppKey && c.Bodies == SealedBodies }},
+	{"call.user_proof", "users sign in without TLS", func(c Call) bool { return c.UserProof != NoUser && c.Transport == PlainHTTP }},
+	{"call.user_proof", "the app's key and the user's session would go into one field", func(c Call) bool { return c.UserProof == UserSession && c.AppProof == AppKey }},
+	{"call.binding", "sessions are bound, but there are none", func(c Call) bool { return c.Binding != NotBound && c.UserProof == NoUser }},
+	{"call.binding", "sessions are bound to devices, but calls name none", func(c Call) bool {
+		return (c.Binding == SessionOfDevice || c.Binding == SessionOfCall) && c.Devices == NoDevices
+	}},
+	{"call.binding", "user and device are bound to signed requests, but requests are not signed", func(c Call) bool {
+		return c.Binding == SessionOfCall && c.AppProof == AppKey
+	}},
+}
+
+var stageRules = []rule[Policies]{
+	{"api.key_in_url", "the app sends its key in URLs, and the API refuses it there", func(p Policies) bool {
+		return p.Call.KeyPlace == KeyInPublicURLs && p.API.KeyInURL == KeyInURLRefused
+	}},
+	{"api.authorization", "rights are those of app and user, but there is no user", func(p Policies) bool {
+		return p.API.Authorization == AppAndUser && p.Call.UserProof == NoUser
+	}},
+	{"package.secrets", "the pins are hidden in the package, and nobody looks at them", func(p Policies) bool {
+		return p.Package.Secrets == HiddenSecrets && p.Call.Pins == NotPinned
+	}},
+}
+
+// Contradictions are the fields whose values go against those of others, each with how.
+func (c Call) Contradictions() []string { return contradictions(callRules, c) }
+
+// Contradictions are the fields whose values go against those of others, each with how.
+func (p Policies) Contradictions() []string {
+	return append(contradictions(callRules, p.Call), contradictions(stageRules, p)...)
+}
+
+func contradictions[P any](rules []rule[P], policy P) []string {
+	var found []string
+	for _, r := range rules {
+		if r.broken(policy) {
+			found = append(found, fmt.Sprintf("%s: %s", r.field, r.how))
+		}
+	}
+	return found
+}

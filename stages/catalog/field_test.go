@@ -1,0 +1,138 @@
+package catalog
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestEmptyPoliciesDecideNothing(t *testing.T) {
+	t.Parallel()
+	open := Policies{}.Undecided()
+	all := Policies{}.Decisions()
+	if len(open) != len(all) {
+		t.Errorf("%d of %d fields are undecided: %v", len(open), len(all), open)
+	}
+	for _, d := range all {
+		if d.Title == "" || strings.HasSuffix(d.Field, ".") {
+			t.Errorf("the field %q has no JSON name or no title", d.Field)
+		}
+	}
+}
+
+func TestDecidedZeroIsDecided(t *testing.T) {
+	t.Parallel()
+	p := appKeyPolicies
+	if got := p.Undecided(); len(got) > 0 {
+		t.Fatalf("undecided: %v", got)
+	}
+	p.API.SecretOverlap = Duration{}
+	if got := p.Undecided(); !slices.Equal(got, []string{"api.secret_overlap"}) {
+		t.Errorf("without a duration: %v", got)
+	}
+	p.API.SecretOverlap = Decide(time.Duration(0))
+	if got := p.Undecided(); len(got) > 0 {
+		t.Errorf("with the duration 0: %v", got)
+	}
+}
+
+func TestDiffSeesAllKindsOfFields(t *testing.T) {
+	t.Parallel()
+	changed := appKeyPolicies.but(func(p *Policies) {
+		p.Call.Transport = TLS
+		p.API.SecretOverlap = Decide(30 * time.Second)
+		p.Package.Release = 2
+	})
+	got := ""
+	for _, d := range appKeyPolicies.Diff(changed) {
+		got += d.To.Field + ": " + d.From.Value + " → " + d.To.Value + "\n"
+	}
+	want := "call.transport: http → tls\napi.secret_overlap: 0s → 30s\npackage.release: 1 → 2\n"
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	later := changed.but(func(p *Policies) { p.API.SecretOverlap = Decide(31 * time.Second) })
+	if d := changed.Diff(later); len(d) != 1 {
+		t.Errorf("two durations look the same: %v", d)
+	}
+}
+
+func TestValuesOfBuiltStages(t *testing.T) {
+	t.Parallel()
+	for _, stage := range All().Built() {
+		if wrong := append(stage.Unknown(), stage.Contradictions()...); len(wrong) > 0 {
+			t.Errorf("stage %s: %v", stage.Slug, wrong)
+		}
+		for _, d := range stage.Decisions() {
+			if d.Words == "" {
+				t.Errorf("stage %s: %s has no words", stage.Slug, d.Field)
+			}
+		}
+	}
+	p := appKeyPolicies
+	p.Call.Bodies = "engraved"
+	if got := p.Unknown(); !slices.Equal(got, []string{`call.bodies "engraved"`}) {
+		t.Errorf("unknown: %v", got)
+	}
+}
+
+func TestEachRuleIsBroken(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		from   Policies
+		change func(*Policies)
+	}{
+		"call.pins: a server without TLS":       {pinnedPolicies, func(p *Policies) { p.Call.Transport = PlainHTTP }},
+		"call.key_place: the app proves":        {tlsPolicies, func(p *Policies) { p.Call.KeyPlace = NoKeySent }},
+		"call.key_place: the app sends":         {hmacPolicies, func(p *Policies) { p.Call.KeyPlace = KeyInField }},
+		"call.nonces: requests are signed":      {hmacPolicies, func(p *Policies) { p.Call.Nonces = NoNonces }},
+		"call.nonces: nonces are remembered":    {tlsPolicies, func(p *Policies) { p.Call.Nonces = NoncesRemembered }},
+		"call.bodies: bodies are sealed":        {tlsPolicies, func(p *Policies) { p.Call.Bodies = SealedBodies }},
+		"call.user_proof: users sign in":        {sessionPolicies, func(p *Policies) { p.Call.Transport = PlainHTTP }},
+		"call.user_proof: the app's key":        {sessionPolicies, func(p *Policies) { p.Call.AppProof = AppKey }},
+		"call.binding: sessions are bound, but": {hmacPolicies, func(p *Policies) { p.Call.Binding = SessionOfApp }},
+		"call.binding: sessions are bound to":   {sessionPolicies, func(p *Policies) { p.Call.Devices = NoDevices }},
+		"call.binding: user and device":         {sessionPolicies, func(p *Policies) { p.Call.AppProof = AppKey }},
+		"api.key_in_url: the app sends":         {appKeyPolicies, func(p *Policies) { p.API.KeyInURL = KeyInURLRefused }},
+		"api.authorization: rights are":         {hmacPolicies, func(p *Policies) { p.API.Authorization = AppAndUser }},
+		"package.secrets: the pins are hidden":  {hiddenPolicies, func(p *Policies) { p.Call.Pins = NotPinned }},
+	} {
+		if got := test.from.Contradictions(); len(got) > 0 {
+			t.Errorf("%s: from the start: %v", name, got)
+		}
+		changed := test.from.but(test.change)
+		if !slices.ContainsFunc(changed.Contradictions(), func(found string) bool { return strings.HasPrefix(found, name) }) {
+			t.Errorf("%s: not found in %q", name, changed.Contradictions())
+		}
+	}
+	if rules := len(callRules) + len(stageRules); rules != 14 {
+		t.Errorf("%d rules, and 14 are tested", rules)
+	}
+}
+
+func TestDecidedInJSON(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Duration{
+		`null`: {}, `"0s"`: Decide(time.Duration(0)), `"1m30s"`: Decide(90 * time.Second),
+	} {
+		data, err := json.Marshal(want)
+		if err != nil || string(data) != text {
+			t.Errorf("%s is written as %s, %v", text, data, err)
+		}
+		var got Duration
+		if err := json.Unmarshal([]byte(text), &got); err != nil || got != want {
+			t.Errorf("%s is read as %v, %v", text, got, err)
+		}
+	}
+	var number Decided[int]
+	if err := json.Unmarshal([]byte("0"), &number); err != nil || number != Decide(0) {
+		t.Errorf("%v, %v", number, err)
+	}
+	for _, text := range []string{`30`, `"soon"`, `{}`} {
+		if err := json.Unmarshal([]byte(text), new(Duration)); err == nil {
+			t.Errorf("%s is read as a duration", text)
+		}
+	}
+}
