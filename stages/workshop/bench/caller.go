@@ -85,7 +85,7 @@ func (c *caller) settle(ctx context.Context) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
-	if c.stage.Policy.Devices == catalog.RegisteredDevices {
+	if c.stage.Call.Devices == catalog.RegisteredDevices {
 		identifier := rand.Text()
 		var answer struct{ GUID string }
 		r, err := c.request(ctx, http.MethodPost, "/v1/devices", map[string]string{"identifier": identifier}, "")
@@ -97,7 +97,7 @@ func (c *caller) settle(ctx context.Context) error {
 		}
 		c.identifier, c.guid = identifier, answer.GUID
 	}
-	if c.stage.Policy.UserProof == catalog.UserSession {
+	if c.stage.Call.UserProof == catalog.UserSession {
 		var answer struct {
 			Key session.Key `json:"session_key"`
 		}
@@ -115,7 +115,7 @@ func (c *caller) settle(ctx context.Context) error {
 
 // request is a call by the app; user is who signs in with it, empty: nobody.
 func (c *caller) request(ctx context.Context, method, path string, content any, user string) (*http.Request, error) {
-	policy := c.stage.Policy
+	policy := c.stage.Call
 	base := c.tls
 	if policy.Transport == catalog.PlainHTTP {
 		base = c.plain
@@ -161,7 +161,7 @@ func (c *caller) request(ctx context.Context, method, path string, content any, 
 
 // prove puts the proof of the app into a request that is finished otherwise.
 func (c *caller) prove(r *http.Request, body []byte) (err error) {
-	policy := c.stage.Policy
+	policy := c.stage.Call
 	if policy.AppProof != catalog.Hawk {
 		appkey.Set(r, c.id)
 		return nil
@@ -227,7 +227,7 @@ func (c *caller) made(client *http.Client, r *http.Request, into any) error {
 }
 
 func (c *caller) client() (*http.Client, error) {
-	config, err := c.config(c.stage.Policy.Transport)
+	config, err := c.config(c.stage.Call.Transport)
 	if err != nil {
 		return nil, err
 	}

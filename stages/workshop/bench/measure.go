@@ -156,7 +156,7 @@ func (o *Options) targets(ctx context.Context, who identity, at addresses) ([]*t
 		}
 		bases := map[catalog.Transport]*target{}
 		for _, c := range callers {
-			transport := c.stage.Policy.Transport
+			transport := c.stage.Call.Transport
 			if bases[transport] == nil {
 				bases[transport] = &target{handler: Unguarded, path: path, transport: transport, prepare: simple(at.Free, path)}
 				targets = append(targets, bases[transport])
