@@ -11,19 +11,14 @@ import (
 
 // Ledger is the bank's book. It is safe for concurrent use.
 type Ledger struct {
-	db     *gorm.DB
-	writer chan struct{} // holds one token: who has it may write
-	now    func() time.Time
+	db  *gorm.DB
+	now func() time.Time
 }
 
 // New makes the ledger on a database that has [Models]' tables, and seeds it when it
 // is empty.
 func New(ctx context.Context, db *gorm.DB) (*Ledger, error) {
-	l := &Ledger{
-		db:     db.Session(&gorm.Session{PrepareStmt: true}),
-		writer: make(chan struct{}, 1),
-		now:    time.Now,
-	}
+	l := &Ledger{db: db.Session(&gorm.Session{PrepareStmt: true}), now: time.Now}
 	var accounts int64
 	if err := l.db.WithContext(ctx).Model(&Account{}).Count(&accounts).Error; err != nil {
 		return nil, fmt.Errorf("read the ledger: %w", err)
@@ -32,19 +27,6 @@ func New(ctx context.Context, db *gorm.DB) (*Ledger, error) {
 		return l, l.Reset(ctx)
 	}
 	return l, nil
-}
-
-// write runs a transaction. SQLite has one writer at a time and lets the others try
-// again until they give up; here they queue, first come, first served, and give up only
-// with their caller.
-func (l *Ledger) write(ctx context.Context, do func(tx *gorm.DB) error) error {
-	select {
-	case l.writer <- struct{}{}:
-		defer func() { <-l.writer }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	return l.db.WithContext(ctx).Transaction(do)
 }
 
 // Accounts returns the accounts of an owner, or, where owner is empty, all of them, by
@@ -115,7 +97,7 @@ func (l *Ledger) Transfer(ctx context.Context, o Order) (Transfer, error) {
 		Payer: o.Payer, Payee: o.Payee, Amount: o.Amount, Currency: o.Currency, Reference: o.Reference,
 		App: o.App, User: o.User, Stage: o.Stage,
 	}
-	err := l.write(ctx, func(tx *gorm.DB) error {
+	err := l.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		payer, err := account(tx, o.Payer, ErrUnknownPayer)
 		if err != nil {
 			return err
@@ -166,7 +148,7 @@ func one(result *gorm.DB, what string) error {
 // Freeze freezes or thaws an account and returns it, or [ErrUnknownAccount].
 func (l *Ledger) Freeze(ctx context.Context, id string, frozen bool) (Account, error) {
 	var found Account
-	err := l.write(ctx, func(tx *gorm.DB) (err error) {
+	err := l.db.WithContext(ctx).Transaction(func(tx *gorm.DB) (err error) {
 		if found, err = account(tx, id, ErrUnknownAccount); err != nil {
 			return err
 		}
@@ -187,7 +169,7 @@ func (l *Ledger) Sum(ctx context.Context) (int64, error) {
 
 // Reset brings the accounts back to what they were at first, and drops all transfers.
 func (l *Ledger) Reset(ctx context.Context) error {
-	err := l.write(ctx, func(tx *gorm.DB) error {
+	err := l.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		all := tx.Session(&gorm.Session{AllowGlobalUpdate: true})
 		if err := all.Delete(&Transfer{}).Error; err != nil {
 			return err

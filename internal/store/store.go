@@ -1,46 +1,75 @@
-// Package store opens the programs' SQLite databases, all in the same way.
 package store
 
 import (
+	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
+	"runtime"
 
 	"gorm.io/driver/sqlite"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 )
 
+// busy is how long a transaction waits for one of another process, in milliseconds.
+const busy = "5000"
+
 // Open opens, or makes, the database in the file path (mode 0600) and brings its
 // tables up to the models. What was committed survives the death of the process and
-// of the machine: write-ahead log, synced at every commit. Foreign keys are enforced,
-// and write transactions queue up instead of failing.
+// of the machine: write-ahead log, synced at every commit. Foreign keys are enforced.
 func Open(path string, models ...any) (*gorm.DB, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	file.Close()
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_journal_mode=WAL&_synchronous=FULL&_foreign_keys=on&_busy_timeout=5000&_txlock=immediate"
-	db, err := gorm.Open(sqlite.Open(dsn), &gorm.Config{
+	db, err := gorm.Open(sqlite.Open(dsn(path, "_journal_mode", "WAL", "_synchronous", "FULL", "_txlock", "immediate")), &gorm.Config{
 		Logger:         logger.Discard, // values can be secrets; errors are returned
 		TranslateError: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the database %s: %w", path, err)
 	}
+	writer, err := db.DB()
+	if err != nil {
+		return nil, err
+	}
+	writer.SetMaxOpenConns(1)
 	if err := db.AutoMigrate(models...); err != nil {
-		return nil, fmt.Errorf("bring the tables of %s up to date: %w", path, err)
+		return nil, errors.Join(fmt.Errorf("bring the tables of %s up to date: %w", path, err), writer.Close())
+	}
+	pool, err := sql.Open(sqlite.DriverName, dsn(path, "_query_only", "on"))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database %s for reading: %w", path, err), writer.Close())
+	}
+	connections := max(4, runtime.NumCPU())
+	pool.SetMaxOpenConns(connections)
+	pool.SetMaxIdleConns(connections) // opening one takes longer than most reads
+	if err := db.Use(newReaders(pool)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database %s for reading: %w", path, err), pool.Close(), writer.Close())
 	}
 	return db, nil
 }
 
+// dsn names the database with the settings of a connection, as go-sqlite3 has them.
+func dsn(path string, settings ...string) string {
+	values := url.Values{"_foreign_keys": {"on"}, "_busy_timeout": {busy}}
+	for i := 0; i < len(settings); i += 2 {
+		values.Set(settings[i], settings[i+1])
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + values.Encode()
+}
+
 // Close closes the database.
 func Close(db *gorm.DB) error {
-	pool, err := db.DB()
+	writer, err := db.DB()
 	if err != nil {
 		return err
 	}
-	return pool.Close()
+	if r, ok := db.Plugins[readersName].(*readers); ok {
+		err = r.pool.Close() // first, so that the writer is the last to go and empties the log
+	}
+	return errors.Join(err, writer.Close())
 }
