@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/session"
 	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/referee"
 )
 
 func TestMain(m *testing.M) {
@@ -175,7 +177,7 @@ func TestMatrixFailsWhenACheckIsOff(t *testing.T) {
 			var out, told bytes.Buffer
 			c.SetOut(&out)
 			c.SetErr(&told)
-			if err := runMatrix(c, tt.stages, []string{tt.stage}, []string{tt.attack}, 1, false); err == nil {
+			if err := runMatrix(c, tt.stages, []string{tt.stage}, []string{tt.attack}, 1, false, ""); err == nil {
 				t.Error("no error")
 			}
 			if !strings.Contains(told.String(), tt.told) {
@@ -186,6 +188,14 @@ func TestMatrixFailsWhenACheckIsOff(t *testing.T) {
 			}
 		})
 	}
+}
+
+// retried is a matrix with so many cells of which the first try showed nothing.
+func retried(count int) manage.Matrix {
+	cell := manage.Cell{Stage: "app-id", Attack: "wiretap", Expected: "succeeds", Outcome: "succeeds", Steps: []string{"a first try"}}
+	once, twice := cell, cell
+	once.Tries, twice.Tries = 1, 2
+	return manage.Matrix{Cells: append(slices.Repeat([]manage.Cell{twice}, count), once)}
 }
 
 func TestDeviations(t *testing.T) {
@@ -199,6 +209,8 @@ func TestDeviations(t *testing.T) {
 		{"other outcome", manage.Matrix{Cells: []manage.Cell{{Stage: "app-id", Attack: "wiretap", Expected: "succeeds", Outcome: "blocked", Check: "tls"}}}, true},
 		{"other check", manage.Matrix{Cells: []manage.Cell{{Stage: "tls", Attack: "wiretap", Expected: "blocked", Outcome: "blocked", Check: "app-key"}}}, true},
 		{"inconclusive", manage.Matrix{Cells: []manage.Cell{{Stage: "tls", Attack: "wiretap", Expected: "blocked", Outcome: "inconclusive"}}}, true},
+		{"as many were tried again as may be", retried(referee.MaxRetried), false},
+		{"more were tried again", retried(referee.MaxRetried + 1), true},
 		{"broken app", manage.Matrix{Genuine: []manage.Genuine{{Stage: "tls"}}}, true},
 		{"not built", manage.Matrix{Cells: []manage.Cell{{Stage: "hmac", Attack: "wiretap", Expected: "blocked", Outcome: "not built"}}}, false},
 	} {

@@ -18,6 +18,7 @@ func matrixCommand() *cobra.Command {
 	var slugs, attacks []string
 	var asJSON bool
 	var jobs int
+	var keep string
 	c := &cobra.Command{
 		Use:   "matrix",
 		Short: "Carry out attacks at stages, each in a fresh lab, and compare with what is expected",
@@ -26,30 +27,36 @@ func matrixCommand() *cobra.Command {
 Before and after each attack the genuine app has to work in the same lab. At each stage
 the API must serve that app, and must refuse, by the right check, what the stages up to
 there have closed. The exit code is 1 when a cell, or the genuine app, is not as the
-catalog has it.
+catalog has it. An attack that shows nothing, because something broke, is tried once more;
+more than three of those are a fault, too, and the exit code is 1.
+
+With --keep FILE the result can be used again: where the environment variable
+KEYLADDER_MATRIX names the file, ` + "`stages readme` and the test of the matrix" + ` take it from there,
+as long as no file of the source has changed.
 
 With --json:
 
   {"cells": [{"stage", "attack", "expected", "outcome", "check", "reason",
-    "evidence", "steps", "ms"}], "genuine": [{"stage", "ok", "reason", "ms"}]}
+    "evidence", "steps", "tries", "ms"}], "genuine": [{"stage", "ok", "reason", "ms"}]}
 
 All members are always there; evidence and steps are lists of texts. The outcome is one
 of succeeds, blocked, n/a, not built and inconclusive: it could not be decided, and
 reason says why. check is what blocked the attack, empty where nothing did.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return runMatrix(c, catalog.All(), slugs, attacks, jobs, asJSON)
+			return runMatrix(c, catalog.All(), slugs, attacks, jobs, asJSON, keep)
 		},
 	}
 	c.Flags().StringArrayVar(&slugs, "stage", nil, "a stage to attack (repeatable; default: all)")
 	c.Flags().StringArrayVar(&attacks, "attack", nil, "an attack to carry out (repeatable; default: all)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
+	c.Flags().StringVar(&keep, "keep", "", "keep the result in this file, too")
 	c.Flags().IntVar(&jobs, "jobs", runtime.NumCPU(), "how many labs at a time")
 	return c
 }
 
 // runMatrix fills and prints the matrix; the error says that it is not as expected.
-func runMatrix(c *cobra.Command, stages catalog.Set, slugs, attacks []string, jobs int, asJSON bool) error {
+func runMatrix(c *cobra.Command, stages catalog.Set, slugs, attacks []string, jobs int, asJSON bool, keep string) error {
 	for _, slug := range slugs {
 		if _, ok := stages.Lookup(slug); !ok {
 			return fmt.Errorf("there is no stage %q: the stages are %s", slug, stages.Slugs())
@@ -60,9 +67,21 @@ func runMatrix(c *cobra.Command, stages catalog.Set, slugs, attacks []string, jo
 			return fmt.Errorf("there is no attack %q: `stages show STAGE` lists them", name)
 		}
 	}
+	source := ""
+	if keep != "" {
+		var err error
+		if source, err = lab.Source(); err != nil { // before it is measured
+			return err
+		}
+	}
 	matrix, err := lab.Matrix(c.Context(), stages, slugs, attacks, jobs, progress(c.ErrOrStderr()))
 	if err != nil {
 		return err
+	}
+	if keep != "" {
+		if err := lab.Keep(keep, source, matrix); err != nil {
+			return err
+		}
 	}
 	if asJSON {
 		err = printJSON(c.OutOrStdout(), matrix)
@@ -96,6 +115,14 @@ func deviations(out io.Writer, stages catalog.Set, matrix manage.Matrix) error {
 			fmt.Fprintf(out, "not as expected: genuine app at %s: %s\n", genuine.Stage, genuine.Reason)
 			found++
 		}
+	}
+	retried := referee.Retried(matrix.Cells)
+	for _, cell := range retried {
+		fmt.Fprintf(out, "tried %d times: %s at %s: %s\n", cell.Tries, cell.Attack, cell.Stage, cell.Steps[0])
+	}
+	if len(retried) > referee.MaxRetried {
+		fmt.Fprintf(out, "%d attacks showed nothing at first: more than %d are no accident\n", len(retried), referee.MaxRetried)
+		found++
 	}
 	if found > 0 {
 		fmt.Fprintf(out, "%d not as expected\n", found)

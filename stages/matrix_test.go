@@ -37,7 +37,7 @@ func TestMatrixJSON(t *testing.T) {
 	for _, cell := range matrix.Cells {
 		outcomes = append(outcomes, cell["outcome"].(string))
 		members := slices.Sorted(maps.Keys(cell))
-		if want := []string{"attack", "check", "evidence", "expected", "ms", "outcome", "reason", "stage", "steps"}; !slices.Equal(members, want) {
+		if want := []string{"attack", "check", "evidence", "expected", "ms", "outcome", "reason", "stage", "steps", "tries"}; !slices.Equal(members, want) {
 			t.Errorf("%s at %s has %q, want %q", cell["attack"], cell["stage"], members, want)
 		}
 		for _, list := range []string{"evidence", "steps"} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -20,10 +21,16 @@ func readmeCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "readme",
 		Short: "Run the matrix and write it, and the table of stages, into README.md (run at the repository's root)",
-		Args:  cobra.NoArgs,
+		Long: `Run the matrix and write it, and the table of stages, into README.md (run at the repository's root).
+
+Where KEYLADDER_MATRIX names a file that ` + "`stages matrix --keep`" + ` wrote, the matrix is taken from there.`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			stages := catalog.All()
-			matrix, err := lab.Matrix(c.Context(), stages, nil, nil, runtime.NumCPU(), progress(c.ErrOrStderr()))
+			matrix, err := lab.Kept()
+			if errors.Is(err, lab.ErrNotKept) {
+				matrix, err = lab.Matrix(c.Context(), stages, nil, nil, runtime.NumCPU(), progress(c.ErrOrStderr()))
+			}
 			if err != nil {
 				return err
 			}

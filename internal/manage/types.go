@@ -197,6 +197,7 @@ type Cell struct {
 	Reason   string   `json:"reason"`   // for people
 	Evidence []string `json:"evidence"` // never null
 	Steps    []string `json:"steps"`    // never null
+	Tries    int      `json:"tries"`    // how often it was carried out: 0 where there is nothing to attack, 2 where the first try showed nothing
 	MS       int64    `json:"ms"`
 
 	// From and To enclose the attack itself, without the runs of the genuine app around it:

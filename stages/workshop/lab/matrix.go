@@ -73,6 +73,7 @@ func Cell(ctx context.Context, stages catalog.Set, pair referee.Pair) (manage.Ce
 		first := "A first try, in another lab, showed nothing: " + cell.Reason
 		if cell, err = attack(ctx, stages, pair); err == nil {
 			cell.Steps = slices.Insert(cell.Steps, 0, first)
+			cell.Tries = 2
 		}
 	}
 	cell.MS = time.Since(begin).Milliseconds()

@@ -50,6 +50,22 @@ func Applicable(stages catalog.Set, pairs []Pair) (count int) {
 	return count
 }
 
+// MaxRetried is in how many cells of a matrix the first try may show nothing. Once in a
+// while something breaks on the way; more often than this, it is a fault.
+const MaxRetried = 3
+
+// Retried are the cells that were tried more than once, because the first try showed
+// nothing.
+func Retried(cells []manage.Cell) []manage.Cell {
+	var retried []manage.Cell
+	for _, cell := range cells {
+		if cell.Tries > 1 {
+			retried = append(retried, cell)
+		}
+	}
+	return retried
+}
+
 // Matrix judges the given attacks at the given stages, one after the other, and reports
 // each cell to progress in which there is something to attack.
 func (r *Referee) Matrix(ctx context.Context, slugs, attacks []string, progress func(done, total int, latest manage.Cell)) manage.Matrix {

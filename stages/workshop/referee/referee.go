@@ -146,6 +146,7 @@ func (r *Referee) Attack(ctx context.Context, stageSlug, attackName string) mana
 		return finish(catalog.NotApplicable, "")
 	}
 
+	cell.Tries = 1
 	before, canary := r.genuine(ctx, stageSlug, false)
 	if !before.OK {
 		return finish(catalog.Inconclusive, "the genuine app does not work before the attack: "+before.Reason)

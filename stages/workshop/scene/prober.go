@@ -121,10 +121,10 @@ func settingsOf(path string) (*release.Settings, error) {
 	if err != nil {
 		return nil, err
 	}
-	if settings, err := release.UnbundleClear(assets); err == nil {
+	if settings, err := scatter.Unbundle(assets); err == nil {
 		return settings, nil
 	}
-	return scatter.Unbundle(assets)
+	return release.UnbundleClear(assets)
 }
 
 func newCaller(agent string, settings *release.Settings) (*caller, error) {
