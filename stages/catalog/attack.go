@@ -91,32 +91,41 @@ type blockedBy struct {
 	check string
 }
 
-// Expected is what the attack must achieve at the stage.
-func (a Attack) Expected(stage Stage) Outcome {
-	switch a.outcomes.at(stage.Number) {
-	case 'S':
-		return Succeeds
-	case 'b':
-		return Blocked
-	case '.':
-		return NotApplicable
-	}
-	return Inconclusive
+// Expectation is what an attack must achieve at a stage.
+type Expectation struct {
+	Outcome Outcome
+	By      string // the check that stops it; empty: it is not blocked
 }
+
+// Expected is what the attack must achieve at the stage.
+func (a Attack) Expected(stage Stage) Outcome { return a.expectation(stage).Outcome }
 
 // BlockedBy is the check that must stop the attack at the stage; empty where none
 // is expected to.
-func (a Attack) BlockedBy(stage Stage) string {
-	if a.Expected(stage) != Blocked {
-		return ""
-	}
-	check := ""
-	for _, b := range a.blockedBy {
-		if b.from <= stage.Number {
-			check = b.check
+func (a Attack) BlockedBy(stage Stage) string { return a.expectation(stage).By }
+
+func (a Attack) expectation(stage Stage) Expectation {
+	if stage.Outcomes != nil {
+		if expected, ok := stage.Outcomes[a.Name]; ok {
+			return expected
 		}
+		return Expectation{Outcome: NotApplicable}
 	}
-	return check
+	switch a.outcomes.at(stage.Number) {
+	case 'S':
+		return Expectation{Outcome: Succeeds}
+	case '.':
+		return Expectation{Outcome: NotApplicable}
+	case 'b':
+		expected := Expectation{Outcome: Blocked}
+		for _, b := range a.blockedBy {
+			if b.from <= stage.Number {
+				expected.By = b.check
+			}
+		}
+		return expected
+	}
+	return Expectation{Outcome: Inconclusive}
 }
 
 // AsExpected tells whether an outcome, and the check that blocked (empty: none did), are

@@ -17,6 +17,11 @@ type Stage struct {
 	Built    bool   `json:"built"` // false: declared, but every route answers 501
 	Policies        // open, but for the release, while the stage is not built
 
+	// Outcomes and Text are for stages that the tables of this package do not have. What
+	// is not in Outcomes does not apply; nil: as the tables say.
+	Outcomes map[string]Expectation `json:"-"` // by the attack's name
+	Text     string                 `json:"-"` // the narrative, where there is no file
+
 	unheeded string // see [Set.WithoutCheck]
 }
 
@@ -30,11 +35,15 @@ var narratives embed.FS
 // Narrative is the stage's text, in Markdown, with the code that it points at; empty
 // where the stage is not built. Headings may carry an ID as in "## Title {#id}".
 func (s Stage) Narrative() string {
+	return withCode(s.text())
+}
+
+func (s Stage) text() string {
 	text, err := narratives.ReadFile("narratives/" + s.Slug + ".md")
 	if err != nil {
-		return ""
+		return s.Text
 	}
-	return withCode(string(text))
+	return string(text)
 }
 
 // Chapters are the titles of the chapters; chapter n has index n-1.

@@ -36,13 +36,9 @@ var reference = regexp.MustCompile(`\[\[code:([a-z0-9-]+)\]\]`)
 
 // Markers are the snippets that the stage's narrative points at, in order.
 func (s Stage) Markers() []string {
-	text, err := narratives.ReadFile("narratives/" + s.Slug + ".md")
-	if err != nil {
-		return nil
-	}
 	var markers []string
-	for _, found := range reference.FindAllSubmatch(text, -1) {
-		markers = append(markers, string(found[1]))
+	for _, found := range reference.FindAllStringSubmatch(s.text(), -1) {
+		markers = append(markers, found[1])
 	}
 	return markers
 }
