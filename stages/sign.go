@@ -120,9 +120,7 @@ The secret is asked for at the running deployment, with the admin's certificate.
 			if err != nil {
 				return err
 			}
-			if stage.Call.UserProof != catalog.NoUser {
-				client.Field = hawk.AppAuthorization
-			}
+			client.Field = stage.Call.AppProofField()
 			ext := ""
 			if stage.Call.Binding == catalog.SessionOfCall {
 				if ext, err = session.Covered(req.Header); err != nil {

@@ -26,19 +26,11 @@ func (g *Guard) hawk(c *call) *Refusal {
 	default:
 		return undecided("app_proof", c.policy.Call.AppProof)
 	}
-	field := "Authorization"
-	switch c.policy.Call.UserProof {
-	case catalog.NoUser:
-	case catalog.UserSession:
-		field = hawk.AppAuthorization
-	default:
-		return undecided("user_proof", c.policy.Call.UserProof)
-	}
 	var app *clients.App
 	var key *clients.Key
 	verifier := hawk.Verifier{
 		Host: g.Host, Port: g.Port, // from the settings: the Host field says what the client wants it to say
-		Field: field,
+		Field: c.policy.Call.AppProofField(),
 		Lookup: func(id string) (secret string, err error) {
 			if app, key, err = g.Apps.Lookup(id); err != nil {
 				return "", err

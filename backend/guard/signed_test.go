@@ -113,17 +113,17 @@ var signedRefusals = []refusal{
 	{"body in the clear", "hidden-secrets", instead(func(w *world) *http.Request {
 		r := w.request("hidden-secrets", http.MethodPost, "/v1/transfers", "{}")
 		r.Header.Set("Content-Type", "application/json")
-		w.sign(w.client(catalog.Call{}, mobile), r, []byte("{}"))
+		w.sign(w.client(catalog.Call{UserProof: catalog.NoUser}, mobile), r, []byte("{}"))
 		return r
 	}), "sealed-body", 400, "body-not-sealed", func(p *catalog.Policies) { p.Call.Bodies = catalog.PlainBodies }},
 	{"body that only says that it is sealed", "hidden-secrets", instead(func(w *world) *http.Request {
 		r := w.request("hidden-secrets", http.MethodPost, "/v1/transfers", "{}")
-		w.sign(w.client(catalog.Call{}, mobile), r, []byte("{}"))
+		w.sign(w.client(catalog.Call{UserProof: catalog.NoUser}, mobile), r, []byte("{}"))
 		return r
 	}), "sealed-body", 400, "body-not-sealed", func(p *catalog.Policies) { p.Call.Bodies = catalog.PlainBodies }},
 	{"body sealed with another app's secret", "hidden-secrets", instead(func(w *world) *http.Request {
 		r := w.request("hidden-secrets", http.MethodPost, "/v1/transfers", "{}")
-		w.sign(w.client(catalog.Call{}, mobile), r, w.seal(kiosk, "{}"))
+		w.sign(w.client(catalog.Call{UserProof: catalog.NoUser}, mobile), r, w.seal(kiosk, "{}"))
 		return r
 	}), "sealed-body", 400, "body-not-sealed", func(p *catalog.Policies) { p.Call.Bodies = catalog.PlainBodies }},
 	{"body sealed for the other direction", "hidden-secrets", instead(func(w *world) *http.Request {
@@ -133,7 +133,7 @@ var signedRefusals = []refusal{
 		if err != nil {
 			w.Fatal(err)
 		}
-		w.sign(w.client(catalog.Call{}, mobile), r, body)
+		w.sign(w.client(catalog.Call{UserProof: catalog.NoUser}, mobile), r, body)
 		return r
 	}), "sealed-body", 400, "body-not-sealed", func(p *catalog.Policies) { p.Call.Bodies = catalog.PlainBodies }},
 
@@ -269,7 +269,7 @@ func TestRestartDoesNotReopenTheWindow(t *testing.T) {
 			w := newWorld(t, catalog.All())
 			w.clock.now = w.clock.now.Truncate(time.Second).Add(100 * time.Millisecond)
 			r := w.request("hidden-secrets", http.MethodGet, "/v1/accounts", "")
-			sent, err := w.client(catalog.Call{}, mobile).Sign(r, nil, "", w.clock.Now().Add(test.ahead))
+			sent, err := w.client(catalog.Call{UserProof: catalog.NoUser}, mobile).Sign(r, nil, "", w.clock.Now().Add(test.ahead))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -285,7 +285,7 @@ func TestRestartDoesNotReopenTheWindow(t *testing.T) {
 				t.Fatalf("the call from before the start: %d, %+v", answer.Code, verdict)
 			}
 			// The app does as it does with every stale request, and is served.
-			client := w.client(catalog.Call{}, mobile)
+			client := w.client(catalog.Call{UserProof: catalog.NoUser}, mobile)
 			if err := client.Learn(answer.Code, answer.Header(), w.clock.Now()); err != nil {
 				t.Fatal(err)
 			}
@@ -342,7 +342,7 @@ func TestClockIsLearned(t *testing.T) {
 	t.Parallel()
 	for _, off := range []time.Duration{-time.Hour, time.Hour} {
 		w := newWorld(t, catalog.All())
-		client := w.client(catalog.Call{}, mobile)
+		client := w.client(catalog.Call{UserProof: catalog.NoUser}, mobile)
 		r := w.request("hmac", http.MethodGet, "/v1/accounts", "")
 		wrong := w.clock.Now().Add(off)
 		sent, err := client.Sign(r, nil, "", wrong)

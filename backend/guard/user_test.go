@@ -13,7 +13,6 @@ import (
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
 	"keyladder/stages/mechanism/deviceid"
-	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/session"
 )
 
@@ -144,8 +143,7 @@ var userRefusals = []refusal{
 	}), "signed-fields", 401, "client-not-accepted", unsignedFields},
 	{"call whose signature says nothing of its user", "user-session", func(w *world) func(*http.Request) {
 		return func(r *http.Request) {
-			client := w.client(catalog.Call{}, mobile)
-			client.Field = hawk.AppAuthorization
+			client := w.client(catalog.Call{UserProof: catalog.UserSession}, mobile)
 			sent, err := client.Sign(r, nil, "", w.clock.Now())
 			if err != nil {
 				w.Fatal(err)

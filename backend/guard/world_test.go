@@ -312,11 +312,7 @@ func (w *world) key(stage string, who as) session.Key {
 
 // client signs for an app.
 func (w *world) client(p catalog.Call, app string) *hawk.Client {
-	c := &hawk.Client{Credentials: hawk.Credentials{ID: app, Key: w.secrets[app]}, Host: host, Port: port}
-	if p.UserProof == catalog.UserSession {
-		c.Field = hawk.AppAuthorization
-	}
-	return c
+	return &hawk.Client{Credentials: hawk.Credentials{ID: app, Key: w.secrets[app]}, Host: host, Port: port, Field: p.AppProofField()}
 }
 
 // prove gives a request its body, sealed where the policy wants that, and signs it.
@@ -352,7 +348,7 @@ func (w *world) sign(client *hawk.Client, r *http.Request, body []byte) {
 	w.Helper()
 	setBody(r, body)
 	ext := ""
-	if client.Field == hawk.AppAuthorization {
+	if client.Field == catalog.AppAuthorization {
 		var err error
 		if ext, err = session.Covered(r.Header); err != nil {
 			w.Fatal(err)
@@ -404,7 +400,7 @@ func (w *world) do(r *http.Request) (*httptest.ResponseRecorder, traffic.Verdict
 
 // signature is the field with the request's signature, wherever it is.
 func signature(r *http.Request) string {
-	if field := r.Header.Get(hawk.AppAuthorization); field != "" {
+	if field := r.Header.Get(catalog.AppAuthorization); field != "" {
 		return field
 	}
 	return r.Header.Get("Authorization")

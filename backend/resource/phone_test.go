@@ -140,10 +140,7 @@ func (who sender) sign(r *http.Request, p *phone) *outgoing {
 		}
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	}
-	client := hawk.Client{Credentials: hawk.Credentials{ID: who.app, Key: secret}, Host: "localhost", Port: 8443}
-	if who.stage.Call.UserProof == catalog.UserSession {
-		client.Field = hawk.AppAuthorization
-	}
+	client := hawk.Client{Credentials: hawk.Credentials{ID: who.app, Key: secret}, Host: "localhost", Port: 8443, Field: who.stage.Call.AppProofField()}
 	ext := ""
 	if who.stage.Call.Binding == catalog.SessionOfCall {
 		var err error

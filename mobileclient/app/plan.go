@@ -188,7 +188,7 @@ func (p *plan) user(_ *release.Settings, policy catalog.Call) error {
 		return fmt.Errorf("%w sign users in without TLS and signatures", errPolicy)
 	}
 	p.users = true
-	p.hawk.Field = hawk.AppAuthorization // Authorization is the user's
+	p.hawk.Field = policy.AppProofField()
 	return nil
 }
 

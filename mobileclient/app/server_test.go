@@ -88,15 +88,12 @@ func (b *fakeBank) guard(w *httptest.ResponseRecorder, r *http.Request, body []b
 	if stage.Call.AppProof == catalog.Hawk {
 		u, _ := url.Parse(b.address)
 		port, _ := strconv.Atoi(u.Port())
-		v := &hawk.Verifier{Host: u.Hostname(), Port: port, Lookup: func(id string) (string, error) {
+		v := &hawk.Verifier{Host: u.Hostname(), Port: port, Field: stage.Call.AppProofField(), Lookup: func(id string) (string, error) {
 			if _, ok := agents[id]; !ok {
 				return "", errors.New("unknown")
 			}
 			return secret, nil
 		}}
-		if stage.Call.UserProof == catalog.UserSession {
-			v.Field = hawk.AppAuthorization
-		}
 		var err error
 		received, err = v.Verify(r, body, time.Now().Add(b.ahead))
 		if err != nil {

@@ -284,11 +284,7 @@ func (b *bank) verify(r *http.Request, body []byte) (*hawk.Received, *problem.Pr
 	if err != nil {
 		return nil, problem.From(err, func(error) {})
 	}
-	field := "Authorization"
-	if b.stage.Call.UserProof == catalog.UserSession {
-		field = hawk.AppAuthorization
-	}
-	server := hawk.Verifier{Host: u.Hostname(), Port: port, Field: field, Lookup: func(id string) (string, error) {
+	server := hawk.Verifier{Host: u.Hostname(), Port: port, Field: b.stage.Call.AppProofField(), Lookup: func(id string) (string, error) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if id != b.key {
@@ -308,7 +304,7 @@ func (b *bank) verify(r *http.Request, body []byte) (*hawk.Received, *problem.Pr
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	proof := r.Header.Get(field)
+	proof := r.Header.Get(b.stage.Call.AppProofField())
 	if b.stage.Call.Nonces == catalog.NoncesRemembered && b.nonces[proof] {
 		return signed, problem.New(http.StatusUnauthorized, "client-not-accepted", "Seen before", "")
 	}

@@ -52,21 +52,13 @@ func (g *Ground) imitate(as identity) (*imitation, error) {
 	if i.signer, err = hawk.NewClient(hawk.Credentials{ID: as.key, Key: as.secret}, g.TLS); err != nil {
 		return nil, err
 	}
-	i.signer.Field = i.proofField()
+	i.signer.Field = i.policy.AppProofField()
 	if i.policy.Bodies == catalog.SealedBodies {
 		if i.seals, err = sealed.DeriveKeys(as.secret); err != nil {
 			return nil, err
 		}
 	}
 	return i, nil
-}
-
-// proofField is where the app's proof goes: Authorization, until users need that.
-func (i *imitation) proofField() string {
-	if i.policy.UserProof == catalog.NoUser {
-		return "Authorization"
-	}
-	return hawk.AppAuthorization
 }
 
 // seal encrypts a body where the stage wants that. It returns the body as it is sent,
@@ -149,7 +141,7 @@ func (p *program) request(ctx context.Context, method, path string, content []by
 		return nil, nil, err
 	}
 	if p.authorization != "" { // instead of all of that
-		request.Header.Set(p.app.proofField(), p.authorization)
+		request.Header.Set(p.app.policy.AppProofField(), p.authorization)
 	}
 	return request, body, nil
 }

@@ -33,6 +33,19 @@ type Call struct {
 	Binding   Binding   `json:"binding" title:"Binding of app, user and request"`
 }
 
+// AppAuthorization is the field in which an app proves itself where Authorization is the
+// user's.
+const AppAuthorization = "App-Authorization"
+
+// AppProofField is the field that carries the app's proof: Authorization, until users need
+// that.
+func (c Call) AppProofField() string {
+	if c.UserProof == NoUser {
+		return "Authorization"
+	}
+	return AppAuthorization
+}
+
 // API is what the resource server alone decides.
 type API struct {
 	UserAgents    UserAgents    `json:"user_agents" title:"User-Agent field"`

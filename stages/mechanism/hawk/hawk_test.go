@@ -381,7 +381,7 @@ func TestSignRefuses(t *testing.T) {
 func TestAnotherField(t *testing.T) {
 	t.Parallel()
 	c, v := client(), verifier()
-	c.Field, v.Field = hawk.AppAuthorization, hawk.AppAuthorization
+	c.Field, v.Field = "App-Authorization", "App-Authorization"
 	req := httptest.NewRequest(http.MethodGet, "/user-session/v1/accounts", nil)
 	req.Header.Set("Authorization", "Session abc")
 	sign(t, c, req, "")

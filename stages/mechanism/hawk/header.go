@@ -10,9 +10,6 @@ import (
 const (
 	// Scheme is the authentication scheme; case doesn't matter.
 	Scheme = "Hawk"
-	// AppAuthorization is the field in which an app proves itself where Authorization is
-	// the user's.
-	AppAuthorization = "App-Authorization"
 	// ServerAuthorization is the field in which the response is authenticated.
 	ServerAuthorization = "Server-Authorization"
 	// MaxLength is how long a field may be, in bytes.

@@ -170,9 +170,7 @@ func (c *caller) prove(r *http.Request, body []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	if policy.UserProof != catalog.NoUser {
-		signer.Field = hawk.AppAuthorization
-	}
+	signer.Field = policy.AppProofField()
 	covered := ""
 	if policy.Binding == catalog.SessionOfCall {
 		if covered, err = session.Covered(r.Header); err != nil {

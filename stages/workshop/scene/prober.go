@@ -219,9 +219,9 @@ func (p *prober) sign(r *http.Request, d draft, body []byte) error {
 	if err != nil {
 		return err
 	}
+	signer.Field = p.stage.Call.AppProofField()
 	covered := ""
 	if p.stage.Number >= fromSessions {
-		signer.Field = hawk.AppAuthorization
 		if covered, err = session.Covered(r.Header); err != nil {
 			return err
 		}
