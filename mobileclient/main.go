@@ -60,7 +60,7 @@ a phone running, with its screen in the browser.`,
 		SilenceErrors: true,
 	}
 	data := root.PersistentFlags().String("data", "data", "folder of the deployment, as \"stages init\" made it")
-	use := &use{data: data}
+	use := &appUse{data: data}
 	root.AddCommand(use.commands()...)
 	root.AddCommand(serveCommand(data), attackerCommand(data), healthCommand(data))
 	use.flags(root.PersistentFlags())

@@ -14,18 +14,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/person"
 )
 
 // passwordEnv is the environment variable that sign-in takes the password from.
 const passwordEnv = "PASSWORD"
 
-func (u *use) signInCommand() *cobra.Command {
+func (u *appUse) signInCommand() *cobra.Command {
 	var user, file string
 	cmd := &cobra.Command{
 		Use:   "sign-in",
 		Short: "Sign a user in, at stages that know users",
-		Long: `Sign a user in, at stages that know users. The session lasts until sign-out, or until
-the bank ends it.
+		Long: `Sign a user in, at stages that know users: in the app, or on the page that it opens in
+the phone's user agent. The session lasts until sign-out, or until the bank ends it.
 
 The password comes from the file, or from $` + passwordEnv + `, or is asked for. The workshop's are in
 phone/passwords.json in the deployment's folder.`,
@@ -36,8 +37,12 @@ phone/passwords.json in the deployment's folder.`,
 			if err != nil {
 				return err
 			}
-			return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) {
-				return app.SignIn(ctx, user, password)
+			return u.runOn(cmd, func(ctx context.Context, d *device.Device, app *device.App) (device.Screen, error) {
+				screen, err := person.Person{Name: user, Password: password}.SignIn(ctx, d, app)
+				if err == nil && screen.OK && len(screen.Body) == 0 { // a page says nothing that is for the app's screen
+					screen.Body, err = json.Marshal(map[string]string{"user": screen.User})
+				}
+				return screen, err
 			}, printSignedIn)
 		},
 	}
@@ -109,12 +114,16 @@ func printSignedIn(out io.Writer, body []byte) error {
 	if err := json.Unmarshal(body, &session); err != nil {
 		return unreadable(err)
 	}
+	if session.ExpiresAt.IsZero() {
+		_, err := fmt.Fprintf(out, "Signed in as %s\n", printable(session.User))
+		return err
+	}
 	_, err := fmt.Fprintf(out, "Signed in as %s: until %s at most, or %d minutes without a call\n",
 		printable(session.User), session.ExpiresAt.UTC().Format("2006-01-02 15:04 UTC"), session.IdleSeconds/60)
 	return err
 }
 
-func (u *use) freezeCommand() *cobra.Command {
+func (u *appUse) freezeCommand() *cobra.Command {
 	var off bool
 	cmd := &cobra.Command{
 		Use:     "freeze ACCOUNT",

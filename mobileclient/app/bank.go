@@ -57,7 +57,10 @@ func (b *bank) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 		return sdk.Screen{}, fmt.Errorf("the app is not open")
 	}
 	screen, err := b.tap(ctx, tap)
-	screen.Users, screen.User = b.plan.users, b.user()
+	screen.User = b.user()
+	if b.plan.users {
+		screen.SignIn = sdk.InApp
+	}
 	return screen, err
 }
 

@@ -597,7 +597,7 @@ func TestSession(t *testing.T) {
 	b := newBench(t)
 	app := b.launch(t, "user-session")
 	home := shown(t)(app.Home(t.Context()))
-	if !home.OK || !home.Users || home.User != "" {
+	if !home.OK || home.SignIn != device.InApp || home.User != "" {
 		t.Errorf("at first: %+v", home)
 	}
 	if screen := shown(t)(app.Accounts(t.Context())); screen.OK || screen.Check != "signed-in" || count(b.bank.asked(), "GET /v1/accounts") != 0 {
@@ -724,7 +724,7 @@ func TestNobodySignsIn(t *testing.T) {
 	b := newBench(t)
 	app := b.launch(t, "hmac")
 	before := b.bank.count()
-	if screen := shown(t)(app.SignIn(t.Context(), "alice", testPassword)); screen.OK || screen.Users || b.bank.count() != before {
+	if screen := shown(t)(app.SignIn(t.Context(), "alice", testPassword)); screen.OK || screen.SignIn != "" || b.bank.count() != before {
 		t.Errorf("%+v", screen)
 	}
 }

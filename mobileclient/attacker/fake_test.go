@@ -29,6 +29,7 @@ import (
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/person"
 	"keyladder/mobileclient/release"
 	"keyladder/mobileclient/release/scatter"
 	"keyladder/stages/catalog"
@@ -153,6 +154,9 @@ func (b *bank) ground(t *testing.T) *Ground {
 	}
 	if b.stage.Call.UserProof != catalog.NoUser {
 		g.User, g.Password = "mallory", mallorysPassword
+		g.SignIn = func(ctx context.Context, d *device.Device, app *device.App, user, password string) (device.Screen, error) {
+			return person.Person{Name: user, Password: password}.SignIn(ctx, d, app)
+		}
 	}
 	return g
 }

@@ -28,6 +28,10 @@ type Ground struct {
 	// They are empty where the stage knows no users.
 	User, Password string
 
+	// SignIn types a name and a password in wherever an app on a device of the attacker's
+	// asks for them. It is there where the stage knows users.
+	SignIn func(ctx context.Context, d *device.Device, app *device.App, user, password string) (device.Screen, error)
+
 	// Package is the path of the app's package, as the store hands it out
 	// ([catalog.PackageFile], and positions with a device of one's own).
 	Package string

@@ -73,7 +73,7 @@ func (a *lookAlikeApp) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error)
 			return sdk.Screen{Error: err.Error()}, nil
 		}
 	}
-	return sdk.Screen{Users: true, Error: "Harbour Bank is being serviced. Please try again in an hour."}, nil
+	return sdk.Screen{SignIn: sdk.InApp, Error: "Harbour Bank is being serviced. Please try again in an hour."}, nil
 }
 
 func (a *lookAlikeApp) send(ctx context.Context, what typed) error {

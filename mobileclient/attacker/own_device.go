@@ -76,7 +76,7 @@ func (p *phone) signInAs(ctx context.Context, user, password string) error {
 	if p.g.Stage.Call.UserProof == catalog.NoUser {
 		return nil
 	}
-	_, err := shown(p.app.SignIn(ctx, user, password))
+	_, err := shown(p.g.SignIn(ctx, p.device, p.app, user, password))
 	return err
 }
 

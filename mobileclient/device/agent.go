@@ -1,14 +1,12 @@
 package device
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -17,9 +15,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/net/html"
-	"golang.org/x/net/html/atom"
 )
 
 // Bounds of the user agent.
@@ -48,30 +43,9 @@ type Agent struct {
 
 	mu        sync.Mutex
 	current   *Page
+	shown     int // pages so far
 	transport *http.Transport
 	version   int // of the settings that the transport was made for
-}
-
-// Page is what the user agent shows.
-type Page struct {
-	URL    string // where it came from, with the fragment
-	Status int    // HTTP
-	Title  string
-	Text   string // what there is to read, spaces folded
-	Forms  []Form
-	Links  []string // absolute
-
-	// App is the package of the app that the URL was handed to: then there is no page.
-	App string
-
-	stage string
-}
-
-// Form is a form of a page.
-type Form struct {
-	Method string // GET or POST
-	Action string // absolute
-	Fields url.Values
 }
 
 func newAgent(d *Device) *Agent {
@@ -98,18 +72,18 @@ func (a *Agent) Open(ctx context.Context, rawURL, stage string) (*Page, error) {
 	return a.open(ctx, rawURL, stage)
 }
 
-// Submit fills in fields of a form of a page and submits it. Fields that are not
-// given keep what the page has put into them.
-func (a *Agent) Submit(ctx context.Context, page *Page, form Form, values url.Values) (*Page, error) {
-	fields := url.Values{}
-	for name, preset := range form.Fields {
-		fields[name] = slices.Clone(preset)
-	}
+// Submit fills in a form of a page and presses a button of it; the zero Button stands for
+// the Enter key. Fields that are not given keep what the page has put into them.
+func (a *Agent) Submit(ctx context.Context, page *Page, form Form, values url.Values, pressed Button) (*Page, error) {
+	fields := form.preset()
 	for name, value := range values {
-		if _, ok := form.Fields[name]; !ok {
+		if !form.has(name) {
 			return nil, fmt.Errorf("fill in %q: %w", name, ErrNoField)
 		}
 		fields[name] = value
+	}
+	if pressed.Name != "" {
+		fields.Add(pressed.Name, pressed.Value)
 	}
 	if form.Method == http.MethodPost {
 		return a.load(ctx, http.MethodPost, form.Action, fields, page)
@@ -172,6 +146,8 @@ func redirects(status int) bool {
 func (a *Agent) show(page *Page) *Page {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.shown++
+	page.Number = a.shown
 	a.current = page
 	return page
 }
@@ -275,127 +251,4 @@ func (c *noted) Read(b []byte) (int, error) {
 func (c *noted) Write(b []byte) (int, error) {
 	c.notes.sent(b)
 	return c.Conn.Write(b)
-}
-
-// read takes from a page what there is to see and to fill in.
-func (p *Page) read(contentType string, body []byte, base *url.URL) {
-	if media, _, err := mime.ParseMediaType(contentType); err != nil || media != "text/html" {
-		p.Text = strings.TrimSpace(string(body))
-		return
-	}
-	root, err := html.Parse(bytes.NewReader(body))
-	if err != nil {
-		return // it never fails on text in memory
-	}
-	var text []string
-	for node := range root.Descendants() {
-		switch {
-		case node.Type == html.TextNode:
-			if !hidden(node.Parent) {
-				text = append(text, strings.Fields(node.Data)...)
-			}
-		case node.Type != html.ElementNode:
-		case node.DataAtom == atom.Title && node.FirstChild != nil:
-			p.Title = strings.TrimSpace(node.FirstChild.Data)
-		case node.DataAtom == atom.A:
-			if href, ok := attribute(node, "href"); ok {
-				if link, err := base.Parse(href); err == nil {
-					p.Links = append(p.Links, link.String())
-				}
-			}
-		case node.DataAtom == atom.Form:
-			if form, err := readForm(node, base); err == nil {
-				p.Forms = append(p.Forms, form)
-			}
-		}
-	}
-	p.Text = strings.Join(text, " ")
-}
-
-func hidden(parent *html.Node) bool {
-	return parent != nil && slices.Contains([]atom.Atom{atom.Script, atom.Style, atom.Title, atom.Noscript, atom.Template}, parent.DataAtom)
-}
-
-func readForm(node *html.Node, base *url.URL) (Form, error) {
-	form := Form{Method: http.MethodGet, Fields: url.Values{}}
-	if method, _ := attribute(node, "method"); strings.EqualFold(method, http.MethodPost) {
-		form.Method = http.MethodPost
-	}
-	action, _ := attribute(node, "action")
-	target, err := base.Parse(action)
-	if err != nil {
-		return Form{}, err
-	}
-	target.Fragment = ""
-	form.Action = target.String()
-	for field := range node.Descendants() {
-		name, ok := attribute(field, "name")
-		if _, disabled := attribute(field, "disabled"); !ok || name == "" || disabled {
-			continue
-		}
-		switch field.DataAtom {
-		case atom.Input:
-			value, given := attribute(field, "value")
-			kind, _ := attribute(field, "type")
-			switch strings.ToLower(kind) {
-			case "submit", "image", "button", "reset", "file":
-				continue // a button counts only when it is the one that was pressed
-			case "checkbox", "radio":
-				if _, checked := attribute(field, "checked"); !checked {
-					if _, there := form.Fields[name]; !there {
-						form.Fields[name] = nil // can be filled in, and is not sent otherwise
-					}
-					continue
-				}
-				if !given {
-					value = "on"
-				}
-			}
-			form.Fields.Add(name, value)
-		case atom.Button:
-			// Which of several buttons is pressed is the user's choice: a field like others.
-			if _, there := form.Fields[name]; !there {
-				form.Fields[name] = nil
-			}
-		case atom.Textarea:
-			text := ""
-			if field.FirstChild != nil {
-				text = field.FirstChild.Data
-			}
-			form.Fields.Add(name, text)
-		case atom.Select:
-			form.Fields.Add(name, selected(field))
-		}
-	}
-	return form, nil
-}
-
-// selected is the value of a list's chosen option, or of its first.
-func selected(list *html.Node) string {
-	first, found := "", false
-	for option := range list.Descendants() {
-		if option.DataAtom != atom.Option {
-			continue
-		}
-		value, ok := attribute(option, "value")
-		if !ok && option.FirstChild != nil {
-			value = strings.TrimSpace(option.FirstChild.Data)
-		}
-		if _, chosen := attribute(option, "selected"); chosen {
-			return value
-		}
-		if !found {
-			first, found = value, true
-		}
-	}
-	return first
-}
-
-func attribute(node *html.Node, name string) (string, bool) {
-	for _, a := range node.Attr {
-		if a.Key == name {
-			return a.Val, true
-		}
-	}
-	return "", false
 }

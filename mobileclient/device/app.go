@@ -241,9 +241,15 @@ func (a *App) Home(ctx context.Context) (Screen, error) {
 	return a.tap(ctx, sdk.Tap{What: sdk.Home})
 }
 
-// SignIn types a user's name and password into the app.
+// SignIn types a user's name and password into the app. People do, where the app asks for
+// them: see package person.
 func (a *App) SignIn(ctx context.Context, user, password string) (Screen, error) {
 	return a.tap(ctx, sdk.Tap{What: sdk.SignIn, User: user, Password: password})
+}
+
+// OpenSignIn has an app open the page on which its user signs in.
+func (a *App) OpenSignIn(ctx context.Context) (Screen, error) {
+	return a.tap(ctx, sdk.Tap{What: sdk.SignIn})
 }
 
 // SignOut has the app sign its user out.

@@ -31,6 +31,14 @@ type (
 	Payment = sdk.Payment
 	// Screen is what the app shows when it has done what it was asked for.
 	Screen = sdk.Screen
+	// SignInWay is how an app has its user sign in.
+	SignInWay = sdk.SignInWay
+)
+
+// How an app has its user sign in.
+const (
+	InApp  = sdk.InApp
+	InPage = sdk.InPage
 )
 
 // Errors of this package.

@@ -19,7 +19,7 @@
 //   - keeps a trust store (trust.go), storage for each app (storage.go), an identifier for
 //     each installation (identifier.go), and its settings (state.go), all of which survive
 //     its own restart;
-//   - shows pages (agent.go), and hands URLs with other schemes to apps that claimed
+//   - shows pages (agent.go, page.go), and hands URLs with other schemes to apps that claimed
 //     them (schemes.go).
 //
 // What is not: there is no kernel between two devices of one machine. Whoever may act

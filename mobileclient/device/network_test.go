@@ -308,19 +308,23 @@ func TestAgentSignsIn(t *testing.T) {
 	if page.Title != "Sign in" || page.URL != server.URL+"/login?for=app#frag" || !strings.Contains(page.Text, "Who are you ?") || strings.Contains(page.Text, "p{}") {
 		t.Errorf("page: %+v", page)
 	}
-	if len(page.Forms) != 1 || !slices.Equal(page.Links, []string{server.URL + "/help"}) {
+	if len(page.Forms) != 1 || !slices.Equal(page.Links, []Link{{"Help", server.URL + "/help"}}) {
 		t.Fatalf("forms %+v, links %q", page.Forms, page.Links)
 	}
-	values := url.Values{"user": {"alice"}, "password": {"secret"}, "action": {"allow"}}
-	if _, err := agent.Submit(t.Context(), page, page.Forms[0], url.Values{"nothing": {"x"}}); !errors.Is(err, ErrNoField) {
+	allow := Button{Name: "action", Value: "allow", Label: "Allow"}
+	if !slices.Equal(page.Forms[0].Buttons, []Button{allow}) {
+		t.Errorf("buttons %+v", page.Forms[0].Buttons)
+	}
+	values := url.Values{"user": {"alice"}, "password": {"secret"}}
+	if _, err := agent.Submit(t.Context(), page, page.Forms[0], url.Values{"nothing": {"x"}}, allow); !errors.Is(err, ErrNoField) {
 		t.Errorf("a field that is not there: %v", err)
 	}
-	if _, err := agent.Submit(t.Context(), page, page.Forms[0], values); !errors.Is(err, ErrUnclaimed) {
+	if _, err := agent.Submit(t.Context(), page, page.Forms[0], values, allow); !errors.Is(err, ErrUnclaimed) {
 		t.Errorf("no app claims the scheme: %v", err)
 	}
 
 	name := install(t, d, packaged(t, developer, release.Manifest{Schemes: []string{"com.example.app"}}, "")).Name
-	done, err := agent.Submit(t.Context(), page, page.Forms[0], values)
+	done, err := agent.Submit(t.Context(), page, page.Forms[0], values, allow)
 	if err != nil {
 		t.Fatal(err)
 	}

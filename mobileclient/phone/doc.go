@@ -7,6 +7,8 @@
 //
 //	GET  /                      accounts with their balances, or who is to sign in
 //	POST /sign-in, /sign-out    where the stage knows users
+//	GET  /browser               the page that the user agent shows, as far as it was read
+//	POST /browser/open          open an address; /browser/follow a link, /browser/submit a form
 //	GET  /accounts/{id}         transfers of an account
 //	POST /accounts/{id}/freeze  freeze an account, or free it, in the staff's app
 //	GET  /pay, POST /pay        make a transfer

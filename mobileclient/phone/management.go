@@ -84,7 +84,7 @@ func (p *Phone) run(ctx context.Context, o order) (run manage.Run, err error) {
 	if err != nil {
 		return manage.Run{}, err
 	}
-	owner := Credentials{User: Owner, Password: p.passwords[Owner]}
+	owner := p.people.Named(Owner)
 	current, name, err := p.using()
 	if err != nil {
 		return manage.Run{}, err
@@ -94,7 +94,7 @@ func (p *Phone) run(ctx context.Context, o order) (run manage.Run, err error) {
 		if err != nil {
 			return manage.Run{}, err
 		}
-		return Exercise(ctx, app, stage, owner, o.Reference), nil
+		return owner.Exercise(ctx, p.device, app, o.Reference), nil
 	}
 	d := p.device
 	if installed, ok := p.installed(AppName); !ok || installed.Release != stage.Package.Release {
@@ -110,7 +110,7 @@ func (p *Phone) run(ctx context.Context, o order) (run manage.Run, err error) {
 		return manage.Run{}, err
 	}
 	defer app.Close()
-	return Exercise(ctx, app, stage, owner, o.Reference), nil
+	return owner.Exercise(ctx, d, app, o.Reference), nil
 }
 
 // otherDevice is another phone of the owner's, with the app that a stage uses, for one

@@ -22,6 +22,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 )
 
@@ -33,9 +34,6 @@ const (
 
 // Owner is whose phone it is.
 const Owner = "alice"
-
-// passwordsFile has what the customers know: they type it in.
-const passwordsFile = "passwords.json"
 
 // Config is what a phone is made with.
 type Config struct {
@@ -55,11 +53,11 @@ type Listeners struct {
 
 // Phone is a device with the bank's app on it, and its owner.
 type Phone struct {
-	config    Config
-	store     *Store
-	passwords map[string]string // what people know, by their names
-	device    *device.Device
-	manage    *manage.Server
+	config Config
+	store  *Store
+	people person.People
+	device *device.Device
+	manage *manage.Server
 
 	exercising sync.Mutex // held while the management API uses an app
 
@@ -87,7 +85,7 @@ func New(config Config) (*Phone, error) {
 	}
 	var err error
 	p.store = NewStore(config.Folder)
-	if err := config.Folder.JSON(passwordsFile, &p.passwords); err != nil {
+	if p.people, err = person.Known(config.Folder); err != nil {
 		return nil, err
 	}
 	if p.device, err = NewDevice(config.Folder, filepath.Join(config.Folder.Dir, "device"), config.Log); err != nil {

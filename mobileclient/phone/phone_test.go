@@ -31,6 +31,7 @@ import (
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/phone"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
@@ -40,7 +41,21 @@ import (
 // bank is one running bank for all tests; each test has a phone of its own.
 var bank *lab.Lab
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+// TestMain is two programs: the tests, and, packed into a package, an app.
+func TestMain(m *testing.M) {
+	self, err := sdk.Package()
+	if err != nil {
+		panic(err)
+	}
+	if _, _, err := release.Assets(self); err == nil {
+		if err := sdk.Run(newPageApp); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	time.Local = time.FixedZone("elsewhere", 11*60*60) // times are shown in UTC wherever this runs

@@ -2,33 +2,21 @@ package phone
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
-	"net/url"
-	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
-	"keyladder/internal/manage"
 	"keyladder/internal/serve"
 	"keyladder/mobileclient/device"
-	"keyladder/mobileclient/release"
-	"keyladder/stages/catalog"
 )
 
 //go:embed assets
@@ -80,6 +68,10 @@ func (p *Phone) Handler() http.Handler {
 	e.POST("/settings/update", p.updateApp)
 	e.POST("/stage", p.changeStage)
 	e.POST("/app", p.changeApp)
+	e.GET("/browser", p.showBrowser)
+	e.POST("/browser/open", p.browse)
+	e.POST("/browser/follow", p.follow)
+	e.POST("/browser/submit", p.submit)
 	e.POST("/sign-in", p.signIn)
 	e.POST("/sign-out", p.signOut)
 	e.POST("/accounts/:id/freeze", p.freeze)
@@ -225,314 +217,12 @@ func read(screen *device.Screen, v any) {
 	}
 }
 
-// signedOut is whether a screen could not be shown because nobody is signed in.
-func signedOut(screen device.Screen) bool { return !screen.OK && screen.Users && screen.User == "" }
-
-func (p *Phone) showAccounts(c echo.Context) error {
-	ctx := c.Request().Context()
-	home := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Home(ctx) })
-	if home.Users && home.User == "" {
-		return p.showSignIn(c, http.StatusOK, p.page("Sign in", "/", home), c.QueryParam("fill"))
-	}
-	var answer Accounts
-	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Accounts(ctx) })
-	if signedOut(screen) {
-		return p.showSignIn(c, http.StatusOK, p.page("Sign in", "/", screen), "")
-	}
-	read(&screen, &answer)
-	page := p.page("Accounts", "/", screen)
-	var own, others []manage.Account
-	for _, account := range answer.Accounts {
-		if account.Owner == cmp.Or(screen.User, p.device.Owner()) {
-			own = append(own, account)
-		} else {
-			others = append(others, account)
-		}
-	}
-	p.remember(slices.Concat(own, others))
-	return render(c, http.StatusOK, accountsView(page, own, others))
-}
-
-// showSignIn asks who the user is. What a person knows can be filled in for them.
-func (p *Phone) showSignIn(c echo.Context, status int, page page, fill string) error {
-	people := slices.Sorted(maps.Keys(p.passwords))
-	user, password := "", ""
-	if known, ok := p.passwords[fill]; ok {
-		user, password = fill, known
-	}
-	return render(c, status, signInView(page, people, user, password))
-}
-
-func (p *Phone) signIn(c echo.Context) error {
-	ctx := c.Request().Context()
-	user, password := c.FormValue("user"), c.FormValue("password")
-	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.SignIn(ctx, user, password) })
-	if !screen.OK {
-		return render(c, http.StatusOK, signInView(p.page("Sign in", "/", screen), slices.Sorted(maps.Keys(p.passwords)), user, ""))
-	}
-	return p.next(c, "/", &notice{Good: true, Title: "Signed in as " + screen.User})
-}
-
-func (p *Phone) signOut(c echo.Context) error {
-	ctx := c.Request().Context()
-	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.SignOut(ctx) })
-	if !screen.OK {
-		return p.next(c, "/", refusal(screen))
-	}
-	return p.next(c, "/", &notice{Good: true, Title: "Signed out"})
-}
-
-func (p *Phone) freeze(c echo.Context) error {
-	ctx, id := c.Request().Context(), c.Param("id")
-	frozen := c.FormValue("frozen") == "yes"
-	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Freeze(ctx, id, frozen) })
-	if !screen.OK {
-		return p.next(c, "/", refusal(screen))
-	}
-	title := id + " is frozen: no money moves"
-	if !frozen {
-		title = id + " is no longer frozen"
-	}
-	return p.next(c, "/", &notice{Good: true, Title: title})
-}
-
-func (p *Phone) remember(accounts []manage.Account) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(accounts) == 0 {
-		return
-	}
-	p.lastIDs = nil
-	for _, account := range accounts {
-		p.lastIDs = append(p.lastIDs, account.ID)
-	}
-}
-
-func (p *Phone) showTransfers(c echo.Context) error {
-	ctx, id := c.Request().Context(), c.Param("id")
-	var answer Transfers
-	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Transfers(ctx, id) })
-	if signedOut(screen) {
-		return p.next(c, "/", refusal(screen))
-	}
-	read(&screen, &answer)
-	return render(c, http.StatusOK, transfersView(p.page(id, "/", screen), id, answer.Transfers))
-}
-
-// payForm is what was typed in, and what is wrong with it.
-type payForm struct {
-	From, To, Amount, Reference string
-	AmountError                 string
-	Known                       []string // account numbers
-}
-
-func (p *Phone) payForm() payForm {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	known := slices.Clone(p.lastIDs)
-	if len(known) == 0 {
-		known = []string{catalog.AliceAccount, catalog.BobAccount}
-	}
-	form := payForm{From: known[0], To: catalog.BobAccount, Known: known}
-	if form.From == form.To {
-		form.To = catalog.AliceAccount
-	}
-	return form
-}
-
-func (p *Phone) showPay(c echo.Context) error {
-	form := p.payForm()
-	if from := c.QueryParam("from"); from != "" {
-		form.From = from
-	}
-	home := p.ask(c.Request().Context(), func(a *device.App) (device.Screen, error) { return a.Home(c.Request().Context()) })
-	if home.Users && home.User == "" {
-		return p.next(c, "/", &notice{Title: "Sign in first"})
-	}
-	return render(c, http.StatusOK, payView(p.page("Pay", "/pay", home), form))
-}
-
-func (p *Phone) pay(c echo.Context) error {
-	ctx := c.Request().Context()
-	form := p.payForm()
-	form.From, form.To = strings.TrimSpace(c.FormValue("from")), strings.TrimSpace(c.FormValue("to"))
-	form.Amount, form.Reference = c.FormValue("amount"), c.FormValue("reference")
-	amount, err := ParseAmount(form.Amount)
-	if err != nil {
-		form.AmountError = "Write the amount like 12.34."
-		return render(c, http.StatusUnprocessableEntity, payView(p.own(ctx, "Pay", "/pay", nil), form))
-	}
-	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) {
-		return a.Transfer(ctx, device.Payment{From: form.From, To: form.To, Amount: amount, Reference: form.Reference})
-	})
-	if signedOut(screen) {
-		return p.next(c, "/", refusal(screen))
-	}
-	var booked manage.Transfer
-	if read(&screen, &booked); !screen.OK {
-		return render(c, http.StatusOK, payView(p.page("Pay", "/pay", screen), form))
-	}
-	return p.next(c, "/accounts/"+url.PathEscape(form.From), &notice{
-		Good: true, Title: "Transfer booked",
-		Text: fmt.Sprintf("%s %s went from %s to %s.", FormatAmount(booked.Amount), booked.Currency, booked.From, booked.To),
-	})
-}
-
 // next leads to a page that shows the notice, so that a reload does nothing twice.
 func (p *Phone) next(c echo.Context, path string, n *notice) error {
 	p.mu.Lock()
 	p.notice = n
 	p.mu.Unlock()
 	return c.Redirect(http.StatusSeeOther, path)
-}
-
-func (p *Phone) showRates(c echo.Context) error {
-	ctx := c.Request().Context()
-	var today Rates
-	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Rates(ctx) })
-	read(&screen, &today)
-	return render(c, http.StatusOK, ratesView(p.page("Rates", "/rates", screen), today))
-}
-
-// trusted is a certificate that was added to the trust store.
-type trusted struct{ Name, Fingerprint, Until string }
-
-func (p *Phone) showSettings(c echo.Context) error {
-	return p.settings(c, http.StatusOK, p.told(), nil)
-}
-
-// settings shows the settings, and the form that was refused as it was filled in.
-func (p *Phone) settings(c echo.Context, status int, n *notice, refused url.Values) error {
-	var added []trusted
-	for _, certificate := range p.device.Trusted() {
-		added = append(added, trusted{
-			Name: certificate.Subject.CommonName, Fingerprint: fingerprint(certificate.Raw),
-			Until: certificate.NotAfter.Format("2 January 2006"),
-		})
-	}
-	installed, err := packages(p.device.Installed())
-	if err != nil {
-		return err
-	}
-	page := p.own(c.Request().Context(), "Settings", "/settings", n)
-	return render(c, status, settingsView(page, p.device.Sideloading(), added, installed, refused))
-}
-
-func fingerprint(der []byte) string {
-	sum := sha256.Sum256(der)
-	return hex.EncodeToString(sum[:])
-}
-
-// saved tells what came of a setting: the next page, or this one with the error.
-func (p *Phone) saved(c echo.Context, err error, title string) error {
-	if err != nil {
-		return p.settings(c, http.StatusUnprocessableEntity, &notice{Title: "That was not changed", Text: sentence(err)}, c.Request().PostForm)
-	}
-	return p.next(c, "/settings", &notice{Good: true, Title: title})
-}
-
-func (p *Phone) setNetwork(c echo.Context) error {
-	network := p.device.Network()
-	network.Proxy = ""
-	title := "The proxy is off"
-	if c.FormValue("use") != "" {
-		network.Proxy, title = strings.TrimSpace(c.FormValue("proxy")), "Apps now use the proxy"
-		if network.Proxy == "" {
-			return p.saved(c, device.ErrProxy, "")
-		}
-	}
-	return p.saved(c, p.device.SetNetwork(network), title)
-}
-
-func (p *Phone) trust(c echo.Context) error {
-	return p.saved(c, p.device.Trust([]byte(c.FormValue("pem"))), "The phone trusts this CA from now on")
-}
-
-func (p *Phone) distrust(c echo.Context) error {
-	for _, certificate := range p.device.Trusted() {
-		if fingerprint(certificate.Raw) == c.FormValue("fingerprint") {
-			return p.saved(c, p.device.Distrust(certificate), "The phone no longer trusts this CA")
-		}
-	}
-	return p.saved(c, nil, "The phone did not trust this CA")
-}
-
-func (p *Phone) setSideloading(c echo.Context) error {
-	allowed := c.FormValue("allowed") != ""
-	title := "Only the app store's packages can be installed now"
-	if allowed {
-		title = "Packages of any signer can be installed now"
-	}
-	return p.saved(c, p.device.AllowSideloading(allowed), title)
-}
-
-func (p *Phone) install(c echo.Context) error {
-	upload, err := c.FormFile("package")
-	if err != nil {
-		return p.saved(c, errors.New("choose a package file first"), "")
-	}
-	src, err := upload.Open()
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	file, err := os.CreateTemp("", "keyladder-upload-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = io.Copy(file, src)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	installed, err := p.device.Install(file.Name())
-	if err != nil {
-		err = explain(err)
-	}
-	return p.saved(c, err, installed.Label+" is installed")
-}
-
-// explain drops from an error the name of the uploaded file on this machine.
-func explain(err error) error {
-	for _, known := range []error{
-		device.ErrSideloading, device.ErrOtherSigner, release.ErrUnsigned, release.ErrSignature, release.ErrMalformed,
-	} {
-		if errors.Is(err, known) {
-			return known
-		}
-	}
-	return err
-}
-
-// installGenuine puts the store's app back, whatever is in its place.
-func (p *Phone) installGenuine(c echo.Context) error {
-	_, name, err := p.using()
-	if err != nil {
-		return err
-	}
-	p.mu.Lock()
-	if installed, ok := p.installed(name); ok && !installed.Genuine {
-		if err := p.device.Uninstall(name); err != nil {
-			p.mu.Unlock()
-			return err
-		}
-	}
-	err = p.equip()
-	p.mu.Unlock()
-	return p.saved(c, err, appLabel(name)+" is installed")
-}
-
-// updateApp installs the package that the bank has packed anew.
-func (p *Phone) updateApp(c echo.Context) error {
-	stage, name, err := p.using()
-	if err == nil {
-		err = p.update(name, stage)
-	}
-	return p.saved(c, err, appLabel(name)+" is up to date")
-}
-
-func (p *Phone) uninstall(c echo.Context) error {
-	return p.saved(c, p.device.Uninstall(c.FormValue("name")), "The app and all that it had stored are gone")
 }
 
 func (p *Phone) changeStage(c echo.Context) error {

@@ -27,8 +27,8 @@ type Tap struct {
 	Account  string   `json:"account,omitempty"`  // of Account, Transfers and Freeze
 	Payment  *Payment `json:"payment,omitempty"`  // of Transfer
 	Frozen   bool     `json:"frozen,omitempty"`   // of Freeze
-	User     string   `json:"user,omitempty"`     // of SignIn
-	Password string   `json:"password,omitempty"` // of SignIn
+	User     string   `json:"user,omitempty"`     // of SignIn, where the app asks for it
+	Password string   `json:"password,omitempty"` // of SignIn, where the app asks for it
 }
 
 // Payment is what a user types in to make a transfer.
@@ -47,9 +47,18 @@ type Screen struct {
 	Check  string          `json:"check,omitempty"` // the check of the app's own that refused, if one did
 	Error  string          `json:"error,omitempty"` // for the user
 
-	Users bool   `json:"users,omitempty"` // people sign in at this stage
-	User  string `json:"user,omitempty"`  // who is signed in; empty: nobody
+	SignIn SignInWay `json:"sign_in,omitempty"` // how people sign in; empty: nobody does at this stage
+	User   string    `json:"user,omitempty"`    // who is signed in; empty: nobody
 }
+
+// SignInWay is how an app has its user sign in.
+type SignInWay string
+
+// The ways to sign in.
+const (
+	InApp  SignInWay = "app"  // the app asks for name and password itself
+	InPage SignInWay = "page" // the app opens a page in the user agent, and is told the end by a URL of its own
+)
 
 // Handler is an app, as the device sees it. Calls may come at the same time.
 type Handler interface {

@@ -200,7 +200,7 @@ func (s *Station) settle(ctx context.Context, p *prober) (users people, err erro
 	if p.stage.Number < fromSessions {
 		return users, nil
 	}
-	users.password = s.passwords[victimsName]
+	users.password = s.people[victimsName]
 	if users.elsewhere, err = p.register(ctx, p.bank); err != nil {
 		return users, err
 	}
@@ -213,7 +213,7 @@ func (s *Station) settle(ctx context.Context, p *prober) (users people, err erro
 		{&users.aliceStaff, p.staff, victimsName},
 		{&users.carol, p.bank, staffsName},
 	} {
-		if *signing.key, err = p.signIn(ctx, signing.by, signing.user, s.passwords[signing.user]); err != nil {
+		if *signing.key, err = p.signIn(ctx, signing.by, signing.user, s.people[signing.user]); err != nil {
 			return users, err
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/attacker"
 	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
 )
@@ -39,7 +40,7 @@ type Station struct {
 	log        *traffic.Log
 	roots      []byte
 	developers []ed25519.PublicKey
-	passwords  map[string]string // by user: what people know
+	people     person.People
 	server     *manage.Server
 }
 
@@ -59,7 +60,7 @@ func New(folder *deployment.Folder, stages catalog.Set, log *traffic.Log) (*Stat
 		return nil, fmt.Errorf("read %s: %w", folder.Path("developer.pub"), err)
 	}
 	s.developers = []ed25519.PublicKey{key}
-	if err := folder.JSON("passwords.json", &s.passwords); err != nil {
+	if s.people, err = person.Known(folder); err != nil {
 		return nil, err
 	}
 	s.server = manage.NewServer(folder, log, nil)
@@ -178,7 +179,10 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 		Say:       say,
 	}
 	if stage.Call.UserProof != catalog.NoUser {
-		ground.User, ground.Password = attackersName, s.passwords[attackersName]
+		ground.User, ground.Password = attackersName, s.people[attackersName]
+		ground.SignIn = func(ctx context.Context, d *device.Device, app *device.App, user, password string) (device.Screen, error) {
+			return person.Person{Name: user, Password: password}.SignIn(ctx, d, app)
+		}
 	}
 	leave, err := s.position(ctx, ground, attack.Position, brief)
 	defer leave()

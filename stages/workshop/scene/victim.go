@@ -9,18 +9,18 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/mobileclient/device"
-	"keyladder/mobileclient/phone"
+	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 )
 
 // victim is alice, with the genuine app on her phone.
 type victim struct {
-	device      *device.Device
-	app         *device.App
-	name        string // of the app's package
-	stage       catalog.Stage
-	credentials phone.Credentials
-	dir         string
+	device *device.Device
+	app    *device.App
+	name   string // of the app's package
+	stage  catalog.Stage
+	person person.Person
+	dir    string
 }
 
 func (s *Station) newVictim(ctx context.Context, slug string) (*victim, error) {
@@ -35,7 +35,7 @@ func (s *Station) newVictim(ctx context.Context, slug string) (*victim, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &victim{dir: dir, stage: stage, credentials: phone.Credentials{User: victimsName, Password: s.passwords[victimsName]}}
+	v := &victim{dir: dir, stage: stage, person: s.people.Named(victimsName)}
 	if v.device, err = s.newDevice(dir, victimsName); err != nil {
 		v.leave()
 		return nil, err
@@ -53,12 +53,9 @@ func (s *Station) newVictim(ctx context.Context, slug string) (*victim, error) {
 	return v, nil
 }
 
-// signIn signs the victim in where the stage knows users.
+// signIn signs the victim in where the app wants that.
 func (v *victim) signIn(ctx context.Context) error {
-	if v.stage.Call.UserProof == catalog.NoUser {
-		return nil
-	}
-	screen, err := v.app.SignIn(ctx, v.credentials.User, v.credentials.Password)
+	screen, err := v.person.EnsureSignedIn(ctx, v.device, v.app)
 	if err == nil && !screen.OK {
 		err = fmt.Errorf("the victim can't sign in: %s", screen.Error)
 	}
@@ -88,8 +85,27 @@ func (s *Station) useLookAlike(ctx context.Context, stage catalog.Stage, package
 		return err
 	}
 	defer app.Close()
-	_, err = app.SignIn(ctx, victimsName, s.passwords[victimsName])
+	victim := s.people.Named(victimsName)
+	if victim.Used, err = s.usualWay(ctx, deceived, stage); err != nil {
+		return err
+	}
+	_, err = victim.SignIn(ctx, deceived, app)
 	return err
+}
+
+// usualWay is how the genuine app has people sign in, which its users know.
+func (s *Station) usualWay(ctx context.Context, d *device.Device, stage catalog.Stage) (device.SignInWay, error) {
+	installed, err := d.Install(s.packageFile(stage))
+	if err != nil {
+		return "", err
+	}
+	app, err := d.Launch(ctx, installed.Name, stage.Slug)
+	if err != nil {
+		return "", err
+	}
+	defer app.Close()
+	home, err := app.Home(ctx)
+	return home.SignIn, err
 }
 
 // join makes the phone use an access point; empty: none. The address is one that the
@@ -114,7 +130,7 @@ func (v *victim) pay(ctx context.Context, reference string) (screen device.Scree
 // use does what the app's users do, and pays with the reference.
 func (v *victim) use(ctx context.Context, reference string) (run manage.Run) {
 	whenServed(ctx, func() int {
-		run = phone.Exercise(ctx, v.app, v.stage, v.credentials, reference)
+		run = v.person.Exercise(ctx, v.device, v.app, reference)
 		return run.Calls[len(run.Calls)-1].Status
 	})
 	return run

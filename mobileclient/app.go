@@ -28,10 +28,10 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// use is one use of the app from the command line. The command line has a phone of its
+// appUse is one use of the app from the command line. The command line has a phone of its
 // own, which is kept in the deployment's folder: who signs in with one command is
 // signed in with the next.
-type use struct {
+type appUse struct {
 	data         *string
 	stage, app   string
 	proxy, trust string
@@ -41,7 +41,7 @@ type use struct {
 // apps are the names of the bank's apps for people.
 var apps = map[string]string{"bank": phone.AppName, "ops": phone.OpsName}
 
-func (u *use) flags(flags *pflag.FlagSet) {
+func (u *appUse) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&u.stage, "stage", os.Getenv("STAGE"), "stage to use: "+catalog.All().Built().Slugs()+"; STAGE in the environment sets the default")
 	flags.StringVar(&u.app, "app", "bank", "which of the bank's apps: bank, for customers, or ops, for staff")
 	flags.StringVar(&u.proxy, "proxy", "", "URL of an HTTP proxy that the phone is set to: http://127.0.0.1:8081")
@@ -49,7 +49,7 @@ func (u *use) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&u.raw, "json", false, "print the API's answer as it came")
 }
 
-func (u *use) commands() []*cobra.Command {
+func (u *appUse) commands() []*cobra.Command {
 	var payment device.Payment
 	var amount string
 	transfer := &cobra.Command{
@@ -128,7 +128,12 @@ func (e *refusedError) Error() string {
 }
 
 // run launches the app, has it do something and prints what it shows.
-func (u *use) run(cmd *cobra.Command, do func(context.Context, *device.App) (device.Screen, error), show func(io.Writer, []byte) error) (err error) {
+func (u *appUse) run(cmd *cobra.Command, do func(context.Context, *device.App) (device.Screen, error), show func(io.Writer, []byte) error) error {
+	return u.runOn(cmd, func(ctx context.Context, _ *device.Device, app *device.App) (device.Screen, error) { return do(ctx, app) }, show)
+}
+
+// runOn is run where more of the phone is needed than the app.
+func (u *appUse) runOn(cmd *cobra.Command, do func(context.Context, *device.Device, *device.App) (device.Screen, error), show func(io.Writer, []byte) error) (err error) {
 	stages := catalog.All()
 	stage, err := phone.Stage(stages, cmp.Or(u.stage, stages.Built()[0].Slug))
 	if err != nil {
@@ -152,7 +157,7 @@ func (u *use) run(cmd *cobra.Command, do func(context.Context, *device.App) (dev
 	if err != nil {
 		return err
 	}
-	screen, err := do(cmd.Context(), app)
+	screen, err := do(cmd.Context(), d, app)
 	if err != nil {
 		return err
 	}
@@ -195,7 +200,7 @@ func pickUp(dir string) (path string, putDown func() error, err error) {
 }
 
 // launch sets the phone as the flags say, with the app as the store has it now.
-func (u *use) launch(ctx context.Context, d *device.Device, folder *deployment.Folder, stage catalog.Stage) (*device.App, error) {
+func (u *appUse) launch(ctx context.Context, d *device.Device, folder *deployment.Folder, stage catalog.Stage) (*device.App, error) {
 	name, ok := apps[u.app]
 	if !ok {
 		return nil, fmt.Errorf("there is no app %q: they are bank and ops", u.app)

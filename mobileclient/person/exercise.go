@@ -1,4 +1,4 @@
-package phone
+package person
 
 import (
 	"context"
@@ -8,19 +8,16 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// Credentials are what a user types in to sign in.
-type Credentials struct{ User, Password string }
-
 // step is something that an app's user does.
 type step struct {
 	what string
 	do   func(context.Context) (device.Screen, error)
 }
 
-// Exercise has the app do what its users do: sign in, where the stage knows users and
-// this one is not signed in yet, look at the rates and the accounts, and transfer 1.00
-// with the reference. It stops at the first thing that fails.
-func Exercise(ctx context.Context, app *device.App, stage catalog.Stage, as Credentials, reference string) manage.Run {
+// Exercise does with an app what its users do: signs in, where the app wants that and this
+// person is not signed in yet, looks at the rates and the accounts, and transfers 1.00 with
+// the reference. It stops at the first thing that fails.
+func (p Person) Exercise(ctx context.Context, d *device.Device, app *device.App, reference string) manage.Run {
 	steps := []step{
 		{"rates", app.Rates},
 		{"accounts", app.Accounts},
@@ -28,12 +25,12 @@ func Exercise(ctx context.Context, app *device.App, stage catalog.Stage, as Cred
 			return app.Transfer(ctx, device.Payment{From: catalog.AliceAccount, To: catalog.BobAccount, Amount: 100, Reference: reference})
 		}},
 	}
-	if home, err := app.Home(ctx); err != nil || home.Users && home.User != as.User {
+	if home, err := app.Home(ctx); err != nil || p.mustSignIn(home) {
 		steps = append([]step{{"sign-in", func(ctx context.Context) (device.Screen, error) {
-			return app.SignIn(ctx, as.User, as.Password)
+			return p.SignIn(ctx, d, app)
 		}}}, steps...)
 	}
-	run := manage.Run{Stage: stage.Slug}
+	run := manage.Run{Stage: app.Stage()}
 	for _, step := range steps {
 		screen, err := step.do(ctx)
 		call := manage.Call{What: step.what, Status: screen.Status, OK: screen.OK, Error: screen.Error}

@@ -1,0 +1,34 @@
+package person
+
+import (
+	"maps"
+	"slices"
+
+	"keyladder/internal/deployment"
+	"keyladder/mobileclient/device"
+)
+
+// Person is somebody who uses the bank's app.
+type Person struct {
+	Name, Password string
+
+	// Used is how the bank's app has had them sign in so far; empty: they do not know it yet.
+	// An app that asks in another way gets no password.
+	Used device.SignInWay
+}
+
+// People are the passwords of the workshop's people, by their names.
+type People map[string]string
+
+// Known reads what the people of a deployment know.
+func Known(folder *deployment.Folder) (People, error) {
+	var people People
+	err := folder.JSON("passwords.json", &people)
+	return people, err
+}
+
+// Named is the person of that name. One that is not known has no password.
+func (p People) Named(name string) Person { return Person{Name: name, Password: p[name]} }
+
+// Names are the names of all, in order.
+func (p People) Names() []string { return slices.Sorted(maps.Keys(p)) }

@@ -1,0 +1,158 @@
+package phone
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/release"
+)
+
+// trusted is a certificate that was added to the trust store.
+type trusted struct{ Name, Fingerprint, Until string }
+
+func (p *Phone) showSettings(c echo.Context) error {
+	return p.settings(c, http.StatusOK, p.told(), nil)
+}
+
+// settings shows the settings, and the form that was refused as it was filled in.
+func (p *Phone) settings(c echo.Context, status int, n *notice, refused url.Values) error {
+	var added []trusted
+	for _, certificate := range p.device.Trusted() {
+		added = append(added, trusted{
+			Name: certificate.Subject.CommonName, Fingerprint: fingerprint(certificate.Raw),
+			Until: certificate.NotAfter.Format("2 January 2006"),
+		})
+	}
+	installed, err := packages(p.device.Installed())
+	if err != nil {
+		return err
+	}
+	page := p.own(c.Request().Context(), "Settings", "/settings", n)
+	return render(c, status, settingsView(page, p.device.Sideloading(), added, installed, refused))
+}
+
+func fingerprint(der []byte) string {
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
+}
+
+// saved tells what came of a setting: the next page, or this one with the error.
+func (p *Phone) saved(c echo.Context, err error, title string) error {
+	if err != nil {
+		return p.settings(c, http.StatusUnprocessableEntity, &notice{Title: "That was not changed", Text: sentence(err)}, c.Request().PostForm)
+	}
+	return p.next(c, "/settings", &notice{Good: true, Title: title})
+}
+
+func (p *Phone) setNetwork(c echo.Context) error {
+	network := p.device.Network()
+	network.Proxy = ""
+	title := "The proxy is off"
+	if c.FormValue("use") != "" {
+		network.Proxy, title = strings.TrimSpace(c.FormValue("proxy")), "Apps now use the proxy"
+		if network.Proxy == "" {
+			return p.saved(c, device.ErrProxy, "")
+		}
+	}
+	return p.saved(c, p.device.SetNetwork(network), title)
+}
+
+func (p *Phone) trust(c echo.Context) error {
+	return p.saved(c, p.device.Trust([]byte(c.FormValue("pem"))), "The phone trusts this CA from now on")
+}
+
+func (p *Phone) distrust(c echo.Context) error {
+	for _, certificate := range p.device.Trusted() {
+		if fingerprint(certificate.Raw) == c.FormValue("fingerprint") {
+			return p.saved(c, p.device.Distrust(certificate), "The phone no longer trusts this CA")
+		}
+	}
+	return p.saved(c, nil, "The phone did not trust this CA")
+}
+
+func (p *Phone) setSideloading(c echo.Context) error {
+	allowed := c.FormValue("allowed") != ""
+	title := "Only the app store's packages can be installed now"
+	if allowed {
+		title = "Packages of any signer can be installed now"
+	}
+	return p.saved(c, p.device.AllowSideloading(allowed), title)
+}
+
+func (p *Phone) install(c echo.Context) error {
+	upload, err := c.FormFile("package")
+	if err != nil {
+		return p.saved(c, errors.New("choose a package file first"), "")
+	}
+	src, err := upload.Open()
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	file, err := os.CreateTemp("", "keyladder-upload-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	_, err = io.Copy(file, src)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	installed, err := p.device.Install(file.Name())
+	if err != nil {
+		err = explain(err)
+	}
+	return p.saved(c, err, installed.Label+" is installed")
+}
+
+// explain drops from an error the name of the uploaded file on this machine.
+func explain(err error) error {
+	for _, known := range []error{
+		device.ErrSideloading, device.ErrOtherSigner, release.ErrUnsigned, release.ErrSignature, release.ErrMalformed,
+	} {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	return err
+}
+
+// installGenuine puts the store's app back, whatever is in its place.
+func (p *Phone) installGenuine(c echo.Context) error {
+	_, name, err := p.using()
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	if installed, ok := p.installed(name); ok && !installed.Genuine {
+		if err := p.device.Uninstall(name); err != nil {
+			p.mu.Unlock()
+			return err
+		}
+	}
+	err = p.equip()
+	p.mu.Unlock()
+	return p.saved(c, err, appLabel(name)+" is installed")
+}
+
+// updateApp installs the package that the bank has packed anew.
+func (p *Phone) updateApp(c echo.Context) error {
+	stage, name, err := p.using()
+	if err == nil {
+		err = p.update(name, stage)
+	}
+	return p.saved(c, err, appLabel(name)+" is up to date")
+}
+
+func (p *Phone) uninstall(c echo.Context) error {
+	return p.saved(c, p.device.Uninstall(c.FormValue("name")), "The app and all that it had stored are gone")
+}

@@ -1,0 +1,58 @@
+package phone
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/person"
+)
+
+// mustSignIn is whether an app that shows this wants somebody to sign in first.
+func mustSignIn(home device.Screen) bool { return home.SignIn != "" && home.User == "" }
+
+// signedOut is whether a screen could not be shown because nobody is signed in.
+func signedOut(screen device.Screen) bool { return !screen.OK && mustSignIn(screen) }
+
+// showSignIn has the user sign in as the app wants it. What a person knows can be filled
+// in for them.
+func (p *Phone) showSignIn(c echo.Context, page page, shown device.Screen, fill string) error {
+	if shown.SignIn == device.InPage {
+		return render(c, http.StatusOK, openSignInView(page))
+	}
+	who := person.Person{Name: fill}
+	if _, known := p.people[fill]; known {
+		who = p.people.Named(fill)
+	}
+	return render(c, http.StatusOK, signInView(page, p.people.Names(), who))
+}
+
+// signIn signs in with what was typed, where the app asks for it. Otherwise it opens the
+// page on which its user signs in.
+func (p *Phone) signIn(c echo.Context) error {
+	ctx := c.Request().Context()
+	home := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Home(ctx) })
+	if home.SignIn == device.InPage {
+		opened := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.OpenSignIn(ctx) })
+		if !opened.OK {
+			return p.next(c, "/", refusal(opened))
+		}
+		return p.next(c, "/browser", nil)
+	}
+	who := person.Person{Name: c.FormValue("user"), Password: c.FormValue("password")}
+	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return who.SignIn(ctx, p.device, a) })
+	if !screen.OK {
+		return render(c, http.StatusOK, signInView(p.page("Sign in", "/", screen), p.people.Names(), person.Person{Name: who.Name}))
+	}
+	return p.next(c, "/", &notice{Good: true, Title: "Signed in as " + screen.User})
+}
+
+func (p *Phone) signOut(c echo.Context) error {
+	ctx := c.Request().Context()
+	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.SignOut(ctx) })
+	if !screen.OK {
+		return p.next(c, "/", refusal(screen))
+	}
+	return p.next(c, "/", &notice{Good: true, Title: "Signed out"})
+}
