@@ -129,7 +129,9 @@ func (e *refusedError) Error() string {
 
 // run launches the app, has it do something and prints what it shows.
 func (u *appUse) run(cmd *cobra.Command, do func(context.Context, *device.App) (device.Screen, error), show func(io.Writer, []byte) error) error {
-	return u.runOn(cmd, func(ctx context.Context, _ *device.Device, app *device.App) (device.Screen, error) { return do(ctx, app) }, show)
+	return u.runOn(cmd, func(ctx context.Context, _ *device.Device, app *device.App) (device.Screen, error) {
+		return do(ctx, app)
+	}, show)
 }
 
 // runOn is run where more of the phone is needed than the app.
