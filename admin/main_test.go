@@ -19,28 +19,27 @@ import (
 func TestHealthcheck(t *testing.T) {
 	t.Parallel()
 	for name, status := range map[string]int{"good": http.StatusOK, "bad": http.StatusServiceUnavailable} {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/healthz" {
+				w.WriteHeader(status)
+			}
+		}))
 		defer server.Close()
 		cmd := command()
-		cmd.SetArgs([]string{"healthcheck", "--url", server.URL})
+		cmd.SetArgs([]string{"healthcheck", "--data", deploy(t), "--listen", "admin=" + server.Listener.Addr().String()})
 		if err := cmd.ExecuteContext(t.Context()); (err == nil) != (status == http.StatusOK) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-// The first password is printed once. It is not made before it can be.
-func TestAddressInUse(t *testing.T) {
-	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
+// deploy makes the folder of the admin UI, and only that.
+func deploy(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
-	w, err := deployment.NewWriter(dir, deployment.Admin, "test", time.Now(), deployment.Addresses{
-		Manage: map[deployment.Role]string{deployment.Resource: "https://localhost:1", deployment.Phone: "https://localhost:1", deployment.Attacker: "https://localhost:1"},
-	})
+	w, err := deployment.NewWriter(dir, deployment.Admin, "test", time.Now(), deployment.Local(deployment.Ports{
+		deployment.Manage(deployment.Resource): 1, deployment.Manage(deployment.Phone): 1, deployment.Manage(deployment.Attacker): 1,
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,14 +54,26 @@ func TestAddressInUse(t *testing.T) {
 	if err := errors.Join(w.Pair("manage", pair), w.File("manage-ca.pem", authority.Certificate), w.Close()); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// The first password is printed once. It is not made before it can be.
+func TestAddressInUse(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := deploy(t)
 	before, err := os.ReadDir(filepath.Join(dir, "admin"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := command()
 	cmd.SetOut(io.Discard)
-	cmd.SetArgs([]string{"--data", dir, "--listen", taken.Addr().String()})
-	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "is the admin UI running already") {
+	cmd.SetArgs([]string{"--data", dir, "--listen", "admin=" + taken.Addr().String()})
+	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "is Keyladder running already") {
 		t.Errorf("error: %v", err)
 	}
 	if after, err := os.ReadDir(filepath.Join(dir, "admin")); err != nil || len(after) != len(before) {

@@ -23,7 +23,7 @@ import (
 func deploy(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	w, err := deployment.NewWriter(dir, deployment.Resource, "test", time.Now(), deployment.Addresses{TLS: "https://localhost:8443"})
+	w, err := deployment.NewWriter(dir, deployment.Resource, "test", time.Now(), deployment.Local(deployment.Ports{deployment.API: 8443, deployment.Manage(deployment.Resource): 9443}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,9 +86,12 @@ func start(t *testing.T, dir string, flags ...string) running {
 	plain, management := freeAddresses(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	args := []string{"resource", "--data", dir, "--plain", plain, "--tls", "127.0.0.1:0", "--terminated", "127.0.0.1:0", "--manage", management}
+	args := []string{
+		"resource", "--data", dir, "--listen", "api-plain=" + plain, "--listen", "api=127.0.0.1:0", "--listen", "api-terminated=127.0.0.1:0",
+		"--listen", "manage-resource=" + management,
+	}
 	go func() { done <- run(ctx, append(args, flags...)...) }()
-	healthy := func() error { return run(t.Context(), "healthcheck", "--data", dir, "--manage", management) }
+	healthy := func() error { return run(t.Context(), "healthcheck", "--data", dir, "--listen", "manage-resource="+management) }
 	for healthy() != nil { // it starts
 		select {
 		case err := <-done:
@@ -179,9 +182,11 @@ func TestMistakes(t *testing.T) {
 		want string
 	}{
 		"no deployment":  {[]string{"resource", "--data", t.TempDir()}, "stages init"},
-		"port taken":     {[]string{"resource", "--data", dir, "--plain", taken.Addr().String()}, "the API over HTTP"},
+		"port taken":     {[]string{"resource", "--data", dir, "--listen", "api-plain=" + taken.Addr().String()}, "the API over HTTP can't listen"},
 		"no sessions":    {[]string{"resource", "--data", dir, "--session-idle", "0s"}, "sessions need a time"},
-		"unknown role":   {[]string{"healthcheck", "--data", dir, "--role", "nobody"}, "stages init"},
+		"unknown role":   {[]string{"healthcheck", "--data", dir, "nobody"}, `invalid argument "nobody"`},
+		"unknown place":  {[]string{"resource", "--data", dir, "--listen", "nothing=127.0.0.1:0"}, "they are api-plain, api"},
+		"no address":     {[]string{"resource", "--data", dir}, "--listen api-plain=HOST:PORT"},
 		"argument":       {[]string{"resource", "extra"}, "unknown command"},
 		"unknown server": {[]string{"sourcerer"}, "unknown command"},
 	} {

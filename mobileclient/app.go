@@ -23,6 +23,7 @@ import (
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/program"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/phone"
 	"keyladder/stages/catalog"
@@ -141,7 +142,7 @@ func (u *appUse) runOn(cmd *cobra.Command, do func(context.Context, *device.Devi
 	if err != nil {
 		return err
 	}
-	folder, err := open(*u.data, deployment.Phone)
+	folder, err := new(program.Places).Open(*u.data, deployment.Phone)
 	if err != nil {
 		return err
 	}

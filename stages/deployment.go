@@ -17,49 +17,106 @@ import (
 	"keyladder/backend/sessions"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/program"
+	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
 	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/scene"
 )
 
 func initCommand() *cobra.Command {
-	var o deploy.Options
-	var resource, phone, attacker string
+	o := deploy.Options{Stages: catalog.All()}
+	var moved map[string]int
+	var containers bool
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "Make, once, the keys, certificates, secrets and app packages of a deployment",
-		Args:  cobra.NoArgs,
+		Long: `Make, once, the keys, certificates, secrets and app packages of a deployment.
+
+A deployment that is there already is kept. When ports are others than before, it follows:
+the apps are packed anew, with the API's new address and everything else as it was.`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o.Stages = catalog.All()
-			o.Addresses.Manage = map[deployment.Role]string{
-				deployment.Resource: resource, deployment.Phone: phone, deployment.Attacker: attacker,
-			}
-			made, err := deploy.Init(c.Context(), o)
+			ports, err := deployment.ChoosePorts(moved, os.Getenv)
 			if err != nil {
 				return err
 			}
-			if made {
-				fmt.Fprintln(c.OutOrStdout(), "made the deployment in", o.Dir)
-			} else {
-				fmt.Fprintln(c.OutOrStdout(), "kept the deployment in", o.Dir)
+			o.Addresses = deployment.Local(ports)
+			if containers {
+				o.Addresses = deployment.InContainers(ports)
 			}
+			done, err := deploy.Init(c.Context(), o)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(c.OutOrStdout(), done, "the deployment in", o.Dir)
 			return nil
 		},
 	}
 	dataFlag(c, &o.Dir)
-	c.Flags().StringVar(&o.Addresses.Plain, "plain", "http://localhost:8080", "where the app finds the API over HTTP")
-	c.Flags().StringVar(&o.Addresses.TLS, "tls", "https://localhost:8443", "where the app finds the API over TLS")
-	c.Flags().StringVar(&o.Addresses.Terminated, "terminated", "https://localhost:8446", "where TLS terminators find the API")
-	c.Flags().StringVar(&resource, "manage-resource", "https://localhost:9443", "management of the resource server")
-	c.Flags().StringVar(&phone, "manage-phone", "https://localhost:9444", "management of the phone")
-	c.Flags().StringVar(&attacker, "manage-attacker", "https://localhost:9445", "management of the attacker")
-	c.Flags().StringArrayVar(&o.Hosts, "host", nil, "further name or address of the servers, for their certificates (repeatable)")
+	portFlag(c, &moved)
+	c.Flags().BoolVar(&containers, "containers", false, "each program has a container of its own, as in docker-compose.yml")
+	return c
+}
+
+// portFlag adds the flag that moves services to other ports.
+func portFlag(c *cobra.Command, moved *map[string]int) {
+	var usual []string
+	for _, service := range deployment.Services() {
+		usual = append(usual, fmt.Sprintf("%s=%d", service.Name, service.Port))
+	}
+	c.Flags().StringToIntVar(moved, "port", nil, "`SERVICE=PORT` to use in place of the usual one, as KEYLADDER_PORT_SERVICE=PORT does (repeatable); usual are "+strings.Join(usual, ", "))
+}
+
+func attackerCommand() *cobra.Command {
+	var dir string
+	c := &cobra.Command{
+		Use:   "attacker",
+		Short: "Serve the station that attacks are carried out from",
+		Args:  cobra.NoArgs,
+	}
+	dataFlag(c, &dir)
+	places := program.PlacesFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		folder, err := places.Open(dir, deployment.Attacker)
+		if err != nil {
+			return err
+		}
+		station, err := scene.New(folder, catalog.All(), traffic.New(string(folder.Role), lab.Records))
+		if err != nil {
+			return err
+		}
+		listeners, err := program.Listen(folder.Role, folder.Addresses)
+		if err != nil {
+			return err
+		}
+		defer listeners.Close()
+		listeners.Log()
+		return station.Serve(c.Context(), listeners[deployment.Manage(folder.Role)])
+	}
+	return c
+}
+
+// healthCommand asks any program of the deployment; without a name, the attacker, which is
+// the one that this command serves.
+func healthCommand() *cobra.Command {
+	var dir string
+	roles := []deployment.Role{deployment.Attacker}
+	for _, row := range deployment.Programs() {
+		if row.Role != deployment.Attacker {
+			roles = append(roles, row.Role)
+		}
+	}
+	c := program.HealthCommand(&dir, roles...)
+	dataFlag(c, &dir)
 	return c
 }
 
 func upCommand(start func(context.Context, lab.Options) (*lab.Lab, error)) *cobra.Command {
-	o := lab.Options{Screens: true, Ports: lab.Usual, Sessions: sessions.Default}
+	o := lab.Options{Screens: true, Sessions: sessions.Default}
 	var verbose bool
+	var moved map[string]int
 	c := &cobra.Command{
 		Use:   "up",
 		Short: "Start everything in one process and say where to go",
@@ -78,6 +135,10 @@ password of the admin UI.`,
 					return err
 				}
 			}
+			var err error
+			if o.Ports, err = deployment.ChoosePorts(moved, os.Getenv); err != nil {
+				return err
+			}
 			if verbose {
 				o.Logger = slog.Default()
 			}
@@ -91,10 +152,10 @@ password of the admin UI.`,
 			}
 			out := c.OutOrStdout()
 			fmt.Fprintf(out, "Keyladder is up after %.1f s.\n\n", time.Since(begin).Seconds())
-			fmt.Fprintf(out, "  Begin here      %s    stages, attacks, traffic, matrix, administration\n", l.AdminURL)
-			fmt.Fprintf(out, "  The phone       %s    the Harbour Bank app\n", l.PhoneURL)
-			fmt.Fprintf(out, "  The API         %s/app-id/v1/accounts\n", l.Addresses.Plain)
-			fmt.Fprintf(out, "                  %s/tls/v1/accounts\n\n", l.Addresses.TLS)
+			fmt.Fprintf(out, "  Begin here      %s    stages, attacks, traffic, matrix, administration\n", l.Addresses.URL(deployment.AdminUI))
+			fmt.Fprintf(out, "  The phone       %s    the Harbour Bank app\n", l.Addresses.URL(deployment.PhoneScreen))
+			fmt.Fprintf(out, "  The API         %s/app-id/v1/accounts\n", l.Addresses.URL(deployment.PlainAPI))
+			fmt.Fprintf(out, "                  %s/tls/v1/accounts\n\n", l.Addresses.URL(deployment.API))
 			switch {
 			case l.InitialPassword != "":
 				fmt.Fprintf(out, "  Sign in as admin with the password %s\n", l.InitialPassword)
@@ -110,6 +171,7 @@ password of the admin UI.`,
 		},
 	}
 	dataFlag(c, &o.Dir)
+	portFlag(c, &moved)
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "print the API's access log")
 	c.Flags().StringVar(&o.Stage, "stage", "", "stage that the phone uses (default: $STAGE, or the first)")
 	c.Flags().DurationVar(&o.Sessions.Idle, "session-idle", o.Sessions.Idle, "how long a user's session lasts without calls")

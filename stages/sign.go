@@ -116,7 +116,7 @@ The secret is asked for at the running deployment, with the admin's certificate.
 				}
 			}
 			// For the host and port of the settings, whatever name is used to reach the server.
-			client, err := hawk.NewClient(hawk.Credentials{ID: s.key, Key: secret}, folder.Addresses.TLS)
+			client, err := hawk.NewClient(hawk.Credentials{ID: s.key, Key: secret}, folder.Addresses.URL(deployment.API))
 			if err != nil {
 				return err
 			}

@@ -199,7 +199,7 @@ func TestRestart(t *testing.T) {
 	second := &running{site: r.site, log: &lines{}}
 	second.serve(t, l, nil)
 	folder := r.folder(t, deployment.Admin)
-	folder.Addresses.Manage = map[deployment.Role]string{deployment.Resource: "https://" + l.Manage.Addr().String()}
+	folder.Addresses.Public = map[deployment.ServiceName]string{deployment.Manage(deployment.Resource): "https://" + l.Manage.Addr().String()}
 	admin := must[*manage.Client](t)(manage.NewClient(folder, deployment.Resource))
 	usage := must[[]manage.Usage](t)(admin.Usage(ctx, 2)) // the day may have ended meanwhile
 	served := false
@@ -380,7 +380,7 @@ func TestAccessLogIsBounded(t *testing.T) {
 	r := &running{site: site, log: &lines{}}
 	r.serve(t, l, nil)
 	folder := site.folder(t, deployment.Admin)
-	folder.Addresses.Manage = map[deployment.Role]string{deployment.Resource: "https://" + l.Manage.Addr().String()}
+	folder.Addresses.Public = map[deployment.ServiceName]string{deployment.Manage(deployment.Resource): "https://" + l.Manage.Addr().String()}
 	admin := must[*manage.Client](t)(manage.NewClient(folder, deployment.Resource))
 	for i := range 1100 {
 		req := site.call(mobile, "bogus", "GET", "/"+strings.Repeat("x", 4000), "")
@@ -414,7 +414,7 @@ func TestMetrics(t *testing.T) {
 	pair := r.programs(t)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*pair}}}
 	defer transport.CloseIdleConnections()
-	base := r.folder(t, deployment.Admin).Addresses.Manage[deployment.Resource]
+	base := r.folder(t, deployment.Admin).Addresses.URL(deployment.Manage(deployment.Resource))
 	resp, err := transport.RoundTrip(must[*http.Request](t)(http.NewRequest(http.MethodGet, base+"/metrics", nil)))
 	if err != nil {
 		t.Fatal(err)

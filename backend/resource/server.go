@@ -87,7 +87,7 @@ func New(config Config) (server *Server, err error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	host, port, err := hawk.HostPort(config.Folder.Addresses.TLS) // as apps know it, whatever a proxy makes of it
+	host, port, err := hawk.HostPort(config.Folder.Addresses.URL(deployment.API)) // as apps know it, whatever a proxy makes of it
 	if err != nil {
 		return nil, err
 	}

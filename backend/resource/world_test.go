@@ -84,7 +84,10 @@ func newSite(t testing.TB, addresses deployment.Addresses) *site {
 	ca, pair, certificate := must[*pki.CA](t), must[pki.Pair](t), must[tls.Certificate](t)
 	serverCA, clientCA, manageCA, strangersCA := ca(pki.NewCA("public")), ca(pki.NewCA("apps")), ca(pki.NewCA("manage")), ca(pki.NewCA("apps"))
 	s := &site{dir: t.TempDir(), clients: map[string]tls.Certificate{}, secrets: map[string]string{}, phones: map[phoneID]*phone{}}
-	addresses.TLS = cmp.Or(addresses.TLS, "https://localhost:8443")
+	if addresses.Public == nil {
+		addresses.Public = map[deployment.ServiceName]string{}
+	}
+	addresses.Public[deployment.API] = cmp.Or(addresses.Public[deployment.API], "https://localhost:8443")
 	s.roots = must[*x509.CertPool](t)(pki.Pool(serverCA.Certificate))
 	s.clientCAs = must[*x509.CertPool](t)(pki.Pool(clientCA.Certificate))
 	server := pair(serverCA.Server("API", "localhost", "127.0.0.1"))
@@ -245,7 +248,7 @@ func start(t *testing.T, change func(*resource.Config)) *running {
 	l := resource.Listeners{Plain: listen(), TLS: listen(), Terminated: listen(), Manage: listen()}
 	r := &running{log: &lines{}}
 	r.site = newSite(t, deployment.Addresses{
-		Manage: map[deployment.Role]string{deployment.Resource: "https://" + l.Manage.Addr().String()},
+		Public: map[deployment.ServiceName]string{deployment.Manage(deployment.Resource): "https://" + l.Manage.Addr().String()},
 	})
 	r.plain, r.tls, r.terminated = "http://"+l.Plain.Addr().String(), "https://"+l.TLS.Addr().String(), "https://"+l.Terminated.Addr().String()
 	r.serve(t, l, change)

@@ -26,34 +26,9 @@ import (
 	"keyladder/internal/pki"
 )
 
-// Role names a sub-folder.
-type Role string
-
-// The roles. Offline is for what no running program needs: the keys of the
-// authorities, the developer's signing key and the backup key of the server.
-const (
-	Offline  Role = "offline"
-	Resource Role = "resource"
-	Phone    Role = "phone"
-	Attacker Role = "attacker"
-	Admin    Role = "admin"
-)
-
-// Roles are all roles, in the order in which they are written: a deployment is
-// complete when the folder of the last one, [Offline], is.
-func Roles() []Role { return []Role{Resource, Phone, Attacker, Admin, Offline} }
-
-// Addresses are where the programs are reached, as URLs without a path.
-type Addresses struct {
-	Plain      string          `json:"plain"`      // the API over HTTP: http://localhost:8080
-	TLS        string          `json:"tls"`        // the API over TLS: https://localhost:8443
-	Terminated string          `json:"terminated"` // the API behind a TLS terminator, on the inside network
-	Manage     map[Role]string `json:"manage"`     // the management listeners
-}
-
 const (
 	manifestFile = "deployment.json"
-	layout       = 3 // version of the files' names and contents
+	layout       = 4 // version of the files' names and contents
 )
 
 // Manifest describes a role's folder.

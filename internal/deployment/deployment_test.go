@@ -13,7 +13,7 @@ import (
 
 func write(t *testing.T, dir string, closed bool) {
 	t.Helper()
-	w, err := NewWriter(dir, Phone, "one", time.Now(), Addresses{Plain: "http://localhost:8080"})
+	w, err := NewWriter(dir, Phone, "one", time.Now(), Local(Ports{PlainAPI: 8080}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestOpen(t *testing.T) {
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("error %v, want %v", err, tt.want)
 			}
-			if err == nil && folder.Addresses.Plain != "http://localhost:8080" {
+			if err == nil && folder.Addresses.URL(PlainAPI) != "http://localhost:8080" {
 				t.Errorf("addresses %+v", folder.Addresses)
 			}
 		})

@@ -40,7 +40,7 @@ func NewClient(folder *deployment.Folder, program deployment.Role) (*Client, err
 		return nil, fmt.Errorf("read manage-ca.pem: %w", err)
 	}
 	return &Client{
-		base: folder.Addresses.Manage[program],
+		base: folder.Addresses.URL(deployment.Manage(program)),
 		http: &http.Client{Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{
 				MinVersion:   tls.VersionTLS13,
@@ -48,10 +48,23 @@ func NewClient(folder *deployment.Folder, program deployment.Role) (*Client, err
 				RootCAs:      pool,
 				ServerName:   string(program), // in every management certificate
 			},
+			DialContext:         folder.Addresses.Routes().Dial(nil),
 			MaxIdleConnsPerHost: 8,
 			IdleConnTimeout:     time.Minute,
 		}},
 	}, nil
+}
+
+// NewClients makes a client of every program that has a management API.
+func NewClients(folder *deployment.Folder) (map[deployment.Role]*Client, error) {
+	clients := map[deployment.Role]*Client{}
+	for _, role := range deployment.Managed() {
+		var err error
+		if clients[role], err = NewClient(folder, role); err != nil {
+			return nil, err
+		}
+	}
+	return clients, nil
 }
 
 // Do sends a request with a JSON body (nil: none) and decodes the JSON answer into

@@ -26,7 +26,7 @@ func deployed(t *testing.T, address string) map[deployment.Role]*deployment.Fold
 	folders := map[deployment.Role]*deployment.Folder{}
 	for _, role := range []deployment.Role{deployment.Resource, deployment.Admin, deployment.Phone} {
 		w, err := deployment.NewWriter(dir, role, "test", time.Now(), deployment.Addresses{
-			Manage: map[deployment.Role]string{deployment.Resource: "https://" + address},
+			Public: map[deployment.ServiceName]string{deployment.Manage(deployment.Resource): "https://" + address},
 		})
 		if err != nil {
 			t.Fatal(err)

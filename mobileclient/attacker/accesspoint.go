@@ -147,7 +147,7 @@ func (ap *accessPoint) carry(ctx context.Context, phone net.Conn) error {
 	case first[0] == tlsHandshake:
 		return ap.impersonate(ctx, from, destination)
 	default:
-		server, err := dialer.DialContext(ctx, "tcp", destination)
+		server, err := ap.g.Routes.Dial(dialer)(ctx, "tcp", destination)
 		if err != nil {
 			return fmt.Errorf("relay to %s: %w", destination, err)
 		}
@@ -157,7 +157,7 @@ func (ap *accessPoint) carry(ctx context.Context, phone net.Conn) error {
 
 // listen relays bytes as they are and keeps a copy.
 func (ap *accessPoint) listen(ctx context.Context, phone net.Conn, destination string) error {
-	server, err := dialer.DialContext(ctx, "tcp", destination)
+	server, err := ap.g.Routes.Dial(dialer)(ctx, "tcp", destination)
 	if err != nil {
 		return fmt.Errorf("relay to %s: %w", destination, err)
 	}
@@ -277,7 +277,7 @@ func (ap *accessPoint) impersonate(ctx context.Context, phone net.Conn, destinat
 		reader := bufio.NewReader(fooled)
 		if _, err = reader.Peek(1); err == nil {
 			_ = phone.SetReadDeadline(time.Time{})
-			return ap.passOnTLS(ctx, &bufferedConn{fooled, reader}, host, destination)
+			return ap.passOnTLS(ctx, &bufferedConn{fooled, reader}, destination)
 		}
 	}
 	var op *net.OpError
@@ -294,14 +294,12 @@ func (ap *accessPoint) impersonate(ctx context.Context, phone net.Conn, destinat
 	return fmt.Errorf("answer the handshake in the server's place: %w", err)
 }
 
-func (ap *accessPoint) passOnTLS(ctx context.Context, phone net.Conn, host, destination string) error {
+func (ap *accessPoint) passOnTLS(ctx context.Context, phone net.Conn, destination string) error {
 	config, err := ap.g.clientTLS(nil)
 	if err != nil {
 		return err
 	}
-	config.ServerName = host
-	secure := tls.Dialer{NetDialer: dialer, Config: config}
-	server, err := secure.DialContext(ctx, "tcp", destination)
+	server, err := ap.g.Routes.DialTLS(dialer, config)(ctx, "tcp", destination)
 	if err != nil {
 		return fmt.Errorf("relay to %s: %w", destination, err)
 	}

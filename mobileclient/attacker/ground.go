@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"keyladder/internal/route"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
@@ -15,6 +16,7 @@ type Ground struct {
 	Stage     catalog.Stage // public: how the API of that stage is used
 	Plain     string        // base URL of the API over HTTP: http://127.0.0.1:8080
 	TLS       string        // base URL of the API over TLS
+	Routes    route.Table   // where these addresses lead
 	Roots     []byte        // the public CA that every device trusts, PEM
 	Account   string        // the attacker's own account
 	Reference string        // goes into the transfers that the attack books

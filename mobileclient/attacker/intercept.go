@@ -54,7 +54,7 @@ func newInterceptor(g *Ground, ca *authority, certificate *tls.Certificate) (*in
 	}
 	i := &interceptor{g: g, ca: ca, listener: listener, done: make(chan error, 1)}
 	i.upstream = &http.Transport{
-		DialContext: dialer.DialContext, TLSClientConfig: config,
+		DialContext: g.Routes.Dial(dialer), TLSClientConfig: config,
 		DisableCompression: true, ResponseHeaderTimeout: callTimeout,
 	}
 	proxy := goproxy.NewProxyHttpServer()

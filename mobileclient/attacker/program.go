@@ -70,7 +70,7 @@ func newProgram(g *Ground, as identity) (*program, error) {
 		return nil, err
 	}
 	transport := &http.Transport{
-		DialContext:         dialer.DialContext,
+		DialContext:         g.Routes.Dial(dialer),
 		TLSClientConfig:     config,
 		MaxIdleConnsPerHost: 64, // or a flood would be busy with handshakes
 	}
@@ -309,8 +309,7 @@ func (p *program) handshake(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	secure := tls.Dialer{NetDialer: dialer, Config: config}
-	conn, err := secure.DialContext(ctx, "tcp", url.Host)
+	conn, err := p.g.Routes.DialTLS(dialer, config)(ctx, "tcp", url.Host)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 
+	"keyladder/internal/route"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 )
@@ -21,6 +22,7 @@ type Config struct {
 	Owner       string              // the customer whose phone it is: alice
 	Roots       []byte              // trust store as shipped, PEM
 	Developers  []ed25519.PublicKey // signers that the app store vouches for
+	Routes      route.Table         // where addresses lead; nil: they are what they are
 	Log         *traffic.Log        // nil: nothing is recorded
 	Participant string              // name of its apps in traffic; empty: app
 }

@@ -63,7 +63,7 @@ func (d *Device) dial(ctx context.Context, address string) (net.Conn, error) {
 	defer cancel()
 	router := d.Network().AccessPoint
 	if router == "" {
-		return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		return d.config.Routes.Dial(nil)(ctx, "tcp", address)
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", router)
 	if err != nil {

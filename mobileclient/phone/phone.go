@@ -73,6 +73,7 @@ type state struct {
 	Stage      string `json:"stage"`
 	App        string `json:"app,omitempty"` // that was chosen; empty: the customers'
 	Configured string `json:"configured"`    // Config.Stage of the last start
+	API        string `json:"api"`           // its public address at the last start
 }
 
 const stateFile = "phone.json"
@@ -91,7 +92,7 @@ func New(config Config) (*Phone, error) {
 	if p.device, err = NewDevice(config.Folder, filepath.Join(config.Folder.Dir, "device"), config.Log); err != nil {
 		return nil, err
 	}
-	if err := p.equip(); err != nil {
+	if err := errors.Join(p.follow(), p.equip()); err != nil {
 		return nil, errors.Join(err, p.device.Close())
 	}
 	p.manage = manage.NewServer(config.Folder, config.Log, p.healthy)
@@ -173,7 +174,7 @@ func NewDevice(folder *deployment.Folder, dir string, log *traffic.Log) (*device
 		return nil, fmt.Errorf("read %s: %w", folder.Path("developer.pub"), err)
 	}
 	return device.New(device.Config{
-		Dir: dir, Owner: Owner, Roots: roots, Log: log, Developers: []ed25519.PublicKey{developer},
+		Dir: dir, Owner: Owner, Roots: roots, Routes: folder.Addresses.Routes(), Log: log, Developers: []ed25519.PublicKey{developer},
 	})
 }
 
@@ -191,6 +192,32 @@ func publicKey(text []byte) (ed25519.PublicKey, error) {
 		return nil, fmt.Errorf("a %T in it, not an Ed25519 key", key)
 	}
 	return developer, nil
+}
+
+// follow updates the bank's apps when the API has moved since the last start: those that are
+// installed would find nobody where it was.
+func (p *Phone) follow() error {
+	address := p.config.Folder.Addresses.URL(deployment.API)
+	if p.state.API == address {
+		return nil
+	}
+	for _, name := range []string{AppName, OpsName} {
+		installed, ok := p.installed(name)
+		if !ok || !installed.Genuine || p.state.API == "" {
+			continue
+		}
+		newest, err := p.store.Find(name, installed.Release)
+		if err != nil {
+			return err
+		}
+		if newest != nil {
+			if _, err := p.device.Install(newest.Path); err != nil {
+				return err
+			}
+		}
+	}
+	p.state.API = address
+	return p.save()
 }
 
 // appName is the app in use: the chosen one, if the stage has it. The caller holds p.mu,

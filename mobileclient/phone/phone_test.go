@@ -702,7 +702,7 @@ func TestManagement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin.Addresses.Manage = map[deployment.Role]string{deployment.Phone: "https://" + listeners.Manage.Addr().String()}
+	admin.Addresses.Public = map[deployment.ServiceName]string{deployment.Manage(deployment.Phone): "https://" + listeners.Manage.Addr().String()}
 	client, err := manage.NewClient(admin, deployment.Phone)
 	if err != nil {
 		t.Fatal(err)

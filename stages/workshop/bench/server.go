@@ -113,10 +113,10 @@ func deployIn(ctx context.Context, dir string, stages catalog.Set, at addresses,
 	}
 	_, err := deploy.Init(ctx, deploy.Options{
 		Dir: dir, Stages: stages, Programs: programs,
-		Addresses: deployment.Addresses{
-			Plain: "http://" + at.Plain, TLS: "https://" + at.TLS,
-			Manage: map[deployment.Role]string{deployment.Resource: "https://" + manage},
-		},
+		Addresses: deployment.Addresses{Public: map[deployment.ServiceName]string{
+			deployment.PlainAPI: "http://" + at.Plain, deployment.API: "https://" + at.TLS,
+			deployment.Manage(deployment.Resource): "https://" + manage,
+		}},
 	})
 	return err
 }

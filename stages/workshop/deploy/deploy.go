@@ -35,7 +35,6 @@ import (
 type Options struct {
 	Dir       string // the deployment's folder
 	Addresses deployment.Addresses
-	Hosts     []string       // further names and addresses of the servers, for their certificates
 	Stages    catalog.Set    // what the apps are told to do
 	Programs  build.Programs // the app's; nil: they are built
 }
@@ -43,23 +42,41 @@ type Options struct {
 // hosts are in every server's certificate.
 var hosts = []string{"localhost", "127.0.0.1", "::1"}
 
-// Init makes the deployment, and says whether it did: one that is complete is kept as
-// it is. One that was left half-written is made anew; one that was changed, or was made
-// for other addresses, is an error.
-func Init(ctx context.Context, o Options) (made bool, err error) {
-	made, err = needed(o)
-	if err != nil || !made {
-		return false, err
+// Done is what [Init] did.
+type Done string
+
+// What Init can have done.
+const (
+	Made  Done = "made"
+	Moved Done = "moved" // to other addresses, with all that is in it
+	Kept  Done = "kept"  // as it is
+)
+
+// Init makes the deployment. One that is complete is kept, and follows to other addresses.
+// One that was left half-written is made anew; one that was changed is an error.
+func Init(ctx context.Context, o Options) (Done, error) {
+	offline, err := existing(o)
+	if err != nil {
+		return "", err
+	}
+	if offline != nil {
+		if offline.Addresses.Equal(o.Addresses) {
+			return Kept, nil
+		}
+		if err := move(o, offline); err != nil {
+			return "", fmt.Errorf("move the deployment in %s to other addresses: %w", o.Dir, err)
+		}
+		return Moved, nil
 	}
 	done, err := o.build(ctx)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	defer done()
 	if err := write(o); err != nil {
-		return false, fmt.Errorf("make the deployment in %s: %w", o.Dir, err)
+		return "", fmt.Errorf("make the deployment in %s: %w", o.Dir, err)
 	}
-	return true, nil
+	return Made, nil
 }
 
 // build builds the app's programs where none are given. Done removes them.
@@ -77,36 +94,33 @@ func (o *Options) build(ctx context.Context) (done func(), err error) {
 	return func() { os.RemoveAll(folder) }, nil
 }
 
-// needed looks at what is there. The offline folder is written last, so without it the
-// deployment was left half-written. That is not so where a program has made its database
-// already: then the folder was taken away, as one does with keys that no program needs,
-// and making everything anew would destroy what was booked.
-func needed(o Options) (bool, error) {
+// existing is the offline folder of a deployment that is complete; nil: one has to be made.
+// That folder is written last, so without it the deployment was left half-written. That is
+// not so where a program has made its database already: then the folder was taken away, as
+// one does with keys that no program needs, and making everything anew would destroy what
+// was booked.
+func existing(o Options) (*deployment.Folder, error) {
 	complete, err := deployment.Open(o.Dir, deployment.Offline)
 	if errors.Is(err, deployment.ErrMissing) || errors.Is(err, deployment.ErrPartial) {
 		if database := inUse(o.Dir); database != "" {
-			return false, fmt.Errorf("the folder %s is not there or not complete, but the deployment is in use (%s): put the folder back, or run `stages reset`",
+			return nil, fmt.Errorf("the folder %s is not there or not complete, but the deployment is in use (%s): put the folder back, or run `stages reset`",
 				filepath.Join(o.Dir, string(deployment.Offline)), database)
 		}
-		return true, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	for _, role := range deployment.Roles() {
 		folder, err := deployment.Open(o.Dir, role)
 		if err != nil {
-			return false, fmt.Errorf("%w\nthe rest of the deployment is there, so it is not made anew: `stages reset` does that", err)
+			return nil, fmt.Errorf("%w\nthe rest of the deployment is there, so it is not made anew: `stages reset` does that", err)
 		}
 		if folder.ID != complete.ID {
-			return false, fmt.Errorf("the folder %s belongs to another deployment: run `stages reset`", folder.Dir)
+			return nil, fmt.Errorf("the folder %s belongs to another deployment: run `stages reset`", folder.Dir)
 		}
 	}
-	if !sameAddresses(complete.Addresses, o.Addresses) {
-		return false, fmt.Errorf("the deployment in %s was made for the API at %s and %s, and its app has that built in: run `stages reset` first",
-			o.Dir, complete.Addresses.Plain, complete.Addresses.TLS)
-	}
-	return false, nil
+	return complete, nil
 }
 
 // inUse is the path of a program's database; empty: there is none.
@@ -120,10 +134,6 @@ func inUse(dir string) string {
 		}
 	}
 	return ""
-}
-
-func sameAddresses(a, b deployment.Addresses) bool {
-	return a.Plain == b.Plain && a.TLS == b.TLS
 }
 
 // Apps and partners, and the scopes that they are registered with.
@@ -170,7 +180,7 @@ type material struct {
 }
 
 func write(o Options) error {
-	m, err := generate(slices.Concat(hosts, o.Hosts))
+	m, err := generate(hosts)
 	if err != nil {
 		return err
 	}

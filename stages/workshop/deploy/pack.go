@@ -74,11 +74,10 @@ func (o *PackOptions) pack(p product, number int, stages catalog.Set, pins []str
 		ClientCertificate: string(o.Clients[p.clientID].Certificate),
 		ClientKey:         string(o.Clients[p.clientID].Key),
 		ServerPins:        pins,
-		APIPlain:          o.Addresses.Plain,
-		APITLS:            o.Addresses.TLS,
 		TransferCap:       catalog.TransferCap,
 		Stages:            map[string]catalog.Call{},
 	}
+	setAPI(&settings, o.Addresses)
 	for _, stage := range stages {
 		settings.Stages[stage.Slug] = stage.Call
 		if stage.Package.Secrets != secrets {

@@ -60,7 +60,7 @@ func Release(ctx context.Context, dir string, stages catalog.Set, secrets map[st
 	if err != nil {
 		return nil, err
 	}
-	for _, role := range []deployment.Role{deployment.Phone, deployment.Admin, deployment.Attacker} {
+	for _, role := range withPackages {
 		folder, err := deployment.Open(dir, role)
 		if err != nil {
 			return nil, err

@@ -34,9 +34,9 @@ type admin struct {
 
 func signIn(t *testing.T, l *lab.Lab) *admin {
 	t.Helper()
-	a := &admin{t: t, tab: testenv.Browser(t), url: l.AdminURL}
+	a := &admin{t: t, tab: testenv.Browser(t), url: l.Addresses.URL(deployment.AdminUI)}
 	a.do("sign in",
-		chromedp.Navigate(l.AdminURL),
+		chromedp.Navigate(l.Addresses.URL(deployment.AdminUI)),
 		chromedp.SendKeys(`input[type=password]`, adminPassword),
 		click(`#sign-in button[type=submit]`),
 		seen(`[data-stage="app-id"]`))

@@ -24,7 +24,7 @@ func TestHawkFromJavaScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := map[string]string{"base": l.Addresses.TLS, "ca": string(l.Roots), "id": "harbour-mobile"}
+	settings := map[string]string{"base": l.Addresses.URL(deployment.API), "ca": string(l.Roots), "id": "harbour-mobile"}
 	for name, file := range map[string]string{"cert": "apps/harbour-mobile.pem", "key": "apps/harbour-mobile-key.pem"} {
 		data, err := offline.Read(file)
 		if err != nil {

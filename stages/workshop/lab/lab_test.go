@@ -19,6 +19,7 @@ import (
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/session"
+	"keyladder/stages/workshop/deploy"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/referee"
 )
@@ -347,20 +348,19 @@ func TestRestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !first.Made {
+	if first.Done != deploy.Made {
 		t.Error("the first start made nothing")
 	}
 	if genuine := first.Referee.Genuine(t.Context(), "pinned-mtls"); !genuine.OK {
 		t.Fatal(genuine.Reason)
 	}
 	before, usage := state(t, first)
-	ports := lab.Ports{Plain: host(first.Addresses.Plain), TLS: host(first.Addresses.TLS)}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	second := start(t, lab.Options{Dir: dir, Ports: ports})
-	if second.Made {
-		t.Error("the second start made everything anew")
+	second := start(t, lab.Options{Dir: dir, Ports: first.Ports})
+	if second.Done != deploy.Kept {
+		t.Errorf("the second start %s it", second.Done)
 	}
 	after, usageAfter := state(t, second)
 	if before != after {
@@ -408,8 +408,6 @@ func state(t *testing.T, l *lab.Lab) (ledger, usage string) {
 	return fmt.Sprintf("%+v", accounts), fmt.Sprintf("%+v", counted)
 }
 
-func host(url string) string { return url[strings.LastIndexByte(url, '/')+1:] }
-
 // How long a deployment takes to start, once it is made.
 func BenchmarkStart(b *testing.B) {
 	dir := b.TempDir()
@@ -417,12 +415,11 @@ func BenchmarkStart(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	ports := lab.Ports{Plain: host(first.Addresses.Plain), TLS: host(first.Addresses.TLS)}
 	if err := first.Close(); err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		l, err := lab.Start(b.Context(), lab.Options{Dir: dir, Screens: true, Ports: ports})
+		l, err := lab.Start(b.Context(), lab.Options{Dir: dir, Screens: true, Ports: first.Ports})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -488,13 +485,13 @@ func TestThrowAwayLabs(t *testing.T) {
 	if !shared {
 		t.Error("each has a deployment of its own")
 	}
-	taken, err := net.Listen("tcp", host(first.TLS))
+	taken, err := net.Listen("tcp", strings.TrimPrefix(first.URL(deployment.API), "https://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	if third, _ := run(); third.TLS == first.TLS {
-		t.Errorf("two listen at %s", third.TLS)
+	if third, _ := run(); third.URL(deployment.API) == first.URL(deployment.API) {
+		t.Errorf("two listen at %s", third.URL(deployment.API))
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 
+	"keyladder/internal/deployment"
+	"keyladder/internal/program"
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
@@ -20,7 +22,7 @@ import (
 type mould struct {
 	dir    string
 	stages string // that the packages were made for, as JSON
-	ports  Ports
+	ports  deployment.Ports
 }
 
 // shared is what the throw-away labs of the process share. It stays until [Cleanup].
@@ -95,12 +97,12 @@ func (w *workshop) putBack(m *mould) {
 
 // cast casts the lab's deployment in an idle mould. It makes one where there is none, or
 // where somebody else has taken its ports meanwhile.
-func (l *Lab) cast(ctx context.Context, stages catalog.Set) (*listeners, error) {
+func (l *Lab) cast(ctx context.Context, stages catalog.Set) (program.Listeners, error) {
 	made, err := json.Marshal(stages) // as far as packages depend on them
 	if err != nil {
 		return nil, err
 	}
-	var found *listeners
+	var found program.Listeners
 	for found == nil {
 		m := shared.take(string(made))
 		if m == nil {
@@ -115,33 +117,34 @@ func (l *Lab) cast(ctx context.Context, stages catalog.Set) (*listeners, error) 
 			return nil, err
 		}
 		if l.mould, err = newMould(ctx, stages, found); err != nil {
-			found.close()
+			found.Close()
 			return nil, err
 		}
 		l.mould.stages = string(made)
 	}
-	l.Made, l.Addresses = true, found.addresses(false)
+	l.Done, l.Ports = deploy.Made, found.Ports()
+	l.Addresses = deployment.Local(l.Ports)
 	if err := link(l.mould.dir, l.Dir); err != nil {
-		found.close()
+		found.Close()
 		return nil, err
 	}
 	return found, nil
 }
 
 // newMould makes a deployment for the ports of the listeners.
-func newMould(ctx context.Context, stages catalog.Set, listeners *listeners) (*mould, error) {
+func newMould(ctx context.Context, stages catalog.Set, listeners program.Listeners) (*mould, error) {
 	programs, err := shared.appPrograms(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m := &mould{ports: listeners.ports()}
+	m := &mould{ports: listeners.Ports()}
 	shared.mu.Lock()
 	m.dir, err = shared.folder("mould-")
 	shared.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := deploy.Init(ctx, deploy.Options{Dir: m.dir, Addresses: listeners.addresses(false), Stages: stages, Programs: programs}); err != nil {
+	if _, err := deploy.Init(ctx, deploy.Options{Dir: m.dir, Addresses: deployment.Local(m.ports), Stages: stages, Programs: programs}); err != nil {
 		return nil, err
 	}
 	return m, nil

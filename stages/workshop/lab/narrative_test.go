@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/internal/deployment"
 	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
@@ -121,7 +122,8 @@ func toolPath(t *testing.T) string {
 }
 
 // inDocker says that `docker compose` has started what the commands are for, on the ports
-// that are printed. Where it is not set, they are for a lab, and only the ports are others.
+// that are printed or on those that the environment moves them to. Where it is not set, they
+// are for a lab, and only the ports are others.
 const inDocker = "KEYLADDER_DOCKER"
 
 // What the narratives tell the reader to type works as printed, against a running
@@ -131,7 +133,11 @@ func TestNarrativeCommands(t *testing.T) {
 	for _, tool := range []string{"bash", "curl", "unzip", "python3", "openssl"} {
 		testenv.Program(t, tool)
 	}
-	way, data, ports := docker, "", strings.NewReplacer()
+	way, data := docker, ""
+	moved, err := deployment.ChoosePorts(nil, os.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
 	env := os.Environ()
 	if os.Getenv(inDocker) != "" {
 		file, err := filepath.Abs("../../../docker-compose.yml")
@@ -143,13 +149,13 @@ func TestNarrativeCommands(t *testing.T) {
 		l := start(t, lab.Options{Screens: true})
 		way, data = local, l.Dir
 		env = append(env, "PATH="+toolPath(t))
-		ports = strings.NewReplacer(
-			"localhost:8080", "localhost"+l.Addresses.Plain[strings.LastIndexByte(l.Addresses.Plain, ':'):],
-			"localhost:8443", "localhost"+l.Addresses.TLS[strings.LastIndexByte(l.Addresses.TLS, ':'):],
-			"http://localhost:8000", l.AdminURL,
-			"http://localhost:8090", l.PhoneURL,
-		)
+		moved = l.Ports
 	}
+	var printed []string // and what is typed in its place
+	for _, service := range deployment.Services() {
+		printed = append(printed, fmt.Sprint("localhost:", service.Port), fmt.Sprint("localhost:", moved[service.Name]))
+	}
+	ports := strings.NewReplacer(printed...)
 	for _, stage := range catalog.All().Built() {
 		t.Run(stage.Slug, func(t *testing.T) {
 			t.Parallel()

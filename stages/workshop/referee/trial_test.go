@@ -31,7 +31,7 @@ func resource(t *testing.T, booked []manage.Transfer, usage []manage.Usage) *man
 	dir := t.TempDir()
 	folder := func(role deployment.Role) *deployment.Folder {
 		w, err := deployment.NewWriter(dir, role, "test", time.Now(), deployment.Addresses{
-			Manage: map[deployment.Role]string{deployment.Resource: "https://" + listener.Addr().String()},
+			Public: map[deployment.ServiceName]string{deployment.Manage(deployment.Resource): "https://" + listener.Addr().String()},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"keyladder/internal/deployment"
 	"keyladder/internal/pki"
 	"keyladder/mobileclient/attacker"
 	"keyladder/stages/workshop/terminator"
@@ -113,7 +114,8 @@ func (s *Station) newTerminator() (*terminator.Terminator, error) {
 		return nil, fmt.Errorf("read roots.pem: %w", err)
 	}
 	return terminator.New(terminator.Config{
-		Certificate: server, Client: client, Roots: roots, Upstream: s.folder.Addresses.Terminated,
+		Certificate: server, Client: client, Roots: roots,
+		Upstream: s.folder.Addresses.URL(deployment.TerminatedAPI), Routes: s.folder.Addresses.Routes(),
 	})
 }
 
@@ -123,8 +125,8 @@ func (s *Station) newTerminator() (*terminator.Terminator, error) {
 func (s *Station) lead(ctx context.Context, programs *errgroup.Group, bad *terminator.Terminator) (address string, err error) {
 	ends := map[string]string{} // host:port of the API → the terminator's listener
 	for api, run := range map[string]func(context.Context, net.Listener) error{
-		s.folder.Addresses.TLS:   bad.Serve,
-		s.folder.Addresses.Plain: bad.ServePlain,
+		s.folder.Addresses.URL(deployment.API):      bad.Serve,
+		s.folder.Addresses.URL(deployment.PlainAPI): bad.ServePlain,
 	} {
 		u, err := url.Parse(api)
 		if err != nil {

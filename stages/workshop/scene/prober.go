@@ -9,12 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
 
+	"keyladder/internal/deployment"
 	"keyladder/internal/pki"
+	"keyladder/internal/route"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/release"
 	"keyladder/mobileclient/release/scatter"
@@ -42,6 +43,7 @@ const (
 type prober struct {
 	stage       catalog.Stage
 	plain, tls  string // base URLs
+	routes      route.Table
 	roots       []byte
 	bank, staff *caller // the customers' app, and the staff's
 	clients     map[*tls.Certificate]*http.Client
@@ -89,7 +91,8 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 		return nil, fmt.Errorf("nobody has said yet what stage %d must refuse", stage.Number)
 	}
 	p := &prober{
-		stage: stage, plain: s.folder.Addresses.Plain, tls: s.folder.Addresses.TLS, roots: s.roots,
+		stage: stage, plain: s.folder.Addresses.URL(deployment.PlainAPI), tls: s.folder.Addresses.URL(deployment.API), roots: s.roots,
+		routes:  s.folder.Addresses.Routes(),
 		clients: map[*tls.Certificate]*http.Client{},
 	}
 	own, err := settingsOf(s.packageFile(stage))
@@ -280,7 +283,7 @@ func (p *prober) client(certificate *tls.Certificate) (*http.Client, error) {
 	}
 	p.clients[certificate] = &http.Client{
 		Timeout:   probeTime,
-		Transport: &http.Transport{TLSClientConfig: config, DialContext: (&net.Dialer{}).DialContext},
+		Transport: &http.Transport{TLSClientConfig: config, DialContext: p.routes.Dial(nil)},
 	}
 	return p.clients[certificate], nil
 }

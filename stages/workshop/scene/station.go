@@ -169,8 +169,9 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 	defer os.RemoveAll(dir)
 	ground := &attacker.Ground{
 		Stage:     stage,
-		Plain:     s.folder.Addresses.Plain,
-		TLS:       s.folder.Addresses.TLS,
+		Plain:     s.folder.Addresses.URL(deployment.PlainAPI),
+		TLS:       s.folder.Addresses.URL(deployment.API),
+		Routes:    s.folder.Addresses.Routes(),
 		Roots:     s.roots,
 		Account:   catalog.MalloryAccount,
 		Reference: brief.Reference,
@@ -267,5 +268,7 @@ func (s *Station) packageFile(stage catalog.Stage) string {
 }
 
 func (s *Station) newDevice(dir, owner string) (*device.Device, error) {
-	return device.New(device.Config{Dir: dir, Owner: owner, Roots: s.roots, Developers: s.developers, Log: s.log})
+	return device.New(device.Config{
+		Dir: dir, Owner: owner, Roots: s.roots, Developers: s.developers, Routes: s.folder.Addresses.Routes(), Log: s.log,
+	})
 }

@@ -18,10 +18,7 @@ import (
 // the phone's folder, which may hold a session key, nor the app's process.
 func TestNothingIsLeftOfAVictimWhoCannotSignIn(t *testing.T) {
 	data, scratch := t.TempDir(), t.TempDir()
-	addresses := deployment.Addresses{
-		Plain: "http://127.0.0.1:1", TLS: "https://127.0.0.1:1", Terminated: "https://127.0.0.1:1",
-		Manage: map[deployment.Role]string{},
-	}
+	addresses := deployment.Local(deployment.Ports{deployment.PlainAPI: 1, deployment.API: 1, deployment.TerminatedAPI: 1})
 	if _, err := deploy.Init(t.Context(), deploy.Options{Dir: data, Addresses: addresses, Stages: catalog.All()}); err != nil {
 		t.Fatal(err)
 	}

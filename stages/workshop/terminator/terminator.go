@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"keyladder/internal/problem"
+	"keyladder/internal/route"
 	"keyladder/internal/serve"
 	"keyladder/stages/mechanism/clientcert"
 )
@@ -31,6 +32,7 @@ type Config struct {
 	// client has proven in the handshake that it holds the key.
 	ClientCAs *x509.CertPool
 	Upstream  string          // URL of the API's listener for terminators, without a path
+	Routes    route.Table     // where the upstream is
 	Client    tls.Certificate // that of the terminator, shown to the API
 	Roots     *x509.CertPool  // issue the API's certificate
 }
@@ -85,6 +87,7 @@ func New(config Config) (*Terminator, error) {
 				Certificates: []tls.Certificate{config.Client},
 				RootCAs:      config.Roots,
 			},
+			DialContext:         config.Routes.Dial(nil),
 			DisableCompression:  true, // calls go on as they came
 			MaxIdleConnsPerHost: 32,
 			IdleConnTimeout:     30 * time.Second,

@@ -1,0 +1,69 @@
+package deploy
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"path/filepath"
+
+	"keyladder/internal/deployment"
+	"keyladder/mobileclient/release"
+	"keyladder/mobileclient/release/build"
+	"keyladder/mobileclient/release/scatter"
+	"keyladder/stages/catalog"
+)
+
+// withPackages are the roles that find the app's packages in their folder.
+var withPackages = []deployment.Role{deployment.Phone, deployment.Admin, deployment.Attacker}
+
+// move has a complete deployment follow to other addresses: all folders say the new ones,
+// and the apps, which have the API's built in, are packed anew with whatever else they have.
+// The offline folder is the last one, so what was interrupted is done again by the next Init.
+func move(o Options, offline *deployment.Folder) error {
+	developer, err := developerKey(offline)
+	if err != nil {
+		return err
+	}
+	for _, role := range deployment.Roles() {
+		folder, err := deployment.Open(o.Dir, role)
+		if err != nil {
+			return err
+		}
+		packages := map[string][]byte{}
+		for _, path := range folder.Packages() {
+			if packages[filepath.Base(path)], err = readdress(path, o.Addresses, developer); err != nil {
+				return fmt.Errorf("pack %s anew: %w", path, err)
+			}
+		}
+		folder.Addresses = o.Addresses
+		if err := folder.Replace(packages); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readdress is a package with other addresses of the API built in.
+func readdress(path string, addresses deployment.Addresses, developer ed25519.PrivateKey) ([]byte, error) {
+	program, manifest, assets, err := release.Read(path)
+	if err != nil {
+		return nil, err
+	}
+	how := catalog.ClearSecrets
+	settings, err := release.UnbundleClear(assets)
+	if err != nil {
+		how = catalog.HiddenSecrets
+		if settings, err = scatter.Unbundle(assets); err != nil {
+			return nil, err
+		}
+	}
+	setAPI(settings, addresses)
+	if assets, err = build.Bundle(*settings, how); err != nil {
+		return nil, err
+	}
+	return release.Assemble(program, manifest, assets, developer)
+}
+
+// setAPI tells an app where the API is.
+func setAPI(settings *release.Settings, addresses deployment.Addresses) {
+	settings.APIPlain, settings.APITLS = addresses.URL(deployment.PlainAPI), addresses.URL(deployment.API)
+}

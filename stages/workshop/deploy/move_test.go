@@ -1,0 +1,97 @@
+package deploy_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"keyladder/internal/deployment"
+	"keyladder/mobileclient/release"
+	"keyladder/mobileclient/release/scatter"
+	"keyladder/stages/catalog"
+	"keyladder/stages/workshop/deploy"
+)
+
+// settings are what is in each package of a role.
+func settings(t *testing.T, data string, role deployment.Role) map[string]*release.Settings {
+	t.Helper()
+	folder, err := deployment.Open(data, role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]*release.Settings{}
+	for _, path := range folder.Packages() {
+		_, assets, err := release.Assets(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, err := release.UnbundleClear(assets)
+		if err != nil {
+			if read, err = scatter.Unbundle(assets); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got[filepath.Base(path)] = read
+	}
+	return got
+}
+
+// When ports are others, every folder and every package says so, with the secrets, the
+// programs and the signer that there were; also when the last time was interrupted.
+func TestDeploymentFollows(t *testing.T) {
+	t.Parallel()
+	data, apps := t.TempDir(), programs(t)
+	run := func(port int, want deploy.Done) {
+		t.Helper()
+		done, err := deploy.Init(t.Context(), deploy.Options{
+			Dir: data, Stages: catalog.All(), Programs: apps,
+			Addresses: deployment.Local(deployment.Ports{deployment.API: port, deployment.PlainAPI: 8080}),
+		})
+		if err != nil || done != want {
+			t.Fatalf("port %d: %s, %v", port, done, err)
+		}
+	}
+	run(8443, deploy.Made)
+	run(8443, deploy.Kept)
+	before := settings(t, data, deployment.Phone)
+	packages := packed(t, data, deployment.Phone)
+	run(18443, deploy.Moved)
+	run(18443, deploy.Kept)
+	for _, role := range deployment.Roles() {
+		folder, err := deployment.Open(data, role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := folder.Addresses.URL(deployment.API); got != "https://localhost:18443" {
+			t.Errorf("%s: the API is at %s", role, got)
+		}
+	}
+	for _, role := range []deployment.Role{deployment.Phone, deployment.Admin, deployment.Attacker} {
+		after := settings(t, data, role)
+		if len(after) != len(before) {
+			t.Errorf("%s: %d packages", role, len(after))
+		}
+		for name, got := range after {
+			if got.APITLS != "https://localhost:18443" || got.APIPlain != "http://localhost:8080" {
+				t.Errorf("%s: %s calls %s and %s", role, name, got.APITLS, got.APIPlain)
+			}
+			if got.SharedSecret != before[name].SharedSecret || got.ClientKey != before[name].ClientKey || got.ServerPins[0] != before[name].ServerPins[0] {
+				t.Errorf("%s: %s has other secrets or pins", role, name)
+			}
+		}
+		for name, program := range packed(t, data, role) {
+			if program != packages[name] {
+				t.Errorf("%s: %s has another program", role, name)
+			}
+		}
+	}
+	// Interrupted after the first folders: what counts is the last one.
+	first, err := deployment.Open(data, deployment.Resource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Addresses = deployment.Local(deployment.Ports{deployment.API: 28443})
+	if err := first.Replace(nil); err != nil {
+		t.Fatal(err)
+	}
+	run(28443, deploy.Moved)
+}
