@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"keyladder/internal/deployment"
@@ -74,7 +75,7 @@ func TestDeploymentFollows(t *testing.T) {
 			if got.APITLS != "https://localhost:18443" || got.APIPlain != "http://localhost:8080" {
 				t.Errorf("%s: %s calls %s and %s", role, name, got.APITLS, got.APIPlain)
 			}
-			if got.SharedSecret != before[name].SharedSecret || got.ClientKey != before[name].ClientKey || got.ServerPins[0] != before[name].ServerPins[0] {
+			if got.SharedSecret != before[name].SharedSecret || got.ClientKey != before[name].ClientKey || !slices.Equal(got.ServerPins, before[name].ServerPins) {
 				t.Errorf("%s: %s has other secrets or pins", role, name)
 			}
 		}
