@@ -91,7 +91,9 @@ func start(t *testing.T, dir string, flags ...string) running {
 		"--listen", "manage-resource=" + management,
 	}
 	go func() { done <- run(ctx, append(args, flags...)...) }()
-	healthy := func() error { return run(t.Context(), "healthcheck", "--data", dir, "--listen", "manage-resource="+management) }
+	healthy := func() error {
+		return run(t.Context(), "healthcheck", "--data", dir, "--listen", "manage-resource="+management)
+	}
 	for healthy() != nil { // it starts
 		select {
 		case err := <-done:

@@ -48,11 +48,11 @@ func readdress(path string, addresses deployment.Addresses, developer ed25519.Pr
 	if err != nil {
 		return nil, err
 	}
-	how := catalog.ClearSecrets
-	settings, err := release.UnbundleClear(assets)
+	how := catalog.HiddenSecrets // who reads those in the clear does not notice that others are hidden
+	settings, err := scatter.Unbundle(assets)
 	if err != nil {
-		how = catalog.HiddenSecrets
-		if settings, err = scatter.Unbundle(assets); err != nil {
+		how = catalog.ClearSecrets
+		if settings, err = release.UnbundleClear(assets); err != nil {
 			return nil, err
 		}
 	}

@@ -25,9 +25,9 @@ func settings(t *testing.T, data string, role deployment.Role) map[string]*relea
 		if err != nil {
 			t.Fatal(err)
 		}
-		read, err := release.UnbundleClear(assets)
+		read, err := scatter.Unbundle(assets)
 		if err != nil {
-			if read, err = scatter.Unbundle(assets); err != nil {
+			if read, err = release.UnbundleClear(assets); err != nil {
 				t.Fatal(err)
 			}
 		}
