@@ -92,7 +92,7 @@ func New(config Config) (*Phone, error) {
 	if p.device, err = NewDevice(config.Folder, filepath.Join(config.Folder.Dir, "device"), config.Log); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(p.follow(), p.equip()); err != nil {
+	if err := errors.Join(p.followAPI(), p.equip()); err != nil {
 		return nil, errors.Join(err, p.device.Close())
 	}
 	p.manage = manage.NewServer(config.Folder, config.Log, p.healthy)
@@ -194,9 +194,9 @@ func publicKey(text []byte) (ed25519.PublicKey, error) {
 	return developer, nil
 }
 
-// follow updates the bank's apps when the API has moved since the last start: those that are
+// followAPI updates the bank's apps when the API has moved since the last start: those that are
 // installed would find nobody where it was.
-func (p *Phone) follow() error {
+func (p *Phone) followAPI() error {
 	address := p.config.Folder.Addresses.URL(deployment.API)
 	if p.state.API == address {
 		return nil
