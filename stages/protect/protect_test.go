@@ -1,0 +1,392 @@
+package protect
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/appkey"
+	"keyladder/stages/mechanism/deviceid"
+	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/mechanism/pin"
+	"keyladder/stages/mechanism/sealed"
+	"keyladder/stages/mechanism/session"
+)
+
+const testSecret = "QZ3M5V7KXO2RCN4A6TJWLBYEHDIUPSFGQ5MXZ"
+
+// whole is an identity that has everything.
+func whole() Identity {
+	return Identity{
+		UserAgent: "HarbourBank/1.0", ClientID: "harbour-mobile", Secret: testSecret,
+		Certificate: &tls.Certificate{}, Pins: pin.Set{"sha256/x"},
+		Device: Installation{"phone", "guid"}, Session: session.NewKey(),
+	}
+}
+
+func apiOf(stage catalog.Stage) API {
+	return API{Stage: stage.Slug, Plain: "http://localhost:8080", TLS: "https://localhost:8443"}
+}
+
+func lookup(t *testing.T, slug string) catalog.Stage {
+	t.Helper()
+	stage, ok := catalog.All().Lookup(slug)
+	if !ok {
+		t.Fatalf("no stage %q", slug)
+	}
+	return stage
+}
+
+func caller(t *testing.T, stage catalog.Stage, identity Identity) *Caller {
+	t.Helper()
+	c, err := New(stage.Call, apiOf(stage), identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func dress(t *testing.T, c *Caller, call Call) *Dressed {
+	t.Helper()
+	d, err := c.Dress(call)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// arrived is the request as a server gets it.
+func arrived(d *Dressed) *http.Request {
+	r := httptest.NewRequest(d.Method, d.URL.String(), bytes.NewReader(d.Body))
+	r.RequestURI = d.URL.RequestURI()
+	r.Header = d.Header
+	return r
+}
+
+// server has the server's half of Hawk.
+func server(policy catalog.Call) *hawk.Verifier {
+	return &hawk.Verifier{
+		Host: "localhost", Port: 8443, Field: policy.AppProofField(),
+		Lookup: func(string) (string, error) { return testSecret, nil },
+	}
+}
+
+// TestServersUnderstand dresses calls for every stage and reads them with the servers' halves
+// of the mechanisms.
+func TestServersUnderstand(t *testing.T) {
+	t.Parallel()
+	content := []byte(`{"amount":1}`)
+	for _, stage := range catalog.All().Built() {
+		for name, call := range map[string]Call{
+			"rates":    {Path: "/v1/rates", Public: true},
+			"accounts": {Path: "/v1/accounts"},
+			"transfer": {Method: http.MethodPost, Path: "/v1/transfers", Body: content},
+			"register": RegisterCall("phone"),
+			"sign-in":  {Method: http.MethodPost, Path: "/v1/session", SignIn: &SignIn{"alice", "a:b"}},
+			"sign-out": SignOutCall(),
+		} {
+			t.Run(stage.Slug+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				policy, identity := stage.Call, whole()
+				c := caller(t, stage, identity)
+				d := dress(t, c, call)
+				r := arrived(d)
+				want := "https://localhost:8443/"
+				if policy.Transport == catalog.PlainHTTP {
+					want = "http://localhost:8080/"
+				}
+				if got := d.URL.String(); !strings.HasPrefix(got, want+stage.Slug+call.Path) {
+					t.Errorf("goes to %s", got)
+				}
+				ext := ""
+				switch policy.AppProof {
+				case catalog.AppKey:
+					key, inURL, err := appkey.FromRequest(r)
+					if wantURL := policy.KeyPlace == catalog.KeyInPublicURLs && name == "rates"; key != identity.ClientID || inURL != wantURL || err != nil {
+						t.Errorf("key %q, in the URL: %v, %v", key, inURL, err)
+					}
+				case catalog.Hawk:
+					received, err := server(policy).Verify(r, d.Body, time.Now())
+					if err != nil {
+						t.Fatal(err)
+					}
+					ext = received.Ext
+				}
+				covered := ""
+				if policy.Binding == catalog.SessionOfCall {
+					covered, _ = session.Covered(r.Header)
+				}
+				if ext != covered {
+					t.Errorf("signed %q, want %q", ext, covered)
+				}
+				id, guid, err := deviceid.From(r.Header)
+				if registered := policy.Devices == catalog.RegisteredDevices; registered != (err == nil) || registered && (id != "phone" || guid != "guid") {
+					t.Errorf("device %q, %q, %v", id, guid, err)
+				}
+				user, password, _ := session.BasicFrom(r.Header)
+				key, _ := session.KeyFrom(r.Header)
+				switch signsIn, signedIn := policy.UserProof == catalog.UserSession && call.SignIn != nil, policy.UserProof == catalog.UserSession && !call.Public && call.SignIn == nil; {
+				case signsIn != (user == "alice" && password == "a:b"):
+					t.Errorf("signs in as %q with %q", user, password)
+				case signedIn != (key == identity.Session):
+					t.Errorf("the session is there: %v", key != "")
+				}
+				body, media := d.Body, d.Header.Get("Content-Type")
+				if sealedHere := policy.Bodies == catalog.SealedBodies && len(call.Body) > 0; sealedHere != d.Sealed {
+					t.Errorf("sealed: %v", d.Sealed)
+				} else if sealedHere {
+					keys, _ := sealed.DeriveKeys(testSecret)
+					if body, media, err = keys.Requests.Open(d.Body); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !bytes.Equal(body, call.Body) || len(body) > 0 && media != JSON {
+					t.Errorf("the body is %s, %s", body, media)
+				}
+				if !bytes.Equal(d.Content, call.Body) {
+					t.Errorf("the content is %s", d.Content)
+				}
+			})
+		}
+	}
+}
+
+// TestGaps dresses with what is left of an identity.
+func TestGaps(t *testing.T) {
+	t.Parallel()
+	stage := lookup(t, "user-session")
+	transfer := Call{Method: http.MethodPost, Path: "/v1/transfers", Body: []byte(`{}`)}
+	for _, test := range []struct {
+		name     string
+		identity Identity
+		lacks    []string
+		fields   []string // that are there
+		sealed   bool
+	}{
+		{
+			name: "nothing", lacks: []string{"a client certificate", "pins of the server's keys", "the app's secret"},
+			fields: []string{"Content-Type"},
+		},
+		{
+			name: "no secret", identity: Identity{ClientID: "harbour-mobile", Certificate: &tls.Certificate{}, Pins: pin.Set{"x"}},
+			lacks: []string{"the app's secret"}, fields: []string{"Content-Type"},
+		},
+		{
+			name: "a secret without certificate", identity: Identity{ClientID: "harbour-mobile", Secret: testSecret},
+			lacks:  []string{"a client certificate", "pins of the server's keys"},
+			fields: []string{"App-Authorization", "Content-Type"}, sealed: true,
+		},
+		{
+			name: "a session and no proof", identity: Identity{Session: session.NewKey(), Device: Installation{"phone", "guid"}},
+			lacks:  []string{"a client certificate", "pins of the server's keys", "the app's secret"},
+			fields: []string{"Authorization", "Content-Type", "Device-Guid", "Device-Id"},
+		},
+		{
+			name: "a stolen proof", identity: Identity{Proof: "Hawk stolen"},
+			lacks:  []string{"a client certificate", "pins of the server's keys", "the app's secret"},
+			fields: []string{"App-Authorization", "Content-Type"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := caller(t, stage, test.identity)
+			if diff := cmp.Diff(test.lacks, c.Lacks()); diff != "" {
+				t.Error(diff)
+			}
+			d := dress(t, c, transfer)
+			var fields []string
+			for field := range d.Header {
+				fields = append(fields, field)
+			}
+			slices.Sort(fields)
+			if diff := cmp.Diff(test.fields, fields); diff != "" {
+				t.Error(diff)
+			}
+			if d.Sealed != test.sealed {
+				t.Errorf("sealed: %v", d.Sealed)
+			}
+			if proof := test.identity.Proof; proof != "" && d.Header.Get("App-Authorization") != proof {
+				t.Error("the stolen proof is not what is shown")
+			}
+		})
+	}
+	if lacks := caller(t, stage, whole()).Lacks(); len(lacks) > 0 {
+		t.Errorf("a whole identity lacks %v", lacks)
+	}
+	if lacks := caller(t, lookup(t, "app-id"), Identity{}).Lacks(); len(lacks) != 1 {
+		t.Errorf("without a client ID: lacks %v", lacks)
+	}
+}
+
+// TestStolenProof shows a proof in place of the one that could be made.
+func TestStolenProof(t *testing.T) {
+	t.Parallel()
+	for _, stage := range catalog.All().Built() {
+		identity := whole()
+		identity.Proof = "stolen"
+		d := dress(t, caller(t, stage, identity), Call{Path: "/v1/rates", Public: true})
+		if got := d.Header.Get(stage.Call.AppProofField()); got != "stolen" || strings.Contains(d.URL.RawQuery, "key") {
+			t.Errorf("%s: shows %q at %s", stage.Slug, got, d.URL)
+		}
+	}
+}
+
+// TestSpoil changes a request at each point and sees what notices.
+func TestSpoil(t *testing.T) {
+	t.Parallel()
+	stage := lookup(t, "hidden-secrets")
+	c := caller(t, stage, whole())
+	transfer := Call{Method: http.MethodPost, Path: "/v1/transfers", Body: []byte(`{"amount":1}`)}
+	verify := func(call Call) (opened string, err error) {
+		d := dress(t, c, call)
+		if _, err := server(stage.Call).Verify(arrived(d), d.Body, time.Now()); err != nil {
+			return "", err
+		}
+		keys, _ := sealed.DeriveKeys(testSecret)
+		content, _, err := keys.Requests.Open(d.Body)
+		return string(content), err
+	}
+	for _, test := range []struct {
+		name   string
+		change func(*Call)
+		opened string
+		err    error
+	}{
+		{name: "nothing", change: func(*Call) {}, opened: `{"amount":1}`},
+		{name: "before sealing", change: func(c *Call) {
+			c.Spoil.BeforeSealing = func(r *Request) { r.Body = []byte(`{"amount":9}`) }
+		}, opened: `{"amount":9}`},
+		{name: "before signing", change: func(c *Call) {
+			c.Spoil.BeforeSigning = func(r *Request) { r.Body = []byte("{}") }
+		}, err: sealed.ErrMalformed},
+		{name: "not sealed", change: func(c *Call) { c.Clear = true }, err: sealed.ErrMalformed},
+		{name: "the body, after signing", change: func(c *Call) {
+			c.Spoil.AfterSigning = func(r *Request) { r.Body = append(r.Body, 'A') }
+		}, err: hawk.ErrHash},
+		{name: "the URL, after signing", change: func(c *Call) {
+			c.Spoil.AfterSigning = func(r *Request) { r.URL.RawQuery = "x=1" }
+		}, err: hawk.ErrMAC},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			call := transfer
+			test.change(&call)
+			opened, err := verify(call)
+			if opened != test.opened || !errors.Is(err, test.err) {
+				t.Errorf("opened %q, %v; want %q, %v", opened, err, test.opened, test.err)
+			}
+		})
+	}
+}
+
+// TestDressingChangesNothing makes sure that what the caller hands over stays as it is, as
+// prepared calls are used again.
+func TestDressingChangesNothing(t *testing.T) {
+	t.Parallel()
+	c := caller(t, lookup(t, "user-session"), whole())
+	target, err := c.URL("/v1/rates?of=EUR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := Call{URL: target, Header: http.Header{"Accept": {JSON}}, Body: []byte(`{}`)}
+	call.Spoil.AfterSigning = func(r *Request) { r.URL.RawQuery = "" }
+	d := dress(t, c, call)
+	if target.RawQuery == "" || len(call.Header) != 1 || string(call.Body) != `{}` {
+		t.Errorf("%s, %v, %s", target, call.Header, call.Body)
+	}
+	r, err := d.HTTP(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Traffic-Id", "1")
+	if d.Header.Get("Traffic-Id") != "" {
+		t.Error("a request is no copy")
+	}
+}
+
+// TestPolicies has New refuse policies that it can't serve, each with the field's name.
+func TestPolicies(t *testing.T) {
+	t.Parallel()
+	stage := lookup(t, "user-session")
+	for _, test := range []struct {
+		name   string
+		change func(*catalog.Call)
+		field  string
+	}{
+		{"undecided", func(c *catalog.Call) { c.Bodies = "" }, "call.bodies"},
+		{"unknown", func(c *catalog.Call) { c.Transport = "carrier-pigeon" }, "call.transport"},
+		{"contradictory", func(c *catalog.Call) { c.Transport, c.Pins = catalog.PlainHTTP, catalog.NotPinned }, "call.user_proof"},
+	} {
+		policy := stage.Call
+		test.change(&policy)
+		if _, err := New(policy, apiOf(stage), whole()); !errors.Is(err, ErrPolicy) || !strings.Contains(err.Error(), test.field) {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+	for _, binding := range []catalog.Binding{catalog.SessionOfApp, catalog.SessionOfDevice} {
+		policy := stage.Call
+		policy.Binding = binding
+		if _, err := New(policy, apiOf(stage), whole()); err != nil {
+			t.Error(err)
+		}
+	}
+	// Without a mechanism's file, its values are served by nobody.
+	for i, m := range mechanisms {
+		others := slices.Delete(slices.Clone(mechanisms), i, i+1)
+		missed := false
+		for _, stage := range catalog.All().Built() {
+			missed = missed || len(unserved(stage.Call, others)) > 0
+		}
+		if !missed {
+			t.Errorf("nobody misses the mechanism that serves %v", m.serves)
+		}
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	stage := lookup(t, "tls")
+	for _, address := range []string{"", "http://localhost:8443", "https://", "localhost:8443", "https://local host"} {
+		if _, err := New(stage.Call, API{Stage: stage.Slug, TLS: address}, whole()); err == nil {
+			t.Errorf("%q was taken", address)
+		}
+	}
+	if _, err := New(lookup(t, "hmac").Call, API{Stage: "hmac", TLS: "https://bank:99999"}, whole()); err == nil {
+		t.Error("signed for a port that is none")
+	}
+}
+
+func TestReadAnswers(t *testing.T) {
+	t.Parallel()
+	if got, err := ReadInstallation([]byte(`{"guid":"g"}`), "phone"); err != nil || got != (Installation{"phone", "g"}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, body := range []string{"", "{}", `{"guid":"g","identifier":"another"}`, `{"guid":""}`} {
+		if got, err := ReadInstallation([]byte(body), "phone"); err == nil {
+			t.Errorf("%s: %+v", body, got)
+		}
+	}
+	key := string(session.NewKey())
+	if got, err := ReadSession([]byte(`{"session_key":"` + key + `","user":"alice","idle_seconds":900}`)); err != nil || string(got.Key) != key || got.User != "alice" || got.IdleSeconds != 900 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, body := range []string{"", "{}", `{"session_key":"short","user":"alice"}`, `{"session_key":"` + key + `"}`} {
+		if got, err := ReadSession([]byte(body)); err == nil {
+			t.Errorf("%s: %+v", body, got)
+		}
+	}
+	for _, user := range []string{"al:ice", "al\x00ice"} {
+		if _, err := SignInCall(user, "password"); err == nil {
+			t.Errorf("%q could be sent", user)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package protect
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/mechanism/pin"
+)
+
+// TLS is how connections to the API are made: the server is verified against the roots, in
+// PEM, never those of the machine, and then, where the stage says so, against the pins. An
+// empty store trusts nobody.
+func (c *Caller) TLS(roots []byte) *tls.Config {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	config.RootCAs.AppendCertsFromPEM(roots)
+	for _, p := range c.parts {
+		if p.connection != nil {
+			p.connection(config)
+		}
+	}
+	return config
+}
+
+// transport is TLS, with a certificate of the client's where the stage wants one.
+var transport = mechanism{
+	serves: []any{catalog.TLS, catalog.MutualTLS},
+	prepare: func(c *Caller) (part, error) {
+		if c.policy.Transport != catalog.MutualTLS {
+			return nothing()
+		}
+		if c.identity.Certificate == nil {
+			return part{lacks: "a client certificate"}, nil
+		}
+		return part{connection: func(config *tls.Config) { clientcert.Present(config, *c.identity.Certificate) }}, nil
+	},
+	refusals: tlsRefusals,
+}
+
+// pins let the app speak to servers with certain keys only.
+var pins = mechanism{
+	serves: []any{catalog.Pinned},
+	prepare: func(c *Caller) (part, error) {
+		if c.policy.Pins != catalog.Pinned {
+			return nothing()
+		}
+		if len(c.identity.Pins) == 0 {
+			return part{lacks: "pins of the server's keys"}, nil
+		}
+		return part{connection: func(config *tls.Config) { config.VerifyConnection = c.identity.Pins.VerifyConnection }}, nil
+	},
+	refusals: []refusal{{check: CheckPins, is: oneOf(pin.ErrMismatch, pin.ErrUnverified)}},
+}
