@@ -137,7 +137,9 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		{"pins", func(p *catalog.Policies) { p.Call.Pins, p.Call.Transport = catalog.NotPinned, catalog.TLS }, "pinned-mtls", "trusted-proxy", catalog.Succeeds, ""},
 		{"pins", func(p *catalog.Policies) { p.Call.Pins, p.Call.Transport = catalog.NotPinned, catalog.TLS }, "hmac", "trusted-proxy", catalog.Blocked, "hawk"},
 		{"client-certificate", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }, "pinned-mtls", "unknown-client", catalog.Blocked, "app-key"},
-		{"hawk", func(p *catalog.Policies) { p.Call.AppProof, p.Call.Nonces = catalog.AppKey, catalog.NoNonces }, "hmac", "proxy-tamper", catalog.Succeeds, ""},
+		{"hawk", func(p *catalog.Policies) {
+			p.Call.AppProof, p.Call.KeyPlace, p.Call.Nonces = catalog.AppKey, catalog.KeyInField, catalog.NoNonces
+		}, "hmac", "proxy-tamper", catalog.Succeeds, ""},
 		{"hidden", clear, "hidden-secrets", "static-extract", catalog.Succeeds, ""},
 		{"hidden", open, "hidden-secrets", "repin", catalog.Succeeds, ""},
 		{"nonce", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "hidden-secrets", "replay", catalog.Succeeds, ""},
