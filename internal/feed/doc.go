@@ -15,5 +15,7 @@
 // traffic) reports it and goes on. A reader of a state (the registry of clients) loads the
 // state anew, with the cursor up to which that holds, and goes on from there.
 //
-// A [Memory] keeps its entries in memory. [Handler] serves a feed to other programs.
+// A [Memory] keeps its entries in memory, a [Durable] in the database of what it tells about.
+// [Handler] serves a feed to other programs, where it is [Remote], and a [Follower] keeps in
+// step with one.
 package feed
