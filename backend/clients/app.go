@@ -46,14 +46,26 @@ func (a *App) May(scope string) bool { return scope != "" && slices.Contains(a.S
 // Key is a key of an app.
 type Key struct {
 	ID, App   string
-	secret    Secret
+	secrets   []Secret // the current one, and after it those that it replaced, newest first
 	createdAt time.Time
 	revokedAt *time.Time
 	use       *use // shared by all values for this key
 }
 
 // Secret is what an app knows beside its key.
-func (k *Key) Secret() Secret { return k.secret }
+func (k *Key) Secret() Secret { return k.secrets[0] }
+
+// Secrets are those that are accepted at a time: the current one, and those that were replaced
+// no longer ago than overlap, newest first. With an overlap of 0 apps that carry an old secret
+// are shut out at once; with a longer one they have time to learn the new. See also
+// [Config].Overlap.
+func (k *Key) Secrets(at time.Time, overlap time.Duration) []Secret {
+	n := 1
+	for n < len(k.secrets) && at.Before(k.secrets[n].replacedAt.Add(overlap)) {
+		n++
+	}
+	return k.secrets[:n:n]
+}
 
 // use is how a key fares.
 type use struct {
@@ -71,12 +83,12 @@ func (k *Key) Refused(at time.Time, reason string) {
 }
 
 func (k *Key) manage() manage.Key {
-	key := manage.Key{ID: k.ID, App: k.App, CreatedAt: k.createdAt, RevokedAt: k.revokedAt}
-	if k.use != nil {
-		key.LastAccepted, key.LastRefused = k.use.accepted.Load(), k.use.refused.Load()
-		if refusal := k.use.refusal.Load(); refusal != nil {
-			key.LastRefusal = *refusal
-		}
+	key := manage.Key{
+		ID: k.ID, App: k.App, CreatedAt: k.createdAt, RevokedAt: k.revokedAt,
+		LastAccepted: k.use.accepted.Load(), LastRefused: k.use.refused.Load(),
+	}
+	if refusal := k.use.refusal.Load(); refusal != nil {
+		key.LastRefusal = *refusal
 	}
 	return key
 }

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"keyladder/backend/clients"
+	"keyladder/internal/feed"
 	"keyladder/internal/manage"
 	"keyladder/internal/store"
 	"keyladder/stages/mechanism/appkey"
@@ -26,17 +29,22 @@ func app(change func(*manage.App)) manage.App {
 
 func open(t *testing.T, path string) *clients.Registry {
 	t.Helper()
-	db, err := store.Open(path, clients.Models()...)
+	db, err := store.Open(path, slices.Concat(clients.Models(), feed.Models())...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close(db) })
-	r, err := clients.Open(context.Background(), db, []manage.App{app(nil)}, map[string]string{"harbour-mobile": "seeded"})
+	r, err := clients.Open(context.Background(), db, clients.Config{
+		Seed: []manage.App{app(nil)}, Secrets: map[string]string{"harbour-mobile": "seeded"}, Overlap: overlap,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
+
+// overlap is for how long the tests' registries keep a secret that was replaced.
+const overlap = time.Hour
 
 func fresh(t *testing.T) *clients.Registry {
 	t.Helper()
@@ -234,12 +242,12 @@ func TestRefusedRegistrations(t *testing.T) {
 
 func TestBadSeed(t *testing.T) {
 	t.Parallel()
-	db, err := store.Open(filepath.Join(t.TempDir(), "registry.db"), clients.Models()...)
+	db, err := store.Open(filepath.Join(t.TempDir(), "registry.db"), slices.Concat(clients.Models(), feed.Models())...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close(db) })
-	_, err = clients.Open(context.Background(), db, []manage.App{app(func(a *manage.App) { a.UserAgent = "" })}, nil)
+	_, err = clients.Open(context.Background(), db, clients.Config{Seed: []manage.App{app(func(a *manage.App) { a.UserAgent = "" })}})
 	if err == nil || !strings.Contains(err.Error(), "harbour-mobile") {
 		t.Errorf("Open = %v", err)
 	}

@@ -3,8 +3,10 @@ package clients
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -20,8 +22,9 @@ import (
 // secrets in it. A product would keep them in a hardware security module, or under a key
 // that is in one; nothing of that kind would change what a client does.
 type Secret struct {
-	text string
-	keys sealed.Keys
+	text       string
+	keys       sealed.Keys
+	replacedAt time.Time // zero: it is the current one
 }
 
 // Text is the secret as both ends use it; empty: there is none.
@@ -60,34 +63,40 @@ func newSecret() string { return rand.Text() + rand.Text() }
 // Secret returns the secret of a key, for whoever packs it into an app, or [ErrNoKey].
 func (r *Registry) Secret(key string) (manage.Secret, error) {
 	found := r.state.Load().keys[key]
-	if found == nil || found.secret.text == "" {
+	if found == nil || found.Secret().text == "" {
 		return manage.Secret{}, ErrNoKey
 	}
-	return manage.Secret{Key: key, Secret: found.secret.text}, nil
+	return manage.Secret{Key: key, Secret: found.Secret().text}, nil
 }
 
-// RotateSecret gives a key a new secret. With the next call the old one is worth nothing,
-// to nobody: apps that carry it can't call any more until they are replaced.
+// RotateSecret gives a key a new secret. The old one is accepted for as long as a stage's
+// overlap says. Where that is nothing, the old one is worth nothing with the next call, to
+// nobody: apps that carry it can't call any more until they are replaced.
 //
 //keyladder:code rotate-secret
 func (r *Registry) RotateSecret(ctx context.Context, key string) (manage.Secret, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := r.state.Load()
-	found := s.keys[key]
-	if found == nil || s.apps[found.App].Kind == manage.Partner {
-		return manage.Secret{}, fmt.Errorf("%w, or it is one without a secret", ErrNoKey)
-	}
-	text := newSecret()
-	changed := *found
-	changed.secret = secretOf(text)
-	err := r.change(ctx, "rotate a secret", func(tx *gorm.DB) error {
-		return tx.Model(&keyRow{}).Where("id = ?", key).Update("secret", text).Error
-	}, func(next *state) {
-		next.keys[key] = &changed
+	text, at := newSecret(), r.now().UTC()
+	err := r.change(ctx, "rotate a secret", func(tx *gorm.DB) ([]change, error) {
+		old, err := take[keyRow](tx, key, ErrNoKey)
+		if err != nil {
+			return nil, err
+		}
+		if old.Secret == "" {
+			return nil, fmt.Errorf("%w with a secret", ErrNoKey)
+		}
+		replaced := replacedRow{Key: key, ReplacedAt: at, Secret: old.Secret}
+		return []change{{Key: key}}, errors.Join(
+			tx.Omit("Of").Create(&replaced).Error,
+			forget(tx, at.Add(-r.config.Overlap)),
+			tx.Model(&keyRow{}).Where("id = ?", key).Update("secret", text).Error)
 	})
 	if err != nil {
 		return manage.Secret{}, err
 	}
 	return manage.Secret{Key: key, Secret: text}, nil
+}
+
+// forget deletes secrets that nothing accepts any more.
+func forget(tx *gorm.DB, replacedUntil time.Time) error {
+	return tx.Where("replaced_at <= ?", replacedUntil).Delete(&replacedRow{}).Error
 }

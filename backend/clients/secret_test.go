@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"keyladder/backend/clients"
 	"keyladder/internal/manage"
@@ -63,6 +66,69 @@ func TestSecrets(t *testing.T) {
 	}
 	if secret := secretOf(t, r, "harbour-mobile"); secret != "seeded" {
 		t.Errorf("after a reset: %q", secret)
+	}
+}
+
+// An old secret is accepted for the overlap that the caller, a stage, asks for, at most for as
+// long as it is kept; each rotation has an overlap of its own.
+func TestReplacedSecrets(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "registry.db")
+	r := open(t, path)
+	begin := time.Now().UTC()
+	var names []string
+	named := map[string]string{"seeded": "0"}
+	rotate := func(r *clients.Registry, minute int) {
+		t.Helper()
+		r.At(begin.Add(time.Duration(minute) * time.Minute))
+		secret, err := r.RotateSecret(ctx, "harbour-mobile")
+		if err != nil {
+			t.Fatal(err)
+		}
+		named[secret.Secret] = strconv.Itoa(len(named))
+	}
+	accepted := func(r *clients.Registry, minute int, overlap time.Duration) string {
+		_, key, err := r.Lookup("harbour-mobile")
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = nil
+		for _, secret := range key.Secrets(begin.Add(time.Duration(minute)*time.Minute), overlap) {
+			names = append(names, named[secret.Text()])
+		}
+		return strings.Join(names, " ")
+	}
+	rotate(r, 0)
+	rotate(r, 10)
+	for _, r := range []*clients.Registry{r, open(t, path)} { // it survives a restart
+		for _, tt := range []struct {
+			minute  int
+			overlap time.Duration
+			want    string
+		}{
+			{10, 0, "2"},
+			{10, 5 * time.Minute, "2 1"},
+			{14, 5 * time.Minute, "2 1"},
+			{15, 5 * time.Minute, "2"},
+			{11, 15 * time.Minute, "2 1 0"},
+			{15, 15 * time.Minute, "2 1"},
+			{25, 15 * time.Minute, "2"},
+		} {
+			if got := accepted(r, tt.minute, tt.overlap); got != tt.want {
+				t.Errorf("at minute %d with an overlap of %v: %s, want %s", tt.minute, tt.overlap, got, tt.want)
+			}
+		}
+	}
+	rotate(r, 65) // an hour is kept: of the first, that is over
+	if got := accepted(r, 65, 100*time.Hour); got != "3 2 1" {
+		t.Errorf("kept: %s", got)
+	}
+	if err := r.Reset(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := accepted(r, 65, 100*time.Hour); got != "0" {
+		t.Errorf("after a reset: %s", got)
 	}
 }
 

@@ -35,8 +35,19 @@ type keyRow struct {
 
 func (keyRow) TableName() string { return "keys" }
 
-// Models are the registry's tables.
-func Models() []any { return []any{&appRow{}, &keyRow{}} }
+// replacedRow is a secret that a key had before, as long as it may be accepted.
+type replacedRow struct {
+	Key        string    `gorm:"primaryKey"`
+	ReplacedAt time.Time `gorm:"primaryKey"`
+	Secret     string    `gorm:"not null"` // in clear: see [Secret]
+
+	Of keyRow `gorm:"foreignKey:Key;references:ID"`
+}
+
+func (replacedRow) TableName() string { return "replaced_secrets" }
+
+// Models are the registry's tables, without those of package feed.
+func Models() []any { return []any{&appRow{}, &keyRow{}, &replacedRow{}} }
 
 func rowOf(a manage.App, at time.Time) appRow {
 	row := appRow{

@@ -24,6 +24,7 @@ import (
 	"keyladder/backend/guard"
 	"keyladder/backend/sessions"
 	"keyladder/backend/users"
+	"keyladder/internal/feed"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
@@ -162,7 +163,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.Open(filepath.Join(t.TempDir(), "guard.db"), slices.Concat(clients.Models(), sessions.Models(), devices.Models(), users.Models())...)
+	db, err := store.Open(filepath.Join(t.TempDir(), "guard.db"), slices.Concat(clients.Models(), feed.Models(), sessions.Models(), devices.Models(), users.Models())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +174,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 	if w.users, err = users.New(ctx, db, people); err != nil {
 		t.Fatal(err)
 	}
-	if w.apps, err = clients.Open(ctx, db, seed, w.secrets); err != nil {
+	if w.apps, err = clients.Open(ctx, db, clients.Config{Seed: seed, Secrets: w.secrets}); err != nil {
 		t.Fatal(err)
 	}
 	if w.sessions, err = sessions.Open(ctx, db, sessions.Default); err != nil {

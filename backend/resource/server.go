@@ -27,6 +27,7 @@ import (
 	"keyladder/backend/usage"
 	"keyladder/backend/users"
 	"keyladder/internal/deployment"
+	"keyladder/internal/feed"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
@@ -46,6 +47,7 @@ type Config struct {
 	Address  guard.Limit       // calls from one address; zero: [guard.DefaultAddressLimit]
 	Nonces   int               // how many are remembered at most; zero: as the guard has it
 	Sessions session.Lifetimes // of users' sessions; zero: [sessions.Default]
+	Overlap  time.Duration     // for how long a secret that was replaced can be accepted, where the stage accepts it; 0: not at all
 	Logger   *slog.Logger      // nil: the default one
 	Now      func() time.Time  // nil: the clock
 }
@@ -108,7 +110,7 @@ func New(config Config) (server *Server, err error) {
 	}
 	_, err = os.Stat(config.Folder.Path(database))
 	resumed := !errors.Is(err, fs.ErrNotExist)
-	models := slices.Concat(ledger.Models(), clients.Models(), users.Models(), sessions.Models(), devices.Models(), usage.Models(), []any{&signed{}})
+	models := slices.Concat(ledger.Models(), clients.Models(), users.Models(), sessions.Models(), devices.Models(), usage.Models(), feed.Models(), []any{&signed{}})
 	if s.db, err = store.Open(config.Folder.Path(database), models...); err != nil {
 		return nil, err
 	}
@@ -121,7 +123,7 @@ func New(config Config) (server *Server, err error) {
 	if s.ledger, err = ledger.New(ctx, s.db); err != nil {
 		return nil, err
 	}
-	if s.apps, err = clients.Open(ctx, s.db, seed, secrets); err != nil {
+	if s.apps, err = clients.Open(ctx, s.db, clients.Config{Seed: seed, Secrets: secrets, Overlap: config.Overlap}); err != nil {
 		return nil, err
 	}
 	if s.users, err = users.New(ctx, s.db, people); err != nil {
@@ -278,6 +280,10 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		s.flush(ctx)
 		return nil
 	})
+	group.Go(func() error {
+		s.apps.Follow(ctx)
+		return nil
+	})
 	err := group.Wait()
 	return errors.Join(err, s.write(context.WithoutCancel(ctx)))
 }
@@ -318,8 +324,12 @@ func (s *Server) flush(ctx context.Context) {
 	}
 }
 
-// health is nil when the database answers.
+// health is nil when the database answers, and what other processes wrote there is known.
 func (s *Server) health(ctx context.Context) error {
+	if err := s.apps.Health().Err; err != nil {
+		s.config.Logger.Error("health", "error", err)
+		return errors.New("it is not known which keys were revoked meanwhile")
+	}
 	if _, err := s.ledger.Sum(ctx); err != nil {
 		s.config.Logger.Error("health", "error", err)
 		return errors.New("the database does not answer")

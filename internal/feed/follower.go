@@ -11,8 +11,9 @@ type Follower[T any] struct {
 	Feed Reader[T]
 	Wait time.Duration // of a long poll
 
-	// Apply takes what a page tells. Pages come one at a time and in order.
-	Apply func(Page[T])
+	// Apply takes what a page tells. Pages come one at a time and in order; one that can't be
+	// applied comes again.
+	Apply func(context.Context, Page[T]) error
 
 	// Load loads the whole state and returns the cursor up to which it holds. It is asked when
 	// there is no cursor, and after a gap, whose page is not applied. Nil: the feed tells
@@ -98,7 +99,9 @@ func (f *Follower[T]) next(ctx context.Context) error {
 		}
 		return err
 	}
-	f.Apply(page)
+	if err := f.Apply(ctx, page); err != nil {
+		return err
+	}
 	f.at = page.Next
 	return nil
 }

@@ -68,8 +68,9 @@ func TestFollowerOfEvents(t *testing.T) {
 	p := served(t)
 	var heard []string
 	var cut uint64
-	f := feed.Follower[string]{Feed: feed.Remote[string](p, "/names"), Apply: func(page feed.Page[string]) {
+	f := feed.Follower[string]{Feed: feed.Remote[string](p, "/names"), Apply: func(_ context.Context, page feed.Page[string]) error {
 		heard, cut = append(heard, page.Entries...), cut+page.Cut
+		return nil
 	}}
 	step := func(want error, heardNow ...string) {
 		t.Helper()
@@ -122,8 +123,12 @@ func TestFollowerOfAState(t *testing.T) {
 	loads := 0
 	var applied []string
 	fails := errors.New("the state can't be read")
+	var broken error
 	f := feed.Follower[string]{
-		Feed: m, Apply: func(page feed.Page[string]) { applied = append(applied, page.Entries...) },
+		Feed: m, Apply: func(_ context.Context, page feed.Page[string]) error {
+			applied = append(applied, page.Entries...)
+			return broken
+		},
 		Load: func(context.Context) (feed.Cursor, error) {
 			loads++
 			if loads == 1 {
@@ -161,6 +166,15 @@ func TestFollowerOfAState(t *testing.T) {
 			t.Errorf("%d loads, applied %v, want %+v", loads, applied, step)
 		}
 	}
+	broken = errors.New("it can't be applied")
+	m.Append("d", 1)
+	if err := f.Next(t.Context()); !errors.Is(err, broken) || !errors.Is(f.Health().Err, broken) {
+		t.Errorf("got %v", err)
+	}
+	applied, broken = nil, nil
+	if err := f.Next(t.Context()); err != nil || !slices.Equal(applied, []string{"d"}) {
+		t.Errorf("applied %v, %v", applied, err)
+	}
 }
 
 func TestFollowerRuns(t *testing.T) {
@@ -168,10 +182,11 @@ func TestFollowerRuns(t *testing.T) {
 	p := served(t)
 	p.down.Store(true)
 	heard := make(chan string, 10)
-	f := feed.Follower[string]{Feed: feed.Remote[string](p, "/names"), Wait: 5 * time.Second, Apply: func(page feed.Page[string]) {
+	f := feed.Follower[string]{Feed: feed.Remote[string](p, "/names"), Wait: 5 * time.Second, Apply: func(_ context.Context, page feed.Page[string]) error {
 		for _, entry := range page.Entries {
 			heard <- entry
 		}
+		return nil
 	}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan bool)

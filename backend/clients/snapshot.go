@@ -1,0 +1,200 @@
+package clients
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+	"gorm.io/gorm"
+
+	"keyladder/internal/feed"
+	"keyladder/internal/manage"
+)
+
+// state is a snapshot. Maps and values are not changed once it is stored.
+type state struct {
+	apps     map[string]*App
+	keys     map[string]*Key
+	products []string        // of all apps' user agents
+	partners map[string]*App // by the pins of their certificates
+}
+
+// change is what the feed tells: which app or key is another one now. What it is, the database
+// says; so secrets stand in one place alone, and a reader that is late reads what is true now.
+type change struct {
+	App string `json:"app,omitempty"`
+	Key string `json:"key,omitempty"`
+}
+
+// changesKept is how many changes another process can miss before it has to read everything.
+var changesKept = feed.Limits{Entries: 1000, Bytes: 256 << 10}
+
+// Open reads the registry from a database that has the tables of [Models] and of
+// [feed.Models]. An empty one is seeded; each app's first key equals its ID, and has the secret
+// of that name.
+func Open(ctx context.Context, db *gorm.DB, config Config) (*Registry, error) {
+	for _, app := range config.Seed {
+		if err := check(app); err != nil {
+			return nil, fmt.Errorf("seed the registry with %q: %w", app.ID, err)
+		}
+	}
+	r := &Registry{db: db, config: config, now: time.Now}
+	r.state.Store(&state{})
+	var err error
+	if r.changes, err = feed.OpenDurable[change](ctx, db, "clients", changesKept); err != nil {
+		return nil, err
+	}
+	r.follower = feed.Follower[change]{Feed: r.changes, Wait: 20 * time.Second, Apply: r.apply, Load: r.load}
+	err = db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		var apps int64
+		if err := tx.Model(&appRow{}).Count(&apps).Error; err != nil {
+			return err
+		}
+		if apps == 0 {
+			return r.seed(tx)
+		}
+		return forget(tx, r.now().UTC().Add(-config.Overlap))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the registry: %w", err)
+	}
+	at, err := r.load(ctx)
+	r.follower.From(at)
+	return r, err
+}
+
+// Follow keeps the registry in step with what other processes change in its database, until
+// ctx ends.
+func (r *Registry) Follow(ctx context.Context) { r.follower.Run(ctx) }
+
+// Health tells whether it is.
+func (r *Registry) Health() feed.Health { return r.follower.Health() }
+
+// load reads everything.
+func (r *Registry) load(ctx context.Context) (at feed.Cursor, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err = r.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if at, err = r.changes.End(tx); err != nil {
+			return err
+		}
+		return r.read(&state{apps: map[string]*App{}, keys: map[string]*Key{}}, tx, nil, nil)
+	})
+	if err != nil {
+		return feed.Cursor{}, fmt.Errorf("read the registry: %w", err)
+	}
+	return at, nil
+}
+
+// apply reads what a page of the feed tells to have changed.
+func (r *Registry) apply(ctx context.Context, page feed.Page[change]) error {
+	return r.refresh(ctx, page.Entries)
+}
+
+// refresh reads what changed.
+func (r *Registry) refresh(ctx context.Context, changes []change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	var apps, keys []string
+	for _, c := range changes {
+		if c.App != "" {
+			apps = append(apps, c.App)
+		}
+		if c.Key != "" {
+			keys = append(keys, c.Key)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := r.state.Load()
+	next := &state{apps: maps.Clone(old.apps), keys: maps.Clone(old.keys)}
+	err := r.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error { return r.read(next, tx, apps, keys) })
+	if err != nil {
+		return fmt.Errorf("read what changed in the registry: %w", err)
+	}
+	return nil
+}
+
+// read reads apps and keys into a state (nil: all) and puts it in force. r.mu is held.
+func (r *Registry) read(next *state, tx *gorm.DB, appIDs, keyIDs []string) error {
+	var apps []appRow
+	var keys []keyRow
+	var replaced []replacedRow
+	some := func(column string, ids []string) *gorm.DB {
+		if appIDs == nil && keyIDs == nil {
+			return tx
+		}
+		return tx.Where(column+" IN ?", ids)
+	}
+	if err := some("id", appIDs).Find(&apps).Error; err != nil {
+		return err
+	}
+	if err := some("id", keyIDs).Find(&keys).Error; err != nil {
+		return err
+	}
+	if err := some("key", keyIDs).Order("replaced_at DESC").Find(&replaced).Error; err != nil {
+		return err
+	}
+	old := r.state.Load()
+	for _, row := range apps {
+		next.apps[row.ID] = row.app(old.apps[row.ID])
+	}
+	for _, row := range keys {
+		next.keys[row.ID] = row.key(old.keys[row.ID])
+	}
+	for _, row := range replaced {
+		key := next.keys[row.Key]
+		secret := secretOf(row.Secret)
+		secret.replacedAt = row.ReplacedAt
+		key.secrets = append(key.secrets, secret)
+	}
+	next.publish(r)
+	return nil
+}
+
+// app is the app as it is now. What calls use up goes on from the one before: another name is
+// no reason for a full bucket.
+func (row appRow) app(before *App) *App {
+	app := &App{
+		ID: row.ID, Kind: manage.Kind(row.Kind), Scopes: row.Scopes, Certificates: row.Certificates, PerSecond: row.PerSecond, Burst: row.Burst,
+		name: row.Name, userAgent: row.UserAgent, createdAt: row.CreatedAt,
+	}
+	if before != nil && before.createdAt.Equal(row.CreatedAt) && before.PerSecond == app.PerSecond && before.Burst == app.Burst {
+		app.Limiter = before.Limiter
+	} else {
+		app.Limiter = rate.NewLimiter(rate.Limit(row.PerSecond), row.Burst)
+	}
+	return app
+}
+
+func (row keyRow) key(before *Key) *Key {
+	key := &Key{ID: row.ID, App: row.App, createdAt: row.CreatedAt, revokedAt: row.RevokedAt, use: &use{}}
+	if before != nil && before.createdAt.Equal(row.CreatedAt) {
+		key.use = before.use
+	}
+	if before != nil && before.Secret().text == row.Secret {
+		key.secrets = []Secret{before.Secret()} // what was derived from it stays, too
+	} else {
+		key.secrets = []Secret{secretOf(row.Secret)}
+	}
+	return key
+}
+
+func (s *state) publish(r *Registry) {
+	s.products, s.partners = nil, map[string]*App{}
+	for _, app := range s.apps {
+		s.products = append(s.products, app.userAgent)
+		if app.Kind == manage.Partner {
+			for _, pin := range app.Certificates {
+				s.partners[pin] = app
+			}
+		}
+	}
+	slices.Sort(s.products)
+	s.products = slices.Compact(s.products)
+	r.state.Store(s)
+}
