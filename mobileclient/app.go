@@ -120,7 +120,7 @@ type refusedError struct{ screen device.Screen }
 func (e *refusedError) Error() string {
 	text := printable(e.screen.Error)
 	if e.screen.Check != "" {
-		text += "\nThe app's own check that refused: " + e.screen.Check
+		text += "\nThe app's own check that refused: " + string(e.screen.Check)
 	}
 	if e.screen.Status != 0 {
 		text += fmt.Sprintf("\nThe bank answered with status %d.", e.screen.Status)

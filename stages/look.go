@@ -104,7 +104,7 @@ func show(out io.Writer, stage catalog.Stage) error {
 		}
 		by := ""
 		if check := attack.BlockedBy(stage); check != "" {
-			by = "by " + check
+			by = "by " + string(check)
 		}
 		fmt.Fprintf(table, "  %s\t%s\t%s\t(%s)\n", attack.Name, outcome, by, attack.Position)
 	}

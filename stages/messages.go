@@ -41,7 +41,7 @@ func printTraffic(c *cobra.Command, l *lab.Lab) error {
 		if m.Verdict != nil {
 			decision := "allowed"
 			if !m.Verdict.Allowed {
-				decision = "refused by " + m.Verdict.Check
+				decision = "refused by " + string(m.Verdict.Check)
 			}
 			fmt.Fprintf(out, "    [%s: %s]\n", decision, m.Verdict.Reason)
 		}

@@ -669,7 +669,7 @@ func matrixCell(cell attackRow, chapterStart bool) templ.Component {
 func cellWords(cell attackRow) string {
 	text := outcomeWords(catalog.Outcome(cell.Latest.Outcome))
 	if cell.Latest.Check != "" {
-		text += " by " + cell.Latest.Check
+		text += " by " + string(cell.Latest.Check)
 	}
 	if cell.differs() {
 		return text + ", not as expected: " + outcomeWords(cell.Expect)

@@ -64,7 +64,7 @@ type attackRow struct {
 	catalog.Attack
 	Stage     catalog.Stage
 	Expect    catalog.Outcome
-	BlockedBy string // expected
+	BlockedBy catalog.Check // expected
 	Latest    *measured
 	Running   bool
 }

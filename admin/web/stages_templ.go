@@ -1871,7 +1871,7 @@ func verdictWords(v *traffic.Verdict) string {
 		text = "let pass"
 	}
 	if v.Check != "" {
-		text += " by " + v.Check
+		text += " by " + string(v.Check)
 	}
 	if v.Reason != "" {
 		text += ": " + v.Reason
@@ -2524,9 +2524,9 @@ func badge(item diagramItem) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			var templ_7745c5c3_Var135 string
-			templ_7745c5c3_Var135, templ_7745c5c3_Err = templ.JoinStringErrs("✕ refused: " + cut(item.Verdict.Check, 18))
+			templ_7745c5c3_Var135, templ_7745c5c3_Err = templ.JoinStringErrs("✕ refused: " + cut(string(item.Verdict.Check), 18))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `stages.templ`, Line: 400, Col: 123}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `stages.templ`, Line: 400, Col: 131}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var135))
 			if templ_7745c5c3_Err != nil {

@@ -45,7 +45,7 @@ type call struct {
 	session  *sessions.Session // that proves the user
 
 	refusal *Refusal
-	check   string // the check that refused, or the last
+	check   catalog.Check // the check that refused, or the last
 }
 
 // Caller is who makes a call, proven as far as the stage demands. Only the guard makes
@@ -121,7 +121,7 @@ func (g *Guard) newCall(ec echo.Context) *call {
 }
 
 // heeds says whether a check's refusal counts: see [catalog.Set.WithoutCheck].
-func (c *call) heeds(check string) bool { return c.stage == nil || c.stage.Heeds(check) }
+func (c *call) heeds(check catalog.Check) bool { return c.stage == nil || c.stage.Heeds(check) }
 
 func (c *call) appID() string {
 	if c.app == nil {

@@ -60,7 +60,7 @@ type Outcome struct {
 	Address  netip.Addr    // of the client; invalid where it is not known
 	Stage    string        // empty: there is no such stage
 	Route    string        // "GET /v1/accounts/{id}"; [OtherRoute] for what is none
-	Check    string        // the check that refused it; empty: it was let through
+	Check    catalog.Check // the check that refused it; empty: it was let through
 	Status   int
 	Size     int64 // of the answer's body, in bytes
 	At       time.Time
@@ -138,7 +138,7 @@ func (g *Guard) Signed() time.Time { return g.nonces.Latest() }
 
 // check is a step of the pipeline.
 type check struct {
-	name string
+	name catalog.Check
 	run  func(*Guard, *call) *Refusal
 }
 
@@ -146,33 +146,33 @@ type check struct {
 //
 //keyladder:code guard-pipeline
 var pipeline = [...]check{
-	{"stage", (*Guard).resolveStage},
+	{catalog.CheckStage, (*Guard).resolveStage},
 	{"policy", (*Guard).completePolicy},
-	{"transport", (*Guard).transport},
-	{"user-agent", (*Guard).userAgent},
-	{"address-limit", (*Guard).addressLimit},
-	{"body", (*Guard).readBody},
-	{"client-certificate", (*Guard).certificateShown},
-	{"key-in-url", (*Guard).keyInURL},
-	{"app-key", (*Guard).appKey},
-	{"hawk", (*Guard).hawk},
-	{"signed-fields", (*Guard).signedFields},
-	{"nonce", (*Guard).nonceIsNew},
-	{"client-certificate", (*Guard).certificateOfApp},
-	{"app-limit", (*Guard).appLimit},
-	{"nonce", (*Guard).nonce},
-	{"sealed-body", (*Guard).sealedBody},
-	{"device", (*Guard).device},
-	{"sign-in", (*Guard).signIn},
-	{"session", (*Guard).session},
-	{"binding", (*Guard).binding},
-	{"scope", (*Guard).scope},
+	{catalog.CheckTransport, (*Guard).transport},
+	{catalog.CheckUserAgent, (*Guard).userAgent},
+	{catalog.CheckAddressLimit, (*Guard).addressLimit},
+	{catalog.CheckBody, (*Guard).readBody},
+	{catalog.CheckClientCert, (*Guard).certificateShown},
+	{catalog.CheckKeyInURL, (*Guard).keyInURL},
+	{catalog.CheckAppKey, (*Guard).appKey},
+	{catalog.CheckHawk, (*Guard).hawk},
+	{catalog.CheckSignedFields, (*Guard).signedFields},
+	{catalog.CheckNonce, (*Guard).nonceIsNew},
+	{catalog.CheckClientCert, (*Guard).certificateOfApp},
+	{catalog.CheckAppLimit, (*Guard).appLimit},
+	{catalog.CheckNonce, (*Guard).nonce},
+	{catalog.CheckSealedBody, (*Guard).sealedBody},
+	{catalog.CheckDevice, (*Guard).device},
+	{catalog.CheckSignIn, (*Guard).signIn},
+	{catalog.CheckSession, (*Guard).session},
+	{catalog.CheckBinding, (*Guard).binding},
+	{catalog.CheckScope, (*Guard).scope},
 }
 
 // Checks are the names of the checks, in the order of the pipeline, each once.
-func Checks() []string {
-	var names []string
-	seen := map[string]bool{}
+func Checks() []catalog.Check {
+	var names []catalog.Check
+	seen := map[catalog.Check]bool{}
 	for _, check := range pipeline {
 		if !seen[check.name] {
 			seen[check.name] = true
@@ -260,7 +260,7 @@ func (g *Guard) serve(ec echo.Context) error {
 }
 
 // decide runs the pipeline and says what refused the call, or which check was last.
-func (g *Guard) decide(c *call) (refusal *Refusal, name string) {
+func (g *Guard) decide(c *call) (refusal *Refusal, name catalog.Check) {
 	for _, check := range pipeline {
 		name = check.name
 		if refusal := check.run(g, c); refusal != nil && c.heeds(name) {

@@ -71,14 +71,14 @@ type refusal struct {
 	name   string
 	stage  string
 	spoil  func(w *world) func(*http.Request)
-	check  string
+	check  catalog.Check
 	status int
 	kind   string
 	off    func(*catalog.Policies) // nil: nothing switches it off
 }
 
 // challenges are the schemes that 401s ask for.
-var challenges = map[string]map[int]string{
+var challenges = map[catalog.Check]map[int]string{
 	"app-key": {401: "key"}, "hawk": {401: "Hawk"}, "signed-fields": {401: "Hawk"}, "nonce": {401: "Hawk"}, "sign-in": {401: "Basic"}, "session": {401: "Session"}, "binding": {401: "Session"},
 }
 
@@ -282,7 +282,7 @@ func issue(w *world, ca *pki.CA, id string) *x509.Certificate {
 
 func TestChecksRefuse(t *testing.T) {
 	t.Parallel()
-	covered := map[string]bool{
+	covered := map[catalog.Check]bool{
 		// It has its own: TestMissingFieldsDeny.
 		"policy": true,
 	}
@@ -824,7 +824,7 @@ func TestTrafficRecords(t *testing.T) {
 // TestOrder fails when a step of the pipeline is moved or lost.
 func TestOrder(t *testing.T) {
 	t.Parallel()
-	want := []string{
+	want := []catalog.Check{
 		"stage", "policy", "transport", "user-agent", "address-limit", "body", "client-certificate", "key-in-url",
 		"app-key", "hawk", "signed-fields", "nonce", "app-limit", "sealed-body", "device", "sign-in", "session", "binding", "scope",
 	}

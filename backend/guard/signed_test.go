@@ -189,7 +189,7 @@ func TestForgottenNonces(t *testing.T) {
 // and at other answers that are no 200s. Receiving an answer checks it.
 func TestRefusalsAreAuthenticated(t *testing.T) {
 	t.Parallel()
-	authenticated := map[string]bool{}
+	authenticated := map[catalog.Check]bool{}
 	for _, check := range guard.Checks()[slices.Index(guard.Checks(), "hawk")+1:] {
 		authenticated[check] = true
 	}

@@ -205,7 +205,7 @@ func TestSignIn(t *testing.T) {
 func TestSignInOnKnownDevices(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, catalog.All())
-	signIn := func(app, password string) (int, string) {
+	signIn := func(app, password string) (int, catalog.Check) {
 		r := w.requestAs(as{app, "alice"}, "user-session", http.MethodPost, "/v1/session", "")
 		basic("alice", password)(r.Header)
 		again(w, r, asItIs)
@@ -339,7 +339,7 @@ func TestPartners(t *testing.T) {
 		w := newWorld(t, stages)
 		unpinned := issue(w, ca, partner)
 		served := stage.API.Partners == catalog.PartnersByCertificate
-		call := func(client string, change func(*http.Request)) (int, string, string) {
+		call := func(client string, change func(*http.Request)) (int, catalog.Check, string) {
 			r := w.request(stage.Slug, http.MethodGet, path, "")
 			for _, name := range []string{"Authorization", "App-Authorization", "Device-Id", "Device-Guid"} {
 				r.Header.Del(name)
@@ -353,7 +353,7 @@ func TestPartners(t *testing.T) {
 			answer, verdict := w.do(r)
 			return answer.Code, verdict.Check, answer.Body.String()
 		}
-		expect := func(what, client string, change func(*http.Request), status int, check string) {
+		expect := func(what, client string, change func(*http.Request), status int, check catalog.Check) {
 			t.Helper()
 			if !served {
 				status, check = 404, "transport"
@@ -430,7 +430,7 @@ func TestRoutesWithoutScopes(t *testing.T) {
 func TestOnlyTheAppsOwnRoutesAreLenient(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, catalog.All())
-	for path, check := range map[string]string{"/v1/whatever": "session", "/v1/devices/x": "session", "/v1/session/x": "session"} {
+	for path, check := range map[string]catalog.Check{"/v1/whatever": "session", "/v1/devices/x": "session", "/v1/session/x": "session"} {
 		r := w.request("user-session", http.MethodGet, path, "")
 		r.Header.Del("Authorization")
 		again(w, r, asItIs)

@@ -29,7 +29,7 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 }
 
 func (m *metrics) observe(o guard.Outcome) {
-	stage, outcome := o.Stage, o.Check
+	stage, outcome := o.Stage, string(o.Check)
 	if stage == "" {
 		stage = "unknown" // whatever the client wrote would be a time series of its own
 	}

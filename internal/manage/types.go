@@ -1,6 +1,10 @@
 package manage
 
-import "time"
+import (
+	"time"
+
+	"keyladder/stages/catalog"
+)
 
 // Kind tells what calls the API.
 type Kind string
@@ -150,12 +154,12 @@ type Phone struct {
 // Call is one call that the genuine app made when it was asked to run, or one that is like
 // the app's but for one thing, and must be refused for that.
 type Call struct {
-	What     string `json:"what"`   // rates, accounts, transfer
-	Status   int    `json:"status"` // HTTP; 0: no response
-	OK       bool   `json:"ok"`
-	Error    string `json:"error,omitempty"`    // what the app showed to its user
-	Check    string `json:"check,omitempty"`    // that has to refuse it; empty: it has to be served
-	Exchange string `json:"exchange,omitempty"` // where Check is given: what the records know it by
+	What     string        `json:"what"`   // rates, accounts, transfer
+	Status   int           `json:"status"` // HTTP; 0: no response
+	OK       bool          `json:"ok"`
+	Error    string        `json:"error,omitempty"`    // what the app showed to its user
+	Check    catalog.Check `json:"check,omitempty"`    // that has to refuse it; empty: it has to be served
+	Exchange string        `json:"exchange,omitempty"` // where Check is given: what the records know it by
 }
 
 // Run is what the genuine app did at a stage.
@@ -176,29 +180,29 @@ type Brief struct {
 
 // Report is what an attacker brings home. Nothing in it is believed.
 type Report struct {
-	Steps      []string `json:"steps"`                // what it did, for people; no secrets
-	Claim      bool     `json:"claim"`                // it believes that it succeeded
-	Data       string   `json:"data,omitempty"`       // what it read, when data was the goal
-	Served     int      `json:"served,omitempty"`     // calls that were served, when exceeding the limit was the goal
-	Allowed    int      `json:"allowed,omitempty"`    // calls that the limit as announced would have allowed meanwhile
-	Check      string   `json:"check,omitempty"`      // what stopped it, where only the attacker can tell
-	Obstacle   string   `json:"obstacle,omitempty"`   // the same for people
-	Error      string   `json:"error,omitempty"`      // it could not be carried out: neither succeeded nor blocked
-	Impossible string   `json:"impossible,omitempty"` // it can't be carried out on this operating system, and why
+	Steps      []string      `json:"steps"`                // what it did, for people; no secrets
+	Claim      bool          `json:"claim"`                // it believes that it succeeded
+	Data       string        `json:"data,omitempty"`       // what it read, when data was the goal
+	Served     int           `json:"served,omitempty"`     // calls that were served, when exceeding the limit was the goal
+	Allowed    int           `json:"allowed,omitempty"`    // calls that the limit as announced would have allowed meanwhile
+	Check      catalog.Check `json:"check,omitempty"`      // what stopped it, where only the attacker can tell
+	Obstacle   string        `json:"obstacle,omitempty"`   // the same for people
+	Error      string        `json:"error,omitempty"`      // it could not be carried out: neither succeeded nor blocked
+	Impossible string        `json:"impossible,omitempty"` // it can't be carried out on this operating system, and why
 }
 
 // Cell is a cell of the matrix.
 type Cell struct {
-	Stage    string   `json:"stage"`
-	Attack   string   `json:"attack"`
-	Expected string   `json:"expected"`
-	Outcome  string   `json:"outcome"`
-	Check    string   `json:"check"`    // what blocked it
-	Reason   string   `json:"reason"`   // for people
-	Evidence []string `json:"evidence"` // never null
-	Steps    []string `json:"steps"`    // never null
-	Tries    int      `json:"tries"`    // how often it was carried out: 0 where there is nothing to attack, 2 where the first try showed nothing
-	MS       int64    `json:"ms"`
+	Stage    string        `json:"stage"`
+	Attack   string        `json:"attack"`
+	Expected string        `json:"expected"`
+	Outcome  string        `json:"outcome"`
+	Check    catalog.Check `json:"check"`    // what blocked it
+	Reason   string        `json:"reason"`   // for people
+	Evidence []string      `json:"evidence"` // never null
+	Steps    []string      `json:"steps"`    // never null
+	Tries    int           `json:"tries"`    // how often it was carried out: 0 where there is nothing to attack, 2 where the first try showed nothing
+	MS       int64         `json:"ms"`
 
 	// From and To enclose the attack itself, without the runs of the genuine app around it:
 	// the traffic of that time is the attack's. Both are zero where none was carried out.

@@ -1,6 +1,10 @@
 package traffic
 
-import "time"
+import (
+	"time"
+
+	"keyladder/stages/catalog"
+)
 
 // Header names the exchange that a request belongs to, so that the lanes of one call
 // can be laid side by side. It is not protected and no check reads it.
@@ -62,7 +66,7 @@ type Message struct {
 // Verdict is what a check decided about a message. Check and Reason are private:
 // they are shown to the class and never sent to the client.
 type Verdict struct {
-	Allowed bool   `json:"allowed"`
-	Check   string `json:"check"`  // the check that refused; the last one where all let it pass
-	Reason  string `json:"reason"` // for people
+	Allowed bool          `json:"allowed"`
+	Check   catalog.Check `json:"check"`  // the check that refused; the last one where all let it pass
+	Reason  string        `json:"reason"` // for people
 }

@@ -387,7 +387,7 @@ func TestProxy(t *testing.T) {
 	for _, test := range []struct {
 		name, stage string
 		trusted     bool
-		check       string // that refuses
+		check       catalog.Check // that refuses
 	}{
 		{"plain", "app-id", false, ""},
 		{"tls, unknown authority", "tls", false, "tls"},
@@ -458,7 +458,7 @@ func TestBackupKey(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		pins  []string
-		check string
+		check catalog.Check
 	}{
 		{"pinned as backup", []string{b.settings.ServerPins[0], pinOf(t, backup)}, ""},
 		{"not pinned", b.settings.ServerPins, "pins"},

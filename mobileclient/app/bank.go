@@ -12,6 +12,7 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
 )
 
 // bank is the app. Its settings are decoded once and live as long as it does, as in
@@ -101,7 +102,7 @@ const currency = "EUR"
 // from anything. It is here to be got around.
 func (b *bank) transfer(ctx context.Context, payment sdk.Payment) sdk.Screen {
 	if limit := b.settings.TransferCap; payment.Amount > limit {
-		return b.refuse("", checkCap,
+		return b.refuse("", catalog.CheckTransferCap,
 			fmt.Sprintf("%s is above the limit of %s", amount(payment.Amount), amount(limit)),
 			fmt.Sprintf("This app transfers at most %s at once. Make it a smaller amount.", amount(limit)))
 	}
@@ -118,7 +119,7 @@ func (b *bank) call(ctx context.Context, r request) sdk.Screen {
 	}
 	if b.plan.users && !r.public {
 		if r.session = b.sessionKey(); r.session == "" {
-			return b.refuse("", checkSignedIn, "nobody is signed in", "Sign in first.")
+			return b.refuse("", catalog.CheckSignedIn, "nobody is signed in", "Sign in first.")
 		}
 	}
 	return b.noticeSignedOut(r, b.sendKnown(ctx, r)).screen

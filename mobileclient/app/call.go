@@ -20,6 +20,7 @@ import (
 
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/sealed"
@@ -427,9 +428,9 @@ func (b *bank) failed(exchange string, err error) sdk.Screen {
 }
 
 // refuse makes a screen of a refusal by the app itself, and records why.
-func (b *bank) refuse(exchange, check, reason, advice string) sdk.Screen {
+func (b *bank) refuse(exchange string, check catalog.Check, reason, advice string) sdk.Screen {
 	b.report(sdk.Record{
-		Kind: traffic.Note, Exchange: exchange, Summary: "refused by the app: " + check,
+		Kind: traffic.Note, Exchange: exchange, Summary: "refused by the app: " + string(check),
 		Verdict: &traffic.Verdict{Check: check, Reason: reason},
 	})
 	return sdk.Screen{Check: check, Error: advice}

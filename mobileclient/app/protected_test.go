@@ -54,9 +54,9 @@ func TestAnswersAreChecked(t *testing.T) {
 		name, stage string
 		respond     http.HandlerFunc
 		meddle      func(*http.Response, []byte) []byte
-		check       string // of the app's own, that refuses
-		shown       string // in the message
-		served      int    // calls that the bank gets
+		check       catalog.Check // of the app's own, that refuses
+		shown       string        // in the message
+		served      int           // calls that the bank gets
 	}{
 		{"a changed body", "hmac", nil, func(_ *http.Response, body []byte) []byte {
 			return bytes.ReplaceAll(body, []byte("path"), []byte("loot"))
@@ -267,7 +267,7 @@ func TestSomebodyElsesTime(t *testing.T) {
 	tomorrow := time.Now().Add(24 * time.Hour).Unix()
 	for _, test := range []struct {
 		name, told string
-		check      string
+		check      catalog.Check
 	}{
 		{"made up", fmt.Sprintf(`Hawk ts="%d", tsm="b3c=", error="Stale timestamp"`, tomorrow), "server-mac"},
 		{"without a code", fmt.Sprintf(`Hawk ts="%d", error="Stale timestamp"`, tomorrow), "server-mac"},
@@ -310,15 +310,15 @@ func TestSealedBodies(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		seal  func([]byte, string) ([]byte, string)
-		check string
+		check catalog.Check
 	}{
 		{"as agreed", nil, ""},
-		{"not sealed", func(content []byte, media string) ([]byte, string) { return content, media }, "sealed-body"},
-		{"not sealed, but called so", func(content []byte, _ string) ([]byte, string) { return content, sealed.MediaType }, "sealed-body"},
+		{"not sealed", func(content []byte, media string) ([]byte, string) { return content, media }, "sealed-answer"},
+		{"not sealed, but called so", func(content []byte, _ string) ([]byte, string) { return content, sealed.MediaType }, "sealed-answer"},
 		{"with the key of requests", func(content []byte, media string) ([]byte, string) {
 			body, _ := keys.Requests.Seal(content, media)
 			return body, sealed.MediaType
-		}, "sealed-body"},
+		}, "sealed-answer"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

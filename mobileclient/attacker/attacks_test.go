@@ -60,7 +60,7 @@ func TestUnknownClient(t *testing.T) {
 			if result.Claim {
 				t.Errorf("it got in: %+v", result)
 			}
-			if want := "client-certificate"; b.stage.Call.Transport == catalog.MutualTLS && result.Check != want {
+			if want := catalog.CheckClientCert; b.stage.Call.Transport == catalog.MutualTLS && result.Check != want {
 				t.Errorf("check %q, want %q", result.Check, want)
 			}
 			b.robbed(t, false)
@@ -163,7 +163,7 @@ func TestWiretap(t *testing.T) {
 			b := open(t, stage(t, slug))
 			g := b.ground(t)
 			g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
-			if result := run(t, "wiretap", g, ""); result.Claim || result.Check != "tls" {
+			if result := run(t, "wiretap", g, ""); result.Claim || result.Check != catalog.CheckTLS {
 				t.Errorf("%+v", result)
 			}
 			b.robbed(t, false)
@@ -226,7 +226,7 @@ func TestWireTamper(t *testing.T) {
 		name, slug string
 		trusting   bool // the app accepts any certificate
 		claim      bool
-		check      string
+		check      catalog.Check
 	}{
 		{"plain", "app-id", false, true, ""},
 		{"TLS", "tls", false, false, "tls"},
@@ -271,7 +271,8 @@ func TestURLLeak(t *testing.T) {
 		name, slug string
 		lines      []string
 		claim      bool
-		check, err string
+		check      catalog.Check
+		err        string
 	}{
 		{"leaked", "app-id", []string{redacted, leaked}, true, "", ""},
 		{"redacted", "tls", []string{redacted}, false, "key-in-url", ""},
@@ -318,7 +319,7 @@ func TestStaticExtract(t *testing.T) {
 			g.Package = b.pack(t, nil)
 			result := run(t, "static-extract", g, "")
 			hidden := b.stage.Package.Secrets == catalog.HiddenSecrets
-			if result.Claim == hidden || (result.Check == checkHidden) != hidden {
+			if result.Claim == hidden || (result.Check == catalog.CheckHidden) != hidden {
 				t.Errorf("%+v", result)
 			}
 			if calls := ownCalls(g); (calls == 0) != hidden { // without the private key no secret is looked at
@@ -333,7 +334,7 @@ func TestStaticExtract(t *testing.T) {
 		g := b.ground(t)
 		g.Package = b.pack(t, func(s *release.Settings) { s.APIPlain = "QZ3M5V7KXO2RCN4A6TJWLBYEHDIUPSFG" })
 		result := run(t, "static-extract", g, "")
-		if result.Claim || result.Check != checkHidden || !strings.Contains(result.Obstacle, "401") || ownCalls(g) == 0 {
+		if result.Claim || result.Check != catalog.CheckHidden || !strings.Contains(result.Obstacle, "401") || ownCalls(g) == 0 {
 			t.Errorf("%+v after %d calls", result, ownCalls(g))
 		}
 		b.robbed(t, false)

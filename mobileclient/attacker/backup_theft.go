@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/session"
 )
 
@@ -24,7 +25,7 @@ func backupTheft(ctx context.Context, g *Ground) (Result, error) {
 	}
 	g.Say("Found in it: %d session keys and %d registered installations.", len(stolen.sessions), len(stolen.devices))
 	if len(stolen.sessions) == 0 {
-		return Result{Check: checkHidden, Obstacle: "what the app stores on the victim's phone stands for nobody"}, nil
+		return Result{Check: catalog.CheckHidden, Obstacle: "what the app stores on the victim's phone stands for nobody"}, nil
 	}
 	phone, found, err := g.hook(ctx)
 	if err != nil {

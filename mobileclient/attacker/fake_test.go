@@ -506,7 +506,7 @@ func (c *customer) pay(ctx context.Context) (device.Screen, error) {
 	var invalid *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &invalid):
-		return device.Screen{Check: "tls", Error: "The server can't be trusted."}, nil
+		return device.Screen{Check: catalog.CheckTLS, Error: "The server can't be trusted."}, nil
 	case err != nil && got.status == 0:
 		return device.Screen{Error: err.Error()}, nil
 	}

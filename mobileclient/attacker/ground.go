@@ -99,12 +99,12 @@ func (e *Unpaid) Error() string {
 
 // Result is what an attack brings home.
 type Result struct {
-	Claim    bool   // it believes that it succeeded
-	Data     string // what it read, when data was the goal
-	Served   int    // calls that were served, when exceeding the limit was the goal
-	Allowed  int    // calls that the limit, as announced, would have let through meanwhile
-	Check    string // what stopped it, where nobody but the attacker can tell
-	Obstacle string // what stopped it, for people
+	Claim    bool          // it believes that it succeeded
+	Data     string        // what it read, when data was the goal
+	Served   int           // calls that were served, when exceeding the limit was the goal
+	Allowed  int           // calls that the limit, as announced, would have let through meanwhile
+	Check    catalog.Check // what stopped it, where nobody but the attacker can tell
+	Obstacle string        // what stopped it, for people
 }
 
 // Impossible says that an attack can't be carried out on this operating system. It

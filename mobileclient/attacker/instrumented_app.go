@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"keyladder/mobileclient/device"
+	"keyladder/stages/catalog"
 )
 
 // maxCandidates bounds how many places in the app's memory are tried.
@@ -74,18 +75,15 @@ func instrumentedApp(ctx context.Context, g *Ground) (Result, error) {
 			return Result{}, fmt.Errorf("restore the app's memory: %w", err)
 		}
 	}
-	return Result{Check: checkCap, Obstacle: "the number is nowhere in the app's memory where changing it helps"}, nil
+	return Result{Check: catalog.CheckTransferCap, Obstacle: "the number is nowhere in the app's memory where changing it helps"}, nil
 }
-
-// checkCap is the app's own check of the amount.
-const checkCap = "transfer-cap"
 
 // capped tells whether the app refuses a payment because of its cap. If it doesn't,
 // the payment is made, or the error says what else stopped it.
 func (p *phone) capped(ctx context.Context, payment device.Payment) (bool, error) {
 	_, err := shown(p.app.Transfer(ctx, payment))
 	var refused *refusal
-	if errors.As(err, &refused) && refused.check == checkCap {
+	if errors.As(err, &refused) && refused.check == catalog.CheckTransferCap {
 		return true, nil
 	}
 	return false, err

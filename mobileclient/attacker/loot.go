@@ -26,10 +26,6 @@ const (
 	maxSignatures = 64 // that are kept
 )
 
-// checkHidden is what stopped an attack that did not find what it searched for: nobody
-// but the attacker can tell.
-const checkHidden = "hidden"
-
 const maxPEM = 8 << 10 // of a block, in bytes
 
 // loot is what a search of bytes brought up: a package, a process's memory or a

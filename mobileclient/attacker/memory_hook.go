@@ -2,6 +2,8 @@ package attacker
 
 import (
 	"context"
+
+	"keyladder/stages/catalog"
 )
 
 // memoryHook runs the genuine app on the attacker's own phone, has it make a call, and
@@ -18,7 +20,7 @@ func memoryHook(ctx context.Context, g *Ground) (Result, error) {
 	defer phone.close()
 	tries := found.identities(g.Stage.Call)
 	if len(tries) == 0 {
-		return Result{Check: checkHidden, Obstacle: "nothing in the app's memory turned out to be a secret"}, nil
+		return Result{Check: catalog.CheckHidden, Obstacle: "nothing in the app's memory turned out to be a secret"}, nil
 	}
 	return robAs(ctx, g, tries)
 }

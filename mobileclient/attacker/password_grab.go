@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
 )
 
 // passwordGrab puts an app into the store that looks like the bank's: its label, its
@@ -37,7 +38,7 @@ func passwordGrab(ctx context.Context, g *Ground) (Result, error) {
 	}
 	grabbed, ok := collector.latest()
 	if !ok {
-		return Result{Check: checkHidden, Obstacle: "the victim typed no password into the look-alike app"}, nil
+		return Result{Check: catalog.CheckHidden, Obstacle: "the victim typed no password into the look-alike app"}, nil
 	}
 	g.Say("The victim signed in with it as %s; the name and the password came to our own server.", grabbed.User)
 	phone, err := g.open(ctx, g.Package, nil)

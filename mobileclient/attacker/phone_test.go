@@ -45,7 +45,7 @@ func TestOnOwnDevice(t *testing.T) {
 		attack string
 		stage  catalog.Stage
 		claim  bool
-		check  string
+		check  catalog.Check
 	}{
 		{"trusted-proxy", stage(t, "app-id"), true, ""},
 		{"trusted-proxy", stage(t, "tls"), true, ""},
@@ -66,8 +66,8 @@ func TestOnOwnDevice(t *testing.T) {
 		{"trusted-proxy", heardThrough, false, ""}, // what is heard is signed
 		{"trusted-proxy", stage(t, "user-session"), false, "pins"},
 		{"repin", stage(t, "hmac"), true, ""},
-		{"repin", stage(t, "hidden-secrets"), false, checkHidden},
-		{"repin", stage(t, "user-session"), false, checkHidden},
+		{"repin", stage(t, "hidden-secrets"), false, catalog.CheckHidden},
+		{"repin", stage(t, "user-session"), false, catalog.CheckHidden},
 		{"memory-hook", stage(t, "hmac"), true, ""},
 		{"memory-hook", stage(t, "hidden-secrets"), true, ""},
 		{"memory-hook", stage(t, "user-session"), true, ""},
@@ -163,11 +163,11 @@ func TestBackupTheft(t *testing.T) {
 		name   string
 		change func(*bank, map[string][]byte)
 		claim  bool
-		check  string
+		check  catalog.Check
 	}{
 		{"while the victim is signed in", func(*bank, map[string][]byte) {}, true, ""},
 		{"after the session ended", func(b *bank, _ map[string][]byte) { clear(b.sessions) }, false, ""},
-		{"nothing stored", func(_ *bank, storage map[string][]byte) { clear(storage) }, false, checkHidden},
+		{"nothing stored", func(_ *bank, storage map[string][]byte) { clear(storage) }, false, catalog.CheckHidden},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

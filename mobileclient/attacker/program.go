@@ -234,7 +234,7 @@ func pause(ctx context.Context, d time.Duration) error {
 // refusal says that a protection stopped a call. Anything else that goes wrong is
 // another error, because it says nothing about the stage.
 type refusal struct {
-	check    string // only where nobody but the attacker can tell
+	check    catalog.Check // only where nobody but the attacker can tell
 	obstacle string
 }
 
@@ -291,7 +291,7 @@ func (p *program) alerted(ctx context.Context, err error) error {
 func certificateAlert(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "remote error" && strings.Contains(op.Err.Error(), "certificate") {
-		return &refusal{check: "client-certificate", obstacle: fmt.Sprintf("the API ends the TLS handshake: %v", op.Err)}
+		return &refusal{check: catalog.CheckClientCert, obstacle: fmt.Sprintf("the API ends the TLS handshake: %v", op.Err)}
 	}
 	return nil
 }

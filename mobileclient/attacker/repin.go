@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"keyladder/mobileclient/device"
+	"keyladder/stages/catalog"
 )
 
 // repin replaces the server's pins in the package by the pin of the attacker's proxy.
@@ -26,7 +27,7 @@ func repin(ctx context.Context, g *Ground) (Result, error) {
 	}
 	path, err := g.repackage(func(settings map[string]any) error {
 		if pins, ok := settings["SERVER_PINS"].([]any); !ok || len(pins) == 0 {
-			return &refusal{check: checkHidden, obstacle: "there are no pins in the package that could be replaced"}
+			return &refusal{check: catalog.CheckHidden, obstacle: "there are no pins in the package that could be replaced"}
 		}
 		settings["SERVER_PINS"] = []string{string(ownPin)}
 		return nil

@@ -39,7 +39,7 @@ const maxGuesses = 12
 // only one who can tell. Where it first wants to see a client certificate, it never gets
 // to look at a secret without one.
 func (g *Ground) guess(ctx context.Context, found *loot) (Result, error) {
-	hidden := Result{Check: checkHidden, Obstacle: "no secret was found in the package"}
+	hidden := Result{Check: catalog.CheckHidden, Obstacle: "no secret was found in the package"}
 	candidates, err := g.packageTexts()
 	if err != nil {
 		return Result{}, err

@@ -3,6 +3,8 @@ package attacker
 import (
 	"context"
 	"errors"
+
+	"keyladder/stages/catalog"
 )
 
 // tokenLift takes everything out of the memory of the genuine app while its user, the
@@ -19,7 +21,7 @@ func tokenLift(ctx context.Context, g *Ground) (Result, error) {
 	defer phone.close()
 	tries := found.identities(g.Stage.Call)
 	if len(tries) == 0 || len(found.sessions) == 0 {
-		return Result{Check: checkHidden, Obstacle: "no live session key, or no secret, was found in the app's memory"}, nil
+		return Result{Check: catalog.CheckHidden, Obstacle: "no live session key, or no secret, was found in the app's memory"}, nil
 	}
 	if len(found.devices) == 0 {
 		return Result{}, errors.New("the app's requests in its memory name no installation")

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"keyladder/stages/catalog"
 )
 
 // loggedKey is a key in a logged URL. What a careful server writes in its place,
@@ -39,7 +41,7 @@ func urlLeak(ctx context.Context, g *Ground) (Result, error) {
 	}
 	g.Say("Searched %d lines of the access log for keys in URLs: %s.", lines, &leaked)
 	if len(leaked.keys) == 0 {
-		return Result{Check: "key-in-url", Obstacle: "no URL in the access log carries a key"}, nil
+		return Result{Check: catalog.CheckKeyInURL, Obstacle: "no URL in the access log carries a key"}, nil
 	}
 	return robAs(ctx, g, leaked.identities(g.Stage.Call))
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"keyladder/internal/problem"
+	"keyladder/stages/catalog"
 )
 
 // wireTamper carries the victim's connections and puts the attacker's account in the
@@ -49,7 +50,7 @@ func wireTamper(ctx context.Context, g *Ground) (Result, error) {
 		return stopped(judge(screen.Status, problem.ContentType, screen.Body))
 	case alert != "" && !screen.OK:
 		g.Say("Answered the app's TLS handshake with a certificate of our own making; the app refused it.")
-		return Result{Check: "tls", Obstacle: "the app refuses the access point's certificate: " + alert}, nil
+		return Result{Check: catalog.CheckTLS, Obstacle: "the app refuses the access point's certificate: " + alert}, nil
 	case screen.OK:
 		return Result{}, errors.New("the victim's payment went past the access point")
 	}

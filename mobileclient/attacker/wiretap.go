@@ -9,6 +9,8 @@ import (
 	"io"
 	"iter"
 	"net/http"
+
+	"keyladder/stages/catalog"
 )
 
 // wiretap carries the victim's connections, as the router of a café does, and listens.
@@ -53,7 +55,7 @@ func wiretap(ctx context.Context, g *Ground) (Result, error) {
 		g.Say("In it: %s.", &heard)
 		return robAs(ctx, g, heard.identities(g.Stage.Call))
 	case encrypted > 0:
-		return Result{Check: "tls", Obstacle: "only ciphertext passes"}, nil
+		return Result{Check: catalog.CheckTLS, Obstacle: "only ciphertext passes"}, nil
 	}
 	return Result{}, errors.Join(errors.New("nothing was heard"), ap.err())
 }

@@ -17,6 +17,7 @@ import (
 
 	"keyladder/internal/serve"
 	"keyladder/mobileclient/device"
+	"keyladder/stages/catalog"
 )
 
 //go:embed assets
@@ -33,7 +34,7 @@ type notice struct {
 	Good  bool
 	Title string
 	Text  string
-	Check string // of the app's own, that refused
+	Check catalog.Check // of the app's own, that refused
 }
 
 func (p *Phone) serveScreen(ctx context.Context, listener net.Listener) error {

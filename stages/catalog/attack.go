@@ -88,13 +88,13 @@ func (r row) at(number int) byte {
 // blockedBy is the check that stops an attack from a stage on.
 type blockedBy struct {
 	from  int
-	check string
+	check Check
 }
 
 // Expectation is what an attack must achieve at a stage.
 type Expectation struct {
 	Outcome Outcome
-	By      string // the check that stops it; empty: it is not blocked
+	By      Check // the check that stops it; empty: it is not blocked
 }
 
 // Expected is what the attack must achieve at the stage.
@@ -102,7 +102,7 @@ func (a Attack) Expected(stage Stage) Outcome { return a.expectation(stage).Outc
 
 // BlockedBy is the check that must stop the attack at the stage; empty where none
 // is expected to.
-func (a Attack) BlockedBy(stage Stage) string { return a.expectation(stage).By }
+func (a Attack) BlockedBy(stage Stage) Check { return a.expectation(stage).By }
 
 func (a Attack) expectation(stage Stage) Expectation {
 	if stage.Outcomes != nil {
@@ -130,7 +130,7 @@ func (a Attack) expectation(stage Stage) Expectation {
 
 // AsExpected tells whether an outcome, and the check that blocked (empty: none did), are
 // those that the attack must have at the stage. Nobody expects to be left undecided.
-func (a Attack) AsExpected(stage Stage, outcome Outcome, check string) bool {
+func (a Attack) AsExpected(stage Stage, outcome Outcome, check Check) bool {
 	return outcome != Inconclusive && outcome == a.Expected(stage) && (outcome != Blocked || check == a.BlockedBy(stage))
 }
 

@@ -5,7 +5,7 @@ var attacks = []Attack{
 		Name: "unknown-client", Position: Anyone, outcomes: row("bbbbbb bbbbbbb bbb bb"),
 		Summary:   "Call the API with credentials that were made up, and with none at all.",
 		Goal:      BookTransfer,
-		blockedBy: []blockedBy{{1, "app-key"}, {3, "client-certificate"}},
+		blockedBy: []blockedBy{{1, CheckAppKey}, {3, CheckClientCert}},
 		Steps: []string{
 			"Ask for the accounts without any credentials: `curl -i -A HarbourBank/1.0 http://localhost:8080/app-id/v1/accounts`. At stages with TLS, the address is https://localhost:8443 and curl needs `--cacert workshop-ca.pem`.",
 			"Do it again with an ID that you make up: add `-H 'Authorization: key made-up'`.",
@@ -18,7 +18,7 @@ var attacks = []Attack{
 		Name: "flood", Position: OwnDevice, outcomes: row("bbbbbb bbbbbbb bbb bb"),
 		Summary:   "Call the API faster than the rate limit allows, with the app's own credentials.",
 		Goal:      ExceedLimit,
-		blockedBy: []blockedBy{{1, "address-limit"}},
+		blockedBy: []blockedBy{{1, CheckAddressLimit}},
 		Steps: []string{
 			"Install the app on your own phone, or take its credentials out of the package.",
 			"Call for the exchange rates over and over from one address, as fast as you can.",
@@ -29,7 +29,7 @@ var attacks = []Attack{
 		Name: "wiretap", Position: OnPath, outcomes: row("Sbbbbb bbbbbbb bbb bb"),
 		Summary:   "Listen on the network, then book a transfer with what was heard.",
 		Goal:      BookTransfer,
-		blockedBy: []blockedBy{{2, "tls"}},
+		blockedBy: []blockedBy{{2, CheckTLS}},
 		Steps: []string{
 			"Carry the victim's connections: run the wireless network that the phone joins, or listen on a machine on the way (`tcpdump -A` shows what passes).",
 			"Wait until the victim opens the app, and look for the Authorization field of a request.",
@@ -40,7 +40,7 @@ var attacks = []Attack{
 		Name: "url-leak", Position: AccessLog, outcomes: row("Sbbbbb bbbbbbb bbb bb"),
 		Summary:   "Take keys from the URLs in an access log, and book a transfer with them.",
 		Goal:      BookTransfer,
-		blockedBy: []blockedBy{{2, "key-in-url"}},
+		blockedBy: []blockedBy{{2, CheckKeyInURL}},
 		Steps: []string{
 			"Get a copy of the server's access log: from a backup, from a colleague, or from the log service.",
 			"Search it for `key=`.",
@@ -51,7 +51,7 @@ var attacks = []Attack{
 		Name: "wire-tamper", Position: OnPath, outcomes: row("Sbbbbb bbbbbbb bbb bb"),
 		Summary:   "Change the payee of the victim's payment on its way, without a certificate that the phone trusts.",
 		Goal:      ChangePayee,
-		blockedBy: []blockedBy{{2, "tls"}},
+		blockedBy: []blockedBy{{2, CheckTLS}},
 		Steps: []string{
 			"Carry the victim's connections, as for wiretap.",
 			"Where they are plain, let everything pass but the payment, and put your own account in the place of the payee; correct Content-Length.",
@@ -63,7 +63,7 @@ var attacks = []Attack{
 		Name: "trusted-proxy", Position: OwnDevice, outcomes: row("SSbbbb bbbbbbb bbb bb"),
 		Summary:   "Let the unmodified app on one's own phone talk through a proxy that the phone trusts, read its calls, and book a transfer with what they hold.",
 		Goal:      BookTransfer,
-		blockedBy: []blockedBy{{3, "pins"}},
+		blockedBy: []blockedBy{{3, CheckPins}},
 		Steps: []string{
 			"Install the genuine app on your own phone.",
 			"Start a proxy that makes certificates on the fly, such as mitmproxy, and add its CA certificate to the phone's trust store.",
@@ -81,7 +81,7 @@ var attacks = []Attack{
 			"Pack it again, sign it with a key of your own, and install it on your own phone, with installing from unknown sources allowed.",
 			"Add the proxy's CA to the trust store, set the proxy, use the app, and read the accounts in the proxy.",
 		},
-		blockedBy: []blockedBy{{5, "hidden"}},
+		blockedBy: []blockedBy{{5, CheckHidden}},
 	},
 	{
 		Name: "static-extract", Position: PackageFile, outcomes: row("SSSSbb SSbbbbb bbb bb"),
@@ -92,7 +92,7 @@ var attacks = []Attack{
 			"Read its settings: `unzip -p harbour-bank-1.pkg settings.json`. In other packages, `strings` and patience do the same. In release 2, search the program and the pictures for the secrets, as they are and decoded from base64 and hexadecimal.",
 			"Put what you found into a program of your own, or into curl, and book a transfer.",
 		},
-		blockedBy: []blockedBy{{5, "hidden"}},
+		blockedBy: []blockedBy{{5, CheckHidden}},
 	},
 	{
 		Name: "memory-hook", Position: OwnDevice, outcomes: row("SSSSSS SSSSbbb bbb bb"),
@@ -160,7 +160,7 @@ var attacks = []Attack{
 			"Send the same bytes to the API again, from there. Where requests are signed, you have a minute.",
 			"Look at the victim's account: was the payment booked twice?",
 		},
-		blockedBy: []blockedBy{{5, "nonce"}},
+		blockedBy: []blockedBy{{5, CheckNonce}},
 	},
 	{
 		Name: "proxy-tamper", Position: Terminator, outcomes: row("SSSbbb SSbbSSS SSS Sb"),
@@ -172,13 +172,13 @@ var attacks = []Attack{
 			"Pass it on to the API as if nothing had happened, with the client's certificate in the field where the API expects it. Where requests are signed, the code stays the one for the payment as it was.",
 			"Look at the victim's account: to whom did the money go?",
 		},
-		blockedBy: []blockedBy{{4, "hawk"}},
+		blockedBy: []blockedBy{{4, CheckHawk}},
 	},
 	{
 		Name: "stolen-bearer", Position: LogAfterTLS, outcomes: row(".....b SSbbbbb bbb bb"),
 		Summary:   "Use the user's session key or access token alone, without a proof of the app.",
 		Goal:      ReadData,
-		blockedBy: []blockedBy{{6, "hawk"}},
+		blockedBy: []blockedBy{{6, CheckHawk}},
 		Steps: []string{
 			"Get at a log of complete calls behind the TLS terminator, as for replay.",
 			"Take the Authorization field out of one of the victim's calls, `Session` and a key for example, and leave the rest.",
@@ -190,7 +190,7 @@ var attacks = []Attack{
 		Name: "password-guess", Position: Anyone, outcomes: row(".....b bbbbbbb bbb bb"),
 		Summary:   "Try passwords until one fits.",
 		Goal:      RobVictim,
-		blockedBy: []blockedBy{{6, "client-certificate"}},
+		blockedBy: []blockedBy{{6, CheckClientCert}},
 		Steps: []string{
 			"Take the name of a customer, which is no secret: alice. Get a list of common passwords.",
 			"Try the first: `curl -i --cacert workshop-ca.pem -A HarbourBank/2.0 -u alice:123456 -X POST https://localhost:8443/user-session/v1/session`. Then the next.",

@@ -22,12 +22,12 @@ type Stage struct {
 	Outcomes map[string]Expectation `json:"-"` // by the attack's name
 	Text     string                 `json:"-"` // the narrative, where there is no file
 
-	unheeded string // see [Set.WithoutCheck]
+	unheeded Check // see [Set.WithoutCheck]
 }
 
 // Heeds says whether refusals by a check count at the stage. They do, but for
 // [Set.WithoutCheck].
-func (s Stage) Heeds(check string) bool { return s.unheeded != check || check == "" }
+func (s Stage) Heeds(check Check) bool { return s.unheeded != check || check == "" }
 
 //go:embed narratives/*.md
 var narratives embed.FS
@@ -98,7 +98,7 @@ func (s Set) With(slug string, change func(*Policies)) Set {
 // heeded. A policy can't say that of every check, and where it can, the app reads it, too.
 // It is how tests switch off one check of the server and nothing else, to see that it is
 // missed. It panics when there is no such stage.
-func (s Set) WithoutCheck(slug, check string) Set {
+func (s Set) WithoutCheck(slug string, check Check) Set {
 	changed := s.With(slug, func(*Policies) {})
 	for i := range changed {
 		if changed[i].Slug == slug {

@@ -79,7 +79,7 @@ func TestAsExpected(t *testing.T) {
 	for _, tt := range []struct {
 		stage   string
 		outcome Outcome
-		check   string
+		check   Check
 		want    bool
 	}{
 		{"hmac", Succeeds, "", true},

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"keyladder/internal/traffic"
+	"keyladder/stages/catalog"
 )
 
 // Names of what a user can tap.
@@ -44,7 +45,7 @@ type Screen struct {
 	OK     bool            `json:"ok"`
 	Status int             `json:"status"`          // HTTP; 0: there was no response
 	Body   json.RawMessage `json:"body,omitempty"`  // as the API sent it, where that was JSON
-	Check  string          `json:"check,omitempty"` // the check of the app's own that refused, if one did
+	Check  catalog.Check   `json:"check,omitempty"` // the check of the app's own that refused, if one did
 	Error  string          `json:"error,omitempty"` // for the user
 
 	SignIn SignInWay `json:"sign_in,omitempty"` // how people sign in; empty: nobody does at this stage

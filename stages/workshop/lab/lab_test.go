@@ -122,12 +122,12 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		p.Package.Secrets, p.Call.Bodies = catalog.ClearSecrets, catalog.PlainBodies
 	}
 	for _, tt := range []struct {
-		check  string
+		check  catalog.Check
 		off    func(*catalog.Policies)
 		stage  string
 		attack string
 		want   catalog.Outcome
-		by     string // where it is still blocked: by what
+		by     catalog.Check // where it is still blocked: by what
 	}{
 		{"app-key", func(p *catalog.Policies) { p.Call.AppProof = catalog.NoAppProof }, "app-id", "unknown-client", catalog.Succeeds, ""},
 		{"address-limit", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }, "app-id", "flood", catalog.Succeeds, ""},
@@ -145,7 +145,7 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		{"nonce", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "hidden-secrets", "replay", catalog.Succeeds, ""},
 		{"nonce", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "user-session", "replay", catalog.Succeeds, ""},
 	} {
-		t.Run(tt.check+"/"+tt.attack, func(t *testing.T) {
+		t.Run(string(tt.check)+"/"+tt.attack, func(t *testing.T) {
 			t.Parallel()
 			stages := catalog.All().With(tt.stage, tt.off)
 			if tt.check == "hidden" { // one package serves both stages
@@ -220,7 +220,7 @@ func TestEveryCheckIsMissed(t *testing.T) {
 		t.Skip("as heavy as the matrix")
 	}
 	t.Parallel()
-	rows := map[string]missed{
+	rows := map[catalog.Check]missed{
 		"transport":          {call: "rates over plain HTTP", at: func(p catalog.Policies) bool { return p.Call.Transport != catalog.PlainHTTP }},
 		"user-agent":         {call: "rates in a browser", at: func(p catalog.Policies) bool { return p.API.UserAgents == catalog.RegisteredUserAgents }},
 		"address-limit":      {attack: "flood", at: func(p catalog.Policies) bool { return p.API.RateLimits == catalog.LimitedRates }},
@@ -238,7 +238,7 @@ func TestEveryCheckIsMissed(t *testing.T) {
 		"binding":            {call: "accounts with a session of another app", at: func(p catalog.Policies) bool { return p.Call.Binding != catalog.NotBound }},
 		"scope":              {call: "a freeze with an app that lacks the scope", at: func(p catalog.Policies) bool { return p.API.Authorization != catalog.NotAuthorized }},
 	}
-	elsewhere := map[string]string{
+	elsewhere := map[catalog.Check]string{
 		"stage":  "without it there is no stage, and no matrix",
 		"policy": "it refuses stages that can't be built: see TestMissingFieldsDeny of the guard",
 		"body":   "it reads the body for the others, and bounds memory: see TestChecksRefuse of the guard",
@@ -252,7 +252,7 @@ func TestEveryCheckIsMissed(t *testing.T) {
 			continue
 		}
 		for _, stage := range firstAndLast(t, row.at) {
-			t.Run(check+"/"+stage.Slug, func(t *testing.T) {
+			t.Run(string(check)+"/"+stage.Slug, func(t *testing.T) {
 				t.Parallel()
 				stages := catalog.All().WithoutCheck(stage.Slug, check)
 				if row.attack != "" {

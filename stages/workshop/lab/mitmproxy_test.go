@@ -15,6 +15,7 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/testenv"
 	"keyladder/mobileclient/device"
+	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
 	"keyladder/stages/workshop/lab"
 )
@@ -65,7 +66,7 @@ func TestMitmproxy(t *testing.T) {
 		name    string
 		stage   string
 		trusted bool
-		check   string // of the app's, that refuses; empty: the app is served
+		check   catalog.Check // of the app's, that refuses; empty: the app is served
 	}{
 		{"pins refuse it, trusted or not", "pinned-mtls", true, "pins"},
 		{"TLS refuses it while it is not trusted", "tls", false, "tls"},

@@ -5,13 +5,14 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
+	"keyladder/stages/catalog"
 )
 
 // That a call was refused is believed when the server's record says so, and says that it
 // was by the check that is meant for it.
 func TestRefusalsAreOnRecord(t *testing.T) {
 	t.Parallel()
-	record := func(exchange string, allowed bool, check string) traffic.Message {
+	record := func(exchange string, allowed bool, check catalog.Check) traffic.Message {
 		return traffic.Message{Exchange: exchange, Verdict: &traffic.Verdict{Allowed: allowed, Check: check, Reason: "because"}}
 	}
 	call := manage.Call{What: "a call", OK: true, Check: "device", Exchange: "one"}

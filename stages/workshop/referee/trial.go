@@ -28,7 +28,7 @@ type trial struct {
 
 type verdict struct {
 	outcome  catalog.Outcome
-	check    string
+	check    catalog.Check
 	reason   string
 	evidence []string
 }
@@ -88,7 +88,7 @@ func (t *trial) judge(ctx context.Context, report manage.Report) (verdict, error
 	switch {
 	case report.Claim:
 		return v, errors.New("the attacker believes that it succeeded, but the servers know nothing of it")
-	case slices.Contains(unrecorded, report.Check):
+	case report.Check != "" && !report.Check.OnRecord():
 		return v, nil
 	}
 	decisive := decisive(refusals, report.Check)
@@ -99,13 +99,9 @@ func (t *trial) judge(ctx context.Context, report manage.Report) (verdict, error
 	return v, nil
 }
 
-// unrecorded are the protections that the attacker alone meets: there was nothing to
-// read, nothing to find, nothing in the log. All others have to be on record.
-var unrecorded = []string{"tls", "hidden", "key-in-url"}
-
 // decisive is the last refusal by the check, or by any where none is named; nil: there is
 // none.
-func decisive(refusals []traffic.Message, check string) *traffic.Verdict {
+func decisive(refusals []traffic.Message, check catalog.Check) *traffic.Verdict {
 	for _, m := range slices.Backward(refusals) {
 		if check == "" || m.Verdict.Check == check {
 			return m.Verdict

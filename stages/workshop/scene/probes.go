@@ -19,9 +19,9 @@ import (
 // refuse the call is what the ladder says, whatever the stage's policy has become.
 type probe struct {
 	what     string
-	from, to int    // numbers of stages
-	check    string // of the guard, that must refuse it
-	status   int    // that it must answer
+	from, to int           // numbers of stages
+	check    catalog.Check // of the guard, that must refuse it
+	status   int           // that it must answer
 	send     func(context.Context, *prober, people) (reply, error)
 }
 
@@ -36,44 +36,44 @@ type people struct {
 
 // probes are all probes, in the order of the ladder. The last one uses up an app's limit.
 var probes = []probe{
-	{"rates in a browser", 1, 6, "user-agent", 403, rates(func(p *prober, d *draft) { d.agent = "Mozilla/5.0 (X11; Linux x86_64)" })},
-	{"rates under an invented key", 1, 3, "app-key", 401, rates(func(p *prober, d *draft) { d.key = rand.Text() })},
-	{"a freeze with an app that lacks the scope", 1, 6, "scope", 403, func(ctx context.Context, p *prober, users people) (reply, error) {
+	{"rates in a browser", 1, 6, catalog.CheckUserAgent, 403, rates(func(p *prober, d *draft) { d.agent = "Mozilla/5.0 (X11; Linux x86_64)" })},
+	{"rates under an invented key", 1, 3, catalog.CheckAppKey, 401, rates(func(p *prober, d *draft) { d.key = rand.Text() })},
+	{"a freeze with an app that lacks the scope", 1, 6, catalog.CheckScope, 403, func(ctx context.Context, p *prober, users people) (reply, error) {
 		return p.freeze(ctx, p.bank, users.alice)
 	}},
-	{"rates over plain HTTP", 2, 6, "transport", 403, rates(func(p *prober, d *draft) { d.base = p.plain })},
-	{"rates with the key in the URL", 2, 6, "key-in-url", 400, rates(func(p *prober, d *draft) { d.inURL = true })},
-	{"rates without a client certificate", 3, 6, "client-certificate", 403, rates(func(p *prober, d *draft) { d.certificate = nil })},
-	{"rates with the client certificate of another app", 3, 6, "client-certificate", 403, rates(func(p *prober, d *draft) { d.certificate = p.staff.certificate })},
-	{"rates signed with another secret", 4, 6, "hawk", 401, rates(func(p *prober, d *draft) { d.secret = rand.Text() })},
-	{"rates without a device", 4, 6, "device", 403, rates(func(p *prober, d *draft) { d.device = installation{} })},
-	{"rates asked for with one nonce twice", 5, 6, "nonce", 401, twice},
-	{"a signed transfer in the clear", 5, 6, "sealed-body", 400, func(ctx context.Context, p *prober, users people) (reply, error) {
+	{"rates over plain HTTP", 2, 6, catalog.CheckTransport, 403, rates(func(p *prober, d *draft) { d.base = p.plain })},
+	{"rates with the key in the URL", 2, 6, catalog.CheckKeyInURL, 400, rates(func(p *prober, d *draft) { d.inURL = true })},
+	{"rates without a client certificate", 3, 6, catalog.CheckClientCert, 403, rates(func(p *prober, d *draft) { d.certificate = nil })},
+	{"rates with the client certificate of another app", 3, 6, catalog.CheckClientCert, 403, rates(func(p *prober, d *draft) { d.certificate = p.staff.certificate })},
+	{"rates signed with another secret", 4, 6, catalog.CheckHawk, 401, rates(func(p *prober, d *draft) { d.secret = rand.Text() })},
+	{"rates without a device", 4, 6, catalog.CheckDevice, 403, rates(func(p *prober, d *draft) { d.device = installation{} })},
+	{"rates asked for with one nonce twice", 5, 6, catalog.CheckNonce, 401, twice},
+	{"a signed transfer in the clear", 5, 6, catalog.CheckSealedBody, 400, func(ctx context.Context, p *prober, users people) (reply, error) {
 		d := p.draft(p.bank, http.MethodPost, "/v1/transfers", struct{}{}) // of nothing, in case it gets through
 		d.session, d.clear = users.alice, true
 		return p.send(ctx, d)
 	}},
-	{"a sign-in with a wrong password", 6, 6, "sign-in", 401, func(ctx context.Context, p *prober, users people) (reply, error) {
+	{"a sign-in with a wrong password", 6, 6, catalog.CheckSignIn, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
 		d := p.draft(p.bank, http.MethodPost, "/v1/session", nil)
 		d.user, d.password = victimsName, users.password+"-not"
 		return p.send(ctx, d)
 	}},
-	{"accounts without a session", 6, 6, "session", 401, accounts(func(*prober, *draft, people) {})},
-	{"accounts with a session of another app", 6, 6, "binding", 401, accounts(func(p *prober, d *draft, users people) { d.session = users.aliceStaff })},
-	{"accounts with a session of another device", 6, 6, "binding", 401, accounts(func(p *prober, d *draft, users people) {
+	{"accounts without a session", 6, 6, catalog.CheckSession, 401, accounts(func(*prober, *draft, people) {})},
+	{"accounts with a session of another app", 6, 6, catalog.CheckBinding, 401, accounts(func(p *prober, d *draft, users people) { d.session = users.aliceStaff })},
+	{"accounts with a session of another device", 6, 6, catalog.CheckBinding, 401, accounts(func(p *prober, d *draft, users people) {
 		d.session, d.device = users.alice, users.elsewhere
 	})},
-	{"a signed call with another user's session put into it", 6, 6, "signed-fields", 401, accounts(func(p *prober, d *draft, users people) {
+	{"a signed call with another user's session put into it", 6, 6, catalog.CheckSignedFields, 401, accounts(func(p *prober, d *draft, users people) {
 		d.session = users.alice
 		d.changed = func(r *http.Request) { session.SetKey(r.Header, users.carol) }
 	})},
-	{"a freeze by staff, with the customers' app", 6, 6, "scope", 403, func(ctx context.Context, p *prober, users people) (reply, error) {
+	{"a freeze by staff, with the customers' app", 6, 6, catalog.CheckScope, 403, func(ctx context.Context, p *prober, users people) (reply, error) {
 		return p.freeze(ctx, p.bank, users.carol)
 	}},
-	{"a freeze by a customer, with the staff's app", 6, 6, "scope", 403, func(ctx context.Context, p *prober, users people) (reply, error) {
+	{"a freeze by a customer, with the staff's app", 6, 6, catalog.CheckScope, 403, func(ctx context.Context, p *prober, users people) (reply, error) {
 		return p.freeze(ctx, p.staff, users.aliceStaff)
 	}},
-	{"more calls at once than the app may make", 1, 6, "app-limit", 429, tooMany},
+	{"more calls at once than the app may make", 1, 6, catalog.CheckAppLimit, 429, tooMany},
 }
 
 // rates asks for the rates, which needs no user.

@@ -1,0 +1,92 @@
+package catalog
+
+import "slices"
+
+// Check is the name of a check that refuses calls, or of something else that stops
+// attacks. Verdicts carry it, attacks are expected to be blocked by it, and people read it.
+type Check string
+
+// The guard's checks, in the order of its pipeline.
+const (
+	CheckStage         Check = "stage"
+	CheckAddressLimit  Check = "address-limit"
+	CheckTransport     Check = "transport"
+	CheckUserAgent     Check = "user-agent"
+	CheckBody          Check = "body"
+	CheckClientCert    Check = "client-certificate" // one is shown, and good
+	CheckKeyInURL      Check = "key-in-url"
+	CheckAppKey        Check = "app-key"
+	CheckHawk          Check = "hawk"
+	CheckSignedFields  Check = "signed-fields"
+	CheckNonce         Check = "nonce"              // it is here for the first time
+	CheckCertOfApp     Check = "certificate-of-app" // the one that is shown belongs to the app
+	CheckPartner       Check = "partner"
+	CheckApp           Check = "app" // one is proven
+	CheckAppLimit      Check = "app-limit"
+	CheckNonceRemember Check = "nonce-remembered" // from now on it was here
+	CheckSealedBody    Check = "sealed-body"
+	CheckDevice        Check = "device"
+	CheckSignIn        Check = "sign-in"
+	CheckSession       Check = "session"
+	CheckBinding       Check = "binding"
+	CheckScope         Check = "scope"
+)
+
+// The app's own checks.
+const (
+	CheckTLS          Check = "tls"           // the server is who the device's trust store says
+	CheckPins         Check = "pins"          // and its key is one that the app was shipped with
+	CheckServerMAC    Check = "server-mac"    // the answer comes from somebody with the app's secret
+	CheckSealedAnswer Check = "sealed-answer" // and nobody else could read it
+	CheckTransferCap  Check = "transfer-cap"  // the amount is not above what the app transfers at once
+	CheckSignedIn     Check = "signed-in"     // somebody is, where that is needed
+)
+
+// CheckHidden is nobody's check: the secret that the attacker searched for was not found.
+const CheckHidden Check = "hidden"
+
+// Owner is the program that makes a check.
+type Owner string
+
+// The owners.
+const (
+	OfGuard   Owner = "guard"
+	OfApp     Owner = "app"
+	OfPackage Owner = "package" // nothing runs: it is how the package is made
+)
+
+// ownerships say whose each check is, and which of them stop an attack without a record.
+var ownerships = []struct {
+	owner  Owner
+	checks []Check
+}{
+	{OfGuard, []Check{
+		CheckStage, CheckAddressLimit, CheckTransport, CheckUserAgent, CheckBody,
+		CheckClientCert, CheckKeyInURL, CheckAppKey, CheckHawk, CheckSignedFields, CheckNonce, CheckCertOfApp, CheckPartner, CheckApp,
+		CheckAppLimit, CheckNonceRemember, CheckSealedBody, CheckDevice, CheckSignIn, CheckSession, CheckBinding,
+		CheckScope,
+	}},
+	{OfApp, []Check{CheckTLS, CheckPins, CheckServerMAC, CheckSealedAnswer, CheckTransferCap, CheckSignedIn}},
+	{OfPackage, []Check{CheckHidden}},
+}
+
+// Owner is whose check it is; empty: it is declared nowhere.
+func (c Check) Owner() Owner {
+	for _, o := range ownerships {
+		if slices.Contains(o.checks, c) {
+			return o.owner
+		}
+	}
+	return ""
+}
+
+// OnRecord says whether somebody has recorded a refusal where the check stops an attack.
+// The others only the attacker meets: the network carries ciphertext, there is nothing to
+// be found in a package, and no key in a log of URLs.
+func (c Check) OnRecord() bool {
+	switch c {
+	case CheckTLS, CheckHidden, CheckKeyInURL:
+		return false
+	}
+	return c.Owner() != ""
+}
