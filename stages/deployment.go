@@ -151,6 +151,9 @@ password of the admin UI.`,
 				return err
 			}
 			out := c.OutOrStdout()
+			if l.Done == deploy.Moved {
+				fmt.Fprintln(out, "Ports are others than at the last start: the apps were packed anew with the API's address.")
+			}
 			fmt.Fprintf(out, "Keyladder is up after %.1f s.\n\n", time.Since(begin).Seconds())
 			fmt.Fprintf(out, "  Begin here      %s    stages, attacks, traffic, matrix, administration\n", l.Addresses.URL(deployment.AdminUI))
 			fmt.Fprintf(out, "  The phone       %s    the Harbour Bank app\n", l.Addresses.URL(deployment.PhoneScreen))

@@ -34,18 +34,21 @@ func Missing(t testing.TB, format string, args ...any) {
 	t.Skipf("SKIPPED, NOT TESTED: "+format, args...)
 }
 
-// NPM installs npm packages into a folder that goes away after the test, and returns
-// what NODE_PATH has to be for a script to find them.
-func NPM(t testing.TB, packages ...string) (nodePath string) {
+// NPM installs the npm packages that the package-lock.json in a folder pins, into a folder
+// that goes away after the test, and returns what NODE_PATH has to be for a script to find
+// them.
+func NPM(t testing.TB, locked string) (nodePath string) {
 	t.Helper()
 	Program(t, "node")
 	npm, folder := Program(t, "npm"), t.TempDir()
-	args := append([]string{
-		"install", "--prefix", folder, "--cache", filepath.Join(folder, ".cache"), "--no-save",
-		"--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=4",
-	}, packages...)
-	if output, err := exec.CommandContext(t.Context(), npm, args...).CombinedOutput(); err != nil {
-		Missing(t, "npm install: %v\n%s", err, output)
+	if err := os.CopyFS(folder, os.DirFS(locked)); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), npm, "ci", "--cache", filepath.Join(folder, ".cache"),
+		"--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=4")
+	command.Dir = folder
+	if output, err := command.CombinedOutput(); err != nil {
+		Missing(t, "npm ci: %v\n%s", err, output)
 	}
 	return filepath.Join(folder, "node_modules")
 }
