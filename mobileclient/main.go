@@ -4,6 +4,7 @@
 //	mobileclient --stage tls accounts      use the app from the command line
 //	mobileclient --stage user-session sign-in --user alice
 //	mobileclient serve                     serve the phone's screen and its management API
+//	mobileclient pair                      a link that pairs a browser with that screen
 //	mobileclient healthcheck               ask a running one whether it can do its work
 package main
 
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
 	"keyladder/internal/program"
 	"keyladder/internal/serve"
 	"keyladder/internal/traffic"
@@ -56,7 +58,7 @@ a phone running, with its screen in the browser.`,
 	data := root.PersistentFlags().String("data", "data", "folder of the deployment, as \"stages init\" made it")
 	use := &appUse{data: data}
 	root.AddCommand(use.commands()...)
-	root.AddCommand(serveCommand(data), program.HealthCommand(data, deployment.Phone))
+	root.AddCommand(serveCommand(data), pairCommand(data), program.HealthCommand(data, deployment.Phone))
 	use.flags(root.PersistentFlags())
 	return root
 }
@@ -90,9 +92,43 @@ func serveCommand(data *string) *cobra.Command {
 		}
 		defer listeners.Close()
 		listeners.Log()
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), "Pair a browser with the phone, once:", p.PairingLink()); err != nil {
+			return err
+		}
 		return p.Serve(cmd.Context(), phone.Listeners{
 			Screen: listeners[deployment.PhoneScreen], Manage: listeners[deployment.Manage(folder.Role)],
 		})
+	}
+	return cmd
+}
+
+// pairCommand asks the running phone for a link, with the phone's own certificate.
+func pairCommand(data *string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "pair",
+		Short: "Print a link that pairs a browser with the running phone's screen",
+		Long: `Print a link that pairs a browser with the running phone's screen.
+
+The link is good once, for ten minutes. Whoever uses the screen can install programs, so it
+is for browsers only that somebody with the phone's folder, or the admin, has let in.`,
+		Args: cobra.NoArgs,
+	}
+	places := program.PlacesFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		folder, err := places.Open(*data, deployment.Phone)
+		if err != nil {
+			return err
+		}
+		client, err := manage.NewClient(folder, deployment.Phone)
+		if err != nil {
+			return err
+		}
+		pairing, err := manage.Post[manage.Pairing](cmd.Context(), client, manage.PairingPath, nil)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), phone.LinkOf(folder, pairing.Code))
+		return err
 	}
 	return cmd
 }

@@ -156,7 +156,7 @@ password of the admin UI.`,
 			}
 			fmt.Fprintf(out, "Keyladder is up after %.1f s.\n\n", time.Since(begin).Seconds())
 			fmt.Fprintf(out, "  Begin here      %s    stages, attacks, traffic, matrix, administration\n", l.Addresses.URL(deployment.AdminUI))
-			fmt.Fprintf(out, "  The phone       %s    the Harbour Bank app\n", l.Addresses.URL(deployment.PhoneScreen))
+			fmt.Fprintf(out, "  The phone       %s    the Harbour Bank app; this link is good once\n", l.PhoneLink)
 			fmt.Fprintf(out, "  The API         %s/app-id/v1/accounts\n", l.Addresses.URL(deployment.PlainAPI))
 			fmt.Fprintf(out, "                  %s/tls/v1/accounts\n\n", l.Addresses.URL(deployment.API))
 			switch {

@@ -36,6 +36,7 @@
 // Routes of the phone:
 //
 //	GET  /phone            [Phone]
+//	POST /phone/pairings   make a code that pairs a browser with the screen: [Pairing]
 //	POST /phone/stage      {"stage": slug}: the stage that the phone uses
 //	POST /phone/run        {"stage": slug, "reference": text}: the genuine app fetches rates and accounts
 //	                       and makes a transfer of 1.00 with that reference; answers with a [Run]
@@ -47,5 +48,5 @@
 //	POST /attack           [Brief]: carry out one attack; answers with a [Report]
 //
 // Errors are problems (RFC 9457). A program's own certificate opens /health and
-// /metrics; all else is for the certificate of the role admin.
+// /metrics, the phone's its own /phone/pairings; all else is for the certificate of the role admin.
 package manage

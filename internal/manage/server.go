@@ -59,12 +59,12 @@ func NewServer(folder *deployment.Folder, log *traffic.Log, health func(context.
 }
 
 // authorize lets the admin in everywhere, and the program itself to where its health
-// check goes.
+// check goes, and the phone to its pairings: whoever has the phone's folder has the phone.
 func (s *Server) authorize(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		peer := deployment.Role(c.Request().TLS.PeerCertificates[0].Subject.CommonName)
 		path := c.Request().URL.Path
-		if peer == deployment.Admin || peer == s.folder.Role && (path == "/health" || path == "/metrics") {
+		if peer == deployment.Admin || peer == s.folder.Role && (path == "/health" || path == "/metrics" || path == PairingPath) {
 			return next(c)
 		}
 		return problem.New(http.StatusForbidden, "not-allowed", "This certificate does not open this", "Use the certificate of the role admin.")

@@ -128,6 +128,15 @@ type Ledger struct {
 	Sum      int64     `json:"sum"` // over all accounts; it never changes
 }
 
+// PairingPath is where the phone gives a code for its screen.
+const PairingPath = "/phone/pairings"
+
+// Pairing is a code that pairs one browser with the phone's screen, at /pair?code=CODE.
+type Pairing struct {
+	Code    string `json:"code"`
+	Seconds int    `json:"seconds"` // for which it is good
+}
+
 // Package is an installed or published app package.
 type Package struct {
 	Name     string   `json:"name"`    // com.harbourbank.app

@@ -5,20 +5,17 @@ package phone
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 import (
 	"cmp"
 	"fmt"
+	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/person"
 	"net/url"
 	"strconv"
 	"strings"
-
-	"keyladder/mobileclient/device"
-	"keyladder/mobileclient/person"
 )
 
 func browserView(p page, shown *device.Page, people []string, who person.Person) templ.Component {
@@ -348,7 +345,7 @@ func webForm(shown *device.Page, number int, form device.Form, who person.Person
 			}
 		}
 		for i, button := range form.Buttons {
-			templ_7745c5c3_Var16 := []any{templ.KV("plain", i > 0)}
+			var templ_7745c5c3_Var16 = []any{templ.KV("plain", i > 0)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var16...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

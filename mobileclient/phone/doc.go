@@ -2,9 +2,10 @@
 // screen in the browser, and what the management API asks of it.
 //
 // The screen is plain HTML that works without scripts. It is for the person who holds
-// the phone, on the machine that it runs on: there is no sign-in, other sites can neither
-// send its forms nor frame it, and it answers under local names only.
+// the phone, on the machine that it runs on: a browser is paired first (pairing.go), other
+// sites can neither send its forms nor frame it, and it answers under local names only.
 //
+//	GET  /pair, POST /pair      pair a browser, with a code that is good once
 //	GET  /                      accounts with their balances, or who is to sign in
 //	POST /sign-in, /sign-out    where the stage knows users
 //	GET  /browser               the page that the user agent shows, as far as it was read

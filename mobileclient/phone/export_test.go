@@ -1,6 +1,9 @@
 package phone
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // PID is the process of the app for the phone's stage, for tests that end it.
 func (p *Phone) PID(ctx context.Context) (int, error) {
@@ -23,3 +26,12 @@ func (p *Phone) Wait(pid int) {
 
 // Off switches the phone off.
 func (p *Phone) Off() error { return p.device.Close() }
+
+// MakeCode makes a pairing code that is good for that long.
+func (p *Phone) MakeCode(good time.Duration) string {
+	code := p.codes.make(time.Hour)
+	p.codes.mu.Lock()
+	defer p.codes.mu.Unlock()
+	p.codes.open[len(p.codes.open)-1].until = time.Now().Add(good)
+	return code
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -38,6 +39,7 @@ func (p *Phone) manageRoutes() {
 		}
 		return c.JSON(http.StatusOK, manage.Phone{Stage: p.stage().Slug, Packages: packages})
 	})
+	p.manage.POST(manage.PairingPath, p.servePairing)
 	p.manage.POST("/phone/stage", func(c echo.Context) error {
 		order, err := p.readOrder(c)
 		if err != nil {
@@ -59,6 +61,10 @@ func (p *Phone) manageRoutes() {
 		}
 		return c.JSON(http.StatusOK, run)
 	})
+}
+
+func (p *Phone) servePairing(c echo.Context) error {
+	return c.JSON(http.StatusOK, manage.Pairing{Code: p.codes.make(codeFor), Seconds: int(codeFor / time.Second)})
 }
 
 func (p *Phone) readOrder(c echo.Context) (order, error) {

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -58,6 +59,7 @@ type Phone struct {
 	people person.People
 	device *device.Device
 	manage *manage.Server
+	codes  codes
 
 	exercising sync.Mutex // held while the management API uses an app
 
@@ -74,6 +76,8 @@ type state struct {
 	App        string `json:"app,omitempty"` // that was chosen; empty: the customers'
 	Configured string `json:"configured"`    // Config.Stage of the last start
 	API        string `json:"api"`           // its public address at the last start
+
+	Paired []paired `json:"paired,omitempty"` // browsers that may use the screen
 }
 
 const stateFile = "phone.json"
@@ -326,11 +330,11 @@ func (p *Phone) change(change func(*state)) error {
 	defer p.mu.Unlock()
 	before := p.state
 	change(&p.state)
-	if p.state == before {
+	if reflect.DeepEqual(p.state, before) {
 		return nil
 	}
 	err := p.save()
-	if err == nil {
+	if err == nil && (p.state.Stage != before.Stage || p.state.App != before.App) {
 		_, customers := p.installed(AppName)
 		if customers || p.state.App != before.App {
 			err = p.equip()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -82,6 +83,8 @@ type hand struct {
 	folder *deployment.Folder
 	screen *httptest.Server
 	client *http.Client
+
+	management string // address of the management API; empty: nobody serves it yet
 }
 
 func newHand(t *testing.T) *hand {
@@ -116,7 +119,9 @@ func (h *hand) on(t *testing.T, stage string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.client = &http.Client{Jar: jar}
+	h.client = &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	h.see(t, h.link())
+	h.client.CheckRedirect = nil
 }
 
 func (h *hand) off(t *testing.T) {
@@ -207,7 +212,7 @@ func TestScreenAtEveryStage(t *testing.T) {
 		wants(t, stage.Slug, page, `href="http://localhost:8000/stages/`+stage.Slug+`"`, `value="`+stage.Slug+`" selected`, html.EscapeString(stage.Adds), "HB-1001", others, "/"+stage.Slug+"/v1/accounts")
 		_, page = h.see(t, "/rates")
 		wants(t, "rates", page, "CHF", "/"+stage.Slug+"/v1/rates")
-		reference := "from the screen at " + stage.Slug
+		reference := "from the screen at " + stage.Slug + " " + rand.Text()
 		_, page = h.submit(t, "/pay", url.Values{"from": {"HB-1001"}, "to": {"HB-2001"}, "amount": {"12,34"}, "reference": {reference}})
 		wants(t, "pay", page, "Transfer booked", "12.34 EUR went from HB-1001 to HB-2001", reference, "\u221212.34")
 		if stage.API.Authorization == catalog.AppAndUser {
@@ -656,6 +661,9 @@ func TestWhoMayUseTheScreen(t *testing.T) {
 		}
 		if test.host != "" {
 			req.Host = test.host
+			for _, cookie := range h.client.Jar.Cookies(req.URL) { // for which the jar looks under that name
+				req.AddCookie(cookie)
+			}
 		}
 		for name, value := range test.header {
 			req.Header.Set(name, value)
@@ -685,29 +693,39 @@ func TestWhoMayUseTheScreen(t *testing.T) {
 	}
 }
 
+// managed is the phone's management API as a role sees it. The phone begins to serve it
+// with the first call.
+func (h *hand) managed(t *testing.T, role deployment.Role) *manage.Client {
+	t.Helper()
+	if h.management == "" {
+		listeners := phone.Listeners{Screen: listen(t), Manage: listen(t)}
+		h.management = "https://" + listeners.Manage.Addr().String()
+		ctx, stop := context.WithCancel(context.Background())
+		served := make(chan error, 1)
+		go func() { served <- h.Serve(ctx, listeners) }()
+		t.Cleanup(func() {
+			stop()
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	folder, err := deployment.Open(bank.Dir, role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder.Addresses.Public = map[deployment.ServiceName]string{deployment.Manage(deployment.Phone): h.management}
+	client, err := manage.NewClient(folder, deployment.Phone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
 func TestManagement(t *testing.T) {
 	t.Parallel()
 	h := newHand(t)
-	listeners := phone.Listeners{Screen: listen(t), Manage: listen(t)}
-	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
-	go func() { served <- h.Serve(ctx, listeners) }()
-	defer func() {
-		stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	}()
-	admin, err := deployment.Open(bank.Dir, deployment.Admin)
-	if err != nil {
-		t.Fatal(err)
-	}
-	admin.Addresses.Public = map[deployment.ServiceName]string{deployment.Manage(deployment.Phone): "https://" + listeners.Manage.Addr().String()}
-	client, err := manage.NewClient(admin, deployment.Phone)
-	if err != nil {
-		t.Fatal(err)
-	}
-
+	ctx, client := t.Context(), h.managed(t, deployment.Admin)
 	if err := client.Healthy(ctx); err != nil {
 		t.Error(err)
 	}
@@ -728,7 +746,7 @@ func TestManagement(t *testing.T) {
 		"hidden-secrets": 3, // one that uses another release
 		"user-session":   4, // and one where the app's user signs in
 	} {
-		reference := "managed at " + stage
+		reference := "managed at " + stage + " " + rand.Text()
 		run, err := manage.Post[manage.Run](ctx, client, "/phone/run", map[string]string{"stage": stage, "reference": reference})
 		if err != nil || !run.OK || len(run.Calls) != calls {
 			t.Errorf("%s: %+v, %v", stage, run, err)

@@ -52,7 +52,9 @@ func (p *Phone) Handler() http.Handler {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = p.failed
-	e.Use(secured)
+	e.Use(secured, p.pairedOnly)
+	e.GET("/pair", p.pair)
+	e.POST("/pair", p.pair)
 	e.GET("/", p.showAccounts)
 	e.GET("/accounts/:id", p.showTransfers)
 	e.GET("/pay", p.showPay)
@@ -270,8 +272,12 @@ func (p *Phone) failed(err error, c echo.Context) {
 	default:
 		slog.Error("phone", "path", c.Request().URL.Path, "error", err)
 	}
-	page := p.own(c.Request().Context(), "Not possible", "", &notice{Title: "That is not possible", Text: text})
-	if err := render(c, status, bareView(page)); err != nil {
+	n := &notice{Title: "That is not possible", Text: text}
+	view := pairView(p.config.AdminURL, n)
+	if p.knows(c.Request()) { // nobody else is shown what the app did
+		view = bareView(p.own(c.Request().Context(), "Not possible", "", n))
+	}
+	if err := render(c, status, view); err != nil {
 		slog.Error("phone", "error", err)
 	}
 }

@@ -5,17 +5,14 @@ package phone
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 import (
 	"fmt"
+	"keyladder/internal/manage"
 	"net/url"
 	"strings"
-
-	"keyladder/internal/manage"
 )
 
 func settingsView(p page, sideloading bool, added []trusted, installed []manage.Package, refused url.Values) templ.Component {

@@ -5,21 +5,18 @@ package phone
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 import (
 	"fmt"
+	"keyladder/internal/manage"
+	"keyladder/mobileclient/person"
+	"keyladder/stages/catalog"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
-
-	"keyladder/internal/manage"
-	"keyladder/mobileclient/person"
-	"keyladder/stages/catalog"
 )
 
 func document(title string) templ.Component {
@@ -779,7 +776,7 @@ func noticeView(n *notice) templ.Component {
 		}
 		ctx = templ.ClearChildren(ctx)
 		if n != nil {
-			templ_7745c5c3_Var33 := []any{"notice", templ.KV("good", n.Good)}
+			var templ_7745c5c3_Var33 = []any{"notice", templ.KV("good", n.Good)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var33...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -910,7 +907,7 @@ func callsView(calls []made) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			for _, call := range calls {
-				templ_7745c5c3_Var40 := []any{templ.KV("ok", call.OK), templ.KV("not-ok", !call.OK)}
+				var templ_7745c5c3_Var40 = []any{templ.KV("ok", call.OK), templ.KV("not-ok", !call.OK)}
 				templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var40...)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

@@ -55,6 +55,7 @@ type Lab struct {
 	Referee                  *referee.Referee
 
 	InitialPassword string // of the admin UI, when it was made just now
+	PhoneLink       string // pairs a browser with the phone's screen, once
 
 	throwAway bool
 	mould     *mould // that the deployment was cast in; nil: it was made

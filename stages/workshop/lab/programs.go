@@ -51,6 +51,7 @@ func startPhone(l *Lab, o Options, folder *deployment.Folder, listeners program.
 	if err != nil {
 		return nil, err
 	}
+	l.PhoneLink = screen.PairingLink()
 	return func(ctx context.Context) error {
 		return screen.Serve(ctx, phone.Listeners{Screen: listeners[deployment.PhoneScreen], Manage: listeners[deployment.Manage(folder.Role)]})
 	}, nil
