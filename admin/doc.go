@@ -1,3 +1,3 @@
 // Admin is the browser UI of a Keyladder deployment: the workshop's screen and its
-// administration. See package web for its pages.
+// administration. See package server for its pages.
 package main

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"keyladder/admin/web"
+	"keyladder/admin/server"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/program"
@@ -60,7 +60,7 @@ func run(ctx context.Context, out io.Writer, folder *deployment.Folder) (err err
 		return err
 	}
 	defer listeners.Close()
-	server, err := web.New(web.Config{
+	ui, err := server.New(server.Config{
 		Folder:   folder,
 		Stages:   stages,
 		Resource: clients[deployment.Resource],
@@ -73,10 +73,10 @@ func run(ctx context.Context, out io.Writer, folder *deployment.Folder) (err err
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.Close()) }()
+	defer func() { err = errors.Join(err, ui.Close()) }()
 	fmt.Fprintf(out, "Admin UI: %s\n", folder.Addresses.URL(deployment.AdminUI))
-	if password := server.InitialPassword(); password != "" {
+	if password := ui.InitialPassword(); password != "" {
 		fmt.Fprintf(out, "Its password was made just now and is not shown again: %s\n", password)
 	}
-	return server.Serve(ctx, listeners[deployment.AdminUI])
+	return ui.Serve(ctx, listeners[deployment.AdminUI])
 }

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 
-	"keyladder/admin/web"
+	"keyladder/admin/server"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/program"
@@ -66,7 +66,7 @@ func startAttacker(_ *Lab, o Options, folder *deployment.Folder, listeners progr
 }
 
 func startAdmin(l *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
-	admin, err := web.New(web.Config{
+	admin, err := server.New(server.Config{
 		Folder: folder, Stages: o.Stages, Resource: l.Resource, Phone: l.Phone, Station: l.Station,
 		Referee: l.Referee, Password: o.AdminPassword, PhoneURL: l.Addresses.URL(deployment.PhoneScreen),
 	})

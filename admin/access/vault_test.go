@@ -1,0 +1,40 @@
+package access
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"keyladder/internal/store"
+)
+
+func TestPasswordsAreNotTooShort(t *testing.T) {
+	t.Parallel()
+	db, err := store.Open(filepath.Join(t.TempDir(), "admin.db"), Tables()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close(db)
+	if _, _, err := newVault(db, time.Now).setUp("short"); err == nil || strings.Contains(err.Error(), "short") {
+		t.Errorf("error: %v", err)
+	}
+}
+
+func TestFormTokensFollowFromACookie(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		cookie, token string
+		want          bool
+	}{
+		"its own":          {"a cookie", formToken("a cookie"), true},
+		"another cookie's": {"a cookie", formToken("another"), false},
+		"the cookie":       {"a cookie", "a cookie", false},
+		"no cookie":        {"", formToken(""), false},
+		"none":             {"a cookie", "", false},
+	} {
+		if got := formTokenFits(test.cookie, test.token); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

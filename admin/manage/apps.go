@@ -1,0 +1,252 @@
+package manage
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/errgroup"
+
+	"keyladder/admin/jobs"
+	"keyladder/admin/ui"
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+)
+
+// scopeWords are the scopes that an app may have, and what they open.
+var scopeWords = []struct{ Scope, Words string }{
+	{"rates:read", "read exchange rates"},
+	{"accounts:read", "read accounts and their transfers"},
+	{"transfers:write", "make transfers"},
+	{"accounts:freeze", "freeze accounts"},
+	{partnerScope, "read its settlements"},
+}
+
+// partnerScope is the one scope of partners, and no app has it.
+const partnerScope = "settlements:read"
+
+// scopesOf are those that can be chosen for an app or a partner.
+func scopesOf(kind manage.Kind) []struct{ Scope, Words string } {
+	last := len(scopeWords) - 1
+	if kind == manage.Partner {
+		return scopeWords[last:]
+	}
+	return scopeWords[:last]
+}
+
+// appForm is the form for a new app, or for the changes of one, as it was typed.
+type appForm struct {
+	ID, Name, UserAgent, PerSecond, Burst string
+	Kind                                  manage.Kind
+	Scopes                                []string
+	Failure                               string
+	Field                                 string // that the failure is about, where it is about one
+}
+
+// fail says why the form can't be used.
+func (f *appForm) fail(field, text string) { f.Field, f.Failure = field, text }
+
+func (f appForm) has(scope string) bool { return slices.Contains(f.Scopes, scope) }
+
+// appView is an app on the page of all.
+type appView struct {
+	manage.App
+	Chart chart
+}
+
+// appsData is what the page of all apps shows.
+type appsData struct {
+	Apps    []appView
+	Silence string // why they can't be shown
+	Form    appForm
+	Run     jobs.Panel
+	Stages  catalog.Set // built ones, to run the app at
+	Chosen  string
+	Now     time.Time
+}
+
+func (a *Administration) appsPage(c echo.Context) error {
+	return a.showApps(c, http.StatusOK, appForm{PerSecond: "10", Burst: "20"})
+}
+
+func (a *Administration) showApps(c echo.Context, status int, form appForm) error {
+	data := appsData{Form: form, Run: a.Runner.Panel(""), Stages: a.Stages.Built(), Now: a.Now()}
+	var apps []manage.App
+	var usage []manage.Usage
+	var phone manage.Phone
+	group, ctx := errgroup.WithContext(c.Request().Context())
+	group.Go(func() (err error) { apps, err = a.Resource.Apps(ctx); return err })
+	group.Go(func() (err error) { usage, err = a.Resource.Usage(ctx, chartDays); return err })
+	var other errgroup.Group
+	other.Go(func() (err error) { phone, err = a.Phone.Phone(c.Request().Context()); return err })
+	if err := group.Wait(); err != nil {
+		data.Silence = ui.InWords(err)
+	}
+	_ = other.Wait() // its stage is only a suggestion
+	data.Chosen = phone.Stage
+	if data.Run.Latest != nil {
+		data.Chosen = data.Run.Latest.Stage
+	}
+	for _, app := range apps {
+		data.Apps = append(data.Apps, appView{App: app, Chart: drawChart(app.ID, usage, a.Now())})
+	}
+	p := a.Gate.Page(c, "Apps and keys", "/apps")
+	p.Waiting = data.Run.Job != nil
+	return ui.Render(c, status, appsView(p, data))
+}
+
+// appData is what the page of one app shows.
+type appData struct {
+	App     manage.App
+	Form    appForm
+	Chart   chart
+	Routes  []routeUse
+	Silence string // why there is no usage
+	Now     time.Time
+}
+
+func (a *Administration) findApp(c echo.Context) (manage.App, error) {
+	apps, err := a.Resource.Apps(c.Request().Context())
+	if err != nil {
+		return manage.App{}, err
+	}
+	i := slices.IndexFunc(apps, func(app manage.App) bool { return app.ID == c.Param("app") })
+	if i < 0 {
+		return manage.App{}, echo.NewHTTPError(http.StatusNotFound, "There is no app of this ID. “Apps and keys” lists them all.")
+	}
+	return apps[i], nil
+}
+
+func (a *Administration) appPage(c echo.Context) error { return a.showApp(c, http.StatusOK, nil) }
+
+func (a *Administration) showApp(c echo.Context, status int, form *appForm) error {
+	app, err := a.findApp(c)
+	if err != nil {
+		return err
+	}
+	data := appData{App: app, Now: a.Now(), Form: appForm{
+		ID: app.ID, Name: app.Name, UserAgent: app.UserAgent, Scopes: app.Scopes,
+		PerSecond: strconv.FormatFloat(app.PerSecond, 'f', -1, 64), Burst: strconv.Itoa(app.Burst),
+	}}
+	if form != nil {
+		data.Form = *form
+	}
+	data.Form.Kind = app.Kind
+	usage, err := a.Resource.Usage(c.Request().Context(), chartDays)
+	if err != nil {
+		data.Silence = ui.InWords(err)
+	}
+	data.Chart, data.Routes = drawChart(app.ID, usage, a.Now()), useByRoute(app.ID, usage)
+	return ui.Render(c, status, appPageView(a.Gate.Page(c, app.Name, "/apps"), data))
+}
+
+// readAppForm reads the form, which says where it can't be used.
+func readAppForm(form url.Values) (appForm, manage.App) {
+	f := appForm{
+		ID: strings.TrimSpace(form.Get("id")), Name: strings.TrimSpace(form.Get("name")),
+		UserAgent: strings.TrimSpace(form.Get("user_agent")), Scopes: form["scope"],
+		PerSecond: strings.TrimSpace(form.Get("per_second")), Burst: strings.TrimSpace(form.Get("burst")),
+	}
+	app := manage.App{ID: f.ID, Name: f.Name, UserAgent: f.UserAgent, Scopes: f.Scopes}
+	if app.Scopes == nil {
+		app.Scopes = []string{}
+	}
+	var rateErr, burstErr error
+	app.PerSecond, rateErr = strconv.ParseFloat(f.PerSecond, 64)
+	app.Burst, burstErr = strconv.Atoi(f.Burst)
+	switch {
+	case f.Name == "":
+		f.fail("name", "Give the app a name.")
+	case rateErr != nil || !(app.PerSecond > 0 && app.PerSecond <= 1e6):
+		f.fail("per_second", "Calls a second: give a number above 0.")
+	case burstErr != nil || app.Burst < 1:
+		f.fail("burst", "Calls at once: give a whole number of 1 or more.")
+	}
+	return f, app
+}
+
+func (a *Administration) registerApp(c echo.Context) error {
+	form, app := readAppForm(c.Request().PostForm)
+	if form.ID == "" {
+		form.fail("id", "Give the app an ID: small letters, digits and hyphens.")
+	}
+	if form.Failure != "" {
+		return a.showApps(c, http.StatusUnprocessableEntity, form)
+	}
+	err := a.Gate.Act(c, "register an app", app.ID, "“"+app.Name+"” is registered. Its first key is "+app.ID+".", func() error {
+		return a.Resource.Quick(c.Request().Context(), http.MethodPost, "/apps", app, nil)
+	})
+	if p := ui.Refusal(err); p != nil {
+		form.fail("", ui.InWords(err))
+		if p.Status == http.StatusConflict {
+			form.Field = "id"
+		}
+		return a.showApps(c, http.StatusUnprocessableEntity, form)
+	}
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/apps#app-"+url.PathEscape(app.ID))
+}
+
+func (a *Administration) changeApp(c echo.Context) error {
+	id := c.Param("app")
+	form, app := readAppForm(c.Request().PostForm)
+	form.ID = id
+	if form.Failure != "" {
+		return a.showApp(c, http.StatusUnprocessableEntity, &form)
+	}
+	err := a.Gate.Act(c, "change an app", id, "The changes hold from now on.", func() error {
+		change := manage.AppChange{
+			Name: &app.Name, UserAgent: &app.UserAgent, Scopes: &app.Scopes, PerSecond: &app.PerSecond, Burst: &app.Burst,
+		}
+		return a.Resource.Quick(c.Request().Context(), http.MethodPatch, "/apps/"+url.PathEscape(id), change, nil)
+	})
+	if ui.Refusal(err) != nil {
+		form.fail("", ui.InWords(err))
+		return a.showApp(c, http.StatusUnprocessableEntity, &form)
+	}
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/apps/"+url.PathEscape(id))
+}
+
+func (a *Administration) issueKey(c echo.Context) error {
+	app := c.Param("app")
+	return a.take(c, "issue a key", app, "A further key was issued for "+app+".", "/apps/"+url.PathEscape(app)+"/keys", "")
+}
+
+func (a *Administration) rotateKeys(c echo.Context) error {
+	app := c.Param("app")
+	return a.take(c, "rotate the keys", app,
+		"A new key was issued for "+app+" and all others were revoked. Installed apps still carry the old one.",
+		"/apps/"+url.PathEscape(app)+"/rotate", "")
+}
+
+func (a *Administration) revokeKey(c echo.Context) error {
+	key := c.Param("key")
+	return a.take(c, "revoke a key", key, "The key "+key+" is revoked. Run the genuine app to see that it is refused.",
+		"/keys/"+url.PathEscape(key)+"/revoke", "")
+}
+
+func (a *Administration) restoreKey(c echo.Context) error {
+	key := c.Param("key")
+	return a.take(c, "restore a key", key, "The key "+key+" is accepted again.",
+		"/keys/"+url.PathEscape(key)+"/restore", "")
+}
+
+func (a *Administration) runApp(c echo.Context) error {
+	stage, err := ui.BuiltStage(a.Stages, c.Request().PostForm.Get("stage"))
+	if err != nil {
+		return err
+	}
+	if err := a.Runner.BeginApp(c, stage.Slug); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/apps#the-run")
+}

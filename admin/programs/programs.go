@@ -1,0 +1,122 @@
+package programs
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"keyladder/internal/manage"
+	"keyladder/internal/problem"
+)
+
+// Patience is how long a page waits for a program before it is shown without it.
+const Patience = 3 * time.Second
+
+// Name says which program it is, for people and for `docker compose`.
+type Name string
+
+// The programs that the admin UI asks.
+const (
+	Resource Name = "resource"
+	Phone    Name = "phone"
+	Station  Name = "attacker"
+)
+
+// Title begins a sentence about the program.
+func (n Name) Title() string {
+	switch n {
+	case Resource:
+		return "The resource server"
+	case Phone:
+		return "The phone"
+	case Station:
+		return "The attacker's station"
+	}
+	return string(n)
+}
+
+// WhatToDo is what an admin does where the program does not answer.
+func (n Name) WhatToDo() string {
+	return "Check that it runs. With Docker: “docker compose up -d " + string(n) + "” starts it and “docker compose logs " +
+		string(n) + "” shows what it said. Without: restart “go run ./stages up”. This page works again as soon as it answers."
+}
+
+// Silence means that a program gave no usable answer.
+type Silence struct {
+	Program Name
+	Err     error
+}
+
+func (s *Silence) Error() string { return s.Program.Title() + " does not answer: " + s.Err.Error() }
+func (s *Silence) Unwrap() error { return s.Err }
+
+// Explain says it on a page.
+func (s *Silence) Explain() (status int, title, text string) {
+	return http.StatusBadGateway, s.Program.Title() + " does not answer", s.Program.WhatToDo()
+}
+
+// Remote asks one program. What the program has against a request is a
+// [problem.Problem]; that it gave no usable answer is a [Silence].
+type Remote struct {
+	Name    Name
+	Program manage.Doer
+}
+
+// Do implements [manage.Doer].
+func (r Remote) Do(ctx context.Context, method, path string, in, out any) error {
+	err := r.Program.Do(ctx, method, path, in, out)
+	if err == nil {
+		return nil
+	}
+	var p *problem.Problem
+	if errors.As(err, &p) && p.Status < http.StatusInternalServerError {
+		return p
+	}
+	return &Silence{Program: r.Name, Err: err}
+}
+
+// Quick is Do with the patience of a page.
+func (r Remote) Quick(ctx context.Context, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return r.Do(ctx, method, path, in, out)
+}
+
+// get is a GET with the patience of a page.
+func get[T any](ctx context.Context, r Remote, path string) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return manage.Get[T](ctx, r, path)
+}
+
+// Apps are the registered apps and partners.
+func (r Remote) Apps(ctx context.Context) ([]manage.App, error) {
+	return get[[]manage.App](ctx, r, "/apps")
+}
+
+// Usage is who called what, how often, in so many days.
+func (r Remote) Usage(ctx context.Context, days int) ([]manage.Usage, error) {
+	return get[[]manage.Usage](ctx, r, "/usage?days="+strconv.Itoa(days))
+}
+
+// Users are all who can sign in.
+func (r Remote) Users(ctx context.Context) ([]manage.User, error) {
+	return get[[]manage.User](ctx, r, "/users")
+}
+
+// Sessions are those that are good now, newest first.
+func (r Remote) Sessions(ctx context.Context) ([]manage.Session, error) {
+	return get[[]manage.Session](ctx, r, "/sessions")
+}
+
+// Devices are the registered installations, newest first.
+func (r Remote) Devices(ctx context.Context) ([]manage.Device, error) {
+	return get[[]manage.Device](ctx, r, "/devices")
+}
+
+// Phone is what the phone uses and has installed.
+func (r Remote) Phone(ctx context.Context) (manage.Phone, error) {
+	return get[manage.Phone](ctx, r, "/phone")
+}

@@ -1,0 +1,194 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"gorm.io/gorm"
+
+	"keyladder/admin/access"
+	"keyladder/admin/jobs"
+	"keyladder/admin/manage"
+	"keyladder/admin/programs"
+	"keyladder/admin/traffic"
+	"keyladder/admin/ui"
+	"keyladder/admin/workshop"
+	"keyladder/internal/deployment"
+	api "keyladder/internal/manage"
+	"keyladder/internal/serve"
+	"keyladder/internal/store"
+	"keyladder/stages/catalog"
+)
+
+// navigation is the parts of the site.
+var navigation = []ui.NavItem{
+	{Path: "/stages", Label: "Stages"},
+	{Path: "/traffic", Label: "Traffic"},
+	{Path: "/matrix", Label: "Matrix"},
+	{Path: "/apps", Label: "Apps and keys"},
+	{Path: "/users", Label: "Users and devices"},
+	{Path: "/releases", Label: "Releases"},
+	{Path: "/audit", Label: "Audit"},
+	{Path: "/reset", Label: "Reset"},
+}
+
+// Config is what the UI needs.
+type Config struct {
+	Folder  *deployment.Folder // of the role admin; the database, admin.db, is kept there
+	Stages  catalog.Set
+	Referee workshop.Referee
+
+	Resource api.Doer // the resource server's management API
+	Phone    api.Doer // the phone's
+	Station  api.Doer // the attacker's station's
+
+	Password string           // the admin's, from ADMIN_PASSWORD; empty: as stored, or made at the first start
+	PhoneURL string           // where a browser finds the phone's screen; empty: no link
+	Now      func() time.Time // nil: time.Now
+}
+
+// Server is the admin UI.
+type Server struct {
+	folder  *deployment.Folder
+	db      *gorm.DB
+	gate    *access.Gate
+	traffic *traffic.Traffic
+	runner  *jobs.Runner
+	echo    *echo.Echo
+	made    string
+
+	stop      context.CancelFunc
+	stopped   context.Context
+	closeOnce sync.Once
+}
+
+// New opens admin.db, sees to the admin's password and makes the server. The end of
+// [Server.Serve], or [Server.Close], closes the database again.
+func New(cfg Config) (*Server, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	db, err := store.Open(cfg.Folder.Path("admin.db"), access.Tables()...)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{folder: cfg.Folder, db: db}
+	s.stopped, s.stop = context.WithCancel(context.Background())
+	if err := s.assemble(cfg); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// assemble makes the parts and mounts their routes.
+func (s *Server) assemble(cfg Config) (err error) {
+	resource := programs.Remote{Name: programs.Resource, Program: cfg.Resource}
+	phone := programs.Remote{Name: programs.Phone, Program: cfg.Phone}
+	station := programs.Remote{Name: programs.Station, Program: cfg.Station}
+
+	s.traffic = traffic.New(s.stopped, cfg.Stages, resource, phone, station)
+	s.runner = &jobs.Runner{Jobs: jobs.New(s.stopped, cfg.Now), Phone: phone, Stages: cfg.Stages}
+	s.gate, s.made, err = access.New(access.Config{
+		DB: s.db, Now: cfg.Now, Parts: navigation, Down: s.traffic.Down, PhoneURL: cfg.PhoneURL,
+	}, cfg.Password)
+	if err != nil {
+		return err
+	}
+	s.runner.Gate = s.gate
+	class, err := workshop.New(cfg.Stages, cfg.Referee, s.traffic, s.runner, cfg.Now)
+	if err != nil {
+		return err
+	}
+	administration := manage.New(manage.Config{
+		Folder: cfg.Folder, Stages: cfg.Stages, Resource: resource, Phone: phone,
+		Runner: s.runner, Gate: s.gate, DropTraffic: s.traffic.Drop, Now: cfg.Now,
+	})
+
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.gate.Failed
+	e.Use(access.Recovered, access.Secured, access.Guarded)
+	e.GET("/healthz", s.health)
+	e.GET("/workshop-ca.pem", s.authority)
+	e.GET("/assets/:file", ui.Asset)
+	e.GET("/", func(c echo.Context) error { return c.Redirect(http.StatusSeeOther, "/stages") }, s.gate.SignedIn)
+	s.gate.Mount(e)
+	class.Mount(e)
+	s.traffic.Mount(e, s.gate)
+	s.runner.Mount(e)
+	administration.Mount(e)
+	s.echo = e
+	return nil
+}
+
+// InitialPassword is the admin's password where this start has made it, to be shown once;
+// otherwise it is empty.
+func (s *Server) InitialPassword() string { return s.made }
+
+// Handler answers requests without [Server.Serve]; nobody listens to the programs'
+// traffic then.
+func (s *Server) Handler() http.Handler { return s.echo }
+
+// Serve answers on the listener, and listens to the programs' traffic, until ctx ends.
+// Then it closes the server.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) (err error) {
+	release := context.AfterFunc(ctx, s.stop)
+	defer release()
+	var wg sync.WaitGroup
+	wg.Go(func() { s.traffic.Run(s.stopped) })
+	defer func() {
+		s.stop()
+		wg.Wait()
+		err = errors.Join(err, s.Close())
+	}()
+	server := &http.Server{
+		Handler:           s.echo,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+	}
+	return serve.HTTP(ctx, server, listener)
+}
+
+// Close stops what runs in the background and closes the database.
+func (s *Server) Close() error {
+	var err error
+	s.closeOnce.Do(func() {
+		s.stop()
+		if s.runner != nil {
+			s.runner.Wait()
+		}
+		err = store.Close(s.db)
+	})
+	return err
+}
+
+func (s *Server) health(c echo.Context) error {
+	pool, err := s.db.DB()
+	if err == nil {
+		err = pool.PingContext(c.Request().Context())
+	}
+	if err != nil {
+		slog.Error("admin UI is not healthy", "error", err)
+		return c.String(http.StatusServiceUnavailable, "the database does not answer\n")
+	}
+	return c.String(http.StatusOK, "ok\n")
+}
+
+func (s *Server) authority(c echo.Context) error {
+	data, err := s.folder.Read("roots.pem")
+	if err != nil {
+		return err
+	}
+	c.Response().Header().Set("Content-Disposition", `attachment; filename="workshop-ca.pem"`)
+	return c.Blob(http.StatusOK, "application/x-pem-file", data)
+}

@@ -1,0 +1,191 @@
+package traffic
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/admin/access"
+	"keyladder/admin/programs"
+	"keyladder/admin/ui"
+	"keyladder/internal/traffic"
+	"keyladder/stages/catalog"
+)
+
+const (
+	trafficRowsShown = 150
+	liveWait         = 20 * time.Second
+)
+
+// Traffic is what was heard, and its pages.
+type Traffic struct {
+	hub     *hub
+	gate    *access.Gate
+	stages  catalog.Set
+	stopped context.Context
+}
+
+// New makes the traffic of these programs. Nothing is heard before [Traffic.Run]. Pages stop
+// to wait for messages when ctx ends.
+func New(ctx context.Context, stages catalog.Set, of ...programs.Remote) *Traffic {
+	return &Traffic{hub: newHub(of...), stages: stages, stopped: ctx}
+}
+
+// Mount adds the routes.
+func (t *Traffic) Mount(e *echo.Echo, gate *access.Gate) {
+	t.gate = gate
+	e.GET("/traffic", t.trafficPage, gate.SignedIn)
+	e.GET("/traffic/rows", t.trafficRows, gate.SignedInQuietly)
+	e.GET("/traffic/:id", t.messagePage, gate.SignedIn)
+	e.POST("/traffic/clear", t.clearTraffic, gate.SignedIn)
+}
+
+// Run hears all programs until ctx ends.
+func (t *Traffic) Run(ctx context.Context) { t.hub.run(ctx) }
+
+// Down are the programs that did not answer when they were asked last.
+func (t *Traffic) Down() []ui.Absent {
+	var down []ui.Absent
+	for _, name := range t.hub.down() {
+		down = append(down, ui.Absent{Program: string(name), Title: name.Title(), WhatToDo: name.WhatToDo()})
+	}
+	return down
+}
+
+// Latest is the latest traffic of a stage as a sequence diagram.
+func (t *Traffic) Latest(stage string) Diagram {
+	records, _ := t.hub.since(0, stage)
+	return layOut(records, latestRows)
+}
+
+// Between is the traffic of a stage from one time to another as a sequence diagram.
+func (t *Traffic) Between(stage string, from, to time.Time) Diagram {
+	records, _ := t.hub.since(0, stage)
+	return layOut(slices.DeleteFunc(records, func(r record) bool { return r.At.Before(from) || r.At.After(to) }), betweenRows)
+}
+
+// trafficData is what the traffic page shows.
+type trafficData struct {
+	Stages  catalog.Set // to choose from
+	Stage   string      // chosen; empty: all
+	Records []record    // newest first
+	Last    uint64      // the script asks for what comes after
+	Older   int         // records that are not shown
+}
+
+func (t *Traffic) trafficPage(c echo.Context) error {
+	stage := c.QueryParam("stage")
+	if _, ok := t.stages.Lookup(stage); !ok {
+		stage = ""
+	}
+	data := trafficData{Stages: t.stages.Built(), Stage: stage}
+	data.Records, data.Last = t.hub.since(0, stage)
+	if n := len(data.Records); n > trafficRowsShown {
+		data.Older = n - trafficRowsShown
+		data.Records = data.Records[data.Older:]
+	}
+	slices.Reverse(data.Records)
+	return ui.Render(c, http.StatusOK, trafficView(t.gate.Page(c, "Traffic", "/traffic"), data))
+}
+
+// trafficRows waits for what comes after a record and answers with rows for the list.
+func (t *Traffic) trafficRows(c echo.Context) error {
+	after, err := strconv.ParseUint(c.QueryParam("after"), 10, 64)
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, "after is not a number.")
+	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), liveWait)
+	defer cancel()
+	defer context.AfterFunc(t.stopped, cancel)()
+	records, last := t.hub.await(ctx, after, c.QueryParam("stage"))
+	if n := len(records); n > trafficRowsShown {
+		records = records[n-trafficRowsShown:]
+	}
+	slices.Reverse(records)
+	c.Response().Header().Set("Traffic-Last", strconv.FormatUint(last, 10))
+	return ui.Render(c, http.StatusOK, trafficRowsView(records))
+}
+
+// messageData is what the page of one message shows.
+type messageData struct {
+	record
+	BodyView    bodyView
+	Tokens      []tokenView
+	Credentials []credentialView
+	Sealed      []sealedView
+	Exchange    []record // all records of the exchange, this one too
+	Stage       *catalog.Stage
+}
+
+func (t *Traffic) messagePage(c echo.Context) error {
+	id, err := strconv.ParseUint(c.Param("id"), 10, 64)
+	if err != nil {
+		return echo.ErrNotFound
+	}
+	found, ok := t.hub.get(id)
+	if !ok {
+		return echo.NewHTTPError(http.StatusNotFound, "This message is not kept any more: only the latest are, and a restart or “Clear” drops them all.")
+	}
+	data := messageData{record: found, BodyView: viewBody(found.Body, found.Size)}
+	data.Tokens = findTokens(found.Head, string(found.Body))
+	data.Sealed = findSealed(found.Head, string(found.Body))
+	if wholeSealed(data.BodyView.Text) {
+		data.BodyView.How = "JSON Web Encryption"
+	}
+	proofs := found.Head
+	if found.Kind == traffic.Bytes { // in clear text, a head is among them
+		proofs += "\n" + data.BodyView.Text
+	}
+	data.Credentials = findCredentials(proofs)
+	data.Head, data.BodyView.Text = masked(found.Head), masked(data.BodyView.Text)
+	if found.Exchange != "" {
+		all, _ := t.hub.since(0, "")
+		data.Exchange = slices.DeleteFunc(all, func(r record) bool { return r.Exchange != found.Exchange })
+	}
+	if stage, ok := t.stages.Lookup(found.Message.Stage); ok {
+		data.Stage = &stage
+	}
+	return ui.Render(c, http.StatusOK, messageView(t.gate.Page(c, found.Summary, "/traffic"), data))
+}
+
+func (t *Traffic) clearTraffic(c echo.Context) error {
+	err := t.gate.Act(c, "clear the traffic", "all programs", "The traffic was cleared.", func() error {
+		return t.Drop(c.Request().Context())
+	})
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/traffic")
+}
+
+// Drop clears the records of the programs, and our own last, so that nothing old
+// is heard again.
+func (t *Traffic) Drop(ctx context.Context) error {
+	var first error
+	for _, program := range t.hub.programs {
+		if err := program.Quick(ctx, http.MethodPost, "/traffic/clear", nil, nil); err != nil && first == nil {
+			first = err
+		}
+	}
+	t.hub.clear()
+	return first
+}
+
+// lanes in the order of the columns.
+var lanes = []traffic.Lane{traffic.App, traffic.Network, traffic.Server}
+
+func laneWords(l traffic.Lane) string {
+	switch l {
+	case traffic.App:
+		return "What the app sees"
+	case traffic.Network:
+		return "What the network sees"
+	case traffic.Server:
+		return "What the server sees"
+	}
+	return string(l)
+}

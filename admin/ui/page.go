@@ -1,0 +1,57 @@
+package ui
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/a-h/templ"
+	"github.com/labstack/echo/v4"
+)
+
+// NavItem is an entry of a navigation.
+type NavItem struct{ Path, Label string }
+
+// Page is what every page shows around its own.
+type Page struct {
+	Title    string
+	Nav      string    // path of the part of the site that it belongs to
+	Parts    []NavItem // of the site
+	SignedIn bool
+	CSRF     string // token of its forms
+	Notice   *Notice
+	Down     []Absent // programs that do not answer
+	Waiting  bool     // something is running: look again by itself
+	Self     string   // this page without a fragment, with which browsers would not load it again
+	PhoneURL string   // where a browser finds the phone's screen; empty: no link
+}
+
+// Absent is a program that does not answer.
+type Absent struct {
+	Program  string // its name for `docker compose`
+	Title    string // as a sentence begins with it
+	WhatToDo string
+}
+
+// NoticeKind says how a notice is meant.
+type NoticeKind string
+
+// The kinds of notices.
+const (
+	Done   NoticeKind = "done"
+	Failed NoticeKind = "failed"
+)
+
+// Notice is what the last action came to, shown once.
+type Notice struct {
+	Kind NoticeKind
+	Text string
+}
+
+// Render sends a page, or nothing of it where it could not be made.
+func Render(c echo.Context, status int, page templ.Component) error {
+	var out bytes.Buffer
+	if err := page.Render(c.Request().Context(), &out); err != nil {
+		return fmt.Errorf("render the page: %w", err)
+	}
+	return c.HTMLBlob(status, out.Bytes())
+}

@@ -1,0 +1,19 @@
+// Package workshop is what a class works with: the ladder of stages with their narratives,
+// the attacks and the matrix.
+//
+//	GET  /stages                          the ladder
+//	GET  /stages/{stage}                  narrative, what changed, attacks, sequence diagram
+//	POST /stages/{stage}/run              the genuine app runs there, on the phone
+//	POST /stages/{stage}/phone            the phone uses this stage from now on
+//	GET  /matrix                          expected and measured
+//	POST /matrix/run                      all attacks at the chosen stages
+//	GET  /matrix/{stage}/{attack}         a cell: outcome, steps, evidence
+//	POST /matrix/{stage}/{attack}/run
+//	GET  /jobs/{id}                       ?after=N: how far a job is, as a piece of a page, and the cells
+//	                                      of the matrix that it has filled but the first N
+//
+// All of it is derived from the catalog: a stage or an attack that is added there has its
+// pages without an edit here.
+package workshop
+
+//go:generate go tool templ generate

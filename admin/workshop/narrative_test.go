@@ -1,0 +1,30 @@
+package workshop
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestNarratives(t *testing.T) {
+	t.Parallel()
+	n, err := renderNarrative("# Title\n\n## What *is* new\n\nText with <script>alert(1)</script> and `code`.\n\n### A part {#the-part}\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```console\n$ curl <x>\n```\n\n[bad](javascript:alert(1))\n\n## The code\n\n```go\nfunc f() {}\n```\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`<h2 id="what-is-new">`, `href="#what-is-new"`, `<h3 id="the-part">`, "<table>", `<pre tabindex="0"><code class="language-console">`, "curl &lt;x&gt;"} {
+		if !strings.Contains(n.HTML, want) {
+			t.Errorf("%q is missing in %s", want, n.HTML)
+		}
+	}
+	if !strings.Contains(n.Code, "func f() {}") || strings.Contains(n.HTML, "func f() {}") {
+		t.Error("the code is not apart")
+	}
+	for _, bad := range []string{"<h1", "<script", "javascript:"} {
+		if strings.Contains(n.HTML, bad) {
+			t.Errorf("%q is in %s", bad, n.HTML)
+		}
+	}
+	if len(n.Headings) != 2 || n.Headings[0] != (heading{ID: "what-is-new", Text: "What is new"}) {
+		t.Errorf("headings: %+v", n.Headings)
+	}
+}

@@ -1,0 +1,160 @@
+package workshop
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/admin/jobs"
+	"keyladder/admin/traffic"
+	"keyladder/admin/ui"
+	"keyladder/stages/catalog"
+)
+
+// rung is a stage on the ladder.
+type rung struct {
+	catalog.Stage
+	Through, Stopped int // attacks that are expected to get through, and to be blocked
+	OnPhone          bool
+}
+
+// chapterView is a part of the ladder.
+type chapterView struct {
+	Number int
+	Title  string
+	Rungs  []rung
+}
+
+func (w *Workshop) ladder(phoneStage string) []chapterView {
+	var chapters []chapterView
+	for i, title := range catalog.Chapters() {
+		chapter := chapterView{Number: i + 1, Title: title}
+		for _, stage := range w.stages {
+			if stage.Chapter != chapter.Number {
+				continue
+			}
+			r := rung{Stage: stage, OnPhone: stage.Slug == phoneStage}
+			for _, attack := range catalog.Attacks() {
+				switch attack.Expected(stage) {
+				case catalog.Succeeds:
+					r.Through++
+				case catalog.Blocked:
+					r.Stopped++
+				}
+			}
+			chapter.Rungs = append(chapter.Rungs, r)
+		}
+		if len(chapter.Rungs) > 0 {
+			chapters = append(chapters, chapter)
+		}
+	}
+	return chapters
+}
+
+func (w *Workshop) ladderPage(c echo.Context) error {
+	phone, _ := w.phone.Phone(c.Request().Context()) // without it the page says less
+	return ui.Render(c, http.StatusOK, ladderView(w.gate.Page(c, "Stages", "/stages"), w.ladder(phone.Stage)))
+}
+
+// attackRow is an attack at one stage, in short.
+type attackRow struct {
+	catalog.Attack
+	Stage     catalog.Stage
+	Expect    catalog.Outcome
+	BlockedBy catalog.Check // expected
+	Latest    *jobs.Measured
+	Running   bool
+}
+
+func (r attackRow) path() string { return "/matrix/" + r.Stage.Slug + "/" + r.Name }
+
+// differs says that the outcome, or the check that blocked, is not the expected one.
+func (r attackRow) differs() bool {
+	return r.Latest != nil && !r.AsExpected(r.Stage, catalog.Outcome(r.Latest.Outcome), r.Latest.Check)
+}
+
+func (w *Workshop) attackRow(stage catalog.Stage, attack catalog.Attack) attackRow {
+	row := attackRow{Attack: attack, Stage: stage, Expect: attack.Expected(stage), BlockedBy: attack.BlockedBy(stage)}
+	if cell, ok := w.runner.Cell(stage.Slug, attack.Name); ok {
+		row.Latest = &cell
+	}
+	_, row.Running = w.runner.Latest(func(j jobs.Job) bool {
+		return j.Running() && j.Kind == jobs.Attack && j.Stage() == stage.Slug && j.Attack == attack.Name
+	})
+	return row
+}
+
+// stageData is what a stage's page shows.
+type stageData struct {
+	Stage     catalog.Stage
+	Chapter   string
+	Before    *catalog.Stage
+	Next      *catalog.Stage
+	All       catalog.Set
+	Changes   []catalog.Difference
+	Attacks   []attackRow // those that apply
+	Narrative narrative
+	Diagram   traffic.Diagram
+	OnPhone   bool
+	Run       jobs.Panel
+	Now       time.Time
+}
+
+func (w *Workshop) stagePage(c echo.Context) error {
+	stage, err := w.stageParam(c)
+	if err != nil {
+		return err
+	}
+	data := stageData{
+		Stage: stage, Chapter: catalog.Chapters()[stage.Chapter-1], All: w.stages,
+		Narrative: w.narratives[stage.Slug], Run: w.runner.Panel(stage.Slug), Now: w.now(),
+	}
+	if before, ok := w.stages.Before(stage); ok {
+		data.Before = &before
+		data.Changes = before.Diff(stage.Policies)
+	} else {
+		data.Changes = catalog.Policies{}.Diff(stage.Policies)
+	}
+	for _, other := range w.stages {
+		if other.Number == stage.Number+1 {
+			data.Next = &other
+		}
+	}
+	for _, attack := range catalog.Attacks() {
+		if attack.Expected(stage) != catalog.NotApplicable {
+			data.Attacks = append(data.Attacks, w.attackRow(stage, attack))
+		}
+	}
+	data.Diagram = w.traffic.Latest(stage.Slug)
+	p := w.gate.Page(c, stage.Title, "/stages")
+	p.Waiting = data.Run.Job != nil
+	if stage.Built {
+		if phone, err := w.phone.Phone(c.Request().Context()); err == nil {
+			data.OnPhone = phone.Stage == stage.Slug
+		}
+	}
+	return ui.Render(c, http.StatusOK, stageView(p, data))
+}
+
+func (w *Workshop) runAtStage(c echo.Context) error {
+	stage, err := w.builtParam(c)
+	if err != nil {
+		return err
+	}
+	if err := w.runner.BeginApp(c, stage.Slug); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/stages/"+stage.Slug+"#the-run")
+}
+
+func (w *Workshop) switchPhone(c echo.Context) error {
+	stage, err := w.builtParam(c)
+	if err != nil {
+		return err
+	}
+	if err := w.runner.PutPhone(c, stage); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/stages/"+stage.Slug+"#the-run")
+}

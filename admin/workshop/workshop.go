@@ -1,0 +1,76 @@
+package workshop
+
+import (
+	"context"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/admin/access"
+	"keyladder/admin/jobs"
+	"keyladder/admin/programs"
+	"keyladder/admin/traffic"
+	"keyladder/admin/ui"
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+)
+
+// Referee runs the genuine app and the attacks and decides what came of them.
+type Referee interface {
+	Genuine(ctx context.Context, stage string) manage.Genuine
+	Attack(ctx context.Context, stage, attack string) manage.Cell
+	// Matrix calls progress after every cell, one call at a time.
+	Matrix(ctx context.Context, stages, attacks []string, progress func(done, total int, latest manage.Cell)) manage.Matrix
+}
+
+// Workshop is the pages.
+type Workshop struct {
+	stages  catalog.Set
+	referee Referee
+	phone   programs.Remote
+	traffic *traffic.Traffic
+	runner  *jobs.Runner
+	gate    *access.Gate
+	now     func() time.Time
+
+	narratives map[string]narrative // by stage
+}
+
+// New renders the narratives.
+func New(stages catalog.Set, referee Referee, seen *traffic.Traffic, runner *jobs.Runner, now func() time.Time) (*Workshop, error) {
+	w := &Workshop{
+		stages: stages, referee: referee, phone: runner.Phone, traffic: seen, runner: runner, gate: runner.Gate, now: now,
+		narratives: map[string]narrative{},
+	}
+	for _, stage := range stages {
+		var err error
+		if w.narratives[stage.Slug], err = renderNarrative(stage.Narrative()); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// Mount adds the routes.
+func (w *Workshop) Mount(e *echo.Echo) {
+	in := w.gate.SignedIn
+	e.GET("/stages", w.ladderPage, in)
+	e.GET("/stages/:stage", w.stagePage, in)
+	e.POST("/stages/:stage/run", w.runAtStage, in)
+	e.POST("/stages/:stage/phone", w.switchPhone, in)
+	e.GET("/matrix", w.matrixPage, in)
+	e.POST("/matrix/run", w.runMatrix, in)
+	e.GET("/matrix/:stage/:attack", w.cellPage, in)
+	e.POST("/matrix/:stage/:attack/run", w.runAttack, in)
+	e.GET("/jobs/:id", w.jobState, w.gate.SignedInQuietly)
+}
+
+// stageParam is the stage in the path.
+func (w *Workshop) stageParam(c echo.Context) (catalog.Stage, error) {
+	return ui.Stage(w.stages, c.Param("stage"))
+}
+
+// builtParam is the stage in the path, when it can be used.
+func (w *Workshop) builtParam(c echo.Context) (catalog.Stage, error) {
+	return ui.BuiltStage(w.stages, c.Param("stage"))
+}
