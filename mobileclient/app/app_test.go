@@ -32,6 +32,7 @@ import (
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/pin"
+	"keyladder/stages/protect"
 )
 
 // programs are the app as it is shipped, built once for all tests.
@@ -310,7 +311,7 @@ func checkFields(t *testing.T, name string, r *http.Request, policy catalog.Call
 	}
 	media := ""
 	if r.Method == http.MethodPost {
-		media = map[catalog.Bodies]string{catalog.PlainBodies: jsonMedia, catalog.SealedBodies: "application/jose"}[policy.Bodies]
+		media = map[catalog.Bodies]string{catalog.PlainBodies: protect.JSON, catalog.SealedBodies: "application/jose"}[policy.Bodies]
 	}
 	if got := r.Header.Get("Content-Type"); got != media {
 		t.Errorf("%s: Content-Type: %q, want %q", name, got, media)
@@ -678,7 +679,7 @@ func TestUnknownPolicy(t *testing.T) {
 	for _, stage := range catalog.All().Built() {
 		settings := b.settings
 		settings.Stages = map[string]catalog.Call{"s": stage.Call}
-		if _, err := newPlan(&settings, "s"); err != nil {
+		if _, err := newCaller(&settings, 1, "s"); err != nil {
 			t.Fatalf("%s: %v", stage.Slug, err)
 		}
 		data, err := json.Marshal(stage.Call)
@@ -702,13 +703,13 @@ func TestUnknownPolicy(t *testing.T) {
 					t.Fatal(err)
 				}
 				settings.Stages = map[string]catalog.Call{"s": policy}
-				if _, err := newPlan(&settings, "s"); !errors.Is(err, errPolicy) {
-					t.Errorf("%s, %s is %q: got %v, want %v", stage.Slug, field, value, err, errPolicy)
+				if _, err := newCaller(&settings, 1, "s"); !errors.Is(err, protect.ErrPolicy) {
+					t.Errorf("%s, %s is %q: got %v, want %v", stage.Slug, field, value, err, protect.ErrPolicy)
 				}
 			}
 		}
 	}
-	if _, err := newPlan(&b.settings, "no-such-stage"); !errors.Is(err, errPolicy) {
+	if _, err := newCaller(&b.settings, 1, "no-such-stage"); !errors.Is(err, errSettings) {
 		t.Errorf("an unknown stage: %v", err)
 	}
 	b.install(t, "app-id")
@@ -736,8 +737,8 @@ func TestContradictions(t *testing.T) {
 			test.change(&stage.Policies)
 			settings := b.settings
 			settings.Stages = map[string]catalog.Call{"s": stage.Call}
-			if _, err := newPlan(&settings, "s"); !errors.Is(err, errPolicy) {
-				t.Errorf("got %v, want %v", err, errPolicy)
+			if _, err := newCaller(&settings, 1, "s"); !errors.Is(err, protect.ErrPolicy) {
+				t.Errorf("got %v, want %v", err, protect.ErrPolicy)
 			}
 		})
 	}
@@ -764,11 +765,11 @@ func TestBrokenSettings(t *testing.T) {
 		settings := b.settings
 		stage, _ := catalog.All().Lookup("user-session")
 		settings.Stages = map[string]catalog.Call{"s": stage.Call}
-		if _, err := newPlan(&settings, "s"); err != nil {
+		if _, err := newCaller(&settings, 1, "s"); err != nil {
 			t.Fatal(err)
 		}
 		test.change(&settings)
-		if _, err := newPlan(&settings, "s"); err == nil {
+		if _, err := newCaller(&settings, 1, "s"); err == nil {
 			t.Errorf("%s: it was accepted", test.name)
 		}
 	}

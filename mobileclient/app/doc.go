@@ -8,14 +8,20 @@
 // program that finds them is another one than the one without (hidden.go, clear.go). It
 // has no other configuration, no environment, and no way to the network but the device's.
 //
-// One program serves all stages of its release. Which protection it uses is decided
-// once, from the stage's policy (plan.go); a policy that it does not know it refuses, so
-// that it never does less than what was asked for:
+// One program serves all stages of its release. A call goes this way:
 //
-//   - call.go makes calls, proof.go says with them who app, user and installation are, and
-//     checks the answers;
-//   - registration.go makes the installation known to the server;
-//   - session.go signs the user in and out.
+//   - app.go says what a tap of the user asks the bank for;
+//   - call.go makes the call: it has it dressed as the stage's call policy says, with who the
+//     app is (caller.go) and who the installation and the user are, sends it, has the answer
+//     checked, and says what may be sent twice. Dressing and checking are not the app's own
+//     ([keyladder/stages/protect]); it refuses a policy with something that nobody there
+//     knows, so that it never does less than what was asked for;
+//   - connection.go keeps the way to the bank open, as the phone's settings want it;
+//   - screen.go makes a screen of the answer, refused.go of what went wrong;
+//   - record.go notes for the class what was sent and received.
+//
+// Before the first call registration.go makes the installation known to the server, and
+// session.go signs the user in and out.
 //
 // Storage: "device.STAGE" holds how the server knows the installation, "session.STAGE" the
 // user's session. The password is kept nowhere.

@@ -14,7 +14,7 @@ func main() {
 		if err != nil {
 			return nil, err
 		}
-		return &bank{system: system, settings: settings, release: manifest.Release}, nil
+		return &harbourApp{system: system, settings: settings, release: manifest.Release}, nil
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -89,7 +89,7 @@ func (b *fakeBank) guard(w *httptest.ResponseRecorder, r *http.Request, body []b
 		u, _ := url.Parse(b.address)
 		port, _ := strconv.Atoi(u.Port())
 		v := &hawk.Verifier{Host: u.Hostname(), Port: port, Field: stage.Call.AppProofField(), Lookup: func(id string) (string, error) {
-			if _, ok := agents[id]; !ok {
+			if _, ok := products[id]; !ok {
 				return "", errors.New("unknown")
 			}
 			return secret, nil

@@ -3,11 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"net/http"
-	"time"
 
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/stages/mechanism/session"
+	"keyladder/stages/protect"
 )
 
 // userSession stands for the user who signed in. It is kept in the app's storage, so
@@ -17,85 +16,72 @@ type userSession struct {
 	User string      `json:"user"`
 }
 
-// credentials are what the user typed in. They go into one request and are kept nowhere.
-type credentials struct{ user, password string }
-
-const sessionPath = "/v1/session"
-
 // sessionItem is the place in the app's storage; sessions are good at one stage.
-func (p *plan) sessionItem() string { return "session." + p.stage }
+func (a *harbourApp) sessionItem() string { return "session." + a.stage }
 
-func (b *bank) loadSession() error {
-	if !b.plan.users {
+func (a *harbourApp) loadSession() error {
+	if !a.knowsUsers() {
 		return nil
 	}
 	var stored userSession
-	if err := b.loadItem(b.plan.sessionItem(), &stored); err != nil {
+	if err := a.loadItem(a.sessionItem(), &stored); err != nil {
 		return err
 	}
 	if _, err := session.ParseKey(string(stored.Key)); err == nil {
-		b.session = &stored
+		a.session = &stored
 	}
 	return nil
 }
 
 // user is who is signed in; empty: nobody.
-func (b *bank) user() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.session == nil {
+func (a *harbourApp) user() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.session == nil {
 		return ""
 	}
-	return b.session.User
+	return a.session.User
 }
 
 // sessionKey is the key of who is signed in; empty: nobody.
-func (b *bank) sessionKey() session.Key {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.session == nil {
+func (a *harbourApp) sessionKey() session.Key {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.session == nil {
 		return ""
 	}
-	return b.session.Key
+	return a.session.Key
 }
 
-// signIn trades a password for a session key.
+// signIn trades a password for a session key. The password goes into one request and is kept
+// nowhere.
 //
 //keyladder:code app-sign-in
-func (b *bank) signIn(ctx context.Context, user, password string) sdk.Screen {
-	if !b.plan.users {
+func (a *harbourApp) signIn(ctx context.Context, user, password string) sdk.Screen {
+	if !a.knowsUsers() {
 		return sdk.Screen{Error: "Nobody signs in at this stage: the bank knows the app only."}
 	}
-	if err := session.SetBasic(http.Header{}, user, password); err != nil {
+	signIn, err := protect.SignInCall(user, password)
+	if err != nil {
 		return sdk.Screen{Error: "This name and password can't be sent: " + err.Error() + "."}
 	}
-	if refused := b.register(ctx); refused != nil {
+	if refused := a.register(ctx); refused != nil {
 		return *refused
 	}
-	outcome := b.sendKnown(ctx, request{
-		method: http.MethodPost, path: sessionPath, login: &credentials{user, password}, settled: true,
-	})
+	outcome := a.sendKnown(ctx, call{Call: signIn, settled: true})
 	if !outcome.screen.OK {
 		return outcome.screen
 	}
-	var opened struct {
-		userSession
-		IdleSeconds int       `json:"idle_seconds"`
-		ExpiresAt   time.Time `json:"expires_at"`
-	}
-	err := json.Unmarshal(outcome.screen.Body, &opened)
-	if _, malformed := session.ParseKey(string(opened.Key)); err != nil || malformed != nil || opened.User == "" {
+	opened, err := protect.ReadSession(outcome.answer.Body)
+	if err != nil {
 		return sdk.Screen{Status: outcome.screen.Status, Error: "The bank's answer to the sign-in can't be understood."}
 	}
-	if err := b.storeItem(b.plan.sessionItem(), opened.userSession); err != nil {
+	before, err := a.keepSession(userSession{opened.Key, opened.User})
+	if err != nil {
 		return sdk.Screen{Error: err.Error()}
 	}
-	b.mu.Lock()
-	before := b.session
-	b.session = &opened.userSession
-	b.mu.Unlock()
 	if before != nil { // who was signed in before is not any more
-		b.send(ctx, request{method: http.MethodDelete, path: sessionPath, session: before.Key})
+		a.send(ctx, call{Call: protect.SignOutCall(), session: before.Key})
 	}
 	screen := outcome.screen
 	screen.Body, err = json.Marshal(map[string]any{ // all but the key, which is nobody's to read
@@ -107,16 +93,27 @@ func (b *bank) signIn(ctx context.Context, user, password string) sdk.Screen {
 	return screen
 }
 
+// keepSession stores a session, and returns the one whose place it takes.
+func (a *harbourApp) keepSession(opened userSession) (before *userSession, err error) {
+	if err := a.storeItem(a.sessionItem(), opened); err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before, a.session = a.session, &opened
+	return before, nil
+}
+
 // signOut ends the session at the bank, where that is possible, and in the app in any case.
-func (b *bank) signOut(ctx context.Context) sdk.Screen {
-	key := b.sessionKey()
+func (a *harbourApp) signOut(ctx context.Context) sdk.Screen {
+	key := a.sessionKey()
 	if key == "" {
 		return sdk.Screen{OK: true}
 	}
-	if err := b.forget(key); err != nil {
+	if err := a.forget(key); err != nil {
 		return sdk.Screen{Error: err.Error()}
 	}
-	outcome := b.send(ctx, request{method: http.MethodDelete, path: sessionPath, session: key})
+	outcome := a.send(ctx, call{Call: protect.SignOutCall(), session: key})
 	if !outcome.screen.OK && !outcome.sessionGone() {
 		outcome.screen.Error = "You are signed out on this phone. The bank could not be told, so the session ends by itself when it has not been used for some time. " + outcome.screen.Error
 		return outcome.screen
@@ -125,23 +122,23 @@ func (b *bank) signOut(ctx context.Context) sdk.Screen {
 }
 
 // forget drops a session, unless another one has taken its place.
-func (b *bank) forget(key session.Key) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.session == nil || b.session.Key != key {
+func (a *harbourApp) forget(key session.Key) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.session == nil || a.session.Key != key {
 		return nil
 	}
-	b.session = nil
-	return b.system.Delete(b.plan.sessionItem())
+	a.session = nil
+	return a.system.Delete(a.sessionItem())
 }
 
 // noticeSignedOut forgets a session that the bank has ended. Only the bank can say so:
 // an answer that anybody could have sent signs nobody out.
-func (b *bank) noticeSignedOut(r request, o outcome) outcome {
-	if r.session == "" || !o.sessionGone() {
+func (a *harbourApp) noticeSignedOut(c call, o outcome) outcome {
+	if c.session == "" || !o.sessionGone() {
 		return o
 	}
-	if err := b.forget(r.session); err != nil {
+	if err := a.forget(c.session); err != nil {
 		o.screen.Error = err.Error()
 		return o
 	}

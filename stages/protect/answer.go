@@ -48,6 +48,10 @@ func (d *Dressed) Check(response *http.Response, body []byte) (Answer, error) {
 	return a, nil
 }
 
+// Verifies says whether the answer to the request has to prove that it comes from somebody
+// with the app's secret.
+func (d *Dressed) Verifies() bool { return len(d.checks) > 0 }
+
 func mediaType(field string) string {
 	media, _, err := mime.ParseMediaType(field)
 	if err != nil {

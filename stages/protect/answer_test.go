@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/sealed"
 )
@@ -39,20 +40,20 @@ func TestCheck(t *testing.T) {
 		opened    string
 		authentic bool
 		err       error
-		check     string
+		check     catalog.Check
 	}{
 		{name: "good", answer: sent{status: 200, media: sealed.MediaType, body: seal(`{"a":1}`)}, opened: `{"a":1}`, authentic: true},
 		{name: "without content", answer: sent{status: 204}, authentic: true},
-		{name: "a success without proof", answer: sent{status: 200, media: sealed.MediaType, body: seal("{}"), unsigned: true}, err: hawk.ErrUnsigned, check: CheckMAC},
+		{name: "a success without proof", answer: sent{status: 200, media: sealed.MediaType, body: seal("{}"), unsigned: true}, err: hawk.ErrUnsigned, check: catalog.CheckServerMAC},
 		{name: "a refusal without proof", answer: sent{status: 403, media: "application/problem+json", body: []byte("{}"), unsigned: true}, opened: "{}"},
-		{name: "a success in the clear", answer: sent{status: 200, media: JSON, body: []byte("{}")}, err: ErrNotSealed, authentic: true, check: CheckSeal},
+		{name: "a success in the clear", answer: sent{status: 200, media: JSON, body: []byte("{}")}, err: ErrNotSealed, authentic: true, check: catalog.CheckSealedAnswer},
 		{name: "a refusal in the clear", answer: sent{status: 401, media: JSON, body: []byte("{}")}, opened: "{}", authentic: true},
-		{name: "sealed for another direction", answer: sent{status: 200, media: sealed.MediaType, body: func() []byte { b, _ := keys.Requests.Seal([]byte("{}"), JSON); return b }()}, err: sealed.ErrOpen, authentic: true, check: CheckSeal},
-		{name: "changed", answer: sent{status: 200, media: sealed.MediaType, body: seal("{}"), afterSigned: func(_ http.Header, b []byte) []byte { return append(bytes.Clone(b), 'A') }}, err: hawk.ErrResponseHash, check: CheckMAC},
+		{name: "sealed for another direction", answer: sent{status: 200, media: sealed.MediaType, body: func() []byte { b, _ := keys.Requests.Seal([]byte("{}"), JSON); return b }()}, err: sealed.ErrOpen, authentic: true, check: catalog.CheckSealedAnswer},
+		{name: "changed", answer: sent{status: 200, media: sealed.MediaType, body: seal("{}"), afterSigned: func(_ http.Header, b []byte) []byte { return append(bytes.Clone(b), 'A') }}, err: hawk.ErrResponseHash, check: catalog.CheckServerMAC},
 		{name: "two proofs", answer: sent{status: 200, media: sealed.MediaType, body: seal("{}"), afterSigned: func(h http.Header, b []byte) []byte {
 			h.Add(hawk.ServerAuthorization, h.Get(hawk.ServerAuthorization))
 			return b
-		}}, err: hawk.ErrResponseMalformed, check: CheckMAC},
+		}}, err: hawk.ErrResponseMalformed, check: catalog.CheckServerMAC},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

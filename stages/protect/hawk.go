@@ -37,7 +37,7 @@ var hawkSignatures = mechanism{
 		s.hawk.Field = c.policy.AppProofField()
 		return part{prove: s.prove}, nil
 	},
-	refusals: []refusal{{check: CheckMAC, is: oneOf(
+	refusals: []refusal{{check: catalog.CheckServerMAC, is: oneOf(
 		hawk.ErrUnsigned, hawk.ErrResponseMalformed, hawk.ErrResponseMAC, hawk.ErrResponseHash, ErrTime,
 	)}},
 }
@@ -50,6 +50,8 @@ type signer struct {
 
 // prove signs a request that is finished otherwise: the MAC covers its method, URL and body
 // and, where the stage binds calls to users, who the user and the device are.
+//
+//keyladder:code app-hawk
 func (s *signer) prove(r *Request, _ Call) (answerCheck, error) {
 	if s.caller.stolenProof(r.Header) || s.hawk == nil {
 		return nil, nil
@@ -73,6 +75,8 @@ func (s *signer) prove(r *Request, _ Call) (answerCheck, error) {
 // app, as anybody on the way can.
 //
 // A refusal may tell the server's time. Only somebody with the secret can.
+//
+//keyladder:code app-response
 func (s *signer) check(sent *hawk.Sent, a *Answer) error {
 	_, err := sent.CheckResponse(a.Header, a.Body)
 	switch {

@@ -6,25 +6,19 @@ import (
 	"net"
 	"net/http"
 	"slices"
-)
 
-// The client's own checks, under the names by which refusals are recorded.
-const (
-	CheckTLS  = "tls"         // the server is who the trust store says
-	CheckPins = "pins"        // and its key is one that the app was shipped with
-	CheckMAC  = "server-mac"  // the answer comes from somebody with the app's secret
-	CheckSeal = "sealed-body" // and nobody else could read it
+	"keyladder/stages/catalog"
 )
 
 // refusal says which errors are refusals by a check.
 type refusal struct {
-	check string
+	check catalog.Check
 	is    func(error) (reason string, ok bool)
 }
 
 // Refused tells which of the client's own checks, if any, made a call fail, and why. The
 // error is that of the HTTP client, or of [Dressed.Check].
-func Refused(err error) (check, reason string) {
+func Refused(err error) (check catalog.Check, reason string) {
 	for _, m := range slices.Backward(mechanisms) {
 		for _, r := range m.refusals {
 			if reason, ok := r.is(err); ok {
@@ -45,23 +39,38 @@ func oneOf(kinds ...error) func(error) (string, bool) {
 }
 
 // tlsRefusals are the ways in which a connection can fail because of what TLS found out.
-var tlsRefusals = []refusal{{check: CheckTLS, is: func(err error) (string, bool) {
+var tlsRefusals = []refusal{{check: catalog.CheckTLS, is: func(err error) (string, bool) {
+	_, reason := tlsFailure(err)
+	return reason, reason != ""
+}}}
+
+// TLSFault is what TLS found fault with.
+type TLSFault string
+
+// The faults.
+const (
+	NotTrusted TLSFault = "the server's certificate"
+	NotTLS     TLSFault = "the server does not speak TLS"
+	Disturbed  TLSFault = "what arrived, such as a record that was changed"
+)
+
+// TLSFailure says why TLS made a call fail; empty: it did not.
+func TLSFailure(err error) TLSFault {
+	fault, _ := tlsFailure(err)
+	return fault
+}
+
+func tlsFailure(err error) (fault TLSFault, reason string) {
 	var certificate *tls.CertificateVerificationError
+	var notTLS tls.RecordHeaderError
 	var op *net.OpError
 	switch {
 	case errors.As(err, &certificate):
-		return certificate.Err.Error(), true
-	case NotTLS(err):
-		return err.Error(), true
-	case errors.As(err, &op) && op.Op == "local error":
-		// crypto/tls found fault with what arrived, such as a record that was changed.
-		return op.Err.Error(), true
+		return NotTrusted, certificate.Err.Error()
+	case errors.As(err, &notTLS), errors.Is(err, http.ErrSchemeMismatch):
+		return NotTLS, err.Error()
+	case errors.As(err, &op) && op.Op == "local error": // as crypto/tls says it
+		return Disturbed, op.Err.Error()
 	}
-	return "", false
-}}}
-
-// NotTLS says whether a call failed because the server does not speak TLS.
-func NotTLS(err error) bool {
-	var notTLS tls.RecordHeaderError
-	return errors.As(err, &notTLS) || errors.Is(err, http.ErrSchemeMismatch)
+	return "", ""
 }

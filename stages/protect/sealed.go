@@ -30,7 +30,7 @@ var sealedBodies = mechanism{
 			accepts: []string{sealed.MediaType},
 		}, nil
 	},
-	refusals: []refusal{{check: CheckSeal, is: oneOf(
+	refusals: []refusal{{check: catalog.CheckSealedAnswer, is: oneOf(
 		ErrNotSealed, sealed.ErrTooLong, sealed.ErrMalformed, sealed.ErrAlgorithm, sealed.ErrHeader, sealed.ErrOpen,
 	)}},
 }

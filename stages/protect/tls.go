@@ -12,6 +12,8 @@ import (
 // TLS is how connections to the API are made: the server is verified against the roots, in
 // PEM, never those of the machine, and then, where the stage says so, against the pins. An
 // empty store trusts nobody.
+//
+//keyladder:code app-tls
 func (c *Caller) TLS(roots []byte) *tls.Config {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
 	config.RootCAs.AppendCertsFromPEM(roots)
@@ -50,5 +52,5 @@ var pins = mechanism{
 		}
 		return part{connection: func(config *tls.Config) { config.VerifyConnection = c.identity.Pins.VerifyConnection }}, nil
 	},
-	refusals: []refusal{{check: CheckPins, is: oneOf(pin.ErrMismatch, pin.ErrUnverified)}},
+	refusals: []refusal{{check: catalog.CheckPins, is: oneOf(pin.ErrMismatch, pin.ErrUnverified)}},
 }

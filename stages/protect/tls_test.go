@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/pin"
 )
 
@@ -29,17 +30,17 @@ func TestConnections(t *testing.T) {
 		name, stage, url string
 		roots            []byte
 		identity         Identity
-		check            string
+		check            catalog.Check
 		certificates     int
 	}{
 		{name: "trusted", stage: "tls", url: bank.URL, roots: roots},
 		{name: "trusted and pinned", stage: "pinned-mtls", url: bank.URL, roots: roots, identity: Identity{Pins: pin.Set{other, own}, Certificate: certificate}, certificates: 1},
 		{name: "a certificate that the stage does not ask for", stage: "tls", url: bank.URL, roots: roots, identity: Identity{Certificate: certificate}},
 		{name: "no certificate", stage: "pinned-mtls", url: bank.URL, roots: roots, identity: Identity{Pins: pin.Set{own}}},
-		{name: "trusted, but another key", stage: "pinned-mtls", url: bank.URL, roots: roots, identity: Identity{Pins: pin.Set{other}}, check: CheckPins},
-		{name: "pinned, but not trusted", stage: "pinned-mtls", url: bank.URL, identity: Identity{Pins: pin.Set{own}}, check: CheckTLS},
+		{name: "trusted, but another key", stage: "pinned-mtls", url: bank.URL, roots: roots, identity: Identity{Pins: pin.Set{other}}, check: catalog.CheckPins},
+		{name: "pinned, but not trusted", stage: "pinned-mtls", url: bank.URL, identity: Identity{Pins: pin.Set{own}}, check: catalog.CheckTLS},
 		{name: "pins that the stage does not ask for", stage: "tls", url: bank.URL, roots: roots, identity: Identity{Pins: pin.Set{other}}},
-		{name: "no TLS", stage: "tls", url: "https" + plain.URL[len("http"):], roots: roots, check: CheckTLS},
+		{name: "no TLS", stage: "tls", url: "https" + plain.URL[len("http"):], roots: roots, check: catalog.CheckTLS},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			config := caller(t, lookup(t, test.stage), test.identity).TLS(test.roots)

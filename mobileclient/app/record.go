@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"keyladder/internal/traffic"
+	"keyladder/mobileclient/device/sdk"
+	"keyladder/stages/protect"
+)
+
+// report tells the device about a message, for the class. Calls go on without.
+func (a *harbourApp) report(record sdk.Record) {
+	record.Body = record.Body[:min(len(record.Body), traffic.MaxBody)]
+	_ = a.system.Report(record)
+}
+
+func (a *harbourApp) recordRequest(exchange string, req *http.Request, dressed *protect.Dressed) {
+	a.report(sdk.Record{
+		Kind: traffic.Request, Exchange: exchange, Summary: req.Method + " " + req.URL.RequestURI(),
+		Head: requestHead(req), Body: dressed.Body, Size: len(dressed.Body),
+	})
+	if dressed.Sealed {
+		a.recordInside(exchange, "the body that was sent", dressed.Media, dressed.Content)
+	}
+}
+
+func (a *harbourApp) recordResponse(exchange string, resp *http.Response, body []byte) {
+	a.report(sdk.Record{
+		Kind: traffic.Response, Exchange: exchange, Summary: resp.Status,
+		Head: responseHead(resp), Body: body, Size: len(body),
+	})
+}
+
+func (a *harbourApp) recordOpened(exchange string, answer protect.Answer) {
+	if answer.Sealed {
+		a.recordInside(exchange, "the answer", answer.Media, answer.Body)
+	}
+}
+
+// recordInside notes what is inside a sealed body, which nobody but the two ends can read.
+func (a *harbourApp) recordInside(exchange, what, media string, content []byte) {
+	a.report(sdk.Record{
+		Kind: traffic.Note, Exchange: exchange, Summary: fmt.Sprintf("inside %s: %s, %d bytes", what, media, len(content)),
+		Head: "Content-Type: " + media + "\r\n", Body: content, Size: len(content),
+	})
+}
+
+// requestHead is the request's head as it goes to the server. Behind a proxy the
+// transport may write the first line differently.
+func requestHead(req *http.Request) string {
+	var head strings.Builder
+	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\nHost: %s\r\n", req.Method, req.URL.RequestURI(), req.URL.Host)
+	if req.ContentLength > 0 {
+		fmt.Fprintf(&head, "Content-Length: %d\r\n", req.ContentLength)
+	}
+	_ = req.Header.Write(&head) // to memory
+	return head.String()
+}
+
+func responseHead(resp *http.Response) string {
+	var head strings.Builder
+	fmt.Fprintf(&head, "%s %s\r\n", resp.Proto, resp.Status)
+	_ = resp.Header.Write(&head) // to memory
+	return head.String()
+}
