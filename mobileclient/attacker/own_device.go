@@ -14,13 +14,13 @@ import (
 
 // phone is the attacker's own phone with the app open, genuine or not.
 type phone struct {
-	g      *Ground
+	g      *Given
 	device *device.Device
 	app    *device.App
 }
 
 // open installs a package on a new device, prepares the device and starts the app.
-func (g *Ground) open(ctx context.Context, path string, prepare func(*device.Device) error) (*phone, error) {
+func (g *Given) open(ctx context.Context, path string, prepare func(*device.Device) error) (*phone, error) {
 	d, err := g.NewDevice(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("get a phone: %w", err)
@@ -96,7 +96,7 @@ func (p *phone) payment(ctx context.Context, amount int64) (device.Payment, erro
 }
 
 // transferCap reads from the package how much the app transfers at once.
-func (g *Ground) transferCap() (int64, error) {
+func (g *Given) transferCap() (int64, error) {
 	_, _, assets, err := release.Read(g.Package)
 	if err != nil {
 		return 0, fmt.Errorf("take the package apart: %w", err)

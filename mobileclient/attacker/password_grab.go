@@ -22,7 +22,7 @@ import (
 // to break, because the password is all that says who is signing in.
 //
 //keyladder:code attack-password-grab
-func passwordGrab(ctx context.Context, g *Ground) (Result, error) {
+func passwordGrab(ctx context.Context, g *Given) (Result, error) {
 	collector, err := newCollector()
 	if err != nil {
 		return Result{}, err
@@ -62,7 +62,7 @@ func passwordGrab(ctx context.Context, g *Ground) (Result, error) {
 }
 
 // packLookAlike packs this program as an app that looks like the bank's.
-func (g *Ground) packLookAlike(collector string) (path string, err error) {
+func (g *Given) packLookAlike(collector string) (path string, err error) {
 	_, manifest, assets, err := release.Read(g.Package)
 	if err != nil {
 		return "", fmt.Errorf("take the genuine package apart: %w", err)

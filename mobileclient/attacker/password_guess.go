@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"keyladder/stages/protect"
 )
 
 // A customer's name, which is no secret, and what people take for passwords.
@@ -19,15 +21,15 @@ var commonPasswords = []string{
 // its own at the public address. It needs no app: only somebody's name, and time.
 //
 //keyladder:code attack-password-guess
-func passwordGuess(ctx context.Context, g *Ground) (Result, error) {
-	p, err := newProgram(g, identity{})
+func passwordGuess(ctx context.Context, g *Given) (Result, error) {
+	p, err := newProgram(g, protect.Identity{})
 	if err != nil {
 		return Result{}, err
 	}
 	defer p.close()
-	p.hasty = true // whoever waits when told to has been stopped
+	p.hasty = true // an attack that has to wait has been stopped
 	for i, password := range commonPasswords {
-		got, err := p.openSession(ctx, aCustomer, password)
+		got, err := p.signIn(ctx, aCustomer, password)
 		var refused *refusal
 		switch {
 		case err == nil:
@@ -36,7 +38,7 @@ func passwordGuess(ctx context.Context, g *Ground) (Result, error) {
 				return stopped(err)
 			}
 			return Result{Claim: true}, nil
-		case got.status == http.StatusTooManyRequests:
+		case got.Status == http.StatusTooManyRequests:
 			return Result{Obstacle: fmt.Sprintf("the API wants to be left alone after %d passwords", i+1)}, nil
 		case !errors.As(err, &refused):
 			return Result{}, err

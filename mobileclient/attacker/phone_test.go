@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"keyladder/mobileclient/attacker/loot"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/release"
 	"keyladder/mobileclient/release/build"
@@ -21,7 +22,7 @@ var genuinePrograms = sync.OnceValues(func() (build.Programs, error) {
 })
 
 // onPhone gives the attacker the genuine app's package and phones of one's own.
-func (b *bank) onPhone(t *testing.T, g *Ground, change func(*release.Settings)) {
+func (b *bank) onPhone(t *testing.T, g *Given, change func(*release.Settings)) {
 	t.Helper()
 	programs, err := genuinePrograms()
 	if err != nil {
@@ -82,14 +83,14 @@ func TestOnOwnDevice(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.attack+" at "+test.stage.Slug, func(t *testing.T) {
 			b := open(t, test.stage)
-			g := b.ground(t)
+			g := b.given(t)
 			b.onPhone(t, g, nil)
 			result := run(t, test.attack, g, "")
 			if result.Claim != test.claim || result.Check != test.check {
 				t.Errorf("%+v", result)
 			}
 			if signed := test.attack == "trusted-proxy" && test.stage.Policies == heardThrough.Policies; (b.forged > 0) != signed {
-				t.Errorf("%d payments under a code that was heard", b.forged)
+				t.Errorf("%d payments under a MAC that was heard", b.forged)
 			}
 			booked := b.payments(reference)
 			switch test.attack {
@@ -127,7 +128,7 @@ func TestOnOwnDeviceRefused(t *testing.T) {
 func refusedAndBroken(t *testing.T, attack, slug string) {
 	t.Run(attack+" at "+slug, func(t *testing.T) {
 		b := open(t, stage(t, slug))
-		g := b.ground(t)
+		g := b.given(t)
 		b.onPhone(t, g, nil)
 		b.key = "another" // the package's was revoked
 		if result := run(t, attack, g, ""); result.Claim || !strings.Contains(result.Obstacle, "401") {
@@ -141,19 +142,19 @@ func refusedAndBroken(t *testing.T, attack, slug string) {
 // An app that wipes what it has read from files still holds the key as a number.
 func TestMemoryHoldsTheKeyAsANumber(t *testing.T) {
 	b := open(t, stage(t, "hidden-secrets"))
-	g := b.ground(t)
+	g := b.given(t)
 	b.onPhone(t, g, nil)
 	phone, found, err := g.hook(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer phone.close()
-	found.privateKeys = nil
+	found.Certificates = loot.Certificates{All: found.Certificates.All}
 	if err := phone.findKey(t.Context(), found); err != nil {
 		t.Fatal(err)
 	}
-	if len(found.clientCertificates()) != 1 {
-		t.Errorf("%d client certificates with their keys", len(found.clientCertificates()))
+	if len(found.Certificates.Pairs()) != 1 {
+		t.Errorf("%d client certificates with their keys", len(found.Certificates.Pairs()))
 	}
 }
 
@@ -172,7 +173,7 @@ func TestBackupTheft(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			b := open(t, stage(t, "user-session"))
-			g := b.ground(t)
+			g := b.given(t)
 			b.onPhone(t, g, nil)
 			g.Storage = b.victimsStorage(t, g)
 			test.change(b, g.Storage)
@@ -185,7 +186,7 @@ func TestBackupTheft(t *testing.T) {
 }
 
 // victimsStorage is what the genuine app stores when alice has signed in.
-func (b *bank) victimsStorage(t *testing.T, g *Ground) map[string][]byte {
+func (b *bank) victimsStorage(t *testing.T, g *Given) map[string][]byte {
 	t.Helper()
 	victim, err := g.open(t.Context(), g.Package, nil)
 	if err != nil {
@@ -216,7 +217,7 @@ func TestPasswordGrab(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			b := open(t, stage(t, "user-session"))
-			g := b.ground(t)
+			g := b.given(t)
 			b.onPhone(t, g, nil)
 			g.LookAlike = &LookAlike{Used: func(ctx context.Context, path string) error {
 				d, err := g.NewDevice(ctx)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"keyladder/internal/problem"
+	"keyladder/stages/protect"
 )
 
 // proxyTamper sits where TLS ends: a load balancer, a content delivery network, a
@@ -14,7 +15,7 @@ import (
 // there, but it can be replaced.
 //
 //keyladder:code attack-proxy-tamper
-func proxyTamper(ctx context.Context, g *Ground) (Result, error) {
+func proxyTamper(ctx context.Context, g *Given) (Result, error) {
 	var changed atomic.Int32
 	g.Inside.Rewrite(func(call *Captured) {
 		if !isPayment(call.Method, call.Target) {
@@ -22,7 +23,7 @@ func proxyTamper(ctx context.Context, g *Ground) (Result, error) {
 		}
 		if isSealed(call.Body) {
 			call.Body = ownPayment(g.Account)
-			call.Header.Set("Content-Type", jsonMedia)
+			call.Header.Set("Content-Type", protect.JSON)
 			changed.Add(1)
 		} else if body, err := withPayee(call.Body, g.Account); err == nil {
 			call.Body = body

@@ -81,12 +81,12 @@ func TestProgramsWaitWhenTheyCallTooEarly(t *testing.T) {
 		{"", time.Second, true},
 	}
 	for _, test := range tests {
-		got, worth := retryAfter(answer{status: http.StatusTooManyRequests, header: http.Header{"Retry-After": {test.field}}})
+		got, worth := retryAfter(&http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {test.field}}})
 		if got != test.wait || worth != test.worth {
 			t.Errorf("Retry-After %q: %v, %v", test.field, got, worth)
 		}
 	}
-	if _, limited := retryAfter(answer{status: http.StatusOK}); limited {
+	if _, limited := retryAfter(&http.Response{StatusCode: http.StatusOK}); limited {
 		t.Error("it waits without need")
 	}
 }

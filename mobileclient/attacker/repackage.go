@@ -16,7 +16,7 @@ import (
 // repackage takes the package apart, lets change edit its settings, puts it together
 // again and signs it with a key that was made a moment ago. It returns the path of the
 // result.
-func (g *Ground) repackage(change func(settings map[string]any) error) (string, error) {
+func (g *Given) repackage(change func(settings map[string]any) error) (string, error) {
 	program, manifest, assets, err := release.Read(g.Package)
 	if err != nil {
 		return "", fmt.Errorf("take the package apart: %w", err)

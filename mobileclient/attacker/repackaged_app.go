@@ -12,7 +12,7 @@ import (
 // the app that it knows.
 //
 //keyladder:code attack-repackaged-app
-func repackagedApp(ctx context.Context, g *Ground) (Result, error) {
+func repackagedApp(ctx context.Context, g *Given) (Result, error) {
 	transferCap, err := g.transferCap()
 	if err != nil {
 		return Result{}, err

@@ -16,7 +16,7 @@ import (
 // which the API wants to see, is in the package too, and the proxy shows it.
 //
 //keyladder:code attack-repin
-func repin(ctx context.Context, g *Ground) (Result, error) {
+func repin(ctx context.Context, g *Given) (Result, error) {
 	ca, err := newAuthority()
 	if err != nil {
 		return Result{}, err
@@ -41,7 +41,7 @@ func repin(ctx context.Context, g *Ground) (Result, error) {
 		return Result{}, err
 	}
 	var certificate *tls.Certificate
-	if pairs := found.clientCertificates(); len(pairs) > 0 {
+	if pairs := found.Certificates.Pairs(); len(pairs) > 0 {
 		certificate = &pairs[0]
 		g.Say("Found the app's client certificate and its key in the package; the proxy will show it to the API.")
 	}

@@ -12,7 +12,7 @@ import (
 // for byte. It needs to understand nothing of it.
 //
 //keyladder:code attack-replay
-func replay(ctx context.Context, g *Ground) (Result, error) {
+func replay(ctx context.Context, g *Given) (Result, error) {
 	if err := g.Inside.VictimPays(ctx); err != nil {
 		return Result{}, fmt.Errorf("the victim does not pay: %w", err)
 	}

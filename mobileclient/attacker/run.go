@@ -8,7 +8,7 @@ import (
 )
 
 // attack carries out one attack.
-type attack func(context.Context, *Ground) (Result, error)
+type attack func(context.Context, *Given) (Result, error)
 
 var attacks = map[string]attack{
 	"unknown-client":   unknownClient,
@@ -37,7 +37,7 @@ func Names() []string { return slices.Sorted(maps.Keys(attacks)) }
 // Run carries out the named attack. The error says that it could not be carried out
 // and nothing was learned; it is an [*Impossible] where the operating system does
 // not allow it at all.
-func Run(ctx context.Context, name string, g *Ground) (Result, error) {
+func Run(ctx context.Context, name string, g *Given) (Result, error) {
 	run, ok := attacks[name]
 	if !ok {
 		return Result{}, fmt.Errorf("there is no attack %q", name)

@@ -1,17 +1,17 @@
 package attacker
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"os"
 	"slices"
 	"strings"
 
+	"keyladder/mobileclient/attacker/loot"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
+	"keyladder/stages/protect"
 )
 
 // staticExtract reads the package as everybody can who has the app: the file's bytes
@@ -19,14 +19,18 @@ import (
 // published, whatever its name.
 //
 //keyladder:code attack-static-extract
-func staticExtract(ctx context.Context, g *Ground) (Result, error) {
+func staticExtract(ctx context.Context, g *Given) (Result, error) {
 	found, err := g.searchPackage()
 	if err != nil {
 		return Result{}, err
 	}
-	g.Say("Names that stand in it: %s.", orNone(found.names))
+	g.Say("Names that stand in it: %s.", orNone(found.Names))
 	g.Say("Found in it: %s.", found)
-	if tries := found.identities(g.Stage.Call); len(tries) > 0 {
+	tries, err := g.identities(found.OfApp()...)
+	if err != nil {
+		return Result{}, err
+	}
+	if len(tries) > 0 {
 		return robAs(ctx, g, tries)
 	}
 	return g.guess(ctx, found)
@@ -38,21 +42,28 @@ const maxGuesses = 12
 // guess tries what looks like a secret in the package, without a name: the API is the
 // only one who can tell. Where it first wants to see a client certificate, it never gets
 // to look at a secret without one.
-func (g *Ground) guess(ctx context.Context, found *loot) (Result, error) {
+func (g *Given) guess(ctx context.Context, found *loot.Loot) (Result, error) {
 	hidden := Result{Check: catalog.CheckHidden, Obstacle: "no secret was found in the package"}
 	candidates, err := g.packageTexts()
 	if err != nil {
 		return Result{}, err
 	}
 	g.Say("No secret stands in it under a name. %d texts in it look random, and the API alone could tell whether one of them is it.", len(candidates))
-	if g.Stage.Call.Transport == catalog.MutualTLS && len(found.clientCertificates()) == 0 {
+	nobody, err := g.caller(protect.Identity{})
+	if err != nil {
+		return Result{}, err
+	}
+	if lacks(nobody, protect.ClientCertificate) && len(found.Certificates.Pairs()) == 0 {
 		g.Say("It talks only to those who have the app's private key. No private key is in the package, so no text could be tried.")
 		hidden.Obstacle += ", nor the private key that it takes to try what might be one"
 		return hidden, nil
 	}
-	found.secrets = candidates[:min(len(candidates), maxGuesses)]
-	g.Say("Trying the %d that look most like one.", len(found.secrets))
-	tries := found.identities(g.Stage.Call)
+	found.Secrets.Values = candidates[:min(len(candidates), maxGuesses)]
+	g.Say("Trying the %d that look most like one.", len(found.Secrets.Values))
+	tries, err := g.identities(found.OfApp()...)
+	if err != nil {
+		return Result{}, err
+	}
 	if len(tries) == 0 {
 		return hidden, nil
 	}
@@ -64,40 +75,28 @@ func (g *Ground) guess(ctx context.Context, found *loot) (Result, error) {
 	return hidden, nil
 }
 
-// packageTexts are the texts in the package that look most like secrets, best first:
-// letters and digits, and many different ones.
-func (g *Ground) packageTexts() ([]string, error) {
+// packageTexts are the texts in the package that look most like secrets, best first.
+func (g *Given) packageTexts() ([]string, error) {
 	file, err := os.ReadFile(g.Package)
 	if err != nil {
 		return nil, fmt.Errorf("read the package: %w", err)
 	}
-	all := texts{}
-	all.collect(file)
-	candidates := slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(text string) bool {
-		return len(text) < 2*minSecret || len(text) > maxSecret ||
-			!strings.ContainsAny(text, "0123456789") || different(text) < len(text)/3
-	})
-	slices.SortStableFunc(candidates, func(a, b string) int { return cmp.Compare(variety(b), variety(a)) })
-	return candidates, nil
-}
-
-// variety is how many different characters a text has, for its length: longer texts
-// have more of them by chance.
-func variety(text string) float64 {
-	return float64(different(text)) / math.Sqrt(float64(len(text)))
+	texts := loot.Texts{}
+	texts.Collect(file)
+	return texts.LikeSecrets(), nil
 }
 
 // searchPackage looks through the package file without running it.
-func (g *Ground) searchPackage() (*loot, error) {
+func (g *Given) searchPackage() (*loot.Loot, error) {
 	file, err := os.ReadFile(g.Package)
 	if err != nil {
 		return nil, fmt.Errorf("read the package: %w", err)
 	}
-	found := &loot{}
+	found := &loot.Loot{}
 	g.Say("Read the package, %d bytes, as `strings` does.", len(file))
-	found.search(file)
-	for decoded := range encodedIn(file) {
-		found.search(decoded)
+	found.Search(file)
+	for decoded := range loot.Decoded(file) {
+		found.Search(decoded)
 	}
 	_, _, assets, err := release.Read(g.Package)
 	if err != nil {
@@ -106,7 +105,7 @@ func (g *Ground) searchPackage() (*loot, error) {
 	names := slices.Sorted(maps.Keys(assets))
 	g.Say("Unzipped its assets: %s.", strings.Join(names, ", "))
 	for _, name := range names {
-		found.search(assets[name])
+		found.Search(assets[name])
 	}
 	return found, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
+	"keyladder/stages/protect"
 )
 
 // stolenBearer takes what stands for the user out of a call that was logged behind the
@@ -17,7 +18,7 @@ import (
 // holds no secret with which the app could be imitated.
 //
 //keyladder:code attack-stolen-bearer
-func stolenBearer(ctx context.Context, g *Ground) (Result, error) {
+func stolenBearer(ctx context.Context, g *Given) (Result, error) {
 	if err := g.Inside.VictimPays(ctx); err != nil {
 		return Result{}, fmt.Errorf("the victim does not pay: %w", err)
 	}
@@ -49,18 +50,18 @@ func stolenBearer(ctx context.Context, g *Ground) (Result, error) {
 
 // readWith reads from the API with the credential of a captured call alone. The machine
 // behind the end of TLS says which client certificate it has seen.
-func (g *Ground) readWith(ctx context.Context, stolen *Captured, path string) ([]byte, error) {
+func (g *Given) readWith(ctx context.Context, stolen *Captured, path string) ([]byte, error) {
 	exchange := rand.Text()
 	call := Captured{
 		Method: http.MethodGet, Target: "/" + g.Stage.Slug + path, Certificate: stolen.Certificate,
 		Header: http.Header{
-			"User-Agent": {publicUserAgent}, "Accept": {jsonMedia}, traffic.Header: {exchange},
+			"User-Agent": {publicUserAgent}, "Accept": {protect.JSON}, traffic.Header: {exchange},
 			"Authorization": {stolen.Header.Get("Authorization")},
 		},
 	}
 	summary := call.Method + " " + call.Target
 	g.record(traffic.Message{
-		Exchange: exchange, Kind: traffic.Request, From: "attacker", To: "resource",
+		Exchange: exchange, Kind: traffic.Request, From: party, To: "resource",
 		Summary: summary, Head: head(summary+" HTTP/1.1", "", call.Header),
 	})
 	status, body, err := g.Inside.Send(ctx, call)
@@ -68,7 +69,7 @@ func (g *Ground) readWith(ctx context.Context, stolen *Captured, path string) ([
 		return nil, fmt.Errorf("send a call from there: %w", err)
 	}
 	g.record(traffic.Message{
-		Exchange: exchange, Kind: traffic.Response, From: "resource", To: "attacker",
+		Exchange: exchange, Kind: traffic.Response, From: "resource", To: party,
 		Summary: fmt.Sprintf("%d %s", status, http.StatusText(status)), Body: body, Size: len(body),
 	})
 	g.Say("Sent GET %s with that credential and nothing else: %d.", path, status)

@@ -6,6 +6,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
@@ -21,6 +23,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"keyladder/mobileclient/attacker/loot"
 )
 
 // running is a target that was started.
@@ -280,13 +284,13 @@ func waitUntil(t *testing.T, condition func() bool) {
 func TestMemoryIsSearched(t *testing.T) {
 	t.Parallel()
 	target := start(t)
-	var found loot
-	searched, err := eachWritable(t.Context(), target.command.Process.Pid, func(_ uint64, data []byte) { found.search(data) })
+	var found loot.Loot
+	searched, err := eachWritable(t.Context(), target.command.Process.Pid, func(_ uint64, data []byte) { found.Search(data) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if searched == 0 || !slices.Contains(found.keys, "key-in-memory") {
-		t.Errorf("found %d keys in %s bytes", len(found.keys), strconv.FormatInt(searched, 10))
+	if searched == 0 || !slices.Contains(found.ClientIDs, "key-in-memory") {
+		t.Errorf("found %d keys in %s bytes", len(found.ClientIDs), strconv.FormatInt(searched, 10))
 	}
 }
 
@@ -297,16 +301,19 @@ func TestKeysAreFoundInARunningProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := newScalars(nil)
-	keys.wanted[string(point)] = &x509.Certificate{}
-	if _, err := eachWritable(t.Context(), target.command.Process.Pid, func(_ uint64, data []byte) { keys.search(data) }); err != nil {
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if len(keys.found) != 1 {
-		t.Fatalf("%d keys found among %d numbers", len(keys.found), len(keys.tried))
+	keys := loot.NewScalars([]*x509.Certificate{{PublicKey: public}})
+	if _, err := eachWritable(t.Context(), target.command.Process.Pid, func(_ uint64, data []byte) { keys.Search(data) }); err != nil {
+		t.Fatal(err)
 	}
-	if got, err := keys.found[0].PublicKey.Bytes(); err != nil || !bytes.Equal(got, point) {
+	if len(keys.Found) != 1 {
+		t.Fatalf("%d keys found among %d numbers", len(keys.Found), keys.Tried())
+	}
+	if got, err := keys.Found[0].PublicKey.Bytes(); err != nil || !bytes.Equal(got, point) {
 		t.Error("it is another program's key")
 	}
-	t.Logf("tried %d numbers", len(keys.tried))
+	t.Logf("tried %d numbers", keys.Tried())
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"keyladder/mobileclient/attacker/loot"
 	"keyladder/mobileclient/device"
+	"keyladder/stages/protect"
 )
 
 // trustedProxy runs the genuine, unmodified app on a phone whose owner has installed a
@@ -14,7 +16,7 @@ import (
 // from everybody but the owner. What the proxy reads goes into a program of one's own.
 //
 //keyladder:code attack-trusted-proxy
-func trustedProxy(ctx context.Context, g *Ground) (Result, error) {
+func trustedProxy(ctx context.Context, g *Given) (Result, error) {
 	ca, err := newAuthority()
 	if err != nil {
 		return Result{}, err
@@ -37,17 +39,17 @@ func trustedProxy(ctx context.Context, g *Ground) (Result, error) {
 		_, appErr = shown(phone.app.Accounts(ctx))
 	}
 
-	var heard loot
+	var heard loot.Loot
 	for _, call := range proxy.read() {
 		g.Say("The proxy reads: %s %s, answered with %d.", call.request.Method, call.request.URL.Path, call.status)
-		heard.search(call.sent)
+		heard.Search(call.sent)
 	}
 	switch {
-	case len(heard.keys) == 0 && appErr != nil:
+	case len(heard.ClientIDs) == 0 && appErr != nil:
 		return stopped(appErr)
-	case len(heard.signatures) > 0:
+	case len(heard.Secrets.Signed) > 0:
 		return g.robUnder(ctx, &heard)
-	case len(heard.keys) == 0:
+	case len(heard.ClientIDs) == 0:
 		return Result{}, errors.New("the app works, but nothing of use came through the proxy")
 	}
 	// The app may fail because the proxy has no client certificate; its key came through.
@@ -56,23 +58,27 @@ func trustedProxy(ctx context.Context, g *Ground) (Result, error) {
 		return Result{}, fmt.Errorf("through the proxy, %w", appErr)
 	}
 	g.Say("In it: %s.", &heard)
-	return robAs(ctx, g, heard.identities(g.Stage.Call))
+	tries, err := g.identities(heard.OfApp()...)
+	if err != nil {
+		return Result{}, err
+	}
+	return robAs(ctx, g, tries)
 }
 
-// robUnder robs somebody under the code of a call that was heard, as the one who made that
-// call. The secret that codes are made with does not travel, so there is no other code to
-// be had, and this one was made for another call.
-func (g *Ground) robUnder(ctx context.Context, heard *loot) (Result, error) {
-	g.Say("The calls are signed, and the secret does not come with them. Put the code of one on calls of our own.")
-	var as identity
-	if len(heard.devices) > 0 {
-		as.device = heard.devices[0]
+// robUnder robs somebody with the MAC of a call that was heard, in the name of the app and
+// user that made it. The secret that MACs are made with does not travel, so the attacker
+// has no other MAC, and this one was made for another call.
+func (g *Given) robUnder(ctx context.Context, heard *loot.Loot) (Result, error) {
+	g.Say("The calls are signed, and the secret does not come with them. Put the MAC of one on calls of our own.")
+	latest := heard.Secrets.Signed[len(heard.Secrets.Signed)-1]
+	as := protect.Identity{Proof: latest.Field}
+	if len(heard.Installations) > 0 {
+		as.Device = heard.Installations[0]
 	}
-	if len(heard.sessions) > 0 {
-		as.session = heard.sessions[0]
+	if len(heard.Sessions) > 0 {
+		as.Session = heard.Sessions[0]
 	}
-	latest := heard.signatures[len(heard.signatures)-1]
-	if err := g.breakIn(ctx, as, latest.field); err != nil {
+	if err := g.breakIn(ctx, as); err != nil {
 		return stopped(err)
 	}
 	return Result{Claim: true}, nil

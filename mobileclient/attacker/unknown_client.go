@@ -7,6 +7,7 @@ import (
 
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/session"
+	"keyladder/stages/protect"
 )
 
 // anAccount is an account number such as stands on every invoice.
@@ -16,38 +17,41 @@ var anAccount = account{ID: catalog.AliceAccount, Currency: "EUR"}
 // what the app calls itself. It tries to get in with credentials that it makes up.
 //
 //keyladder:code attack-unknown-client
-func unknownClient(ctx context.Context, g *Ground) (Result, error) {
+func unknownClient(ctx context.Context, g *Given) (Result, error) {
 	type try struct {
-		what          string
-		as            identity
-		authorization string // in place of the app's proof
+		what string
+		as   protect.Identity
 	}
 	tries := []try{
-		{"no credentials", identity{}, ""},
-		{"an invented key", identity{}, "key " + rand.Text()},
-		{"a guessed name", identity{}, "key admin"},
-		{"another guessed name", identity{}, "key harbour-bank"},
-		{"another scheme", identity{}, "Bearer " + rand.Text()},
-		{"a guessed password", identity{}, "Basic YWRtaW46YWRtaW4="}, // admin:admin
+		{"no credentials", protect.Identity{}},
+		{"an invented key", protect.Identity{Proof: "key " + rand.Text()}},
+		{"a guessed name", protect.Identity{Proof: "key admin"}},
+		{"another guessed name", protect.Identity{Proof: "key harbour-bank"}},
+		{"another scheme", protect.Identity{Proof: "Bearer " + rand.Text()}},
+		{"a guessed password", protect.Identity{Proof: "Basic YWRtaW46YWRtaW4="}}, // admin:admin
 	}
-	invented := identity{
-		key: "harbour-bank", secret: rand.Text(), session: session.NewKey(),
-		device: installation{rand.Text(), rand.Text()},
+	invented := protect.Identity{
+		ClientID: "harbour-bank", Secret: rand.Text(), Session: session.NewKey(),
+		Device: protect.Installation{Identifier: rand.Text(), GUID: rand.Text()},
 	}
-	if g.Stage.Call.AppProof == catalog.Hawk {
-		tries = append(tries, try{"a signature with an invented secret", invented, ""})
+	nobody, err := g.caller(protect.Identity{})
+	if err != nil {
+		return Result{}, err
 	}
-	if g.Stage.Call.Transport == catalog.MutualTLS {
+	if lacks(nobody, protect.Secret) {
+		tries = append(tries, try{"a MAC under an invented secret", invented})
+	}
+	if lacks(nobody, protect.ClientCertificate) {
 		own, err := selfSignedClient("harbour-bank app")
 		if err != nil {
 			return Result{}, err
 		}
-		invented.certificate = own
-		tries = append(tries, try{"a client certificate that we made ourselves", invented, ""})
+		invented.Certificate = own
+		tries = append(tries, try{"a client certificate that we made ourselves", invented})
 	}
 	last := errors.New("nothing was tried")
 	for _, try := range tries {
-		last = g.breakIn(ctx, try.as, try.authorization)
+		last = g.breakIn(ctx, try.as)
 		if last == nil {
 			g.Say("Tried %s: served.", try.what)
 			return Result{Claim: true}, nil
@@ -63,17 +67,16 @@ func unknownClient(ctx context.Context, g *Ground) (Result, error) {
 
 // breakIn robs somebody with made-up credentials. Reading may be guarded better than
 // writing, so that is tried on its own.
-func (g *Ground) breakIn(ctx context.Context, as identity, authorization string) error {
+func (g *Given) breakIn(ctx context.Context, as protect.Identity) error {
 	p, err := newProgram(g, as)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	p.authorization = authorization
 	err = p.rob(ctx)
 	var refused *refusal
 	if errors.As(err, &refused) {
-		_, err = p.book(ctx, anAccount, g.Account)
+		err = p.book(ctx, anAccount, g.Account)
 	}
 	return err
 }

@@ -17,7 +17,7 @@ import (
 // trust.
 //
 //keyladder:code attack-wire-tamper
-func wireTamper(ctx context.Context, g *Ground) (Result, error) {
+func wireTamper(ctx context.Context, g *Given) (Result, error) {
 	var changed atomic.Int32
 	redirect := toAccount(g.Account)
 	ap, err := newAccessPoint(ctx, g, func(request *http.Request) (bool, error) {

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"net/http"
 
+	"keyladder/mobileclient/attacker/loot"
 	"keyladder/stages/catalog"
 )
 
@@ -18,7 +19,7 @@ import (
 // any call. Nothing is changed, and the victim notices nothing.
 //
 //keyladder:code attack-wiretap
-func wiretap(ctx context.Context, g *Ground) (Result, error) {
+func wiretap(ctx context.Context, g *Given) (Result, error) {
 	ap, err := newAccessPoint(ctx, g, nil)
 	if err != nil {
 		return Result{}, err
@@ -35,7 +36,7 @@ func wiretap(ctx context.Context, g *Ground) (Result, error) {
 		return Result{}, fmt.Errorf("the victim's app does not work through the access point: %s", screen.Error)
 	}
 
-	var heard loot
+	var heard loot.Loot
 	encrypted := 0
 	for _, c := range ap.heard() {
 		if isTLS(c.sent()) && isTLS(c.received()) {
@@ -46,14 +47,18 @@ func wiretap(ctx context.Context, g *Ground) (Result, error) {
 		for request := range requests(c.sent()) {
 			g.Say("Heard a request in the clear: %s %s.", request.Method, request.URL.Path)
 		}
-		heard.search(c.sent())
+		heard.Search(c.sent())
 	}
 	switch {
-	case len(heard.signatures) > 0:
+	case len(heard.Secrets.Signed) > 0:
 		return g.robUnder(ctx, &heard)
-	case len(heard.keys) > 0:
+	case len(heard.ClientIDs) > 0:
 		g.Say("In it: %s.", &heard)
-		return robAs(ctx, g, heard.identities(g.Stage.Call))
+		tries, err := g.identities(heard.OfApp()...)
+		if err != nil {
+			return Result{}, err
+		}
+		return robAs(ctx, g, tries)
 	case encrypted > 0:
 		return Result{Check: catalog.CheckTLS, Obstacle: "only ciphertext passes"}, nil
 	}

@@ -25,7 +25,7 @@ var appKeys = mechanism{
 			return nil, nil
 		}}
 		if c.identity.ClientID == "" {
-			p.lacks = "a client ID"
+			p.lacks = ClientID
 		}
 		return p, nil
 	},

@@ -25,7 +25,7 @@ var hawkSignatures = mechanism{
 		}
 		s := &signer{caller: c}
 		if c.identity.ClientID == "" || c.identity.Secret == "" {
-			return part{lacks: "the app's secret", prove: s.prove}, nil
+			return part{lacks: Secret, prove: s.prove}, nil
 		}
 		// For the server of the settings, whatever the name and the port are under which a
 		// proxy knows it.

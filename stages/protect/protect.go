@@ -40,6 +40,14 @@ type Identity struct {
 	Proof string
 }
 
+// The things that an identity can lack: see [Caller.Lacks].
+const (
+	ClientID          = "a client ID"
+	Secret            = "the app's secret"
+	ClientCertificate = "a client certificate"
+	ServerPins        = "pins of the server's keys"
+)
+
 // Caller makes the calls of one identity at one stage. It may be used by several goroutines.
 type Caller struct {
 	policy   catalog.Call

@@ -18,7 +18,7 @@ var sealedBodies = mechanism{
 			return nothing()
 		}
 		if c.identity.Secret == "" {
-			return part{lacks: "the app's secret"}, nil
+			return part{lacks: Secret}, nil
 		}
 		keys, err := sealed.DeriveKeys(c.identity.Secret)
 		if err != nil {

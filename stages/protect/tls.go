@@ -33,7 +33,7 @@ var transport = mechanism{
 			return nothing()
 		}
 		if c.identity.Certificate == nil {
-			return part{lacks: "a client certificate"}, nil
+			return part{lacks: ClientCertificate}, nil
 		}
 		return part{connection: func(config *tls.Config) { clientcert.Present(config, *c.identity.Certificate) }}, nil
 	},
@@ -48,7 +48,7 @@ var pins = mechanism{
 			return nothing()
 		}
 		if len(c.identity.Pins) == 0 {
-			return part{lacks: "pins of the server's keys"}, nil
+			return part{lacks: ServerPins}, nil
 		}
 		return part{connection: func(config *tls.Config) { config.VerifyConnection = c.identity.Pins.VerifyConnection }}, nil
 	},

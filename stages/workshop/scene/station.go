@@ -167,7 +167,7 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 		return attacker.Result{}, err
 	}
 	defer os.RemoveAll(dir)
-	ground := &attacker.Ground{
+	given := &attacker.Given{
 		Stage:     stage,
 		Plain:     s.folder.Addresses.URL(deployment.PlainAPI),
 		TLS:       s.folder.Addresses.URL(deployment.API),
@@ -180,22 +180,22 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 		Say:       say,
 	}
 	if stage.Call.UserProof != catalog.NoUser {
-		ground.User, ground.Password = attackersName, s.people[attackersName]
-		ground.SignIn = func(ctx context.Context, d *device.Device, app *device.App, user, password string) (device.Screen, error) {
+		given.User, given.Password = attackersName, s.people[attackersName]
+		given.SignIn = func(ctx context.Context, d *device.Device, app *device.App, user, password string) (device.Screen, error) {
 			return person.Person{Name: user, Password: password}.SignIn(ctx, d, app)
 		}
 	}
-	leave, err := s.position(ctx, ground, attack.Position, brief)
+	leave, err := s.position(ctx, given, attack.Position, brief)
 	defer leave()
 	if err != nil {
 		return attacker.Result{}, fmt.Errorf("set the scene: %w", err)
 	}
-	return attacker.Run(ctx, attack.Name, ground)
+	return attacker.Run(ctx, attack.Name, given)
 }
 
-// position adds to the ground what the position gives. Leave ends what was started for it,
+// position adds to what the attack is given what its position gives. Leave ends what was started for it,
 // and is there whatever the error.
-func (s *Station) position(ctx context.Context, g *attacker.Ground, position catalog.Position, brief manage.Brief) (leave func(), err error) {
+func (s *Station) position(ctx context.Context, g *attacker.Given, position catalog.Position, brief manage.Brief) (leave func(), err error) {
 	leave = func() {}
 	switch position {
 	case catalog.Anyone:
@@ -254,7 +254,7 @@ func (s *Station) position(ctx context.Context, g *attacker.Ground, position cat
 }
 
 // ownDevices gives the attacker phones, and the app as the store hands it out.
-func (s *Station) ownDevices(g *attacker.Ground) {
+func (s *Station) ownDevices(g *attacker.Given) {
 	g.Package = s.packageFile(g.Stage)
 	made := 0
 	g.NewDevice = func(context.Context) (*device.Device, error) {

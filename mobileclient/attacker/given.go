@@ -10,9 +10,9 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// Ground is what an attack stands on: what everybody has, and what its position
-// gives. The fields of other positions are empty.
-type Ground struct {
+// Given is what an attack is given: what everybody has, and what its position gives.
+// The fields of other positions are empty.
+type Given struct {
 	Stage     catalog.Stage // public: how the API of that stage is used
 	Plain     string        // base URL of the API over HTTP: http://127.0.0.1:8080
 	TLS       string        // base URL of the API over TLS
@@ -23,7 +23,8 @@ type Ground struct {
 	Dir       string        // scratch folder
 	Log       *traffic.Log  // where own programs' calls are recorded; nil: nowhere
 
-	// Say tells people a step. No secret, key or token goes into it.
+	// Say tells people a step. No secret, private key, session or token goes into it; client
+	// IDs may.
 	Say func(format string, args ...any)
 
 	// User and Password are the attacker's own sign-in: attackers are customers, too.
