@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -16,11 +15,8 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/stages/catalog"
-	"keyladder/stages/mechanism/appkey"
-	"keyladder/stages/mechanism/deviceid"
-	"keyladder/stages/mechanism/hawk"
-	"keyladder/stages/mechanism/sealed"
-	"keyladder/stages/mechanism/session"
+	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/protect"
 	"keyladder/stages/workshop/deploy"
 )
 
@@ -71,126 +67,102 @@ func raiseLimit(ctx context.Context, dir, app string) error {
 
 // caller makes the calls of the bank's app at a stage.
 type caller struct {
+	*protect.Caller
 	identity
-	stage            catalog.Stage
-	plain, tls       string // base URLs
-	identifier, guid string // of the device, where the stage has devices
-	session          session.Key
+	stage catalog.Stage
+}
+
+func newCaller(stage catalog.Stage, who identity, at addresses) (*caller, error) {
+	made, err := protect.New(stage.Call, protect.API{Stage: stage.Slug, Plain: "http://" + at.Plain, TLS: "https://" + at.TLS}, protect.Identity{
+		UserAgent: "HarbourBank/1.0", ClientID: who.id, Secret: who.secret, Certificate: &who.certificate,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &caller{Caller: made, identity: who, stage: stage}, nil
 }
 
 // settle registers a device and signs the user in, where the stage has that.
 func (c *caller) settle(ctx context.Context) error {
-	client, err := c.client()
-	if err != nil {
-		return err
-	}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: c.TLS(c.roots)}}
 	defer client.CloseIdleConnections()
 	if c.stage.Call.Devices == catalog.RegisteredDevices {
 		identifier := rand.Text()
-		var answer struct{ GUID string }
-		r, err := c.request(ctx, http.MethodPost, "/v1/devices", map[string]string{"identifier": identifier}, "")
-		if err == nil {
-			err = c.made(client, r, &answer)
-		}
+		answer, err := c.made(ctx, client, protect.RegisterCall(identifier))
 		if err != nil {
 			return fmt.Errorf("register a device at %s: %w", c.stage.Slug, err)
 		}
-		c.identifier, c.guid = identifier, answer.GUID
+		device, err := protect.ReadInstallation(answer, identifier)
+		if err != nil {
+			return err
+		}
+		if c.Caller, err = c.As(func(who *protect.Identity) { who.Device = device }); err != nil {
+			return err
+		}
 	}
 	if c.stage.Call.UserProof == catalog.UserSession {
-		var answer struct {
-			Key session.Key `json:"session_key"`
+		call, err := protect.SignInCall(c.user, c.password)
+		if err != nil {
+			return err
 		}
-		r, err := c.request(ctx, http.MethodPost, "/v1/session", nil, c.user)
-		if err == nil {
-			err = c.made(client, r, &answer)
-		}
+		answer, err := c.made(ctx, client, call)
 		if err != nil {
 			return fmt.Errorf("sign in at %s: %w", c.stage.Slug, err)
 		}
-		c.session = answer.Key
+		opened, err := protect.ReadSession(answer)
+		if err != nil {
+			return err
+		}
+		if c.Caller, err = c.As(func(who *protect.Identity) { who.Session = opened.Key }); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// request is a call by the app; user is who signs in with it, empty: nobody.
-func (c *caller) request(ctx context.Context, method, path string, content any, user string) (*http.Request, error) {
-	policy := c.stage.Call
-	base := c.tls
-	if policy.Transport == catalog.PlainHTTP {
-		base = c.plain
-	}
-	var body []byte
-	media := "application/json"
-	if content != nil {
-		var err error
-		if body, err = json.Marshal(content); err != nil {
-			return nil, err
-		}
-		if policy.Bodies == catalog.SealedBodies {
-			keys, err := sealed.DeriveKeys(c.secret)
-			if err != nil {
-				return nil, err
-			}
-			if body, err = keys.Requests.Seal(body, media); err != nil {
-				return nil, err
-			}
-			media = sealed.MediaType
-		}
-	}
-	r, err := http.NewRequestWithContext(ctx, method, base+"/"+c.stage.Slug+path, bytes.NewReader(body))
+// made sends a call that makes something, and returns what the answer says.
+func (c *caller) made(ctx context.Context, client *http.Client, call protect.Call) ([]byte, error) {
+	dressed, err := c.Dress(call)
 	if err != nil {
 		return nil, err
 	}
-	r.Header.Set("User-Agent", "HarbourBank/1.0")
-	if len(body) > 0 {
-		r.Header.Set("Content-Type", media)
-	}
-	if c.guid != "" {
-		deviceid.Set(r.Header, c.identifier, c.guid)
-	}
-	if user != "" {
-		if err := session.SetBasic(r.Header, user, c.password); err != nil {
-			return nil, err
-		}
-	} else if c.session != "" {
-		session.SetKey(r.Header, c.session)
-	}
-	return r, c.prove(r, body)
-}
-
-// prove puts the proof of the app into a request that is finished otherwise.
-func (c *caller) prove(r *http.Request, body []byte) (err error) {
-	policy := c.stage.Call
-	if policy.AppProof != catalog.Hawk {
-		appkey.Set(r, c.id)
-		return nil
-	}
-	signer, err := hawk.NewClient(hawk.Credentials{ID: c.id, Key: c.secret}, c.tls)
+	request, err := dressed.HTTP(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	signer.Field = policy.AppProofField()
-	covered := ""
-	if policy.Binding == catalog.SessionOfCall {
-		if covered, err = session.Covered(r.Header); err != nil {
-			return err
-		}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
 	}
-	_, err = signer.Sign(r, body, covered, time.Now())
-	return err
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return nil, err
+	}
+	answer, err := dressed.Check(response, body)
+	if err != nil {
+		return nil, err
+	}
+	if answer.Status != http.StatusCreated {
+		return nil, fmt.Errorf("the API answers %s %s", response.Status, answer.Body)
+	}
+	return answer.Body, nil
 }
 
 // prepared are calls as they go over the connection, made and signed now.
 func (c *caller) prepared(ctx context.Context, path string, count int) ([][]byte, error) {
 	calls := make([][]byte, count)
 	for i := range calls {
-		r, err := c.request(ctx, http.MethodGet, path, nil, "")
+		dressed, err := c.Dress(protect.Call{Path: path, Public: path == Rates})
+		if err != nil {
+			return nil, err
+		}
+		request, err := dressed.HTTP(ctx)
 		if err != nil {
 			return nil, err
 		}
 		var raw bytes.Buffer
-		if err := r.Write(&raw); err != nil {
+		if err := request.Write(&raw); err != nil {
 			return nil, err
 		}
 		calls[i] = raw.Bytes()
@@ -198,41 +170,7 @@ func (c *caller) prepared(ctx context.Context, path string, count int) ([][]byte
 	return calls, nil
 }
 
-// made sends a call that makes something, and reads the answer.
-func (c *caller) made(client *http.Client, r *http.Request, into any) error {
-	response, err := client.Do(r)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusCreated {
-		return fmt.Errorf("the API answers %s %s", response.Status, body)
-	}
-	if response.Header.Get("Content-Type") == sealed.MediaType {
-		keys, err := sealed.DeriveKeys(c.secret)
-		if err != nil {
-			return err
-		}
-		if body, _, err = keys.Responses.Open(body); err != nil {
-			return err
-		}
-	}
-	return json.Unmarshal(body, into)
-}
-
-func (c *caller) client() (*http.Client, error) {
-	config, err := c.config(c.stage.Call.Transport)
-	if err != nil {
-		return nil, err
-	}
-	return &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: config}}, nil
-}
-
-// config is TLS as the app speaks it; nil: it does not.
+// config is TLS without pins, for what is no stage; nil: there is none.
 func (who *identity) config(transport catalog.Transport) (*tls.Config, error) {
 	if transport == catalog.PlainHTTP {
 		return nil, nil
@@ -243,7 +181,7 @@ func (who *identity) config(transport catalog.Transport) (*tls.Config, error) {
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: "localhost"}
 	if transport == catalog.MutualTLS {
-		config.Certificates = []tls.Certificate{who.certificate}
+		clientcert.Present(config, who.certificate)
 	}
 	return config, nil
 }

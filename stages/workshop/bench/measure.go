@@ -143,7 +143,10 @@ func Measure(ctx context.Context, o Options) (result Result, err error) {
 func (o *Options) targets(ctx context.Context, who identity, at addresses) ([]*target, error) {
 	var callers []*caller
 	for _, stage := range o.Stages.Built() {
-		c := &caller{identity: who, stage: stage, plain: "http://" + at.Plain, tls: "https://" + at.TLS}
+		c, err := newCaller(stage, who, at)
+		if err != nil {
+			return nil, err
+		}
 		if err := c.settle(ctx); err != nil {
 			return nil, err
 		}
