@@ -23,6 +23,7 @@ func move(o Options, offline *deployment.Folder) error {
 	if err != nil {
 		return err
 	}
+	anew := map[string][]byte{} // by the hash of the old one: the same package is the same everywhere
 	for _, role := range deployment.Roles() {
 		folder, err := deployment.Open(o.Dir, role)
 		if err != nil {
@@ -30,9 +31,14 @@ func move(o Options, offline *deployment.Folder) error {
 		}
 		packages := map[string][]byte{}
 		for _, path := range folder.Packages() {
-			if packages[filepath.Base(path)], err = readdress(path, o.Addresses, developer); err != nil {
-				return fmt.Errorf("pack %s anew: %w", path, err)
+			name := filepath.Base(path)
+			old := folder.Files[name]
+			if anew[old] == nil {
+				if anew[old], err = readdress(path, o.Addresses, developer); err != nil {
+					return fmt.Errorf("pack %s anew: %w", path, err)
+				}
 			}
+			packages[name] = anew[old]
 		}
 		folder.Addresses = o.Addresses
 		if err := folder.Replace(packages); err != nil {

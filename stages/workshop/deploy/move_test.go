@@ -85,6 +85,20 @@ func TestDeploymentFollows(t *testing.T) {
 			}
 		}
 	}
+	same := map[string]string{}
+	for _, role := range []deployment.Role{deployment.Phone, deployment.Admin, deployment.Attacker} {
+		folder, err := deployment.Open(data, role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range folder.Packages() {
+			name := filepath.Base(path)
+			if first, ok := same[name]; ok && first != folder.Files[name] {
+				t.Errorf("%s has another %s than the phone", role, name)
+			}
+			same[name] = folder.Files[name]
+		}
+	}
 	// Interrupted after the first folders: what counts is the last one.
 	first, err := deployment.Open(data, deployment.Resource)
 	if err != nil {
