@@ -14,14 +14,15 @@ import (
 	"keyladder/backend/devices"
 	"keyladder/backend/ledger"
 	"keyladder/backend/sessions"
+	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
 )
 
 // management adds the resource server's part of the management API. See package manage.
 func (s *Server) management() {
-	m := s.manage
-	m.Use(s.audit)
+	s.manage.Use(s.audit)
+	m := s.manage.For(deployment.Admin)
 	m.GET("/apps", s.listApps)
 	m.POST("/apps", s.registerApp)
 	m.PATCH("/apps/:id", s.changeApp)

@@ -47,6 +47,7 @@
 //	                       strictly: and calls that the stage must refuse: [Run]
 //	POST /attack           [Brief]: carry out one attack; answers with a [Report]
 //
-// Errors are problems (RFC 9457). A program's own certificate opens /health and
-// /metrics, the phone's its own /phone/pairings; all else is for the certificate of the role admin.
+// Errors are problems (RFC 9457). Each route says which roles may call it ([Server.For]): a
+// program's own certificate opens /health and /metrics, the phone's its own /phone/pairings,
+// and that of the role admin opens all.
 package manage

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"keyladder/internal/deployment"
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
@@ -53,6 +55,7 @@ func started(t *testing.T, log *traffic.Log, health func(context.Context) error)
 	}
 	folders := deployed(t, listener.Addr().String())
 	server := NewServer(folders[deployment.Resource], log, health)
+	server.For(deployment.Phone).GET("/of-phones", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) })
 
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
@@ -153,5 +156,46 @@ func TestTrafficWaits(t *testing.T) {
 	messages := <-got
 	if len(messages) != 1 || messages[0].Summary != "GET /tls/v1/rates" || string(messages[0].Body) != "x" {
 		t.Errorf("got %+v", messages)
+	}
+}
+
+// A route of which nobody said who may call it is refused when it is added, and so is one for
+// a role that no program has.
+func TestRoutesNeedRoles(t *testing.T) {
+	t.Parallel()
+	for name, roles := range map[string][]deployment.Role{"none": nil, "unknown": {"nobody"}, "no program": {deployment.Offline}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := NewServer(deployed(t, "localhost:1")[deployment.Resource], traffic.New("resource", 8), nil)
+			defer func() {
+				if recover() == nil {
+					t.Error("routes were taken")
+				}
+			}()
+			server.For(roles...)
+		})
+	}
+}
+
+// A route is open to the roles that it names, and to them alone: not even to the admin.
+func TestRoutesOfOneRole(t *testing.T) {
+	t.Parallel()
+	folders := started(t, traffic.New("resource", 8), nil)
+	for role, want := range map[deployment.Role]int{deployment.Phone: 0, deployment.Admin: http.StatusForbidden, deployment.Resource: http.StatusForbidden} {
+		client, err := NewClient(folders[role], deployment.Resource)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = client.Do(t.Context(), http.MethodGet, "/of-phones", nil, nil)
+		status := 0
+		var p *problem.Problem
+		if errors.As(err, &p) {
+			status = p.Status
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if status != want {
+			t.Errorf("%s: status %d, want %d", role, status, want)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
 	"keyladder/mobileclient/device"
@@ -29,7 +30,8 @@ type order struct {
 }
 
 func (p *Phone) manageRoutes() {
-	p.manage.GET("/phone", func(c echo.Context) error {
+	admin := p.manage.For(deployment.Admin)
+	admin.GET("/phone", func(c echo.Context) error {
 		packages, err := packages(p.device.Installed())
 		if err != nil {
 			return err
@@ -39,8 +41,9 @@ func (p *Phone) manageRoutes() {
 		}
 		return c.JSON(http.StatusOK, manage.Phone{Stage: p.stage().Slug, Packages: packages})
 	})
-	p.manage.POST(manage.PairingPath, p.servePairing)
-	p.manage.POST("/phone/stage", func(c echo.Context) error {
+	// Whoever has the phone's folder has the phone.
+	p.manage.For(deployment.Admin, deployment.Phone).POST(manage.PairingPath, p.servePairing)
+	admin.POST("/phone/stage", func(c echo.Context) error {
 		order, err := p.readOrder(c)
 		if err != nil {
 			return err
@@ -50,7 +53,7 @@ func (p *Phone) manageRoutes() {
 		}
 		return c.NoContent(http.StatusNoContent)
 	})
-	p.manage.POST("/phone/run", func(c echo.Context) error {
+	admin.POST("/phone/run", func(c echo.Context) error {
 		order, err := p.readOrder(c)
 		if err != nil {
 			return err

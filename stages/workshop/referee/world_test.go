@@ -70,12 +70,12 @@ func newWorld(t *testing.T, booked []manage.Transfer, usage []manage.Usage) *wor
 		}
 	}
 	bank := manage.NewServer(folders[deployment.Resource], w.server, nil)
-	bank.GET("/transfers", w.getTransfers)
-	bank.GET("/usage", w.getUsage)
-	bank.GET("/accesslog", w.getAccessLog)
+	bank.For(deployment.Admin).GET("/transfers", w.getTransfers)
+	bank.For(deployment.Admin).GET("/usage", w.getUsage)
+	bank.For(deployment.Admin).GET("/accesslog", w.getAccessLog)
 	station := manage.NewServer(folders[deployment.Attacker], w.station, nil)
-	station.POST("/genuine", w.postGenuine)
-	station.POST("/attack", w.postAttack)
+	station.For(deployment.Admin).POST("/genuine", w.postGenuine)
+	station.For(deployment.Admin).POST("/attack", w.postAttack)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- bank.Serve(ctx, listeners[deployment.Resource]) }()

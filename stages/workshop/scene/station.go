@@ -64,8 +64,9 @@ func New(folder *deployment.Folder, stages catalog.Set, log *traffic.Log) (*Stat
 		return nil, err
 	}
 	s.server = manage.NewServer(folder, log, nil)
-	s.server.POST("/genuine", s.serveGenuine)
-	s.server.POST("/attack", s.serveAttack)
+	admin := s.server.For(deployment.Admin)
+	admin.POST("/genuine", s.serveGenuine)
+	admin.POST("/attack", s.serveAttack)
 	return s, nil
 }
 
