@@ -113,12 +113,10 @@ func (t *Traffic) trafficRows(c echo.Context) error {
 // messageData is what the page of one message shows.
 type messageData struct {
 	record
-	BodyView    bodyView
-	Tokens      []tokenView
-	Credentials []credentialView
-	Sealed      []sealedView
-	Exchange    []record // all records of the exchange, this one too
-	Stage       *catalog.Stage
+	BodyView bodyView
+	Sections []section
+	Exchange []record // all records of the exchange, this one too
+	Stage    *catalog.Stage
 }
 
 func (t *Traffic) messagePage(c echo.Context) error {
@@ -131,25 +129,33 @@ func (t *Traffic) messagePage(c echo.Context) error {
 		return echo.NewHTTPError(http.StatusNotFound, "This message is not kept any more: only the latest are, and a restart or “Clear” drops them all.")
 	}
 	data := messageData{record: found, BodyView: viewBody(found.Body, found.Size)}
-	data.Tokens = findTokens(found.Head, string(found.Body))
-	data.Sealed = findSealed(found.Head, string(found.Body))
 	if wholeSealed(data.BodyView.Text) {
 		data.BodyView.How = "JSON Web Encryption"
 	}
-	proofs := found.Head
-	if found.Kind == traffic.Bytes { // in clear text, a head is among them
-		proofs += "\n" + data.BodyView.Text
-	}
-	data.Credentials = findCredentials(proofs)
-	data.Head, data.BodyView.Text = masked(found.Head), masked(data.BodyView.Text)
 	if found.Exchange != "" {
 		all, _ := t.hub.since(0, "")
 		data.Exchange = slices.DeleteFunc(all, func(r record) bool { return r.Exchange != found.Exchange })
 	}
+	seen := text{Head: found.Head, Body: string(found.Body)}
+	if found.Kind == traffic.Bytes { // in clear text, a head is among them
+		seen.Head += "\n" + data.BodyView.Text
+	}
+	data.Sections = takeApart(seen, found.Kind, verdictOf(data.Exchange))
+	data.Head, data.BodyView.Text = masked(found.Head), masked(data.BodyView.Text)
 	if stage, ok := t.stages.Lookup(found.Message.Stage); ok {
 		data.Stage = &stage
 	}
 	return ui.Render(c, http.StatusOK, messageView(t.gate.Page(c, found.Summary, "/traffic"), data))
+}
+
+// verdictOf is the server's verdict about the call of an exchange.
+func verdictOf(exchange []record) *traffic.Verdict {
+	for _, r := range exchange {
+		if r.Lane == traffic.Server && r.Verdict != nil {
+			return r.Verdict
+		}
+	}
+	return nil
 }
 
 func (t *Traffic) clearTraffic(c echo.Context) error {

@@ -1,19 +1,33 @@
 package traffic
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
+
+	"keyladder/internal/traffic"
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/clientcert"
 )
 
-func TestFindCredentials(t *testing.T) {
+func TestProofsAreFound(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		head string
 		want string // schemes and the names of their attributes
 	}{
-		"none":              {"GET / HTTP/1.1\nAuthorization: key harbour-mobile", ""},
+		"none":              {"GET / HTTP/1.1\nHost: localhost", ""},
+		"a key":             {"GET / HTTP/1.1\nAuthorization: key harbour-mobile", "key key"},
+		"a key in a URL":    {"GET /v1/rates?key=harbour-mobile HTTP/1.1\nHost: localhost", "key key"},
+		"a device":          {"Device-Guid: b\nDevice-Id: a", "device Device-Guid Device-Id"},
+		"a certificate":     {"Client-Cert: " + clientcert.Encode(certificate(t)), "X.509 subject issuer good until key"},
+		"no certificate":    {"Client-Cert: :AAAA:", ""},
 		"Hawk":              {"Authorization: hawk id=\"a\", mac=\"b\"", "hawk id mac"},
 		"Hawk with a gap":   {"authorization:  Hawk  id=\"a\"\r\n", "Hawk id"},
 		"Hawk without any":  {"Authorization: Hawk nothing", ""},
@@ -22,21 +36,54 @@ func TestFindCredentials(t *testing.T) {
 		"no base64":         {"Authorization: Basic QWxh*", "Basic credentials"},
 		"no colon":          {"Authorization: Basic QWxh", "Basic credentials"},
 		"a challenge":       {`WWW-Authenticate: Basic realm="Harbour Bank"`, ""},
-		"a session":         {"Authorization: Session abc\nApp-Authorization: Hawk id=\"a\"", "Session key Hawk id"},
+		"a session":         {"Authorization: Session abc\nApp-Authorization: Hawk id=\"a\"", "Hawk id Session key"},
 		"in the middle":     {"X: Authorization: Hawk id=\"a\"", ""},
 	} {
 		var got []string
-		for _, view := range findCredentials(test.head) {
-			got = append(got, view.Scheme)
-			for _, a := range view.Attributes {
+		for _, s := range takeApart(text{Head: test.head}, traffic.Request, nil) {
+			got = append(got, s.Scheme)
+			for _, a := range s.Parts[0].Attributes {
 				got = append(got, a.Name)
-				if a.Words == "" {
-					t.Errorf("%s: %s has no words", name, a.Name)
-				}
 			}
 		}
 		if strings.Join(got, " ") != test.want {
 			t.Errorf("%s: %q, want %q", name, strings.Join(got, " "), test.want)
+		}
+	}
+}
+
+// certificate is some certificate in DER.
+func certificate(t *testing.T) []byte {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "harbour-mobile"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// Whether the server has verified what is laid out is said as it is.
+func TestItIsSaidWhoVerified(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		kind    traffic.Kind
+		verdict *traffic.Verdict
+		want    string
+	}{
+		"nobody looked":    {traffic.Request, nil, "this page verifies nothing"},
+		"it was good":      {traffic.Request, &traffic.Verdict{Allowed: true, Check: catalog.CheckScope}, "✓ verified by the server"},
+		"it was not":       {traffic.Request, &traffic.Verdict{Check: catalog.CheckHawk}, "✕ refused by the server's check hawk"},
+		"another was not":  {traffic.Request, &traffic.Verdict{Check: catalog.CheckScope}, "by another check: scope"},
+		"it is the answer": {traffic.Response, &traffic.Verdict{Allowed: true}, "for the app to verify"},
+	} {
+		found := takeApart(text{Head: `Authorization: Hawk id="a", mac="b"`}, test.kind, test.verdict)
+		if len(found) != 1 || !strings.Contains(found[0].Note, test.want) {
+			t.Errorf("%s: %+v", name, found)
 		}
 	}
 }
@@ -88,17 +135,17 @@ func FuzzProofs(f *testing.F) {
 	f.Add(`Authorization: Hawk id="a", ts="1353832234"`)
 	f.Add("App-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
 	f.Add("eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAA.BBBB.CCCC")
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(func(t *testing.T, content string) {
 		start := time.Now()
-		if views := findCredentials(text); len(views) > maxCredentials {
-			t.Errorf("%d credentials", len(views))
+		if found := takeApart(text{Head: content, Body: content}, traffic.Request, nil); len(found) > len(decoders)*maxSections {
+			t.Errorf("%d sections", len(found))
 		}
-		for _, view := range findSealed(text) {
-			if !json.Valid([]byte(view.Header)) {
-				t.Errorf("%q is no JSON", view.Header)
+		for _, s := range findSealed(content) {
+			if !json.Valid([]byte(s.Parts[0].Text)) {
+				t.Errorf("%q is no JSON", s.Parts[0].Text)
 			}
 		}
-		if again := masked(masked(text)); again != masked(text) {
+		if again := masked(masked(content)); again != masked(content) {
 			t.Errorf("masking twice: %q", again)
 		}
 		if took := time.Since(start); took > 5*time.Second {

@@ -1,0 +1,76 @@
+package traffic
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"keyladder/admin/ui"
+)
+
+const maxTokens = 8 // decoded per message
+
+// webTokens are JSON Web Tokens (RFC 7519).
+var webTokens = decoder{
+	Decode: func(seen text) []section { return findTokens(seen.Head, seen.Body) },
+}
+
+// A compact JWS has three parts, of which the first is a JSON object: {" is eyJ.
+var compactJWS = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
+
+// findTokens decodes whatever looks like a JWT in the texts.
+func findTokens(texts ...string) []section { return eachOnce(compactJWS, decodeToken, texts...) }
+
+// eachOnce decodes what a pattern finds in the texts, each once.
+func eachOnce(pattern *regexp.Regexp, decode func(string) (section, bool), texts ...string) []section {
+	var found []section
+	var seen []string
+	for _, text := range texts {
+		for _, token := range pattern.FindAllString(text, maxTokens) {
+			if len(found) >= maxTokens || slices.Contains(seen, token) {
+				continue
+			}
+			if one, ok := decode(token); ok {
+				seen, found = append(seen, token), append(found, one)
+			}
+		}
+	}
+	return found
+}
+
+func decodeToken(token string) (section, bool) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return section{}, false
+	}
+	var texts [2]string
+	for i := range texts {
+		data, err := base64.RawURLEncoding.DecodeString(parts[i])
+		if err != nil {
+			return section{}, false
+		}
+		var out bytes.Buffer
+		if json.Indent(&out, data, "", "  ") != nil {
+			return section{}, false
+		}
+		texts[i] = out.String()
+	}
+	payload := part{Title: "Claims", Text: texts[1]}
+	var claims map[string]any
+	if json.Unmarshal([]byte(texts[1]), &claims) == nil {
+		for _, name := range []string{"iat", "nbf", "exp"} {
+			if at, ok := claims[name].(float64); ok && at > 0 && at < 1e11 {
+				payload.Lines = append(payload.Lines, fmt.Sprintf("%s: %s UTC", name, ui.Stamp(time.Unix(int64(at), 0))))
+			}
+		}
+	}
+	return section{
+		Kind: "token", Title: "A JSON Web Token, taken apart",
+		Parts: []part{{Title: "Header", Text: texts[0]}, payload, {Title: "Signature", Text: parts[2]}},
+	}, true
+}
