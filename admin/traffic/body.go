@@ -7,7 +7,6 @@ import (
 	"slices"
 	"unicode"
 	"unicode/utf8"
-
 )
 
 const dumpBytes = 2 << 10 // of a body that is no text
