@@ -3,6 +3,7 @@ package attacker
 import (
 	"bufio"
 	"crypto/ecdsa"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"keyladder/stages/workshop/lab/testbank"
 )
 
 const (
@@ -30,7 +33,10 @@ func TestMain(m *testing.M) {
 	}
 	scratch = dir
 	code := m.Run()
-	_ = os.RemoveAll(dir)
+	if err := errors.Join(os.RemoveAll(dir), testbank.Remove()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	os.Exit(code)
 }
 

@@ -4,16 +4,15 @@ package attacker
 
 import (
 	"context"
-	"crypto/ed25519"
 	"strings"
 	"sync"
 	"testing"
 
 	"keyladder/mobileclient/attacker/loot"
 	"keyladder/mobileclient/device"
-	"keyladder/mobileclient/release"
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
+	"keyladder/stages/workshop/lab/testbank"
 )
 
 // genuinePrograms builds the genuine app once for all tests.
@@ -21,24 +20,22 @@ var genuinePrograms = sync.OnceValues(func() (build.Programs, error) {
 	return build.Build(context.Background(), scratch, catalog.ClearSecrets, catalog.HiddenSecrets)
 })
 
-// onPhone gives the attacker the genuine app's package and phones of one's own.
-func (b *bank) onPhone(t *testing.T, g *Given, change func(*release.Settings)) {
-	t.Helper()
+// onPhone gives the attacker the genuine app's package and phones.
+func (b *bank) onPhone(g *Given) {
+	b.t.Helper()
 	programs, err := genuinePrograms()
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	path, developer := b.publish(t, programs[b.stage.Package.Secrets], change)
-	g.Package = path
-	g.NewDevice = func(context.Context) (*device.Device, error) {
-		return device.New(device.Config{
-			Dir: t.TempDir(), Owner: "mallory", Roots: b.roots, Developers: []ed25519.PublicKey{developer}, Log: g.Log,
-		})
-	}
+	g.Package = b.publish(programs[b.stage.Package.Secrets], nil)
+	g.NewDevice = func(context.Context) (*device.Device, error) { return b.newDevice("mallory", g.Log) }
 }
 
 func notPinned(p *catalog.Policies) { p.Call.Pins = catalog.NotPinned }
 
+// Each attack on a phone of the attacker's own, where nothing stops it: at the first stage at
+// which it is made, and once more where it does something else. And where another protection
+// than the usual one stops it.
 func TestOnOwnDevice(t *testing.T) {
 	t.Parallel()
 	heardThrough := stage(t, "hmac", notPinned, withoutCertificate)
@@ -46,65 +43,48 @@ func TestOnOwnDevice(t *testing.T) {
 		attack string
 		stage  catalog.Stage
 		claim  bool
-		check  catalog.Check
+		by     catalog.Check
 	}{
-		{"trusted-proxy", stage(t, "app-id"), true, ""},
-		{"trusted-proxy", stage(t, "tls"), true, ""},
-		{"trusted-proxy", stage(t, "pinned-mtls"), false, "pins"},
-		{"trusted-proxy", stage(t, "pinned-mtls", notPinned), false, ""}, // the API wants a certificate
-		{"repin", stage(t, "pinned-mtls"), true, ""},
-		{"memory-hook", stage(t, "app-id"), true, ""},
-		{"memory-hook", stage(t, "tls"), true, ""},
-		{"memory-hook", stage(t, "pinned-mtls"), true, ""},
-		{"repackaged-app", stage(t, "app-id"), true, ""},
-		{"repackaged-app", stage(t, "tls"), true, ""},
-		{"repackaged-app", stage(t, "pinned-mtls"), true, ""},
-		{"instrumented-app", stage(t, "app-id"), true, ""},
-		{"instrumented-app", stage(t, "tls"), true, ""},
-		{"instrumented-app", stage(t, "pinned-mtls"), true, ""},
-
-		{"trusted-proxy", stage(t, "hmac"), false, "pins"},
-		{"trusted-proxy", heardThrough, false, ""}, // what is heard is signed
-		{"trusted-proxy", stage(t, "user-session"), false, "pins"},
-		{"repin", stage(t, "hmac"), true, ""},
-		{"repin", stage(t, "hidden-secrets"), false, catalog.CheckHidden},
-		{"repin", stage(t, "user-session"), false, catalog.CheckHidden},
-		{"memory-hook", stage(t, "hmac"), true, ""},
-		{"memory-hook", stage(t, "hidden-secrets"), true, ""},
-		{"memory-hook", stage(t, "user-session"), true, ""},
-		{"repackaged-app", stage(t, "hmac"), true, ""},
-		{"repackaged-app", stage(t, "hidden-secrets"), true, ""},
-		{"repackaged-app", stage(t, "user-session"), true, ""},
-		{"instrumented-app", stage(t, "hmac"), true, ""},
-		{"instrumented-app", stage(t, "hidden-secrets"), true, ""},
-		{"instrumented-app", stage(t, "user-session"), true, ""},
-		{"token-lift", stage(t, "user-session"), true, ""},
+		{attack: "trusted-proxy", stage: stage(t, "tls"), claim: true},
+		{attack: "trusted-proxy", stage: stage(t, "pinned-mtls"), by: catalog.CheckPins},
+		{attack: "trusted-proxy", stage: stage(t, "pinned-mtls", notPinned), by: catalog.CheckClientCert},
+		{attack: "trusted-proxy", stage: heardThrough, by: catalog.CheckHawk}, // what is heard is signed
+		{attack: "repin", stage: stage(t, "hmac"), claim: true},
+		{attack: "repin", stage: stage(t, "hidden-secrets"), by: catalog.CheckHidden},
+		{attack: "memory-hook", stage: stage(t, "app-id"), claim: true},
+		{attack: "memory-hook", stage: stage(t, "user-session"), claim: true},
+		{attack: "repackaged-app", stage: stage(t, "app-id"), claim: true},
+		{attack: "repackaged-app", stage: stage(t, "user-session"), claim: true},
+		{attack: "instrumented-app", stage: stage(t, "user-session"), claim: true},
+		{attack: "token-lift", stage: stage(t, "user-session"), claim: true},
 	}
 	for _, test := range tests {
 		t.Run(test.attack+" at "+test.stage.Slug, func(t *testing.T) {
-			b := open(t, test.stage)
-			g := b.given(t)
-			b.onPhone(t, g, nil)
-			result := run(t, test.attack, g, "")
-			if result.Claim != test.claim || result.Check != test.check {
-				t.Errorf("%+v", result)
+			b := open(t, test.stage, testbank.Options{})
+			g := b.given()
+			b.onPhone(g)
+			victim := customer{b: b}
+			if screen, err := victim.pay(t.Context()); err != nil || !screen.OK {
+				t.Fatalf("the victim can't pay: %v, %s", err, screen.Error)
 			}
-			if signed := test.attack == "trusted-proxy" && test.stage.Policies == heardThrough.Policies; (b.forged > 0) != signed {
-				t.Errorf("%d payments under a MAC that was heard", b.forged)
+			result := run(t, test.attack, g, "")
+			by := b.stoppedBy(result)
+			if result.Claim != test.claim || by != test.by {
+				t.Errorf("%+v, stopped by %q", result, by)
 			}
 			booked := b.payments(reference)
 			switch test.attack {
 			case "repin":
-				if strings.Contains(result.Data, "ref-canary") != test.claim {
+				if strings.Contains(result.Data, victimReference) != test.claim {
 					t.Errorf("read: %q", result.Data)
 				}
 			case "repackaged-app", "instrumented-app":
-				if len(booked) != 1 || booked[0].Amount <= 100_000 {
+				if len(booked) != 1 || booked[0].Amount <= catalog.TransferCap {
 					t.Errorf("booked: %+v", booked)
 				}
-				b.robbed(t, true)
+				b.robbed(true)
 			default:
-				b.robbed(t, test.claim)
+				b.robbed(test.claim)
 			}
 		})
 	}
@@ -114,36 +94,33 @@ func TestOnOwnDevice(t *testing.T) {
 func TestOnOwnDeviceRefused(t *testing.T) {
 	t.Parallel()
 	attacks := map[string][]string{
-		"tls":          {"trusted-proxy", "repin", "memory-hook", "repackaged-app", "instrumented-app"},
-		"hmac":         {"repin", "memory-hook", "repackaged-app", "instrumented-app"},
-		"user-session": {"memory-hook", "token-lift", "repackaged-app", "instrumented-app"},
+		"tls":          {"trusted-proxy", "memory-hook"},
+		"hmac":         {"repin", "repackaged-app"},
+		"user-session": {"token-lift", "instrumented-app"},
 	}
 	for slug, names := range attacks {
+		b := open(t, stage(t, slug), testbank.Options{})
+		b.tell("/keys/" + clientID + "/revoke")
 		for _, attack := range names {
-			refusedAndBroken(t, attack, slug)
+			t.Run(attack+" at "+slug, func(t *testing.T) {
+				b.Answer(nil)
+				g := b.given()
+				b.onPhone(g)
+				if result := run(t, attack, g, ""); result.Claim || !strings.Contains(result.Obstacle, "401") {
+					t.Errorf("%+v", result)
+				}
+				b.breakDown()
+				run(t, attack, g, "500")
+			})
 		}
 	}
-}
-
-func refusedAndBroken(t *testing.T, attack, slug string) {
-	t.Run(attack+" at "+slug, func(t *testing.T) {
-		b := open(t, stage(t, slug))
-		g := b.given(t)
-		b.onPhone(t, g, nil)
-		b.key = "another" // the package's was revoked
-		if result := run(t, attack, g, ""); result.Claim || !strings.Contains(result.Obstacle, "401") {
-			t.Errorf("%+v", result)
-		}
-		b.broken = true
-		run(t, attack, g, "500")
-	})
 }
 
 // An app that wipes what it has read from files still holds the key as a number.
 func TestMemoryHoldsTheKeyAsANumber(t *testing.T) {
-	b := open(t, stage(t, "hidden-secrets"))
-	g := b.given(t)
-	b.onPhone(t, g, nil)
+	b := open(t, stage(t, "hidden-secrets"), testbank.Options{})
+	g := b.given()
+	b.onPhone(g)
 	phone, found, err := g.hook(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -164,41 +141,42 @@ func TestBackupTheft(t *testing.T) {
 		name   string
 		change func(*bank, map[string][]byte)
 		claim  bool
-		check  catalog.Check
+		by     catalog.Check
 	}{
-		{"while the victim is signed in", func(*bank, map[string][]byte) {}, true, ""},
-		{"after the session ended", func(b *bank, _ map[string][]byte) { clear(b.sessions) }, false, ""},
-		{"nothing stored", func(_ *bank, storage map[string][]byte) { clear(storage) }, false, catalog.CheckHidden},
+		{name: "while the victim is signed in", change: func(*bank, map[string][]byte) {}, claim: true},
+		{name: "after the session ended", change: func(b *bank, _ map[string][]byte) { b.tell("/users/alice/sessions/revoke") }, by: catalog.CheckSession},
+		{name: "nothing stored", change: func(_ *bank, storage map[string][]byte) { clear(storage) }, by: catalog.CheckHidden},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			b := open(t, stage(t, "user-session"))
-			g := b.given(t)
-			b.onPhone(t, g, nil)
-			g.Storage = b.victimsStorage(t, g)
+			b := open(t, stage(t, "user-session"), testbank.Options{})
+			g := b.given()
+			b.onPhone(g)
+			g.Storage = b.victimsStorage(g)
 			test.change(b, g.Storage)
-			if result := run(t, "backup-theft", g, ""); result.Claim != test.claim || result.Check != test.check {
-				t.Errorf("%+v", result)
+			result := run(t, "backup-theft", g, "")
+			if by := b.stoppedBy(result); result.Claim != test.claim || by != test.by {
+				t.Errorf("%+v, stopped by %q", result, by)
 			}
-			b.robbed(t, test.claim)
+			b.robbed(test.claim)
 		})
 	}
 }
 
 // victimsStorage is what the genuine app stores when alice has signed in.
-func (b *bank) victimsStorage(t *testing.T, g *Given) map[string][]byte {
-	t.Helper()
-	victim, err := g.open(t.Context(), g.Package, nil)
+func (b *bank) victimsStorage(g *Given) map[string][]byte {
+	b.t.Helper()
+	victim, err := g.open(b.t.Context(), g.Package, nil)
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
 	defer victim.close()
-	if err := victim.signInAs(t.Context(), "alice", alicesPassword); err != nil {
-		t.Fatal(err)
+	if err := victim.signInAs(b.t.Context(), "alice", b.Passwords["alice"]); err != nil {
+		b.t.Fatal(err)
 	}
 	storage, err := victim.device.Backup("com.harbourbank.app")
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
 	return storage
 }
@@ -206,52 +184,62 @@ func (b *bank) victimsStorage(t *testing.T, g *Given) map[string][]byte {
 func TestPasswordGrab(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name, user, password string
-		claim                bool
-		obstacle             string
+		name  string
+		types string // into the look-alike app, besides the name; empty: nothing
+		claim bool
+		by    catalog.Check
 	}{
-		{"the victim signs in", "alice", alicesPassword, true, ""},
-		{"the victim mistypes", "alice", "horse correct", false, "401"},
-		{"the victim thinks better of it", "", "", false, "typed no password"},
+		{name: "the victim signs in", types: "the password", claim: true},
+		{name: "the victim mistypes", types: "horse correct", by: catalog.CheckSignIn},
+		{name: "the victim does not sign in", by: catalog.CheckHidden},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			b := open(t, stage(t, "user-session"))
-			g := b.given(t)
-			b.onPhone(t, g, nil)
+			b := open(t, stage(t, "user-session"), testbank.Options{})
+			g := b.given()
+			b.onPhone(g)
+			if test.claim {
+				test.types = b.Passwords["alice"]
+			}
 			g.LookAlike = &LookAlike{Used: func(ctx context.Context, path string) error {
-				d, err := g.NewDevice(ctx)
-				if err != nil {
-					return err
-				}
-				defer d.Close()
-				if err := sideload(d); err != nil {
-					return err
-				}
-				installed, err := d.Install(path)
-				if err != nil {
-					return err
-				}
-				if installed.Label != "Harbour Bank" {
-					t.Errorf("it is called %q", installed.Label)
-				}
-				app, err := d.Launch(ctx, installed.Name, g.Stage.Slug)
-				if err != nil {
-					return err
-				}
-				defer app.Close()
-				if test.user == "" {
-					_, err = app.Rates(ctx)
-					return err
-				}
-				_, err = app.SignIn(ctx, test.user, test.password)
-				return err
+				return b.useLookAlike(ctx, path, test.types)
 			}}
 			result := run(t, "password-grab", g, "")
-			if result.Claim != test.claim || !strings.Contains(result.Obstacle, test.obstacle) {
-				t.Errorf("%+v", result)
+			if by := b.stoppedBy(result); result.Claim != test.claim || by != test.by {
+				t.Errorf("%+v, stopped by %q", result, by)
 			}
-			b.robbed(t, test.claim)
+			b.robbed(test.claim)
 		})
 	}
+}
+
+// useLookAlike has alice install a package on her phone and type a password into it, or just
+// look at it.
+func (b *bank) useLookAlike(ctx context.Context, path, password string) error {
+	d, err := b.newDevice("alice", nil)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := sideload(d); err != nil {
+		return err
+	}
+	installed, err := d.Install(path)
+	if err != nil {
+		return err
+	}
+	if installed.Label != "Harbour Bank" {
+		b.t.Errorf("it is called %q", installed.Label)
+	}
+	app, err := d.Launch(ctx, installed.Name, b.stage.Slug)
+	if err != nil {
+		return err
+	}
+	defer app.Close()
+	if password == "" {
+		_, err = app.Rates(ctx)
+		return err
+	}
+	_, err = app.SignIn(ctx, "alice", password)
+	return err
 }
