@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -51,13 +52,23 @@ the apps are packed anew, with the API's new address and everything else as it w
 				return err
 			}
 			fmt.Fprintln(c.OutOrStdout(), done, "the deployment in", o.Dir)
-			return nil
+			return tellUnfit(c.OutOrStdout(), o.Dir)
 		},
 	}
 	dataFlag(c, &o.Dir)
 	portFlag(c, &moved)
 	c.Flags().BoolVar(&containers, "containers", false, "each program has a container of its own, as in docker-compose.yml")
 	return c
+}
+
+// tellUnfit says which apps do not know how to call at their stages.
+func tellUnfit(out io.Writer, dir string) error {
+	unfit, err := deploy.Unfit(dir, catalog.All())
+	if len(unfit) > 0 {
+		fmt.Fprintf(out, "Shipped with other call policies than these stages have now: %s. Run `stages release`, and update the app on the phone.\n",
+			strings.Join(unfit, ", "))
+	}
+	return err
 }
 
 // portFlag adds the flag that moves services to other ports.
@@ -153,6 +164,9 @@ password of the admin UI.`,
 			out := c.OutOrStdout()
 			if l.Done == deploy.Moved {
 				fmt.Fprintln(out, "Ports are others than at the last start: the apps were packed anew with the API's address.")
+			}
+			if err := tellUnfit(out, l.Dir); err != nil {
+				return errors.Join(err, l.Close())
 			}
 			fmt.Fprintf(out, "Keyladder is up after %.1f s.\n\n", time.Since(begin).Seconds())
 			fmt.Fprintf(out, "  Begin here      %s    stages, attacks, traffic, matrix, administration\n", l.Addresses.URL(deployment.AdminUI))

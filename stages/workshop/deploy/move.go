@@ -8,8 +8,6 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/mobileclient/release"
 	"keyladder/mobileclient/release/build"
-	"keyladder/mobileclient/release/scatter"
-	"keyladder/stages/catalog"
 )
 
 // withPackages are the roles that find the app's packages in their folder.
@@ -54,13 +52,9 @@ func readdress(path string, addresses deployment.Addresses, developer ed25519.Pr
 	if err != nil {
 		return nil, err
 	}
-	how := catalog.HiddenSecrets // who reads those in the clear does not notice that others are hidden
-	settings, err := scatter.Unbundle(assets)
+	settings, how, err := shipped(assets)
 	if err != nil {
-		how = catalog.ClearSecrets
-		if settings, err = release.UnbundleClear(assets); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	setAPI(settings, addresses)
 	if assets, err = build.Bundle(*settings, how); err != nil {

@@ -1,0 +1,52 @@
+package deploy
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"keyladder/internal/deployment"
+	"keyladder/mobileclient/release"
+	"keyladder/mobileclient/release/scatter"
+	"keyladder/stages/catalog"
+)
+
+// Unfit names the packages of a deployment that were shipped with other call policies than
+// the stages have now, or with policies of another shape: PACKAGE (STAGE, STAGE). An app
+// refuses to call at a stage whose policy it can't read, so `stages release` is due.
+func Unfit(dir string, stages catalog.Set) ([]string, error) {
+	folder, err := deployment.Open(dir, deployment.Phone)
+	if err != nil {
+		return nil, err
+	}
+	var unfit []string
+	for _, path := range folder.Packages() {
+		manifest, assets, err := release.Assets(path)
+		if err != nil {
+			return nil, err
+		}
+		settings, _, err := shipped(assets)
+		var others []string
+		for _, stage := range stages.Built() {
+			if stage.Package.Release == manifest.Release && (err != nil || settings.Stages[stage.Slug] != stage.Call) {
+				others = append(others, stage.Slug)
+			}
+		}
+		if len(others) > 0 {
+			unfit = append(unfit, fmt.Sprintf("%s (%s)", filepath.Base(path), strings.Join(others, ", ")))
+		}
+	}
+	slices.Sort(unfit)
+	return unfit, nil
+}
+
+// shipped reads what an app was shipped with, and how its package carries secrets. Whoever
+// reads those in the clear does not notice that others are hidden, so hidden ones come first.
+func shipped(assets map[string][]byte) (*release.Settings, catalog.Secrets, error) {
+	if settings, err := scatter.Unbundle(assets); err == nil {
+		return settings, catalog.HiddenSecrets, nil
+	}
+	settings, err := release.UnbundleClear(assets)
+	return settings, catalog.ClearSecrets, err
+}
