@@ -9,6 +9,7 @@ import (
 	"net/rpc/jsonrpc"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -42,7 +43,7 @@ type App struct {
 const endTimeout = 2 * time.Second
 
 // Launch starts an installed app: a process of its own, from the package, with an empty
-// environment. It measures the package as it does so, and refuses one that is not what
+// environment, and confined as far as the system allows (confine_linux.go). It measures the package as it does so, and refuses one that is not what
 // was installed ([ErrChanged]). On Linux it is a copy that is measured and started, so that
 // changes to the file come too late; on macOS the file itself may be replaced in between.
 // The context bounds the launch; the app runs until [App.Close], or until its package or
@@ -119,7 +120,6 @@ func (d *Device) start(installed Installed, image *image, stage string) (*App, e
 	}
 
 	app.cmd = &exec.Cmd{
-		Path:       image.path,
 		Args:       []string{installed.Name},
 		Env:        []string{}, // not nil, which would be this process's own
 		Dir:        "/",
@@ -127,7 +127,10 @@ func (d *Device) start(installed Installed, image *image, stage string) (*App, e
 		ExtraFiles: theirs, // from descriptor 3 on
 		WaitDelay:  time.Second,
 	}
-	if err := app.cmd.Start(); err != nil {
+	if err := image.prepare(app.cmd, filepath.Join(d.config.Dir, "run")); err != nil {
+		return fail(err)
+	}
+	if err := startConfined(app.cmd, app.done); err != nil {
 		if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
 			err = fmt.Errorf("%w: does %s?", err, whereProgramsRun)
 		}
@@ -153,9 +156,10 @@ func (d *Device) start(installed Installed, image *image, stage string) (*App, e
 // debugger's.
 func (a *App) wait() {
 	<-a.gone
-	kill := time.AfterFunc(endTimeout, func() { _ = a.cmd.Process.Kill() })
+	late := time.AfterFunc(endTimeout, func() { kill(a.cmd.Process) })
 	err := a.cmd.Wait()
-	kill.Stop()
+	late.Stop()
+	kill(a.cmd.Process) // what it has left behind
 	a.hangUp()
 
 	d := a.device

@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,12 +29,18 @@ import (
 // names is launched.
 const asPhone = "KEYLADDER_TEST_PHONE"
 
+// asChild makes an app a child that an app has started.
+const asChild = "KEYLADDER_TEST_CHILD"
+
 // TestMain is three programs: the tests, a phone and an app. Packed into a package,
 // this program finds that it has assets, and is the app.
 func TestMain(m *testing.M) {
 	self, err := sdk.Package()
 	if err != nil {
 		panic(err)
+	}
+	if os.Getenv(asChild) != "" {
+		select {}
 	}
 	if manifest, assets, err := release.Assets(self); err == nil {
 		os.Exit(beApp(manifest, string(assets["behaviour"])))
@@ -153,6 +161,54 @@ func (a *testApp) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 			return sdk.Screen{}, err
 		}
 		return answer(settings)
+	case "read":
+		file, err := os.Open(argument)
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		defer file.Close()
+		_, err = file.Read(make([]byte, 1))
+		return sdk.Screen{}, err
+	case "list":
+		_, err := os.ReadDir(argument)
+		return sdk.Screen{}, err
+	case "write":
+		return sdk.Screen{}, os.WriteFile(argument, []byte("x"), 0o600)
+	case "connect":
+		conn, err := net.Dial("tcp", argument)
+		if err == nil {
+			conn.Close()
+		}
+		return sdk.Screen{}, err
+	case "send": // over UDP
+		conn, err := net.Dial("udp", argument)
+		if err == nil {
+			_, err = conn.Write([]byte("x"))
+			conn.Close()
+		}
+		return sdk.Screen{}, err
+	case "listen":
+		listener, err := net.Listen("tcp", argument)
+		if err == nil {
+			listener.Close()
+		}
+		return sdk.Screen{}, err
+	case "signal":
+		pid, err := strconv.Atoi(argument)
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		process, err := os.FindProcess(pid)
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		return sdk.Screen{}, process.Signal(syscall.SIGTERM)
+	case "fork": // this program is the child, too, and waits
+		child, err := os.StartProcess("/proc/self/exe", []string{"child"}, &os.ProcAttr{Env: []string{asChild + "=1"}})
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		return answer(child.Pid)
 	case "hang":
 		select {}
 	case "exit":

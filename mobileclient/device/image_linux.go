@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,7 +39,6 @@ func newImage(name, path string) (*image, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("memfd_create", err)
 	}
-	// The path is this process's, because the one that is started gives numbers anew.
 	i := &image{path: fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd), file: os.NewFile(uintptr(fd), name)}
 	if i.sha256, err = i.fill(file); err != nil {
 		i.close()
@@ -59,6 +61,25 @@ func (i *image) fill(from *os.File) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// prepare has a command start the copy. The process that is started has it under the next
+// number, and finds it there: it may not look into this one. The kernel names a process
+// after the file that it was started by, so that is a link with the app's name.
+func (i *image) prepare(cmd *exec.Cmd, dir string) error {
+	cmd.ExtraFiles = append(cmd.ExtraFiles, i.file)
+	target := fmt.Sprintf("/proc/self/fd/%d", 2+len(cmd.ExtraFiles))
+	cmd.Path = filepath.Join(dir, i.file.Name())
+	if now, err := os.Readlink(cmd.Path); err == nil && now == target {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.Symlink(target, cmd.Path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
 }
 
 // close is called when the app has been started, which keeps the copy as long as it runs.

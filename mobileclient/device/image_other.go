@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"io"
 	"os"
+	"os/exec"
 )
 
 // image is a package as it is started: the file itself. There is no starting what was
@@ -29,6 +30,12 @@ func newImage(_, path string) (*image, error) {
 		return nil, err
 	}
 	return &image{path: path, sha256: hex.EncodeToString(hash.Sum(nil))}, nil
+}
+
+// prepare has a command start the file.
+func (i *image) prepare(cmd *exec.Cmd, _ string) error {
+	cmd.Path = i.path
+	return nil
 }
 
 func (*image) close() {}

@@ -11,6 +11,7 @@ import (
 	"net/rpc"
 	"net/rpc/jsonrpc"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 )
@@ -18,7 +19,9 @@ import (
 // Run is an app's main function: it finds the device at the inherited sockets, makes
 // the app and serves it until the device hangs up, which is how apps end.
 func Run(newApp func(*System) (Handler, error)) error {
-	_ = os.WriteFile("/proc/self/comm", []byte(os.Args[0]), 0) // on Linux, the name that top and pgrep know
+	if runtime.GOOS == "linux" {
+		os.NewFile(6, "package").Close() // what the device has started; see [Package]
+	}
 	screen, err := inherited(3, "screen")
 	if err != nil {
 		return err

@@ -1,0 +1,21 @@
+package device
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// startConfined starts an app's process, in a process group of its own.
+func startConfined(cmd *exec.Cmd, _ <-chan struct{}) error {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd.Start()
+}
+
+// kill ends a process with those that it has started, as far as they stayed in its group.
+func kill(process *os.Process) { _ = syscall.Kill(-process.Pid, syscall.SIGKILL) }
+
+// Weaknesses say what this machine does not keep apps from.
+func Weaknesses() []string {
+	return []string{"on macOS nothing confines apps: they can read and write the files of whoever runs the phone, and use the network"}
+}
