@@ -1,0 +1,223 @@
+package deployment
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// SettingsFile is the file in a role's folder with the [Settings] that its program has. It is
+// made with the deployment, is for people to change, and is read when the program starts.
+const SettingsFile = "settings.json"
+
+// Settings are lifetimes and limits.
+type Settings struct {
+	SessionIdle      time.Duration // how long a user's session lasts without calls
+	SessionLifetime  time.Duration // how long it lasts at most
+	SecretOverlap    time.Duration // how long a replaced client secret is kept, for stages that accept it
+	AddressPerSecond float64       // calls from one address
+	AddressBurst     int
+	TrafficRecords   int // that a program keeps
+}
+
+// DefaultSettings are the settings of a new deployment.
+var DefaultSettings = Settings{
+	SessionIdle:      15 * time.Minute,
+	SessionLifetime:  12 * time.Hour,
+	AddressPerSecond: 20,
+	AddressBurst:     60,
+	TrafficRecords:   4096,
+}
+
+// ErrSettings means that settings can't be used.
+var ErrSettings = errors.New("settings that can't be used")
+
+// Setting is one of the settings, as people read and change it.
+type Setting struct {
+	Name  string
+	What  string
+	roles []Role // whose programs have it
+	text  func(*Settings) string
+	set   func(*Settings, string) error
+}
+
+var settings = []Setting{
+	durationSetting("session_idle", "how long a user's session lasts without calls", time.Nanosecond, func(s *Settings) *time.Duration { return &s.SessionIdle }, Resource),
+	durationSetting("session_lifetime", "how long a user's session lasts at most", time.Nanosecond, func(s *Settings) *time.Duration { return &s.SessionLifetime }, Resource),
+	durationSetting("secret_overlap", "how long a client secret that was replaced is kept, for stages that still accept it; 0s: not at all", 0, func(s *Settings) *time.Duration { return &s.SecretOverlap }, Resource),
+	{
+		Name: "address_per_second", What: "calls a second from one address, in the long run", roles: []Role{Resource},
+		text: func(s *Settings) string { return strconv.FormatFloat(s.AddressPerSecond, 'f', -1, 64) },
+		set: func(s *Settings, text string) error {
+			value, err := strconv.ParseFloat(text, 64)
+			if err != nil || !(value > 0) || math.IsInf(value, 0) {
+				return errors.New("give a number above 0")
+			}
+			s.AddressPerSecond = value
+			return nil
+		},
+	},
+	numberSetting("address_burst", "calls from one address at once", 1, 1_000_000, func(s *Settings) *int { return &s.AddressBurst }, Resource),
+	numberSetting("traffic_records", "messages that a program keeps for the pages that show traffic", 64, 1_000_000, func(s *Settings) *int { return &s.TrafficRecords }, Resource, Phone, Attacker),
+}
+
+func durationSetting(name, what string, least time.Duration, field func(*Settings) *time.Duration, roles ...Role) Setting {
+	return Setting{
+		Name: name, What: what, roles: roles,
+		text: func(s *Settings) string { return shortDuration(*field(s)) },
+		set: func(s *Settings, text string) error {
+			value, err := time.ParseDuration(text)
+			if err != nil || value < least {
+				return errors.New(`give a time such as "90s", "15m" or "12h"`)
+			}
+			*field(s) = value
+			return nil
+		},
+	}
+}
+
+func numberSetting(name, what string, least, most int, field func(*Settings) *int, roles ...Role) Setting {
+	return Setting{
+		Name: name, What: what, roles: roles,
+		text: func(s *Settings) string { return strconv.Itoa(*field(s)) },
+		set: func(s *Settings, text string) error {
+			value, err := strconv.Atoi(text)
+			if err != nil || value < least || value > most {
+				return fmt.Errorf("give a whole number from %d to %d", least, most)
+			}
+			*field(s) = value
+			return nil
+		},
+	}
+}
+
+// shortDuration is a time without the units that are 0: 15m rather than 15m0s.
+func shortDuration(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = strings.TrimSuffix(text, zero[1:])
+		}
+	}
+	return text
+}
+
+// SettingsOf are the settings that a role's program has.
+func SettingsOf(role Role) []Setting {
+	var of []Setting
+	for _, setting := range settings {
+		if slices.Contains(setting.roles, role) {
+			of = append(of, setting)
+		}
+	}
+	return of
+}
+
+// Text is the setting's value.
+func (s Setting) Text(values Settings) string { return s.text(&values) }
+
+// Change changes one of the settings of the role, by its name.
+func (s *Settings) Change(role Role, name, text string) error {
+	var names []string
+	for _, setting := range SettingsOf(role) {
+		if setting.Name == name {
+			if err := setting.set(s, text); err != nil {
+				return fmt.Errorf("%w: %s is %q: %w", ErrSettings, name, text, err)
+			}
+			return nil
+		}
+		names = append(names, setting.Name)
+	}
+	return fmt.Errorf("%w: there is no %q: there are %s", ErrSettings, name, strings.Join(names, ", "))
+}
+
+// check is about settings that have to go together.
+func (s *Settings) check() error {
+	if s.SessionLifetime < s.SessionIdle {
+		return fmt.Errorf("%w: session_lifetime (%s) is shorter than session_idle (%s)", ErrSettings, shortDuration(s.SessionLifetime), shortDuration(s.SessionIdle))
+	}
+	return nil
+}
+
+// Settings reads the settings of the folder's program. What is not in the file, or all where
+// there is none, is as in [DefaultSettings]. The error says what to do.
+func (f *Folder) Settings() (Settings, error) {
+	values := DefaultSettings
+	path := f.Path(SettingsFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return values, nil
+	}
+	if err != nil {
+		return values, fmt.Errorf("read the settings: %w", err)
+	}
+	if err := values.read(f.Role, data); err != nil {
+		return values, fmt.Errorf("%s: %w\ncorrect the file, or delete it, which brings the defaults back", path, err)
+	}
+	return values, nil
+}
+
+func (s *Settings) read(role Role, data []byte) error {
+	var given map[string]json.RawMessage
+	if err := json.Unmarshal(data, &given); err != nil {
+		return fmt.Errorf("%w: not a JSON object: %w", ErrSettings, err)
+	}
+	for name, raw := range given {
+		text := string(raw)
+		if bytes.HasPrefix(raw, []byte(`"`)) {
+			if err := json.Unmarshal(raw, &text); err != nil {
+				return fmt.Errorf("%w: %s: %w", ErrSettings, name, err)
+			}
+		}
+		if err := s.Change(role, name, text); err != nil {
+			return err
+		}
+	}
+	return s.check()
+}
+
+// file is the settings of a role as the file has them.
+func (s *Settings) file(role Role) []byte {
+	var text strings.Builder
+	text.WriteString("{")
+	for i, setting := range SettingsOf(role) {
+		if i > 0 {
+			text.WriteString(",")
+		}
+		value := setting.text(s)
+		if _, err := strconv.ParseFloat(value, 64); err != nil {
+			value = strconv.Quote(value)
+		}
+		fmt.Fprintf(&text, "\n  %q: %s", setting.Name, value)
+	}
+	text.WriteString("\n}\n")
+	return []byte(text.String())
+}
+
+// WriteSettings writes the settings of the folder's program, if it has any.
+func (f *Folder) WriteSettings(values Settings) error {
+	if len(SettingsOf(f.Role)) == 0 {
+		return nil
+	}
+	if err := values.check(); err != nil {
+		return err
+	}
+	if err := errors.Join(replaceFile(f.Path(SettingsFile), values.file(f.Role)), syncFolder(f.Dir)); err != nil {
+		return fmt.Errorf("write the settings: %w", err)
+	}
+	return nil
+}
+
+// Settings writes the settings of the role's program, if it has any. The manifest does not
+// list them: people may change them.
+func (w *Writer) Settings(role Role, values Settings) error {
+	return (&Folder{Role: role, Dir: w.dir}).WriteSettings(values)
+}
