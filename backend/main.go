@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyladder/backend/resource"
-	"keyladder/backend/sessions"
 	"keyladder/internal/deployment"
 	"keyladder/internal/program"
 	"keyladder/internal/serve"
@@ -44,29 +43,25 @@ func command() *cobra.Command {
 	return root
 }
 
-// records is how many traffic records a server keeps.
-const records = 4096
-
 func resourceCommand(data *string) *cobra.Command {
-	lifetimes := sessions.Default
 	cmd := &cobra.Command{
 		Use:   "resource",
 		Short: "The resource server: Harbour Bank's API",
 		Args:  cobra.NoArgs,
 	}
 	places := program.PlacesFlag(cmd)
-	flags := cmd.Flags()
-	flags.DurationVar(&lifetimes.Idle, "session-idle", lifetimes.Idle, "how long a user's session lasts without calls")
-	flags.DurationVar(&lifetimes.Absolute, "session-lifetime", lifetimes.Absolute, "how long a user's session lasts at most")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		folder, err := places.Open(*data, deployment.Resource)
 		if err != nil {
 			return err
 		}
+		settings, err := folder.Settings()
+		if err != nil {
+			return err
+		}
 		server, err := resource.New(resource.Config{
-			Folder: folder, Stages: catalog.All(), Log: traffic.New(string(folder.Role), records),
-			Sessions: lifetimes,
-		})
+			Folder: folder, Stages: catalog.All(), Log: traffic.New(string(folder.Role), settings.TrafficRecords),
+		}.With(settings))
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -81,7 +82,7 @@ type running struct {
 	stop    func() error
 }
 
-func start(t *testing.T, dir string, flags ...string) running {
+func start(t *testing.T, dir string) running {
 	t.Helper()
 	plain, management := freeAddresses(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -90,7 +91,7 @@ func start(t *testing.T, dir string, flags ...string) running {
 		"resource", "--data", dir, "--listen", "api-plain=" + plain, "--listen", "api=127.0.0.1:0", "--listen", "api-terminated=127.0.0.1:0",
 		"--listen", "manage-resource=" + management,
 	}
-	go func() { done <- run(ctx, append(args, flags...)...) }()
+	go func() { done <- run(ctx, args...) }()
 	healthy := func() error {
 		return run(t.Context(), "healthcheck", "--data", dir, "--listen", "manage-resource="+management)
 	}
@@ -131,18 +132,18 @@ func TestResourceAndHealthcheck(t *testing.T) {
 	}
 }
 
-// TestSessionFlags starts with a session that was opened some time ago, and looks whether it
+// TestSessionSettings starts with a session that was opened some time ago, and looks whether it
 // is still there when the server has stopped.
-func TestSessionFlags(t *testing.T) {
+func TestSessionSettings(t *testing.T) {
 	for _, test := range []struct {
-		age   time.Duration
-		flags []string
-		kept  bool
+		age      time.Duration
+		settings string
+		kept     bool
 	}{
-		{30 * time.Minute, nil, false},
-		{30 * time.Minute, []string{"--session-idle", "1h"}, true},
-		{13 * time.Hour, []string{"--session-idle", "24h"}, false},
-		{13 * time.Hour, []string{"--session-idle", "24h", "--session-lifetime", "24h"}, true},
+		{30 * time.Minute, `{}`, false},
+		{30 * time.Minute, `{"session_idle": "1h"}`, true},
+		{13 * time.Hour, `{"session_idle": "12h"}`, false},
+		{13 * time.Hour, `{"session_idle": "24h", "session_lifetime": "24h"}`, true},
 	} {
 		dir := deploy(t)
 		db, err := store.Open(filepath.Join(dir, "resource", "resource.db"), sessions.Models()...)
@@ -160,11 +161,14 @@ func TestSessionFlags(t *testing.T) {
 		if _, _, err := open().Begin(t.Context(), time.Now().Add(-test.age), "alice", "tester", "user-session", "phone"); err != nil {
 			t.Fatal(err)
 		}
-		if err := start(t, dir, test.flags...).stop(); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "resource", deployment.SettingsFile), []byte(test.settings), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := start(t, dir).stop(); err != nil {
 			t.Error(err)
 		}
 		if kept := len(open().List(time.Now())) == 1; kept != test.kept {
-			t.Errorf("%s old, %v: kept %v", test.age, test.flags, kept)
+			t.Errorf("%s old, %v: kept %v", test.age, test.settings, kept)
 		}
 		if err := store.Close(db); err != nil {
 			t.Error(err)
@@ -174,6 +178,10 @@ func TestSessionFlags(t *testing.T) {
 
 func TestMistakes(t *testing.T) {
 	dir := deploy(t)
+	nonsense := deploy(t)
+	if err := os.WriteFile(filepath.Join(nonsense, "resource", deployment.SettingsFile), []byte(`{"session_idle": "0s"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +193,7 @@ func TestMistakes(t *testing.T) {
 	}{
 		"no deployment":  {[]string{"resource", "--data", t.TempDir()}, "stages init"},
 		"port taken":     {[]string{"resource", "--data", dir, "--listen", "api-plain=" + taken.Addr().String()}, "the API over HTTP can't listen"},
-		"no sessions":    {[]string{"resource", "--data", dir, "--session-idle", "0s"}, "sessions need a time"},
+		"no sessions":    {[]string{"resource", "--data", nonsense}, "session_idle is \"0s\""},
 		"unknown role":   {[]string{"healthcheck", "--data", dir, "nobody"}, `invalid argument "nobody"`},
 		"unknown place":  {[]string{"resource", "--data", dir, "--listen", "nothing=127.0.0.1:0"}, "they are api-plain, api"},
 		"no address":     {[]string{"resource", "--data", dir}, "--listen api-plain=HOST:PORT"},

@@ -40,9 +40,6 @@ func run() int {
 	return 0
 }
 
-// records is how many traffic records a program keeps.
-const records = 4096
-
 func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mobileclient",
@@ -79,8 +76,12 @@ func serveCommand(data *string) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		settings, err := folder.Settings()
+		if err != nil {
+			return err
+		}
 		p, err := phone.New(phone.Config{
-			Folder: folder, Stages: catalog.All(), Log: traffic.New(string(folder.Role), records), Stage: stage,
+			Folder: folder, Stages: catalog.All(), Log: traffic.New(string(folder.Role), settings.TrafficRecords), Stage: stage,
 			AdminURL: folder.Addresses.URL(deployment.AdminUI),
 		})
 		if err != nil {

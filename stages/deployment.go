@@ -15,7 +15,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"keyladder/backend/sessions"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/program"
@@ -94,7 +93,11 @@ func attackerCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		station, err := scene.New(folder, catalog.All(), traffic.New(string(folder.Role), lab.Records))
+		settings, err := folder.Settings()
+		if err != nil {
+			return err
+		}
+		station, err := scene.New(folder, catalog.All(), traffic.New(string(folder.Role), settings.TrafficRecords))
 		if err != nil {
 			return err
 		}
@@ -125,7 +128,7 @@ func healthCommand() *cobra.Command {
 }
 
 func upCommand(start func(context.Context, lab.Options) (*lab.Lab, error)) *cobra.Command {
-	o := lab.Options{Screens: true, Sessions: sessions.Default}
+	o := lab.Options{Screens: true}
 	var verbose bool
 	var moved map[string]int
 	c := &cobra.Command{
@@ -191,8 +194,7 @@ password of the admin UI.`,
 	portFlag(c, &moved)
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "print the API's access log")
 	c.Flags().StringVar(&o.Stage, "stage", "", "stage that the phone uses (default: $STAGE, or the first)")
-	c.Flags().DurationVar(&o.Sessions.Idle, "session-idle", o.Sessions.Idle, "how long a user's session lasts without calls")
-	c.Flags().DurationVar(&o.Sessions.Absolute, "session-lifetime", o.Sessions.Absolute, "how long a user's session lasts at most")
+	c.Flags().StringToStringVar(&o.Settings, "set", nil, "`NAME=VALUE` to use in place of what settings.json says, this time (repeatable); \"stages settings\" lists them")
 	return c
 }
 

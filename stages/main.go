@@ -46,7 +46,7 @@ func command() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		initCommand(), upCommand(lab.Start), resetCommand(), attackerCommand(), healthCommand(),
+		initCommand(), upCommand(lab.Start), resetCommand(), attackerCommand(), healthCommand(), settingsCommand(),
 		listCommand(), showCommand(), runCommand(), attackCommand(), matrixCommand(), benchCommand(),
 		signCommand(), openCommand(), releaseCommand(),
 		readmeCommand(), snippetsCommand(),

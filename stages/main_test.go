@@ -6,19 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
-	"keyladder/stages/mechanism/session"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/referee"
 )
@@ -123,29 +122,25 @@ func TestSnippetsAreUpToDate(t *testing.T) {
 	}
 }
 
-// What is said of sessions on the command line reaches the lab.
-func TestSessionFlags(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		args string
-		want session.Lifetimes
-	}{
-		{"", session.Lifetimes{Idle: 15 * time.Minute, Absolute: 12 * time.Hour}},
-		{"--session-idle=30s --session-lifetime=1h", session.Lifetimes{Idle: 30 * time.Second, Absolute: time.Hour}},
-	} {
-		refused := errors.New("not started")
-		up := upCommand(func(_ context.Context, o lab.Options) (*lab.Lab, error) {
-			if o.Sessions != tt.want {
-				t.Errorf("%q: %+v", tt.args, o.Sessions)
-			}
-			return nil, refused
-		})
-		up.SetArgs(append([]string{"--data", t.TempDir()}, strings.Fields(tt.args)...))
-		up.SetOut(io.Discard)
-		up.SilenceErrors, up.SilenceUsage = true, true
-		if err := up.ExecuteContext(t.Context()); !errors.Is(err, refused) {
-			t.Errorf("%q: %v", tt.args, err)
+// What is said of settings and ports on the command line, and in the environment, reaches the
+// lab.
+func TestUpFlags(t *testing.T) {
+	t.Setenv("KEYLADDER_PORT_API", "18443")
+	refused := errors.New("not started")
+	up := upCommand(func(_ context.Context, o lab.Options) (*lab.Lab, error) {
+		if want := map[string]string{"session_idle": "30s", "session_lifetime": "1h"}; !maps.Equal(o.Settings, want) {
+			t.Errorf("settings %v", o.Settings)
 		}
+		if o.Ports[deployment.AdminUI] != 18000 || o.Ports[deployment.API] != 18443 || o.Ports[deployment.PlainAPI] != 8080 {
+			t.Errorf("ports %v", o.Ports)
+		}
+		return nil, refused
+	})
+	up.SetArgs([]string{"--data", t.TempDir(), "--set", "session_idle=30s", "--set", "session_lifetime=1h", "--port", "admin=18000"})
+	up.SetOut(io.Discard)
+	up.SilenceErrors, up.SilenceUsage = true, true
+	if err := up.ExecuteContext(t.Context()); !errors.Is(err, refused) {
+		t.Error(err)
 	}
 }
 

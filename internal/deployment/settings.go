@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -137,6 +138,21 @@ func (s *Settings) Change(role Role, name, text string) error {
 		names = append(names, setting.Name)
 	}
 	return fmt.Errorf("%w: there is no %q: there are %s", ErrSettings, name, strings.Join(names, ", "))
+}
+
+// ChangeAll makes those of the changes that are the role's. A name that no role has is an
+// error, and so are settings that do not go together.
+func (s *Settings) ChangeAll(role Role, changes map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(changes)) {
+		i := slices.IndexFunc(settings, func(setting Setting) bool { return setting.Name == name })
+		if i >= 0 && !slices.Contains(settings[i].roles, role) {
+			continue
+		}
+		if err := s.Change(role, name, changes[name]); err != nil {
+			return err
+		}
+	}
+	return s.check()
 }
 
 // check is about settings that have to go together.

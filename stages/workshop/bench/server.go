@@ -21,7 +21,6 @@ import (
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
-	"keyladder/stages/workshop/lab"
 )
 
 // unreached is a limit that no measurement reaches. The guard keeps to it, announces it and
@@ -76,7 +75,7 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		return err
 	}
 	server, err := resource.New(resource.Config{
-		Folder: folder, Stages: stages, Log: traffic.New(string(deployment.Resource), lab.Records),
+		Folder: folder, Stages: stages, Log: traffic.New(string(deployment.Resource), deployment.DefaultSettings.TrafficRecords),
 		Address: unreached, Nonces: nonces, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

@@ -277,7 +277,7 @@ func write(o Options) error {
 				return err
 			}
 		}
-		if err := contents[role](w); err != nil {
+		if err := errors.Join(contents[role](w), w.Settings(role, deployment.DefaultSettings)); err != nil {
 			return err
 		}
 		writers = append(writers, w)

@@ -13,13 +13,9 @@ import (
 	"keyladder/internal/program"
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
-	"keyladder/stages/mechanism/session"
 	"keyladder/stages/workshop/deploy"
 	"keyladder/stages/workshop/referee"
 )
-
-// Records is how many traffic records each program keeps.
-const Records = 4096
 
 // Options say what kind of lab to start.
 type Options struct {
@@ -33,7 +29,7 @@ type Options struct {
 	Stage         string // that the phone uses; empty: the first
 	AdminPassword string // of the admin UI; empty: one is made
 
-	Sessions session.Lifetimes // of users' sessions; zero: [sessions.Default]
+	Settings map[string]string // by name, in place of those of the deployment; see [deployment.Settings]
 
 	Logger *slog.Logger // the resource server's; nil: it is discarded
 }

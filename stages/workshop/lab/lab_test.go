@@ -11,14 +11,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"keyladder/backend/guard"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
-	"keyladder/stages/mechanism/session"
 	"keyladder/stages/workshop/deploy"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/referee"
@@ -380,12 +378,12 @@ func TestRestart(t *testing.T) {
 // the next call.
 func TestShortSessions(t *testing.T) {
 	t.Parallel()
-	for name, lifetimes := range map[string]session.Lifetimes{
-		"idle": {Idle: 1, Absolute: time.Hour}, "absolute": {Idle: time.Hour, Absolute: 1},
+	for name, settings := range map[string]map[string]string{
+		"idle": {"session_idle": "1ns"}, "absolute": {"session_idle": "1ns", "session_lifetime": "1ns"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := start(t, lab.Options{Sessions: lifetimes})
+			l := start(t, lab.Options{Settings: settings})
 			genuine := l.Referee.Genuine(t.Context(), "user-session")
 			if genuine.OK || !strings.Contains(genuine.Reason, "your session has ended") {
 				t.Errorf("%v, %q", genuine.OK, genuine.Reason)

@@ -25,12 +25,25 @@ var starters = map[deployment.Role]starter{
 	deployment.Admin:    startAdmin,
 }
 
-func newLog(role deployment.Role) *traffic.Log { return traffic.New(string(role), Records) }
+// settings are the folder's, with what the options change of them, and the log that they
+// want.
+func (o *Options) settings(folder *deployment.Folder) (deployment.Settings, *traffic.Log, error) {
+	settings, err := folder.Settings()
+	if err != nil {
+		return settings, nil, err
+	}
+	if err := settings.ChangeAll(folder.Role, o.Settings); err != nil {
+		return settings, nil, err
+	}
+	return settings, traffic.New(string(folder.Role), settings.TrafficRecords), nil
+}
 
 func startResource(l *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
-	server, err := resource.New(resource.Config{
-		Folder: folder, Stages: o.Stages, Logger: o.Logger, Log: newLog(folder.Role), Sessions: o.Sessions,
-	})
+	settings, log, err := o.settings(folder)
+	if err != nil {
+		return nil, err
+	}
+	server, err := resource.New(resource.Config{Folder: folder, Stages: o.Stages, Logger: o.Logger, Log: log}.With(settings))
 	if err != nil {
 		return nil, err
 	}
@@ -44,8 +57,12 @@ func startResource(l *Lab, o Options, folder *deployment.Folder, listeners progr
 }
 
 func startPhone(l *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
+	_, log, err := o.settings(folder)
+	if err != nil {
+		return nil, err
+	}
 	screen, err := phone.New(phone.Config{
-		Folder: folder, Stages: o.Stages, Log: newLog(folder.Role), Stage: cmp.Or(o.Stage, o.Stages[0].Slug),
+		Folder: folder, Stages: o.Stages, Log: log, Stage: cmp.Or(o.Stage, o.Stages[0].Slug),
 		AdminURL: l.Addresses.URL(deployment.AdminUI),
 	})
 	if err != nil {
@@ -58,7 +75,11 @@ func startPhone(l *Lab, o Options, folder *deployment.Folder, listeners program.
 }
 
 func startAttacker(_ *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
-	station, err := scene.New(folder, o.Stages, newLog(folder.Role))
+	_, log, err := o.settings(folder)
+	if err != nil {
+		return nil, err
+	}
+	station, err := scene.New(folder, o.Stages, log)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,15 @@
+package resource
+
+import (
+	"keyladder/backend/guard"
+	"keyladder/internal/deployment"
+	"keyladder/stages/mechanism/session"
+)
+
+// With is the configuration with the lifetimes and limits of the deployment's settings.
+func (c Config) With(settings deployment.Settings) Config {
+	c.Sessions = session.Lifetimes{Idle: settings.SessionIdle, Absolute: settings.SessionLifetime}
+	c.Address = guard.Limit{PerSecond: settings.AddressPerSecond, Burst: settings.AddressBurst}
+	c.Overlap = settings.SecretOverlap
+	return c
+}
