@@ -10,16 +10,14 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
-	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/sealed"
-	"keyladder/stages/mechanism/session"
+	"keyladder/stages/protect"
 )
 
 // signer says whose secret signs, and where it is asked for.
@@ -81,56 +79,42 @@ The secret is asked for at the running deployment, with the admin's certificate.
 			if stage.Call.AppProof != catalog.Hawk {
 				return fmt.Errorf("the stage %s does not sign requests", stage.Slug)
 			}
-			secret, folder, err := s.secret(c)
-			if err != nil {
-				return err
+			if seal && stage.Call.Bodies != catalog.SealedBodies {
+				return fmt.Errorf("the stage %s does not encrypt bodies", stage.Slug)
 			}
-			content := []byte(body)
-			if seal {
-				keys, err := sealed.DeriveKeys(secret)
-				if err != nil {
-					return err
-				}
-				if content, err = keys.Requests.Seal(content, contentType); err != nil {
-					return err
-				}
-				contentType = sealed.MediaType
+			if user != "" && stage.Call.UserProof != catalog.UserSession {
+				return fmt.Errorf("nobody signs in with a password at the stage %s", stage.Slug)
+			}
+			call := protect.Call{
+				Method: method, URL: target, Header: http.Header{}, Body: []byte(body), Media: contentType, Clear: !seal,
 			}
 			if method == "" {
-				method = usualMethod(content)
+				call.Method = usualMethod(call.Body)
 			}
-			req, err := http.NewRequestWithContext(c.Context(), method, target.String(), nil)
-			if err != nil {
-				return err
-			}
-			if len(content) > 0 {
-				req.Header.Set("Content-Type", contentType)
-			}
-			if err := addFields(req.Header, fields, c.InOrStdin()); err != nil {
+			if err := addFields(call.Header, fields, c.InOrStdin()); err != nil {
 				return err
 			}
 			if user != "" {
 				name, password, _ := strings.Cut(user, ":")
-				if err := session.SetBasic(req.Header, name, password); err != nil {
-					return err
-				}
+				call.SignIn = &protect.SignIn{User: name, Password: password}
 			}
-			// For the host and port of the settings, whatever name is used to reach the server.
-			client, err := hawk.NewClient(hawk.Credentials{ID: s.key, Key: secret}, folder.Addresses.URL(deployment.API))
+			secret, folder, err := s.secret(c)
 			if err != nil {
 				return err
 			}
-			client.Field = stage.Call.AppProofField()
-			ext := ""
-			if stage.Call.Binding == catalog.SessionOfCall {
-				if ext, err = session.Covered(req.Header); err != nil {
-					return err
-				}
+			// For the host and port of the settings, whatever name is used to reach the server.
+			api := protect.API{
+				Stage: stage.Slug, Plain: folder.Addresses.URL(deployment.PlainAPI), TLS: folder.Addresses.URL(deployment.API),
 			}
-			if _, err := client.Sign(req, content, ext, time.Now()); err != nil {
+			caller, err := protect.New(stage.Call, api, protect.Identity{ClientID: s.key, Secret: secret})
+			if err != nil {
 				return err
 			}
-			_, err = io.WriteString(c.OutOrStdout(), curlOptions(req, content))
+			dressed, err := caller.Dress(call)
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(c.OutOrStdout(), curlOptions(dressed.Request))
 			return err
 		},
 	}
@@ -181,13 +165,15 @@ func addFields(header http.Header, fields []string, in io.Reader) error {
 // curlQuoted escapes a value between quotes in a file of curl's options.
 var curlQuoted = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`, "\v", `\v`)
 
-// curlOptions is a request as curl reads it with -K.
-func curlOptions(req *http.Request, body []byte) string {
+// curlOptions is a request as curl reads it with -K. The URL is signed as it is, so curl is told
+// to take it so: without reading [1-3] and {a,b} as lists, or /../ as a way up.
+func curlOptions(req protect.Request) string {
 	var text strings.Builder
 	option := func(name, value string) { fmt.Fprintf(&text, "%s = \"%s\"\n", name, curlQuoted.Replace(value)) }
 	option("url", req.URL.String())
+	text.WriteString("globoff\npath-as-is\n")
 	switch req.Method {
-	case usualMethod(body):
+	case usualMethod(req.Body):
 	case http.MethodHead: // for an answer without body
 		text.WriteString("head\n")
 	default:
@@ -198,8 +184,8 @@ func curlOptions(req *http.Request, body []byte) string {
 			option("header", name+": "+value)
 		}
 	}
-	if len(body) > 0 {
-		option("data-raw", string(body))
+	if len(req.Body) > 0 {
+		option("data-raw", string(req.Body))
 	}
 	return text.String()
 }

@@ -22,7 +22,17 @@ type Stage struct {
 	Outcomes map[string]Expectation `json:"-"` // by the attack's name
 	Text     string                 `json:"-"` // the narrative, where there is no file
 
-	unheeded Check // see [Set.WithoutCheck]
+	declared *Policies // before [Set.With]; nil: they are as they were
+	unheeded Check     // see [Set.WithoutCheck]
+}
+
+// Declared are the stage's policies as the ladder has them, whatever [Set.With] has made of
+// them: what the stage must refuse goes by these.
+func (s Stage) Declared() Policies {
+	if s.declared == nil {
+		return s.Policies
+	}
+	return *s.declared
 }
 
 // Heeds says whether refusals by a check count at the stage. They do, but for
@@ -87,6 +97,8 @@ func (s Set) With(slug string, change func(*Policies)) Set {
 	changed := slices.Clone(s)
 	for i := range changed {
 		if changed[i].Slug == slug {
+			declared := changed[i].Declared()
+			changed[i].declared = &declared
 			change(&changed[i].Policies)
 			return changed
 		}

@@ -5,44 +5,31 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
 	"keyladder/internal/deployment"
-	"keyladder/internal/pki"
 	"keyladder/internal/route"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/release"
 	"keyladder/mobileclient/release/scatter"
 	"keyladder/stages/catalog"
-	"keyladder/stages/mechanism/appkey"
 	"keyladder/stages/mechanism/clientcert"
-	"keyladder/stages/mechanism/deviceid"
-	"keyladder/stages/mechanism/hawk"
-	"keyladder/stages/mechanism/sealed"
 	"keyladder/stages/mechanism/session"
-)
-
-// What stages add to the calls of apps, by the stages' numbers.
-const (
-	fromTLS      = 2
-	fromMutual   = 3
-	fromHawk     = 4
-	fromHidden   = 5
-	fromSessions = 6
-	lastProbed   = 6 // whoever builds the next stage says what it must refuse
+	"keyladder/stages/protect"
 )
 
 // prober makes calls as the bank's apps do at a stage, with what is in their packages. How
-// they do it goes by the stage's number, and not by its policy, which is under test.
+// they do it goes by the policies that the ladder declares, and not by those that the stage
+// has got, which are under test.
 type prober struct {
-	stage       catalog.Stage
-	plain, tls  string // base URLs
+	policies    catalog.Policies
+	plain       *url.URL // of the API over HTTP
 	routes      route.Table
 	roots       []byte
 	bank, staff *caller // the customers' app, and the staff's
@@ -51,31 +38,20 @@ type prober struct {
 
 // caller is an app of the bank, on a phone of its own.
 type caller struct {
-	agent       string
-	key, secret string
-	certificate *tls.Certificate
-	seals       sealed.Keys
-	device      installation
+	*protect.Caller
 }
 
-type installation struct{ identifier, guid string }
+// show changes who is calling, from now on.
+func (c *caller) show(change func(*protect.Identity)) (err error) {
+	c.Caller, err = c.As(change)
+	return err
+}
 
-// draft is a call before it is sent. Probes spoil it.
+// draft is a call before it is dressed. Probes spoil it.
 type draft struct {
-	base        string
-	method      string
-	path        string
-	body        any // nil: none
-	agent       string
-	key, secret string
-	inURL       bool // the key goes into the URL, too
-	certificate *tls.Certificate
-	device      installation
-	session     session.Key
-	user        string // who signs in; empty: nobody
-	password    string
-	clear       bool                // the body is not sealed
-	changed     func(*http.Request) // when it has been signed already
+	protect.Call
+	by *caller
+	as func(*protect.Identity) // who it says that it is; nil: who it is
 }
 
 // reply is what became of a call.
@@ -87,19 +63,16 @@ type reply struct {
 }
 
 func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
-	if stage.Number > lastProbed {
-		return nil, fmt.Errorf("nobody has said yet what stage %d must refuse", stage.Number)
+	plain, err := url.Parse(s.folder.Addresses.URL(deployment.PlainAPI))
+	if err != nil {
+		return nil, err
 	}
-	p := &prober{
-		stage: stage, plain: s.folder.Addresses.URL(deployment.PlainAPI), tls: s.folder.Addresses.URL(deployment.API), roots: s.roots,
-		routes:  s.folder.Addresses.Routes(),
-		clients: map[*tls.Certificate]*http.Client{},
-	}
+	p := &prober{policies: stage.Declared(), plain: plain, routes: s.folder.Addresses.Routes(), roots: s.roots, clients: map[*tls.Certificate]*http.Client{}}
 	own, err := settingsOf(s.packageFile(stage))
 	if err != nil {
 		return nil, err
 	}
-	if p.bank, err = newCaller("HarbourBank/1.0", own); err != nil {
+	if p.bank, err = s.newCaller(stage, "HarbourBank/1.0", own); err != nil {
 		return nil, err
 	}
 	for _, path := range s.folder.Packages() {
@@ -110,7 +83,7 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 		if other.ClientID == own.ClientID {
 			continue
 		}
-		if p.staff, err = newCaller("HarbourOps/1.0", other); err != nil {
+		if p.staff, err = s.newCaller(stage, "HarbourOps/1.0", other); err != nil {
 			return nil, err
 		}
 		return p, nil
@@ -130,15 +103,18 @@ func settingsOf(path string) (*release.Settings, error) {
 	return release.UnbundleClear(assets)
 }
 
-func newCaller(agent string, settings *release.Settings) (*caller, error) {
-	c := &caller{agent: agent, key: settings.ClientID, secret: settings.SharedSecret}
+func (s *Station) newCaller(stage catalog.Stage, agent string, settings *release.Settings) (*caller, error) {
 	certificate, err := clientcert.Load([]byte(settings.ClientCertificate), []byte(settings.ClientKey))
 	if err != nil {
 		return nil, err
 	}
-	c.certificate = &certificate
-	c.seals, err = sealed.DeriveKeys(c.secret)
-	return c, err
+	api := protect.API{
+		Stage: stage.Slug, Plain: s.folder.Addresses.URL(deployment.PlainAPI), TLS: s.folder.Addresses.URL(deployment.API),
+	}
+	made, err := protect.New(stage.Declared().Call, api, protect.Identity{
+		UserAgent: agent, ClientID: settings.ClientID, Secret: settings.SharedSecret, Certificate: &certificate,
+	})
+	return &caller{made}, err
 }
 
 // close ends the connections.
@@ -148,99 +124,39 @@ func (p *prober) close() {
 	}
 }
 
-// draft is a good call by an app, as long as it needs no user.
-func (p *prober) draft(by *caller, method, path string, body any) draft {
-	d := draft{
-		base: p.plain, method: method, path: path, body: body,
-		agent: by.agent, key: by.key, secret: by.secret, device: by.device,
-	}
-	if p.stage.Number >= fromTLS {
-		d.base = p.tls
-	}
-	if p.stage.Number >= fromMutual {
-		d.certificate = by.certificate
-	}
-	return d
-}
-
-// request is the draft as it is sent.
-func (p *prober) request(ctx context.Context, d draft) (*http.Request, error) {
-	var body []byte
-	if d.body != nil {
+// dress dresses a draft, and says with which connections it is sent.
+func (p *prober) dress(d draft) (*protect.Dressed, *http.Client, error) {
+	by := d.by.Caller
+	if d.as != nil {
 		var err error
-		if body, err = json.Marshal(d.body); err != nil {
-			return nil, err
+		if by, err = by.As(d.as); err != nil {
+			return nil, nil, err
 		}
 	}
-	media := "application/json"
-	if p.stage.Number >= fromHidden && len(body) > 0 && !d.clear {
-		keys, err := sealed.DeriveKeys(d.secret)
-		if err != nil {
-			return nil, err
-		}
-		if body, err = keys.Requests.Seal(body, media); err != nil {
-			return nil, err
-		}
-		media = sealed.MediaType
-	}
-	r, err := http.NewRequestWithContext(ctx, d.method, d.base+"/"+p.stage.Slug+d.path, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("User-Agent", d.agent)
-	if len(body) > 0 {
-		r.Header.Set("Content-Type", media)
-	}
-	if d.inURL {
-		appkey.SetQuery(r, d.key)
-	}
-	if d.device != (installation{}) {
-		deviceid.Set(r.Header, d.device.identifier, d.device.guid)
-	}
-	switch {
-	case d.user != "":
-		err = session.SetBasic(r.Header, d.user, d.password)
-	case d.session != "":
-		session.SetKey(r.Header, d.session)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if p.stage.Number < fromHawk {
-		appkey.Set(r, d.key)
-	} else if err := p.sign(r, d, body); err != nil {
-		return nil, err
-	}
-	if d.changed != nil {
-		d.changed(r)
-	}
-	return r, nil
+	dressed, err := by.Dress(d.Call)
+	return dressed, p.client(by), err
 }
 
-func (p *prober) sign(r *http.Request, d draft, body []byte) error {
-	signer, err := hawk.NewClient(hawk.Credentials{ID: d.key, Key: d.secret}, p.tls)
-	if err != nil {
-		return err
-	}
-	signer.Field = p.stage.Call.AppProofField()
-	covered := ""
-	if p.stage.Number >= fromSessions {
-		if covered, err = session.Covered(r.Header); err != nil {
-			return err
+// client keeps connections open on which a caller's certificate is shown.
+func (p *prober) client(by *protect.Caller) *http.Client {
+	certificate := by.Identity().Certificate
+	if p.clients[certificate] == nil {
+		p.clients[certificate] = &http.Client{
+			Timeout:   probeTime,
+			Transport: &http.Transport{TLSClientConfig: by.TLS(p.roots), DialContext: p.routes.Dial(nil)},
 		}
 	}
-	_, err = signer.Sign(r, body, covered, time.Now())
-	return err
+	return p.clients[certificate]
 }
 
 // send makes a call. One that only came too soon is made again when the API says.
 func (p *prober) send(ctx context.Context, d draft) (reply, error) {
 	for tries := 0; ; tries++ {
-		r, err := p.request(ctx, d)
+		dressed, client, err := p.dress(d)
 		if err != nil {
 			return reply{}, err
 		}
-		got, err := p.do(r, d.certificate)
+		got, err := do(ctx, client, dressed)
 		if err != nil || got.status != http.StatusTooManyRequests || tries == 3 {
 			return got, err
 		}
@@ -250,42 +166,27 @@ func (p *prober) send(ctx context.Context, d draft) (reply, error) {
 	}
 }
 
-// do sends a request as it is.
-func (p *prober) do(r *http.Request, certificate *tls.Certificate) (reply, error) {
-	client, err := p.client(certificate)
-	if err != nil {
-		return reply{}, err
-	}
+// do sends a request as it is, and opens the answer where that can be done: whether it is
+// authentic is for apps to ask.
+func do(ctx context.Context, client *http.Client, dressed *protect.Dressed) (reply, error) {
 	got := reply{exchange: rand.Text()}
+	r, err := dressed.HTTP(ctx)
+	if err != nil {
+		return got, err
+	}
 	r.Header.Set(traffic.Header, got.exchange)
 	response, err := client.Do(r)
 	if err != nil {
 		return got, err
 	}
 	defer response.Body.Close()
-	got.status, got.header = response.StatusCode, response.Header
-	got.body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	return got, err
-}
-
-// client keeps connections open on which that certificate is shown; nil: none is.
-func (p *prober) client(certificate *tls.Certificate) (*http.Client, error) {
-	if client := p.clients[certificate]; client != nil {
-		return client, nil
-	}
-	roots, err := pki.Pool(p.roots)
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("read roots.pem: %w", err)
+		return got, err
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
-	if certificate != nil {
-		clientcert.Present(config, *certificate)
-	}
-	p.clients[certificate] = &http.Client{
-		Timeout:   probeTime,
-		Transport: &http.Transport{TLSClientConfig: config, DialContext: p.routes.Dial(nil)},
-	}
-	return p.clients[certificate], nil
+	answer, _ := dressed.Check(response, body)
+	got.status, got.header, got.body = answer.Status, answer.Header, answer.Body
+	return got, nil
 }
 
 const (
@@ -303,41 +204,40 @@ func wait(ctx context.Context, after reply) error {
 	return pause(ctx, limit)
 }
 
-// made sends a call that makes something, and reads the answer.
-func (p *prober) made(ctx context.Context, by *caller, d draft, into any) error {
-	got, err := p.send(ctx, d)
+// made sends a call that makes something, and returns the body of the answer.
+func (p *prober) made(ctx context.Context, by *caller, call protect.Call) ([]byte, error) {
+	got, err := p.send(ctx, draft{by: by, Call: call})
 	if err != nil {
-		return err
-	}
-	if got.header.Get("Content-Type") == sealed.MediaType {
-		if got.body, _, err = by.seals.Responses.Open(got.body); err != nil {
-			return err
-		}
+		return nil, err
 	}
 	if got.status != http.StatusCreated {
-		return fmt.Errorf("%s %s: the API answers %d %s", d.method, d.path, got.status, bytes.TrimSpace(got.body))
+		return nil, fmt.Errorf("%s %s: the API answers %d %s", call.Method, call.Path, got.status, bytes.TrimSpace(got.body))
 	}
-	return json.Unmarshal(got.body, into)
+	return got.body, nil
 }
 
 // register makes a phone known to the API, with an app on it.
-func (p *prober) register(ctx context.Context, by *caller) (installation, error) {
-	var answer struct{ GUID string }
-	made := installation{identifier: rand.Text()}
-	err := p.made(ctx, by, p.draft(by, http.MethodPost, "/v1/devices", map[string]string{"identifier": made.identifier}), &answer)
-	made.guid = answer.GUID
-	return made, err
+func (p *prober) register(ctx context.Context, by *caller) (protect.Installation, error) {
+	identifier := rand.Text()
+	body, err := p.made(ctx, by, protect.RegisterCall(identifier))
+	if err != nil {
+		return protect.Installation{}, err
+	}
+	return protect.ReadInstallation(body, identifier)
 }
 
 // signIn opens a session of a user with an app.
 func (p *prober) signIn(ctx context.Context, by *caller, user, password string) (session.Key, error) {
-	d := p.draft(by, http.MethodPost, "/v1/session", nil)
-	d.user, d.password = user, password
-	var answer struct {
-		Key session.Key `json:"session_key"`
+	call, err := protect.SignInCall(user, password)
+	if err != nil {
+		return "", err
 	}
-	err := p.made(ctx, by, d, &answer)
-	return answer.Key, err
+	body, err := p.made(ctx, by, call)
+	if err != nil {
+		return "", err
+	}
+	opened, err := protect.ReadSession(body)
+	return opened.Key, err
 }
 
 // announced are the names of the rate limits on an answer, and their quotas.

@@ -9,107 +9,178 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/appkey"
 	"keyladder/stages/mechanism/session"
+	"keyladder/stages/protect"
 )
 
 // probe is a call that a stage must refuse. But for what is wrong about it, it is made as
 // the bank's apps make theirs, so that there is one check to refuse it.
-//
-// Which probes there are goes by the stages' numbers: from which stage on the API must
-// refuse the call is what the ladder says, whatever the stage's policy has become.
 type probe struct {
-	what     string
-	from, to int           // numbers of stages
-	check    catalog.Check // of the guard, that must refuse it
-	status   int           // that it must answer
-	send     func(context.Context, *prober, people) (reply, error)
+	what string
+
+	// applies says whether a stage must refuse it, by the policies that the ladder declares
+	// for it, whatever the stage's policies have become.
+	applies func(catalog.Policies) bool
+
+	check  catalog.Check // of the guard, that must refuse it
+	status int           // that it must answer
+	send   func(context.Context, *prober, people) (reply, error)
 }
 
-// people are the sessions that probes need, from the stage on that knows users.
+// people are the sessions that probes need, at stages that know users.
 type people struct {
 	alice      session.Key // opened with the customers' app
 	aliceStaff session.Key // opened with the staff's
 	carol      session.Key // with the customers' app, although she works for the bank
 	password   string      // alice's
-	elsewhere  installation
+	elsewhere  protect.Installation
+}
+
+// Which stages probes apply to.
+func registeredAgents(p catalog.Policies) bool {
+	return p.API.UserAgents == catalog.RegisteredUserAgents
+}
+func limited(p catalog.Policies) bool { return p.API.RateLimits == catalog.LimitedRates }
+func noKeysInURLs(p catalog.Policies) bool {
+	return p.API.KeyInURL == catalog.KeyInURLRefused
+}
+func rights(p catalog.Policies) bool       { return p.API.Authorization != catalog.NotAuthorized }
+func usersRights(p catalog.Policies) bool  { return p.API.Authorization == catalog.AppAndUser }
+func encrypted(p catalog.Policies) bool    { return p.Call.Transport != catalog.PlainHTTP }
+func mutualTLS(p catalog.Policies) bool    { return p.Call.Transport == catalog.MutualTLS }
+func appKeys(p catalog.Policies) bool      { return p.Call.AppProof == catalog.AppKey }
+func signed(p catalog.Policies) bool       { return p.Call.AppProof == catalog.Hawk }
+func nonces(p catalog.Policies) bool       { return p.Call.Nonces == catalog.NoncesRemembered }
+func sealedBodies(p catalog.Policies) bool { return p.Call.Bodies == catalog.SealedBodies }
+func devices(p catalog.Policies) bool      { return p.Call.Devices == catalog.RegisteredDevices }
+func sessions(p catalog.Policies) bool     { return p.Call.UserProof == catalog.UserSession }
+func boundToApp(p catalog.Policies) bool   { return p.Call.Binding != catalog.NotBound }
+func boundToCall(p catalog.Policies) bool  { return p.Call.Binding == catalog.SessionOfCall }
+func boundToDevice(p catalog.Policies) bool {
+	return p.Call.Binding == catalog.SessionOfDevice || boundToCall(p)
 }
 
 // probes are all probes, in the order of the ladder. The last one uses up an app's limit.
 var probes = []probe{
-	{"rates in a browser", 1, 6, catalog.CheckUserAgent, 403, rates(func(p *prober, d *draft) { d.agent = "Mozilla/5.0 (X11; Linux x86_64)" })},
-	{"rates under an invented key", 1, 3, catalog.CheckAppKey, 401, rates(func(p *prober, d *draft) { d.key = rand.Text() })},
-	{"a freeze with an app that lacks the scope", 1, 6, catalog.CheckScope, 403, func(ctx context.Context, p *prober, users people) (reply, error) {
+	{"rates in a browser", registeredAgents, catalog.CheckUserAgent, 403, ratesAs(func(_ *prober, as *protect.Identity) {
+		as.UserAgent = "Mozilla/5.0 (X11; Linux x86_64)"
+	})},
+	{"rates under an invented key", appKeys, catalog.CheckAppKey, 401, ratesAs(func(_ *prober, as *protect.Identity) {
+		as.ClientID = rand.Text()
+	})},
+	{"a freeze with an app that lacks the scope", rights, catalog.CheckScope, 403, func(ctx context.Context, p *prober, users people) (reply, error) {
 		return p.freeze(ctx, p.bank, users.alice)
 	}},
-	{"rates over plain HTTP", 2, 6, catalog.CheckTransport, 403, rates(func(p *prober, d *draft) { d.base = p.plain })},
-	{"rates with the key in the URL", 2, 6, catalog.CheckKeyInURL, 400, rates(func(p *prober, d *draft) { d.inURL = true })},
-	{"rates without a client certificate", 3, 6, catalog.CheckClientCert, 403, rates(func(p *prober, d *draft) { d.certificate = nil })},
-	{"rates with the client certificate of another app", 3, 6, catalog.CheckClientCert, 403, rates(func(p *prober, d *draft) { d.certificate = p.staff.certificate })},
-	{"rates signed with another secret", 4, 6, catalog.CheckHawk, 401, rates(func(p *prober, d *draft) { d.secret = rand.Text() })},
-	{"rates without a device", 4, 6, catalog.CheckDevice, 403, rates(func(p *prober, d *draft) { d.device = installation{} })},
-	{"rates asked for with one nonce twice", 5, 6, catalog.CheckNonce, 401, twice},
-	{"a signed transfer in the clear", 5, 6, catalog.CheckSealedBody, 400, func(ctx context.Context, p *prober, users people) (reply, error) {
-		d := p.draft(p.bank, http.MethodPost, "/v1/transfers", struct{}{}) // of nothing, in case it gets through
-		d.session, d.clear = users.alice, true
+	{"rates over plain HTTP", encrypted, catalog.CheckTransport, 403, rates(func(p *prober, spoil *protect.Spoiler) {
+		spoil.AfterSigning = func(r *protect.Request) { r.URL.Scheme, r.URL.Host = p.plain.Scheme, p.plain.Host }
+	})},
+	{"rates with the key in the URL", noKeysInURLs, catalog.CheckKeyInURL, 400, rates(func(p *prober, spoil *protect.Spoiler) {
+		spoil.BeforeSigning = func(r *protect.Request) { appkey.SetQuery(&http.Request{URL: r.URL}, p.bank.Identity().ClientID) }
+	})},
+	{"rates without a client certificate", mutualTLS, catalog.CheckClientCert, 403, ratesAs(func(_ *prober, as *protect.Identity) {
+		as.Certificate = nil
+	})},
+	{"rates with the client certificate of another app", mutualTLS, catalog.CheckClientCert, 403, ratesAs(func(p *prober, as *protect.Identity) {
+		as.Certificate = p.staff.Identity().Certificate
+	})},
+	{"rates signed with another secret", signed, catalog.CheckHawk, 401, ratesAs(func(_ *prober, as *protect.Identity) {
+		as.Secret = rand.Text()
+	})},
+	{"rates without a device", devices, catalog.CheckDevice, 403, ratesAs(func(_ *prober, as *protect.Identity) {
+		as.Device = protect.Installation{}
+	})},
+	{"rates asked for with one nonce twice", nonces, catalog.CheckNonce, 401, twice},
+	{"a signed transfer in the clear", sealedBodies, catalog.CheckSealedBody, 400, func(ctx context.Context, p *prober, users people) (reply, error) {
+		d := draft{by: p.bank, Call: protect.Call{
+			Method: http.MethodPost, Path: "/v1/transfers", Body: []byte("{}"), Clear: true, // of nothing, in case it gets through
+		}}
+		d.as = func(as *protect.Identity) { as.Session = users.alice }
 		return p.send(ctx, d)
 	}},
-	{"a sign-in with a wrong password", 6, 6, catalog.CheckSignIn, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
-		d := p.draft(p.bank, http.MethodPost, "/v1/session", nil)
-		d.user, d.password = victimsName, users.password+"-not"
-		return p.send(ctx, d)
+	{"a sign-in with a wrong password", sessions, catalog.CheckSignIn, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
+		call, err := protect.SignInCall(victimsName, users.password+"-not")
+		if err != nil {
+			return reply{}, err
+		}
+		return p.send(ctx, draft{by: p.bank, Call: call})
 	}},
-	{"accounts without a session", 6, 6, catalog.CheckSession, 401, accounts(func(*prober, *draft, people) {})},
-	{"accounts with a session of another app", 6, 6, catalog.CheckBinding, 401, accounts(func(p *prober, d *draft, users people) { d.session = users.aliceStaff })},
-	{"accounts with a session of another device", 6, 6, catalog.CheckBinding, 401, accounts(func(p *prober, d *draft, users people) {
-		d.session, d.device = users.alice, users.elsewhere
-	})},
-	{"a signed call with another user's session put into it", 6, 6, catalog.CheckSignedFields, 401, accounts(func(p *prober, d *draft, users people) {
-		d.session = users.alice
-		d.changed = func(r *http.Request) { session.SetKey(r.Header, users.carol) }
-	})},
-	{"a freeze by staff, with the customers' app", 6, 6, catalog.CheckScope, 403, func(ctx context.Context, p *prober, users people) (reply, error) {
+	{"accounts without a session", sessions, catalog.CheckSession, 401, accounts(func(*protect.Identity, people) {}, nil)},
+	{"accounts with a session of another app", boundToApp, catalog.CheckBinding, 401, accounts(func(as *protect.Identity, users people) {
+		as.Session = users.aliceStaff
+	}, nil)},
+	{"accounts with a session of another device", boundToDevice, catalog.CheckBinding, 401, accounts(func(as *protect.Identity, users people) {
+		as.Session, as.Device = users.alice, users.elsewhere
+	}, nil)},
+	{"a signed call with another user's session put into it", boundToCall, catalog.CheckSignedFields, 401, accounts(func(as *protect.Identity, users people) {
+		as.Session = users.alice
+	}, func(r *protect.Request, users people) { session.SetKey(r.Header, users.carol) })},
+	{"a freeze by staff, with the customers' app", usersRights, catalog.CheckScope, 403, func(ctx context.Context, p *prober, users people) (reply, error) {
 		return p.freeze(ctx, p.bank, users.carol)
 	}},
-	{"a freeze by a customer, with the staff's app", 6, 6, catalog.CheckScope, 403, func(ctx context.Context, p *prober, users people) (reply, error) {
+	{"a freeze by a customer, with the staff's app", usersRights, catalog.CheckScope, 403, func(ctx context.Context, p *prober, users people) (reply, error) {
 		return p.freeze(ctx, p.staff, users.aliceStaff)
 	}},
-	{"more calls at once than the app may make", 1, 6, catalog.CheckAppLimit, 429, tooMany},
+	{"more calls at once than the app may make", limited, catalog.CheckAppLimit, 429, tooMany},
 }
 
-// rates asks for the rates, which needs no user.
-func rates(spoil func(*prober, *draft)) func(context.Context, *prober, people) (reply, error) {
+// ratesCall needs no user.
+var ratesCall = protect.Call{Path: "/v1/rates", Public: true}
+
+// rates asks for the rates with a request that is spoilt.
+func rates(spoil func(*prober, *protect.Spoiler)) func(context.Context, *prober, people) (reply, error) {
 	return func(ctx context.Context, p *prober, _ people) (reply, error) {
-		d := p.draft(p.bank, http.MethodGet, "/v1/rates", nil)
-		spoil(p, &d)
+		d := draft{by: p.bank, Call: ratesCall}
+		spoil(p, &d.Spoil)
 		return p.send(ctx, d)
 	}
 }
 
-// accounts asks for the accounts, which needs one.
-func accounts(spoil func(*prober, *draft, people)) func(context.Context, *prober, people) (reply, error) {
+// ratesAs asks for the rates as somebody else.
+func ratesAs(change func(*prober, *protect.Identity)) func(context.Context, *prober, people) (reply, error) {
+	return func(ctx context.Context, p *prober, _ people) (reply, error) {
+		return p.send(ctx, draft{by: p.bank, Call: ratesCall, as: func(as *protect.Identity) { change(p, as) }})
+	}
+}
+
+// accounts asks for the accounts, which needs a user; spoil changes the signed request, and
+// may be nil.
+func accounts(as func(*protect.Identity, people), spoil func(*protect.Request, people)) func(context.Context, *prober, people) (reply, error) {
 	return func(ctx context.Context, p *prober, users people) (reply, error) {
-		d := p.draft(p.bank, http.MethodGet, "/v1/accounts", nil)
-		spoil(p, &d, users)
+		d := draft{by: p.bank, Call: protect.Call{Path: "/v1/accounts"}, as: func(identity *protect.Identity) { as(identity, users) }}
+		if spoil != nil {
+			d.Spoil.AfterSigning = func(r *protect.Request) { spoil(r, users) }
+		}
 		return p.send(ctx, d)
 	}
 }
 
 // freeze freezes an account that nobody has, in case it gets through.
-func (p *prober) freeze(ctx context.Context, by *caller, as session.Key) (reply, error) {
-	d := p.draft(by, http.MethodPost, "/v1/accounts/HB-0000/freeze", map[string]bool{"frozen": true})
-	d.session = as
+func (p *prober) freeze(ctx context.Context, by *caller, user session.Key) (reply, error) {
+	d := draft{by: by, Call: protect.Call{
+		Method: http.MethodPost, Path: "/v1/accounts/HB-0000/freeze", Body: []byte(`{"frozen":true}`),
+	}}
+	d.as = func(as *protect.Identity) { as.Session = user }
 	return p.send(ctx, d)
 }
 
 // twice sends a good request, and then the same once more.
 func twice(ctx context.Context, p *prober, _ people) (reply, error) {
-	var sent *http.Request
-	d := p.draft(p.bank, http.MethodGet, "/v1/rates", nil)
-	d.changed = func(r *http.Request) { sent = r }
-	if got, err := p.send(ctx, d); err != nil || got.status != http.StatusOK {
+	dressed, client, err := p.dress(draft{by: p.bank, Call: ratesCall})
+	if err != nil {
+		return reply{}, err
+	}
+	got, err := do(ctx, client, dressed)
+	if got.status == http.StatusTooManyRequests { // and so it is not remembered
+		if err := wait(ctx, got); err != nil {
+			return got, err
+		}
+		got, err = do(ctx, client, dressed)
+	}
+	if err != nil || got.status != http.StatusOK {
 		return got, err
 	}
-	return p.do(sent.Clone(ctx), d.certificate)
+	return do(ctx, client, dressed)
 }
 
 // floodable is the highest limit of an app that a probe uses up: with more calls, it would
@@ -122,13 +193,12 @@ var errNoProbe = errors.New("the app's limit is far above that of an address")
 // tooMany uses up the limit of the staff's app, which is the lower one, up to the first
 // refusal.
 func tooMany(ctx context.Context, p *prober, _ people) (reply, error) {
-	d := p.draft(p.staff, http.MethodGet, "/v1/rates", nil)
 	for calls := 0; ; {
-		r, err := p.request(ctx, d)
+		dressed, client, err := p.dress(draft{by: p.staff, Call: ratesCall})
 		if err != nil {
 			return reply{}, err
 		}
-		got, err := p.do(r, d.certificate)
+		got, err := do(ctx, client, dressed)
 		if err != nil {
 			return got, err
 		}
@@ -165,7 +235,7 @@ func (s *Station) probe(ctx context.Context, stage catalog.Stage) ([]manage.Call
 	}
 	var calls []manage.Call
 	for _, probe := range probes {
-		if stage.Number < probe.from || stage.Number > probe.to {
+		if !probe.applies(p.policies) {
 			continue
 		}
 		got, err := probe.send(ctx, p, users)
@@ -189,21 +259,24 @@ func (s *Station) probe(ctx context.Context, stage catalog.Stage) ([]manage.Call
 
 // settle gives the apps phones, and people sessions, where the stage has them.
 func (s *Station) settle(ctx context.Context, p *prober) (users people, err error) {
-	if p.stage.Number < fromHawk {
-		return users, nil
-	}
-	for _, app := range []*caller{p.bank, p.staff} {
-		if app.device, err = p.register(ctx, app); err != nil {
+	if devices(p.policies) {
+		for _, app := range []*caller{p.bank, p.staff} {
+			made, err := p.register(ctx, app)
+			if err != nil {
+				return users, err
+			}
+			if err := app.show(func(as *protect.Identity) { as.Device = made }); err != nil {
+				return users, err
+			}
+		}
+		if users.elsewhere, err = p.register(ctx, p.bank); err != nil {
 			return users, err
 		}
 	}
-	if p.stage.Number < fromSessions {
+	if !sessions(p.policies) {
 		return users, nil
 	}
 	users.password = s.people[victimsName]
-	if users.elsewhere, err = p.register(ctx, p.bank); err != nil {
-		return users, err
-	}
 	for _, signing := range []struct {
 		key  *session.Key
 		by   *caller

@@ -36,6 +36,10 @@ import (
 type Options struct {
 	Stages  catalog.Set
 	Address guard.Limit // calls from one address; zero: more than any test makes
+
+	// BackupKey has the bank show the key that it keeps offline: the other one whose pin
+	// packages hold.
+	BackupKey bool
 }
 
 // Bank is a running bank.
@@ -159,6 +163,14 @@ func (b *Bank) SetBack() {
 	}
 	b.open()
 }
+
+// Developers are those whose packages phones take.
+func (b *Bank) Developers() []ed25519.PublicKey {
+	return []ed25519.PublicKey{b.Developer.Public().(ed25519.PublicKey)}
+}
+
+// Folders are where the bank, and what it shares with others, keeps its files.
+func (b *Bank) Folders() []string { return []string{b.dir, process.dir} }
 
 // Pair is the certificate with its key that a client was given.
 func (b *Bank) Pair(clientID string) pki.Pair {

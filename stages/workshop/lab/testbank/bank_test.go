@@ -161,7 +161,7 @@ func TestMisbehaviour(t *testing.T) {
 		t.Errorf("a changed answer: %d, %v", response.StatusCode, err)
 	}
 	b.ChangeAnswers(nil)
-	b.Answer(func(w http.ResponseWriter, r *http.Request) bool {
+	b.Answer(func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
 		w.WriteHeader(http.StatusBadGateway)
 		return true
 	})

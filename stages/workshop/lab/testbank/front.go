@@ -30,7 +30,7 @@ type Front struct {
 	mu              sync.Mutex
 	calls           []Arrived
 	plainAt, tlsAt  string // host:port of the resource server's listeners
-	instead         func(http.ResponseWriter, *http.Request) (answered bool)
+	instead         func(http.ResponseWriter, *http.Request, []byte) (answered bool)
 	changesAnswers  func(*http.Response, []byte) []byte
 	changesRequests func(*http.Request, []byte) []byte
 }
@@ -50,7 +50,11 @@ func (a Arrived) Call() string {
 // newFront makes a front that shows the bank's certificate.
 func (b *Bank) newFront() *Front {
 	b.t.Helper()
-	certificate, err := b.folders[deployment.Resource].Pair("server")
+	role, name := deployment.Resource, "server"
+	if b.options.BackupKey {
+		role, name = deployment.Offline, "server-backup"
+	}
+	certificate, err := b.folders[role].Pair(name)
 	b.must(err)
 	terminator, err := b.folders[deployment.Attacker].Pair("terminator")
 	b.must(err)
@@ -92,7 +96,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	instead, changesAnswers, changesRequests := f.instead, f.changesAnswers, f.changesRequests
 	f.mu.Unlock()
-	if instead != nil && instead(w, r) {
+	if instead != nil && instead(w, r, body) {
 		return
 	}
 	out := r.Clone(r.Context())
@@ -134,8 +138,8 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Answer has the front answer calls instead of the bank, where the function says that it has;
-// nil ends that.
-func (f *Front) Answer(instead func(http.ResponseWriter, *http.Request) (answered bool)) {
+// nil ends that. The function is given the body, too.
+func (f *Front) Answer(instead func(http.ResponseWriter, *http.Request, []byte) (answered bool)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.instead = instead
