@@ -106,7 +106,7 @@ func (b *bank) secrets() []string {
 
 // breakDown has the bank answer everything with an error of its own.
 func (b *bank) breakDown() {
-	b.Answer(func(w http.ResponseWriter, _ *http.Request) bool {
+	b.Answer(func(w http.ResponseWriter, _ *http.Request, _ []byte) bool {
 		problem.New(http.StatusInternalServerError, "internal", "Something went wrong", "").Write(w)
 		return true
 	})
