@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"keyladder/internal/feed"
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
 	"keyladder/stages/workshop/lab"
@@ -19,11 +20,14 @@ import (
 func printTraffic(c *cobra.Command, l *lab.Lab) error {
 	var messages []traffic.Message
 	for _, program := range []*manage.Client{l.Resource, l.Station} {
-		recorded, err := program.Traffic(c.Context(), 0, 0)
+		recorded, err := program.Traffic(c.Context(), feed.Cursor{})
 		if err != nil {
 			return err
 		}
-		messages = append(messages, recorded...)
+		if recorded.Cut > 0 {
+			fmt.Fprintf(c.ErrOrStderr(), "%d older messages are not kept any more\n", recorded.Cut)
+		}
+		messages = append(messages, recorded.Entries...)
 	}
 	slices.SortStableFunc(messages, func(a, b traffic.Message) int { return cmp.Compare(a.At.UnixNano(), b.At.UnixNano()) })
 	out := c.OutOrStdout()

@@ -9,7 +9,7 @@ import (
 func TestDiagram(t *testing.T) {
 	t.Parallel()
 	var records []record
-	add := func(m traffic.Message) { records = append(records, record{uint64(len(records) + 1), m}) }
+	add := func(m traffic.Message) { records = append(records, record{ID: uint64(len(records) + 1), Message: m}) }
 	for range 20 {
 		add(traffic.Message{Lane: traffic.App, Kind: traffic.Request, From: "app", To: "resource", Summary: "GET /tls/v1/rates"})
 		add(traffic.Message{Lane: traffic.Network, Kind: traffic.Bytes, From: "resource", To: "app", Exchange: "c", Summary: "server hello"})

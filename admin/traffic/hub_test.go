@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,7 +22,9 @@ func listening(t *testing.T, of ...*programtest.Program) *hub {
 		remotes = append(remotes, programs.Remote{Name: names[i], Program: p})
 	}
 	h := newHub(remotes...)
-	h.wait = time.Second
+	for _, follower := range h.followers {
+		follower.Wait = time.Second
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { h.run(ctx); close(done) }()
@@ -98,61 +101,85 @@ func TestHubHearsARestartedProgram(t *testing.T) {
 	}
 }
 
+// ask reads the next page of each program.
+func (h *hub) ask() {
+	for _, follower := range h.followers {
+		_ = follower.Next(context.Background()) // down tells
+	}
+}
+
 func TestHubHearsNothingTwice(t *testing.T) {
 	t.Parallel()
 	phone := programtest.New("phone")
-	program := programs.Remote{Name: programs.Phone, Program: phone}
-	h := newHub(program)
-	h.wait = 0
-	ctx := context.Background()
-	heard := listener{}
-	expect := func(broken bool, want ...string) {
+	h := newHub(programs.Remote{Name: programs.Phone, Program: phone})
+	for _, follower := range h.followers {
+		follower.Wait = 0
+	}
+	expect := func(want ...string) {
 		t.Helper()
-		messages, err := h.next(ctx, program, &heard, broken)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, m := range messages {
-			got = append(got, m.Summary)
-		}
-		if !slices.Equal(got, want) {
+		_, before := h.since(0, "")
+		h.ask()
+		heard, _ := h.since(before, "")
+		if got := summaries(heard); !slices.Equal(got, want) {
 			t.Errorf("heard %v, want %v", got, want)
 		}
 	}
-	expect(false)
-	phone.Traffic().Add(traffic.Message{Summary: "a"})
-	phone.Traffic().Add(traffic.Message{Summary: "b"})
-	expect(false, "a", "b")
-	expect(false)
-	expect(true)
-	phone.Traffic().Add(traffic.Message{Summary: "c"})
-	expect(true, "c")
+	tell := func(n int, name string) (all []string) {
+		for i := range n {
+			all = append(all, fmt.Sprint(name, i))
+			phone.Traffic().Add(traffic.Message{At: time.Unix(int64(i), 0), Stage: "tls", Summary: all[i]})
+		}
+		return all
+	}
+	expect()
+	expect(tell(2, "a")...)
+	expect()
+	phone.Stop(true)
+	expect()
+	phone.Stop(false)
+	expect(tell(1, "b")...)
 	phone.Traffic().Clear()
-	expect(false)
-	phone.Traffic().Add(traffic.Message{Summary: "d"})
-	expect(false, "d")
+	expect()
+	expect(tell(1, "c")...)
 	phone.Traffic().Clear()
-	expect(true)
-	phone.Traffic().Add(traffic.Message{Summary: "e"})
-	expect(true, "e")
-	for i := range 600 { // more than the program keeps
-		phone.Traffic().Add(traffic.Message{Summary: fmt.Sprint(i)})
-	}
-	messages, err := h.next(ctx, program, &heard, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(messages) != 500 || messages[499].Summary != "599" {
-		t.Errorf("heard %d after the log went over", len(messages))
-	}
-	expect(true)
+	expect(tell(1, "d")...)
+	many := tell(600, "e") // more than the program keeps
+	expect(append([]string{"100 messages were dropped before they were read"}, many[100:]...)...)
+	expect()
 	phone.Restart()
-	for i := range 700 { // a new process that is past the old number already
-		phone.Traffic().Add(traffic.Message{Summary: fmt.Sprint("new ", i)})
+	many = tell(501, "f") // a new process that is past the old number already
+	expect(append([]string{"1 message was dropped before it was read"}, many[1:]...)...)
+	if shown, _ := h.since(0, "app-id"); len(shown) != 2 || shown[0].Kind != traffic.Note {
+		t.Errorf("of a stage that may be among them: %v", summaries(shown))
 	}
-	if messages, err = h.next(ctx, program, &heard, true); err != nil || len(messages) != 500 {
-		t.Errorf("heard %d of a new process, %v", len(messages), err)
+}
+
+// TestHubFollowsThroughAFlood of requests by a stranger, each as large as is recorded, in
+// bounded memory.
+func TestHubFollowsThroughAFlood(t *testing.T) {
+	t.Parallel()
+	bank := programtest.New("resource")
+	h := listening(t, bank)
+	bank.Traffic().Add(traffic.Message{Summary: "before"})
+	h.until(t, 1)
+	filler := strings.Repeat("\xff", 12_000)
+	for range 2100 {
+		bank.Traffic().Add(traffic.Message{Head: filler, Verdict: &traffic.Verdict{Check: "user-agent", Reason: filler}})
+	}
+	bank.Traffic().Add(traffic.Message{Summary: "after"})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for last := uint64(0); ; {
+		all, _ := h.since(0, "")
+		if all[len(all)-1].Summary == "after" {
+			break
+		}
+		if _, last = h.await(ctx, last, ""); ctx.Err() != nil {
+			t.Fatal("what came after the flood is not heard")
+		}
+	}
+	if h.bytes > hubBytes || len(h.down()) > 0 {
+		t.Errorf("%d bytes are kept, down: %v", h.bytes, h.down())
 	}
 }
 
@@ -160,14 +187,14 @@ func TestHubIsBounded(t *testing.T) {
 	t.Parallel()
 	h := newHub()
 	for range 10 {
-		h.add(make([]traffic.Message, hubMessages/5))
+		h.add(make([]record, hubMessages/5))
 	}
 	if all, last := h.since(0, ""); len(all) != hubMessages || last != 2*hubMessages {
 		t.Errorf("%d records, the last of number %d", len(all), last)
 	}
-	big := traffic.Message{Body: make([]byte, traffic.MaxBody)}
+	big := record{Message: traffic.Message{Body: make([]byte, traffic.MaxBody)}}
 	for range 3000 {
-		h.add([]traffic.Message{big})
+		h.add([]record{big})
 	}
 	if h.bytes > hubBytes {
 		t.Errorf("%d bytes are kept", h.bytes)
@@ -186,20 +213,15 @@ func TestHubSaysWhoIsSilent(t *testing.T) {
 	bank, phone := programtest.New("resource"), programtest.New("phone")
 	of := []programs.Remote{{Name: programs.Resource, Program: bank}, {Name: programs.Phone, Program: phone}}
 	h := newHub(of...)
-	h.wait = 0
-	ask := func() {
-		for _, program := range of {
-			_, err := h.next(context.Background(), program, &listener{}, false)
-			h.heard(program.Name, err)
-		}
-	}
 	phone.Stop(true)
-	ask()
+	h.ask()
 	if down := h.down(); !slices.Equal(down, []programs.Name{programs.Phone}) {
 		t.Errorf("silent: %v", down)
 	}
 	phone.Stop(false)
-	ask()
+	h.followers[1].Wait = 0
+	h.followers[0].Wait = 0
+	h.ask()
 	if down := h.down(); len(down) != 0 {
 		t.Errorf("still silent: %v", down)
 	}

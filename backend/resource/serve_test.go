@@ -13,8 +13,10 @@ import (
 
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
+	"keyladder/internal/feed"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
+	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
 	"keyladder/stages/mechanism/clientcert"
@@ -282,10 +284,7 @@ func TestManagement(t *testing.T) {
 	if latest := must[[]manage.Transfer](t)(manage.Get[[]manage.Transfer](ctx, r.admin, "/transfers?limit=2")); len(latest) != 2 || latest[0].Reference != "xx" {
 		t.Errorf("latest transfers: %+v", latest)
 	}
-	if messages := must[[]int](t)(func() ([]int, error) {
-		m, err := r.admin.Traffic(ctx, 0, 0)
-		return make([]int, len(m)), err
-	}()); len(messages) == 0 {
+	if page := must[feed.Page[traffic.Message]](t)(r.admin.Traffic(ctx, feed.Cursor{})); len(page.Entries) == 0 {
 		t.Error("no traffic")
 	}
 

@@ -13,10 +13,18 @@ import (
 	"time"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/feed"
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
 )
+
+// maxAnswer is the length of the longest answer that is read, in bytes.
+const maxAnswer = 16 << 20
+
+// ErrTooLong means that an answer is longer than a client reads. A part of one would be taken
+// for all there is.
+var ErrTooLong = fmt.Errorf("it is longer than %d MiB", maxAnswer>>20)
 
 // Client asks one program's management API.
 type Client struct {
@@ -90,9 +98,12 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		return fmt.Errorf("the program at %s does not answer: %w", c.base, err)
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return fmt.Errorf("read the answer of %s: %w", c.base, err)
+	}
+	if len(data) > maxAnswer {
+		return fmt.Errorf("read the answer of %s%s: %w", c.base, path, ErrTooLong)
 	}
 	if p := problem.Parse(resp.Header.Get("Content-Type"), data); p != nil {
 		return p
@@ -136,16 +147,18 @@ func (c *Client) Healthy(ctx context.Context) error {
 	return c.Do(ctx, http.MethodGet, "/health", nil, nil)
 }
 
-// Traffic returns the messages after seq; it waits up to wait for one.
-func (c *Client) Traffic(ctx context.Context, after uint64, wait time.Duration) ([]traffic.Message, error) {
-	return Traffic(ctx, c, after, wait)
+// Traffic returns all messages after the cursor that are there now.
+func (c *Client) Traffic(ctx context.Context, after feed.Cursor) (feed.Page[traffic.Message], error) {
+	return feed.All(ctx, Traffic(c), after)
 }
 
-// Traffic is [Client.Traffic] of any program.
-func Traffic(ctx context.Context, d Doer, after uint64, wait time.Duration) ([]traffic.Message, error) {
-	query := url.Values{"after": {strconv.FormatUint(after, 10)}, "wait": {strconv.Itoa(int(wait.Seconds()))}}
-	return Get[[]traffic.Message](ctx, d, "/traffic?"+query.Encode())
+// TrafficEnd is the cursor of a reader that has read all messages.
+func (c *Client) TrafficEnd(ctx context.Context) (feed.Cursor, error) {
+	return Get[feed.Cursor](ctx, c, "/traffic/end")
 }
+
+// Traffic is the feed of any program's messages.
+func Traffic(d Doer) feed.Reader[traffic.Message] { return feed.Remote[traffic.Message](d, "/traffic") }
 
 // Apps returns all apps.
 func (c *Client) Apps(ctx context.Context) ([]App, error) { return Get[[]App](ctx, c, "/apps") }

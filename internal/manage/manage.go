@@ -5,8 +5,8 @@
 //
 //	GET  /health           200 when the program can do its work
 //	GET  /metrics          Prometheus metrics
-//	GET  /traffic          messages after ?after=SEQ; waits up to ?wait=SECONDS (30 at most) for one
-//	GET  /traffic/last     the seq of the newest message
+//	GET  /traffic          records of traffic: a feed, which see (package feed)
+//	GET  /traffic/end      the cursor of a reader that has read them all
 //	POST /traffic/clear    drop all messages
 //
 // Routes of the resource server:

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/feed"
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
@@ -78,12 +80,12 @@ func TestOnlyTheAdminGetsIn(t *testing.T) {
 		status int // 0: let in
 	}{
 		{deployment.Admin, "/health", 0},
-		{deployment.Admin, "/traffic/last", 0},
+		{deployment.Admin, "/traffic/end", 0},
 		{deployment.Resource, "/health", 0},
 		{deployment.Resource, "/metrics", 0},
-		{deployment.Resource, "/traffic/last", http.StatusForbidden},
+		{deployment.Resource, "/traffic/end", http.StatusForbidden},
 		{deployment.Phone, "/health", http.StatusForbidden},
-		{deployment.Phone, "/traffic/last", http.StatusForbidden},
+		{deployment.Phone, "/traffic/end", http.StatusForbidden},
 	} {
 		t.Run(string(tt.role)+tt.path, func(t *testing.T) {
 			t.Parallel()
@@ -144,18 +146,79 @@ func TestTrafficWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := make(chan []traffic.Message, 1)
+	end, err := client.TrafficEnd(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan feed.Page[traffic.Message], 1)
 	go func() {
-		messages, err := client.Traffic(t.Context(), 0, 20*time.Second)
+		page, err := Traffic(client).Read(t.Context(), end, 20*time.Second)
 		if err != nil {
 			t.Error(err)
 		}
-		got <- messages
+		got <- page
 	}()
 	log.Add(traffic.Message{Summary: "GET /tls/v1/rates", Body: []byte("x")})
-	messages := <-got
-	if len(messages) != 1 || messages[0].Summary != "GET /tls/v1/rates" || string(messages[0].Body) != "x" {
-		t.Errorf("got %+v", messages)
+	page := <-got
+	if len(page.Entries) != 1 || page.Entries[0].Summary != "GET /tls/v1/rates" || string(page.Entries[0].Body) != "x" {
+		t.Errorf("got %+v", page)
+	}
+}
+
+// A few thousand requests by a stranger, each with a header that JSON would make six times as
+// long, must not keep anybody from reading what comes after them.
+func TestTrafficOfAFlood(t *testing.T) {
+	t.Parallel()
+	log := traffic.New("resource", 4096)
+	folders := started(t, log, nil)
+	client, err := NewClient(folders[deployment.Admin], deployment.Resource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Add(traffic.Message{Summary: "before"})
+	page, err := client.Traffic(t.Context(), feed.Cursor{})
+	if err != nil || len(page.Entries) != 1 {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	filler := strings.Repeat("\xff", 12_000)
+	for range 2100 {
+		log.Add(traffic.Message{Head: filler, Body: []byte(filler)})
+		log.Add(traffic.Message{Summary: "403 Forbidden", Verdict: &traffic.Verdict{Check: "user-agent", Reason: filler}})
+	}
+	log.Add(traffic.Message{Summary: "after"})
+	page, err = client.Traffic(t.Context(), page.Next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(page.Entries); page.Entries[n-1].Summary != "after" || page.Cut != uint64(4201-n) || page.Cut == 0 {
+		t.Errorf("%d messages, %d cut, the last is %q", n, page.Cut, page.Entries[n-1].Summary)
+	}
+}
+
+// A part of an answer must not be taken for all of it.
+func TestTooLongIsAnError(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders := deployed(t, listener.Addr().String())
+	server := NewServer(folders[deployment.Resource], traffic.New("resource", 8), nil)
+	for path, n := range map[string]int{"/fits": maxAnswer - 2, "/long": maxAnswer - 1} {
+		server.For(deployment.Admin).GET(path, func(c echo.Context) error {
+			return c.JSONBlob(http.StatusOK, []byte(`"`+strings.Repeat("x", n)+`"`))
+		})
+	}
+	go server.Serve(t.Context(), listener) //nolint:errcheck // it ends with the test
+	client, err := NewClient(folders[deployment.Admin], deployment.Resource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := Get[string](t.Context(), client, "/fits"); err != nil || len(text) != maxAnswer-2 {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+	if text, err := Get[string](t.Context(), client, "/long"); !errors.Is(err, ErrTooLong) {
+		t.Errorf("%d bytes, %v", len(text), err)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/feed"
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
 	"keyladder/internal/serve"
@@ -109,31 +109,13 @@ func NewServer(folder *deployment.Folder, log *traffic.Log, health func(context.
 	})
 	itself.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})))
 	admin := s.For(deployment.Admin)
-	admin.GET("/traffic", func(c echo.Context) error { return serveTraffic(c, log) })
-	admin.GET("/traffic/last", func(c echo.Context) error { return c.JSON(http.StatusOK, log.Last()) })
+	admin.GET("/traffic", feed.Handler[traffic.Message](log))
+	admin.GET("/traffic/end", func(c echo.Context) error { return c.JSON(http.StatusOK, log.End()) })
 	admin.POST("/traffic/clear", func(c echo.Context) error {
 		log.Clear()
 		return c.NoContent(http.StatusNoContent)
 	})
 	return s
-}
-
-func serveTraffic(c echo.Context, log *traffic.Log) error {
-	after, err := strconv.ParseUint(c.QueryParam("after"), 10, 64)
-	if err != nil && c.QueryParam("after") != "" {
-		return problem.New(http.StatusBadRequest, "bad-request", "after is not a number", "Give the seq of the last message that you have.")
-	}
-	wait, err := strconv.Atoi(c.QueryParam("wait"))
-	if err != nil && c.QueryParam("wait") != "" {
-		return problem.New(http.StatusBadRequest, "bad-request", "wait is not a number", "Give whole seconds.")
-	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Duration(min(max(wait, 0), 30))*time.Second)
-	defer cancel()
-	messages := log.Wait(ctx, after)
-	if messages == nil {
-		messages = []traffic.Message{}
-	}
-	return c.JSON(http.StatusOK, messages)
 }
 
 // Serve answers on the listener until ctx ends.

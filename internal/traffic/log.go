@@ -83,13 +83,6 @@ func (l *Log) Read(ctx context.Context, after feed.Cursor, wait time.Duration) (
 	return page, err
 }
 
-// Wait is After, but waits for a message when there is none, until ctx ends.
-func (l *Log) Wait(ctx context.Context, seq uint64) []Message {
-	end := l.messages.End()
-	_, _ = l.messages.Read(ctx, feed.Cursor{Epoch: end.Epoch, Number: min(seq, end.Number)}, time.Hour)
-	return l.After(seq)
-}
-
 // formatted fills in what a message gets when somebody looks at it.
 func formatted(messages []Message, first uint64) []Message {
 	for i := range messages {

@@ -2,12 +2,14 @@ package traffic
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
+
+	"keyladder/internal/feed"
 )
 
 func TestLogKeepsTheLatest(t *testing.T) {
@@ -84,19 +86,23 @@ func TestClearGoesOnCounting(t *testing.T) {
 	}
 }
 
-func TestWait(t *testing.T) {
+func TestReadAsAFeed(t *testing.T) {
 	t.Parallel()
-	log := New("resource", 8)
-	got := make(chan int)
-	go func() { got <- len(log.Wait(t.Context(), 0)) }()
-	log.Add(Message{})
-	if n := <-got; n != 1 {
-		t.Errorf("%d messages, want 1", n)
+	log := New("resource", 4)
+	for i := range 6 {
+		log.Add(Message{Summary: fmt.Sprint(i + 1)})
 	}
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	if messages := log.Wait(ended, 1); messages != nil {
-		t.Errorf("%v after the context ended", messages)
+	page, err := log.Read(t.Context(), feed.Cursor{}, time.Minute)
+	if err != nil || page.Cut != 2 || len(page.Entries) != 4 {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	for _, m := range page.Entries {
+		if fmt.Sprint(m.Seq) != m.Summary {
+			t.Errorf("message %q has seq %d", m.Summary, m.Seq)
+		}
+	}
+	if page.Next != log.End() {
+		t.Errorf("next is %v, the end %v", page.Next, log.End())
 	}
 }
 

@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/feed"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
@@ -784,12 +785,12 @@ func TestManagement(t *testing.T) {
 			t.Errorf("%s %v: got %v, want %d", test.path, test.body, err, test.want)
 		}
 	}
-	messages, err := client.Traffic(ctx, 0, 0)
+	recorded, err := client.Traffic(ctx, feed.Cursor{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	lanes := map[traffic.Lane]int{}
-	for _, m := range messages {
+	for _, m := range recorded.Entries {
 		lanes[m.Lane]++
 	}
 	if lanes[traffic.App] == 0 || lanes[traffic.Network] == 0 {

@@ -11,10 +11,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"sync"
-	"time"
 
+	"github.com/labstack/echo/v4"
+
+	"keyladder/internal/feed"
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
 )
@@ -30,13 +31,10 @@ type Program struct {
 // New makes a program that has recorded nothing.
 func New(name string) *Program {
 	p := &Program{ServeMux: http.NewServeMux(), log: traffic.New(name, 500)}
-	p.HandleFunc("GET /traffic", func(w http.ResponseWriter, r *http.Request) {
-		after, _ := strconv.ParseUint(r.URL.Query().Get("after"), 10, 64)
-		wait, _ := strconv.Atoi(r.URL.Query().Get("wait"))
-		ctx, cancel := context.WithTimeout(r.Context(), time.Duration(wait)*time.Second)
-		defer cancel()
-		Answer(w, p.Traffic().Wait(ctx, after))
-	})
+	records := echo.New()
+	records.HTTPErrorHandler = problem.Handler(func(err error) { panic(err) })
+	records.GET("/traffic", func(c echo.Context) error { return feed.Handler[traffic.Message](p.Traffic())(c) })
+	p.Handle("GET /traffic", records)
 	p.HandleFunc("POST /traffic/clear", func(http.ResponseWriter, *http.Request) { p.Traffic().Clear() })
 	return p
 }

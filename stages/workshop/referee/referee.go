@@ -56,7 +56,7 @@ func (r *Referee) genuine(ctx context.Context, stage string, strictly bool) (man
 }
 
 func (r *Referee) tryGenuine(ctx context.Context, stage, reference string, strictly bool) (reason string) {
-	before, err := last(ctx, r.resource)
+	before, err := r.resource.TrafficEnd(ctx)
 	if err != nil {
 		return err.Error()
 	}
@@ -82,11 +82,15 @@ func (r *Referee) tryGenuine(ctx context.Context, stage, reference string, stric
 	if !strictly {
 		return ""
 	}
-	recorded, err := r.resource.Traffic(ctx, before, 0)
+	recorded, err := r.resource.Traffic(ctx, before)
 	if err != nil {
 		return err.Error()
 	}
-	return unrefused(recorded, run.Calls)
+	reason = unrefused(recorded.Entries, run.Calls)
+	if reason != "" && (recorded.Cut > 0 || recorded.StartOver) {
+		reason += " (records were dropped before they were read)"
+	}
+	return reason
 }
 
 // unrefused says of which call it is not on record that the check which has to refuse it
@@ -202,26 +206,21 @@ func breathe(ctx context.Context) {
 // newReference is a transfer reference that nobody can guess.
 func newReference() string { return "ref-" + strings.ToLower(rand.Text()) }
 
-// last is the Seq of a program's newest traffic record.
-func last(ctx context.Context, program *manage.Client) (uint64, error) {
-	return manage.Get[uint64](ctx, program, "/traffic/last")
-}
-
 // refusals are what checks refused to the attack's programs and devices, oldest first:
 // verdicts of the app, and verdicts of the server about exchanges that the attacker's
 // station took part in.
 func (t *trial) refusals(ctx context.Context) ([]traffic.Message, error) {
-	own, err := t.station.Traffic(ctx, t.stationSeq, 0)
+	own, err := t.station.Traffic(ctx, t.stationEnd)
 	if err != nil {
 		return nil, err
 	}
-	served, err := t.resource.Traffic(ctx, t.resourceSeq, 0)
+	served, err := t.resource.Traffic(ctx, t.resourceEnd)
 	if err != nil {
 		return nil, err
 	}
 	exchanges := map[string]bool{}
 	var refusals []traffic.Message
-	for _, m := range own {
+	for _, m := range own.Entries {
 		if m.Exchange != "" {
 			exchanges[m.Exchange] = true
 		}
@@ -229,7 +228,7 @@ func (t *trial) refusals(ctx context.Context) ([]traffic.Message, error) {
 			refusals = append(refusals, m)
 		}
 	}
-	for _, m := range served {
+	for _, m := range served.Entries {
 		if m.Verdict != nil && !m.Verdict.Allowed && exchanges[m.Exchange] {
 			refusals = append(refusals, m)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"keyladder/internal/feed"
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
@@ -21,7 +22,7 @@ type trial struct {
 	brief  manage.Brief
 	canary string // a reference in the victim's history that the attack can only have read
 
-	stationSeq, resourceSeq uint64
+	stationEnd, resourceEnd feed.Cursor
 	since                   string // the day on which it began
 	served                  int64  // calls to the rates at this stage on that day so far
 }
@@ -51,10 +52,10 @@ func (r *Referee) begin(ctx context.Context, stage catalog.Stage, attack catalog
 	if t.served, err = t.servedCalls(ctx); err != nil {
 		return nil, err
 	}
-	if t.stationSeq, err = last(ctx, r.station); err != nil {
+	if t.stationEnd, err = r.station.TrafficEnd(ctx); err != nil {
 		return nil, err
 	}
-	t.resourceSeq, err = last(ctx, r.resource)
+	t.resourceEnd, err = r.resource.TrafficEnd(ctx)
 	return t, err
 }
 
