@@ -216,10 +216,7 @@ func (ap *accessPoint) rewrite(ctx context.Context, phone, server net.Conn) erro
 			return fmt.Errorf("change a request: %w", err)
 		}
 		if changed {
-			ap.g.record(traffic.Message{
-				Lane: traffic.Network, Exchange: request.Header.Get(traffic.Header), Kind: traffic.Note,
-				From: party, To: "resource", Summary: "changed on its way: " + request.Method + " " + request.URL.RequestURI(),
-			})
+			ap.g.recordChange("on its way", request.Method, request.URL.RequestURI(), request.Header)
 		}
 		if err := passOn(server, request); err != nil {
 			return fmt.Errorf("pass a request on: %w", err)
@@ -286,7 +283,7 @@ func (ap *accessPoint) impersonate(ctx context.Context, phone net.Conn, destinat
 		ap.alerts = append(ap.alerts, op.Err.Error())
 		ap.mu.Unlock()
 		ap.g.record(traffic.Message{
-			Lane: traffic.Network, Kind: traffic.Note, From: "app", To: party,
+			Lane: traffic.Network, Kind: traffic.Note, From: "app", To: Party,
 			Summary: "refused the access point's own certificate: " + op.Err.Error(),
 		})
 		return nil

@@ -1,9 +1,11 @@
 package attacker
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab/testbank"
 )
@@ -77,5 +79,28 @@ func TestStolenBearer(t *testing.T) {
 				t.Errorf("%+v, stopped by %q", result, by)
 			}
 		})
+	}
+}
+
+// A call that is sent again is told from the victim's by who sent it, in records of the
+// attacker's own and in the server's.
+func TestReplayIsOnRecordAsTheAttackers(t *testing.T) {
+	t.Parallel()
+	b := open(t, stage(t, "pinned-mtls"), testbank.Options{})
+	g := b.given()
+	x := &terminator{c: &customer{b: b}}
+	g.Inside = x.inside()
+	run(t, "replay", g, "")
+	var own []traffic.Message
+	for _, m := range g.Log.After(0) {
+		if m.Kind == traffic.Request {
+			own = append(own, m)
+		}
+	}
+	if len(own) != 1 || own[0].From != Party || own[0].Exchange == x.calls[0].Header.Get(traffic.Header) {
+		t.Fatalf("recorded: %+v", own)
+	}
+	if !slices.ContainsFunc(b.Log.After(0), func(m traffic.Message) bool { return m.Exchange == own[0].Exchange }) {
+		t.Error("the server has not seen it")
 	}
 }

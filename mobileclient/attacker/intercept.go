@@ -112,7 +112,7 @@ func (i *interceptor) onRequest(request *http.Request, ctx *goproxy.ProxyCtx) (*
 	i.mu.Unlock()
 	i.g.record(traffic.Message{
 		Lane: traffic.Network, Exchange: request.Header.Get(traffic.Header), Kind: traffic.Request,
-		From: "app", To: party, Summary: start, Head: text, Body: body, Size: len(body),
+		From: AppParty, To: Party, Summary: start, Head: text, Body: body, Size: len(body),
 	})
 	return request, nil
 }
@@ -132,7 +132,7 @@ func (i *interceptor) onResponse(response *http.Response, ctx *goproxy.ProxyCtx)
 	exchange := call.request.Header.Get(traffic.Header)
 	i.mu.Unlock()
 	i.g.record(traffic.Message{
-		Lane: traffic.Network, Exchange: exchange, Kind: traffic.Response, From: party, To: "app",
+		Lane: traffic.Network, Exchange: exchange, Kind: traffic.Response, From: Party, To: AppParty,
 		Summary: response.Status, Head: head("HTTP/1.1 "+response.Status, "", response.Header), Body: body, Size: len(body),
 	})
 	return response

@@ -130,14 +130,14 @@ func (p *program) send(ctx context.Context, dressed *protect.Dressed) (*http.Res
 	request.Header.Set(traffic.Header, exchange)
 	summary := request.Method + " " + request.URL.RequestURI()
 	p.g.record(traffic.Message{
-		Exchange: exchange, Kind: traffic.Request, From: party, To: "resource",
+		Exchange: exchange, Kind: traffic.Request, From: Party, To: "resource",
 		Summary: summary, Head: head(summary+" HTTP/1.1", "Host: "+request.URL.Host, request.Header), Body: dressed.Body, Size: len(dressed.Body),
 	})
 	response, err := p.client.Do(request)
 	if err != nil {
 		err = p.alerted(ctx, err)
 		p.g.record(traffic.Message{
-			Exchange: exchange, Kind: traffic.Note, From: "resource", To: party,
+			Exchange: exchange, Kind: traffic.Note, From: "resource", To: Party,
 			Summary: "no response: " + err.Error(),
 		})
 		return nil, nil, err
@@ -148,14 +148,17 @@ func (p *program) send(ctx context.Context, dressed *protect.Dressed) (*http.Res
 		return nil, nil, fmt.Errorf("read the API's answer: %w", err)
 	}
 	p.g.record(traffic.Message{
-		Exchange: exchange, Kind: traffic.Response, From: "resource", To: party,
+		Exchange: exchange, Kind: traffic.Response, From: "resource", To: Party,
 		Summary: response.Status, Head: head("HTTP/1.1 "+response.Status, "", response.Header), Body: body, Size: len(body),
 	})
 	return response, body, nil
 }
 
-// party is what the attacker's own programs and machines are called in traffic records.
-const party = "attacker"
+// What attackers are called in traffic records.
+const (
+	Party    = "attacker"       // their programs and machines
+	AppParty = "attacker's app" // apps on phones of their own, genuine or not
+)
 
 func (g *Given) record(m traffic.Message) {
 	if m.Lane == "" {

@@ -24,11 +24,13 @@ func proxyTamper(ctx context.Context, g *Given) (Result, error) {
 		if isSealed(call.Body) {
 			call.Body = ownPayment(g.Account)
 			call.Header.Set("Content-Type", protect.JSON)
-			changed.Add(1)
 		} else if body, err := withPayee(call.Body, g.Account); err == nil {
 			call.Body = body
-			changed.Add(1)
+		} else {
+			return
 		}
+		changed.Add(1)
+		g.recordChange("behind the end of TLS", call.Method, call.Target, call.Header)
 	})
 	defer g.Inside.Rewrite(nil)
 	g.Say("The terminator now changes the payee of payments, after TLS ended; what it can't read it replaces.")

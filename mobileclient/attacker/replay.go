@@ -27,9 +27,9 @@ func replay(ctx context.Context, g *Given) (Result, error) {
 	}
 	g.Say("The victim's payment is in the log, complete: %s %s, %d header fields, %d bytes of body.",
 		payment.Method, payment.Target, len(payment.Header), len(payment.Body))
-	status, body, err := g.Inside.Send(ctx, *payment)
+	status, body, err := g.sendFromInside(ctx, *payment)
 	if err != nil {
-		return Result{}, fmt.Errorf("send the payment again: %w", err)
+		return Result{}, err
 	}
 	g.Say("Sent it to the API once more, unchanged: %d.", status)
 	if err := judge(status, problem.ContentType, body); err != nil {

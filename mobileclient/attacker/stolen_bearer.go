@@ -2,14 +2,12 @@ package attacker
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"keyladder/internal/problem"
-	"keyladder/internal/traffic"
 	"keyladder/stages/protect"
 )
 
@@ -51,27 +49,16 @@ func stolenBearer(ctx context.Context, g *Given) (Result, error) {
 // readWith reads from the API with the credential of a captured call alone. The machine
 // behind the end of TLS says which client certificate it has seen.
 func (g *Given) readWith(ctx context.Context, stolen *Captured, path string) ([]byte, error) {
-	exchange := rand.Text()
-	call := Captured{
+	status, body, err := g.sendFromInside(ctx, Captured{
 		Method: http.MethodGet, Target: "/" + g.Stage.Slug + path, Certificate: stolen.Certificate,
 		Header: http.Header{
-			"User-Agent": {publicUserAgent}, "Accept": {protect.JSON}, traffic.Header: {exchange},
+			"User-Agent": {publicUserAgent}, "Accept": {protect.JSON},
 			"Authorization": {stolen.Header.Get("Authorization")},
 		},
-	}
-	summary := call.Method + " " + call.Target
-	g.record(traffic.Message{
-		Exchange: exchange, Kind: traffic.Request, From: party, To: "resource",
-		Summary: summary, Head: head(summary+" HTTP/1.1", "", call.Header),
 	})
-	status, body, err := g.Inside.Send(ctx, call)
 	if err != nil {
-		return nil, fmt.Errorf("send a call from there: %w", err)
+		return nil, err
 	}
-	g.record(traffic.Message{
-		Exchange: exchange, Kind: traffic.Response, From: "resource", To: party,
-		Summary: fmt.Sprintf("%d %s", status, http.StatusText(status)), Body: body, Size: len(body),
-	})
 	g.Say("Sent GET %s with that credential and nothing else: %d.", path, status)
 	return body, judge(status, problem.ContentType, body)
 }

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"net/http"
 
+	"keyladder/internal/traffic"
 	"keyladder/mobileclient/attacker/loot"
 	"keyladder/stages/catalog"
 )
@@ -46,6 +47,10 @@ func wiretap(ctx context.Context, g *Given) (Result, error) {
 		}
 		for request := range requests(c.sent()) {
 			g.Say("Heard a request in the clear: %s %s.", request.Method, request.URL.Path)
+			g.record(traffic.Message{
+				Lane: traffic.Network, Exchange: request.Header.Get(traffic.Header), Kind: traffic.Note,
+				From: "app", To: Party, Summary: "overheard in the clear: " + request.Method + " " + request.URL.Path,
+			})
 		}
 		heard.Search(c.sent())
 	}

@@ -269,7 +269,12 @@ func (s *Station) packageFile(stage catalog.Stage) string {
 }
 
 func (s *Station) newDevice(dir, owner string) (*device.Device, error) {
+	participant := ""
+	if owner == attackersName {
+		participant = attacker.AppParty
+	}
 	return device.New(device.Config{
-		Dir: dir, Owner: owner, Roots: s.roots, Developers: s.developers, Routes: s.folder.Addresses.Routes(), Log: s.log,
+		Dir: dir, Owner: owner, Participant: participant, Roots: s.roots, Developers: s.developers,
+		Routes: s.folder.Addresses.Routes(), Log: s.log,
 	})
 }
