@@ -34,21 +34,46 @@ func Missing(t testing.TB, format string, args ...any) {
 	t.Skipf("SKIPPED, NOT TESTED: "+format, args...)
 }
 
-// NPM installs the npm packages that the package-lock.json in a folder pins, into a folder
-// that goes away after the test, and returns what NODE_PATH has to be for a script to find
-// them.
-func NPM(t testing.TB, locked string) (nodePath string) {
+// Packages is the environment variable with the folder into which the npm packages are
+// installed already. CI sets it, and has the Node.js of the same packages in its PATH.
+const Packages = "KEYLADDER_NPM"
+
+// NPM is what NODE_PATH has to be for a script to find the npm packages that .ci/npm pins. Where
+// they are not installed ([Packages]), it installs them into a folder that goes away after the
+// test.
+func NPM(t testing.TB) (nodePath string) {
 	t.Helper()
 	Program(t, "node")
+	if installed := os.Getenv(Packages); installed != "" {
+		return filepath.Join(installed, "node_modules")
+	}
 	npm, folder := Program(t, "npm"), t.TempDir()
-	if err := os.CopyFS(folder, os.DirFS(locked)); err != nil {
+	if err := os.CopyFS(folder, os.DirFS(filepath.Join(source(t), ".ci", "npm"))); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), npm, "ci", "--cache", filepath.Join(folder, ".cache"),
+	command := exec.CommandContext(t.Context(), npm, "ci", "--omit=dev", "--cache", filepath.Join(folder, ".cache"),
 		"--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=4")
 	command.Dir = folder
 	if output, err := command.CombinedOutput(); err != nil {
 		Missing(t, "npm ci: %v\n%s", err, output)
 	}
 	return filepath.Join(folder, "node_modules")
+}
+
+// source is the folder of the repository, which tests run somewhere in.
+func source(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("this is not the repository")
+		}
+		dir = filepath.Dir(dir)
+	}
 }

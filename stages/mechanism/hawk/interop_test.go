@@ -29,7 +29,7 @@ import (
 // KEYLADDER_CI is 1.
 func TestJavaScript(t *testing.T) {
 	t.Parallel()
-	modules := testenv.NPM(t, filepath.Join("testdata", "npm"))
+	modules := testenv.NPM(t)
 
 	t.Run("their client, our server", func(t *testing.T) {
 		t.Parallel()

@@ -31,7 +31,7 @@ type stranger struct {
 // accepts Server-Authorization. .ci/compose runs it against the containers.
 func TestHawkFromJavaScript(t *testing.T) {
 	t.Parallel()
-	nodePath := testenv.NPM(t, filepath.Join("..", "..", "mechanism", "hawk", "testdata", "npm"))
+	nodePath := testenv.NPM(t)
 	who := stranger{ID: "harbour-mobile"}
 	if os.Getenv(inDocker) != "" {
 		who.inContainers(t)
