@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mattn/go-sqlite3"
 	"gorm.io/gorm"
 )
 
@@ -37,15 +36,6 @@ func opened(t *testing.T, path string) *gorm.DB {
 		}
 	})
 	return db
-}
-
-// 3.51.3 mended a bug that could corrupt a database when the write-ahead log was begun anew.
-func TestSQLiteIsNotOneOfTheBrokenOnes(t *testing.T) {
-	t.Parallel()
-	text, number, _ := sqlite3.Version()
-	if number < 3_051_003 {
-		t.Errorf("SQLite %s is linked, want 3.51.3 or newer", text)
-	}
 }
 
 func TestSettings(t *testing.T) {
