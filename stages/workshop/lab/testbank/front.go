@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -96,8 +97,18 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	instead, changesAnswers, changesRequests := f.instead, f.changesAnswers, f.changesRequests
 	f.mu.Unlock()
-	if instead != nil && instead(w, r, body) {
-		return
+	if instead != nil {
+		said := httptest.NewRecorder()
+		if instead(said, r, body) {
+			answer, content := said.Result(), said.Body.Bytes()
+			if changesAnswers != nil {
+				content = changesAnswers(answer, content)
+			}
+			maps.Copy(w.Header(), answer.Header)
+			w.WriteHeader(answer.StatusCode)
+			_, _ = w.Write(content)
+			return
+		}
 	}
 	out := r.Clone(r.Context())
 	if changesRequests != nil {
@@ -145,7 +156,8 @@ func (f *Front) Answer(instead func(http.ResponseWriter, *http.Request, []byte) 
 	f.instead = instead
 }
 
-// ChangeAnswers has the bank's answers changed on their way back; nil ends that.
+// ChangeAnswers has answers, those of [Front.Answer] too, changed on their way back; nil ends
+// that.
 func (f *Front) ChangeAnswers(change func(*http.Response, []byte) []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
