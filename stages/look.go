@@ -64,28 +64,28 @@ func exactly(n int, hint string) cobra.PositionalArgs {
 	}
 }
 
-func showCommand() *cobra.Command {
+func showCommand(stages catalog.Set) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show STAGE",
 		Short: "Show a stage: what it adds, its policy, its attacks and its narrative",
 		Args:  exactly(1, listHint),
 		RunE: func(c *cobra.Command, args []string) error {
-			stage, ok := catalog.All().Lookup(args[0])
+			stage, ok := stages.Lookup(args[0])
 			if !ok {
 				_, err := builtStage(args[0])
 				return err
 			}
-			return show(c.OutOrStdout(), stage)
+			return show(c.OutOrStdout(), stages, stage)
 		},
 	}
 }
 
-func show(out io.Writer, stage catalog.Stage) error {
+func show(out io.Writer, stages catalog.Set, stage catalog.Stage) error {
 	fmt.Fprintf(out, "Stage %d, %s: %s\n%s\n", stage.Number, stage.Slug, stage.Title, stage.Adds)
 	if !stage.Built {
 		fmt.Fprintln(out, "\nThis stage is not built yet.")
 	} else {
-		before, _ := catalog.All().Before(stage)
+		before, _ := stages.Before(stage)
 		fmt.Fprintln(out, "\nPolicy, compared with the stage before:")
 		for _, d := range before.Diff(stage.Policies) {
 			from := d.From.Words

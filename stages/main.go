@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyladder/internal/serve"
+	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
 )
 
@@ -47,7 +48,7 @@ func command() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		initCommand(), upCommand(lab.Start), resetCommand(), attackerCommand(), healthCommand(), settingsCommand(),
-		listCommand(), showCommand(), runCommand(), attackCommand(), matrixCommand(), benchCommand(),
+		listCommand(), showCommand(catalog.All()), runCommand(), attackCommand(), matrixCommand(), benchCommand(),
 		signCommand(), openCommand(), releaseCommand(),
 		readmeCommand(), snippetsCommand(),
 	)

@@ -217,3 +217,24 @@ func TestDeviations(t *testing.T) {
 		})
 	}
 }
+
+func TestShowNeedsTheCatalogAlone(t *testing.T) {
+	t.Parallel()
+	stage, _ := catalog.All().Lookup("hmac")
+	stage.Slug, stage.Title, stage.Text = "made-up", "A stage of a test", "Read this."
+	stage.Number = len(catalog.All()) + 1
+	stage.Call.Transport = catalog.TLS
+	stage.Outcomes = map[string]catalog.Expectation{"replay": {Outcome: catalog.Succeeds}}
+	c := showCommand(append(catalog.All(), stage))
+	var out strings.Builder
+	c.SetOut(&out)
+	c.SetArgs([]string{stage.Slug})
+	if err := c.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{stage.Title, "a Hawk MAC over each call", "replay", "Read this."} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, out.String())
+		}
+	}
+}
