@@ -19,11 +19,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"time"
 
 	"keyladder/internal/pki"
+	"keyladder/internal/statefile"
 )
 
 const (
@@ -136,7 +136,7 @@ func (w *Writer) File(name string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("write the deployment: %w", err)
 	}
-	if err := replaceFile(path, data); err != nil {
+	if err := statefile.Replace(path, data); err != nil {
 		return fmt.Errorf("write the deployment: %w", err)
 	}
 	w.manifest.Files[name] = hash(data)
@@ -160,11 +160,11 @@ func (w *Writer) Close() error {
 		folders[filepath.Dir(filepath.Join(w.dir, name))] = true
 	}
 	for folder := range folders {
-		if err := syncFolder(folder); err != nil {
+		if err := statefile.Sync(folder); err != nil {
 			return fmt.Errorf("write the deployment: %w", err)
 		}
 	}
-	err = errors.Join(replaceFile(filepath.Join(w.dir, manifestFile), data), syncFolder(w.dir))
+	err = errors.Join(statefile.Replace(filepath.Join(w.dir, manifestFile), data), statefile.Sync(w.dir))
 	if err != nil {
 		return fmt.Errorf("write the deployment: %w", err)
 	}
@@ -259,30 +259,4 @@ func (f *Folder) Packages() []string {
 func hash(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
-}
-
-// replaceFile writes a file beside its place and puts it there when it is whole: a reader,
-// and a machine that starts again, sees the old file or the new one.
-func replaceFile(path string, data []byte) error {
-	file, err := os.OpenFile(path+".partial", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(data)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+".partial", path)
-}
-
-// syncFolder waits until what was renamed in a folder will be so after a power cut.
-func syncFolder(dir string) error {
-	if runtime.GOOS == "windows" { // which has no such call
-		return nil
-	}
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

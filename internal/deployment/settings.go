@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"keyladder/internal/statefile"
 )
 
 // SettingsFile is the file in a role's folder with the [Settings] that its program has. It is
@@ -226,7 +228,7 @@ func (f *Folder) WriteSettings(values Settings) error {
 	if err := values.check(); err != nil {
 		return err
 	}
-	if err := errors.Join(replaceFile(f.Path(SettingsFile), values.file(f.Role)), syncFolder(f.Dir)); err != nil {
+	if err := statefile.Write(f.Path(SettingsFile), values.file(f.Role)); err != nil {
 		return fmt.Errorf("write the settings: %w", err)
 	}
 	return nil

@@ -19,7 +19,25 @@ const busy = "5000"
 // Open opens, or makes, the database in the file path (mode 0600) and brings its
 // tables up to the models. What was committed survives the death of the process and
 // of the machine: write-ahead log, synced at every commit. Foreign keys are enforced.
+//
+// A database that was there before and is missing or empty now is not made anew in silence:
+// what was revoked or banned would be good again. That, and one that is damaged, is an error
+// that says what to do.
 func Open(path string, models ...any) (*gorm.DB, error) {
+	if err := lost(path); err != nil {
+		return nil, err
+	}
+	db, err := open(path, models...)
+	if err != nil {
+		return nil, damaged(path, err)
+	}
+	if err := mark(path); err != nil {
+		return nil, errors.Join(err, Close(db))
+	}
+	return db, nil
+}
+
+func open(path string, models ...any) (*gorm.DB, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)

@@ -105,6 +105,7 @@ func TestImports(t *testing.T) {
 		"keyladder/mobileclient/attacker", "keyladder/mobileclient/device", "keyladder/mobileclient/release",
 		"keyladder/stages/catalog", "keyladder/stages/mechanism", "keyladder/stages/protect",
 		"keyladder/internal/traffic", "keyladder/internal/feed", "keyladder/internal/problem", "keyladder/internal/route",
+		"keyladder/internal/statefile",
 	}
 	own := 0
 	for path := range strings.Lines(string(out)) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"keyladder/internal/statefile"
 	"keyladder/mobileclient/release"
 )
 
@@ -74,7 +75,7 @@ func TestBackup(t *testing.T) {
 	if err := d.store(other, "secret", []byte("of another app")); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeFile(filepath.Join(d.Storage(name), "not hexadecimal"), []byte("stray")); err != nil {
+	if err := statefile.Write(filepath.Join(d.Storage(name), "not hexadecimal"), []byte("stray")); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string][]byte{"stage": []byte("app-id"), "../../odd": []byte("key's value"), "empty": {}}

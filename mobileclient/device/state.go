@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"keyladder/internal/statefile"
 	"keyladder/mobileclient/release"
 )
 
@@ -32,7 +33,8 @@ func (d *Device) load() error {
 	}
 	if err == nil {
 		if err := json.Unmarshal(data, &d.state); err != nil {
-			return fmt.Errorf("read the settings in %s: %w", stateFile, err)
+			path := filepath.Join(d.config.Dir, stateFile)
+			return fmt.Errorf("%s is damaged (%w): delete it, and the phone begins without apps, settings and trusted CAs of its own, or put back a copy", path, err)
 		}
 	}
 	packages := map[string]Installed{}
@@ -58,25 +60,10 @@ func (d *Device) save() error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(d.config.Dir, stateFile), data); err != nil {
+	if err := statefile.Write(filepath.Join(d.config.Dir, stateFile), data); err != nil {
 		return fmt.Errorf("save the device's settings: %w", err)
 	}
 	return nil
-}
-
-// writeFile replaces a file as a whole, or not at all.
-func writeFile(path string, data []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), ".*.partial")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) // gone already when all went well
-	_, err = file.Write(data)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
 }
 
 // now is when something is installed, as it is written down.

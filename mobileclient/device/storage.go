@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"keyladder/internal/statefile"
 )
 
 // Bounds on what an app can store under one key.
@@ -93,7 +95,7 @@ func (d *Device) store(app, key string, value []byte) error {
 	if err := os.MkdirAll(d.storagePath(app), 0o700); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	if err := writeFile(d.item(app, key), value); err != nil {
+	if err := statefile.Write(d.item(app, key), value); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	return nil

@@ -21,6 +21,7 @@ import (
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/statefile"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/person"
@@ -114,7 +115,7 @@ func (p *Phone) load() error {
 	}
 	if err == nil {
 		if err := json.Unmarshal(data, &p.state); err != nil {
-			return fmt.Errorf("read the phone's state in %s: %w", path, err)
+			return fmt.Errorf("%s is damaged (%w): delete it, and the phone begins at the first stage, or put back a copy", path, err)
 		}
 	}
 	asked := p.config.Stage
@@ -140,11 +141,7 @@ func (p *Phone) save() error {
 		return err
 	}
 	path := p.config.Folder.Path(stateFile)
-	err = os.WriteFile(path+".partial", data, 0o600)
-	if err == nil {
-		err = os.Rename(path+".partial", path)
-	}
-	if err != nil {
+	if err := statefile.Write(path, data); err != nil {
 		return fmt.Errorf("save the phone's state: %w", err)
 	}
 	return nil

@@ -128,7 +128,7 @@ func inUse(dir string) string {
 	for _, role := range deployment.Roles() {
 		entries, _ := os.ReadDir(filepath.Join(dir, string(role))) // what can't be read can't be emptied either
 		for _, entry := range entries {
-			if filepath.Ext(entry.Name()) == ".db" {
+			if ext := filepath.Ext(entry.Name()); ext == ".db" || ext == ".made" {
 				return filepath.Join(dir, string(role), entry.Name())
 			}
 		}
