@@ -2,6 +2,8 @@ package traffic
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"keyladder/admin/ui"
 	"keyladder/internal/traffic"
@@ -9,57 +11,60 @@ import (
 
 // The sequence diagram's measures, in units of its view box.
 const (
-	diagramWidth = 1080
-	appX         = 150
-	networkX     = 540
-	serverX      = 930
-	diagramTop   = 64
-	arrowRow     = 46
-	boxRow       = 42
-	verdictRow   = 38
-	labelLetters = 40
-	boxWidth     = 380
-	badgeWidth   = 230
-	latestRows   = 40 // of the latest of all
-	betweenRows  = 80 // of a time that was chosen
+	firstX      = 150 // of the leftmost lifeline
+	partyGap    = 300 // between two lifelines
+	headHeight  = 56
+	diagramTop  = 16
+	arrowRow    = 46
+	boxRow      = 42
+	verdictRow  = 38
+	letterWidth = 9
+	boxWidth    = 350
+	latestRows  = 40 // of the latest of all
+	betweenRows = 80 // of a time that was chosen
 )
 
 // Diagram is a sequence diagram, laid out.
 type Diagram struct {
-	Height int
-	Items  []diagramItem
-	Cut    bool // older messages are left out
+	Parties       []party
+	Width, Height int
+	Items         []diagramItem
+	Cut           bool // older messages are left out
+}
+
+// Has says whether messages of a step are in the diagram.
+func (d Diagram) Has(step int) bool {
+	return slices.ContainsFunc(d.Items, func(i diagramItem) bool { return i.Step == step })
 }
 
 // diagramItem is an arrow, a piece on the network's line, or a note.
 type diagramItem struct {
 	record
-	More   int // further pieces in the same direction, drawn as one
-	Y      int
-	X1, X2 int // of an arrow; both 0: a box on the lane's line
-	BoxX   int // middle of the box
-	Label  string
-	BadgeX int // middle of the verdict's badge
-	BadgeY int
+	More     int // further pieces in the same direction, drawn as one
+	Attacker bool
+	Step     int // of the attack, where this is its first message; 0: none
+	Y        int
+	X1, X2   int // of an arrow; both 0: a box on a lifeline
+	BoxX     int // middle of the box
+	Label    string
+	Badge    badge // what the server decided; zero: nothing
+}
+
+// badge says what came of a call.
+type badge struct {
+	Text        string
+	Pass        bool
+	X, Y, Width int
 }
 
 func (i diagramItem) arrow() bool { return i.X1 != i.X2 }
 
-// toServer says in which direction the message went.
-func toServer(r record) bool {
-	switch r.Kind {
-	case traffic.Request:
-		return true
-	case traffic.Response:
-		return false
-	}
-	return r.From != "resource" && r.To != "app" && r.To != "attacker"
-}
-
-// layOut draws the latest of the records, which are in order of time, in so many rows.
-func layOut(records []record, rows int) Diagram {
+// layOut draws the latest of the records, which are in order of time, in so many rows. An
+// attack's steps come at the given times; a message belongs to the step that is written down
+// after it.
+func layOut(records []record, rows int, steps []time.Time) Diagram {
 	items := merge(records)
-	var d Diagram
+	d := Diagram{Parties: lifelines(records)}
 	if len(items) > rows {
 		d.Cut = true
 		items = items[len(items)-rows:]
@@ -70,31 +75,88 @@ func layOut(records []record, rows int) Diagram {
 			}
 		}
 	}
-	y := diagramTop
+	d.Width = firstX*2 + (len(d.Parties)-1)*partyGap
+	theirs, y, step := ofAttackers(records), diagramTop, 0
 	for _, item := range items {
-		if item.Lane == traffic.Network || item.Kind == traffic.Note || item.Kind == traffic.Bytes {
-			y += boxRow
-			item.BoxX = laneX(item.Lane)
-		} else {
+		item.Attacker = attacks(item.From) || attacks(item.To) || theirs[item.Exchange]
+		if at := stepOf(item.At, steps); at > step {
+			item.Step, step = at, at
+		}
+		from, to, isArrow := d.run(item.record)
+		if isArrow {
 			y += arrowRow
-			item.X1, item.X2 = appX, networkX
-			if item.Lane == traffic.Server {
-				item.X1, item.X2 = networkX, serverX
-			}
-			if !toServer(item.record) {
-				item.X1, item.X2 = item.X2, item.X1
-			}
+			item.X1, item.X2 = from, to
+		} else {
+			y += boxRow
+			item.BoxX = from
 		}
 		item.Y = y
-		item.Label = label(item)
+		item.Label = item.label(from, to, d.x(item.To) < d.x(networkParty))
 		if item.Verdict != nil {
 			y += verdictRow
-			item.BadgeX, item.BadgeY = min(laneX(item.Lane), diagramWidth-badgeWidth/2-8), y-8
+			item.Badge = badge{Text: "✕ " + string(item.Verdict.Check), Y: y - 8}
+			if item.Verdict.Allowed {
+				item.Badge.Pass, item.Badge.Text = true, passed(item.record)
+			}
+			item.Badge.Width = 34 + letterWidth*len([]rune(item.Badge.Text))
+			item.Badge.X = min(max(from, to), d.Width-item.Badge.Width/2-8)
 		}
 		d.Items = append(d.Items, item)
 	}
 	d.Height = y + 48
 	return d
+}
+
+// stepOf is the number of the step that a message belongs to, or 0.
+func stepOf(at time.Time, steps []time.Time) int {
+	i, _ := slices.BinarySearchFunc(steps, at, time.Time.Compare)
+	if i == len(steps) {
+		return 0
+	}
+	return i + 1
+}
+
+// run is where a message runs: from one lifeline to another, or all on one. At its end a
+// party sees what it has to do with the network only.
+func (d Diagram) run(r record) (from, to int, arrow bool) {
+	asker, asked := ends(r)
+	near := asker
+	if r.Lane == traffic.Server {
+		near = asked
+	} else if r.Lane == traffic.Network {
+		near = networkParty
+		if attacks(r.From) || attacks(r.To) { // somebody on the path has it in clear text
+			near = r.To
+			if attacks(r.From) {
+				near = r.From
+			}
+		}
+	}
+	x, network := d.x(near), d.x(networkParty)
+	if r.Kind == traffic.Note || r.Kind == traffic.Bytes || x == network {
+		if r.Kind == traffic.Bytes {
+			x = network
+		}
+		return x, x, false
+	}
+	if r.From == near {
+		return x, network, true
+	}
+	return network, x, true
+}
+
+// x is where the lifeline of a party is; the network's, where it has none.
+func (d Diagram) x(name string) int {
+	x := 0
+	for _, p := range d.Parties {
+		if p.Name == name {
+			return p.X
+		}
+		if p.Name == networkParty {
+			x = p.X
+		}
+	}
+	return x
 }
 
 // merge makes one of neighbouring pieces on the network that go the same way.
@@ -115,37 +177,34 @@ func merge(records []record) []diagramItem {
 	return items
 }
 
-func label(item diagramItem) string {
-	text := item.Summary
-	if item.From == "attacker" || item.To == "attacker" {
+// label is what stands at a message between two lifelines, or on one, where it says whether
+// the message runs back to who asked.
+func (i diagramItem) label(from, to int, back bool) string {
+	room := (boxWidth - 20) / letterWidth
+	if from != to {
+		room = max(from-to, to-from) / letterWidth
+	}
+	text := i.Summary
+	if i.Attacker {
 		text = "attacker: " + text
 	}
-	if !item.arrow() && item.Kind != traffic.Note {
-		direction := "→ "
-		if !toServer(item.record) {
-			direction = "← "
-		}
-		more := ""
-		if item.More > 0 {
-			more = fmt.Sprintf(" +%d more", item.More)
-		}
-		return direction + ui.Cut(text, labelLetters-len(more)) + more
+	if from != to || i.Kind == traffic.Note {
+		return ui.Cut(text, room)
 	}
-	return ui.Cut(text, labelLetters)
-}
-
-func laneX(l traffic.Lane) int {
-	switch l {
-	case traffic.App:
-		return appX
-	case traffic.Network:
-		return networkX
+	direction, more := "→ ", ""
+	if back {
+		direction = "← "
 	}
-	return serverX
+	if i.More > 0 {
+		more = fmt.Sprintf(" +%d more", i.More)
+	}
+	return direction + ui.Cut(text, room-len(more)) + more
 }
 
 // boxLeft keeps a box inside the picture.
-func boxLeft(middle int) int { return min(max(middle-boxWidth/2, 8), diagramWidth-boxWidth-8) }
+func (d Diagram) boxLeft(middle int) int {
+	return min(max(middle-boxWidth/2, 8), d.Width-boxWidth-8)
+}
 
 func arrowHead(item diagramItem) string {
 	x, y := item.X2, item.Y

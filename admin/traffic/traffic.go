@@ -59,13 +59,14 @@ func (t *Traffic) Down() []ui.Absent {
 // Latest is the latest traffic of a stage as a sequence diagram.
 func (t *Traffic) Latest(stage string) Diagram {
 	records, _ := t.hub.since(0, stage)
-	return layOut(records, latestRows)
+	return layOut(records, latestRows, nil)
 }
 
-// Between is the traffic of a stage from one time to another as a sequence diagram.
-func (t *Traffic) Between(stage string, from, to time.Time) Diagram {
+// Between is the traffic of a stage from one time to another as a sequence diagram, with the
+// steps that were written down at these times.
+func (t *Traffic) Between(stage string, from, to time.Time, steps []time.Time) Diagram {
 	records, _ := t.hub.since(0, stage)
-	return layOut(slices.DeleteFunc(records, func(r record) bool { return r.At.Before(from) || r.At.After(to) }), betweenRows)
+	return layOut(slices.DeleteFunc(records, func(r record) bool { return r.At.Before(from) || r.At.After(to) }), betweenRows, steps)
 }
 
 // trafficData is what the traffic page shows.

@@ -190,6 +190,7 @@ type Brief struct {
 // Report is what an attacker brings home. Nothing in it is believed.
 type Report struct {
 	Steps      []string      `json:"steps"`                // what it did, for people; no secrets
+	StepsAt    []time.Time   `json:"steps_at"`             // when each step was done
 	Claim      bool          `json:"claim"`                // it believes that it succeeded
 	Data       string        `json:"data,omitempty"`       // what it read, when data was the goal
 	Served     int           `json:"served,omitempty"`     // calls that were served, when exceeding the limit was the goal
@@ -217,6 +218,8 @@ type Cell struct {
 	// the traffic of that time is the attack's. Both are zero where none was carried out.
 	From time.Time `json:"-"`
 	To   time.Time `json:"-"`
+	// StepsAt is when each step was done, where that is known.
+	StepsAt []time.Time `json:"-"`
 }
 
 // Genuine is a run of the genuine app in the matrix.

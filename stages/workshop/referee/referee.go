@@ -168,6 +168,7 @@ func (r *Referee) Attack(ctx context.Context, stageSlug, attackName string) mana
 	verdict, err := trial.judge(ctx, report)
 	cell.Check = verdict.check
 	cell.Evidence, cell.Steps = append(cell.Evidence, verdict.evidence...), append(cell.Steps, report.Steps...)
+	cell.StepsAt = report.StepsAt
 	if err != nil {
 		return finish(catalog.Inconclusive, err.Error())
 	}

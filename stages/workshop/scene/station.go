@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -140,6 +141,7 @@ func (s *Station) Attack(ctx context.Context, brief manage.Brief) manage.Report 
 	var report manage.Report
 	result, err := s.attack(ctx, brief, func(format string, args ...any) {
 		report.Steps = append(report.Steps, fmt.Sprintf(format, args...))
+		report.StepsAt = append(report.StepsAt, time.Now())
 	})
 	var impossible *attacker.Impossible
 	switch {
