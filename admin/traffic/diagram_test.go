@@ -57,7 +57,7 @@ func TestLifelinesOfPartiesToCome(t *testing.T) {
 		{Lane: traffic.Server, Kind: traffic.Response, From: "resource", To: "network"},
 		{Lane: traffic.Network, Kind: traffic.Request, From: "app", To: "attacker"},
 	} {
-		records = append(records, record{uint64(len(records) + 1), m})
+		records = append(records, record{ID: uint64(len(records) + 1), Message: m})
 	}
 	d := layOut(records, latestRows, nil)
 	if got := names(d.Parties); got != "user agent, app, attacker, network, authorization server, mediator, resource" {
@@ -79,10 +79,10 @@ func TestAttackersMessagesAndSteps(t *testing.T) {
 	at := time.Unix(1_800_000_000, 0)
 	second := func(n int) time.Time { return at.Add(time.Duration(n) * time.Second) }
 	records := []record{
-		{1, traffic.Message{At: second(1), Lane: traffic.App, Exchange: "a", Kind: traffic.Request, From: "app", To: "resource"}},
-		{2, traffic.Message{At: second(3), Lane: traffic.App, Exchange: "b", Kind: traffic.Request, From: "attacker", To: "resource"}},
-		{3, traffic.Message{At: second(4), Lane: traffic.Server, Exchange: "b", Kind: traffic.Response, From: "resource", To: "network", Summary: "404 Not Found", Verdict: &traffic.Verdict{Allowed: true}}},
-		{4, traffic.Message{At: second(9), Lane: traffic.App, Exchange: "c", Kind: traffic.Request, From: "app", To: "resource"}},
+		{ID: 1, Message: traffic.Message{At: second(1), Lane: traffic.App, Exchange: "a", Kind: traffic.Request, From: "app", To: "resource"}},
+		{ID: 2, Message: traffic.Message{At: second(3), Lane: traffic.App, Exchange: "b", Kind: traffic.Request, From: "attacker", To: "resource"}},
+		{ID: 3, Message: traffic.Message{At: second(4), Lane: traffic.Server, Exchange: "b", Kind: traffic.Response, From: "resource", To: "network", Summary: "404 Not Found", Verdict: &traffic.Verdict{Allowed: true}}},
+		{ID: 4, Message: traffic.Message{At: second(9), Lane: traffic.App, Exchange: "c", Kind: traffic.Request, From: "app", To: "resource"}},
 	}
 	d := layOut(records, latestRows, []time.Time{second(0), second(2), second(5)})
 	for i, want := range []diagramItem{{Step: 2}, {Step: 3, Attacker: true}, {Attacker: true}, {}} {
