@@ -8,28 +8,28 @@ type Check string
 
 // The guard's checks, in the order of its pipeline.
 const (
-	CheckStage         Check = "stage"
-	CheckAddressLimit  Check = "address-limit"
-	CheckTransport     Check = "transport"
-	CheckUserAgent     Check = "user-agent"
-	CheckBody          Check = "body"
-	CheckClientCert    Check = "client-certificate" // one is shown, and good
-	CheckKeyInURL      Check = "key-in-url"
-	CheckAppKey        Check = "app-key"
-	CheckHawk          Check = "hawk"
-	CheckSignedFields  Check = "signed-fields"
-	CheckNonce         Check = "nonce"              // it is here for the first time
-	CheckCertOfApp     Check = "certificate-of-app" // the one that is shown belongs to the app
-	CheckPartner       Check = "partner"
-	CheckApp           Check = "app" // one is proven
-	CheckAppLimit      Check = "app-limit"
-	CheckNonceRemember Check = "nonce-remembered" // from now on it was here
-	CheckSealedBody    Check = "sealed-body"
-	CheckDevice        Check = "device"
-	CheckSignIn        Check = "sign-in"
-	CheckSession       Check = "session"
-	CheckBinding       Check = "binding"
-	CheckScope         Check = "scope"
+	CheckStage        Check = "stage"
+	CheckAddressLimit Check = "address-limit"
+	CheckTransport    Check = "transport"
+	CheckUserAgent    Check = "user-agent"
+	CheckBody         Check = "body"
+	CheckClientCert   Check = "client-certificate" // one is shown, and good
+	CheckKeyInURL     Check = "key-in-url"
+	CheckAppKey       Check = "app-key"
+	CheckHawk         Check = "hawk"
+	CheckSignedFields Check = "signed-fields"
+	CheckNonce        Check = "nonce"              // it is here for the first time
+	CheckCertOfApp    Check = "certificate-of-app" // the one that is shown belongs to the app
+	CheckPartner      Check = "partner"
+	CheckApp          Check = "app" // one is proven
+	CheckAppLimit     Check = "app-limit"
+	CheckNonceKept    Check = "nonce-kept" // from now on it was here
+	CheckSealedBody   Check = "sealed-body"
+	CheckDevice       Check = "device"
+	CheckSignIn       Check = "sign-in"
+	CheckSession      Check = "session"
+	CheckBinding      Check = "binding"
+	CheckScope        Check = "scope"
 )
 
 // The app's own checks.
@@ -45,14 +45,16 @@ const (
 // CheckHidden is nobody's check: the secret that the attacker searched for was not found.
 const CheckHidden Check = "hidden"
 
-// Owner is the program that makes a check.
+// Owner is the part that makes a check, or goes by a field of a policy.
 type Owner string
 
 // The owners.
 const (
-	OfGuard   Owner = "guard"
-	OfApp     Owner = "app"
-	OfPackage Owner = "package" // nothing runs: it is how the package is made
+	OfGuard       Owner = "guard"
+	OfApp         Owner = "app"
+	OfPackage     Owner = "package" // nothing runs: it is how the package is made
+	OfAuth        Owner = "authorization server"
+	OfAttestation Owner = "attestation service"
 )
 
 // ownerships say whose each check is, and which of them stop an attack without a record.
@@ -63,7 +65,7 @@ var ownerships = []struct {
 	{OfGuard, []Check{
 		CheckStage, CheckAddressLimit, CheckTransport, CheckUserAgent, CheckBody,
 		CheckClientCert, CheckKeyInURL, CheckAppKey, CheckHawk, CheckSignedFields, CheckNonce, CheckCertOfApp, CheckPartner, CheckApp,
-		CheckAppLimit, CheckNonceRemember, CheckSealedBody, CheckDevice, CheckSignIn, CheckSession, CheckBinding,
+		CheckAppLimit, CheckNonceKept, CheckSealedBody, CheckDevice, CheckSignIn, CheckSession, CheckBinding,
 		CheckScope,
 	}},
 	{OfApp, []Check{CheckTLS, CheckPins, CheckServerMAC, CheckSealedAnswer, CheckTransferCap, CheckSignedIn}},

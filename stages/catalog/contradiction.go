@@ -33,6 +33,10 @@ var stageRules = []rule[Policies]{
 	{"api.key_in_url", "the app sends its key in URLs, and the API refuses it there", func(p Policies) bool {
 		return p.Call.KeyPlace == KeyInPublicURLs && p.API.KeyInURL == KeyInURLRefused
 	}},
+	{"api.secret_overlap", "an old secret is good for a while, but the app proves itself without one", func(p Policies) bool {
+		overlap, _ := p.API.SecretOverlap.Value()
+		return p.Call.AppProof == AppKey && overlap != 0
+	}},
 	{"api.authorization", "rights are those of app and user, but there is no user", func(p Policies) bool {
 		return p.API.Authorization == AppAndUser && p.Call.UserProof == NoUser
 	}},

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -49,8 +50,9 @@ type Decision struct {
 	Value   string // as in JSON; empty: not decided
 	Words   string // the value for people
 	Decided bool
-	Known   bool // a value that is declared, or a quantity
-	Off     bool // the value switches something off
+	Known   bool  // a value that is declared, or a quantity
+	Off     bool  // the value switches something off
+	Owner   Owner // who goes by the field: the guard, where its tag says nothing else
 
 	value any
 }
@@ -72,7 +74,10 @@ func decisions(name string, policy any) []Decision {
 	all := make([]Decision, v.NumField())
 	for i := range all {
 		field := v.Type().Field(i)
-		d := Decision{Field: name + "." + field.Tag.Get("json"), Title: field.Tag.Get("title"), value: v.Field(i).Interface()}
+		d := Decision{
+			Field: name + "." + field.Tag.Get("json"), Title: field.Tag.Get("title"),
+			Owner: cmp.Or(Owner(field.Tag.Get("owner")), OfGuard), value: v.Field(i).Interface(),
+		}
 		d.describe(v.Field(i))
 		all[i] = d
 	}

@@ -96,6 +96,7 @@ func TestEachRuleIsBroken(t *testing.T) {
 		"call.binding: sessions are bound to":   {sessionPolicies, func(p *Policies) { p.Call.Devices = NoDevices }},
 		"call.binding: user and device":         {sessionPolicies, func(p *Policies) { p.Call.AppProof = AppKey }},
 		"api.key_in_url: the app sends":         {appKeyPolicies, func(p *Policies) { p.API.KeyInURL = KeyInURLRefused }},
+		"api.secret_overlap: an old secret":    {tlsPolicies, func(p *Policies) { p.API.SecretOverlap = Decide(time.Minute) }},
 		"api.authorization: rights are":         {hmacPolicies, func(p *Policies) { p.API.Authorization = AppAndUser }},
 		"package.secrets: the pins are hidden":  {hiddenPolicies, func(p *Policies) { p.Call.Pins = NotPinned }},
 	} {
@@ -107,8 +108,8 @@ func TestEachRuleIsBroken(t *testing.T) {
 			t.Errorf("%s: not found in %q", name, changed.Contradictions())
 		}
 	}
-	if rules := len(callRules) + len(stageRules); rules != 14 {
-		t.Errorf("%d rules, and 14 are tested", rules)
+	if rules := len(callRules) + len(stageRules); rules != 15 {
+		t.Errorf("%d rules, and 15 are tested", rules)
 	}
 }
 
@@ -133,6 +134,32 @@ func TestDecidedInJSON(t *testing.T) {
 	for _, text := range []string{`30`, `"soon"`, `{}`} {
 		if err := json.Unmarshal([]byte(text), new(Duration)); err == nil {
 			t.Errorf("%s is read as a duration", text)
+		}
+	}
+}
+
+// TestNothingAsked is off in every field.
+func TestNothingAsked(t *testing.T) {
+	t.Parallel()
+	var p Policies
+	p.Call, p.API = NothingAsked()
+	for _, d := range p.Decisions() {
+		if (strings.HasPrefix(d.Field, "call.") || strings.HasPrefix(d.Field, "api.")) && !(d.Decided && d.Off) {
+			t.Errorf("%s is %q", d.Field, d.Value)
+		}
+	}
+}
+
+// TestOwnersOfFields are those that there are.
+func TestOwnersOfFields(t *testing.T) {
+	t.Parallel()
+	owners := []Owner{OfGuard, OfApp, OfPackage, OfAuth, OfAttestation}
+	for _, d := range (Policies{}).Decisions() {
+		if !slices.Contains(owners, d.Owner) {
+			t.Errorf("%s is a field of %q", d.Field, d.Owner)
+		}
+		if server := strings.HasPrefix(d.Field, "api."); server && d.Owner != OfGuard {
+			t.Errorf("%s is a field of %q", d.Field, d.Owner)
 		}
 	}
 }

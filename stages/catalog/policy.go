@@ -20,12 +20,13 @@ type Policies struct {
 // with; the client's side of a call (package protect) and the guard go by it.
 //
 // In this and the other policies the zero value of a field means "not decided". The guard
-// refuses a stage where one is: see [Policies.Undecided].
+// refuses a stage where one is: see [Policies.Undecided]. It has to serve what a field
+// decides, unless the field's tag says who else goes by it: see [Decision].Owner.
 type Call struct {
 	Transport Transport `json:"transport" title:"Connection"`
-	Pins      Pins      `json:"pins" title:"Server's public key"`
+	Pins      Pins      `json:"pins" title:"Server's public key" owner:"app"`
 	AppProof  AppProof  `json:"app_proof" title:"Proof of the app"`
-	KeyPlace  KeyPlace  `json:"key_place" title:"Where the app sends its key"`
+	KeyPlace  KeyPlace  `json:"key_place" title:"Where the app sends its key" owner:"app"`
 	Nonces    Nonces    `json:"nonces" title:"Nonces of signed calls"`
 	Bodies    Bodies    `json:"bodies" title:"Bodies"`
 	Devices   Devices   `json:"devices" title:"Installations"`
@@ -56,20 +57,32 @@ type API struct {
 	Partners      Partners      `json:"partners" title:"Partners' servers"`
 }
 
+// NothingAsked are the policies of calls that anybody may make in any way. What is asked of
+// callers that are no apps is built up from it.
+func NothingAsked() (Call, API) {
+	return Call{
+		Transport: PlainHTTP, Pins: NotPinned, AppProof: NoAppProof, KeyPlace: NoKeySent, Nonces: NoNonces,
+		Bodies: PlainBodies, Devices: NoDevices, UserProof: NoUser, Binding: NotBound,
+	}, API{
+		UserAgents: AnyUserAgent, RateLimits: UnlimitedRates, KeyInURL: KeyInURLAccepted,
+		SecretOverlap: Decide(time.Duration(0)), Authorization: NotAuthorized, Partners: NoPartners,
+	}
+}
+
 // Auth is what the authorization server offers under the stage's issuer.
 type Auth struct {
-	Grants Grants `json:"grants" title:"Grants"`
+	Grants Grants `json:"grants" title:"Grants" owner:"authorization server"`
 }
 
 // Attestation is what the attestation service asks of the app.
 type Attestation struct {
-	Level Level `json:"level" title:"Attestation"`
+	Level Level `json:"level" title:"Attestation" owner:"attestation service"`
 }
 
 // Package is the app package in use.
 type Package struct {
-	Release int     `json:"release" title:"Release of the app"` // 1, 2 or 3
-	Secrets Secrets `json:"secrets" title:"Secrets in the app's package"`
+	Release int     `json:"release" title:"Release of the app" owner:"package"` // 1, 2 or 3
+	Secrets Secrets `json:"secrets" title:"Secrets in the app's package" owner:"package"`
 }
 
 // SecretlessRelease is the first release of the app that carries no secret.
