@@ -24,21 +24,22 @@ type call struct {
 	request  *http.Request
 	at       time.Time
 	listener Listener
-	route    route
+	plan     *plan
+	stage    *catalog.Stage    // nil: there is none of that name
+	policies *catalog.Policies // what is asked of this call
 
 	// From where it comes; on the terminated listener as the terminator says.
 	address     netip.Addr
 	certificate *x509.Certificate
 	originError error // what the terminator says can't be read
 
-	stage  *stage           // known from its check on
-	policy catalog.Policies // what it demands of this call
-	raw    []byte           // the body as it came
-	body   []byte           // the same, opened where it was sealed
+	raw  []byte // the body as it came
+	body []byte // the same, opened where it was sealed
 
-	claimed  *clients.App // the key's app, not yet proven
+	claimed  *clients.App // whose proof was good so far
 	key      *clients.Key
-	received *hawk.Received // the signed request, when its code was good
+	secret   clients.Secret // of the key, with which the request was signed
+	received *hawk.Received // the signed request, when its MAC was good
 	app      *clients.App   // proven
 	device   *devices.Device
 	user     *users.User       // proven
@@ -74,7 +75,7 @@ const staffScope = "accounts:freeze"
 
 // SeesAll says whether the caller may look at everybody's accounts: staff may, and, where
 // the stage knows no users, everybody.
-func (c Caller) SeesAll() bool { return c.call.policy.Call.UserProof == catalog.NoUser || c.Staff() }
+func (c Caller) SeesAll() bool { return c.call.policies.Call.UserProof == catalog.NoUser || c.Staff() }
 
 // Sees says whether the caller may look at an owner's accounts.
 func (c Caller) Sees(owner string) bool {
@@ -102,26 +103,17 @@ func (c Caller) Device() string {
 func (c Caller) At() time.Time { return c.call.at }
 
 // Stage is the stage of the call.
-func (c Caller) Stage() catalog.Stage { return c.call.stage.Stage }
+func (c Caller) Stage() catalog.Stage { return *c.call.stage }
 
 // Body is the whole body.
 func (c Caller) Body() []byte { return c.call.body }
 
-func (g *Guard) newCall(ec echo.Context) *call {
-	r := ec.Request()
-	c := &call{echo: ec, request: r, at: g.Now(), route: route{name: OtherRoute}}
-	c.listener, _ = r.Context().Value(listenerKey{}).(Listener)
-	if r.URL.RawPath == "" { // else the path was written in an unusual way: %2F, %2D, …
-		if found, ok := g.routes[r.Method+" "+ec.Path()]; ok && parametersGiven(ec) {
-			c.route = found
-		}
-	}
+func newCall(ec echo.Context, p *plan, at time.Time) *call {
+	c := &call{echo: ec, request: ec.Request(), at: at, plan: p, stage: p.stage, policies: &p.policies}
+	c.listener, _ = c.request.Context().Value(listenerKey{}).(Listener)
 	c.readOrigin()
 	return c
 }
-
-// heeds says whether a check's refusal counts: see [catalog.Set.WithoutCheck].
-func (c *call) heeds(check catalog.Check) bool { return c.stage == nil || c.stage.Heeds(check) }
 
 func (c *call) appID() string {
 	if c.app == nil {

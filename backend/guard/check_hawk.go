@@ -11,51 +11,75 @@ import (
 	"keyladder/stages/mechanism/hawk"
 )
 
-// hawk verifies the code over the request: who made it, that nothing was changed, and
-// that it was made just now. Whether it was sent before is the next check's question.
-// Other app proofs switch it off.
+// signature verifies the MAC over the request: who made it, that nothing was changed, and
+// that it was made just now. Whether it was sent before is the next check's question. The
+// verifier is for the host and port of the settings: the Host field says what the client
+// wants it to say.
 //
-// From here on the answer is authenticated as well, whatever it is: see hold.
+// From here on the answer is authenticated as well, whatever it is: see [signAnswer].
 //
 //keyladder:code guard-hawk
-func (g *Guard) hawk(c *call) *Refusal {
-	switch c.policy.Call.AppProof {
-	case catalog.NoAppProof, catalog.AppKey, partnerProof:
+func signature(verifier hawk.Verifier, find lookup, since time.Time) func(*call) *Refusal {
+	return func(c *call) *Refusal {
+		app, received, err := verifyWithAnySecret(c, verifier, find)
+		if err != nil {
+			return hawkRefusal(err)
+		}
+		if c.policies.Call.Nonces == catalog.NoncesRemembered && received.Time.Before(since) {
+			return beforeMemory(c.at, since, received)
+		}
+		c.claimed, c.received = app, received
 		return nil
-	case catalog.Hawk:
-	default:
-		return undecided("app_proof", c.policy.Call.AppProof)
 	}
-	var app *clients.App
-	var key *clients.Key
-	verifier := hawk.Verifier{
-		Host: g.Host, Port: g.Port, // from the settings: the Host field says what the client wants it to say
-		Field: c.policy.Call.AppProofField(),
-		Lookup: func(id string) (secret string, err error) {
-			if app, key, err = g.Apps.Lookup(id); err != nil {
+}
+
+// lookup finds a key and the app that it is one of.
+type lookup func(id string) (*clients.App, *clients.Key, error)
+
+// verifyWithAnySecret tries the secrets that the key has: the one in force, and those that it
+// replaced a while ago, for as long as the policy says.
+func verifyWithAnySecret(c *call, v hawk.Verifier, find lookup) (app *clients.App, received *hawk.Received, err error) {
+	var secrets []clients.Secret
+	v.Field = c.policies.Call.AppProofField()
+	v.Lookup = func(id string) (string, error) {
+		if app == nil {
+			found, key, err := find(id)
+			c.key = key // so that a refusal is noted with it
+			if err != nil {
 				return "", err
 			}
-			return key.Secret().Text(), nil
-		},
+			overlap, _ := c.policies.API.SecretOverlap.Value()
+			app, secrets = found, key.Secrets(c.at, overlap)
+		}
+		c.secret, secrets = secrets[0], secrets[1:]
+		return c.secret.Text(), nil
 	}
-	received, err := verifier.Verify(c.request, c.raw, c.at)
-	c.key = key // so that a refusal is noted with it
-	if err != nil {
-		return hawkRefusal(err)
+	received, err = v.Verify(c.request, c.raw, c.at)
+	for errors.Is(err, hawk.ErrMAC) && len(secrets) > 0 {
+		received, err = v.Verify(c.request, c.raw, c.at)
 	}
-	if c.policy.Call.Nonces == catalog.NoncesRemembered && received.Time.Before(g.since) {
-		return g.beforeMemory(c.at, received)
+	return app, received, err
+}
+
+// signAnswer authenticates the answer, if the request was signed, and signed well. Where
+// nothing was verified, there is nobody for whom it could be signed.
+func signAnswer(c *call, a *answer) error {
+	if c.received == nil {
+		return nil
 	}
-	c.claimed, c.received = app, received
-	return nil
+	seen := a.Body
+	if c.request.Method == http.MethodHead {
+		seen = nil // the client gets the head alone
+	}
+	return c.received.SignResponse(a.Header, seen, "")
 }
 
 // beforeMemory refuses a good request that was signed before nonces were remembered. It
 // may be one that a server before this one has served. The client is told the time, as
 // with every stale request, and can sign anew.
-func (g *Guard) beforeMemory(at time.Time, received *hawk.Received) *Refusal {
-	if at.Before(g.since) {
-		at = g.since // the first moment that is accepted: less than a second away, if no clock was fast
+func beforeMemory(at, since time.Time, received *hawk.Received) *Refusal {
+	if at.Before(since) {
+		at = since // the first moment that is accepted: less than a second away, if no clock was fast
 	}
 	refusal := hawkRefusal(received.Stale(at))
 	refusal.Reason = "the request was signed before this server's memory of nonces begins"
@@ -73,18 +97,4 @@ func hawkRefusal(err error) *Refusal {
 	default:
 		return refuse(closed(), "%v", err)
 	}
-}
-
-// unproven lets a call through that a check can't look at because the policy demands no
-// app proof at all. With any other proof the policy contradicts itself.
-func (c *call) unproven(contradiction string) *Refusal {
-	if c.policy.Call.AppProof == catalog.NoAppProof {
-		return nil
-	}
-	return contradictory(contradiction)
-}
-
-// contradictory refuses a policy whose parts do not go together.
-func contradictory(how string) *Refusal {
-	return refuse(closed(), "the policy contradicts itself: %s", how)
 }

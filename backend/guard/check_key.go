@@ -6,22 +6,14 @@ import (
 
 	"keyladder/backend/clients"
 	"keyladder/internal/problem"
-	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
 )
 
 // keyInURL refuses keys in the URL, good ones, too: a client that gets through with one
-// goes on sending it to where it is logged. [catalog.KeyInURLAccepted] switches it off.
+// goes on sending it to where it is logged.
 //
 //keyladder:code guard-key-in-url
-func (g *Guard) keyInURL(c *call) *Refusal {
-	switch c.policy.API.KeyInURL {
-	case catalog.KeyInURLAccepted:
-		return nil
-	case catalog.KeyInURLRefused:
-	default:
-		return undecided("key_in_url", c.policy.API.KeyInURL)
-	}
+func keyInURL(c *call) *Refusal {
 	if _, inURL, _ := appkey.FromRequest(c.request); inURL {
 		return refuse(problem.New(http.StatusBadRequest, "key-in-url", "The key must not be in the URL",
 			"Send it in the Authorization field: URLs end up in logs. A key that was in one should be replaced."),
@@ -30,34 +22,28 @@ func (g *Guard) keyInURL(c *call) *Refusal {
 	return nil
 }
 
-// appKey finds the app whose key was sent. [catalog.NoAppProof] switches it off, and so
-// do proofs that other checks look at.
+// appKey finds the app whose key was sent.
 //
 //keyladder:code guard-app-key
-func (g *Guard) appKey(c *call) *Refusal {
-	switch c.policy.Call.AppProof {
-	case catalog.NoAppProof, catalog.Hawk, partnerProof:
+func appKey(find lookup) func(*call) *Refusal {
+	return func(c *call) *Refusal {
+		key, _, err := appkey.FromRequest(c.request)
+		switch {
+		case errors.Is(err, appkey.ErrMissing):
+			return refuse(notAccepted("Send the app's key in the field `Authorization: key …`.", appkey.Challenge), "%v", err)
+		case err != nil:
+			return refuse(problem.New(http.StatusBadRequest, "bad-request", "The key can't be read",
+				"Send exactly one, in one field: `Authorization: key …`."), "%v", err)
+		}
+		c.claimed, c.key, err = find(key)
+		if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrRevoked) {
+			return refuse(notAccepted("The key is not good.", appkey.Challenge), "%v", err) // one text for both
+		}
+		if err != nil {
+			return refuse(closed(), "look the key up: %v", err)
+		}
 		return nil
-	case catalog.AppKey:
-	default:
-		return undecided("app_proof", c.policy.Call.AppProof)
 	}
-	key, _, err := appkey.FromRequest(c.request)
-	switch {
-	case errors.Is(err, appkey.ErrMissing):
-		return refuse(notAccepted("Send the app's key in the field `Authorization: key …`.", appkey.Challenge), "%v", err)
-	case err != nil:
-		return refuse(problem.New(http.StatusBadRequest, "bad-request", "The key can't be read",
-			"Send exactly one, in one field: `Authorization: key …`."), "%v", err)
-	}
-	c.claimed, c.key, err = g.Apps.Lookup(key)
-	if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrRevoked) {
-		return refuse(notAccepted("The key is not good.", appkey.Challenge), "%v", err) // one text for both
-	}
-	if err != nil {
-		return refuse(closed(), "look the key up: %v", err)
-	}
-	return nil
 }
 
 func notAccepted(detail, challenge string) *problem.Problem {

@@ -2,45 +2,31 @@ package guard
 
 import (
 	"net/http"
+	"time"
 
 	"keyladder/internal/problem"
-	"keyladder/stages/catalog"
 )
 
-// addressLimit limits the calls from one address: it comes before every check that
-// could be asked again and again, such as that of a key.
-// [catalog.UnlimitedRates] switches both limits off.
+// limitAddress limits the calls from one address. It comes first, before everything that
+// could be asked again and again: refusals count as well, whatever they are for.
 //
 //keyladder:code guard-address-limit
-func (g *Guard) addressLimit(c *call) *Refusal {
-	switch c.policy.API.RateLimits {
-	case catalog.UnlimitedRates:
-		return nil
-	case catalog.LimitedRates:
-	default:
-		return undecided("rate_limits", c.policy.API.RateLimits)
+func limitAddress(limits *addressLimits, now func() time.Time) func(*call) *Refusal {
+	return func(c *call) *Refusal {
+		if !c.address.IsValid() {
+			return refuse(problem.New(http.StatusBadRequest, "bad-request", "It can't be told from where the call comes", ""),
+				"no client address; behind a terminator it is the one value of X-Forwarded-For")
+		}
+		return take(c, now(), limits.of(c.address, c.at), limits.announced)
 	}
-	if !c.address.IsValid() {
-		return refuse(problem.New(http.StatusBadRequest, "bad-request", "It can't be told from where the call comes", ""),
-			"no client address; behind a terminator it is the one value of X-Forwarded-For")
-	}
-	return g.take(c, "address", g.addresses.of(c.address, c.at), g.addresses.limit)
 }
 
-// appLimit limits the calls of one app. It comes after the proof: nobody else can use
+// limitApp limits the calls of one app. It comes after the proof: nobody else can use
 // up what belongs to the app.
 //
 //keyladder:code guard-app-limit
-func (g *Guard) appLimit(c *call) *Refusal {
-	switch c.policy.API.RateLimits {
-	case catalog.UnlimitedRates:
-		return nil
-	case catalog.LimitedRates:
-	default:
-		return undecided("rate_limits", c.policy.API.RateLimits)
+func limitApp(now func() time.Time) func(*call) *Refusal {
+	return func(c *call) *Refusal {
+		return take(c, now(), c.app.Limiter, announce("app", Limit{PerSecond: c.app.PerSecond, Burst: c.app.Burst}))
 	}
-	if c.app == nil {
-		return nil // the stage demands no app proof
-	}
-	return g.take(c, "app", c.app.Limiter, Limit{PerSecond: c.app.PerSecond, Burst: c.app.Burst})
 }

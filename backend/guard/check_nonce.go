@@ -3,9 +3,9 @@ package guard
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"keyladder/internal/problem"
-	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/replay"
 )
@@ -20,51 +20,30 @@ func (c Config) nonceLimit() int {
 	return replay.Limit(nonceRate, hawk.DefaultSkew)
 }
 
-// nonceIsNew refuses a signed request that was here before, byte by byte.
-// [catalog.NoncesForgotten] switches it off: within the time window a request is as good
-// the second time. It comes after the verification of the code, because only then it is
-// the app's own nonces that are asked for, and before the app's limit, because a call that
-// somebody sends once more is not the app's.
-func (g *Guard) nonceIsNew(c *call) *Refusal {
-	if remembered, refusal := noncesRemembered(c); !remembered {
-		return refusal
-	}
-	return nonceRefusal(g.nonces.Seen(c.at, c.received.ID, c.received.Time.Unix(), c.received.Nonce))
+// nonceIsNew refuses a signed request that was here before, byte by byte. It comes after the
+// verification of the MAC, because only then it is the app's own nonces that are asked for,
+// and before the app's limit, because a call that somebody sends once more is not the app's.
+//
+//keyladder:code guard-nonce
+func nonceIsNew(nonces *replay.Cache) func(*call) *Refusal {
+	return withNonce(nonces.Seen)
 }
 
-// nonce remembers the request, unless it came in since it was looked for. All apps share
+// keepNonce remembers the request, unless it came in since it was looked for. All apps share
 // the memory, and it may get full, so it comes after the limit of each: an app whose
 // secret leaked fills no more of it than its limit lets through.
 //
-//keyladder:code guard-nonce
-func (g *Guard) nonce(c *call) *Refusal {
-	if remembered, refusal := noncesRemembered(c); !remembered {
-		return refusal
-	}
-	return nonceRefusal(g.nonces.Add(c.at, c.received.ID, c.received.Time.Unix(), c.received.Nonce))
+//keyladder:code guard-nonce-kept
+func keepNonce(nonces *replay.Cache) func(*call) *Refusal {
+	return withNonce(nonces.Add)
 }
 
-// noncesRemembered says whether the call carries a nonce that has to be new.
-func noncesRemembered(c *call) (bool, *Refusal) {
-	signed := c.policy.Call.AppProof == catalog.Hawk
-	switch c.policy.Call.Nonces {
-	case catalog.NoNonces:
-		if signed {
-			return false, contradictory("requests are signed, but nothing is said about their nonces")
-		}
-		return false, nil
-	case catalog.NoncesForgotten:
-		return false, nil
-	case catalog.NoncesRemembered:
-		if !signed {
-			return false, c.unproven("nonces are remembered, but requests carry none")
-		}
+func withNonce(ask func(now time.Time, id string, signedFor int64, nonce string) error) func(*call) *Refusal {
+	return func(c *call) *Refusal {
 		if c.received == nil {
-			return false, contradictory("there is no code that would cover the nonce")
+			return refuse(closed(), "there is no MAC that would cover the nonce")
 		}
-		return true, nil
-	default:
-		return false, undecided("nonces", c.policy.Call.Nonces)
+		return nonceRefusal(ask(c.at, c.received.ID, c.received.Time.Unix(), c.received.Nonce))
 	}
 }
 

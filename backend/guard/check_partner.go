@@ -10,20 +10,27 @@ import (
 )
 
 // partner finds the partner by its certificate, which was found good before: the handshake
-// has proven that the caller holds its key, and the registry says whose it is.
+// has proven that the caller holds its key, and the registry says whose it is. A partner has
+// nothing but the certificate.
 //
 //keyladder:code guard-partner
-func (g *Guard) partner(c *call) *Refusal {
-	partner, key, err := g.Apps.Partner(string(pin.Of(c.certificate)))
-	c.key = key
-	if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrRevoked) {
-		return refuse(problem.New(http.StatusForbidden, "client-certificate-required", "This is for registered partners only",
-			"Show the certificate that is registered for the partner in the TLS handshake."), // one text for both
-			"partner: %v (certificate of %q)", err, c.certificate.Subject.CommonName)
+func partner(find func(certificate string) (*clients.App, *clients.Key, error)) func(*call) *Refusal {
+	return func(c *call) *Refusal {
+		if c.certificate == nil {
+			return refuse(certificateRequired, "there is no certificate to look at")
+		}
+		found, key, err := find(string(pin.Of(c.certificate)))
+		c.key = key
+		if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrRevoked) {
+			return refuse(notAPartner, "partner: %v (certificate of %q)", err, c.certificate.Subject.CommonName) // one text for both
+		}
+		if err != nil {
+			return refuse(closed(), "look the partner up: %v", err)
+		}
+		c.claimed = found
+		return nil
 	}
-	if err != nil {
-		return refuse(closed(), "look the partner up: %v", err)
-	}
-	c.app = partner
-	return nil
 }
+
+var notAPartner = problem.New(http.StatusForbidden, "client-certificate-required", "This is for registered partners only",
+	"Show the certificate that is registered for the partner in the TLS handshake.")

@@ -7,26 +7,14 @@ import (
 	"net/http"
 
 	"keyladder/internal/problem"
-	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/sealed"
 )
 
-// sealedBody opens the body. It comes after the verification of the code, which covers the
+// openBody opens the body. It comes after the verification of the MAC, which covers the
 // body as it came. A request without a body has nothing to open.
-// [catalog.PlainBodies] switches it off.
 //
 //keyladder:code guard-sealed
-func (g *Guard) sealedBody(c *call) *Refusal {
-	switch c.policy.Call.Bodies {
-	case catalog.PlainBodies:
-		return nil
-	case catalog.SealedBodies:
-		if c.policy.Call.AppProof != catalog.Hawk {
-			return c.unproven("bodies are sealed, but requests are not signed")
-		}
-	default:
-		return undecided("bodies", c.policy.Call.Bodies)
-	}
+func openBody(c *call) *Refusal {
 	if len(c.raw) == 0 {
 		return nil
 	}
@@ -34,13 +22,23 @@ func (g *Guard) sealedBody(c *call) *Refusal {
 	if media, _, err := mime.ParseMediaType(field); err != nil || media != sealed.MediaType {
 		return notSealed("the body comes as %q, not as %s", field, sealed.MediaType)
 	}
-	body, _, err := c.key.Secret().Requests().Open(c.raw)
+	body, _, err := c.secret.Requests().Open(c.raw)
 	if err != nil {
 		return notSealed("%v", err)
 	}
 	c.body = body
 	c.request.Body = io.NopCloser(bytes.NewReader(body))
 	return nil
+}
+
+// sealAnswer seals the answer's body for an app that has signed its request.
+func sealAnswer(c *call, a *answer) (err error) {
+	if c.received == nil || len(a.Body) == 0 {
+		return nil
+	}
+	a.Body, err = c.secret.Answers().Seal(a.Body, a.Header.Get("Content-Type"))
+	a.Header.Set("Content-Type", sealed.MediaType)
+	return err
 }
 
 // notSealed is the same whatever is wrong with the body.

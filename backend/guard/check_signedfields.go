@@ -4,38 +4,26 @@ import (
 	"net/http"
 
 	"keyladder/internal/problem"
-	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/session"
 )
 
 // signedFields checks that the fields which say who the user and the device are came with
-// the request when it was signed. The code itself covers what is to be done, and none of
+// the request when it was signed. The MAC itself covers what is to be done, and none of
 // them: without this check, whoever changes calls behind the end of TLS has a user's
-// signed transfer booked with another user's session key. Bindings below
-// [catalog.SessionOfCall] switch it off.
+// signed transfer booked with another user's session key.
 //
 // It comes before all checks that look at those fields. A password in a call that its app
 // did not sign is not tried, and uses up nobody's attempts.
 //
 //keyladder:code guard-signed-fields
-func (g *Guard) signedFields(c *call) *Refusal {
-	switch c.policy.Call.Binding {
-	case catalog.NotBound, catalog.SessionOfApp, catalog.SessionOfDevice:
-		return nil
-	case catalog.SessionOfCall:
-	default:
-		return undecided("binding", c.policy.Call.Binding)
-	}
-	if c.received == nil {
-		return c.unproven("user and device are bound to signed requests, but requests are not signed")
-	}
+func signedFields(c *call) *Refusal {
 	covered, err := session.Covered(c.request.Header)
 	if err != nil {
 		return refuse(problem.New(http.StatusBadRequest, "bad-request", "It can't be told who the user and the device are",
 			"Send each field once."), "%v", err)
 	}
-	if covered != c.received.Ext {
+	if c.received == nil || covered != c.received.Ext {
 		return refuse(notAccepted("Sign the fields that say who the user and the device are, too.", hawk.Scheme),
 			"the request was signed with another user or device, or without them")
 	}

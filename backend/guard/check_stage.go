@@ -2,39 +2,31 @@ package guard
 
 import (
 	"net/http"
-	"strings"
+	"slices"
 
 	"keyladder/internal/problem"
+	"keyladder/stages/catalog"
 )
 
-// resolveStage finds the stage that the path names. Nothing switches it off.
-func (g *Guard) resolveStage(c *call) *Refusal {
-	slug := firstSegment(c.request)
-	found, ok := g.stages[slug]
-	if !ok {
-		return refuse(problem.New(http.StatusNotFound, "no-such-stage", "There is no such stage",
-			"The first part of the path names the stage: "+g.Stages.Slugs()+"."), "the path names no stage")
+// findStage refuses calls that name no stage, one that is not built, or, on a partner's route,
+// one at which there is nothing for partners.
+func findStage(stages catalog.Set) func(*call) *Refusal {
+	forPartners := slices.DeleteFunc(stages.Built(), func(s catalog.Stage) bool { return s.API.Partners == catalog.NoPartners })
+	unknown := problem.New(http.StatusNotFound, "no-such-stage", "There is no such stage",
+		"The first part of the path names the stage: "+stages.Slugs()+".")
+	notBuilt := problem.New(http.StatusNotImplemented, "stage-not-built", "This stage is not built yet",
+		"These are: "+stages.Built().Slugs()+".")
+	withoutPartners := problem.New(http.StatusNotFound, "no-such-resource", "There is nothing for partners at this stage",
+		"These stages serve them: "+forPartners.Slugs()+".")
+	return func(c *call) *Refusal {
+		switch {
+		case c.stage == nil:
+			return refuse(unknown, "the path names no stage")
+		case !c.stage.Built:
+			return refuse(notBuilt, "the stage is declared, but not built")
+		case c.plan.route.Partner && c.stage.API.Partners == catalog.NoPartners:
+			return refuse(withoutPartners, "a partner's route at a stage without partners")
+		}
+		return nil
 	}
-	c.stage = found
-	if c.route.At != nil && !c.route.At(found.Policies) {
-		c.route = route{name: OtherRoute} // at this stage it is none
-	}
-	c.policy = c.route.policy(found.Policies)
-	if !found.Built {
-		return refuse(problem.New(http.StatusNotImplemented, "stage-not-built", "This stage is not built yet",
-			"These are: "+g.Stages.Built().Slugs()+"."), "the stage is declared, but not built")
-	}
-	return nil
-}
-
-// completePolicy refuses a stage whose policy leaves something open. Nothing switches it
-// off.
-func (g *Guard) completePolicy(c *call) *Refusal {
-	if len(c.stage.missing) > 0 {
-		return refuse(closed(), "the policy does not decide: %s", strings.Join(c.stage.missing, ", "))
-	}
-	if len(c.stage.unknown) > 0 {
-		return refuse(closed(), "the policy has values that nobody knows: %s", strings.Join(c.stage.unknown, ", "))
-	}
-	return nil
 }

@@ -18,13 +18,9 @@ import (
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
-	"keyladder/stages/mechanism/clientcert"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/replay"
 )
-
-// MaxBody is the size of the largest body that is read, in bytes.
-const MaxBody = 64 << 10
 
 // Config is what a guard needs.
 type Config struct {
@@ -76,21 +72,23 @@ type Handler func(c echo.Context, caller Caller) error
 // Guard guards the routes of one server.
 type Guard struct {
 	Config
-	stages    map[string]*stage
-	routes    map[string]route // by method and echo's path
+	memories *memories
+	stages   map[string]*catalog.Stage
+	steps    []step                       // of the pipeline
+	routes   map[string]map[string]*route // by echo's path and the method
+	other    *route                       // what is none of them
+	unknown  *plan                        // of a stage that is none
+}
+
+// memories are what checks remember from one call to the next.
+type memories struct {
 	addresses *addressLimits
-	clients   *clientcert.Verifier
 	nonces    *replay.Cache
 	since     time.Time // from when on nonces are remembered
 }
 
-// stage is a stage with what can be found out about it once.
-type stage struct {
-	catalog.Stage
-	missing, unknown []string
-}
-
-// New makes a guard.
+// New makes a guard. It refuses stages that are built and that it could not guard as their
+// policies say: the error names their fields.
 func New(config Config) (*Guard, error) {
 	if config.Apps == nil || config.Users == nil || config.Sessions == nil || config.Devices == nil ||
 		config.Usage == nil || config.ClientCAs == nil || len(config.Stages) == 0 {
@@ -102,21 +100,35 @@ func New(config Config) (*Guard, error) {
 	if config.Observe == nil {
 		config.Observe = func(Outcome) {}
 	}
-	addresses, err := newAddressLimits(config.Address)
+	m, err := newMemories(config)
 	if err != nil {
 		return nil, err
 	}
-	g := &Guard{Config: config, stages: map[string]*stage{}, routes: map[string]route{}, addresses: addresses, clients: clientcert.NewVerifier(config.ClientCAs)}
-	if config.Resumed {
-		g.since = memoryBegins(config.Now(), config.Before)
+	g := &Guard{
+		Config: config, memories: m, stages: map[string]*catalog.Stage{}, routes: map[string]map[string]*route{},
+		steps: pipeline(config, m).steps(),
 	}
-	g.nonces = replay.New(replay.Config{
-		Skew: hawk.DefaultSkew, Limit: config.nonceLimit(), Start: g.since,
-	})
+	faults := []error{declared(g.steps)}
 	for _, s := range config.Stages {
-		g.stages[s.Slug] = &stage{Stage: s, missing: s.Undecided(), unknown: s.Unknown()}
+		g.stages[s.Slug] = &s
+		if s.Built {
+			faults = append(faults, fits(s, g.steps))
+		}
 	}
-	return g, nil
+	g.other = g.newRoute(Route{}, OtherRoute, nil)
+	g.unknown = newPlan(g.other, nil, nowhere(), g.steps)
+	return g, errors.Join(faults...)
+}
+
+func newMemories(config Config) (*memories, error) {
+	m := &memories{}
+	if config.Resumed {
+		m.since = memoryBegins(config.Now(), config.Before)
+	}
+	m.nonces = replay.New(replay.Config{Skew: hawk.DefaultSkew, Limit: config.nonceLimit(), Start: m.since})
+	var err error
+	m.addresses, err = newAddressLimits(config.Address, addressParts)
+	return m, err
 }
 
 // memoryBegins is the first second of which all nonces are known.
@@ -134,73 +146,7 @@ func memoryBegins(now, before time.Time) time.Time {
 
 // Signed is the latest time that a request was signed for whose nonce is remembered. The
 // next server has to know it; see [Config].Before. Zero: there was none.
-func (g *Guard) Signed() time.Time { return g.nonces.Latest() }
-
-// check is a step of the pipeline.
-type check struct {
-	name catalog.Check
-	run  func(*Guard, *call) *Refusal
-}
-
-// pipeline is the order of the checks. See the package comment.
-//
-//keyladder:code guard-pipeline
-var pipeline = [...]check{
-	{catalog.CheckStage, (*Guard).resolveStage},
-	{"policy", (*Guard).completePolicy},
-	{catalog.CheckTransport, (*Guard).transport},
-	{catalog.CheckUserAgent, (*Guard).userAgent},
-	{catalog.CheckAddressLimit, (*Guard).addressLimit},
-	{catalog.CheckBody, (*Guard).readBody},
-	{catalog.CheckClientCert, (*Guard).certificateShown},
-	{catalog.CheckKeyInURL, (*Guard).keyInURL},
-	{catalog.CheckAppKey, (*Guard).appKey},
-	{catalog.CheckHawk, (*Guard).hawk},
-	{catalog.CheckSignedFields, (*Guard).signedFields},
-	{catalog.CheckNonce, (*Guard).nonceIsNew},
-	{catalog.CheckClientCert, (*Guard).certificateOfApp},
-	{catalog.CheckAppLimit, (*Guard).appLimit},
-	{catalog.CheckNonce, (*Guard).nonce},
-	{catalog.CheckSealedBody, (*Guard).sealedBody},
-	{catalog.CheckDevice, (*Guard).device},
-	{catalog.CheckSignIn, (*Guard).signIn},
-	{catalog.CheckSession, (*Guard).session},
-	{catalog.CheckBinding, (*Guard).binding},
-	{catalog.CheckScope, (*Guard).scope},
-}
-
-// Checks are the names of the checks, in the order of the pipeline, each once.
-func Checks() []catalog.Check {
-	var names []catalog.Check
-	seen := map[catalog.Check]bool{}
-	for _, check := range pipeline {
-		if !seen[check.name] {
-			seen[check.name] = true
-			names = append(names, check.name)
-		}
-	}
-	return names
-}
-
-// Refusal is what a check says that does not let a call through.
-type Refusal struct {
-	Problem *problem.Problem // for the client
-	Reason  string           // private, for people who look at the traffic
-}
-
-func refuse(p *problem.Problem, reason string, values ...any) *Refusal {
-	return &Refusal{Problem: p, Reason: fmt.Sprintf(reason, values...)}
-}
-
-// undecided refuses a policy value that a check does not know. It is no fault of the
-// client's, and nothing that it could mend.
-func undecided(field string, value any) *Refusal {
-	return refuse(closed(), "the policy's %s is %q, which this check does not know", field, value)
-}
-
-func closed() *problem.Problem {
-	return problem.New(http.StatusForbidden, "not-allowed", "This stage is closed", "Its policy is not complete, so nothing is let through.")
-}
+func (g *Guard) Signed() time.Time { return g.memories.nonces.Latest() }
 
 // Handle registers a route under every stage. GET answers HEAD, too (RFC 9110, section
 // 9.1).
@@ -209,11 +155,47 @@ func (g *Guard) Handle(e *echo.Echo, r Route, handler Handler) {
 	if r.Method == http.MethodGet {
 		methods = append(methods, http.MethodHead)
 	}
-	for _, method := range methods {
-		g.routes[method+" "+prefix+r.Path] = route{Route: r, name: r.Method + " " + braces(r.Path), handler: handler}
-		// Echo finds the route; what it would run must never be run but by the guard.
-		e.Add(method, prefix+r.Path, func(echo.Context) error { return errors.New("the guard was not asked") })
+	path := prefix + r.Path
+	if g.routes[path] == nil {
+		g.routes[path] = map[string]*route{}
 	}
+	registered := g.newRoute(r, r.Method+" "+braces(r.Path), handler)
+	for _, method := range methods {
+		g.routes[path][method] = registered
+		// Echo finds the route; what it would run must never be run but by the guard.
+		e.Add(method, path, func(echo.Context) error { return errors.New("the guard was not asked") })
+	}
+}
+
+// newRoute makes the plans for a route's calls, stage by stage.
+func (g *Guard) newRoute(r Route, name string, handler Handler) *route {
+	made := &route{Route: r, name: name, handler: handler, plans: map[string]*plan{}}
+	for slug, stage := range g.stages {
+		switch {
+		case !stage.Built:
+			made.plans[slug] = newPlan(made, stage, nowhere(), g.steps)
+		case r.At != nil && !r.At(stage.Policies):
+			made.plans[slug] = g.other.plans[slug] // at this stage it is none
+		default:
+			made.plans[slug] = newPlan(made, stage, r.asks(stage.Policies), g.steps)
+		}
+	}
+	return made
+}
+
+// planFor finds out what a call has to pass.
+func (g *Guard) planFor(ec echo.Context) *plan {
+	r := ec.Request()
+	found := g.other
+	if r.URL.RawPath == "" { // else the path was written in an unusual way: %2F, %2D, …
+		if registered := g.routes[ec.Path()][r.Method]; registered != nil && parametersGiven(ec) {
+			found = registered
+		}
+	}
+	if p := found.plans[firstSegment(r)]; p != nil {
+		return p
+	}
+	return g.unknown
 }
 
 // prefix is the path segment that names the stage.
@@ -225,8 +207,8 @@ func (g *Guard) Middleware(echo.HandlerFunc) echo.HandlerFunc { return g.serve }
 
 func (g *Guard) serve(ec echo.Context) error {
 	recorder := g.record(ec)
-	c := g.newCall(ec)
-	c.refusal, c.check = g.decide(c)
+	c := newCall(ec, g.planFor(ec), g.Now())
+	c.refusal, c.check = c.plan.decide(c)
 	if c.refusal != nil {
 		if c.key != nil {
 			c.key.Refused(c.at, c.refusal.Reason)
@@ -235,10 +217,10 @@ func (g *Guard) serve(ec echo.Context) error {
 		c.accepted()
 	}
 	if c.stage != nil {
-		g.Usage.Count(c.appID(), c.stage.Slug, c.route.name, c.refusal == nil)
+		g.Usage.Count(c.appID(), c.stage.Slug, c.plan.route.name, c.refusal == nil)
 	}
-	held := g.hold(c)
-	if err := g.answer(c); err != nil {
+	held := hold(c)
+	if err := respond(c); err != nil {
 		ec.Error(err)
 	}
 	if err := held.release(c); err != nil {
@@ -246,7 +228,7 @@ func (g *Guard) serve(ec echo.Context) error {
 	}
 	recorder.finish(c)
 	outcome := Outcome{
-		Request: c.request, Address: c.address, Route: c.route.name,
+		Request: c.request, Address: c.address, Route: c.plan.route.name,
 		Status: ec.Response().Status, Size: ec.Response().Size, At: c.at, Duration: g.Now().Sub(c.at),
 	}
 	if c.stage != nil {
@@ -259,22 +241,13 @@ func (g *Guard) serve(ec echo.Context) error {
 	return nil
 }
 
-// decide runs the pipeline and says what refused the call, or which check was last.
-func (g *Guard) decide(c *call) (refusal *Refusal, name catalog.Check) {
-	for _, check := range pipeline {
-		name = check.name
-		if refusal := check.run(g, c); refusal != nil && c.heeds(name) {
-			return refusal, name
-		}
-	}
-	return nil, name
-}
-
-func (g *Guard) answer(c *call) error {
+// respond answers what was decided. An error is for the one error handler of the server.
+func respond(c *call) error {
 	if c.refusal != nil {
-		return c.refusal.Problem
+		c.refusal.write(c)
+		return nil
 	}
-	if c.route.handler != nil {
+	if c.plan.route.handler != nil {
 		return run(c)
 	}
 	if allow, ok := c.echo.Get(echo.ContextKeyHeaderAllow).(string); ok {
@@ -293,10 +266,10 @@ func (g *Guard) answer(c *call) error {
 func run(c *call) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%s: panic: %v", c.route.name, r)
+			err = fmt.Errorf("%s: panic: %v", c.plan.route.name, r)
 		}
 	}()
-	return c.route.handler(c.echo, Caller{call: c})
+	return c.plan.route.handler(c.echo, Caller{call: c})
 }
 
 // Listener is where a connection came in.

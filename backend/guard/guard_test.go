@@ -112,7 +112,7 @@ var refusals = []refusal{
 			r.Header.Set(clientcert.Field, clientcert.Encode(w.clients[mobile].Raw))
 			r.Header.Set("X-Forwarded-Proto", "https")
 		}
-	}, "transport", 403, "tls-required", func(p *catalog.Policies) { p.Call.Transport = catalog.PlainHTTP }},
+	}, "transport", 403, "tls-required", func(p *catalog.Policies) { p.Call.Transport, p.Call.Pins = catalog.PlainHTTP, catalog.NotPinned }},
 	{"browser", "app-id", func(*world) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("User-Agent", "curl/8.5.0") }
 	}, "user-agent", 403, "user-agent-not-accepted", func(p *catalog.Policies) { p.API.UserAgents = catalog.AnyUserAgent }},
@@ -156,6 +156,12 @@ var refusals = []refusal{
 			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("x", guard.MaxBody+1))), -1
 		}
 	}, "body", 413, "too-large", nil},
+	{"body in a content coding", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }
+	}, "body", 415, "content-coding", nil},
+	{"body in a content coding after identity", "app-id", func(*world) func(*http.Request) {
+		return func(r *http.Request) { r.Header["Content-Encoding"] = []string{"identity", "Identity, br"} }
+	}, "body", 415, "content-coding", nil},
 	{"body that ends early", "app-id", func(*world) func(*http.Request) {
 		return func(r *http.Request) {
 			r.Body, r.ContentLength = io.NopCloser(io.MultiReader(strings.NewReader("x"), failing{})), 10
@@ -194,10 +200,10 @@ var refusals = []refusal{
 	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
 	{"certificate of another app", "pinned-mtls", func(w *world) func(*http.Request) {
 		return over(guard.TLS, w.clients[kiosk])
-	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
+	}, "certificate-of-app", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
 	{"certificate of another app, passed on by the terminator", "pinned-mtls", func(w *world) func(*http.Request) {
 		return terminated(w.clients[kiosk])
-	}, "client-certificate", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
+	}, "certificate-of-app", 403, "client-certificate-required", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }},
 	{"key in the URL", "tls", func(*world) func(*http.Request) {
 		return func(r *http.Request) {
 			r.Header.Del("Authorization")
@@ -283,8 +289,8 @@ func issue(w *world, ca *pki.CA, id string) *x509.Certificate {
 func TestChecksRefuse(t *testing.T) {
 	t.Parallel()
 	covered := map[catalog.Check]bool{
-		// It has its own: TestMissingFieldsDeny.
-		"policy": true,
+		// They have their own: TestNobodyIsProven, TestFullMemoryOfNonces, TestPartners.
+		catalog.CheckApp: true, catalog.CheckNonceKept: true, catalog.CheckPartner: true,
 	}
 	for _, test := range slices.Concat(refusals, signedRefusals, userRefusals) {
 		covered[test.check] = true
@@ -353,42 +359,60 @@ func fields(p *catalog.Policies) (all []reflect.Value) {
 	return all
 }
 
-// TestMissingFieldsDeny clears each field of each policy, and all of them.
-func TestMissingFieldsDeny(t *testing.T) {
+// refuses makes a guard of stages that must not be guarded, and looks for what is wrong in
+// the error.
+func (w *world) refuses(stages catalog.Set, wants ...string) {
+	w.Helper()
+	w.config.Stages = stages
+	_, err := guard.New(w.config)
+	if err == nil {
+		w.Errorf("a guard was made; want an error that says %q", wants)
+		return
+	}
+	for _, want := range wants {
+		if !strings.Contains(err.Error(), want) {
+			w.Errorf("want %q in: %v", want, err)
+		}
+	}
+}
+
+// TestMissingFieldsAreRefused clears each field of each policy, and all of them.
+func TestMissingFieldsAreRefused(t *testing.T) {
 	t.Parallel()
-	number := len(fields(&catalog.Policies{}))
+	w := newWorld(t, catalog.All())
 	for _, stage := range catalog.All().Built() {
-		for i := range number + 1 {
-			w := newWorld(t, catalog.All().With(stage.Slug, func(p *catalog.Policies) {
-				if i == number {
-					*p = catalog.Policies{}
-				} else {
-					fields(p)[i].SetZero()
-				}
-			}))
-			answer, verdict := w.do(w.request(stage.Slug, http.MethodGet, "/v1/accounts", ""))
-			if answer.Code != http.StatusForbidden || verdict.Check != "policy" {
-				t.Errorf("%s without field %d: %d, %+v", stage.Slug, i, answer.Code, verdict)
+		for i, decision := range stage.Decisions() {
+			w.refuses(catalog.All().With(stage.Slug, func(p *catalog.Policies) { fields(p)[i].SetZero() }),
+				"stage "+stage.Slug+": "+decision.Field+" is not decided")
+		}
+		w.refuses(catalog.All().With(stage.Slug, func(p *catalog.Policies) { *p = catalog.Policies{} }),
+			"call.transport is not decided", "api.secret_overlap is not decided", "package.release is not decided")
+	}
+}
+
+// TestUnknownValuesAreRefused gives each field a value that nobody has declared.
+func TestUnknownValuesAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	for _, stage := range catalog.All().Built() {
+		for i, decision := range stage.Decisions() {
+			if fields(&catalog.Policies{})[i].Kind() == reflect.String {
+				w.refuses(catalog.All().With(stage.Slug, func(p *catalog.Policies) { fields(p)[i].SetString("bogus") }),
+					"stage "+stage.Slug+": "+decision.Field+`: nobody knows the value "bogus"`)
 			}
 		}
 	}
 }
 
-// TestUnknownValuesDeny gives each field a value that nobody has declared.
-func TestUnknownValuesDeny(t *testing.T) {
+// TestStagesThatAreNotBuiltDecideNothing: their policies are open, and no guard minds.
+func TestStagesThatAreNotBuiltDecideNothing(t *testing.T) {
 	t.Parallel()
-	for _, stage := range catalog.All().Built() {
-		for i, field := range fields(&catalog.Policies{}) {
-			if field.Kind() != reflect.String {
-				continue
-			}
-			w := newWorld(t, catalog.All().With(stage.Slug, func(p *catalog.Policies) { fields(p)[i].SetString("bogus") }))
-			answer, verdict := w.do(w.request(stage.Slug, http.MethodGet, "/v1/accounts", ""))
-			if answer.Code != http.StatusForbidden || verdict.Allowed || !strings.Contains(verdict.Reason, "bogus") {
-				t.Errorf("%s with a bogus %s: %d, %+v", stage.Slug, field.Type(), answer.Code, verdict)
-			}
+	for _, stage := range catalog.All() {
+		if !stage.Built && len(stage.Undecided()) == 0 {
+			t.Errorf("%s is decided, but not built", stage.Slug)
 		}
 	}
+	newWorld(t, catalog.All())
 }
 
 func TestRevokedAndUnknownLookTheSame(t *testing.T) {
@@ -500,6 +524,69 @@ func TestRateLimitFields(t *testing.T) {
 	}
 	if served != 20 {
 		t.Errorf("%d calls served in the second after the burst, want 20", served)
+	}
+}
+
+// TestRefusalsCount: whatever a call is refused for, it uses up the limit of its address.
+func TestRefusalsCount(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(*http.Request){
+		"browser":         func(r *http.Request) { r.Header.Set("User-Agent", "curl/8.5.0") },
+		"plain HTTP":      over(guard.Plain, nil),
+		"no key":          func(r *http.Request) { r.Header.Del("Authorization") },
+		"no stage":        func(r *http.Request) { r.URL.Path = "/" },
+		"unknown stage":   func(r *http.Request) { r.URL.Path = "/no-such-stage/v1/accounts" },
+		"stage not built": func(r *http.Request) { r.URL.Path = "/signed-calls/v1/accounts" },
+		"no such path":    func(r *http.Request) { r.URL.Path = "/tls/v1/whatever" },
+		"partner's route": func(r *http.Request) { r.URL.Path = "/tls/partner/v1/settlements" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, catalog.All())
+			for range guard.DefaultAddressLimit.Burst {
+				r := w.request("tls", http.MethodGet, "/v1/accounts", "")
+				spoil(r)
+				if answer, verdict := w.do(r); verdict.Check == "address-limit" || answer.Header().Get("RateLimit") == "" {
+					t.Fatalf("%d, %+v, RateLimit %q", answer.Code, verdict, answer.Header().Get("RateLimit"))
+				}
+			}
+			if answer, verdict := w.do(w.request("tls", http.MethodGet, "/v1/accounts", "")); answer.Code != http.StatusTooManyRequests || verdict.Check != "address-limit" {
+				t.Errorf("a good call after them: %d, %+v", answer.Code, verdict)
+			}
+			r := w.request("tls", http.MethodGet, "/v1/accounts", "")
+			spoil(r)
+			if answer, _ := w.do(r); answer.Code != http.StatusTooManyRequests {
+				t.Errorf("one more of them: %d", answer.Code)
+			}
+		})
+	}
+}
+
+// TestRefusalsInTheRoutesFormat looks at the same refusals on routes that write them in one
+// way and the other.
+func TestRefusalsInTheRoutesFormat(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		path, media string
+		status      int
+		challenge   string
+		member      string
+	}{
+		{"/v1/accounts", problem.ContentType, 401, "key", `"type":"urn:keyladder:problem:client-not-accepted"`},
+		{"/oauth/token", "application/json", 401, "key", `"error":"invalid_client"`},
+		{"/oauth/userinfo", problem.ContentType, 401, `Bearer realm="Harbour Bank", error="invalid_token"`, `"type":"urn:keyladder:problem:client-not-accepted"`},
+	} {
+		w := newWorld(t, catalog.All())
+		r := w.request("tls", http.MethodGet, test.path, "")
+		appkey.Set(r, "invented")
+		answer, verdict := w.do(r)
+		if answer.Code != test.status || answer.Header().Get("Content-Type") != test.media || !strings.Contains(answer.Body.String(), test.member) ||
+			!strings.HasPrefix(answer.Header().Get("WWW-Authenticate"), test.challenge) || answer.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d, %v, %s", test.path, answer.Code, answer.Header(), answer.Body)
+		}
+		if verdict.Check != catalog.CheckAppKey || strings.Contains(answer.Body.String(), verdict.Reason) {
+			t.Errorf("%s: %+v", test.path, verdict)
+		}
 	}
 }
 
@@ -825,8 +912,10 @@ func TestTrafficRecords(t *testing.T) {
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	want := []catalog.Check{
-		"stage", "policy", "transport", "user-agent", "address-limit", "body", "client-certificate", "key-in-url",
-		"app-key", "hawk", "signed-fields", "nonce", "app-limit", "sealed-body", "device", "sign-in", "session", "binding", "scope",
+		"address-limit", "stage", "transport", "user-agent", "body",
+		"client-certificate", "key-in-url", "app-key", "hawk", "signed-fields", "nonce", "certificate-of-app", "partner", "app",
+		"app-limit", "nonce-kept", "sealed-body", "device", "sign-in", "session", "binding",
+		"scope",
 	}
 	if diff := cmp.Diff(want, guard.Checks()); diff != "" {
 		t.Error(diff)

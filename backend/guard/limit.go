@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"net/http"
 	"net/netip"
@@ -31,6 +32,40 @@ func (l Limit) window() time.Duration {
 	return time.Duration(float64(l.Burst) / l.PerSecond * float64(time.Second))
 }
 
+// announced is a limit as answers announce it.
+type announced struct {
+	Limit
+	name   string
+	policy string // the RateLimit-Policy
+}
+
+func announce(name string, limit Limit) announced {
+	policy := append(make([]byte, 0, 40), '"')
+	policy = append(policy, name...)
+	policy = append(policy, `";q=`...)
+	policy = strconv.AppendInt(policy, int64(limit.Burst), 10)
+	policy = append(policy, ";w="...)
+	policy = strconv.AppendInt(policy, int64(seconds(limit.window().Seconds())), 10)
+	return announced{limit, name, string(policy)}
+}
+
+// rateLimit is the RateLimit of an answer.
+func (a announced) rateLimit(left, wait int) string {
+	text := append(make([]byte, 0, 40), '"')
+	text = append(text, a.name...)
+	text = append(text, `";r=`...)
+	text = strconv.AppendInt(text, int64(left), 10)
+	text = append(text, ";t="...)
+	text = strconv.AppendInt(text, int64(wait), 10)
+	return string(text)
+}
+
+// The fields' names as net/http keeps them.
+var (
+	policyField = http.CanonicalHeaderKey("RateLimit-Policy")
+	limitField  = http.CanonicalHeaderKey("RateLimit")
+)
+
 // take takes one call out of a bucket and announces the limit on the answer, be it a
 // refusal or not, in the fields of draft-ietf-httpapi-ratelimit-headers-11:
 //
@@ -47,8 +82,7 @@ func (l Limit) window() time.Duration {
 // It takes the call out now, not when the head of the request came: a bucket that is asked
 // about the past goes back there, and fills anew for the time since. With a body that comes
 // slowly anybody could have it do so.
-func (g *Guard) take(c *call, name string, bucket *rate.Limiter, limit Limit) *Refusal {
-	now := g.Now()
+func take(c *call, now time.Time, bucket *rate.Limiter, limit announced) *Refusal {
 	allowed := bucket.AllowN(now, 1)
 	tokens := bucket.TokensAt(now)
 	left := max(0, int(tokens))
@@ -60,15 +94,15 @@ func (g *Guard) take(c *call, name string, bucket *rate.Limiter, limit Limit) *R
 		wait = seconds((1 - min(tokens, 1)) / limit.PerSecond)
 	}
 	header := c.echo.Response().Header()
-	header.Add("RateLimit-Policy", fmt.Sprintf("%q;q=%d;w=%d", name, limit.Burst, seconds(limit.window().Seconds())))
-	header.Add("RateLimit", fmt.Sprintf("%q;r=%d;t=%d", name, left, wait))
+	header[policyField] = append(header[policyField], limit.policy)
+	header[limitField] = append(header[limitField], limit.rateLimit(left, wait))
 	if allowed {
 		return nil
 	}
 	return refuse(problem.New(http.StatusTooManyRequests, "rate-limited", "Too many calls",
 		fmt.Sprintf("There may be %d calls in %d s. Try again after the time in Retry-After, in seconds.", limit.Burst, seconds(limit.window().Seconds()))).
 		With("Retry-After", strconv.Itoa(wait)),
-		"more than %d calls at once and %g a second over time, per %s", limit.Burst, limit.PerSecond, name)
+		"more than %d calls at once and %g a second over time, per %s", limit.Burst, limit.PerSecond, limit.name)
 }
 
 // seconds rounds up to whole seconds, at least one: the fields know no smaller unit.
@@ -77,13 +111,23 @@ func seconds(s float64) int { return max(1, int(math.Ceil(s-1e-9))) }
 // maxAddresses bounds the memory that strangers can make us use.
 const maxAddresses = 1 << 16
 
-// addressLimits keeps a bucket per address, the least recently used at the back.
+// addressParts is in how many parts they are kept.
+const addressParts = 1 << 6
+
+// addressLimits keeps a bucket per address. It is cut up by address, so that calls from one
+// do not wait for those from another.
 type addressLimits struct {
-	limit   Limit
-	max     int
+	announced
+	parts []addressPart
+	seed  maphash.Seed
+	max   int // of a part
+}
+
+// addressPart is a part of the addresses, the least recently used at the back.
+type addressPart struct {
 	mu      sync.Mutex
 	entries map[netip.Addr]*list.Element
-	recent  *list.List
+	recent  list.List
 }
 
 type addressEntry struct {
@@ -92,14 +136,19 @@ type addressEntry struct {
 	used    time.Time
 }
 
-func newAddressLimits(limit Limit) (*addressLimits, error) {
+func newAddressLimits(limit Limit, parts int) (*addressLimits, error) {
 	if limit == (Limit{}) {
 		limit = DefaultAddressLimit
 	}
 	if !(limit.PerSecond > 0) || math.IsInf(limit.PerSecond, 0) || limit.Burst < 1 {
 		return nil, errors.New("the limit per address must be above zero")
 	}
-	return &addressLimits{limit: limit, max: maxAddresses, entries: map[netip.Addr]*list.Element{}, recent: list.New()}, nil
+	a := &addressLimits{announced: announce("address", limit), parts: make([]addressPart, parts), seed: maphash.MakeSeed()}
+	a.max = maxAddresses / parts
+	for i := range a.parts {
+		a.parts[i].entries = map[netip.Addr]*list.Element{}
+	}
+	return a, nil
 }
 
 // of is the bucket of an address. IPv6 addresses count by their /64, which is what one
@@ -109,25 +158,26 @@ func (a *addressLimits) of(address netip.Addr, now time.Time) *rate.Limiter {
 		prefix, _ := address.Prefix(64)
 		address = prefix.Addr()
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if element, ok := a.entries[address]; ok {
-		a.recent.MoveToFront(element)
+	p := &a.parts[maphash.Comparable(a.seed, address)%uint64(len(a.parts))]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if element, ok := p.entries[address]; ok {
+		p.recent.MoveToFront(element)
 		entry := element.Value.(*addressEntry)
 		entry.used = now
 		return entry.bucket
 	}
 	// A bucket that was idle for a window is full, so nothing is forgotten with it.
 	// Beyond the maximum, the least recently used goes even if it is not.
-	for back := a.recent.Back(); back != nil; back = a.recent.Back() {
+	for back := p.recent.Back(); back != nil; back = p.recent.Back() {
 		entry := back.Value.(*addressEntry)
-		if now.Sub(entry.used) < a.limit.window() && len(a.entries) < a.max {
+		if now.Sub(entry.used) < a.window() && len(p.entries) < a.max {
 			break
 		}
-		a.recent.Remove(back)
-		delete(a.entries, entry.address)
+		p.recent.Remove(back)
+		delete(p.entries, entry.address)
 	}
-	entry := &addressEntry{address: address, bucket: rate.NewLimiter(rate.Limit(a.limit.PerSecond), a.limit.Burst), used: now}
-	a.entries[address] = a.recent.PushFront(entry)
+	entry := &addressEntry{address: address, bucket: rate.NewLimiter(rate.Limit(a.PerSecond), a.Burst), used: now}
+	p.entries[address] = p.recent.PushFront(entry)
 	return entry.bucket
 }

@@ -15,7 +15,7 @@ func numbered(i uint32) netip.Addr {
 
 func TestAddressLimitsAreBounded(t *testing.T) {
 	t.Parallel()
-	limits, err := newAddressLimits(Limit{})
+	limits, err := newAddressLimits(Limit{}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,8 +24,8 @@ func TestAddressLimitsAreBounded(t *testing.T) {
 	for i := range uint32(1000) {
 		limits.of(numbered(i), now)
 	}
-	if len(limits.entries) != 100 || limits.recent.Len() != 100 {
-		t.Errorf("%d addresses are kept, %d in the list", len(limits.entries), limits.recent.Len())
+	if len(limits.parts[0].entries) != 100 || limits.parts[0].recent.Len() != 100 {
+		t.Errorf("%d addresses are kept, %d in the list", len(limits.parts[0].entries), limits.parts[0].recent.Len())
 	}
 	// Those that are used stay, however many others come along.
 	busy := numbered(999)
@@ -40,7 +40,7 @@ func TestAddressLimitsAreBounded(t *testing.T) {
 
 func TestIdleAddressesAreForgotten(t *testing.T) {
 	t.Parallel()
-	limits, err := newAddressLimits(Limit{PerSecond: 20, Burst: 60})
+	limits, err := newAddressLimits(Limit{PerSecond: 20, Burst: 60}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,12 +49,12 @@ func TestIdleAddressesAreForgotten(t *testing.T) {
 		limits.of(numbered(i), now)
 	}
 	limits.of(numbered(1000), now.Add(2*time.Second))
-	if len(limits.entries) != 101 {
-		t.Errorf("%d addresses are kept before their buckets are full", len(limits.entries))
+	if len(limits.parts[0].entries) != 101 {
+		t.Errorf("%d addresses are kept before their buckets are full", len(limits.parts[0].entries))
 	}
 	limits.of(numbered(1001), now.Add(3*time.Second))
-	if len(limits.entries) != 2 {
-		t.Errorf("%d addresses are kept when 100 were idle", len(limits.entries))
+	if len(limits.parts[0].entries) != 2 {
+		t.Errorf("%d addresses are kept when 100 were idle", len(limits.parts[0].entries))
 	}
 }
 
@@ -69,7 +69,7 @@ func TestNonceLimit(t *testing.T) {
 func TestBadLimits(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []Limit{{PerSecond: -1, Burst: 1}, {PerSecond: 1}, {Burst: 1}} {
-		if _, err := newAddressLimits(limit); err == nil {
+		if _, err := newAddressLimits(limit, 1); err == nil {
 			t.Errorf("%+v was taken", limit)
 		}
 	}

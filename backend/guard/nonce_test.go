@@ -25,7 +25,7 @@ func TestFullMemoryOfNonces(t *testing.T) {
 	}
 	for range 3 {
 		answer, verdict := w.do(w.request("hidden-secrets", http.MethodGet, "/v1/accounts", ""))
-		if answer.Code != http.StatusServiceUnavailable || verdict.Check != "nonce" || answer.Header().Get("Retry-After") == "" || kindOf(answer) != "try-later" {
+		if answer.Code != http.StatusServiceUnavailable || verdict.Check != "nonce-kept" || answer.Header().Get("Retry-After") == "" || kindOf(answer) != "try-later" {
 			t.Errorf("one more: %d %s, Retry-After %q, %+v", answer.Code, answer.Body, answer.Header().Get("Retry-After"), verdict)
 		}
 	}

@@ -1,6 +1,9 @@
 package guard
 
-import "keyladder/stages/catalog"
+import (
+	"keyladder/internal/problem"
+	"keyladder/stages/catalog"
+)
 
 // Route is a route of the API, and what a call of it needs. What is left out asks for
 // the most.
@@ -17,6 +20,8 @@ type Route struct {
 	Partner bool
 	// At says at which stages the route is there. Nil: at all.
 	At func(catalog.Policies) bool
+	// Refusals is how the guard writes its refusals. Nil: as problems (RFC 9457).
+	Refusals problem.Format
 }
 
 // AnyScope is the scope of routes that every proven app may call.
@@ -32,33 +37,46 @@ const (
 	NobodyNeeded             // the route is not about anybody
 )
 
+func withUser(r Route) bool   { return r.User == Proven }
+func byPassword(r Route) bool { return r.User == ByPassword }
+func withDevice(r Route) bool { return !r.WithoutDevice }
+
+// isRoute is false for what is none, which does nothing: it is 404 or 405.
+func isRoute(r Route) bool { return r.Path != "" }
+
+// route is a registered route, or stands for all that are none.
 type route struct {
 	Route
 	name    string
-	handler Handler
+	handler Handler          // nil: it is none
+	plans   map[string]*plan // by the stage's slug
 }
 
-// partnerProof is the app proof of partners: the client certificate alone.
-const partnerProof catalog.AppProof = "partner-certificate"
-
-// policy is what a call of the route has to pass at a stage: for apps, what the stage
+// asks is what a call of the route has to pass at a stage: for apps, what the stage
 // demands.
 //
 // A partner's server needs something else. Its key is in the partner's data centre and in no
 // app that people carry around, so mutual TLS says who is calling, whether apps use it or
 // not; there is no device and no user.
-func (r route) policy(stage catalog.Policies) catalog.Policies {
+func (r Route) asks(stage catalog.Policies) catalog.Policies {
 	if !r.Partner {
+		stage.API.Partners = catalog.NoPartners
 		return stage
 	}
-	stage.Call.Transport = catalog.MutualTLS
-	stage.Call.AppProof = partnerProof
-	stage.API.KeyInURL = catalog.KeyInURLRefused
-	stage.Call.Nonces = catalog.NoNonces
-	stage.Call.Bodies = catalog.PlainBodies
-	stage.Call.Devices = catalog.NoDevices
-	stage.Call.UserProof = catalog.NoUser
-	stage.Call.Binding = catalog.NotBound
-	stage.API.Authorization = catalog.AppScopes
-	return stage
+	var asked catalog.Policies
+	asked.Call, asked.API = catalog.NothingAsked()
+	asked.Call.Transport = catalog.MutualTLS
+	asked.API.Partners = stage.API.Partners
+	asked.API.UserAgents, asked.API.RateLimits = stage.API.UserAgents, stage.API.RateLimits
+	asked.API.KeyInURL = catalog.KeyInURLRefused
+	asked.API.Authorization = catalog.AppScopes
+	return asked
+}
+
+// nowhere is what is asked of a call that names no stage that is built: it must not come too
+// often.
+func nowhere() (asked catalog.Policies) {
+	asked.Call, asked.API = catalog.NothingAsked()
+	asked.API.RateLimits = catalog.LimitedRates
+	return asked
 }

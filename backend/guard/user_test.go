@@ -356,7 +356,7 @@ func TestPartners(t *testing.T) {
 		expect := func(what, client string, change func(*http.Request), status int, check catalog.Check) {
 			t.Helper()
 			if !served {
-				status, check = 404, "transport"
+				status, check = 404, catalog.CheckStage
 			}
 			if gotStatus, gotCheck, body := call(client, change); gotStatus != status || gotCheck != check {
 				t.Errorf("%s: %s: %d %s by %s, want %d by %s", stage.Slug, what, gotStatus, body, gotCheck, status, check)
@@ -366,13 +366,13 @@ func TestPartners(t *testing.T) {
 		expect("partner", partner, as, 200, "scope")
 		expect("partner behind the terminator", partner, terminated(w.clients[partner]), 200, "scope")
 		expect("no certificate", "", as, 403, "client-certificate")
-		expect("an app's certificate", mobile, as, 403, "client-certificate")
+		expect("an app's certificate", mobile, as, 403, catalog.CheckPartner)
 		expect("a stranger's certificate", "", terminated(strangersCertificate(w)), 403, "client-certificate")
-		expect("a certificate in the partner's name with another key", "", over(guard.TLS, unpinned), 403, "client-certificate")
+		expect("a certificate in the partner's name with another key", "", over(guard.TLS, unpinned), 403, catalog.CheckPartner)
 		expect("no TLS", "", over(guard.Plain, nil), 403, "transport")
 		expect("an app's certificate and proof", mobile, func(r *http.Request) {
 			r.Header = w.request(stage.Slug, http.MethodGet, path, "").Header
-		}, 403, "client-certificate")
+		}, 403, catalog.CheckPartner)
 		expect("a certificate in a field past the terminator", "", func(r *http.Request) {
 			r.Header.Set(clientcert.Field, clientcert.Encode(w.clients[partner].Raw))
 		}, 403, "client-certificate")
@@ -392,7 +392,7 @@ func TestPartners(t *testing.T) {
 		if _, err := w.apps.Revoke(context.Background(), partner); err != nil {
 			t.Fatal(err)
 		}
-		expect("revoked", partner, as, 403, "client-certificate")
+		expect("revoked", partner, as, 403, catalog.CheckPartner)
 		if _, err := w.apps.Restore(context.Background(), partner); err != nil {
 			t.Fatal(err)
 		}

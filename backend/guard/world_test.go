@@ -226,6 +226,8 @@ func (w *world) start() {
 		{Method: http.MethodGet, Path: "/v1/rates", Scope: "rates:read", User: guard.NobodyNeeded},
 		{Method: http.MethodPost, Path: "/v1/session", Scope: guard.AnyScope, User: guard.ByPassword},
 		{Method: http.MethodPost, Path: "/v1/devices", Scope: guard.AnyScope, User: guard.NobodyNeeded, WithoutDevice: true},
+		{Method: http.MethodGet, Path: "/oauth/token", Scope: guard.AnyScope, Refusals: problem.OAuth},
+		{Method: http.MethodGet, Path: "/oauth/userinfo", Scope: guard.AnyScope, Refusals: problem.Bearer("Harbour Bank")},
 		{Method: http.MethodGet, Path: "/v1/nothing", Scope: ""},
 		{Method: http.MethodGet, Path: "/v1/later", Scope: guard.AnyScope, At: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.Hawk }},
 		{Method: http.MethodGet, Path: "/partner/v1/settlements", Scope: "settlements:read", Partner: true},

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -50,13 +51,19 @@ func (p *Problem) Kind() string { return p.Type[strings.LastIndexByte(p.Type, ':
 
 // Write sends the problem.
 func (p *Problem) Write(w http.ResponseWriter) {
-	for name, values := range p.Header {
-		w.Header()[name] = values
-	}
+	p.fields(w.Header())
 	w.Header().Set("Content-Type", ContentType)
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p) // the client went away: nobody left to tell
+}
+
+// fields puts those into a header that go with the response. Problems may be prepared and
+// written many times, so the header gets its own copy.
+func (p *Problem) fields(header http.Header) {
+	for name, values := range p.Header {
+		header[name] = slices.Clone(values)
+	}
+	header.Set("Cache-Control", "no-store")
 }
 
 // Handler is an Echo error handler that joins errors and problems in one place: what

@@ -1,0 +1,32 @@
+package guard
+
+import (
+	"fmt"
+	"net/http"
+
+	"keyladder/internal/problem"
+)
+
+// Refusal is what a check says that does not let a call through.
+type Refusal struct {
+	Problem *problem.Problem // what went wrong, for the client
+	Reason  string           // private, for people who look at the traffic
+}
+
+func refuse(p *problem.Problem, reason string, values ...any) *Refusal {
+	return &Refusal{Problem: p, Reason: fmt.Sprintf(reason, values...)}
+}
+
+// write writes the refusal as its route says.
+func (r *Refusal) write(c *call) {
+	format := c.plan.route.Refusals
+	if format == nil {
+		format = problem.Details
+	}
+	format(c.echo.Response(), r.Problem)
+}
+
+// closed is for what is no fault of the client's, and nothing that it could mend.
+func closed() *problem.Problem {
+	return problem.New(http.StatusForbidden, "not-allowed", "This stage is closed", "The API can't tell who is calling, so nothing is let through.")
+}
