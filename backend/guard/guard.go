@@ -77,7 +77,6 @@ type Guard struct {
 	steps    []step                       // of the pipeline
 	routes   map[string]map[string]*route // by echo's path and the method
 	other    *route                       // what is none of them
-	unknown  *plan                        // of a stage that is none
 }
 
 // memories are what checks remember from one call to the next.
@@ -116,7 +115,6 @@ func New(config Config) (*Guard, error) {
 		}
 	}
 	g.other = g.newRoute(Route{}, OtherRoute, nil)
-	g.unknown = newPlan(g.other, nil, nowhere(), g.steps)
 	return g, errors.Join(faults...)
 }
 
@@ -170,6 +168,7 @@ func (g *Guard) Handle(e *echo.Echo, r Route, handler Handler) {
 // newRoute makes the plans for a route's calls, stage by stage.
 func (g *Guard) newRoute(r Route, name string, handler Handler) *route {
 	made := &route{Route: r, name: name, handler: handler, plans: map[string]*plan{}}
+	made.plans[noStage] = newPlan(made, nil, nowhere(), g.steps)
 	for slug, stage := range g.stages {
 		switch {
 		case !stage.Built:
@@ -195,8 +194,11 @@ func (g *Guard) planFor(ec echo.Context) *plan {
 	if p := found.plans[firstSegment(r)]; p != nil {
 		return p
 	}
-	return g.unknown
+	return found.plans[noStage]
 }
+
+// noStage stands for the names of all stages that there are not.
+const noStage = ""
 
 // prefix is the path segment that names the stage.
 const prefix = "/:stage"

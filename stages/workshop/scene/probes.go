@@ -81,7 +81,7 @@ var probes = []probe{
 	{"rates without a client certificate", mutualTLS, catalog.CheckClientCert, 403, ratesAs(func(_ *prober, as *protect.Identity) {
 		as.Certificate = nil
 	})},
-	{"rates with the client certificate of another app", mutualTLS, catalog.CheckClientCert, 403, ratesAs(func(p *prober, as *protect.Identity) {
+	{"rates with the client certificate of another app", mutualTLS, catalog.CheckCertOfApp, 403, ratesAs(func(p *prober, as *protect.Identity) {
 		as.Certificate = p.staff.Identity().Certificate
 	})},
 	{"rates signed with another secret", signed, catalog.CheckHawk, 401, ratesAs(func(_ *prober, as *protect.Identity) {
