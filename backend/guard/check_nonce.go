@@ -51,7 +51,7 @@ func nonceRefusal(err error) *Refusal {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, replay.ErrFull):
+	case errors.Is(err, replay.ErrFull), errors.Is(err, replay.ErrUnmarked):
 		return refuse(problem.New(http.StatusServiceUnavailable, "try-later", "Too many calls at the moment", "Try again a bit later.").
 			With("Retry-After", "5"), "%v", err)
 	default:

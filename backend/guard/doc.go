@@ -70,6 +70,7 @@
 // On the way of a call there is no database: apps, keys, limits, nonces, devices, users
 // and sessions are in memory. Nonces are nowhere else, so a server that starts anew
 // refuses what was signed before it did, and what was signed for later by a clock that is
-// fast: until when requests were signed is written down each second. A server that is killed
-// may lose that second.
+// fast. Until when requests may have been signed is written ahead of time ([replay.Mark]), so
+// that holds for a server that was killed, too. A clock that is fast by more than a few
+// seconds can make a call wait for that, at most once in some seconds.
 package guard

@@ -38,11 +38,9 @@ type Config struct {
 	Observe   func(Outcome)    // is told of each call when it is over; may be nil
 	Now       func() time.Time // nil: the clock
 	Nonces    int              // how many are remembered at most; 0: those of 5,000 calls a second
-	// Resumed says that there was a server before this one, whose nonces are forgotten.
-	// Requests that were signed before now are stale then, and those that were signed up to
-	// Before: the latest that it served, as far as is known. See [Guard.Signed].
-	Resumed bool
-	Before  time.Time
+	// Mark says for which time requests may have been signed that a server before this one
+	// has served, and whose nonces are forgotten: they are stale. Nil: there was no server.
+	Mark *replay.Mark
 }
 
 // Counter counts calls.
@@ -119,31 +117,15 @@ func New(config Config) (*Guard, error) {
 }
 
 func newMemories(config Config) (*memories, error) {
-	m := &memories{}
-	if config.Resumed {
-		m.since = memoryBegins(config.Now(), config.Before)
-	}
-	m.nonces = replay.New(replay.Config{Skew: hawk.DefaultSkew, Limit: config.nonceLimit(), Start: m.since})
+	m := &memories{since: config.Mark.Begins(config.Now())}
+	m.nonces = replay.New(replay.Config{Skew: hawk.DefaultSkew, Limit: config.nonceLimit(), Start: m.since, Mark: config.Mark})
 	var err error
 	m.addresses, err = newAddressLimits(config.Address, addressParts)
 	return m, err
 }
 
-// memoryBegins is the first second of which all nonces are known.
-func memoryBegins(now, before time.Time) time.Time {
-	// A time that clocks can't be ahead by was told by one that has been set back since.
-	// Who believed it would serve nobody until then.
-	if limit := now.Add(hawk.DefaultSkew); before.After(limit) {
-		before = limit
-	}
-	if before.After(now) {
-		now = before
-	}
-	return now.Truncate(time.Second).Add(time.Second) // that second is one of which we do not know all
-}
-
 // Signed is the latest time that a request was signed for whose nonce is remembered. The
-// next server has to know it; see [Config].Before. Zero: there was none.
+// mark is closed with it when the server ends. Zero: there was none.
 func (g *Guard) Signed() time.Time { return g.memories.nonces.Latest() }
 
 // Handle registers a route under every stage. GET answers HEAD, too (RFC 9110, section

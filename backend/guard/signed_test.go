@@ -3,6 +3,7 @@ package guard_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"keyladder/backend/guard"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/mechanism/replay"
 	"keyladder/stages/mechanism/sealed"
 )
 
@@ -251,23 +253,38 @@ func TestSealedBothWays(t *testing.T) {
 func TestRestartDoesNotReopenTheWindow(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		ahead time.Duration // the app's clock
-		later time.Duration
+		ahead  time.Duration // the app's clock
+		later  time.Duration
+		killed bool // the server, in place of ending in order
 	}{
-		{0, 0},
-		{0, time.Millisecond},
-		{0, time.Second},
-		{0, 30 * time.Second},
-		{0, 59 * time.Second},
-		{50 * time.Second, 0},
-		{50 * time.Second, 30 * time.Second},
-		{50 * time.Second, 109 * time.Second},
-		{-50 * time.Second, time.Second},
+		{0, 0, false},
+		{0, time.Millisecond, false},
+		{0, time.Second, false},
+		{0, 30 * time.Second, false},
+		{0, 59 * time.Second, false},
+		{50 * time.Second, 0, false},
+		{50 * time.Second, 30 * time.Second, false},
+		{50 * time.Second, 109 * time.Second, false},
+		{-50 * time.Second, time.Second, false},
+		{0, 0, true},
+		{0, 12 * time.Second, true},
+		{50 * time.Second, time.Millisecond, true},
+		{50 * time.Second, 109 * time.Second, true},
+		{-50 * time.Second, time.Second, true},
 	} {
-		t.Run(fmt.Sprintf("%v later, %v ahead", test.later, test.ahead), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%v later, %v ahead, killed %v", test.later, test.ahead, test.killed), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, catalog.All())
 			w.clock.now = w.clock.now.Truncate(time.Second).Add(100 * time.Millisecond)
+			var kept time.Time
+			resume := func(resumed bool) {
+				w.config.Mark = replay.NewMark(replay.MarkConfig{
+					Resumed: resumed, Before: kept, Skew: hawk.DefaultSkew,
+					Write: func(until time.Time) error { kept = until; return nil },
+				})
+				w.start()
+			}
+			resume(false)
 			r := w.request("hidden-secrets", http.MethodGet, "/v1/accounts", "")
 			sent, err := w.client(catalog.Call{UserProof: catalog.NoUser}, mobile).Sign(r, nil, "", w.clock.Now().Add(test.ahead))
 			if err != nil {
@@ -278,8 +295,15 @@ func TestRestartDoesNotReopenTheWindow(t *testing.T) {
 				t.Fatalf("%d, %+v", answer.Code, verdict)
 			}
 			w.clock.advance(test.later)
-			w.config.Resumed, w.config.Before = true, w.guard.Signed()
-			w.start()
+			if !test.killed {
+				if err := w.config.Mark.Close(w.guard.Signed()); err != nil {
+					t.Fatal(err)
+				}
+				if at, _ := hawk.Parse(signature(r)); fmt.Sprint(kept.Unix()) != at.Timestamp {
+					t.Errorf("written at the end: %v, the call was signed for %s", kept.Unix(), at.Timestamp)
+				}
+			}
+			resume(true)
 			answer, verdict := w.do(r)
 			if answer.Code != http.StatusUnauthorized || verdict.Check != "hawk" || !strings.Contains(answer.Header().Get("WWW-Authenticate"), "Stale") {
 				t.Fatalf("the call from before the start: %d, %+v", answer.Code, verdict)
@@ -305,11 +329,35 @@ func TestRestartDoesNotReopenTheWindow(t *testing.T) {
 func TestRestartWithAClockSetBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, catalog.All())
-	w.config.Resumed, w.config.Before = true, w.clock.Now().AddDate(1, 0, 0)
+	w.config.Mark = replay.NewMark(replay.MarkConfig{
+		Resumed: true, Before: w.clock.Now().AddDate(1, 0, 0), Skew: hawk.DefaultSkew, Write: func(time.Time) error { return nil },
+	})
 	w.start()
 	w.clock.advance(62 * time.Second)
 	if answer, verdict := w.do(w.request("hidden-secrets", http.MethodGet, "/v1/accounts", "")); answer.Code != http.StatusOK {
 		t.Errorf("%d, %+v", answer.Code, verdict)
+	}
+}
+
+// TestUnwrittenMarkServesNothing: what the next server would not know of must not be served.
+func TestUnwrittenMarkServesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	full := true
+	w.config.Mark = replay.NewMark(replay.MarkConfig{Write: func(time.Time) error {
+		if full {
+			return errors.New("the disk is full")
+		}
+		return nil
+	}})
+	w.start()
+	r := w.request("hidden-secrets", http.MethodGet, "/v1/accounts", "")
+	if answer, verdict := w.do(r); answer.Code != http.StatusServiceUnavailable || verdict.Check != "nonce-kept" || kindOf(answer) != "try-later" {
+		t.Errorf("%d, %+v", answer.Code, verdict)
+	}
+	full = false
+	if answer, verdict := w.do(r); answer.Code != http.StatusOK {
+		t.Errorf("when there is room again: %d, %+v", answer.Code, verdict)
 	}
 }
 

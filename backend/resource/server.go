@@ -36,6 +36,7 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/mechanism/replay"
 	"keyladder/stages/mechanism/session"
 )
 
@@ -63,7 +64,7 @@ type Server struct {
 	devices    *devices.Registry
 	usage      *usage.Counter
 	guard      *guard.Guard
-	signed     time.Time // what the database knows of the guard's
+	mark       *replay.Mark
 	echo       *echo.Echo
 	manage     *manage.Server
 	metrics    *metrics
@@ -139,14 +140,13 @@ func New(config Config) (server *Server, err error) {
 	s.access = newAccessLog(config.Stages, config.Logger)
 	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
 	s.metrics = newMetrics(s.manage.Metrics)
-	before, err := s.signedUntil(ctx)
-	if err != nil {
+	if s.mark, err = s.openMark(ctx, resumed); err != nil {
 		return nil, err
 	}
 	s.guard, err = guard.New(guard.Config{
 		Stages: config.Stages, Apps: s.apps, Users: s.users, Sessions: s.sessions, Devices: s.devices,
 		ClientCAs: clientCAs, Host: host, Port: port, Usage: s.usage, Log: config.Log,
-		Address: config.Address, Nonces: config.Nonces, Now: config.Now, Resumed: resumed, Before: before,
+		Address: config.Address, Nonces: config.Nonces, Now: config.Now, Mark: s.mark,
 		Observe: func(o guard.Outcome) {
 			s.metrics.observe(o)
 			s.access.add(o)
@@ -285,12 +285,12 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		return nil
 	})
 	err := group.Wait()
-	return errors.Join(err, s.write(context.WithoutCancel(ctx)))
+	return errors.Join(err, s.write(context.WithoutCancel(ctx)), s.mark.Close(s.guard.Signed()))
 }
 
 // write writes what calls leave in memory.
 func (s *Server) write(ctx context.Context) error {
-	return errors.Join(s.usage.Flush(ctx), s.sessions.Flush(ctx, s.config.Now()), s.devices.Flush(ctx), s.writeSigned(ctx))
+	return errors.Join(s.usage.Flush(ctx), s.sessions.Flush(ctx, s.config.Now()), s.devices.Flush(ctx), s.mark.Advance(s.config.Now()))
 }
 
 func (s *Server) serve(ctx context.Context, kind guard.Listener, handler http.Handler, listener net.Listener) error {

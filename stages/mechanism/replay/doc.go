@@ -41,8 +41,9 @@
 //   - A restart. The memory starts empty, and what was seen before can be sent again until the
 //     window has passed. [Config].Start refuses calls that were signed before the
 //     memory began, at the price that clients with slow clocks wait for some
-//     seconds. Some calls were signed for the future, by clocks that are fast: whoever keeps
-//     [Cache.Latest] across the restart lets the new memory begin after those, too.
+//     seconds. Some calls were signed for the future, by clocks that are fast, so the new
+//     memory begins after those, too. A [Mark] says when that is. It is written ahead of
+//     time, so that it is right after a power cut as well.
 //   - More than one server. Each has its own memory, so that a call is good once per server.
 //     They need a common one then, with the same three properties: check and add in one
 //     step, the whole window, refuse when full.

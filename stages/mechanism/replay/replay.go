@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -18,6 +19,9 @@ var (
 	// ErrFull means that the cache can't remember more. It is not the call's fault:
 	// 503, not 401.
 	ErrFull = errors.New("the memory of nonces is full")
+	// ErrUnmarked means that it can't be written down that calls of that time were served: see
+	// [Mark]. It is not the call's fault either.
+	ErrUnmarked = errors.New("the mark of the memory can't be written")
 )
 
 // Config is what a cache needs to know.
@@ -30,6 +34,8 @@ type Config struct {
 	// Start is when the memory began; calls that were signed before are refused. Zero:
 	// there was nothing before.
 	Start time.Time
+	// Mark is kept ahead of what is added. Nil: no memory will come after this one.
+	Mark *Mark
 }
 
 // Limit is how many nonces are alive at a rate of calls, if every clock is as wrong as
@@ -42,6 +48,7 @@ func Limit(callsPerSecond int, skew time.Duration) int {
 type Cache struct {
 	skew  int64 // seconds
 	limit int
+	mark  *Mark
 
 	mu     sync.Mutex
 	groups []map[fingerprint]struct{} // by ts modulo their number
@@ -57,7 +64,7 @@ type fingerprint [16]byte
 // New is an empty cache. What its config leaves out is refused: without a Limit it
 // is always full.
 func New(config Config) *Cache {
-	c := &Cache{skew: max(0, int64(config.Skew/time.Second)), limit: config.Limit}
+	c := &Cache{skew: max(0, int64(config.Skew/time.Second)), limit: config.Limit, mark: config.Mark}
 	c.groups = make([]map[fingerprint]struct{}, 2*c.skew+1)
 	c.oldest = max(0, config.Start.Unix())
 	return c
@@ -67,10 +74,10 @@ func New(config Config) *Cache {
 // served is for Add to say: until then another copy of it can come in. Its errors are
 // [ErrSeen] and [ErrOutside].
 func (c *Cache) Seen(now time.Time, id string, ts int64, nonce string) error {
-	mark := fingerprintOf(id, nonce)
+	print := fingerprintOf(id, nonce)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.look(now, ts, mark)
+	return c.look(now, ts, print)
 }
 
 // Add remembers a nonce, or says why the call that carries it must be refused. ts is the
@@ -80,10 +87,18 @@ func (c *Cache) Seen(now time.Time, id string, ts int64, nonce string) error {
 //
 //keyladder:code replay-add
 func (c *Cache) Add(now time.Time, id string, ts int64, nonce string) error {
-	mark := fingerprintOf(id, nonce)
+	print := fingerprintOf(id, nonce)
+	if !c.mark.covers(ts) { // rare: see Mark
+		if err := c.Seen(now, id, ts, nonce); err != nil {
+			return err
+		}
+		if err := c.mark.cover(time.Unix(ts, 0)); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnmarked, err)
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.look(now, ts, mark); err != nil {
+	if err := c.look(now, ts, print); err != nil {
 		return err
 	}
 	if c.live >= c.limit {
@@ -93,19 +108,19 @@ func (c *Cache) Add(now time.Time, id string, ts int64, nonce string) error {
 	if *group == nil {
 		*group = make(map[fingerprint]struct{})
 	}
-	(*group)[mark] = struct{}{}
+	(*group)[print] = struct{}{}
 	c.live++
 	c.latest = max(c.latest, ts)
 	return nil
 }
 
 // look needs mu.
-func (c *Cache) look(now time.Time, ts int64, mark fingerprint) error {
+func (c *Cache) look(now time.Time, ts int64, print fingerprint) error {
 	c.forget(now)
 	if ts < c.oldest || ts > now.Unix()+c.skew {
 		return ErrOutside
 	}
-	if _, seen := (*c.group(ts))[mark]; seen {
+	if _, seen := (*c.group(ts))[print]; seen {
 		return ErrSeen
 	}
 	return nil
