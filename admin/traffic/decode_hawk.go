@@ -12,7 +12,7 @@ import (
 
 // hawkFields are the three fields of Hawk: of requests, of answers and of refusals.
 var hawkFields = decoder{
-	Checks: []catalog.Check{catalog.CheckHawk, catalog.CheckSignedFields, catalog.CheckNonce, catalog.CheckNonceRemember},
+	Checks: []catalog.Check{catalog.CheckHawk, catalog.CheckSignedFields, catalog.CheckNonce, catalog.CheckNonceKept},
 	Decode: func(seen text) []section {
 		var found []section
 		for _, f := range hawkField.FindAllStringSubmatch(seen.Head, maxSections) {
