@@ -96,7 +96,7 @@ func TestEachRuleIsBroken(t *testing.T) {
 		"call.binding: sessions are bound to":   {sessionPolicies, func(p *Policies) { p.Call.Devices = NoDevices }},
 		"call.binding: user and device":         {sessionPolicies, func(p *Policies) { p.Call.AppProof = AppKey }},
 		"api.key_in_url: the app sends":         {appKeyPolicies, func(p *Policies) { p.API.KeyInURL = KeyInURLRefused }},
-		"api.secret_overlap: an old secret":    {tlsPolicies, func(p *Policies) { p.API.SecretOverlap = Decide(time.Minute) }},
+		"api.secret_overlap: an old secret":     {tlsPolicies, func(p *Policies) { p.API.SecretOverlap = Decide(time.Minute) }},
 		"api.authorization: rights are":         {hmacPolicies, func(p *Policies) { p.API.Authorization = AppAndUser }},
 		"package.secrets: the pins are hidden":  {hiddenPolicies, func(p *Policies) { p.Call.Pins = NotPinned }},
 	} {
