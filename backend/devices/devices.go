@@ -23,31 +23,14 @@ import (
 // MaxIdentifier is the length of the longest identifier, in bytes.
 const MaxIdentifier = 128
 
-// Max is how many devices can be registered. It bounds the memory that somebody with an
-// app's secret can take. When it is reached, those make room that registered longer than
-// UnusedFor ago and were never used.
-const (
-	Max       = 100_000
-	UnusedFor = time.Hour
-)
-
-const (
-	guidBytes  = 16
-	roomAtOnce = 1000 // it takes a look at all devices to find those that are the oldest
-)
-
-// Errors of [Registry.Register]; the other one is [*FullError].
+// Errors of [Registry.Register].
 var (
 	ErrIdentifier = errors.New("an identifier has 1 to 128 visible ASCII characters")
 	ErrTaken      = errors.New("the identifier is registered already")
+	ErrFull       = errors.New("no more devices of this app can be registered: all are used or banned")
 )
 
-// FullError means that no more devices can be registered.
-type FullError struct {
-	Until time.Time // when the next one may make room; zero: all are used or banned
-}
-
-func (e *FullError) Error() string { return "no more devices can be registered" }
+const guidBytes = 16
 
 // Errors of [Registry.Check], which must look the same to a client.
 var (
@@ -103,22 +86,26 @@ func Models() []any { return []any{&row{}} }
 
 type name struct{ stage, identifier string }
 
+type owner struct{ stage, app string }
+
+func (d *Device) owner() owner { return owner{d.Stage, d.App} }
+
 // Registry is the devices of one server. It is safe for concurrent use.
 type Registry struct {
 	db   *gorm.DB
 	most int
 
 	writing sync.Mutex // one change at a time; held while the database is written
-	full    *FullError // as it was found last; guarded by writing, like
-	look    time.Time  // when to look again
 	mu      sync.RWMutex
 	byName  map[name]*Device
 	byID    map[string]*Device
+	byOwner map[owner]map[string]*Device // by ID
 }
 
 // Open reads the devices from a database that has [Models]' tables.
 func Open(ctx context.Context, db *gorm.DB) (*Registry, error) {
-	r := &Registry{db: db, most: Max, byName: map[name]*Device{}, byID: map[string]*Device{}}
+	r := &Registry{db: db, most: MostOfApp}
+	r.forget()
 	var rows []row
 	if err := db.WithContext(ctx).Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("read the devices: %w", err)
@@ -148,6 +135,24 @@ func (r row) device() *Device {
 func (r *Registry) put(d *Device) {
 	r.byName[name{d.Stage, d.Identifier}] = d
 	r.byID[d.ID] = d
+	if r.byOwner[d.owner()] == nil {
+		r.byOwner[d.owner()] = map[string]*Device{}
+	}
+	r.byOwner[d.owner()][d.ID] = d
+}
+
+// drop needs mu.
+func (r *Registry) drop(gone []*Device) {
+	for _, d := range gone {
+		delete(r.byName, name{d.Stage, d.Identifier})
+		delete(r.byID, d.ID)
+		delete(r.byOwner[d.owner()], d.ID)
+	}
+}
+
+// forget needs mu, where others know the registry already.
+func (r *Registry) forget() {
+	r.byName, r.byID, r.byOwner = map[name]*Device{}, map[string]*Device{}, map[owner]map[string]*Device{}
 }
 
 // Register registers an app's installation and returns its GUID, which is not kept. As
@@ -167,7 +172,7 @@ func (r *Registry) Register(ctx context.Context, at time.Time, stage, app, ident
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	r.mu.RLock()
-	before, full := r.byName[name{stage, identifier}], len(r.byID) >= r.most
+	before, full := r.byName[name{stage, identifier}], len(r.byOwner[owner{stage, app}]) >= r.most
 	r.mu.RUnlock()
 	var gone []*Device
 	switch {
@@ -176,8 +181,8 @@ func (r *Registry) Register(ctx context.Context, at time.Time, stage, app, ident
 	case before != nil:
 		return "", ErrTaken
 	case full:
-		if gone, err = r.room(at); err != nil {
-			return "", err
+		if gone = r.room(owner{stage, app}); len(gone) == 0 {
+			return "", ErrFull
 		}
 	}
 	err = r.db.WithContext(context.WithoutCancel(ctx)).Transaction(func(tx *gorm.DB) error {
@@ -191,47 +196,9 @@ func (r *Registry) Register(ctx context.Context, at time.Time, stage, app, ident
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, d := range gone {
-		delete(r.byName, name{d.Stage, d.Identifier})
-		delete(r.byID, d.ID)
-	}
+	r.drop(gone)
 	r.put(added.device())
 	return guid, nil
-}
-
-// room finds devices that can go, the oldest ones. It needs writing.
-func (r *Registry) room(at time.Time) ([]*Device, error) {
-	if at.Before(r.look) {
-		return nil, r.full
-	}
-	unused := slices.DeleteFunc(r.all(), func(d *Device) bool { return !d.unused() })
-	if len(unused) == 0 {
-		r.full, r.look = &FullError{}, at.Add(time.Minute)
-		return nil, r.full
-	}
-	slices.SortFunc(unused, func(a, b *Device) int { return a.registeredAt.Compare(b.registeredAt) })
-	if until := unused[0].registeredAt.Add(UnusedFor); at.Before(until) {
-		r.full, r.look = &FullError{until}, until
-		return nil, r.full
-	}
-	young := slices.IndexFunc(unused, func(d *Device) bool { return at.Before(d.registeredAt.Add(UnusedFor)) })
-	if young < 0 {
-		young = len(unused)
-	}
-	return unused[:min(young, roomAtOnce)], nil
-}
-
-func deleteRows(tx *gorm.DB, gone []*Device) error {
-	for batch := range slices.Chunk(gone, 500) {
-		ids := make([]string, len(batch))
-		for i, d := range batch {
-			ids[i] = d.ID
-		}
-		if err := tx.Where("id IN ?", ids).Delete(&row{}).Error; err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Check finds the device of a call. With an error that is about a registered device, the
@@ -363,8 +330,6 @@ func (r *Registry) Reset(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	clear(r.byName)
-	clear(r.byID)
-	r.look = time.Time{}
+	r.forget()
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keyladder/backend/devices"
+	"keyladder/internal/manage"
 	"keyladder/internal/store"
 )
 
@@ -246,96 +247,123 @@ func fill(t *testing.T, r *devices.Registry) (guids []string) {
 	return guids
 }
 
-// TestFull: those that were never used and are not banned make room, when they are an
-// hour old.
+// gone are the devices of fill's that are not there any more.
+func gone(r *devices.Registry) (gone []int) {
+	for i := range 100 {
+		if _, err := r.Check("hmac", "mobile", fmt.Sprint("phone-", i), ""); errors.Is(err, devices.ErrUnknown) {
+			gone = append(gone, i)
+		}
+	}
+	return gone
+}
+
+func ban(t *testing.T, r *devices.Registry, identifiers ...string) {
+	t.Helper()
+	for _, d := range r.List() {
+		if slices.Contains(identifiers, d.Identifier) {
+			if _, err := r.Ban(context.Background(), now, d.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestFull: those that were never used and are not banned make room, the oldest first.
 func TestFull(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
 	path := filepath.Join(t.TempDir(), "devices.db")
 	r := open(t, path)
 	guids := fill(t, r)
 	for i := range 20 {
 		use(t, r, "mobile", fmt.Sprint("phone-", i), guids[i])
 	}
-	for _, d := range r.List() {
-		if slices.Contains([]string{"phone-20", "phone-21", "phone-22"}, d.Identifier) {
-			if _, err := r.Ban(ctx, now, d.ID); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	register := func(at time.Time, identifier string) time.Duration {
-		t.Helper()
-		_, err := r.Register(ctx, at, "hmac", "mobile", identifier)
-		var full *devices.FullError
-		if errors.As(err, &full) {
-			return full.Until.Sub(at)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return 0
-	}
-	early := now.Add(-18 * time.Minute) // phone-23 registered 59 minutes before
-	for range 2 {
-		if wait := register(early, "new-1"); wait != time.Minute {
-			t.Errorf("full for %s", wait)
-		}
-	}
-	if wait := register(early, "phone-99"); wait != 0 {
-		t.Errorf("one that did not get its answer has to wait for %s", wait)
-	}
-	gone := func(r *devices.Registry) (gone []int) {
-		for i := range 100 {
-			if _, err := r.Check("hmac", "mobile", fmt.Sprint("phone-", i), ""); errors.Is(err, devices.ErrUnknown) {
-				gone = append(gone, i)
-			}
-		}
-		return gone
-	}
+	ban(t, r, "phone-20", "phone-21", "phone-22")
+	register(t, r, "hmac", "mobile", "phone-99") // did not get its answer
 	if got := gone(r); len(got) != 0 {
 		t.Errorf("%v are gone", got)
 	}
-	if wait := register(early.Add(time.Minute), "new-1"); wait != 0 {
-		t.Errorf("full for %s", wait)
-	}
-	if wait := register(now, "new-2"); wait != 0 {
-		t.Errorf("full for %s", wait)
-	}
-	for i := 3; len(r.List()) < 100; i++ {
-		register(now, fmt.Sprint("new-", i))
-	}
-	if wait := register(now, "one-too-many"); wait != time.Minute {
-		t.Errorf("full for %s", wait)
+	for i := range 3 {
+		register(t, r, "hmac", "mobile", fmt.Sprint("new-", i))
 	}
 	for _, r := range []*devices.Registry{r, open(t, path)} {
-		if got := gone(r); len(got) != 18 || got[0] != 23 || got[17] != 40 { // 40 is an hour old
+		if got := gone(r); !slices.Equal(got, []int{23, 24, 25}) {
 			t.Errorf("%v are gone", got)
 		}
 		if _, err := r.Check("hmac", "mobile", "new-2", ""); !errors.Is(err, devices.ErrGUID) {
 			t.Errorf("what was registered: %v", err)
 		}
+		if n := len(r.List()); n != 100 {
+			t.Errorf("%d devices", n)
+		}
 	}
 }
 
-// TestFullForGood: nobody knows when a place becomes free where all are used.
-func TestFullForGood(t *testing.T) {
+// TestFullForOthers: whoever fills one app's places at one stage with inventions, and uses them
+// all, keeps nobody else out.
+func TestFullForOthers(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	r := open(t, filepath.Join(t.TempDir(), "devices.db"))
 	for i, guid := range fill(t, r) {
 		use(t, r, "mobile", fmt.Sprint("phone-", i), guid)
 	}
-	for range 2 {
-		var full *devices.FullError
-		if _, err := r.Register(ctx, now.Add(48*time.Hour), "hmac", "mobile", "new"); !errors.As(err, &full) || !full.Until.IsZero() {
-			t.Errorf("%v, %+v", err, full)
-		}
+	if _, err := r.Register(ctx, now.Add(48*time.Hour), "hmac", "mobile", "new"); !errors.Is(err, devices.ErrFull) {
+		t.Errorf("got %v", err)
 	}
-	if err := r.Reset(ctx); err != nil {
-		t.Fatal(err)
+	register(t, r, "hidden-secrets", "mobile", "new")
+	register(t, r, "hmac", "ops", "new")
+	if n, err := r.Remove(ctx, manage.DeviceSelection{Stage: "hmac", App: "mobile"}); n != 100 || err != nil {
+		t.Errorf("%d removed, %v", n, err)
 	}
-	fill(t, r)
+	register(t, r, "hmac", "mobile", "another")
+	if n := len(r.List()); n != 3 {
+		t.Errorf("%d devices", n)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	hour := now.Add(-time.Hour) // that of phone-40
+	for name, test := range map[string]struct {
+		selection func(ids []string) manage.DeviceSelection
+		want      int
+	}{
+		"by ID, banned ones, too": {func(ids []string) manage.DeviceSelection {
+			return manage.DeviceSelection{IDs: append(ids[20:24], "nobody's")}
+		}, 4},
+		"never used":      {func([]string) manage.DeviceSelection { return manage.DeviceSelection{NeverUsed: true} }, 77},
+		"unseen":          {func([]string) manage.DeviceSelection { return manage.DeviceSelection{UnseenSince: &hour} }, 17},
+		"another stage's": {func([]string) manage.DeviceSelection { return manage.DeviceSelection{Stage: "user-session"} }, 0},
+		"another app's":   {func([]string) manage.DeviceSelection { return manage.DeviceSelection{App: "ops", NeverUsed: true} }, 0},
+		"all of a stage":  {func([]string) manage.DeviceSelection { return manage.DeviceSelection{Stage: "hmac"} }, 97},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "devices.db")
+			r := open(t, path)
+			guids := fill(t, r)
+			for i := range 20 {
+				use(t, r, "mobile", fmt.Sprint("phone-", i), guids[i]) // now
+			}
+			ban(t, r, "phone-20", "phone-21", "phone-22")
+			if err := r.Flush(ctx); err != nil {
+				t.Fatal(err)
+			}
+			var ids []string
+			for _, d := range slices.Backward(r.List()) {
+				ids = append(ids, d.ID)
+			}
+			if n, err := r.Remove(ctx, test.selection(ids)); n != test.want || err != nil {
+				t.Errorf("%d removed, want %d, %v", n, test.want, err)
+			}
+			for _, r := range []*devices.Registry{r, open(t, path)} {
+				if got := gone(r); len(got) != test.want || len(r.List()) != 100-test.want {
+					t.Errorf("%v are gone, %d are there", got, len(r.List()))
+				}
+			}
+		})
+	}
 }
 
 func TestWithoutDatabase(t *testing.T) {

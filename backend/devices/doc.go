@@ -11,10 +11,11 @@
 // A banned device stays registered, so that its identifier can't come back under another
 // GUID. That does not keep its owner out for good: who holds the app's secret can
 // register an invented identifier. A ban is a way to stop one installation at once, and
-// no proof of what runs where. For the same reason the number of devices is bounded
-// ([Max]), and those that were registered and never used make room for others. Whoever
-// takes the trouble to use each of a hundred thousand inventions can still fill the
-// registry; only a reset helps then, after the app's secret was rotated.
+// no proof of what runs where. For the same reason the number of devices is bounded for each
+// app at each stage ([MostOfApp]), and those that were registered and never used make room
+// for others. Whoever takes the trouble to use each of ten thousand inventions can still keep
+// new installations of that app out of that stage, until an admin removes them, best after
+// the app's secret was rotated.
 //
 // Every call asks for a device, so all are in memory; changes are written to the
 // database first. When a device was last seen is written each second by [Registry.Flush].

@@ -2,10 +2,7 @@ package resource
 
 import (
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -24,25 +21,20 @@ func (s *Server) postDevice(c echo.Context, caller guard.Caller) error {
 	}
 	guid, err := s.devices.Register(c.Request().Context(), caller.At(), caller.Stage().Slug, caller.App(), identifier)
 	if err != nil {
-		return registrationProblem(err, caller.At())
+		return registrationProblem(err)
 	}
 	return c.JSON(http.StatusCreated, map[string]string{"guid": guid})
 }
 
 // registrationProblem tells the app what was wrong; other errors are ours.
-func registrationProblem(err error, at time.Time) error {
-	var full *devices.FullError
+func registrationProblem(err error) error {
 	switch {
 	case errors.Is(err, devices.ErrIdentifier):
 		return unprocessable("%v.", err)
 	case errors.Is(err, devices.ErrTaken):
 		return problem.New(http.StatusConflict, "device-taken", "The device is registered already", "Use the GUID that it got then.")
-	case errors.As(err, &full) && full.Until.IsZero():
-		return problem.New(http.StatusServiceUnavailable, "try-later", "No more devices can be registered", "All places are in use.")
-	case errors.As(err, &full):
-		wait := int(math.Ceil(full.Until.Sub(at).Seconds()))
-		return problem.New(http.StatusServiceUnavailable, "try-later", "No more devices can be registered",
-			"A place may become free after the time in Retry-After, in seconds.").With("Retry-After", strconv.Itoa(wait))
+	case errors.Is(err, devices.ErrFull):
+		return problem.New(http.StatusServiceUnavailable, "try-later", "No more devices can be registered", "All places of this app are in use.")
 	}
 	return err
 }

@@ -40,6 +40,7 @@ func (s *Server) management() {
 	m.GET("/devices", func(c echo.Context) error { return c.JSON(http.StatusOK, s.devices.List()) })
 	m.POST("/devices/:id/ban", s.banDevice)
 	m.POST("/devices/:id/allow", s.allowDevice)
+	m.POST("/devices/remove", s.removeDevices)
 	m.GET("/usage", s.showUsage)
 	m.GET("/ledger", s.showLedger)
 	m.GET("/transfers", s.findTransfers)
@@ -173,6 +174,23 @@ func (s *Server) banDevice(c echo.Context) error {
 
 func (s *Server) allowDevice(c echo.Context) error {
 	return deviceAnswer(c)(s.devices.Allow(c.Request().Context(), c.Param("id")))
+}
+
+// removeDevices forgets devices. A selection of nothing in particular is refused: it would be
+// all of them.
+func (s *Server) removeDevices(c echo.Context) error {
+	selection, err := read[manage.DeviceSelection](c)
+	if err != nil {
+		return err
+	}
+	if len(selection.IDs) == 0 && selection.Stage == "" && selection.App == "" && !selection.NeverUsed && selection.UnseenSince == nil {
+		return unprocessable("Say which devices.")
+	}
+	removed, err := s.devices.Remove(c.Request().Context(), selection)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, manage.Removed{Removed: removed})
 }
 
 func deviceAnswer(c echo.Context) func(manage.Device, error) error {

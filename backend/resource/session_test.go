@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"keyladder/backend/devices"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
@@ -592,23 +591,6 @@ func TestDeviceRegistration(t *testing.T) {
 			if answer.Code != test.want || kindOf(answer) != test.kind {
 				t.Errorf("%s: %s: %d %s", stage.Slug, test.body, answer.Code, answer.Body)
 			}
-		}
-	}
-}
-
-// TestNoRoomForDevices: an app is told when to try again, where somebody knows.
-func TestNoRoomForDevices(t *testing.T) {
-	t.Parallel()
-	at := time.Now()
-	for want, full := range map[string]*devices.FullError{
-		"":   {},
-		"60": {Until: at.Add(time.Minute)},
-		"1":  {Until: at.Add(time.Millisecond)},
-	} {
-		answer := httptest.NewRecorder()
-		problem.From(resource.RegistrationProblem(full, at), func(err error) { t.Error(err) }).Write(answer)
-		if got := answer.Header().Get("Retry-After"); answer.Code != http.StatusServiceUnavailable || got != want {
-			t.Errorf("%d, Retry-After %q, want %q", answer.Code, got, want)
 		}
 	}
 }

@@ -27,6 +27,7 @@
 //	GET  /devices                   [Device], newest first
 //	POST /devices/{id}/ban          refuse its calls from now on
 //	POST /devices/{id}/allow        serve them again
+//	POST /devices/remove            [DeviceSelection]: forget them; answers with [Removed]
 //	GET  /usage                     ?days=N (30): [Usage], newest day first
 //	GET  /ledger                    [Ledger]
 //	GET  /transfers                 ?reference=R (exact) or the latest ?limit=N (50): [Transfer], newest first
