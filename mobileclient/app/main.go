@@ -16,11 +16,15 @@ func main() {
 		}
 		return &harbourApp{system: system, settings: settings, release: manifest.Release}, nil
 	})
+	ended()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
+
+// ended is called when the app has ended; see covered.go.
+var ended = func() {}
 
 // shipped reads the settings out of the app's own package. Hidden or not there, they
 // stay in memory as they are.

@@ -130,6 +130,14 @@ func (d *Device) start(installed Installed, image *image, stage string) (*App, e
 	if err := image.prepare(app.cmd, filepath.Join(d.config.Dir, "run")); err != nil {
 		return fail(err)
 	}
+	coverage, err := coverageFile()
+	if err != nil {
+		return fail(err)
+	}
+	if coverage != nil {
+		app.cmd.ExtraFiles = append(app.cmd.ExtraFiles, coverage)
+		defer coverage.Close()
+	}
 	if err := startConfined(app.cmd, app.done); err != nil {
 		if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
 			err = fmt.Errorf("%w: does %s?", err, whereProgramsRun)
