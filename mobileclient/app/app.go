@@ -139,20 +139,6 @@ func (a *harbourApp) transfer(ctx context.Context, payment sdk.Payment) (sdk.Scr
 	return a.callAsUser(ctx, transfer), nil
 }
 
-// callAsUser makes a call for the user: from an installation that the server knows, and, but
-// for what is public, with the session of who is signed in.
-func (a *harbourApp) callAsUser(ctx context.Context, c call) sdk.Screen {
-	if refused := a.register(ctx); refused != nil {
-		return *refused
-	}
-	if a.knowsUsers() && !c.Public {
-		if c.session = a.sessionKey(); c.session == "" {
-			return a.refuse("", catalog.CheckSignedIn, "nobody is signed in", "Sign in first.")
-		}
-	}
-	return a.noticeSignedOut(c, a.sendKnown(ctx, c)).screen
-}
-
 // OpenURL takes note of a link. No stage of this release waits for one.
 func (a *harbourApp) OpenURL(_ context.Context, link string) error {
 	u, err := url.Parse(link)

@@ -12,6 +12,7 @@ import (
 
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/session"
 	"keyladder/stages/protect"
 )
@@ -36,10 +37,11 @@ func (c call) repeatable() bool { return c.Method != http.MethodPost || c.settle
 
 // outcome is what came of a call.
 type outcome struct {
-	screen sdk.Screen
-	answer protect.Answer
-	wait   time.Duration // that the server asked for; 0: it didn't
-	sent   bool          // the request, or a part of it
+	screen  sdk.Screen
+	dressed *protect.Dressed // the request; nil: none could be made
+	answer  protect.Answer
+	wait    time.Duration // that the server asked for; 0: it didn't
+	sent    bool          // the request, or a part of it
 }
 
 // problem says whether the bank, and nobody else, answered with a problem of that kind.
@@ -52,6 +54,40 @@ func (o outcome) sessionGone() bool {
 	return o.problem(http.StatusUnauthorized, "session-not-accepted")
 }
 
+// callAsUser makes a call for the user: from an installation that the server knows, and, but
+// for what is public, with the session of who is signed in.
+func (a *harbourApp) callAsUser(ctx context.Context, c call) sdk.Screen {
+	if refused := a.register(ctx); refused != nil {
+		return *refused
+	}
+	if a.knowsUsers() && !c.Public {
+		if c.session = a.sessionKey(); c.session == "" {
+			return a.refuse("", catalog.CheckSignedIn, "nobody is signed in", "Sign in first.")
+		}
+	}
+	return a.noticeSignedOut(c, a.sendKnown(ctx, c)).screen
+}
+
+// sendKnown makes a call from this installation. A server that does not know it any more,
+// for example because it was set back, is told once more. One that has banned it goes on
+// refusing: the identifier is taken.
+func (a *harbourApp) sendKnown(ctx context.Context, c call) outcome {
+	before := a.device()
+	o := a.send(ctx, c)
+	if before == nil || !o.problem(http.StatusForbidden, "device-not-accepted") {
+		return o
+	}
+	a.registering.Lock()
+	if a.device() == before { // else another call has done it meanwhile
+		a.claim(ctx)
+	}
+	a.registering.Unlock()
+	if a.device() == before {
+		return o
+	}
+	return a.send(ctx, c)
+}
+
 // send makes a call, once more where the app's clock was wrong, and once more where
 // the server asks for a little patience.
 //
@@ -62,35 +98,27 @@ func (o outcome) sessionGone() bool {
 //
 //keyladder:code app-repeat
 func (a *harbourApp) send(ctx context.Context, c call) outcome {
-	dressed, err := a.dress(c)
-	if err != nil {
-		return outcome{screen: a.failed("", err)}
-	}
-	o := a.attempt(ctx, dressed)
+	o := a.make(ctx, c)
 	switch {
 	case o.answer.ToldTime && c.repeatable():
-		if dressed, err = a.dress(c); err != nil {
-			return outcome{screen: a.failed("", err)}
-		}
-		o = a.attempt(ctx, dressed)
+		o = a.make(ctx, c)
 	case o.answer.ToldTime:
 		// The MAC under the server's time is somebody's with the secret, but it belongs to
 		// no request: every copy of the app, its clock set wrong, is sent one.
 		o.screen.Error = "The answer says that the request was signed for another time. From now on the app goes by the bank's clock."
 	}
-	if o.wait > 0 && o.wait <= patience && (c.repeatable() || !dressed.Verifies() || o.problem(http.StatusTooManyRequests, "rate-limited")) {
+	if o.wait > 0 && o.wait <= patience && (c.repeatable() || !o.dressed.Verifies() || o.problem(http.StatusTooManyRequests, "rate-limited")) {
 		select {
 		case <-time.After(o.wait):
 			if c.repeatable() {
-				if dressed, err = a.dress(c); err != nil {
-					return outcome{screen: a.failed("", err)}
-				}
+				o = a.make(ctx, c)
+			} else {
+				o = a.attempt(ctx, o.dressed)
 			}
-			o = a.attempt(ctx, dressed)
 		case <-ctx.Done():
 		}
 	}
-	if !c.repeatable() && uncertain(o, dressed) {
+	if !c.repeatable() && uncertain(o) {
 		o.screen.Error += " It may have been booked all the same: look at the account's transfers before you pay again."
 	}
 	return o
@@ -99,13 +127,13 @@ func (a *harbourApp) send(ctx context.Context, c call) outcome {
 // uncertain says whether the bank may have done what it was asked for, although it does
 // not look so. The MAC over an answer does not cover the status, so that what counts is
 // what the answer says.
-func uncertain(o outcome, dressed *protect.Dressed) bool {
+func uncertain(o outcome) bool {
 	switch kind := problemKind(o.answer); {
 	case o.screen.OK || !o.sent:
 		return false
 	case kind == "":
 		return true // there is no answer, or it says nothing
-	case !dressed.Verifies():
+	case !o.dressed.Verifies():
 		return false // as far as anything is certain at this stage
 	default:
 		// The bank signs answers to requests whose MAC was good. If it does not accept one of
@@ -113,6 +141,15 @@ func uncertain(o outcome, dressed *protect.Dressed) bool {
 		// from whoever kept it.
 		return !o.answer.Authentic || kind == "client-not-accepted" || kind == "rate-limited" || kind == "try-later"
 	}
+}
+
+// make makes a call once.
+func (a *harbourApp) make(ctx context.Context, c call) outcome {
+	dressed, err := a.dress(c)
+	if err != nil {
+		return outcome{screen: a.failed("", err)}
+	}
+	return a.attempt(ctx, dressed)
 }
 
 // dress makes the request of a call, with all that the stage demands: the body sealed, and
@@ -133,6 +170,7 @@ func (a *harbourApp) dress(c call) (*protect.Dressed, error) {
 
 // attempt sends a request and makes a screen of the answer, if it is the bank's.
 func (a *harbourApp) attempt(ctx context.Context, dressed *protect.Dressed) (o outcome) {
+	o.dressed = dressed
 	exchange := rand.Text()
 	failed := func(err error) outcome {
 		o.screen = a.failed(exchange, err)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/stages/protect"
@@ -75,26 +74,6 @@ func (a *harbourApp) claim(ctx context.Context) (refused *sdk.Screen) {
 	defer a.mu.Unlock()
 	a.registered = &made
 	return nil
-}
-
-// sendKnown makes a call from this installation. A server that does not know it any more,
-// for example because it was set back, is told once more. One that has banned it goes on
-// refusing: the identifier is taken.
-func (a *harbourApp) sendKnown(ctx context.Context, c call) outcome {
-	before := a.device()
-	o := a.send(ctx, c)
-	if before == nil || !o.problem(http.StatusForbidden, "device-not-accepted") {
-		return o
-	}
-	a.registering.Lock()
-	if a.device() == before { // else another call has done it meanwhile
-		a.claim(ctx)
-	}
-	a.registering.Unlock()
-	if a.device() == before {
-		return o
-	}
-	return a.send(ctx, c)
 }
 
 // device is how the server knows this installation; nil: not yet.

@@ -161,3 +161,20 @@ func TestWithLeavesTheCatalogAlone(t *testing.T) {
 		t.Errorf("catalog %s, changed set %s", before.Call.Transport, after.Call.Transport)
 	}
 }
+
+// A stage remembers what the ladder declares, however often its policies were changed.
+func TestDeclaredPolicies(t *testing.T) {
+	t.Parallel()
+	before, _ := All().Lookup("hmac")
+	set := All().
+		With("hmac", func(p *Policies) { p.Call.AppProof = NoAppProof }).
+		With("hmac", func(p *Policies) { p.Call.Transport = PlainHTTP }).
+		WithoutCheck("hmac", CheckHawk)
+	changed, _ := set.Lookup("hmac")
+	if changed.Declared() != before.Policies || changed.Policies == before.Policies {
+		t.Errorf("declared %+v, is %+v", changed.Declared(), changed.Policies)
+	}
+	if before.Declared() != before.Policies {
+		t.Error("nothing was changed, and something else is declared")
+	}
+}

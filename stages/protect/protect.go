@@ -40,6 +40,12 @@ type Identity struct {
 	Proof string
 }
 
+// String is for logs, and says nothing that is secret.
+func (i Identity) String() string { return fmt.Sprintf("the identity of the client %q", i.ClientID) }
+
+// GoString does the same.
+func (i Identity) GoString() string { return i.String() }
+
 // The things that an identity can lack: see [Caller.Lacks].
 const (
 	ClientID          = "a client ID"
@@ -56,6 +62,14 @@ type Caller struct {
 	clock    *clock // the server's, as far as it is known
 	parts    []part
 }
+
+// String is for logs, and says nothing that is secret.
+func (c *Caller) String() string {
+	return fmt.Sprintf("a caller at the stage %s with %s", c.api.Stage, c.identity)
+}
+
+// GoString does the same.
+func (c *Caller) GoString() string { return c.String() }
 
 // New gets ready to call. It refuses policies that leave something open, contradict
 // themselves, or have a value that no mechanism serves: [ErrPolicy]. An identity may have

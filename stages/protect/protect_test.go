@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -387,6 +389,40 @@ func TestReadAnswers(t *testing.T) {
 	for _, user := range []string{"al:ice", "al\x00ice"} {
 		if _, err := SignInCall(user, "password"); err == nil {
 			t.Errorf("%q could be sent", user)
+		}
+	}
+}
+
+// TestSecretsAreNotPrinted prints what holds secrets, in every way that logs do.
+func TestSecretsAreNotPrinted(t *testing.T) {
+	t.Parallel()
+	identity := whole()
+	c := caller(t, lookup(t, "user-session"), identity)
+	signIn := SignIn{"alice", "battery staple"}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		printed := fmt.Sprintf(format+format+format+format, c, identity, signIn, &signIn)
+		for _, secret := range []string{identity.Secret, string(identity.Session), signIn.Password} {
+			if strings.Contains(printed, secret) {
+				t.Errorf("%s shows a secret: %s", format, printed)
+			}
+		}
+	}
+}
+
+// TestImports keeps the arrows: mechanisms and the catalog know nobody of ours, and protect
+// knows those two.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	output, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range strings.FieldsSeq(string(output)) {
+		switch {
+		case !strings.HasPrefix(path, "keyladder/"), strings.HasPrefix(path, "keyladder/stages/mechanism/"),
+			path == "keyladder/stages/catalog", path == "keyladder/stages/protect":
+		default:
+			t.Errorf("it depends on %s", path)
 		}
 	}
 }

@@ -14,6 +14,12 @@ import (
 // SignIn is what the user types in. It goes into one request.
 type SignIn struct{ User, Password string }
 
+// String is for logs, and says nothing of the password.
+func (s SignIn) String() string { return fmt.Sprintf("the sign-in of %q", s.User) }
+
+// GoString does the same.
+func (s SignIn) GoString() string { return s.String() }
+
 // Session is what the API gives for a password.
 type Session struct {
 	Key         session.Key `json:"session_key"`

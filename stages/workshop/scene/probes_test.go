@@ -1,0 +1,76 @@
+package scene
+
+import (
+	"slices"
+	"testing"
+
+	"keyladder/stages/catalog"
+)
+
+func applicable(p catalog.Policies) []catalog.Check {
+	var checks []catalog.Check
+	for _, probe := range probes {
+		if probe.applies(p) && !slices.Contains(checks, probe.check) {
+			checks = append(checks, probe.check)
+		}
+	}
+	return checks
+}
+
+// TestProbesFollowThePolicies asks which checks are probed at combinations of policies that no
+// range of stages' numbers could describe.
+func TestProbesFollowThePolicies(t *testing.T) {
+	t.Parallel()
+	stage := func(slug string) catalog.Policies {
+		t.Helper()
+		found, ok := catalog.All().Lookup(slug)
+		if !ok {
+			t.Fatalf("no stage %q", slug)
+		}
+		return found.Policies
+	}
+	withoutCertificates := stage("hidden-secrets")
+	withoutCertificates.Call.Transport = catalog.TLS
+	keysAgain := stage("hidden-secrets")
+	keysAgain.Call.AppProof, keysAgain.Call.KeyPlace = catalog.AppKey, catalog.KeyInField
+	keysAgain.Call.Nonces, keysAgain.Call.Bodies = catalog.NoNonces, catalog.PlainBodies
+	for _, test := range []struct {
+		name     string
+		policies catalog.Policies
+		with     []catalog.Check
+		without  []catalog.Check
+	}{
+		{
+			name: "the first stage", policies: stage("app-id"),
+			with:    []catalog.Check{catalog.CheckUserAgent, catalog.CheckAppKey, catalog.CheckScope, catalog.CheckAppLimit},
+			without: []catalog.Check{catalog.CheckTransport, catalog.CheckKeyInURL, catalog.CheckHawk, catalog.CheckSession},
+		},
+		{
+			name: "signed and sealed without certificates", policies: withoutCertificates,
+			with:    []catalog.Check{catalog.CheckHawk, catalog.CheckSealedBody, catalog.CheckNonce, catalog.CheckTransport},
+			without: []catalog.Check{catalog.CheckClientCert, catalog.CheckAppKey, catalog.CheckSession},
+		},
+		{
+			name: "keys again, after signatures", policies: keysAgain,
+			with:    []catalog.Check{catalog.CheckAppKey, catalog.CheckClientCert, catalog.CheckDevice},
+			without: []catalog.Check{catalog.CheckHawk, catalog.CheckNonce, catalog.CheckSealedBody},
+		},
+		{
+			name: "users", policies: stage("user-session"),
+			with:    []catalog.Check{catalog.CheckSignIn, catalog.CheckSession, catalog.CheckBinding, catalog.CheckSignedFields},
+			without: []catalog.Check{catalog.CheckAppKey},
+		},
+	} {
+		checks := applicable(test.policies)
+		for _, check := range test.with {
+			if !slices.Contains(checks, check) {
+				t.Errorf("%s: nothing probes %s", test.name, check)
+			}
+		}
+		for _, check := range test.without {
+			if slices.Contains(checks, check) {
+				t.Errorf("%s: something probes %s", test.name, check)
+			}
+		}
+	}
+}
