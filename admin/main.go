@@ -19,13 +19,18 @@ import (
 )
 
 func main() {
-	if err := command().ExecuteContext(serve.UntilSignal()); err != nil {
+	password, err := program.TakeSecret("ADMIN_PASSWORD")
+	if err == nil {
+		err = command(password).ExecuteContext(serve.UntilSignal())
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "admin:", err)
 		os.Exit(1)
 	}
 }
 
-func command() *cobra.Command {
+// command is the command line; the password is the admin's, empty where none was given.
+func command(password string) *cobra.Command {
 	var data string
 	root := &cobra.Command{
 		Use:           "admin",
@@ -42,13 +47,13 @@ func command() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return run(cmd.Context(), cmd.OutOrStdout(), folder)
+		return run(cmd.Context(), cmd.OutOrStdout(), folder, password)
 	}
 	root.AddCommand(program.HealthCommand(&data, deployment.Admin))
 	return root
 }
 
-func run(ctx context.Context, out io.Writer, folder *deployment.Folder) (err error) {
+func run(ctx context.Context, out io.Writer, folder *deployment.Folder, password string) (err error) {
 	clients, err := manage.NewClients(folder)
 	if err != nil {
 		return err
@@ -67,7 +72,7 @@ func run(ctx context.Context, out io.Writer, folder *deployment.Folder) (err err
 		Phone:    clients[deployment.Phone],
 		Station:  clients[deployment.Attacker],
 		Referee:  referee.New(stages, clients[deployment.Resource], clients[deployment.Attacker]),
-		Password: os.Getenv("ADMIN_PASSWORD"),
+		Password: password,
 		PhoneURL: folder.Addresses.URL(deployment.PhoneScreen),
 	})
 	if err != nil {

@@ -25,7 +25,7 @@ func TestHealthcheck(t *testing.T) {
 			}
 		}))
 		defer server.Close()
-		cmd := command()
+		cmd := command("")
 		cmd.SetArgs([]string{"healthcheck", "--data", deploy(t), "--listen", "admin=" + server.Listener.Addr().String()})
 		if err := cmd.ExecuteContext(t.Context()); (err == nil) != (status == http.StatusOK) {
 			t.Errorf("%s: %v", name, err)
@@ -70,7 +70,7 @@ func TestAddressInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := command()
+	cmd := command("")
 	cmd.SetOut(io.Discard)
 	cmd.SetArgs([]string{"--data", dir, "--listen", "admin=" + taken.Addr().String()})
 	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "is Keyladder running already") {
@@ -83,7 +83,7 @@ func TestAddressInUse(t *testing.T) {
 
 func TestWithoutADeployment(t *testing.T) {
 	t.Parallel()
-	cmd := command()
+	cmd := command("")
 	cmd.SetOut(io.Discard)
 	cmd.SetArgs([]string{"--data", t.TempDir()})
 	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "stages init") {

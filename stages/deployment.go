@@ -127,8 +127,8 @@ func healthCommand() *cobra.Command {
 	return c
 }
 
-func upCommand(start func(context.Context, lab.Options) (*lab.Lab, error)) *cobra.Command {
-	o := lab.Options{Screens: true}
+func upCommand(start func(context.Context, lab.Options) (*lab.Lab, error), adminPassword string) *cobra.Command {
+	o := lab.Options{Screens: true, AdminPassword: adminPassword}
 	var verbose bool
 	var moved map[string]int
 	c := &cobra.Command{
@@ -140,7 +140,6 @@ The environment variable STAGE sets the stage that the phone uses, ADMIN_PASSWOR
 password of the admin UI.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o.AdminPassword = os.Getenv("ADMIN_PASSWORD")
 			if o.Stage == "" {
 				o.Stage = os.Getenv("STAGE")
 			}

@@ -10,13 +10,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"keyladder/internal/program"
 	"keyladder/internal/serve"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
 )
 
 func main() {
-	err := command().ExecuteContext(serve.UntilSignal())
+	adminPassword, err := program.TakeSecret("ADMIN_PASSWORD")
+	if err == nil {
+		err = command(adminPassword).ExecuteContext(serve.UntilSignal())
+	}
 	if cleanupErr := lab.Cleanup(); err == nil {
 		err = cleanupErr
 	}
@@ -38,7 +42,8 @@ const interrupted = 130
 // errTold means that the user has been told already what is wrong.
 var errTold = errors.New("already told")
 
-func command() *cobra.Command {
+// command is the command line; the password is the admin's, empty where none was given.
+func command(adminPassword string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "stages",
 		Short:         "The workshop runner of Keyladder",
@@ -47,7 +52,7 @@ func command() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
-		initCommand(), upCommand(lab.Start), resetCommand(), attackerCommand(), healthCommand(), settingsCommand(),
+		initCommand(), upCommand(lab.Start, adminPassword), resetCommand(), attackerCommand(), healthCommand(), settingsCommand(),
 		listCommand(), showCommand(catalog.All()), runCommand(), attackCommand(), matrixCommand(), benchCommand(),
 		signCommand(), openCommand(), releaseCommand(),
 		readmeCommand(), snippetsCommand(),

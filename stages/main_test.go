@@ -135,7 +135,7 @@ func TestUpFlags(t *testing.T) {
 			t.Errorf("ports %v", o.Ports)
 		}
 		return nil, refused
-	})
+	}, "")
 	up.SetArgs([]string{"--data", t.TempDir(), "--set", "session_idle=30s", "--set", "session_lifetime=1h", "--port", "admin=18000"})
 	up.SetOut(io.Discard)
 	up.SilenceErrors, up.SilenceUsage = true, true

@@ -20,7 +20,7 @@ func TestMatrixJSON(t *testing.T) {
 	}
 	t.Parallel()
 	var out, told bytes.Buffer
-	c := command()
+	c := command("")
 	c.SetArgs([]string{"matrix", "--json", "--stage", "app-id", "--stage", "tls", "--stage", "password-grant", "--attack", "wiretap", "--attack", "repin"})
 	c.SetOut(&out)
 	c.SetErr(&told)

@@ -147,16 +147,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) (err error) {
 		wg.Wait()
 		err = errors.Join(err, s.Close())
 	}()
-	server := &http.Server{
-		Handler:           s.echo,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
-	}
-	return serve.HTTP(ctx, server, listener)
+	return serve.HTTP(ctx, serve.New(s.echo), listener)
 }
 
 // Close stops what runs in the background and closes the database.

@@ -294,19 +294,13 @@ func (s *Server) write(ctx context.Context) error {
 }
 
 func (s *Server) serve(ctx context.Context, kind guard.Listener, handler http.Handler, listener net.Listener) error {
-	return serve.HTTP(ctx, &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		BaseContext: func(net.Listener) context.Context {
-			return guard.WithListener(context.WithoutCancel(ctx), kind)
-		},
-		// Mostly handshakes that clients gave up, which is what attacks and scans do.
-		ErrorLog: slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug),
-	}, listener)
+	server := serve.New(handler)
+	server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = 5*time.Second, 15*time.Second, 30*time.Second, time.Minute
+	server.BaseContext = func(net.Listener) context.Context {
+		return guard.WithListener(context.WithoutCancel(ctx), kind)
+	}
+	server.ErrorLog = slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug)
+	return serve.HTTP(ctx, server, listener)
 }
 
 func (s *Server) flush(ctx context.Context) {

@@ -24,6 +24,11 @@ import (
 	"keyladder/internal/traffic"
 )
 
+const (
+	maxBody    = 16 << 20         // bytes of a request
+	attackTime = 10 * time.Minute // which an answer may take: attacks are carried out in one call
+)
+
 // Server is the management listener of one program. The program adds its own routes with
 // [Server.For].
 type Server struct {
@@ -132,11 +137,8 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	if err != nil {
 		return fmt.Errorf("read manage-ca.pem: %w", err)
 	}
-	server := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
-	}
+	server := serve.New(http.MaxBytesHandler(s, maxBody))
+	server.WriteTimeout = attackTime
 	return serve.HTTP(ctx, server, tls.NewListener(listener, &tls.Config{
 		MinVersion:   tls.VersionTLS13,
 		Certificates: []tls.Certificate{certificate},

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -63,6 +64,7 @@ type Phone struct {
 	codes  codes
 
 	exercising sync.Mutex // held while the management API uses an app
+	uploading  sync.Mutex // held while a package arrives
 
 	mu      sync.Mutex
 	state   state
@@ -86,8 +88,11 @@ const stateFile = "phone.json"
 // New switches the phone on. What was chosen, set and installed before is there again.
 func New(config Config) (*Phone, error) {
 	p := &Phone{config: config}
-	if err := p.load(); err != nil {
+	if err := errors.Join(p.removeUploads(), p.load()); err != nil {
 		return nil, err
+	}
+	for _, weakness := range device.Weaknesses() {
+		slog.Warn("phone: " + weakness)
 	}
 	var err error
 	p.store = NewStore(config.Folder)

@@ -23,10 +23,13 @@ import (
 //go:embed assets
 var assets embed.FS
 
-// Bounds on what a browser may send, in bytes.
+// Bounds on what a browser may send, in bytes, and on how long a page may take: the app and
+// the user agent wait for servers.
 const (
 	maxForm    = 256 << 10
 	maxPackage = 128 << 20
+
+	pageTime = 2 * time.Minute
 )
 
 // notice tells what came of a form.
@@ -38,12 +41,8 @@ type notice struct {
 }
 
 func (p *Phone) serveScreen(ctx context.Context, listener net.Listener) error {
-	server := &http.Server{
-		Handler:           p.Handler(),
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
-	}
+	server := serve.New(p.Handler())
+	server.WriteTimeout = pageTime
 	return serve.HTTP(ctx, server, listener)
 }
 

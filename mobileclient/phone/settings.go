@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -89,29 +91,76 @@ func (p *Phone) setSideloading(c echo.Context) error {
 }
 
 func (p *Phone) install(c echo.Context) error {
-	upload, err := c.FormFile("package")
-	if err != nil {
-		return p.saved(c, errors.New("choose a package file first"), "")
+	if !p.uploading.TryLock() { // one at a time: each takes memory and disk
+		return p.settings(c, http.StatusServiceUnavailable, &notice{
+			Title: "That was not changed", Text: "Another package is being installed. Try again when that is done.",
+		}, nil)
 	}
-	src, err := upload.Open()
+	defer p.uploading.Unlock()
+	control := http.NewResponseController(c.Response())
+	until := time.Now().Add(uploadTime)
+	if err := errors.Join(control.SetReadDeadline(until), control.SetWriteDeadline(until.Add(pageTime))); err != nil {
+		return err
+	}
+	path, err := p.receive(c.Request())
+	if path != "" {
+		defer os.Remove(path)
+	}
+	if errors.Is(err, errNoFile) {
+		return p.saved(c, err, "")
+	}
 	if err != nil {
 		return err
 	}
-	defer src.Close()
-	file, err := os.CreateTemp("", "keyladder-upload-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = io.Copy(file, src)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	installed, err := p.device.Install(file.Name())
+	installed, err := p.device.Install(path)
 	if err != nil {
 		err = explain(err)
 	}
 	return p.saved(c, err, installed.Label+" is installed")
+}
+
+// uploadTime is how long a package may take to arrive.
+const uploadTime = 2 * time.Minute
+
+// uploads is what files begin with while they arrive.
+const uploads = ".upload-"
+
+var errNoFile = errors.New("choose a package file first")
+
+// receive writes the package that a form brings to a file as it arrives, and returns its
+// path. The file may be there when there is an error, too.
+func (p *Phone) receive(r *http.Request) (path string, err error) {
+	form, err := r.MultipartReader()
+	if err != nil {
+		return "", errNoFile
+	}
+	for {
+		part, err := form.NextPart()
+		if errors.Is(err, io.EOF) {
+			return "", errNoFile
+		}
+		if err != nil {
+			return "", err
+		}
+		if part.FormName() != "package" || part.FileName() == "" {
+			continue
+		}
+		file, err := os.CreateTemp(p.config.Folder.Dir, uploads)
+		if err != nil {
+			return "", err
+		}
+		_, err = io.Copy(file, part)
+		return file.Name(), errors.Join(err, file.Close())
+	}
+}
+
+// removeUploads removes what an earlier run may have left behind when it was killed.
+func (p *Phone) removeUploads() error {
+	left, err := filepath.Glob(p.config.Folder.Path(uploads + "*"))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }
 
 // explain drops from an error the name of the uploaded file on this machine.

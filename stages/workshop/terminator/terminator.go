@@ -112,14 +112,7 @@ func (t *Terminator) Serve(ctx context.Context, listener net.Listener) error {
 // ServePlain does the same without TLS, for an API that is called without it.
 func (t *Terminator) ServePlain(ctx context.Context, listener net.Listener) error {
 	defer t.transport.CloseIdleConnections()
-	return serve.HTTP(ctx, &http.Server{
-		Handler:           t.handler(),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
-	}, listener)
+	return serve.HTTP(ctx, serve.New(t.handler()), listener)
 }
 
 func (t *Terminator) handler() http.Handler {
