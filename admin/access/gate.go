@@ -74,6 +74,9 @@ func (g *Gate) Page(c echo.Context, title, nav string) ui.Page {
 	return p
 }
 
+// PhoneURL is where a browser finds the phone's screen; empty: there is none to go to.
+func (g *Gate) PhoneURL() string { return g.cfg.PhoneURL }
+
 // frame is a page without the notice, which waits for one that the admin looks at.
 func (g *Gate) frame(c echo.Context, title, nav string) ui.Page {
 	p := ui.Page{Title: title, Nav: nav, Parts: g.cfg.Parts, Self: c.Request().URL.RequestURI(), PhoneURL: g.cfg.PhoneURL}

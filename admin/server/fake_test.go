@@ -209,6 +209,9 @@ func newFakePhone(bank *fakeBank, now func() time.Time) *fakePhone {
 		defer p.mu.Unlock()
 		p.stage = in.Stage
 	})
+	p.HandleFunc("POST "+manage.PairingPath, func(w http.ResponseWriter, _ *http.Request) {
+		programtest.Answer(w, manage.Pairing{Code: "ONCE", Seconds: 600})
+	})
 	p.HandleFunc("POST /phone/run", p.run)
 	return p
 }

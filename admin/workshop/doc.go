@@ -5,6 +5,7 @@
 //	GET  /stages/{stage}                  narrative, what changed, attacks, sequence diagram
 //	POST /stages/{stage}/run              the genuine app runs there, on the phone
 //	POST /stages/{stage}/phone            the phone uses this stage from now on
+//	GET  /phone                           on to the phone's screen, with a code that pairs the browser
 //	GET  /matrix                          expected and measured
 //	POST /matrix/run                      all attacks at the chosen stages
 //	GET  /matrix/{stage}/{attack}         a cell: outcome, steps, evidence

@@ -2,6 +2,7 @@ package workshop
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -9,6 +10,7 @@ import (
 	"keyladder/admin/jobs"
 	"keyladder/admin/traffic"
 	"keyladder/admin/ui"
+	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 )
 
@@ -157,4 +159,18 @@ func (w *Workshop) switchPhone(c echo.Context) error {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, "/stages/"+stage.Slug+"#the-run")
+}
+
+// openPhone goes on to the phone's screen. The phone gives a code with which it lets this
+// browser in.
+func (w *Workshop) openPhone(c echo.Context) error {
+	screen := w.gate.PhoneURL()
+	if screen == "" {
+		return echo.ErrNotFound
+	}
+	var pairing manage.Pairing
+	if err := w.phone.Quick(c.Request().Context(), http.MethodPost, manage.PairingPath, nil, &pairing); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, screen+"/pair?"+url.Values{"code": {pairing.Code}}.Encode())
 }

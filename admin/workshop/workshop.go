@@ -58,6 +58,7 @@ func (w *Workshop) Mount(e *echo.Echo) {
 	e.GET("/stages/:stage", w.stagePage, in)
 	e.POST("/stages/:stage/run", w.runAtStage, in)
 	e.POST("/stages/:stage/phone", w.switchPhone, in)
+	e.GET("/phone", w.openPhone, in)
 	e.GET("/matrix", w.matrixPage, in)
 	e.POST("/matrix/run", w.runMatrix, in)
 	e.GET("/matrix/:stage/:attack", w.cellPage, in)
