@@ -27,7 +27,26 @@ type Runner struct {
 }
 
 // Mount adds the routes.
-func (r *Runner) Mount(e *echo.Echo) { e.POST("/run", r.runHere, r.Gate.SignedIn) }
+func (r *Runner) Mount(e *echo.Echo) {
+	e.POST("/run", r.runHere, r.Gate.SignedIn)
+	e.POST("/jobs/:id/cancel", r.cancelJob, r.Gate.SignedIn)
+}
+
+func (r *Runner) cancelJob(c echo.Context) error {
+	j, ok := r.Get(c.Param("id"))
+	if !ok || !r.Cancel(j.ID) {
+		r.Gate.Notify(c, ui.Notice{Kind: ui.Failed, Text: "This run had ended already."})
+		return c.Redirect(http.StatusSeeOther, access.Back(c, "", ""))
+	}
+	err := r.Gate.Act(c, "cancel a run", j.Subject(), "The run was cancelled: "+j.Subject()+".", func() error {
+		r.Await(c.Request().Context(), j.ID, atOnce)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, access.Back(c, "", ""))
+}
 
 // atOnce is how long a button waits for its job, so that what is quick needs no progress.
 const atOnce = 900 * time.Millisecond

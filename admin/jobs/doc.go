@@ -3,6 +3,7 @@
 // shows how far they are.
 //
 //	POST /run                             the genuine app runs on the phone; back to the page that asked
+//	POST /jobs/{id}/cancel                also while it waits
 package jobs
 
 //go:generate go tool templ generate

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -57,6 +58,9 @@ type Job struct {
 	Latest  string    // what ended last, in words
 	Cells   []CellKey // that it has filled, in that order
 	Failure string    // why it could not be carried out
+	Ahead   int       // jobs that it waits for
+
+	cancel context.CancelFunc
 }
 
 // Running says that it has not ended yet; it may still wait.
@@ -68,6 +72,17 @@ func (j Job) Stage() string {
 		return ""
 	}
 	return j.Stages[0]
+}
+
+// Subject is what the job is about, for people.
+func (j Job) Subject() string {
+	switch j.Kind {
+	case Attack:
+		return j.Attack + " at " + j.Stage()
+	case Matrix:
+		return "the matrix at " + j.Where
+	}
+	return "the genuine app at " + j.Stage()
 }
 
 // Measured is a cell and when it was Measured.
@@ -125,6 +140,8 @@ func (js *Jobs) Start(j Job, limit time.Duration, do func(ctx context.Context, j
 		js.mu.Unlock()
 		return "", errBusy
 	}
+	ctx, cancel := context.WithCancel(js.ctx)
+	j.cancel = cancel
 	own := &j
 	js.list = append(js.list, own)
 	js.ends[j.ID] = make(chan struct{})
@@ -132,7 +149,11 @@ func (js *Jobs) Start(j Job, limit time.Duration, do func(ctx context.Context, j
 	js.mu.Unlock()
 
 	js.wg.Go(func() {
-		err := js.carryOut(own, limit, do)
+		defer cancel()
+		err := js.carryOut(ctx, own, limit, do)
+		if err != nil && ctx.Err() != nil && js.ctx.Err() == nil {
+			err = errCancelled
+		}
 		done(err)
 		js.mu.Lock()
 		own.Ended = js.now()
@@ -145,17 +166,17 @@ func (js *Jobs) Start(j Job, limit time.Duration, do func(ctx context.Context, j
 	return j.ID, nil
 }
 
-func (js *Jobs) carryOut(j *Job, limit time.Duration, do func(context.Context, *Job) error) (err error) {
+func (js *Jobs) carryOut(ctx context.Context, j *Job, limit time.Duration, do func(context.Context, *Job) error) (err error) {
 	if j.Kind != App {
 		select {
 		case js.slot <- struct{}{}:
 			defer func() { <-js.slot }()
-		case <-js.ctx.Done():
-			return js.ctx.Err()
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	js.Update(func() { j.Started = js.now() })
-	ctx, cancel := context.WithTimeout(js.ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer func() {
 		if r := recover(); r != nil {
@@ -193,12 +214,48 @@ func (js *Jobs) Get(id string) (Job, bool) {
 func (js *Jobs) Latest(fits func(Job) bool) (Job, bool) {
 	js.mu.Lock()
 	defer js.mu.Unlock()
-	for _, j := range slices.Backward(js.list) {
-		if fits(*j) {
-			return *j, true
+	for i, j := range slices.Backward(js.list) {
+		if !fits(*j) {
+			continue
 		}
+		found := *j
+		if found.Started.IsZero() {
+			for _, other := range js.list[:i] {
+				if other.Running() && other.Kind != App {
+					found.Ahead++
+				}
+			}
+		}
+		return found, true
 	}
 	return Job{}, false
+}
+
+// errCancelled means that somebody did not want the job to go on.
+var errCancelled = errors.New("it was cancelled")
+
+// Cancel ends a job, or takes it out of the queue. It says whether there was one to end.
+func (js *Jobs) Cancel(id string) bool {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	for _, j := range js.list {
+		if j.ID == id && j.Running() {
+			j.cancel()
+			return true
+		}
+	}
+	return false
+}
+
+// Yield lets jobs that wait have their turn, one each; for a job that is long, between two
+// of its parts.
+func (js *Jobs) Yield(ctx context.Context) {
+	<-js.slot // who waits longest has it now
+	select {
+	case js.slot <- struct{}{}:
+	case <-ctx.Done():
+		js.slot <- struct{}{} // carryOut gives it back
+	}
 }
 
 // Await waits for the end of a job, but no longer than limit.

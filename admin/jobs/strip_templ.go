@@ -5,8 +5,10 @@ package jobs
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import "github.com/a-h/templ"
-import templruntime "github.com/a-h/templ/runtime"
+import (
+	"github.com/a-h/templ"
+	templruntime "github.com/a-h/templ/runtime"
+)
 
 import "keyladder/admin/ui"
 
@@ -127,7 +129,7 @@ func StripView(p ui.Page, strip Strip) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = Result(strip.Panel).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = Result(p, strip.Panel).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -112,7 +112,7 @@ func TestChromiumWithKeyboard(t *testing.T) {
 			t.Errorf("%s is not reached with the keyboard", want)
 		}
 	}
-	b.do("open a stage and run an attack", b.open("/stages/app-id"),
+	b.do("open a stage and run an attack", b.open("/stages/app-id/try"),
 		chromedp.Focus(`[data-attack=wiretap]`), chromedp.KeyEvent("\r"), chromedp.WaitVisible(`[data-outcome=succeeds]`))
 	for _, item := range navigation {
 		b.do("open "+item.Path, chromedp.Click(fmt.Sprintf(`.nav a[href="%s"]`, item.Path)),
@@ -127,7 +127,7 @@ func TestChromiumOnAPhone(t *testing.T) {
 	b := openTab(t, set)
 	b.signIn()
 	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: 400, Height: 800, DeviceScaleFactor: 1, Mobile: true})
-	b.do("have something to show", b.open("/stages/tls"), chromedp.Click("[data-test=run-app]"), chromedp.WaitVisible("[data-run-ok=true]"))
+	b.do("have something to show", b.open("/stages/tls/try"), chromedp.Click("[data-test=run-app]"), chromedp.WaitVisible("[data-run-ok=true]"))
 	for _, path := range allPages {
 		b.do("open "+path, b.open(path), chromedp.WaitVisible("h1"))
 		if width := evaluate[int](b, "document.documentElement.scrollWidth"); width > 400 {

@@ -22,7 +22,8 @@ import (
 
 // allPages are the pages that a signed-in admin sees.
 var allPages = []string{
-	"/stages", "/stages/app-id", "/stages/tls", "/stages/pinned-mtls", "/stages/signed-calls", "/stages/nowhere",
+	"/stages", "/stages/app-id", "/stages/tls", "/stages/tls/try", "/stages/tls/code", "/stages/pinned-mtls", "/stages/signed-calls", "/stages/signed-calls/try", "/stages/signed-calls/code", "/stages/nowhere",
+	"/compare/tls/hmac", "/compare/tls/signed-calls", "/compare/tls/nowhere", "/attacks/wiretap", "/attacks/nothing",
 	"/traffic", "/traffic?stage=tls", "/traffic/999", "/traffic/x", "/matrix", "/matrix/tls/wiretap", "/matrix/tls/repin", "/matrix/tls/nothing",
 	"/apps", "/apps/harbour-mobile", "/apps/nobody", "/keys/harbour-mobile/secret", "/keys/nobody/secret",
 	"/users", "/sessions", "/devices", "/devices?stage=hmac&identifier=a", "/releases", "/audit", "/audit?before=2", "/reset", "/nowhere",
@@ -129,8 +130,10 @@ func TestStagePage(t *testing.T) {
 	set := newSetting(t)
 	b := newBrowser(t, set).signIn()
 	b.get("/stages/tls").want(t, http.StatusOK,
-		`data-stage="tls"`, "What changed since stage 1", "TLS, the server shows a certificate", "plain HTTP",
-		`data-attack="wiretap"`, `data-expected="blocked"`, "not run yet", "Nothing was heard at this stage yet", "curl")
+		`data-stage="tls"`, "What changed since stage 1", "TLS, the server shows a certificate", "plain HTTP", "curl", `href="/compare/app-id/tls"`)
+	b.get("/stages/tls/try").want(t, http.StatusOK,
+		`data-attack="wiretap"`, `data-expected="blocked"`, "Nothing was heard at this stage yet")
+	b.get("/stages/tls/code").want(t, http.StatusOK, `id="the-code"`, `href="/stages/pinned-mtls/code"`)
 	page := b.get("/stages/pinned-mtls").Body
 	if !strings.Contains(page, `id="what-is-new"`) || !strings.Contains(page, `href="#what-is-new"`) {
 		t.Error("the narrative's headings have no anchors")
@@ -142,14 +145,14 @@ func TestStagePage(t *testing.T) {
 	b.post("/matrix/tls/repin/run").want(t, http.StatusConflict, "does not apply")
 
 	b.post("/stages/tls/phone").want(t, http.StatusSeeOther)
-	b.get("/stages/tls").want(t, http.StatusOK, `data-test="phone-here"`)
+	b.get("/stages/tls/try").want(t, http.StatusOK, `data-test="phone-here"`)
 
 	r := b.post("/stages/tls/run")
-	if r.Header.Get("Location") != "/stages/tls#the-run" {
+	if r.Header.Get("Location") != "/stages/tls/try#the-run" {
 		t.Errorf("leads to %q", r.Header.Get("Location"))
 	}
 	hear(t, b, set)
-	page = b.get("/stages/tls").Body
+	page = b.get("/stages/tls/try").Body
 	if !strings.Contains(page, `data-run-ok="true"`) || !strings.Contains(page, "<svg class=\"diagram\"") {
 		t.Error("the run is not shown")
 	}
@@ -300,7 +303,7 @@ func TestAttackRunsAsAJob(t *testing.T) {
 	if r := b.get(poll); r.Header.Get("Job-Ended") != "" || r.StatusCode != http.StatusOK {
 		t.Error("the job has ended already")
 	}
-	b.get("/stages/app-id").want(t, http.StatusOK, "running …")
+	b.get("/stages/app-id/try").want(t, http.StatusOK, "running …")
 	b.post("/matrix/app-id/wiretap/run") // the same is asked for again
 	set.referee.mu.Lock()
 	if len(set.referee.ran) != 1 {
@@ -313,7 +316,8 @@ func TestAttackRunsAsAJob(t *testing.T) {
 		t.Error("the job has not ended")
 	}
 	b.get("/matrix/app-id/wiretap").want(t, http.StatusOK, `data-outcome="succeeds"`, "as expected", "transfer 4117", "Set up an access point")
-	b.get("/stages/app-id").want(t, http.StatusOK, `data-outcome="succeeds"`)
+	b.get("/stages/app-id/try").want(t, http.StatusOK, `data-outcome="succeeds"`)
+	b.get("/attacks/wiretap").want(t, http.StatusOK, `data-cell="app-id/wiretap"`, `data-outcome="succeeds"`)
 	b.get("/audit").want(t, http.StatusOK, `data-audit="run an attack" data-audit-outcome="done"`, "wiretap at app-id")
 }
 

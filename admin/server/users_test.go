@@ -89,7 +89,7 @@ func runner(t *testing.T, b *browser, page, stage string) func(ok bool) {
 			t.Errorf("status %d, leads to %q, not %q", r.StatusCode, r.Header.Get("Location"), want)
 		}
 		b.get(page).want(t, http.StatusOK, fmt.Sprintf(`data-run-ok="%v" data-run-stage="%s"`, ok, stage))
-		b.get("/stages/"+stage).want(t, http.StatusOK, `data-test="phone-here"`)
+		b.get("/stages/"+stage+"/try").want(t, http.StatusOK, `data-test="phone-here"`)
 	}
 }
 

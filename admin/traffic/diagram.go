@@ -11,15 +11,15 @@ import (
 
 // The sequence diagram's measures, in units of its view box.
 const (
-	firstX      = 150 // of the leftmost lifeline
-	partyGap    = 300 // between two lifelines
+	firstX      = 120 // of the leftmost lifeline
+	partyGap    = 270 // between two lifelines
 	headHeight  = 56
 	diagramTop  = 16
 	arrowRow    = 46
 	boxRow      = 42
 	verdictRow  = 38
 	letterWidth = 9
-	boxWidth    = 350
+	boxWidth    = 330
 	latestRows  = 40 // of the latest of all
 	betweenRows = 80 // of a time that was chosen
 )
@@ -29,7 +29,7 @@ type Diagram struct {
 	Parties       []party
 	Width, Height int
 	Items         []diagramItem
-	Cut           bool // older messages are left out
+	Cut           bool // messages are left out
 }
 
 // Has says whether messages of a step are in the diagram.
@@ -63,8 +63,10 @@ func (i diagramItem) arrow() bool { return i.X1 != i.X2 }
 // attack's steps come at the given times; a message belongs to the step that is written down
 // after it.
 func layOut(records []record, rows int, steps []time.Time) Diagram {
+	all := len(records)
+	records = slices.DeleteFunc(records, func(r record) bool { return r.gap })
 	items := merge(records)
-	d := Diagram{Parties: lifelines(records)}
+	d := Diagram{Parties: lifelines(records), Cut: len(records) < all}
 	if len(items) > rows {
 		d.Cut = true
 		items = items[len(items)-rows:]
@@ -92,6 +94,9 @@ func layOut(records []record, rows int, steps []time.Time) Diagram {
 		}
 		item.Y = y
 		item.Label = item.label(from, to, d.x(item.To) < d.x(networkParty))
+		if item.Attacker && !d.atAttacker(from) && !d.atAttacker(to) {
+			item.Label = ui.Cut("attacker: "+item.Label, room(from, to))
+		}
 		if item.Verdict != nil {
 			y += verdictRow
 			item.Badge = badge{Text: "✕ " + string(item.Verdict.Check), Y: y - 8}
@@ -180,14 +185,7 @@ func merge(records []record) []diagramItem {
 // label is what stands at a message between two lifelines, or on one, where it says whether
 // the message runs back to who asked.
 func (i diagramItem) label(from, to int, back bool) string {
-	room := (boxWidth - 20) / letterWidth
-	if from != to {
-		room = max(from-to, to-from) / letterWidth
-	}
-	text := i.Summary
-	if i.Attacker {
-		text = "attacker: " + text
-	}
+	text, room := i.Summary, room(from, to)
 	if from != to || i.Kind == traffic.Note {
 		return ui.Cut(text, room)
 	}
@@ -199,6 +197,20 @@ func (i diagramItem) label(from, to int, back bool) string {
 		more = fmt.Sprintf(" +%d more", i.More)
 	}
 	return direction + ui.Cut(text, room-len(more)) + more
+}
+
+// room is how many letters fit between two lifelines, or into a box on one.
+func room(from, to int) int {
+	if from == to {
+		return (boxWidth - 20) / letterWidth
+	}
+	return max(from-to, to-from) / letterWidth
+}
+
+// atAttacker says whether an attacker's lifeline is there: what begins or ends at one needs no
+// label that says whose it is.
+func (d Diagram) atAttacker(x int) bool {
+	return slices.ContainsFunc(d.Parties, func(p party) bool { return p.Attacker && p.X == x })
 }
 
 // boxLeft keeps a box inside the picture.

@@ -2,7 +2,11 @@
 // the attacks and the matrix.
 //
 //	GET  /stages                          the ladder
-//	GET  /stages/{stage}                  narrative, what changed, attacks, sequence diagram
+//	GET  /stages/{stage}                  learn: what changed, the narrative
+//	GET  /stages/{stage}/try              run the app, attack it, see the traffic
+//	GET  /stages/{stage}/code             the code that the narrative points at
+//	GET  /compare/{stage}/{stage}         two stages side by side
+//	GET  /attacks/{attack}                one attack across all stages
 //	POST /stages/{stage}/run              the genuine app runs there, on the phone
 //	POST /stages/{stage}/phone            the phone uses this stage from now on
 //	GET  /phone                           on to the phone's screen, with a code that pairs the browser

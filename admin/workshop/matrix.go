@@ -33,6 +33,23 @@ func (d matrixData) chosen(stage catalog.Stage) bool {
 	return d.Job == nil || slices.Contains(d.Job.Stages, stage.Slug)
 }
 
+// count is how many attacks come to an outcome at a stage: as measured, or else as expected.
+func (d matrixData) count(stage catalog.Stage, outcome catalog.Outcome) int {
+	count := 0
+	for _, row := range d.Rows {
+		for _, cell := range row.Cells {
+			found := cell.Expect
+			if cell.Latest != nil {
+				found = catalog.Outcome(cell.Latest.Outcome)
+			}
+			if cell.Stage.Slug == stage.Slug && found == outcome {
+				count++
+			}
+		}
+	}
+	return count
+}
+
 type matrixRow struct {
 	catalog.Attack
 	Cells []attackRow
@@ -44,7 +61,7 @@ func (w *Workshop) matrixPage(c echo.Context) error {
 	if j, ok := w.runner.Latest(func(j jobs.Job) bool { return j.Kind == jobs.Matrix }); ok {
 		data.Job = &j
 	}
-	for _, attack := range catalog.Attacks() {
+	for _, attack := range byPosition(catalog.Attacks()) {
 		row := matrixRow{Attack: attack}
 		for _, stage := range w.stages {
 			cell := w.attackRow(stage, attack)
@@ -61,6 +78,19 @@ func (w *Workshop) matrixPage(c echo.Context) error {
 	p := w.gate.Page(c, "Matrix", "/matrix")
 	p.Waiting = data.Job != nil && data.Job.Running()
 	return ui.Render(c, http.StatusOK, matrixView(p, data))
+}
+
+// byPosition brings attacks from one position together; positions come in the order in which
+// attacks first have them.
+func byPosition(attacks []catalog.Attack) []catalog.Attack {
+	first := map[catalog.Position]int{}
+	for i, attack := range attacks {
+		if _, ok := first[attack.Position]; !ok {
+			first[attack.Position] = i
+		}
+	}
+	slices.SortStableFunc(attacks, func(a, b catalog.Attack) int { return first[a.Position] - first[b.Position] })
+	return attacks
 }
 
 func (w *Workshop) runMatrix(c echo.Context) error {
@@ -100,6 +130,7 @@ func (w *Workshop) runMatrix(c echo.Context) error {
 					j.Cells = append(j.Cells, jobs.CellKey{Stage: latest.Stage, Attack: latest.Attack})
 					j.Latest = latest.Attack + " at " + latest.Stage + ": " + ui.OutcomeWords(catalog.Outcome(latest.Outcome))
 				})
+				w.runner.Yield(ctx)
 			})
 			for _, cell := range result.Cells {
 				w.runner.KeepCell(cell)
@@ -131,11 +162,16 @@ func (w *Workshop) cellParam(c echo.Context) (catalog.Stage, catalog.Attack, err
 	if err != nil {
 		return stage, catalog.Attack{}, err
 	}
+	attack, err := attackParam(c)
+	return stage, attack, err
+}
+
+func attackParam(c echo.Context) (catalog.Attack, error) {
 	attack, ok := catalog.LookupAttack(c.Param("attack"))
 	if !ok {
-		return stage, attack, echo.NewHTTPError(http.StatusNotFound, "There is no attack of this name. The matrix lists them all.")
+		return attack, echo.NewHTTPError(http.StatusNotFound, "There is no attack of this name. The matrix lists them all.")
 	}
-	return stage, attack, nil
+	return attack, nil
 }
 
 func (w *Workshop) cellPage(c echo.Context) error {

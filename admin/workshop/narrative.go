@@ -23,6 +23,12 @@ type narrative struct {
 
 const codeSection = `<h2 id="the-code">`
 
+// bareCode is the code without its heading, for pages that have one of their own.
+func (n narrative) bareCode() string {
+	_, code, _ := strings.Cut(n.Code, "</h2>")
+	return code
+}
+
 type heading struct {
 	ID, Text string
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
 	"keyladder/admin/jobs"
@@ -18,6 +19,7 @@ import (
 type rung struct {
 	catalog.Stage
 	Through, Stopped int // attacks that are expected to get through, and to be blocked
+	Opened           int // of those that get through: not possible before, and not counted in Through
 	OnPhone          bool
 }
 
@@ -40,7 +42,11 @@ func (w *Workshop) ladder(phoneStage string) []chapterView {
 			for _, attack := range catalog.Attacks() {
 				switch attack.Expected(stage) {
 				case catalog.Succeeds:
-					r.Through++
+					if w.possibleBefore(attack, stage) {
+						r.Through++
+					} else {
+						r.Opened++
+					}
 				case catalog.Blocked:
 					r.Stopped++
 				}
@@ -52,6 +58,18 @@ func (w *Workshop) ladder(phoneStage string) []chapterView {
 		}
 	}
 	return chapters
+}
+
+// possibleBefore says whether an attack applies at a stage before the given one. At the first
+// stage all do.
+func (w *Workshop) possibleBefore(attack catalog.Attack, stage catalog.Stage) bool {
+	for before, ok := w.stages.Before(stage); ok; before, ok = w.stages.Before(before) {
+		if attack.Expected(before) != catalog.NotApplicable {
+			return true
+		}
+	}
+	_, ok := w.stages.Before(stage)
+	return !ok
 }
 
 func (w *Workshop) ladderPage(c echo.Context) error {
@@ -89,6 +107,7 @@ func (w *Workshop) attackRow(stage catalog.Stage, attack catalog.Attack) attackR
 
 // stageData is what a stage's page shows.
 type stageData struct {
+	Part      string // which of its pages, see stageParts
 	Stage     catalog.Stage
 	Chapter   string
 	Before    *catalog.Stage
@@ -103,40 +122,78 @@ type stageData struct {
 	Now       time.Time
 }
 
-func (w *Workshop) stagePage(c echo.Context) error {
+// stageParts are the pages of a stage; Path is the last part of their address.
+var stageParts = []ui.NavItem{{Path: "", Label: "Learn"}, {Path: "try", Label: "Try"}, {Path: "code", Label: "Code"}}
+
+func stagePath(stage catalog.Stage, part string) templ.SafeURL {
+	if part == "" {
+		return templ.SafeURL("/stages/" + stage.Slug)
+	}
+	return templ.SafeURL("/stages/" + stage.Slug + "/" + part)
+}
+
+// stage is what all pages of the stage in the path show.
+func (w *Workshop) stage(c echo.Context, part string) (stageData, error) {
 	stage, err := w.stageParam(c)
 	if err != nil {
-		return err
+		return stageData{}, err
 	}
 	data := stageData{
-		Stage: stage, Chapter: catalog.Chapters()[stage.Chapter-1], All: w.stages,
-		Narrative: w.narratives[stage.Slug], Run: w.runner.Panel(stage.Slug), Now: w.now(),
+		Part: part, Stage: stage, Chapter: catalog.Chapters()[stage.Chapter-1], All: w.stages,
+		Narrative: w.narratives[stage.Slug], Now: w.now(),
 	}
 	if before, ok := w.stages.Before(stage); ok {
 		data.Before = &before
-		data.Changes = before.Diff(stage.Policies)
-	} else {
-		data.Changes = catalog.Policies{}.Diff(stage.Policies)
 	}
 	for _, other := range w.stages {
 		if other.Number == stage.Number+1 {
 			data.Next = &other
 		}
 	}
+	return data, nil
+}
+
+func (w *Workshop) learnPage(c echo.Context) error {
+	data, err := w.stage(c, "")
+	if err != nil {
+		return err
+	}
+	before := catalog.Policies{}
+	if data.Before != nil {
+		before = data.Before.Policies
+	}
+	data.Changes = before.Diff(data.Stage.Policies)
+	return ui.Render(c, http.StatusOK, learnView(w.gate.Page(c, data.Stage.Title, "/stages"), data))
+}
+
+func (w *Workshop) codePage(c echo.Context) error {
+	data, err := w.stage(c, "code")
+	if err != nil {
+		return err
+	}
+	return ui.Render(c, http.StatusOK, codeView(w.gate.Page(c, data.Stage.Title+": code", "/stages"), data))
+}
+
+func (w *Workshop) tryPage(c echo.Context) error {
+	data, err := w.stage(c, "try")
+	if err != nil {
+		return err
+	}
+	stage := data.Stage
+	data.Run, data.Diagram = w.runner.Panel(stage.Slug), w.traffic.Latest(stage.Slug)
 	for _, attack := range catalog.Attacks() {
 		if attack.Expected(stage) != catalog.NotApplicable {
 			data.Attacks = append(data.Attacks, w.attackRow(stage, attack))
 		}
 	}
-	data.Diagram = w.traffic.Latest(stage.Slug)
-	p := w.gate.Page(c, stage.Title, "/stages")
+	p := w.gate.Page(c, stage.Title+": try it", "/stages")
 	p.Waiting = data.Run.Job != nil
 	if stage.Built {
 		if phone, err := w.phone.Phone(c.Request().Context()); err == nil {
 			data.OnPhone = phone.Stage == stage.Slug
 		}
 	}
-	return ui.Render(c, http.StatusOK, stageView(p, data))
+	return ui.Render(c, http.StatusOK, tryView(p, data))
 }
 
 func (w *Workshop) runAtStage(c echo.Context) error {
@@ -147,7 +204,7 @@ func (w *Workshop) runAtStage(c echo.Context) error {
 	if err := w.runner.BeginApp(c, stage.Slug); err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, "/stages/"+stage.Slug+"#the-run")
+	return c.Redirect(http.StatusSeeOther, "/stages/"+stage.Slug+"/try#the-run")
 }
 
 func (w *Workshop) switchPhone(c echo.Context) error {
@@ -158,7 +215,7 @@ func (w *Workshop) switchPhone(c echo.Context) error {
 	if err := w.runner.PutPhone(c, stage); err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, "/stages/"+stage.Slug+"#the-run")
+	return c.Redirect(http.StatusSeeOther, "/stages/"+stage.Slug+"/try#the-run")
 }
 
 // openPhone goes on to the phone's screen. The phone gives a code with which it lets this

@@ -2,6 +2,8 @@ package workshop
 
 import (
 	"context"
+	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -55,7 +57,14 @@ func New(stages catalog.Set, referee Referee, seen *traffic.Traffic, runner *job
 func (w *Workshop) Mount(e *echo.Echo) {
 	in := w.gate.SignedIn
 	e.GET("/stages", w.ladderPage, in)
-	e.GET("/stages/:stage", w.stagePage, in)
+	e.GET("/stages/:stage", w.learnPage, in)
+	e.GET("/stages/:stage/try", w.tryPage, in)
+	e.GET("/stages/:stage/code", w.codePage, in)
+	e.GET("/compare", func(c echo.Context) error { // from the form
+		return c.Redirect(http.StatusSeeOther, "/compare/"+url.PathEscape(c.QueryParam("from"))+"/"+url.PathEscape(c.QueryParam("to")))
+	}, in)
+	e.GET("/compare/:from/:to", w.comparePage, in)
+	e.GET("/attacks/:attack", w.attackPage, in)
 	e.POST("/stages/:stage/run", w.runAtStage, in)
 	e.POST("/stages/:stage/phone", w.switchPhone, in)
 	e.GET("/phone", w.openPhone, in)

@@ -1,0 +1,100 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"keyladder/admin/jobs"
+	"keyladder/stages/catalog"
+)
+
+// A stage that is in the catalog alone has all its pages.
+func TestPagesOfAMadeUpStage(t *testing.T) {
+	t.Parallel()
+	stages := catalog.All()
+	before, _ := stages.Lookup("hmac")
+	made := before
+	made.Number, made.Slug, made.Title, made.Adds = len(stages)+1, "made-up", "A made-up stage", "Sealed bodies without certificates."
+	made.Text = "# Made up\n\n## What is new\n\nNothing that anybody has seen.\n\n## The code\n\nNone.\n"
+	made.Call.Transport, made.Call.Bodies = catalog.TLS, catalog.SealedBodies
+	made.Outcomes = map[string]catalog.Expectation{
+		"wiretap": {Outcome: catalog.Blocked, By: catalog.CheckTLS}, "memory-hook": {Outcome: catalog.Succeeds},
+	}
+	set := newSetting(t, func(c *Config) { c.Stages = append(stages, made) })
+	b := newBrowser(t, set).signIn()
+	b.get("/stages").want(t, http.StatusOK, `data-stage="made-up"`, "A made-up stage")
+	b.get("/stages/made-up").want(t, http.StatusOK, "Nothing that anybody has seen", "encrypted inside TLS too", "What changed since stage")
+	b.get("/stages/made-up/try").want(t, http.StatusOK, `data-attack="wiretap"`, `data-attack="memory-hook"`, `data-test="run-app"`)
+	b.get("/stages/made-up/code").want(t, http.StatusOK, `id="the-code"`)
+	b.get("/compare/hmac/made-up").want(t, http.StatusOK, `data-field="call.bodies" data-differs="true"`, `data-field="call.devices" data-differs="false"`)
+	b.get("/matrix").want(t, http.StatusOK, `data-cell="made-up/wiretap" data-expected="blocked"`, `data-cell="made-up/memory-hook" data-expected="succeeds"`)
+	b.get("/attacks/wiretap").want(t, http.StatusOK, `data-cell="made-up/wiretap"`)
+	b.get("/matrix/made-up/wiretap").want(t, http.StatusOK, "<code>tls</code>")
+	b.get("/devices").want(t, http.StatusOK, `data-devices-at="made-up"`)
+	b.get("/traffic").want(t, http.StatusOK, `<option value="made-up">`)
+	b.post("/stages/made-up/run").want(t, http.StatusSeeOther)
+	hear(t, b, set)
+	b.get("/stages/made-up/try").want(t, http.StatusOK, `data-run-ok="true"`, `class="diagram"`)
+}
+
+func TestLadderCountsNewAttacksApart(t *testing.T) {
+	t.Parallel()
+	stages := catalog.All()
+	b := newBrowser(t, newSetting(t)).signIn()
+	for _, part := range strings.Split(b.get("/stages").Body, `<li class="rung`)[1:] {
+		slug := regexp.MustCompile(`data-stage="([^"]+)"`).FindStringSubmatch(part)[1]
+		stage, _ := stages.Lookup(slug)
+		opened := 0
+		for _, attack := range catalog.Attacks() {
+			first := attack.Expected(stage) == catalog.Succeeds && stage.Number > 1
+			for _, before := range stages[:stage.Number-1] {
+				first = first && attack.Expected(before) == catalog.NotApplicable
+			}
+			if first {
+				opened++
+			}
+		}
+		if said := strings.Contains(part, "that it makes possible"); said != (opened > 0) {
+			t.Errorf("%s: %d attacks are new, and that is said: %v", slug, opened, said)
+		}
+	}
+}
+
+// An attack does not wait for the matrix, and either can be cancelled, also while it waits.
+func TestJobsTakeTurnsAndCanBeCancelled(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set).signIn()
+	hold := make(chan struct{})
+	set.referee.hold = hold
+	b.post("/matrix/run", "stage", "app-id", "stage", "tls").want(t, http.StatusSeeOther)
+	b.post("/matrix/app-id/replay/run").want(t, http.StatusSeeOther)
+	b.get("/matrix/app-id/replay").want(t, http.StatusOK, "1 run is before it")
+	hold <- struct{}{} // one attack of the matrix
+	hold <- struct{}{} // the single one, or a second of the matrix
+	single, _ := set.runner.Latest(func(j jobs.Job) bool { return j.Kind == jobs.Attack })
+	set.runner.Await(context.Background(), single.ID, 10*time.Second)
+	if j, _ := set.runner.Get(single.ID); j.Running() {
+		t.Fatal("the attack waits for all of the matrix")
+	}
+	matrix, _ := set.runner.Latest(func(j jobs.Job) bool { return j.Kind == jobs.Matrix })
+	if !matrix.Running() {
+		t.Fatal("the matrix has ended")
+	}
+	b.get("/matrix").want(t, http.StatusOK, `data-cancel="`+matrix.ID+`"`)
+
+	b.post("/matrix/app-id/flood/run").want(t, http.StatusSeeOther)
+	waiting, _ := set.runner.Latest(func(j jobs.Job) bool { return j.Kind == jobs.Attack })
+	b.post("/jobs/"+waiting.ID+"/cancel", "page", "/matrix/app-id/flood").want(t, http.StatusSeeOther)
+	b.get("/matrix/app-id/flood").want(t, http.StatusOK, `data-notice="done"`, "The run was cancelled: flood at app-id", "it was cancelled")
+	b.post("/jobs/"+matrix.ID+"/cancel", "page", "/matrix").want(t, http.StatusSeeOther)
+	set.runner.Await(context.Background(), matrix.ID, 10*time.Second)
+	b.get("/matrix").want(t, http.StatusOK, "it was cancelled")
+	b.post("/jobs/"+matrix.ID+"/cancel", "page", "/matrix").want(t, http.StatusSeeOther)
+	b.get("/matrix").want(t, http.StatusOK, `data-notice="failed"`, "had ended already")
+	b.get("/audit").want(t, http.StatusOK, `data-audit="cancel a run"`)
+}
