@@ -3,9 +3,7 @@ package lab
 import (
 	"context"
 	"encoding/json"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 
@@ -124,7 +122,7 @@ func (l *Lab) cast(ctx context.Context, stages catalog.Set) (program.Listeners, 
 	}
 	l.Done, l.Ports = deploy.Made, found.Ports()
 	l.Addresses = deployment.Local(l.Ports)
-	if err := link(l.mould.dir, l.Dir); err != nil {
+	if err := deploy.Link(l.mould.dir, l.Dir); err != nil {
 		found.Close()
 		return nil, err
 	}
@@ -148,23 +146,4 @@ func newMould(ctx context.Context, stages catalog.Set, listeners program.Listene
 		return nil, err
 	}
 	return m, nil
-}
-
-// link makes a copy of a deployment. The files are the same as in the mould, but nobody
-// writes into a file of a deployment: a new version takes its place. Who did all the same
-// would be found out when the next lab opens it, by the file's hash.
-func link(from, to string) error {
-	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(from, path)
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() {
-			return os.MkdirAll(filepath.Join(to, name), 0o700)
-		}
-		return os.Link(path, filepath.Join(to, name))
-	})
 }

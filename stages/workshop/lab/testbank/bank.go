@@ -6,12 +6,10 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -75,7 +73,7 @@ func Start(t testing.TB, options Options) *Bank {
 	}
 	made, err := deploymentOfProcess()
 	b.must(err)
-	b.must(link(made, b.dir))
+	b.must(deploy.Link(made, b.dir))
 	for _, role := range deployment.Roles() {
 		b.folders[role], err = deployment.Open(b.dir, role)
 		b.must(err)
@@ -264,18 +262,3 @@ func deploymentOfProcess() (dir string, err error) {
 
 // Remove removes what the banks of this process share. Call it in TestMain, after the tests.
 func Remove() error { return os.RemoveAll(process.dir) }
-
-// link makes a copy of a deployment. The files are the same, but nobody writes into a file of
-// a deployment: a new version takes its place.
-func link(from, to string) error {
-	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		name := strings.TrimPrefix(path, from)
-		if entry.IsDir() {
-			return os.MkdirAll(filepath.Join(to, name), 0o700)
-		}
-		return os.Link(path, filepath.Join(to, name))
-	})
-}
