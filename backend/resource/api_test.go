@@ -153,6 +153,7 @@ var bodies = []struct {
 	{"reference too long", order("1", strings.Repeat("x", 141)), 422},
 	{"reference with a control character", strings.Replace(order("1", ""), `"reference":""`, `"reference":"a\u0000"`, 1), 422},
 	{"reference with half a surrogate", strings.Replace(order("1", ""), `"reference":""`, `"reference":"\ud800"`, 1), 422},
+	{"byte order mark", "\ufeff" + order("1", ""), 400},
 	{"deep", `{"from":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + "}", 400},
 	{"too large", order("1", strings.Repeat("x", 64<<10)), 413},
 }

@@ -32,6 +32,9 @@ func decode(body []byte, members ...member) error {
 	if !utf8.Valid(body) {
 		return badRequest("The body is not UTF-8.")
 	}
+	if bytes.HasPrefix(body, []byte("\uFEFF")) { // RFC 8259, section 8.1: senders must not add one
+		return badRequest("The body begins with a byte order mark (U+FEFF). Send the JSON without one.")
+	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	if token, err := decoder.Token(); err != nil {
 		return malformed(err)

@@ -76,6 +76,24 @@ func (a artifacts) check() error {
 	return nil
 }
 
+// originForm is a request's target as clients sign it. Servers have to take the absolute form
+// as well, which proxies are sent (RFC 9112, section 3.2.2): the same target after a scheme
+// and an authority. What the authority says does not matter, as it does not in Host.
+func originForm(target string) string {
+	scheme, rest, absolute := strings.Cut(target, "://")
+	if !absolute || strings.ContainsAny(scheme, "/?") {
+		return target
+	}
+	i := strings.IndexAny(rest, "/?")
+	switch {
+	case i < 0:
+		return "/"
+	case rest[i] == '?':
+		return "/" + rest[i:]
+	}
+	return rest[i:]
+}
+
 // visible says whether a text is without spaces and control characters. Bytes beyond
 // ASCII may be in request targets, though they shouldn't be.
 func visible(text string) bool {

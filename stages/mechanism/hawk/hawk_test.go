@@ -127,9 +127,13 @@ func TestVerify(t *testing.T) {
 			want: hawk.ErrRequest, status: 400,
 		},
 		{
-			name: "absolute target", change: func(_ *testing.T, r *http.Request) {
-				r.RequestURI = "http://api.harbourbank.test:8443" + r.RequestURI
+			name: "absolute target of another path", change: func(_ *testing.T, r *http.Request) {
+				r.RequestURI = "https://api.harbourbank.test:8443/hidden-secrets/v1/transfers?dry=1"
 			},
+			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
+		},
+		{
+			name: "a target that is none", change: func(_ *testing.T, r *http.Request) { r.RequestURI = "api.harbourbank.test:8443" },
 			want: hawk.ErrRequest, status: 400,
 		},
 		{
@@ -591,6 +595,26 @@ func BenchmarkVerify(b *testing.B) {
 	for b.Loop() {
 		if _, err := v.Verify(req, []byte(order), noon); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestAbsoluteForm sends what is signed as proxies are sent it. Servers have to take that, too.
+func TestAbsoluteForm(t *testing.T) {
+	t.Parallel()
+	for sent, signed := range map[string]string{
+		"https://api.harbourbank.test:8443/hmac/v1/rates?b=1&a=://": "/hmac/v1/rates?b=1&a=://",
+		"HTTP://somewhere/hmac/v1/rates":                            "/hmac/v1/rates",
+		"http://somewhere":                                          "/",
+		"http://somewhere?a=/":                                      "/?a=/",
+		"/v1/rates?next=http://somewhere/else":                      "/v1/rates?next=http://somewhere/else",
+		"/http://somewhere/else":                                    "/http://somewhere/else",
+	} {
+		r := httptest.NewRequest(http.MethodGet, signed, nil)
+		sign(t, client(), r, "")
+		r.RequestURI = sent
+		if _, err := verifier().Verify(r, nil, noon); err != nil {
+			t.Errorf("%s, signed as %s: %v", sent, signed, err)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time) (*Receive
 		return nil, err
 	}
 	a := artifacts{
-		method: r.Method, target: r.RequestURI, host: v.Host, port: v.Port,
+		method: r.Method, target: originForm(r.RequestURI), host: v.Host, port: v.Port,
 		timestamp: h.Timestamp, nonce: h.Nonce, hash: h.Hash, ext: h.Ext, app: h.App, dlg: h.Dlg,
 	}
 	if err := a.check(); err != nil {
