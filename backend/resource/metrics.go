@@ -1,15 +1,29 @@
 package resource
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keyladder/backend/guard"
+	"keyladder/stages/catalog"
 )
 
 // metrics are for operators, who need not know any app's name: its first key equals it.
 type metrics struct {
 	calls    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
+	series   sync.Map // seriesID → series: finding them by their labels takes longer than counting
+}
+
+type seriesID struct {
+	stage, route string
+	check        catalog.Check
+}
+
+type series struct {
+	calls    prometheus.Counter
+	duration prometheus.Observer
 }
 
 func newMetrics(registry *prometheus.Registry) *metrics {
@@ -29,6 +43,17 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 }
 
 func (m *metrics) observe(o guard.Outcome) {
+	id := seriesID{o.Stage, o.Route, o.Check}
+	found, ok := m.series.Load(id)
+	if !ok {
+		found, _ = m.series.LoadOrStore(id, m.seriesOf(o))
+	}
+	s := found.(series)
+	s.calls.Inc()
+	s.duration.Observe(o.Duration.Seconds())
+}
+
+func (m *metrics) seriesOf(o guard.Outcome) series {
 	stage, outcome := o.Stage, string(o.Check)
 	if stage == "" {
 		stage = "unknown" // whatever the client wrote would be a time series of its own
@@ -36,6 +61,5 @@ func (m *metrics) observe(o guard.Outcome) {
 	if outcome == "" {
 		outcome = "served"
 	}
-	m.calls.WithLabelValues(stage, o.Route, outcome).Inc()
-	m.duration.WithLabelValues(stage, o.Route).Observe(o.Duration.Seconds())
+	return series{calls: m.calls.WithLabelValues(stage, o.Route, outcome), duration: m.duration.WithLabelValues(stage, o.Route)}
 }

@@ -42,6 +42,8 @@ type Counter struct {
 
 	mu      sync.Mutex
 	pending map[key]count
+	days    int64  // since 1970, of today
+	today   string // the same as text
 
 	flushing sync.Mutex // held while pending counts are on their way to the database
 }
@@ -57,9 +59,13 @@ func New(db *gorm.DB, now func() time.Time) *Counter {
 
 // Count counts one call. App is the proven app, or empty.
 func (c *Counter) Count(app, stage, route string, served bool) {
-	k := key{day: c.now().UTC().Format(time.DateOnly), app: app, stage: stage, route: route}
+	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if days := now.Unix() / (24 * 60 * 60); days != c.days || c.today == "" {
+		c.days, c.today = days, now.UTC().Format(time.DateOnly)
+	}
+	k := key{day: c.today, app: app, stage: stage, route: route}
 	n := c.pending[k]
 	if served {
 		n.served++
