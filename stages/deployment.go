@@ -191,7 +191,7 @@ password of the admin UI.`,
 	}
 	dataFlag(c, &o.Dir)
 	portFlag(c, &moved)
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "print the API's access log")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also print the API's access log; errors and warnings are printed in any case")
 	c.Flags().StringVar(&o.Stage, "stage", "", "stage that the phone uses (default: $STAGE, or the first)")
 	c.Flags().StringToStringVar(&o.Settings, "set", nil, "`NAME=VALUE` to use in place of what settings.json says, this time (repeatable); \"stages settings\" lists them")
 	return c

@@ -35,8 +35,8 @@ func Secured(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if !serve.IsLocal(c.Request().Host) && c.Request().URL.Path != "/healthz" {
-			return echo.NewHTTPError(http.StatusMisdirectedRequest, "The admin UI answers as localhost, under its address, or under a name without a dot.")
+		if !serve.MayAsk(c.Request().Host) && c.Request().URL.Path != "/healthz" {
+			return echo.NewHTTPError(http.StatusMisdirectedRequest, serve.Misdirected("The admin UI"))
 		}
 		return next(c)
 	}

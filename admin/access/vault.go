@@ -10,9 +10,11 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/alexedwards/argon2id"
+	"golang.org/x/text/unicode/norm"
 	"gorm.io/gorm"
 )
 
@@ -66,6 +68,10 @@ func (v *vault) setUp(given string) (made string, replaced bool, err error) {
 	if len(given) > longestPassword {
 		return "", false, fmt.Errorf("the admin's password (ADMIN_PASSWORD) has more than %d bytes", longestPassword)
 	}
+	if strings.ContainsFunc(given, unicode.IsControl) {
+		return "", false, errors.New("the admin's password (ADMIN_PASSWORD) has a control character in it, such as the end of a line, which nobody can type: set it without")
+	}
+	given = normalized(given)
 	var stored admin
 	err = v.db.First(&stored).Error
 	first := errors.Is(err, gorm.ErrRecordNotFound)
@@ -107,6 +113,10 @@ func (v *vault) setUp(given string) (made string, replaced bool, err error) {
 	return made, replaced, nil
 }
 
+// normalized is a password in one form, as the same letter can be typed as one character or as
+// two (Unicode's NFC; RFC 8265, section 4.2, has it so).
+func normalized(password string) string { return norm.NFC.String(password) }
+
 // makePassword is 125 random bits, in groups that can be read aloud.
 func makePassword() string {
 	text := strings.ToLower(rand.Text())
@@ -128,7 +138,7 @@ func (v *vault) check(password string) (bool, error) {
 	}
 	v.slots <- struct{}{}
 	defer func() { <-v.slots }()
-	return argon2id.ComparePasswordAndHash(password, stored.Hash)
+	return argon2id.ComparePasswordAndHash(normalized(password), stored.Hash)
 }
 
 // open starts a session and returns its token.

@@ -21,6 +21,21 @@ func TestPasswordsAreNotTooShort(t *testing.T) {
 	}
 }
 
+// A password that nobody can type is refused, rather than that nobody can sign in.
+func TestPasswordsWithControlCharacters(t *testing.T) {
+	t.Parallel()
+	db, err := store.Open(filepath.Join(t.TempDir(), "admin.db"), Tables()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close(db)
+	for _, password := range []string{"a good one, twelve\r", "a good one, twelve\n", "a good\tone, twelve", "a good one\x00, twelve", "a good one\u0085, twelve"} {
+		if _, _, err := newVault(db, time.Now).setUp(password); err == nil || !strings.Contains(err.Error(), "control character") || strings.Contains(err.Error(), "good") {
+			t.Errorf("%q: error %v", password, err)
+		}
+	}
+}
+
 func TestFormTokensFollowFromACookie(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -22,6 +22,7 @@ import (
 	"keyladder/internal/deployment"
 	api "keyladder/internal/manage"
 	"keyladder/internal/serve"
+	"keyladder/internal/statefile"
 	"keyladder/internal/store"
 	"keyladder/stages/catalog"
 )
@@ -168,9 +169,12 @@ func (s *Server) health(c echo.Context) error {
 	if err == nil {
 		err = pool.PingContext(c.Request().Context())
 	}
+	if err == nil {
+		err = statefile.CanWrite(s.folder.Dir)
+	}
 	if err != nil {
 		slog.Error("admin UI is not healthy", "error", err)
-		return c.String(http.StatusServiceUnavailable, "the database does not answer\n")
+		return c.String(http.StatusServiceUnavailable, "the database does not answer, or nothing can be written\n")
 	}
 	return c.String(http.StatusOK, "ok\n")
 }

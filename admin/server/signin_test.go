@@ -150,7 +150,11 @@ func TestOtherNamesAreRefused(t *testing.T) {
 		req, err := http.NewRequest(http.MethodGet, b.server.URL+path, nil)
 		must(t, err)
 		req.Host = "mallory.test:8000"
-		b.do(req).want(t, status)
+		got := b.do(req)
+		got.want(t, status)
+		if status == http.StatusMisdirectedRequest && !strings.Contains(got.Body, "KEYLADDER_HOSTS=") {
+			t.Errorf("%s does not say how to allow a name:\n%s", path, got.Body)
+		}
 	}
 }
 
@@ -201,6 +205,11 @@ func TestPasswords(t *testing.T) {
 		if !strings.Contains(log.String(), "replaced") || strings.Contains(log.String(), "quite another") {
 			t.Errorf("the log says: %s", log.String())
 		}
+	})
+	t.Run("the same letters, typed in another way", func(t *testing.T) {
+		set := newSetting(t, func(c *Config) { c.Password = "caf\u00e9 au lait noir" })
+		newBrowser(t, set).trySignIn("cafe\u0301 au lait noir").want(t, http.StatusSeeOther)
+		newBrowser(t, set).trySignIn("cafe au lait noir").want(t, http.StatusForbidden)
 	})
 	t.Run("the same one changes nothing", func(t *testing.T) {
 		set := newSetting(t)

@@ -32,6 +32,7 @@ import (
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
 	"keyladder/internal/serve"
+	"keyladder/internal/statefile"
 	"keyladder/internal/store"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
@@ -218,6 +219,7 @@ func (s *Server) readCertificates() (clientCAs *x509.CertPool, err error) {
 	}
 	s.tls = &tls.Config{
 		MinVersion:   tls.VersionTLS12,
+		CipherSuites: serve.Suites(), // of TLS 1.2: without CBC
 		Certificates: []tls.Certificate{certificate},
 		NextProtos:   []string{"http/1.1"},
 		// Whether a certificate is needed depends on the stage, so the guard demands it;
@@ -318,7 +320,8 @@ func (s *Server) flush(ctx context.Context) {
 	}
 }
 
-// health is nil when the database answers, and what other processes wrote there is known.
+// health is nil when the database answers, what other processes wrote there is known, and
+// something can be written.
 func (s *Server) health(ctx context.Context) error {
 	if err := s.apps.Health().Err; err != nil {
 		s.config.Logger.Error("health", "error", err)
@@ -327,6 +330,10 @@ func (s *Server) health(ctx context.Context) error {
 	if _, err := s.ledger.Sum(ctx); err != nil {
 		s.config.Logger.Error("health", "error", err)
 		return errors.New("the database does not answer")
+	}
+	if err := statefile.CanWrite(s.config.Folder.Dir); err != nil {
+		s.config.Logger.Error("health", "error", err)
+		return errors.New("nothing can be written: is the disk full?")
 	}
 	return nil
 }

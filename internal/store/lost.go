@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-
-	"github.com/mattn/go-sqlite3"
+	"strings"
 
 	"keyladder/internal/statefile"
 )
@@ -52,8 +51,8 @@ func lost(path string) error {
 
 // damaged adds to an error that a database causes what to do about it.
 func damaged(path string, err error) error {
-	var cause sqlite3.Error
-	if errors.As(err, &cause) && (cause.Code == sqlite3.ErrCorrupt || cause.Code == sqlite3.ErrNotADB) {
+	text := err.Error() // as SQLite has it for SQLITE_NOTADB and SQLITE_CORRUPT; without cgo there are no types to compare
+	if strings.Contains(text, "file is not a database") || strings.Contains(text, "database disk image is malformed") {
 		return fmt.Errorf("the database %s %w (%w): %s", path, ErrDamaged, err, whatToDo)
 	}
 	return err

@@ -407,6 +407,9 @@ func (p *Phone) ask(ctx context.Context, do func(*device.App) (device.Screen, er
 }
 
 func (p *Phone) healthy(ctx context.Context) error {
+	if err := statefile.CanWrite(p.config.Folder.Dir); err != nil {
+		return err
+	}
 	_, name, err := p.using()
 	if err != nil {
 		return err

@@ -108,8 +108,8 @@ func secured(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if !serve.IsLocal(c.Request().Host) { // no page: pages show what the app did
-			return c.String(http.StatusMisdirectedRequest, "This phone answers as localhost only.\n")
+		if !serve.MayAsk(c.Request().Host) { // no page: pages show what the app did
+			return c.String(http.StatusMisdirectedRequest, serve.Misdirected("The phone")+"\n")
 		}
 		limit := int64(maxForm)
 		if c.Path() == "/settings/install" {

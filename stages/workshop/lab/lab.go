@@ -31,7 +31,7 @@ type Options struct {
 
 	Settings map[string]string // by name, in place of those of the deployment; see [deployment.Settings]
 
-	Logger *slog.Logger // the resource server's; nil: it is discarded
+	Logger *slog.Logger // the resource server's; nil: the default one, with warnings and errors alone
 }
 
 // runs is whether a program is part of the lab.
@@ -66,7 +66,7 @@ func Start(ctx context.Context, o Options) (lab *Lab, err error) {
 		o.Stages = catalog.All()
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = program.Warnings(slog.Default().Handler())
 	}
 	lab = &Lab{Dir: o.Dir}
 	if o.Dir == "" {

@@ -19,6 +19,7 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
+	"keyladder/internal/statefile"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/attacker"
 	"keyladder/mobileclient/device"
@@ -64,7 +65,9 @@ func New(folder *deployment.Folder, stages catalog.Set, log *traffic.Log) (*Stat
 	if s.people, err = person.Known(folder); err != nil {
 		return nil, err
 	}
-	s.server = manage.NewServer(folder, log, nil)
+	s.server = manage.NewServer(folder, log, func(context.Context) error {
+		return statefile.CanWrite(os.TempDir()) // where the phones are that it uses
+	})
 	admin := s.server.For(deployment.Admin)
 	admin.POST("/genuine", s.serveGenuine)
 	admin.POST("/attack", s.serveAttack)

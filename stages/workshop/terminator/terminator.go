@@ -99,6 +99,7 @@ func New(config Config) (*Terminator, error) {
 func (t *Terminator) Serve(ctx context.Context, listener net.Listener) error {
 	config := &tls.Config{
 		MinVersion:   tls.VersionTLS12,
+		CipherSuites: serve.Suites(),
 		Certificates: []tls.Certificate{t.config.Certificate},
 		NextProtos:   []string{"http/1.1"},
 		ClientAuth:   tls.RequestClientCert,
