@@ -23,7 +23,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -627,7 +626,11 @@ func TestAppThatDiedIsStartedAgain(t *testing.T) {
 	if again, err := h.PID(t.Context()); err != nil || again != pid {
 		t.Errorf("the app is not kept running: %d, then %d, %v", pid, again, err)
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+	app, err := os.FindProcess(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	h.Wait(pid)
