@@ -11,7 +11,7 @@ import (
 	"keyladder/stages/protect"
 )
 
-// products are what the bank's apps call themselves in User-Agent, by client ID: one program,
+// products are what the bank's apps call themselves in User-Agent, by registration: one program,
 // packed as different apps.
 var products = map[string]string{
 	"harbour-mobile": "HarbourBank",
@@ -47,9 +47,9 @@ func newCaller(settings *release.Settings, number int, stage string) (*protect.C
 // and the session come later.
 func shippedIdentity(settings *release.Settings, number int) (protect.Identity, error) {
 	identity := protect.Identity{ClientID: settings.ClientID, Secret: settings.SharedSecret}
-	product := products[settings.ClientID]
+	product := products[settings.App]
 	if product == "" {
-		return identity, fmt.Errorf("%w: it is not the app with the client ID %q", errSettings, settings.ClientID)
+		return identity, fmt.Errorf("%w: it is not the app %q", errSettings, settings.App)
 	}
 	identity.UserAgent = fmt.Sprintf("%s/%d.0", product, number)
 	if settings.ClientCertificate != "" {

@@ -98,7 +98,7 @@ func TestBrokenSettings(t *testing.T) {
 		{"no client key", func(s *release.Settings) { s.ClientKey = "" }},
 		{"no client ID", func(s *release.Settings) { s.ClientID = "" }},
 		{"HTTP where TLS is due", func(s *release.Settings) { s.APITLS = s.APIPlain }},
-		{"a stranger's client ID", func(s *release.Settings) { s.ClientID = "harbour-kiosk" }},
+		{"a stranger's app", func(s *release.Settings) { s.App = "harbour-kiosk" }},
 		{"no shared secret", func(s *release.Settings) { s.SharedSecret = "" }},
 		{"a port that is none", func(s *release.Settings) { s.APITLS = "https://bank:99999" }},
 	} {

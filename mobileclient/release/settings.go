@@ -24,7 +24,8 @@ var (
 // which names, depends on the way in which the package carries its secrets. The names are
 // not here, because a program contains what stands in its types.
 type Settings struct {
-	ClientID          string
+	App               string // what the bank has registered it as: harbour-mobile
+	ClientID          string // what it shows with its calls: a key of that app, at first of the same name
 	SharedSecret      string
 	ClientCertificate string                  // PEM
 	ClientKey         string                  // PEM, PKCS #8
@@ -38,6 +39,7 @@ type Settings struct {
 // inClear is what the settings look like where the package carries its secrets in the
 // clear: under the names that developers give to constants.
 type inClear struct {
+	App               string                  `json:"APP"`
 	ClientID          string                  `json:"CLIENT_ID"`
 	SharedSecret      string                  `json:"SHARED_SECRET"`
 	ClientCertificate string                  `json:"TLS_CLIENT_CERTIFICATE"`

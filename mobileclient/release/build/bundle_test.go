@@ -42,7 +42,7 @@ func shippable(t testing.TB, how catalog.Secrets) release.Settings {
 	sum := sha256.Sum256([]byte("the server's public key"))
 	backup := sha256.Sum256([]byte("the other"))
 	s := release.Settings{
-		ClientID: "harbour-mobile", SharedSecret: "QZ3M5V7KXO2RCN4A6TJWLBYEHDIUPSFGQ5MXZ",
+		App: "harbour-mobile", ClientID: "harbour-mobile", SharedSecret: "QZ3M5V7KXO2RCN4A6TJWLBYEHDIUPSFGQ5MXZ",
 		ClientCertificate: string(client.Certificate), ClientKey: string(client.Key),
 		ServerPins: []string{
 			"sha256/" + base64.StdEncoding.EncodeToString(sum[:]), "sha256/" + base64.StdEncoding.EncodeToString(backup[:]),

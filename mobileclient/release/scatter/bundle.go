@@ -13,6 +13,7 @@ import (
 
 // public are the settings that are not hidden.
 type public struct {
+	App         string                  `json:"APP"`
 	ClientID    string                  `json:"CLIENT_ID"`
 	APIPlain    string                  `json:"API_PLAIN"`
 	APITLS      string                  `json:"API_TLS"`
@@ -35,7 +36,7 @@ func Bundle(s release.Settings) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hide the secrets: %w", err)
 	}
-	settings, err := release.BundleSettings(public{s.ClientID, s.APIPlain, s.APITLS, s.TransferCap, s.Stages})
+	settings, err := release.BundleSettings(public{s.App, s.ClientID, s.APIPlain, s.APITLS, s.TransferCap, s.Stages})
 	maps.Copy(assets, settings)
 	return assets, err
 }
@@ -51,7 +52,7 @@ func Unbundle(assets map[string][]byte) (*release.Settings, error) {
 		return nil, err
 	}
 	s := &release.Settings{
-		ClientID: p.ClientID, APIPlain: p.APIPlain, APITLS: p.APITLS, TransferCap: p.TransferCap, Stages: p.Stages,
+		App: p.App, ClientID: p.ClientID, APIPlain: p.APIPlain, APITLS: p.APITLS, TransferCap: p.TransferCap, Stages: p.Stages,
 	}
 	// The policies are in the clear, and the pins are hidden so that nobody gets around them.
 	for slug, policy := range s.Stages {

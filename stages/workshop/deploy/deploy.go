@@ -159,12 +159,11 @@ type product struct {
 	file     string // without the release
 	clientID string
 	manifest release.Manifest
-	first    int // release
 }
 
 var products = []product{
-	{"harbour-bank", "harbour-mobile", release.Manifest{Name: "com.harbourbank.app", Label: "Harbour Bank", Schemes: []string{"com.harbourbank.app"}}, 1},
-	{"harbour-ops", "harbour-ops", release.Manifest{Name: "com.harbourbank.ops", Label: "Harbour Bank operations", Schemes: []string{"com.harbourbank.ops"}}, 2},
+	{"harbour-bank", "harbour-mobile", release.Manifest{Name: "com.harbourbank.app", Label: "Harbour Bank", Schemes: []string{"com.harbourbank.app"}}},
+	{"harbour-ops", "harbour-ops", release.Manifest{Name: "com.harbourbank.ops", Label: "Harbour Bank operations", Schemes: []string{"com.harbourbank.ops"}}},
 }
 
 // argon2idParameters are the first of OWASP's choices for Argon2id.
@@ -192,9 +191,13 @@ func write(o Options) error {
 	if err != nil {
 		return err
 	}
+	credentials := map[string]Credentials{}
+	for id, secret := range m.secrets {
+		credentials[id] = Credentials{Key: id, Secret: secret}
+	}
 	packages, err := Pack(PackOptions{
 		Programs: o.Programs, Stages: o.Stages, Addresses: o.Addresses, Developer: m.developer,
-		Secrets: m.secrets, Clients: m.clients, Servers: []pki.Pair{m.server, m.backup},
+		Credentials: credentials, Clients: m.clients, Servers: []pki.Pair{m.server, m.backup},
 	})
 	if err != nil {
 		return err

@@ -215,13 +215,13 @@ func TestSecretsAreWhereTheyBelong(t *testing.T) {
 	readJSON(t, filepath.Join(dir, "resource", "users.json"), &users)
 	mobile := strings.TrimSpace(string(read(t, filepath.Join(dir, "offline", "apps", "harbour-mobile-key.pem"))))
 	kiosk := strings.TrimSpace(string(read(t, filepath.Join(dir, "offline", "apps", "harbour-kiosk-key.pem"))))
-	const packages = "harbour-bank-1.pkg"
+	const packages, staffs = "harbour-bank-1.pkg", "harbour-ops-1.pkg"
 	rows := map[string]struct {
 		secret string
 		in     []string
 	}{
 		"the app's secret":          {secrets["harbour-mobile"], []string{"admin/" + packages, "attacker/" + packages, "phone/" + packages, "resource/secrets.json"}},
-		"the staff's app's secret":  {secrets["harbour-ops"], []string{"resource/secrets.json"}},
+		"the staff's app's secret":  {secrets["harbour-ops"], []string{"admin/" + staffs, "attacker/" + staffs, "phone/" + staffs, "resource/secrets.json"}},
 		"the kiosk's secret":        {secrets["harbour-kiosk"], []string{"resource/secrets.json"}},
 		"the app's certificate key": {mobile, []string{"admin/" + packages, "attacker/" + packages, "offline/apps/harbour-mobile-key.pem", "phone/" + packages}},
 		"the kiosk's":               {kiosk, []string{"offline/apps/harbour-kiosk-key.pem"}},
@@ -448,7 +448,9 @@ func TestRelease(t *testing.T) {
 		t.Setenv("KEYLADDER_APP_PROGRAM_"+strings.ToUpper(string(way)), path)
 	}
 	before := settings(t, dir, deployment.Phone)["harbour-bank-2.pkg"]
-	names, err := deploy.Release(t.Context(), dir, catalog.All(), map[string]string{"harbour-mobile": "new of the app", "harbour-ops": "new of the staff"})
+	names, err := deploy.Release(t.Context(), dir, catalog.All(), map[string]deploy.Credentials{
+		"harbour-mobile": {Key: "k-app", Secret: "new of the app"}, "harbour-ops": {Key: "k-staff", Secret: "new of the staff"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -458,18 +460,18 @@ func TestRelease(t *testing.T) {
 			t.Errorf("%s has %q, packed are %q", role, packed, names)
 		}
 		for name, got := range found {
-			want := "new of the app"
+			app, key, secret := "harbour-mobile", "k-app", "new of the app"
 			if strings.HasPrefix(name, "harbour-ops") {
-				want = "new of the staff"
+				app, key, secret = "harbour-ops", "k-staff", "new of the staff"
 			}
-			if got.SharedSecret != want {
-				t.Errorf("%s in %s carries %q", name, role, got.SharedSecret)
+			if got.App != app || got.ClientID != key || got.SharedSecret != secret {
+				t.Errorf("%s in %s is of %q, with the key %q and the secret %q", name, role, got.App, got.ClientID, got.SharedSecret)
 			}
 		}
 	}
 	after := settings(t, dir, deployment.Phone)["harbour-bank-2.pkg"]
-	before.SharedSecret = after.SharedSecret
+	before.SharedSecret, before.ClientID = after.SharedSecret, after.ClientID
 	if diff := cmp.Diff(before, after, cmp.AllowUnexported(catalog.Duration{})); diff != "" {
-		t.Errorf("more than the secret has changed: %s", diff)
+		t.Errorf("more than key and secret has changed: %s", diff)
 	}
 }

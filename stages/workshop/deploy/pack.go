@@ -18,11 +18,16 @@ type PackOptions struct {
 	Programs  build.Programs
 	Stages    catalog.Set
 	Addresses deployment.Addresses
-	Developer ed25519.PrivateKey  // signs them
-	Secrets   map[string]string   // by key
-	Clients   map[string]pki.Pair // client certificates, by client ID
-	Servers   []pki.Pair          // whose public keys are pinned: in use, and the backup
+	Developer ed25519.PrivateKey // signs them
+
+	Credentials map[string]Credentials // by app
+	Clients     map[string]pki.Pair    // client certificates, by app
+	Servers     []pki.Pair             // whose public keys are pinned: in use, and the backup
 }
+
+// Credentials are what an app proves with that it is this app: a key, which it shows, and
+// from stage 4 on the secret that belongs to the key.
+type Credentials struct{ Key, Secret string }
 
 // Ways are how the packages of these stages' releases carry their secrets.
 func Ways(stages catalog.Set) []catalog.Secrets {
@@ -53,9 +58,6 @@ func Pack(o PackOptions) (map[string][]byte, error) {
 	packages := map[string][]byte{}
 	for _, product := range products {
 		for number, stages := range releases {
-			if number < product.first {
-				continue
-			}
 			data, err := o.pack(product, number, stages, pins)
 			if err != nil {
 				return nil, fmt.Errorf("pack release %d of %s: %w", number, product.file, err)
@@ -69,8 +71,9 @@ func Pack(o PackOptions) (map[string][]byte, error) {
 func (o *PackOptions) pack(p product, number int, stages catalog.Set, pins []string) ([]byte, error) {
 	secrets := stages[0].Package.Secrets
 	settings := release.Settings{
-		ClientID:          p.clientID,
-		SharedSecret:      o.Secrets[p.clientID],
+		App:               p.clientID,
+		ClientID:          o.Credentials[p.clientID].Key,
+		SharedSecret:      o.Credentials[p.clientID].Secret,
 		ClientCertificate: string(o.Clients[p.clientID].Certificate),
 		ClientKey:         string(o.Clients[p.clientID].Key),
 		ServerPins:        pins,

@@ -54,7 +54,7 @@ func TestProgramsArePacked(t *testing.T) {
 	if _, err := deploy.Init(t.Context(), deploy.Options{Dir: data, Stages: catalog.All(), Programs: programs(t)}); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"harbour-bank-1.pkg": "clear", "harbour-bank-2.pkg": "hidden", "harbour-ops-2.pkg": "hidden"}
+	want := map[string]string{"harbour-bank-1.pkg": "clear", "harbour-bank-2.pkg": "hidden", "harbour-ops-1.pkg": "clear", "harbour-ops-2.pkg": "hidden"}
 	for _, role := range []deployment.Role{deployment.Phone, deployment.Admin, deployment.Attacker} {
 		if diff := cmp.Diff(want, packed(t, data, role)); diff != "" {
 			t.Errorf("%s: %s", role, diff)
@@ -75,7 +75,7 @@ func TestNextReleaseIsPacked(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := slices.Sorted(maps.Keys(packed(t, data, deployment.Phone)))
-	want := []string{"harbour-bank-1.pkg", "harbour-bank-2.pkg", "harbour-bank-3.pkg", "harbour-ops-2.pkg", "harbour-ops-3.pkg"}
+	want := []string{"harbour-bank-1.pkg", "harbour-bank-2.pkg", "harbour-bank-3.pkg", "harbour-ops-1.pkg", "harbour-ops-2.pkg", "harbour-ops-3.pkg"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/stages/catalog"
 )
@@ -24,9 +26,38 @@ func ClientIDs() []string {
 	return ids
 }
 
-// Release packs and signs all apps anew with the given secrets and puts the packages
-// where phones, admin and attackers find the old ones. It returns their names.
-func Release(ctx context.Context, dir string, stages catalog.Set, secrets map[string]string) ([]string, error) {
+// ErrNoKey means that the bank accepts no key of an app any more.
+var ErrNoKey = errors.New("all its keys are revoked: issue one, or restore one, first")
+
+// Valid asks the resource server for what is valid now: the newest key of each app that is
+// not revoked, and its secret.
+func Valid(ctx context.Context, resource manage.Doer) (map[string]Credentials, error) {
+	apps, err := manage.Get[[]manage.App](ctx, resource, "/apps")
+	if err != nil {
+		return nil, fmt.Errorf("ask for the apps' keys: %w", err)
+	}
+	valid := map[string]Credentials{}
+	for _, app := range apps {
+		if !slices.Contains(ClientIDs(), app.ID) {
+			continue
+		}
+		keys := slices.DeleteFunc(slices.Clone(app.Keys), func(k manage.Key) bool { return k.RevokedAt != nil })
+		if len(keys) == 0 {
+			return nil, fmt.Errorf("pack %s: %w", app.ID, ErrNoKey)
+		}
+		newest := slices.MaxFunc(keys, func(a, b manage.Key) int { return a.CreatedAt.Compare(b.CreatedAt) })
+		secret, err := manage.Get[manage.Secret](ctx, resource, "/keys/"+url.PathEscape(newest.ID)+"/secret")
+		if err != nil {
+			return nil, fmt.Errorf("ask for the secret of the key %s: %w", newest.ID, err)
+		}
+		valid[app.ID] = Credentials{Key: newest.ID, Secret: secret.Secret}
+	}
+	return valid, nil
+}
+
+// Release packs and signs all apps anew with what is valid now, see [Valid], and puts the
+// packages where phones, admin and attackers find the old ones. It returns their names.
+func Release(ctx context.Context, dir string, stages catalog.Set, credentials map[string]Credentials) ([]string, error) {
 	offline, err := deployment.Open(dir, deployment.Offline)
 	if err != nil {
 		return nil, err
@@ -39,7 +70,7 @@ func Release(ctx context.Context, dir string, stages catalog.Set, secrets map[st
 	defer done()
 	options := PackOptions{
 		Programs: o.Programs, Stages: stages, Addresses: offline.Addresses,
-		Secrets: secrets, Clients: map[string]pki.Pair{},
+		Credentials: credentials, Clients: map[string]pki.Pair{},
 	}
 	if options.Developer, err = developerKey(offline); err != nil {
 		return nil, err

@@ -151,15 +151,11 @@ func TestRevocationsInTheBrowser(t *testing.T) {
 
 	withinASecond(t, "the rotation of a secret", func() time.Duration {
 		took := a.refuses("/keys/harbour-mobile/secret", `[data-rotate-secret=harbour-mobile]`, seen(`[data-notice=done]`), accounts, 401)
-		secrets := map[string]string{}
-		for _, id := range deploy.ClientIDs() {
-			secret, err := manage.Get[manage.Secret](t.Context(), l.Resource, "/keys/"+id+"/secret")
-			if err != nil {
-				t.Fatal(err)
-			}
-			secrets[id] = secret.Secret
+		valid, err := deploy.Valid(t.Context(), l.Resource)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if _, err := deploy.Release(t.Context(), l.Dir, catalog.All(), secrets); err != nil {
+		if _, err := deploy.Release(t.Context(), l.Dir, catalog.All(), valid); err != nil {
 			t.Fatal(err)
 		}
 		accounts = accountsOf(t, launch(t, newDevice(t, l, 1), "hmac"))

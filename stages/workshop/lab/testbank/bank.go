@@ -204,7 +204,7 @@ func (b *Bank) Settings(clientID string) release.Settings {
 	b.t.Helper()
 	pair := b.Pair(clientID)
 	return release.Settings{
-		ClientID: clientID, SharedSecret: b.Secret(clientID),
+		App: clientID, ClientID: clientID, SharedSecret: b.Secret(clientID),
 		ClientCertificate: string(pair.Certificate), ClientKey: string(pair.Key), ServerPins: b.Pins(),
 		APIPlain: b.Plain, APITLS: b.TLS, TransferCap: catalog.TransferCap, Stages: map[string]catalog.Call{},
 	}
