@@ -158,46 +158,23 @@ func (a *Administration) devicesPage(c echo.Context) error {
 	if _, ok := data.All.Lookup(data.Stage); !ok {
 		data.Stage = ""
 	}
-	devices, err := a.Resource.Devices(c.Request().Context())
-	if err != nil {
-		data.Silence = ui.InWords(err)
-	} else {
-		data.Stages = byStage(data.All, data.Stage, data.Wanted, devices)
-	}
-	for i := range data.Stages {
-		at := &data.Stages[i]
-		at.Devices, at.More = shorten(at.Devices, func(d manage.Device) bool { return data.Strip.IsPhone(d.Identifier) })
+	for _, stage := range data.All {
+		if data.Stage != "" && stage.Slug != data.Stage {
+			continue
+		}
+		found, err := a.Resource.Devices(c.Request().Context(), manage.DeviceQuery{Stage: stage.Slug, Search: data.Wanted, LastSeen: true})
+		if err != nil {
+			data.Silence, data.Stages = ui.InWords(err), nil
+			break
+		}
+		at := devicesAt{Stage: stage}
+		at.Devices, at.More = shorten(found.Devices, func(d manage.Device) bool { return data.Strip.IsPhone(d.Identifier) })
+		at.More += found.Total - len(found.Devices)
+		data.Stages = append(data.Stages, at)
 	}
 	p := a.Gate.Page(c, "Devices", "/users")
 	p.Waiting = data.Strip.Panel.Job != nil
 	return ui.Render(c, http.StatusOK, devicesView(p, data))
-}
-
-// byStage sorts the devices whose identifier holds a text under their stages (empty: all).
-func byStage(stages catalog.Set, chosen, wanted string, devices []manage.Device) []devicesAt {
-	var list []devicesAt
-	for _, stage := range stages {
-		if chosen != "" && stage.Slug != chosen {
-			continue
-		}
-		of := devicesAt{Stage: stage}
-		for _, device := range devices {
-			if device.Stage == stage.Slug && strings.Contains(device.Identifier, wanted) {
-				of.Devices = append(of.Devices, device)
-			}
-		}
-		slices.SortStableFunc(of.Devices, func(a, b manage.Device) int { return lastSign(b).Compare(lastSign(a)) })
-		list = append(list, of)
-	}
-	return list
-}
-
-// lastSign is when a device was last heard of.
-func lastSign(d manage.Device) time.Time {
-	if d.LastSeen != nil {
-		return *d.LastSeen
-	}
-	return d.RegisteredAt
 }
 
 func (a *Administration) banDevice(c echo.Context) error {
@@ -211,9 +188,9 @@ func (a *Administration) allowDevice(c echo.Context) error {
 func (a *Administration) markDevice(c echo.Context, action, how, done string) error {
 	id := c.Param("device")
 	subject, stage, name := id, "", id
-	if devices, err := a.Resource.Devices(c.Request().Context()); err == nil { // for the words
-		if i := slices.IndexFunc(devices, func(d manage.Device) bool { return d.ID == id }); i >= 0 {
-			found := devices[i]
+	if list, err := a.Resource.Devices(c.Request().Context(), manage.DeviceQuery{Search: id}); err == nil { // for the words
+		if i := slices.IndexFunc(list.Devices, func(d manage.Device) bool { return d.ID == id }); i >= 0 {
+			found := list.Devices[i]
 			stage, name = found.Stage, found.Identifier
 			subject = found.Identifier + " at " + found.Stage + " (" + id + ")"
 		}

@@ -111,9 +111,11 @@ func (r Remote) Sessions(ctx context.Context) ([]manage.Session, error) {
 	return get[[]manage.Session](ctx, r, "/sessions")
 }
 
-// Devices are the registered installations, newest first.
-func (r Remote) Devices(ctx context.Context) ([]manage.Device, error) {
-	return get[[]manage.Device](ctx, r, "/devices")
+// Devices are the registered installations that fit a query.
+func (r Remote) Devices(ctx context.Context, q manage.DeviceQuery) (manage.DeviceList, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return manage.Devices(ctx, r, q)
 }
 
 // Phone is what the phone uses and has installed.

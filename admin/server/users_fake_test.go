@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"keyladder/admin/programs/programtest"
@@ -41,7 +42,9 @@ func (b *fakeBank) welcome() {
 		})
 	})
 	b.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) { b.locked(func() { programtest.Answer(w, b.sessions) }) })
-	b.HandleFunc("GET /devices", func(w http.ResponseWriter, _ *http.Request) { b.locked(func() { programtest.Answer(w, b.devices) }) })
+	b.HandleFunc("GET /devices", func(w http.ResponseWriter, r *http.Request) {
+		b.locked(func() { programtest.Answer(w, b.listDevices(r)) })
+	})
 	b.HandleFunc("POST /users/{name}/sessions/revoke", func(w http.ResponseWriter, r *http.Request) {
 		b.locked(func() {
 			if !slices.ContainsFunc(b.users, func(u manage.User) bool { return u.Name == r.PathValue("name") }) {
@@ -153,4 +156,20 @@ func (b *fakeBank) serves(phone map[string]phoneInstallation, slug, what string)
 		ok = true
 	})
 	return ok, text
+}
+
+// listDevices are the devices that are asked for, the last seen first.
+func (b *fakeBank) listDevices(r *http.Request) manage.DeviceList {
+	stage, search := r.FormValue("stage"), r.FormValue("search")
+	found := slices.DeleteFunc(slices.Clone(b.devices), func(d manage.Device) bool {
+		return stage != "" && d.Stage != stage || d.ID != search && !strings.Contains(d.Identifier, search)
+	})
+	heard := func(d manage.Device) time.Time {
+		if d.LastSeen != nil {
+			return *d.LastSeen
+		}
+		return d.RegisteredAt
+	}
+	slices.SortStableFunc(found, func(a, b manage.Device) int { return heard(b).Compare(heard(a)) })
+	return manage.DeviceList{Devices: found[:min(len(found), manage.MostListed)], Total: len(found)}
 }

@@ -1,7 +1,6 @@
 package devices
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -9,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -265,18 +263,6 @@ func (d *Device) manage() manage.Device {
 		out.LastSeen = &seen
 	}
 	return out
-}
-
-// List is all devices, the latest registered first.
-func (r *Registry) List() []manage.Device {
-	list := []manage.Device{}
-	for _, d := range r.all() {
-		list = append(list, d.manage())
-	}
-	slices.SortFunc(list, func(a, b manage.Device) int {
-		return cmp.Or(b.RegisteredAt.Compare(a.RegisteredAt), cmp.Compare(a.ID, b.ID))
-	})
-	return list
 }
 
 func (r *Registry) all() []*Device {

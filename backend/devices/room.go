@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"gorm.io/gorm"
 
@@ -68,15 +67,11 @@ func (r *Registry) named(ids []string) (found []*Device) {
 }
 
 func selected(s manage.DeviceSelection, d *Device) bool {
-	last := d.registeredAt
-	if at := d.seen.at.Load(); at != 0 {
-		last = time.Unix(0, at)
-	}
 	return d.bannedAt == nil &&
 		(s.Stage == "" || d.Stage == s.Stage) &&
 		(s.App == "" || d.App == s.App) &&
 		(!s.NeverUsed || d.unused()) &&
-		(s.UnseenSince == nil || last.Before(*s.UnseenSince))
+		(s.UnseenSince == nil || d.lastSign().Before(*s.UnseenSince))
 }
 
 func deleteRows(tx *gorm.DB, gone []*Device) error {

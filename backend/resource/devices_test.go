@@ -40,13 +40,21 @@ func TestRemovedDevices(t *testing.T) {
 			t.Fatal(answer.Code, answer.Body)
 		}
 	}
-	listed := must[[]manage.Device](t)(manage.Get[[]manage.Device](ctx, r.admin, "/devices"))
+	listed := must[manage.DeviceList](t)(manage.Devices(ctx, r.admin, manage.DeviceQuery{})).Devices
 	alices := slices.IndexFunc(listed, func(d manage.Device) bool { return strings.Contains(d.Identifier, "alice") })
 	if n, err := remove(manage.DeviceSelection{IDs: []string{listed[alices].ID}}); n != 1 || err != nil {
 		t.Fatalf("%d removed, %v", n, err)
 	}
 	if a, b := kindOf(call("alice")), kindOf(call("bob")); a != "device-not-accepted" || b != "" {
 		t.Errorf("hers: %q, his: %q", a, b)
+	}
+	if page := must[manage.DeviceList](t)(manage.Devices(ctx, r.admin, manage.DeviceQuery{Stage: "hmac", App: mobile, Search: "phone", LastSeen: true, Limit: 1})); page.Total != 1 || len(page.Devices) != 1 {
+		t.Errorf("%+v", page)
+	}
+	for _, query := range []string{"limit=1001", "limit=0", "from=x", "sort=name"} {
+		if list, err := manage.Get[manage.DeviceList](ctx, r.admin, "/devices?"+query); err == nil {
+			t.Errorf("%s: %+v", query, list)
+		}
 	}
 	for name, nothing := range map[string]any{"empty": manage.DeviceSelection{}, "no IDs": map[string]any{"ids": []string{}}, "unknown member": map[string]any{"all": true}} {
 		if n, err := remove(nothing); n != 0 || err == nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -37,7 +38,7 @@ func (s *Server) management() {
 	m.POST("/users/:name/failed-sign-ins/clear", s.clearFailedSignIns)
 	m.GET("/sessions", func(c echo.Context) error { return c.JSON(http.StatusOK, s.sessions.List(s.config.Now())) })
 	m.POST("/sessions/:id/revoke", s.revokeSession)
-	m.GET("/devices", func(c echo.Context) error { return c.JSON(http.StatusOK, s.devices.List()) })
+	m.GET("/devices", s.listDevices)
 	m.POST("/devices/:id/ban", s.banDevice)
 	m.POST("/devices/:id/allow", s.allowDevice)
 	m.POST("/devices/remove", s.removeDevices)
@@ -166,6 +167,25 @@ func (s *Server) revokeSession(c echo.Context) error {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
+}
+
+func (s *Server) listDevices(c echo.Context) error {
+	query := manage.DeviceQuery{Stage: c.QueryParam("stage"), App: c.QueryParam("app"), Search: c.QueryParam("search")}
+	switch c.QueryParam("sort") {
+	case "":
+	case "seen":
+		query.LastSeen = true
+	default:
+		return badRequest("sort must be seen, or nothing.")
+	}
+	var err error
+	if query.Limit, err = number(c, "limit", manage.MostListed, manage.MostListed); err != nil {
+		return err
+	}
+	if query.From, err = number(c, "from", 0, math.MaxInt32); err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, s.devices.Query(query))
 }
 
 func (s *Server) banDevice(c echo.Context) error {

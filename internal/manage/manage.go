@@ -24,7 +24,8 @@
 //	POST /users/{name}/sessions/revoke
 //	GET  /sessions                  [Session], those that are good now, newest first
 //	POST /sessions/{id}/revoke
-//	GET  /devices                   [Device], newest first
+//	GET  /devices                  ?stage=, ?app=, ?search= (part of an identifier, or an ID), ?sort=seen, ?from=N and
+//	                               ?limit=N (1000): [DeviceList], newest or last seen first
 //	POST /devices/{id}/ban          refuse its calls from now on
 //	POST /devices/{id}/allow        serve them again
 //	POST /devices/remove            [DeviceSelection]: forget them; answers with [Removed]

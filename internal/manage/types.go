@@ -92,21 +92,6 @@ type Device struct {
 	BannedAt     *time.Time `json:"banned_at,omitempty"`
 }
 
-// DeviceSelection says which devices are meant: those with the IDs, or, where there are none,
-// all that are not banned and that all of the other members fit.
-type DeviceSelection struct {
-	IDs         []string   `json:"ids,omitempty"`
-	Stage       string     `json:"stage,omitempty"`
-	App         string     `json:"app,omitempty"`
-	NeverUsed   bool       `json:"never_used,omitempty"`
-	UnseenSince *time.Time `json:"unseen_since,omitempty"` // neither used nor registered since
-}
-
-// Removed is how many were removed.
-type Removed struct {
-	Removed int `json:"removed"`
-}
-
 // Secret is a key's secret.
 type Secret struct {
 	Key    string `json:"key"`

@@ -123,11 +123,11 @@ func TestDeviceIsForgotten(t *testing.T) {
 	if screen := shown(t)(app.Accounts(t.Context())); !screen.OK {
 		t.Errorf("forgotten: %+v", screen)
 	}
-	devices, err := manage.Get[[]manage.Device](t.Context(), b.bank.Manage(), "/devices")
-	if err != nil || len(devices) != 1 {
+	devices, err := manage.Devices(t.Context(), b.bank.Manage(), manage.DeviceQuery{})
+	if err != nil || devices.Total != 1 {
 		t.Fatalf("%v, %v", devices, err)
 	}
-	if err := b.bank.Manage().Do(t.Context(), http.MethodPost, "/devices/"+devices[0].ID+"/ban", nil, nil); err != nil {
+	if err := b.bank.Manage().Do(t.Context(), http.MethodPost, "/devices/"+devices.Devices[0].ID+"/ban", nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	before := len(b.bank.Calls())

@@ -766,8 +766,8 @@ func TestManagement(t *testing.T) {
 	if state, err = manage.Get[manage.Phone](ctx, client, "/phone"); err != nil || state.Stage != "tls" {
 		t.Errorf("%+v, %v", state, err)
 	}
-	devices, err := manage.Get[[]manage.Device](ctx, bank.Resource, "/devices")
-	if err != nil || !slices.ContainsFunc(devices, func(d manage.Device) bool {
+	devices, err := manage.Devices(ctx, bank.Resource, manage.DeviceQuery{})
+	if err != nil || !slices.ContainsFunc(devices.Devices, func(d manage.Device) bool {
 		return d.Stage == "hmac" && d.Identifier == state.Packages[0].Identifier
 	}) {
 		t.Errorf("the phone's own is not among %+v, %v", devices, err)

@@ -130,11 +130,11 @@ func TestRevocationsInTheBrowser(t *testing.T) {
 
 	accounts := accountsOf(t, launch(t, newDevice(t, l, 1), "hmac"))
 	served(t, "as a registered device", accounts)
-	devices, err := manage.Get[[]manage.Device](t.Context(), l.Resource, "/devices")
-	if err != nil || len(devices) == 0 || devices[0].Stage != "hmac" {
+	devices, err := manage.Devices(t.Context(), l.Resource, manage.DeviceQuery{})
+	if err != nil || devices.Total == 0 || devices.Devices[0].Stage != "hmac" {
 		t.Fatalf("devices %+v, %v", devices, err)
 	}
-	id := devices[0].ID // the newest
+	id := devices.Devices[0].ID // the newest
 	withinASecond(t, "the ban of a device", func() time.Duration {
 		took := a.refuses("/devices", `[data-ban="`+id+`"]`, seen(`[data-device="`+id+`"][data-banned=true]`), accounts, 403)
 		a.do("allow the device", click(`[data-allow="`+id+`"]`), seen(`[data-device="`+id+`"][data-banned=false]`))

@@ -467,8 +467,8 @@ func TestThrowAwayLabs(t *testing.T) {
 		if err != nil || ledger.Accounts[0].Balance != 500_000_000 {
 			t.Errorf("it begins with %+v, %v", ledger.Accounts, err)
 		}
-		devices, err := manage.Get[[]manage.Device](t.Context(), l.Resource, "/devices")
-		if err != nil || len(devices) > 0 {
+		devices, err := manage.Devices(t.Context(), l.Resource, manage.DeviceQuery{})
+		if err != nil || devices.Total > 0 {
 			t.Errorf("it begins with %+v, %v", devices, err)
 		}
 		if genuine := l.Referee.Genuine(t.Context(), "hmac"); !genuine.OK {
