@@ -96,6 +96,7 @@ type AppRun struct {
 	manage.Run
 	At      time.Time
 	Failure string // it could not even be started
+	Stale   bool   // something was changed since, so that it may come out differently now
 }
 
 // CellKey names a cell of the matrix.
@@ -302,6 +303,17 @@ func (js *Jobs) Run(stage string) (AppRun, bool) {
 	}
 	r, ok := js.runs[stage]
 	return r, ok
+}
+
+// Changed says that something was changed on the servers: what the genuine app did before may
+// not be so any more.
+func (js *Jobs) Changed() {
+	js.Update(func() {
+		for stage, run := range js.runs {
+			run.Stale = true
+			js.runs[stage] = run
+		}
+	})
 }
 
 // Wait waits until all jobs have ended.

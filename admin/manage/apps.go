@@ -213,6 +213,7 @@ func (a *Administration) changeApp(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	a.Runner.Changed()
 	return c.Redirect(http.StatusSeeOther, "/apps/"+url.PathEscape(id))
 }
 
@@ -230,7 +231,7 @@ func (a *Administration) rotateKeys(c echo.Context) error {
 
 func (a *Administration) revokeKey(c echo.Context) error {
 	key := c.Param("key")
-	return a.take(c, "revoke a key", key, "The key "+key+" is revoked. Run the genuine app to see that it is refused.",
+	return a.take(c, "revoke a key", key, "The key "+key+" is revoked: who calls with it is refused from now on. An app with another key goes on.",
 		"/keys/"+url.PathEscape(key)+"/revoke", "")
 }
 

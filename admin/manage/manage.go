@@ -90,6 +90,9 @@ func (a *Administration) take(c echo.Context, action, subject, done, path, stage
 	err := a.Gate.Act(c, action, subject, done, func() error {
 		return a.Resource.Quick(c.Request().Context(), http.MethodPost, path, nil, nil)
 	})
+	if err == nil {
+		a.Runner.Changed()
+	}
 	if ui.Refusal(err) != nil {
 		a.Gate.Notify(c, ui.Notice{Kind: ui.Failed, Text: ui.InWords(err)})
 		err = nil

@@ -79,5 +79,6 @@ func (a *Administration) reset(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	a.Runner.Changed()
 	return c.Redirect(http.StatusSeeOther, "/stages")
 }

@@ -61,7 +61,7 @@ func (a *Administration) usersPage(c echo.Context) error {
 func (a *Administration) endSessionsOf(c echo.Context) error {
 	user := c.Param("user")
 	return a.take(c, "end all sessions", user,
-		"All sessions of "+user+" have ended. Run the genuine app to see that its user has to sign in again.",
+		"All sessions of "+user+" have ended: wherever "+user+" was signed in, the next call is refused. Others stay signed in.",
 		"/users/"+url.PathEscape(user)+"/sessions/revoke", "")
 }
 
@@ -127,7 +127,7 @@ func (a *Administration) endSession(c echo.Context) error {
 		}
 	}
 	return a.take(c, "end a session", subject,
-		"The session has ended. Run the genuine app to see that its user has to sign in again.",
+		"The session has ended: the next call with it is refused. All others go on.",
 		"/sessions/"+url.PathEscape(id)+"/revoke", stage)
 }
 
@@ -178,7 +178,7 @@ func (a *Administration) devicesPage(c echo.Context) error {
 }
 
 func (a *Administration) banDevice(c echo.Context) error {
-	return a.markDevice(c, "ban a device", "ban", "is banned. If it is the phone's, run the genuine app to see that it is refused.")
+	return a.markDevice(c, "ban a device", "ban", "is banned: its next call is refused. If it is the phone's, a run of the genuine app shows it.")
 }
 
 func (a *Administration) allowDevice(c echo.Context) error {

@@ -23,7 +23,7 @@ func TestChromiumTakesAccessAway(t *testing.T) {
 	b.do("end the session", click(`[data-end-session=SESSION1]`), chromedp.WaitNotPresent(`[data-session=SESSION1]`), seen(done), click(run), seen(refused))
 	b.do("let it sign in again", click(run), seen(served), seen(`[data-session=SESSION2]`))
 	b.do("end all sessions", click(`.tabs a[href="/users"]`), seen(`[data-user=alice][data-sessions="1"]`),
-		click(`[data-end-sessions=alice]`), seen(`[data-user=alice][data-sessions="0"]`), click(run), seen(refused))
+		click(`[data-ask=end-sessions-alice]`), seen(`[data-end-sessions=alice]`), click(`[data-end-sessions=alice]`), seen(`[data-user=alice][data-sessions="0"]`), click(run), seen(refused))
 	b.do("ban the device", b.open("/devices?stage=user-session"), click(`[data-ban=DEVICE1]`), seen(`[data-device=DEVICE1][data-banned=true]`), seen(done),
 		click(run), seen(refused))
 	b.do("allow it", click(`[data-allow=DEVICE1]`), seen(`[data-device=DEVICE1][data-banned=false]`), seen(done), click(run), seen(served))

@@ -98,3 +98,27 @@ func TestJobsTakeTurnsAndCanBeCancelled(t *testing.T) {
 	b.get("/matrix").want(t, http.StatusOK, `data-notice="failed"`, "had ended already")
 	b.get("/audit").want(t, http.StatusOK, `data-audit="cancel a run"`)
 }
+
+// What the genuine app did says nothing any more once something was changed.
+func TestRunsBeforeAChangeAreMarked(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set).signIn()
+	for name, change := range map[string]func(){
+		"a revocation": func() { b.post("/keys/harbour-ops/revoke") },
+		"a reset":      func() { b.post("/reset", "confirm", "RESET") },
+	} {
+		b.post("/stages/tls/run").want(t, http.StatusSeeOther)
+		b.get("/stages/tls/try").want(t, http.StatusOK, `data-run-stale="false"`, "It works")
+		change()
+		page := b.get("/stages/tls/try")
+		page.want(t, http.StatusOK, `data-run-stale="true"`, "It worked, before the last change")
+		if strings.Contains(page.Body, "It works") {
+			t.Errorf("after %s it still works", name)
+		}
+	}
+	b.post("/keys/harbour-ops/revoke", "page", "/apps").want(t, http.StatusSeeOther)
+	if page := b.get("/apps").Body; strings.Contains(page, "Run the genuine app to see that it is refused") {
+		t.Error("revoking another app's key announces that the genuine app is refused")
+	}
+}

@@ -54,7 +54,9 @@
   function fill(cell) {
     const old = document.querySelector(`td[data-cell="${CSS.escape(cell.dataset.cell)}"]`);
     const focused = old?.contains(document.activeElement);
+    const stop = old?.querySelector("a")?.getAttribute("tabindex");
     old?.replaceWith(cell);
+    if (stop) cell.querySelector("a")?.setAttribute("tabindex", stop);
     if (focused) cell.querySelector("a")?.focus({ preventScroll: true });
   }
 
@@ -128,6 +130,42 @@
     frame.append(block, button);
   }
 
+  // Of many links in a table or a diagram the Tab key stops at one; arrow keys go on from there.
+  function rove(box) {
+    const links = () => [...box.querySelectorAll("tbody td a, a.message, a.step-mark")];
+    const stopAt = (chosen) => {
+      for (const link of links()) link.setAttribute("tabindex", link === chosen ? "0" : "-1");
+    };
+    stopAt(links()[0]);
+    box.addEventListener("focusin", (event) => {
+      const link = event.target.closest("a");
+      if (links().includes(link)) stopAt(link);
+    });
+    box.addEventListener("keydown", (event) => {
+      const from = event.target.closest("a");
+      const all = links();
+      const index = all.indexOf(from);
+      if (index < 0) return;
+      const cell = from.closest("td");
+      let to = null;
+      if (!cell || event.key === "ArrowLeft" || event.key === "ArrowRight") {
+        if (event.key === "ArrowRight" || event.key === "ArrowDown") to = all[index + 1];
+        if (event.key === "ArrowLeft" || event.key === "ArrowUp") to = all[index - 1];
+      } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+        let row = cell.parentElement;
+        do {
+          row = event.key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling;
+        } while (row && !row.cells[cell.cellIndex]?.querySelector("a"));
+        to = row?.cells[cell.cellIndex].querySelector("a");
+      }
+      if (!to) return;
+      event.preventDefault();
+      stopAt(to);
+      to.focus();
+    });
+  }
+
+  document.querySelectorAll("table.matrix, .picture").forEach(rove);
   document.querySelectorAll("[data-poll]").forEach(follow);
   sayWhatCameOfIt();
   document.querySelectorAll("[data-live]").forEach(listen);
