@@ -34,6 +34,7 @@ func command(password string) *cobra.Command {
 	var data string
 	root := &cobra.Command{
 		Use:           "admin",
+		Version:       program.Version(),
 		Short:         "Serve the admin UI of a Keyladder deployment",
 		Long:          "Serve the admin UI of a Keyladder deployment.\n\nADMIN_PASSWORD in the environment sets the admin's password, also later.\nWithout it, the first start makes one and prints it once.",
 		Args:          cobra.NoArgs,

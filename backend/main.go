@@ -26,6 +26,7 @@ func main() {
 func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "backend",
+		Version:       program.Version(),
 		Short:         "Keyladder's servers, one role per process",
 		SilenceUsage:  true,
 		SilenceErrors: true,

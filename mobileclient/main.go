@@ -42,8 +42,9 @@ func run() int {
 
 func command() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "mobileclient",
-		Short: "The simulated phone with the Harbour Bank app",
+		Use:     "mobileclient",
+		Version: program.Version(),
+		Short:   "The simulated phone with the Harbour Bank app",
 		Long: `The simulated phone with the Harbour Bank app.
 
 rates, accounts, transfers, transfer, sign-in, sign-out and freeze use the app once, on a

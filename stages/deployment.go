@@ -270,7 +270,7 @@ func clearFolder(dir string) error {
 func builtStage(slug string) (catalog.Stage, error) {
 	stage, ok := catalog.All().Lookup(slug)
 	if !ok {
-		return stage, fmt.Errorf("there is no stage %q: the stages are %s", slug, catalog.All().Slugs())
+		return stage, fmt.Errorf("there is no stage %q: the stages are %s%s", slug, catalog.All().Slugs(), didYouMean(slug, stageNames()))
 	}
 	if !stage.Built {
 		return stage, fmt.Errorf("the stage %q is not built yet; these are: %s", slug, catalog.All().Built().Slugs())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -69,6 +70,8 @@ func showCommand(stages catalog.Set) *cobra.Command {
 		Use:   "show STAGE",
 		Short: "Show a stage: what it adds, its policy, its attacks and its narrative",
 		Args:  exactly(1, listHint),
+
+		ValidArgsFunction: completing(stageNames),
 		RunE: func(c *cobra.Command, args []string) error {
 			stage, ok := stages.Lookup(args[0])
 			if !ok {
@@ -118,10 +121,13 @@ func show(out io.Writer, stages catalog.Set, stage catalog.Stage) error {
 }
 
 func runCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:   "run STAGE",
 		Short: "Run the genuine app at a stage, in a fresh lab, and print the messages",
 		Args:  exactly(1, listHint),
+
+		ValidArgsFunction: completing(stageNames),
 		RunE: func(c *cobra.Command, args []string) error {
 			stage, err := builtStage(args[0])
 			if err != nil {
@@ -136,24 +142,35 @@ func runCommand() *cobra.Command {
 			if err := c.Context().Err(); err != nil {
 				return err
 			}
-			if err := printTraffic(c, l); err != nil {
+			if asJSON {
+				err = printJSON(c.OutOrStdout(), genuine)
+			} else {
+				err = printTraffic(c, l)
+			}
+			if err != nil {
 				return err
 			}
 			if !genuine.OK {
 				return fmt.Errorf("the genuine app does not work at %s: %s", stage.Slug, genuine.Reason)
 			}
-			fmt.Fprintf(c.OutOrStdout(), "The genuine app works at %s: rates, accounts and a transfer that the ledger has.\n", stage.Slug)
+			if !asJSON {
+				fmt.Fprintf(c.OutOrStdout(), "The genuine app works at %s: rates, accounts and a transfer that the ledger has.\n", stage.Slug)
+			}
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print what came of it as JSON, without the messages")
+	return c
 }
 
 func attackCommand() *cobra.Command {
-	var messages bool
+	var messages, asJSON bool
 	c := &cobra.Command{
 		Use:   "attack STAGE ATTACK",
 		Short: "Carry out an attack at a stage, in a fresh lab: steps, evidence, outcome",
 		Args:  exactly(2, listHint+"; \"stages show STAGE\" lists its attacks"),
+
+		ValidArgsFunction: completing(stageNames, attackNames),
 		RunE: func(c *cobra.Command, args []string) error {
 			stage, err := builtStage(args[0])
 			if err != nil {
@@ -161,12 +178,15 @@ func attackCommand() *cobra.Command {
 			}
 			attack, ok := catalog.LookupAttack(args[1])
 			if !ok {
-				return fmt.Errorf("there is no attack %q: `stages show %s` lists those of the stage", args[1], stage.Slug)
+				return fmt.Errorf("there is no attack %q: `stages show %s` lists those of the stage%s", args[1], stage.Slug, didYouMean(args[1], attackNames()))
 			}
 			if attack.Expected(stage) == catalog.NotApplicable {
 				return fmt.Errorf("the attack %s does not apply to the stage %s", attack.Name, stage.Slug)
 			}
 			out := c.OutOrStdout()
+			if asJSON {
+				out = io.Discard
+			}
 			fmt.Fprintf(out, "%s at %s\n%s\nPosition: %s\nGoal: %s\n\n", attack.Name, stage.Slug, attack.Summary, attack.Position, attack.Goal)
 			l, err := lab.Start(c.Context(), lab.Options{})
 			if err != nil {
@@ -183,10 +203,21 @@ func attackCommand() *cobra.Command {
 				}
 			}
 			printCell(out, cell)
-			return referee.Expected(catalog.All(), cell)
+			unexpected := referee.Expected(catalog.All(), cell)
+			if asJSON {
+				err = printJSON(c.OutOrStdout(), struct {
+					manage.Cell
+					AsExpected bool `json:"as_expected"`
+				}{cell, unexpected == nil})
+			} else if unexpected == nil {
+				_, err = fmt.Fprintln(out, "This is as expected.")
+			}
+			return errors.Join(err, unexpected)
 		},
 	}
 	c.Flags().BoolVar(&messages, "messages", false, "also print the messages")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the outcome as JSON, with whether it is as expected")
+	c.MarkFlagsMutuallyExclusive("messages", "json")
 	return c
 }
 

@@ -47,6 +47,7 @@ func command(adminPassword string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "stages",
 		Short:         "The workshop runner of Keyladder",
+		Version:       program.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
