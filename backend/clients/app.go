@@ -61,7 +61,7 @@ func (k *Key) Secret() Secret { return k.secrets[0] }
 // [Config].Overlap.
 func (k *Key) Secrets(at time.Time, overlap time.Duration) []Secret {
 	n := 1
-	for n < len(k.secrets) && at.Before(k.secrets[n].replacedAt.Add(overlap)) {
+	for overlap > 0 && n < len(k.secrets) && at.Before(k.secrets[n].replacedAt.Add(overlap)) {
 		n++
 	}
 	return k.secrets[:n:n]

@@ -553,6 +553,34 @@ func TestAnyChangeIsRefused(t *testing.T) {
 	})
 }
 
+// TestSecretsOverlap: after a rotation the old secret is good for as long as the policy says,
+// and the answers are for whoever has it.
+func TestSecretsOverlap(t *testing.T) {
+	t.Parallel()
+	const stage = "hidden-secrets"
+	for _, overlap := range []time.Duration{0, 10 * time.Minute} {
+		w := newWorld(t, catalog.All().With(stage, func(p *catalog.Policies) { p.API.SecretOverlap = catalog.Decide(overlap) }))
+		call := func() int {
+			answer, _ := w.do(w.request(stage, http.MethodPost, "/v1/transfers", `{"amount":1}`))
+			return answer.Code
+		}
+		before := call()
+		rotated, err := w.apps.RotateSecret(context.Background(), mobile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := call()
+		w.clock.advance(overlap + time.Second)
+		late := call()
+		w.secrets[mobile] = rotated.Secret
+		renewed := call()
+		want := map[bool]string{false: "200 401 401 200", true: "200 200 401 200"}[overlap > 0]
+		if got := fmt.Sprint(before, after, late, renewed); got != want {
+			t.Errorf("overlap %v: %s, want %s", overlap, got, want)
+		}
+	}
+}
+
 // TestHostFieldIsNotBelieved: behind proxies it says many things.
 func TestHostFieldIsNotBelieved(t *testing.T) {
 	t.Parallel()

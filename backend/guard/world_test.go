@@ -174,7 +174,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 	if w.users, err = users.New(ctx, db, people); err != nil {
 		t.Fatal(err)
 	}
-	if w.apps, err = clients.Open(ctx, db, clients.Config{Seed: seed, Secrets: w.secrets}); err != nil {
+	if w.apps, err = clients.Open(ctx, db, clients.Config{Seed: seed, Secrets: w.secrets, Overlap: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
 	if w.sessions, err = sessions.Open(ctx, db, sessions.Default); err != nil {
