@@ -36,8 +36,10 @@ func staticExtract(ctx context.Context, g *Given) (Result, error) {
 	return g.guess(ctx, found)
 }
 
-// maxGuesses bounds how many texts are tried against the API. Somebody there may count.
-const maxGuesses = 12
+// maxGuesses bounds how many texts are tried against the API. Somebody there may count. The
+// lines of a certificate and its key look as much like a secret as a secret does, and there
+// are some 13 of them.
+const maxGuesses = 24
 
 // guess tries what looks like a secret in the package, without a name: the API is the
 // only one who can tell. Where it first wants to see a client certificate, it never gets
