@@ -96,27 +96,45 @@ func (p *Phone) install(c echo.Context) error {
 			Title: "That was not changed", Text: "Another package is being installed. Try again when that is done.",
 		}, nil)
 	}
-	defer p.uploading.Unlock()
+	installed, err := p.installUpload(c)
+	p.uploading.Unlock() // before the answer, which may lead to the next one
+	var refused *refusedUpload
+	if errors.As(err, &refused) {
+		return p.saved(c, refused.reason, "")
+	}
+	if err != nil {
+		return err
+	}
+	return p.saved(c, nil, installed.Label+" is installed")
+}
+
+// refusedUpload is an upload that its sender can put right.
+type refusedUpload struct{ reason error }
+
+func (e *refusedUpload) Error() string { return e.reason.Error() }
+
+// installUpload installs the package that a form brings.
+func (p *Phone) installUpload(c echo.Context) (device.Installed, error) {
 	control := http.NewResponseController(c.Response())
 	until := time.Now().Add(uploadTime)
 	if err := errors.Join(control.SetReadDeadline(until), control.SetWriteDeadline(until.Add(pageTime))); err != nil {
-		return err
+		return device.Installed{}, err
 	}
 	path, err := p.receive(c.Request())
 	if path != "" {
 		defer os.Remove(path)
 	}
 	if errors.Is(err, errNoFile) {
-		return p.saved(c, err, "")
+		return device.Installed{}, &refusedUpload{err}
 	}
 	if err != nil {
-		return err
+		return device.Installed{}, err
 	}
 	installed, err := p.device.Install(path)
 	if err != nil {
-		err = explain(err)
+		return installed, &refusedUpload{explain(err)}
 	}
-	return p.saved(c, err, installed.Label+" is installed")
+	return installed, nil
 }
 
 // uploadTime is how long a package may take to arrive.
