@@ -102,7 +102,7 @@ var attacks = []Attack{
 			"Install the genuine app on your own phone, start it and use it once.",
 			"Find the process and read its memory: /proc/PID/maps says where, /proc/PID/mem holds it (or `gcore PID`).",
 			"Search the memory for the shapes that you know: `key harbour-`, PEM blocks, the names from settings.json.",
-			"Where requests are signed, find one in the same memory, and compute its code with every text there that could be a secret. The text that gives the same code is it. For the client's private key, try every 32 bytes against the certificate that lies there, too.",
+			"Where requests are signed, find one in the same memory, and compute its MAC with every text there that could be a secret. The text that gives the same MAC is the secret. For the client's private key, try every 32 bytes against the certificate that lies there, too.",
 			"Book a transfer with what you found.",
 		},
 	},
@@ -169,7 +169,7 @@ var attacks = []Attack{
 		Steps: []string{
 			"Be, or break into, the load balancer at which TLS ends.",
 			"Wait for the victim's payment and put your own account in the place of the payee; correct Content-Length.",
-			"Pass it on to the API as if nothing had happened, with the client's certificate in the field where the API expects it. Where requests are signed, the code stays the one for the payment as it was.",
+			"Pass it on to the API as if nothing had happened, with the client's certificate in the field where the API expects it. Where requests are signed, the MAC stays the one for the payment as it was.",
 			"Look at the victim's account: to whom did the money go?",
 		},
 		blockedBy: []blockedBy{{4, CheckHawk}},

@@ -21,7 +21,7 @@ func (c Credentials) String() string { return "Hawk credentials of " + strconv.Q
 // GoString does the same.
 func (c Credentials) GoString() string { return c.String() }
 
-// artifacts is what goes into a code.
+// artifacts is what goes into a MAC.
 type artifacts struct {
 	method, target   string
 	host             string
@@ -31,14 +31,14 @@ type artifacts struct {
 	app, dlg         string // of Oz, which builds on Hawk; only ever verified here
 }
 
-// What a code is for.
+// What a MAC is for.
 const (
 	tagRequest  = "header"
 	tagResponse = "response"
 	tagTime     = "ts"
 )
 
-// base is the text that a code is made over. It is used for everything that is signed
+// base is the text that a MAC is made over. It is used for everything that is signed
 // or verified, at both ends. No value can hold a line feed (see check, and
 // validValue for attributes), so two different sets of artifacts never make one text.
 //
@@ -100,11 +100,11 @@ func visible(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f })
 }
 
-// mac is the code under a key, in base64.
+// mac is the MAC under a key, in base64.
 func mac(key, base string) string {
-	code := hmac.New(sha256.New, []byte(key))
-	code.Write([]byte(base))
-	return base64.StdEncoding.EncodeToString(code.Sum(nil))
+	sum := hmac.New(sha256.New, []byte(key))
+	sum.Write([]byte(base))
+	return base64.StdEncoding.EncodeToString(sum.Sum(nil))
 }
 
 // payloadHash is the hash of a body and its media type, in base64. The body is the one
@@ -118,7 +118,7 @@ func payloadHash(contentType string, body []byte) string {
 	return base64.StdEncoding.EncodeToString(sum.Sum(nil))
 }
 
-// same compares codes and hashes without telling, by the time that it takes, how
+// same compares MACs and hashes without telling, by the time that it takes, how
 // much of them is right. It compares the texts, because there is more than one base64
 // text for the same bytes.
 func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

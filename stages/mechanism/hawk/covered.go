@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Covered is a digest of header fields, to be signed as ext. Hawk's code covers no field but
+// Covered is a digest of header fields, to be signed as ext. Hawk's MAC covers no field but
 // Content-Type by itself: what the others say, anybody on the way can say instead. Both ends
 // compute it over the request that they have, with the same names in the same order.
 //

@@ -27,7 +27,7 @@ var (
 	ErrRequest = fmt.Errorf("%w: not a request that can be signed", ErrMalformed)
 
 	ErrUnknownCredentials = errors.New("unknown credentials")
-	ErrMAC                = errors.New("the code does not match the request")
+	ErrMAC                = errors.New("the MAC does not match the request")
 	ErrMissingHash        = errors.New("the request has a body, but no hash of it")
 	ErrHash               = errors.New("the hash does not match the body")
 	// ErrStale is what every [StaleError] wraps.
@@ -46,7 +46,7 @@ var (
 	ErrUnsigned = errors.New("the response is not authenticated")
 	// ErrResponseMalformed means that the response's Server-Authorization can't be read.
 	ErrResponseMalformed = errors.New("malformed Server-Authorization")
-	ErrResponseMAC       = errors.New("the code does not match the response, or the response is not to this request")
+	ErrResponseMAC       = errors.New("the MAC does not match the response, or the response is not to this request")
 	ErrResponseHash      = errors.New("the hash is missing, or does not match the response's body")
 
 	// ErrNoTime means that a response is not one that tells the server's time.

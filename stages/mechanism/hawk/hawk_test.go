@@ -181,13 +181,13 @@ func TestVerify(t *testing.T) {
 			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
 		},
 		{
-			name: "fresh time on an old code", change: func(t *testing.T, r *http.Request) {
+			name: "fresh time on an old MAC", change: func(t *testing.T, r *http.Request) {
 				replace(t, r, func(h *hawk.Header) { h.Timestamp = "1795262460" })
 			},
 			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
 		},
 		{
-			name: "fresh nonce on an old code", change: func(t *testing.T, r *http.Request) {
+			name: "fresh nonce on an old MAC", change: func(t *testing.T, r *http.Request) {
 				replace(t, r, func(h *hawk.Header) { h.Nonce = "fresh" })
 			},
 			want: hawk.ErrMAC, status: 401, wire: `Hawk error="Bad mac"`,
@@ -417,7 +417,7 @@ func TestResponse(t *testing.T) {
 			h.Set(hawk.ServerAuthorization, h.Get(hawk.ServerAuthorization)+`, id="a"`)
 		}, want: hawk.ErrUnknownAttribute},
 		{name: "two media types", change: func(h http.Header) { h.Add("Content-Type", "text/plain") }, want: hawk.ErrResponseMalformed},
-		{name: "no code", change: func(h http.Header) { h.Set(hawk.ServerAuthorization, `Hawk hash="x"`) }, want: hawk.ErrResponseMAC},
+		{name: "no MAC", change: func(h http.Header) { h.Set(hawk.ServerAuthorization, `Hawk hash="x"`) }, want: hawk.ErrResponseMAC},
 		{name: "another ext", change: func(h http.Header) {
 			h.Set(hawk.ServerAuthorization, strings.Replace(h.Get(hawk.ServerAuthorization), "status", "states", 1))
 		}, want: hawk.ErrResponseMAC},
@@ -461,8 +461,8 @@ func TestResponse(t *testing.T) {
 	}
 }
 
-// TestReflectedCode sends a request's own code and body back.
-func TestReflectedCode(t *testing.T) {
+// TestReflectedMAC sends a request's own MAC and body back.
+func TestReflectedMAC(t *testing.T) {
 	t.Parallel()
 	req, sent := transfer(t, client())
 	h, err := hawk.Parse(req.Header.Get("Authorization"))
@@ -521,8 +521,8 @@ func TestLearn(t *testing.T) {
 		want   error
 	}{
 		{"another time", status, mutate(`ts="17`, `ts="18`), hawk.ErrTimeMAC},
-		{"another code", status, mutate(`tsm="`, `tsm="x`), hawk.ErrTimeMAC},
-		{"no code", status, http.Header{"Www-Authenticate": {`Hawk ts="1", error="Stale timestamp"`}}, hawk.ErrTimeMAC},
+		{"another MAC", status, mutate(`tsm="`, `tsm="x`), hawk.ErrTimeMAC},
+		{"no MAC", status, http.Header{"Www-Authenticate": {`Hawk ts="1", error="Stale timestamp"`}}, hawk.ErrTimeMAC},
 		{"not a refusal", http.StatusOK, told, hawk.ErrNoTime},
 		{"no time", status, http.Header{"Www-Authenticate": {"Hawk", `Hawk error="Bad mac"`, `Hawk tsm="x"`, `Basic realm="x"`}}, hawk.ErrNoTime},
 		{"not a time", status, http.Header{"Www-Authenticate": {`Hawk ts="yesterday", tsm="x"`}}, hawk.ErrNoTime},

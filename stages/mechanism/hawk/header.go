@@ -48,7 +48,7 @@ func Parse(field string) (Header, error) {
 		return Header{}, ErrMissingAttribute
 	}
 	if h.Dlg != "" && h.App == "" {
-		return Header{}, ErrMissingAttribute // dlg without app is not covered by the code
+		return Header{}, ErrMissingAttribute // dlg without app is not covered by the MAC
 	}
 	if _, err := seconds(h.Timestamp); err != nil {
 		return Header{}, err

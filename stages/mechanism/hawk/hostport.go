@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// HostPort are the host and the port of a server as codes name them, out of its address: an
+// HostPort are the host and the port of a server as MACs name them, out of its address: an
 // http or https URL, from the settings of whoever signs or verifies. A port that is not
 // written is the scheme's, and IPv6 addresses go without brackets.
 func HostPort(address string) (host string, port int, err error) {

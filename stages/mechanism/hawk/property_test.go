@@ -132,9 +132,9 @@ func TestNothingCanBeMoved(t *testing.T) {
 			"app added":           func(c *message) { c.header.App = "a" },
 			"app and dlg added":   func(c *message) { c.header.App, c.header.Dlg = "a", "d" },
 			"dlg added":           func(c *message) { c.header.Dlg = "d" },
-			"code cut":            func(c *message) { c.header.MAC = h.MAC[:len(h.MAC)-1] },
-			"code with a padding": func(c *message) { c.header.MAC += "=" },
-			"code away":           func(c *message) { c.header.MAC = "" },
+			"MAC cut":            func(c *message) { c.header.MAC = h.MAC[:len(h.MAC)-1] },
+			"MAC with a padding": func(c *message) { c.header.MAC += "=" },
+			"MAC away":           func(c *message) { c.header.MAC = "" },
 		} {
 			changed := m
 			change(&changed)

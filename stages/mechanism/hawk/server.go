@@ -24,7 +24,7 @@ type Verifier struct {
 
 // Received is a request that was verified. It is needed to authenticate the response.
 type Received struct {
-	ID    string    // whose key the code was made with
+	ID    string    // whose key the MAC was made with
 	Nonce string    // good once, if the server remembers it: see package replay
 	Ext   string    // what the application had covered
 	Time  time.Time // that the request was signed for
@@ -106,7 +106,7 @@ func (r *Received) Stale(now time.Time) error {
 
 // SignResponse puts Server-Authorization into the response's header, in place of what is
 // there. The body is all that is going to be sent, before content coding, and the
-// Content-Type must be set already: net/http would add one later, which the code
+// Content-Type must be set already: net/http would add one later, which the MAC
 // would not cover. The ext is whatever the application wants covered, and may be empty.
 //
 //keyladder:code hawk-sign-response

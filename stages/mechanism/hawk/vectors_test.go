@@ -14,7 +14,7 @@ const (
 	vectorID  = "dh37fgj492je"
 	vectorKey = "werxhqb98rpaxn39848xrunpaw3489ruxnpa98w4rxn"
 
-	rainbowKey = "2983d45yun89q" // of the ID 123456, whose code does not cover it
+	rainbowKey = "2983d45yun89q" // of the ID 123456, whose MAC does not cover it
 )
 
 func TestVectors(t *testing.T) {
@@ -65,7 +65,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestBase spells out the text of each kind of code.
+// TestBase spells out the text of each kind of MAC.
 func TestBase(t *testing.T) {
 	t.Parallel()
 	a := artifacts{
@@ -155,7 +155,7 @@ func TestVectorsOnTheWire(t *testing.T) {
 		}
 	})
 
-	t.Run("response whose code covers no hash", func(t *testing.T) {
+	t.Run("response whose MAC covers no hash", func(t *testing.T) {
 		t.Parallel()
 		a := artifacts{method: "GET", target: "/", host: "example.com", port: 8000, timestamp: "1353832234", nonce: "j4h3g2"}
 		header := http.Header{ServerAuthorization: {`Hawk mac="` + mac(vectorKey, a.base(tagResponse)) + `"`}}
