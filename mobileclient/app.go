@@ -26,6 +26,7 @@ import (
 	"keyladder/internal/program"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/phone"
+	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
 )
 
@@ -35,6 +36,7 @@ import (
 type appUse struct {
 	data         *string
 	stage, app   string
+	pack         string // path of a package to install instead of the store's; empty: none
 	proxy, trust string
 	raw          bool
 }
@@ -45,6 +47,7 @@ var apps = map[string]string{"bank": phone.AppName, "ops": phone.OpsName}
 func (u *appUse) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&u.stage, "stage", os.Getenv("STAGE"), "stage to use: "+catalog.All().Built().Slugs()+"; STAGE in the environment sets the default")
 	flags.StringVar(&u.app, "app", "bank", "which of the bank's apps: bank, for customers, or ops, for staff")
+	flags.StringVar(&u.pack, "package", "", "package `file` that the phone installs in place of the store's, whoever has signed it")
 	flags.StringVar(&u.proxy, "proxy", "", "URL of an HTTP proxy that the phone is set to: http://127.0.0.1:8081")
 	flags.StringVar(&u.trust, "trust", "", "PEM `file` with a CA that is added to the phone's trust store")
 	flags.BoolVar(&u.raw, "json", false, "print the API's answer as it came")
@@ -232,15 +235,37 @@ func (u *appUse) launch(ctx context.Context, d *device.Device, folder *deploymen
 	if err := d.SetNetwork(device.Network{Proxy: u.proxy}); err != nil {
 		return nil, err
 	}
-	for _, installed := range d.Installed() {
-		if installed.Name == name && installed.SHA256 == genuine.SHA256 {
-			return d.Launch(ctx, name, stage.Slug)
+	wanted := genuine
+	if u.pack != "" {
+		if wanted, err = release.Open(u.pack); err != nil {
+			return nil, err
 		}
 	}
-	if _, err := d.Install(genuine.Path); err != nil {
+	if err := u.install(d, wanted); err != nil {
 		return nil, err
 	}
-	return d.Launch(ctx, name, stage.Slug)
+	return d.Launch(ctx, wanted.Name, stage.Slug)
+}
+
+// install installs a package where it is not installed already. An app of another signer
+// has to go first, and what it has stored goes with it.
+func (u *appUse) install(d *device.Device, wanted *release.Package) error {
+	if err := d.AllowSideloading(u.pack != ""); err != nil {
+		return err
+	}
+	for _, installed := range d.Installed() {
+		switch {
+		case installed.Name != wanted.Name:
+		case installed.SHA256 == wanted.SHA256:
+			return nil
+		case !installed.Signer.Equal(wanted.Signer):
+			if err := d.Uninstall(installed.Name); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := d.Install(wanted.Path)
+	return err
 }
 
 // table prints rows with their columns aligned.

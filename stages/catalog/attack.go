@@ -65,8 +65,8 @@ type Attack struct {
 	Position Position
 	Summary  string
 	Goal     Goal
-	Steps    []string // for a person who does it by hand
 
+	steps     []step // for a person who does it by hand
 	outcomes  row
 	blockedBy []blockedBy // in order of the stage from which they hold
 }

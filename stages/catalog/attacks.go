@@ -6,12 +6,14 @@ var attacks = []Attack{
 		Summary:   "Call the API with credentials that were made up, and with none at all.",
 		Goal:      BookTransfer,
 		blockedBy: []blockedBy{{1, CheckAppKey}, {3, CheckClientCert}},
-		Steps: []string{
-			"Ask for the accounts without any credentials: `curl -i -A HarbourBank/1.0 http://localhost:8080/app-id/v1/accounts`. At stages with TLS, the address is https://localhost:8443 and curl needs `--cacert workshop-ca.pem`.",
-			"Do it again with an ID that you make up: add `-H 'Authorization: key made-up'`.",
-			"Where a client certificate is asked for, make one yourself with `openssl req -x509` and show it with `--cert` and `--key`.",
-			"Where requests are signed, sign them with a secret that you make up.",
-			"Try to book a transfer to your own account in the same ways.",
+		steps: []step{
+			{text: "Get the certificate of the CA that every device trusts: `curl -fsSO http://localhost:8000/workshop-ca.pem`.", at: overTLS},
+			{text: "Ask for the accounts without any credentials: `{curl} {api}/v1/accounts`."},
+			{text: "Do it again with an ID that you make up: `{curl} -H 'Authorization: key made-up' {api}/v1/accounts`.", at: withKeys},
+			{text: "Make a client certificate: `openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=made-up -keyout own-key.pem -out own.pem`.", at: withCertificates},
+			{text: "Show it: `{curl} --cert own.pem --key own-key.pem {api}/v1/accounts`. The API ends the handshake.", at: withCertificates},
+			{text: "Sign a request with a secret that you make up: `stages sign --secret made-up {api}/v1/accounts | {curl} -K -`. Without a certificate nobody looks at the MAC.", at: signed},
+			{text: "Try to book a transfer to your own account in the same ways: `{curl} --json '{\"from\":\"HB-1001\",\"to\":\"HB-3001\",\"amount\":100,\"currency\":\"EUR\",\"reference\":\"mine\"}' {api}/v1/transfers`."},
 		},
 	},
 	{
@@ -19,10 +21,10 @@ var attacks = []Attack{
 		Summary:   "Call the API faster than the rate limit allows, with the app's own credentials.",
 		Goal:      ExceedLimit,
 		blockedBy: []blockedBy{{1, CheckAddressLimit}},
-		Steps: []string{
-			"Install the app on your own phone, or take its credentials out of the package.",
-			"Call for the exchange rates over and over from one address, as fast as you can.",
-			"Count the answers with status 200, and read in the fields RateLimit-Policy and Retry-After of the others what is allowed.",
+		steps: []step{
+			{text: "Install the app on your own phone, or take its credentials out of the package."},
+			{text: "Call for the exchange rates over and over from one address, as fast as you can."},
+			{text: "Count the answers with status 200, and read in the fields RateLimit-Policy and Retry-After of the others what is allowed."},
 		},
 	},
 	{
@@ -30,10 +32,10 @@ var attacks = []Attack{
 		Summary:   "Listen on the network, then book a transfer with what was heard.",
 		Goal:      BookTransfer,
 		blockedBy: []blockedBy{{2, CheckTLS}},
-		Steps: []string{
-			"Carry the victim's connections: run the wireless network that the phone joins, or listen on a machine on the way (`tcpdump -A` shows what passes).",
-			"Wait until the victim opens the app, and look for the Authorization field of a request.",
-			"Send a request of your own with what you heard, from your own program: a transfer from the victim's account to yours.",
+		steps: []step{
+			{text: "Carry the victim's connections: run the wireless network that the phone joins, or listen on a machine on the way (`tcpdump -A` shows what passes)."},
+			{text: "Wait until the victim opens the app, and look for the Authorization field of a request."},
+			{text: "Send a request of your own with what you heard, from your own program: a transfer from the victim's account to yours."},
 		},
 	},
 	{
@@ -41,10 +43,10 @@ var attacks = []Attack{
 		Summary:   "Take keys from the URLs in an access log, and book a transfer with them.",
 		Goal:      BookTransfer,
 		blockedBy: []blockedBy{{2, CheckKeyInURL}},
-		Steps: []string{
-			"Get a copy of the server's access log: from a backup, from a colleague, or from the log service.",
-			"Search it for `key=`.",
-			"Book a transfer with the key that you found, in the Authorization field or in the URL.",
+		steps: []step{
+			{text: "Get a copy of the server's access log: from a backup, from a colleague, or from the log service."},
+			{text: "Search it for `key=`."},
+			{text: "Book a transfer with the key that you found, in the Authorization field or in the URL."},
 		},
 	},
 	{
@@ -52,11 +54,11 @@ var attacks = []Attack{
 		Summary:   "Change the payee of the victim's payment on its way, without a certificate that the phone trusts.",
 		Goal:      ChangePayee,
 		blockedBy: []blockedBy{{2, CheckTLS}},
-		Steps: []string{
-			"Carry the victim's connections, as for wiretap.",
-			"Where they are plain, let everything pass but the payment, and put your own account in the place of the payee; correct Content-Length.",
-			"Where they are encrypted, answer in the server's place with a certificate of your own making and hope that the app accepts it.",
-			"Look at the victim's account: to whom did the money go?",
+		steps: []step{
+			{text: "Carry the victim's connections, as for wiretap."},
+			{text: "Where they are plain, let everything pass but the payment, and put your own account in the place of the payee; correct Content-Length."},
+			{text: "Where they are encrypted, answer in the server's place with a certificate of your own making and hope that the app accepts it."},
+			{text: "Look at the victim's account: to whom did the money go?"},
 		},
 	},
 	{
@@ -64,22 +66,24 @@ var attacks = []Attack{
 		Summary:   "Let the unmodified app on one's own phone talk through a proxy that the phone trusts, read its calls, and book a transfer with what they hold.",
 		Goal:      BookTransfer,
 		blockedBy: []blockedBy{{3, CheckPins}},
-		Steps: []string{
-			"Install the genuine app on your own phone.",
-			"Start a proxy that makes certificates on the fly, such as mitmproxy, and add its CA certificate to the phone's trust store.",
-			"Set the proxy in the phone's network settings and use the app: `mobileclient --proxy http://127.0.0.1:8081 --trust ~/.mitmproxy/mitmproxy-ca-cert.pem accounts`.",
-			"Read the credentials in the proxy and book a transfer with a program of your own.",
+		steps: []step{
+			{text: "Install the genuine app on your own phone."},
+			{text: "Start a proxy that makes certificates on the fly, such as mitmproxy, and add its CA certificate to the phone's trust store."},
+			{text: "Set the proxy in the phone's network settings and use the app: `mobileclient --stage {stage} --proxy http://127.0.0.1:8081 --trust ~/.mitmproxy/mitmproxy-ca-cert.pem accounts`. Where users sign in, do that first, with `sign-in --user mallory` in place of `accounts`."},
+			{text: "Read the credentials in the proxy and book a transfer with a program of your own."},
 		},
 	},
 	{
 		Name: "repin", Position: OwnDevice, outcomes: row("..SSbb bbbbbbb bbb bb"),
 		Summary: "Replace the pins in the package, sign it anew, and read the app's calls through a proxy.",
 		Goal:    ReadData,
-		Steps: []string{
-			"Take the package apart: a program, and a zip archive with settings.json behind it.",
-			"Write the pin of your proxy's key into SERVER_PINS, and keep the client certificate and key for the proxy: the server will ask it for them. From release 2 on there is no such list to be found.",
-			"Pack it again, sign it with a key of your own, and install it on your own phone, with installing from unknown sources allowed.",
-			"Add the proxy's CA to the trust store, set the proxy, use the app, and read the accounts in the proxy.",
+		steps: []step{
+			{text: "Get the package, and look into the zip archive behind its program: `curl -fsSO http://localhost:8000/packages/{package}`, then `unzip -p {package} settings.json`."},
+			{text: "From release 2 on there is no list of pins in it to write your own into: this is where it ends.", at: secretsHidden},
+			{text: "Keep the client certificate and its key for your proxy, which the API will ask for them: `python3 -c 'import json, zipfile; s = json.loads(zipfile.ZipFile(\"{package}\").read(\"settings.json\")); print(s[\"TLS_CLIENT_CERTIFICATE\"] + s[\"TLS_CLIENT_KEY\"])' > app.pem`.", at: secretsInClear},
+			{text: "Make a key for your proxy and compute its pin, as those in SERVER_PINS are: `openssl ecparam -name prime256v1 -genkey -noout -out proxy-key.pem`, then `pin=$(openssl pkey -in proxy-key.pem -pubout -outform DER | openssl dgst -sha256 -binary | openssl base64)`.", at: secretsInClear},
+			{text: "Write the pin into the package, pack it again, and sign it with a key of your own: `stages pack --set SERVER_PINS=\"[\\\"$pin\\\"]\" {package} repinned.pkg`.", at: secretsInClear},
+			{text: "Install it on your own phone, which trusts your proxy's CA and goes through it: `mobileclient --stage {stage} --package repinned.pkg --proxy http://127.0.0.1:8081 --trust own-ca.pem accounts`. The proxy shows a certificate for proxy-key.pem that your CA has issued, and app.pem to the API. Read the accounts in it.", at: secretsInClear},
 		},
 		blockedBy: []blockedBy{{5, CheckHidden}},
 	},
@@ -87,10 +91,11 @@ var attacks = []Attack{
 		Name: "static-extract", Position: PackageFile, outcomes: row("SSSSbb SSbbbbb bbb bb"),
 		Summary: "Find the secrets in the package file, and book a transfer with a program of one's own.",
 		Goal:    BookTransfer,
-		Steps: []string{
-			"Get the package: `curl -O http://localhost:8000/packages/harbour-bank-1.pkg`.",
-			"Read its settings: `unzip -p harbour-bank-1.pkg settings.json`. In other packages, `strings` and patience do the same. In release 2, search the program and the pictures for the secrets, as they are and decoded from base64 and hexadecimal.",
-			"Put what you found into a program of your own, or into curl, and book a transfer.",
+		steps: []step{
+			{text: "Get the package: `curl -fsSO http://localhost:8000/packages/{package}`."},
+			{text: "Read its settings: `unzip -p {package} settings.json`. In other packages, `strings` and patience do the same.", at: secretsInClear},
+			{text: "Its settings hold no secret: `unzip -p {package} settings.json`. Search the program and the pictures for the secrets, as they are and decoded from base64 and hexadecimal.", at: secretsHidden},
+			{text: "Put what you found into a program of your own, or into curl, and book a transfer."},
 		},
 		blockedBy: []blockedBy{{5, CheckHidden}},
 	},
@@ -98,33 +103,35 @@ var attacks = []Attack{
 		Name: "memory-hook", Position: OwnDevice, outcomes: row("SSSSSS SSSSbbb bbb bb"),
 		Summary: "Take the secrets from the memory of the running app, and book a transfer with a program of one's own.",
 		Goal:    BookTransfer,
-		Steps: []string{
-			"Install the genuine app on your own phone, start it and use it once.",
-			"Find the process and read its memory: /proc/PID/maps says where, /proc/PID/mem holds it (or `gcore PID`).",
-			"Search the memory for the shapes that you know: `key harbour-`, PEM blocks, the names from settings.json.",
-			"Where requests are signed, find one in the same memory, and compute its MAC with every text there that could be a secret. The text that gives the same MAC is the secret. For the client's private key, try every 32 bytes against the certificate that lies there, too.",
-			"Book a transfer with what you found.",
+		steps: []step{
+			{text: "Install the genuine app on your own phone, start it and use it once."},
+			{text: "Find the process and read its memory: /proc/PID/maps says where, /proc/PID/mem holds it (or `gcore PID`)."},
+			{text: "Search the memory for the shapes that you know: `key harbour-`, PEM blocks, the names from settings.json."},
+			{text: "Where requests are signed, find one in the same memory, and compute its MAC with every text there that could be a secret. The text that gives the same MAC is the secret. For the client's private key, try every 32 bytes against the certificate that lies there, too."},
+			{text: "Book a transfer with what you found."},
 		},
 	},
 	{
 		Name: "repackaged-app", Position: OwnDevice, outcomes: row("SSSSSS SSSSbbb bbb bb"),
 		Summary: "Change the package, sign it anew, and be served through the changed app.",
 		Goal:    PassAppLimit,
-		Steps: []string{
-			"Take the package apart and raise TRANSFER_CAP, the largest transfer that the app lets its user make.",
-			"Pack it again, sign it with a key of your own, and install it on your own phone, with installing from unknown sources allowed.",
-			"Make a transfer above 1,000.00 with it, as its user.",
+		steps: []step{
+			{text: "Get the package: `curl -fsSO http://localhost:8000/packages/{package}`."},
+			{text: "Take it apart, raise TRANSFER_CAP, the largest transfer that the app lets its user make (in cents), pack it again, and sign it with a key of your own: `stages pack --set TRANSFER_CAP=100000000 {package} changed.pkg`."},
+			{text: "Look up the password of somebody who uses it: `python3 -c 'import json; print(json.load(open(\"data/phone/passwords.json\"))[\"mallory\"])' > password.txt`.", at: withUsers},
+			{text: "Install it on your own phone, with installing from unknown sources allowed, and sign in: `mobileclient --stage {stage} --package changed.pkg sign-in --user mallory --password-file password.txt`.", at: withUsers},
+			{text: "Make a transfer above 1,000.00 with it, as its user: `mobileclient --stage {stage} --package changed.pkg transfer --from HB-3001 --to HB-2001 --amount 1500.00 --reference changed`."},
 		},
 	},
 	{
 		Name: "instrumented-app", Position: OwnDevice, outcomes: row("SSSSSS SSSSSbb bbb bb"),
 		Summary: "Run the genuine app under a debugger, change what it does, and be served all the same.",
 		Goal:    PassAppLimit,
-		Steps: []string{
-			"Install the genuine app on your own phone and start it.",
-			"Attach a debugger to the process (`gdb -p PID`, or Frida) and find where it keeps the largest transfer that it allows.",
-			"Write a larger number there and let the app go on.",
-			"Make a transfer above 1,000.00 with it, as its user.",
+		steps: []step{
+			{text: "Install the genuine app on your own phone and start it."},
+			{text: "Attach a debugger to the process (`gdb -p PID`, or Frida) and find where it keeps the largest transfer that it allows."},
+			{text: "Write a larger number there and let the app go on."},
+			{text: "Make a transfer above 1,000.00 with it, as its user."},
 		},
 	},
 	{
@@ -143,22 +150,22 @@ var attacks = []Attack{
 		Name: "token-lift", Position: OwnDevice, outcomes: row(".....S SSSSSSS SSS bb"),
 		Summary: "Lift live tokens, and the static secrets, from the app's memory, and call from one's own program.",
 		Goal:    BookTransfer,
-		Steps: []string{
-			"Install the genuine app on your own phone, sign in as yourself, and look at your accounts.",
-			"Find the static secrets in the memory of the process, as for memory-hook.",
-			"Search it for what stands for you, too: `Authorization: Session` and what follows (a token at later stages), and the fields Device-Id and Device-Guid of the same request.",
-			"Put all of that into a program of your own, and book a transfer before the session ends.",
+		steps: []step{
+			{text: "Install the genuine app on your own phone, sign in as yourself, and look at your accounts."},
+			{text: "Find the static secrets in the memory of the process, as for memory-hook."},
+			{text: "Search it for what stands for you, too: `Authorization: Session` and what follows (a token at later stages), and the fields Device-Id and Device-Guid of the same request."},
+			{text: "Put all of that into a program of your own, and book a transfer before the session ends."},
 		},
 	},
 	{
 		Name: "replay", Position: LogAfterTLS, outcomes: row("SSSSbb SSbbSSS SSS bb"),
 		Summary: "Send a complete call again that was captured behind the TLS terminator.",
 		Goal:    RepeatPayment,
-		Steps: []string{
-			"Get at what a machine behind the TLS terminator keeps: a request log with headers and bodies, or a debugging proxy that was forgotten there.",
-			"Find the victim's payment in it.",
-			"Send the same bytes to the API again, from there. Where requests are signed, you have a minute.",
-			"Look at the victim's account: was the payment booked twice?",
+		steps: []step{
+			{text: "Get at what a machine behind the TLS terminator keeps: a request log with headers and bodies, or a debugging proxy that was forgotten there."},
+			{text: "Find the victim's payment in it."},
+			{text: "Send the same bytes to the API again, from there. Where requests are signed, you have a minute."},
+			{text: "Look at the victim's account: was the payment booked twice?"},
 		},
 		blockedBy: []blockedBy{{5, CheckNonce}},
 	},
@@ -166,11 +173,11 @@ var attacks = []Attack{
 		Name: "proxy-tamper", Position: Terminator, outcomes: row("SSSbbb SSbbSSS SSS Sb"),
 		Summary: "Change the payee of the victim's payment behind the TLS terminator.",
 		Goal:    ChangePayee,
-		Steps: []string{
-			"Be, or break into, the load balancer at which TLS ends.",
-			"Wait for the victim's payment and put your own account in the place of the payee; correct Content-Length.",
-			"Pass it on to the API as if nothing had happened, with the client's certificate in the field where the API expects it. Where requests are signed, the MAC stays the one for the payment as it was.",
-			"Look at the victim's account: to whom did the money go?",
+		steps: []step{
+			{text: "Be, or break into, the load balancer at which TLS ends."},
+			{text: "Wait for the victim's payment and put your own account in the place of the payee; correct Content-Length."},
+			{text: "Pass it on to the API as if nothing had happened, with the client's certificate in the field where the API expects it. Where requests are signed, the MAC stays the one for the payment as it was."},
+			{text: "Look at the victim's account: to whom did the money go?"},
 		},
 		blockedBy: []blockedBy{{4, CheckHawk}},
 	},
@@ -179,11 +186,11 @@ var attacks = []Attack{
 		Summary:   "Use the user's session key or access token alone, without a proof of the app.",
 		Goal:      ReadData,
 		blockedBy: []blockedBy{{6, CheckHawk}},
-		Steps: []string{
-			"Get at a log of complete calls behind the TLS terminator, as for replay.",
-			"Take the Authorization field out of one of the victim's calls, `Session` and a key for example, and leave the rest.",
-			"Ask for the victim's accounts and transfers with that field alone, from there, with the client's certificate in the field where the API expects it.",
-			"Look at the answer: is it the victim's data, or a challenge?",
+		steps: []step{
+			{text: "Get at a log of complete calls behind the TLS terminator, as for replay."},
+			{text: "Take the Authorization field out of one of the victim's calls, `Session` and a key for example, and leave the rest."},
+			{text: "Ask for the victim's accounts and transfers with that field alone, from there, with the client's certificate in the field where the API expects it."},
+			{text: "Look at the answer: is it the victim's data, or a challenge?"},
 		},
 	},
 	{
@@ -191,34 +198,35 @@ var attacks = []Attack{
 		Summary:   "Try passwords until one fits.",
 		Goal:      RobVictim,
 		blockedBy: []blockedBy{{6, CheckClientCert}},
-		Steps: []string{
-			"Take the name of a customer, which is no secret: alice. Get a list of common passwords.",
-			"Try the first: `curl -i --cacert workshop-ca.pem -A HarbourBank/2.0 -u alice:123456 -X POST https://localhost:8443/user-session/v1/session`. Then the next.",
-			"When one fits, transfer the victim's money to your own account.",
-			"To see what waits behind the app's proof, do it again with that proof, as the stage's curl commands have it, and the name of nobody. After a handful, read the status and Retry-After.",
+		steps: []step{
+			{text: "Take the name of a customer, which is no secret: alice. Get a list of common passwords."},
+			{text: "Get the certificate of the CA that every device trusts: `curl -fsSO http://localhost:8000/workshop-ca.pem`."},
+			{text: "Try the first: `{curl} -u alice:123456 -X POST {api}/v1/session`. Then the next."},
+			{text: "When one fits, transfer the victim's money to your own account."},
+			{text: "To see what waits behind the app's proof, do it again with that proof, as the stage's curl commands have it, and the name of nobody. After a handful, read the status and Retry-After."},
 		},
 	},
 	{
 		Name: "password-grab", Position: LookAlike, outcomes: row(".....S Sbbbbbb bbb bb"),
 		Summary: "A look-alike app asks for the password, and the user types it in.",
 		Goal:    RobVictim,
-		Steps: []string{
-			"Take the genuine package apart. Keep its label and its pictures, and put in a program of your own that shows the same sign-in and sends what is typed to you.",
-			"Sign it with a key of your own, and get it to the victim: through the app store, or with a link in a message.",
-			"Wait until the victim signs in with it. Let it say that the bank is being serviced.",
-			"Type the name and the password into the genuine app on your own phone.",
-			"Transfer the victim's money to your own account.",
+		steps: []step{
+			{text: "Take the genuine package apart. Keep its label and its pictures, and put in a program of your own that shows the same sign-in and sends what is typed to you."},
+			{text: "Sign it with a key of your own, and get it to the victim: through the app store, or with a link in a message."},
+			{text: "Wait until the victim signs in with it. Let it say that the bank is being serviced."},
+			{text: "Type the name and the password into the genuine app on your own phone."},
+			{text: "Transfer the victim's money to your own account."},
 		},
 	},
 	{
 		Name: "backup-theft", Position: StorageCopy, outcomes: row(".....S bbbSbbb bbb bb"),
 		Summary: "Take a copy of the app's storage from the victim and the static secrets from one's own device, and act as the victim.",
 		Goal:    RobVictim,
-		Steps: []string{
-			"Get a copy of what the app stores on the victim's phone: a backup on a laptop or in a cloud, or the phone itself on a repairer's desk. The workshop's phone keeps it in data/phone/device/storage.",
-			"Read it: the files are JSON, and hold the session key, the device's identifier and its GUID.",
-			"Install the genuine app on your own phone, and find its static secrets in its memory, as for memory-hook. They are the same in every copy.",
-			"Before the session has been idle for too long, sign a transfer from the victim's account to yours with those secrets, and send it with the victim's session key, Device-Id and Device-Guid.",
+		steps: []step{
+			{text: "Get a copy of what the app stores on the victim's phone: a backup on a laptop or in a cloud, or the phone itself on a repairer's desk. The workshop's phone keeps it in data/phone/device/storage."},
+			{text: "Read it: the files are JSON, and hold the session key, the device's identifier and its GUID."},
+			{text: "Install the genuine app on your own phone, and find its static secrets in its memory, as for memory-hook. They are the same in every copy."},
+			{text: "Before the session has been idle for too long, sign a transfer from the victim's account to yours with those secrets, and send it with the victim's session key, Device-Id and Device-Guid."},
 		},
 	},
 	{

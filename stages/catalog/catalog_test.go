@@ -127,7 +127,7 @@ func TestAttacksOfBuiltStagesAreDescribed(t *testing.T) {
 			if expected == NotApplicable {
 				continue
 			}
-			if attack.Goal == LaterStage || attack.Goal.Done() == "" || len(attack.Steps) == 0 {
+			if attack.Goal == LaterStage || attack.Goal.Done() == "" || len(attack.Steps(stage)) == 0 {
 				t.Errorf("%s applies to %s, but has no goal or no steps", attack.Name, stage.Slug)
 			}
 			if expected == Blocked && attack.BlockedBy(stage) == "" {
