@@ -54,7 +54,7 @@ type Lab struct {
 	PhoneLink       string // pairs a browser with the phone's screen, once
 
 	throwAway bool
-	mould     *mould // that the deployment was cast in; nil: it was made
+	prepared  *prepared // that the deployment is a copy of; nil: it was made
 	cancel    context.CancelFunc
 	programs  *errgroup.Group
 	closers   []func() error
@@ -158,8 +158,8 @@ func (l *Lab) Close() error {
 	if l.throwAway {
 		errs = append(errs, os.RemoveAll(l.Dir))
 	}
-	if l.mould != nil {
-		shared.putBack(l.mould)
+	if l.prepared != nil {
+		shared.putBack(l.prepared)
 	}
 	return errors.Join(errs...)
 }
@@ -167,7 +167,7 @@ func (l *Lab) Close() error {
 // deploy makes the lab's deployment, or finds it, and listens where its apps will call.
 func (l *Lab) deploy(ctx context.Context, o Options) (program.Listeners, error) {
 	if l.throwAway && !o.Screens && o.Ports == nil {
-		return l.cast(ctx, o.Stages)
+		return l.copyPrepared(ctx, o.Stages)
 	}
 	listeners, err := listen(o)
 	if err != nil {

@@ -14,10 +14,10 @@ import (
 	"keyladder/stages/workshop/deploy"
 )
 
-// mould is a deployment in which nothing runs. Throw-away labs are cast in it, one at a
-// time because the packages have its ports built in. Each begins with the same keys and
+// prepared is a deployment in which nothing runs. A throw-away lab starts as a copy of it,
+// one lab at a time because the packages have its ports built in. Each begins with the same keys and
 // packages, and with databases, devices and sessions of its own.
-type mould struct {
+type prepared struct {
 	dir    string
 	stages string // that the packages were made for, as JSON
 	ports  deployment.Ports
@@ -30,7 +30,7 @@ type workshop struct {
 	mu       sync.Mutex
 	dir      string         // empty: nothing is shared yet
 	programs build.Programs // the app's; nil: they have not been built
-	idle     []*mould
+	idle     []*prepared
 }
 
 // Cleanup removes what labs of this process share. Call it when the last one is closed.
@@ -74,11 +74,11 @@ func (w *workshop) appPrograms(ctx context.Context) (build.Programs, error) {
 	return programs, nil
 }
 
-// take hands out an idle mould for the stages; nil: there is none.
-func (w *workshop) take(stages string) *mould {
+// take hands out an idle one for the stages; nil: there is none.
+func (w *workshop) take(stages string) *prepared {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i := slices.IndexFunc(w.idle, func(m *mould) bool { return m.stages == stages })
+	i := slices.IndexFunc(w.idle, func(m *prepared) bool { return m.stages == stages })
 	if i < 0 {
 		return nil
 	}
@@ -87,15 +87,15 @@ func (w *workshop) take(stages string) *mould {
 	return m
 }
 
-func (w *workshop) putBack(m *mould) {
+func (w *workshop) putBack(m *prepared) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.idle = append(w.idle, m)
 }
 
-// cast casts the lab's deployment in an idle mould. It makes one where there is none, or
-// where somebody else has taken its ports meanwhile.
-func (l *Lab) cast(ctx context.Context, stages catalog.Set) (program.Listeners, error) {
+// copyPrepared makes the lab's deployment as a copy of an idle one. It prepares one
+// where there is none, or where somebody else has taken its ports meanwhile.
+func (l *Lab) copyPrepared(ctx context.Context, stages catalog.Set) (program.Listeners, error) {
 	made, err := json.Marshal(stages) // as far as packages depend on them
 	if err != nil {
 		return nil, err
@@ -107,37 +107,37 @@ func (l *Lab) cast(ctx context.Context, stages catalog.Set) (program.Listeners, 
 			break
 		}
 		if found, err = listen(Options{Ports: m.ports}); err == nil {
-			l.mould = m
+			l.prepared = m
 		}
 	}
 	if found == nil {
 		if found, err = listen(Options{}); err != nil {
 			return nil, err
 		}
-		if l.mould, err = newMould(ctx, stages, found); err != nil {
+		if l.prepared, err = prepare(ctx, stages, found); err != nil {
 			found.Close()
 			return nil, err
 		}
-		l.mould.stages = string(made)
+		l.prepared.stages = string(made)
 	}
 	l.Done, l.Ports = deploy.Made, found.Ports()
 	l.Addresses = deployment.Local(l.Ports)
-	if err := deploy.Link(l.mould.dir, l.Dir); err != nil {
+	if err := deploy.Link(l.prepared.dir, l.Dir); err != nil {
 		found.Close()
 		return nil, err
 	}
 	return found, nil
 }
 
-// newMould makes a deployment for the ports of the listeners.
-func newMould(ctx context.Context, stages catalog.Set, listeners program.Listeners) (*mould, error) {
+// prepare makes a deployment for the ports of the listeners.
+func prepare(ctx context.Context, stages catalog.Set, listeners program.Listeners) (*prepared, error) {
 	programs, err := shared.appPrograms(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m := &mould{ports: listeners.Ports()}
+	m := &prepared{ports: listeners.Ports()}
 	shared.mu.Lock()
-	m.dir, err = shared.folder("mould-")
+	m.dir, err = shared.folder("prepared-")
 	shared.mu.Unlock()
 	if err != nil {
 		return nil, err
