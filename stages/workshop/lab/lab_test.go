@@ -131,7 +131,9 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		{"address-limit", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }, "app-id", "flood", catalog.Succeeds, ""},
 		{"tls", func(p *catalog.Policies) { p.Call.Transport = catalog.PlainHTTP }, "tls", "wiretap", catalog.Succeeds, ""},
 		{"tls", func(p *catalog.Policies) { p.Call.Transport = catalog.PlainHTTP }, "tls", "wire-tamper", catalog.Succeeds, ""},
-		{"key-in-url", func(p *catalog.Policies) { p.API.KeyInURL = catalog.KeyInURLAccepted }, "tls", "url-leak", catalog.Succeeds, ""},
+		{"key-in-url", func(p *catalog.Policies) {
+			p.Call.KeyPlace, p.API.KeyInURL = catalog.KeyInPublicURLs, catalog.KeyInURLAccepted
+		}, "tls", "url-leak", catalog.Succeeds, ""},
 		{"pins", func(p *catalog.Policies) { p.Call.Pins, p.Call.Transport = catalog.NotPinned, catalog.TLS }, "pinned-mtls", "trusted-proxy", catalog.Succeeds, ""},
 		{"pins", func(p *catalog.Policies) { p.Call.Pins, p.Call.Transport = catalog.NotPinned, catalog.TLS }, "hmac", "trusted-proxy", catalog.Blocked, "hawk"},
 		{"client-certificate", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }, "pinned-mtls", "unknown-client", catalog.Blocked, "app-key"},
