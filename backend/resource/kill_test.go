@@ -39,20 +39,37 @@ func serveFolder(dir string) error {
 	if err != nil {
 		return err
 	}
+	var l resource.Listeners
+	for service, listener := range map[deployment.ServiceName]*net.Listener{
+		deployment.API: &l.TLS, deployment.PlainAPI: &l.Plain, deployment.Manage(deployment.Resource): &l.Manage,
+	} {
+		if *listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return err
+		}
+		what, err := deployment.ServiceNamed(service)
+		if err != nil {
+			return err
+		}
+		folder.Addresses.Set(what, (*listener).Addr().String())
+	}
 	server, err := resource.New(resource.Config{Folder: folder, Stages: catalog.All(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	fmt.Println(listener.Addr())
-	return server.Serve(context.Background(), resource.Listeners{TLS: listener})
+	fmt.Println(l.TLS.Addr(), l.Plain.Addr(), l.Manage.Addr())
+	return server.Serve(context.Background(), l)
 }
 
-// process starts a server on the site's folder, and returns its address and how it is killed.
+// process starts a server on the site's folder, and returns its address over TLS and how it
+// is killed.
 func (s *site) process(t *testing.T) (address string, kill func()) {
+	t.Helper()
+	addresses, kill := s.ownProcess(t)
+	return addresses[0], kill
+}
+
+// ownProcess starts a server, and returns its addresses over TLS, over HTTP and for management.
+func (s *site) ownProcess(t *testing.T) (addresses []string, kill func()) {
 	t.Helper()
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), serverFolder+"="+s.dir)
@@ -70,7 +87,10 @@ func (s *site) process(t *testing.T) (address string, kill func()) {
 	if err != nil {
 		t.Fatalf("the server did not start: %v", err)
 	}
-	return strings.TrimSpace(line), kill
+	if addresses = strings.Fields(line); len(addresses) != 3 {
+		t.Fatalf("the server says %q", line)
+	}
+	return addresses, kill
 }
 
 // TestKilledServer sends a transfer that a fast clock has signed, kills the server at once, and

@@ -2,34 +2,41 @@ package resource
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"gorm.io/gorm"
-
+	"keyladder/internal/deployment"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/replay"
 )
 
-// signed is one row: the mark of the guard's memory of nonces, which ends with the server.
+// signed is the mark of a guard's memory of nonces, which ends with its server. Each server on
+// the data has its own row, by where it listens.
 type signed struct {
-	ID    int       `gorm:"primaryKey"`
-	Until time.Time `gorm:"not null"`
+	Server string    `gorm:"primaryKey"`
+	Until  time.Time `gorm:"not null"`
 }
 
-func (signed) TableName() string { return "signed" }
+func (signed) TableName() string { return "signed_until" }
 
-// openMark reads the mark that the server before this one has written.
+// openMark reads the latest mark that servers before this one, or beside it, have written.
+// Whichever of them it takes the place of, it refuses what that one may have served.
 func (s *Server) openMark(ctx context.Context, resumed bool) (*replay.Mark, error) {
-	var row signed
-	if err := s.db.WithContext(ctx).First(&row).Error; err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
+	var rows []signed
+	if err := s.db.WithContext(ctx).Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("read until when requests were signed: %w", err)
 	}
+	var before time.Time
+	for _, row := range rows {
+		if row.Until.After(before) {
+			before = row.Until
+		}
+	}
+	name := s.config.Folder.Addresses.Listen(deployment.API)
 	return replay.NewMark(replay.MarkConfig{
-		Resumed: resumed, Before: row.Until, Skew: hawk.DefaultSkew,
+		Resumed: resumed, Before: before, Skew: hawk.DefaultSkew,
 		Write: func(until time.Time) error {
-			if err := s.db.Save(&signed{ID: 1, Until: until.UTC()}).Error; err != nil {
+			if err := s.db.Save(&signed{Server: name, Until: until.UTC()}).Error; err != nil {
 				return fmt.Errorf("write until when requests were signed: %w", err)
 			}
 			return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keyladder/backend/resource"
+	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 )
 
@@ -79,6 +80,37 @@ func TestTwoServers(t *testing.T) {
 
 	change("/reset", nil)
 	within(t, "after a reset, with the new secret", http.StatusUnauthorized, signed)
+}
+
+// TestTwoProcesses are two programs on one folder's data: a key that is revoked through one is
+// refused by the other, too.
+func TestTwoProcesses(t *testing.T) {
+	t.Parallel()
+	site := newSite(t, deployment.Addresses{})
+	first, _ := site.ownProcess(t)
+	second, _ := site.ownProcess(t)
+	folder := must[*deployment.Folder](t)(deployment.Open(site.dir, deployment.Admin))
+	folder.Addresses.Public = map[deployment.ServiceName]string{deployment.Manage(deployment.Resource): "https://" + first[2]}
+	admin := must[*manage.Client](t)(manage.NewClient(folder, deployment.Resource))
+	rates := func() *httptest.ResponseRecorder {
+		r := must[*http.Request](t)(http.NewRequest(http.MethodGet, "http://"+second[1]+"/app-id/v1/rates", nil))
+		identify(r, mobile)
+		response := must[*http.Response](t)(http.DefaultClient.Do(r))
+		defer response.Body.Close()
+		answer := httptest.NewRecorder()
+		answer.WriteHeader(response.StatusCode)
+		return answer
+	}
+	within(t, "the key, before", http.StatusOK, rates)
+	for _, change := range []struct {
+		path string
+		want int
+	}{{"revoke", http.StatusUnauthorized}, {"restore", http.StatusOK}} {
+		if err := admin.Do(t.Context(), http.MethodPost, "/keys/"+mobile+"/"+change.path, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		within(t, "after "+change.path+" through the first process", change.want, rates)
+	}
 }
 
 // TestTwoServersDoNotShare shows what each server keeps for itself, so that it counts once for
