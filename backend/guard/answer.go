@@ -37,7 +37,8 @@ func hold(c *call) *held {
 		return nil
 	}
 	response := c.echo.Response()
-	h := &held{ResponseWriter: response.Writer}
+	h := &c.held
+	h.ResponseWriter = response.Writer
 	response.Writer = h
 	return h
 }

@@ -47,6 +47,9 @@ type call struct {
 
 	refusal *Refusal
 	check   catalog.Check // the check that refused, or the last
+
+	recorder recorder
+	held     held
 }
 
 // Caller is who makes a call, proven as far as the stage demands. Only the guard makes
@@ -111,7 +114,6 @@ func (c Caller) Body() []byte { return c.call.body }
 func newCall(ec echo.Context, p *plan, at time.Time) *call {
 	c := &call{echo: ec, request: ec.Request(), at: at, plan: p, stage: p.stage, policies: &p.policies}
 	c.listener, _ = c.request.Context().Value(listenerKey{}).(Listener)
-	c.readOrigin()
 	return c
 }
 
@@ -152,7 +154,7 @@ func (c *call) readOrigin() {
 	header := c.request.Header
 	if c.listener != Terminated {
 		clientcert.Strip(header)
-		header.Del(echo.HeaderXForwardedFor)
+		delete(header, echo.HeaderXForwardedFor)
 		if peer, err := netip.ParseAddrPort(c.request.RemoteAddr); err == nil {
 			c.address = peer.Addr().Unmap().WithZone("")
 		}

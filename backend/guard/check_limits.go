@@ -2,6 +2,7 @@ package guard
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"keyladder/internal/problem"
@@ -26,7 +27,14 @@ func limitAddress(limits *addressLimits, now func() time.Time) func(*call) *Refu
 //
 //keyladder:code guard-app-limit
 func limitApp(now func() time.Time) func(*call) *Refusal {
+	var latest atomic.Pointer[announced] // mostly it is the same app's, or another's of the same size
 	return func(c *call) *Refusal {
-		return take(c, now(), c.app.Limiter, announce("app", Limit{PerSecond: c.app.PerSecond, Burst: c.app.Burst}))
+		limit := latest.Load()
+		if its := (Limit{PerSecond: c.app.PerSecond, Burst: c.app.Burst}); limit == nil || limit.Limit != its {
+			made := announce("app", its)
+			limit = &made
+			latest.Store(limit)
+		}
+		return take(c, now(), c.app.Limiter, *limit)
 	}
 }

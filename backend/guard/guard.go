@@ -73,6 +73,7 @@ type Guard struct {
 	memories *memories
 	stages   map[string]*catalog.Stage
 	steps    []step                       // of the pipeline
+	answer   echo.HandlerFunc             // serve
 	routes   map[string]map[string]*route // by echo's path and the method
 	other    *route                       // what is none of them
 }
@@ -113,6 +114,7 @@ func New(config Config) (*Guard, error) {
 		}
 	}
 	g.other = g.newRoute(Route{}, OtherRoute, nil)
+	g.answer = g.serve
 	return g, errors.Join(faults...)
 }
 
@@ -187,11 +189,12 @@ const prefix = "/:stage"
 
 // Middleware is the guard as Echo runs it. It answers all calls itself and never calls
 // what comes after it.
-func (g *Guard) Middleware(echo.HandlerFunc) echo.HandlerFunc { return g.serve }
+func (g *Guard) Middleware(echo.HandlerFunc) echo.HandlerFunc { return g.answer }
 
 func (g *Guard) serve(ec echo.Context) error {
-	recorder := g.record(ec)
 	c := newCall(ec, g.planFor(ec), g.Now())
+	recorder := c.record(g.Log)
+	c.readOrigin()
 	c.refusal, c.check = c.plan.decide(c)
 	if c.refusal != nil {
 		if c.key != nil {
@@ -210,10 +213,11 @@ func (g *Guard) serve(ec echo.Context) error {
 	if err := held.release(c); err != nil {
 		ec.Error(err)
 	}
-	recorder.finish(c)
+	end := g.Now()
+	recorder.finish(c, end)
 	outcome := Outcome{
 		Request: c.request, Address: c.address, Route: c.plan.route.name,
-		Status: ec.Response().Status, Size: ec.Response().Size, At: c.at, Duration: g.Now().Sub(c.at),
+		Status: ec.Response().Status, Size: ec.Response().Size, At: c.at, Duration: end.Sub(c.at),
 	}
 	if c.stage != nil {
 		outcome.Stage = c.stage.Slug

@@ -94,8 +94,8 @@ func take(c *call, now time.Time, bucket *rate.Limiter, limit announced) *Refusa
 		wait = seconds((1 - min(tokens, 1)) / limit.PerSecond)
 	}
 	header := c.echo.Response().Header()
-	header[policyField] = append(header[policyField], limit.policy)
-	header[limitField] = append(header[limitField], limit.rateLimit(left, wait))
+	addField(header, policyField, limit.policy)
+	addField(header, limitField, limit.rateLimit(left, wait))
 	if allowed {
 		return nil
 	}
@@ -103,6 +103,16 @@ func take(c *call, now time.Time, bucket *rate.Limiter, limit announced) *Refusa
 		fmt.Sprintf("There may be %d calls in %d s. Try again after the time in Retry-After, in seconds.", limit.Burst, seconds(limit.window().Seconds()))).
 		With("Retry-After", strconv.Itoa(wait)),
 		"more than %d calls at once and %g a second over time, per %s", limit.Burst, limit.PerSecond, limit.name)
+}
+
+// addField adds a value to a field whose name is as net/http keeps it, and of which there will
+// mostly be two.
+func addField(header http.Header, name, value string) {
+	values := header[name]
+	if values == nil {
+		values = make([]string, 0, 2)
+	}
+	header[name] = append(values, value)
 }
 
 // seconds rounds up to whole seconds, at least one: the fields know no smaller unit.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
 	"keyladder/stages/mechanism/hawk"
@@ -149,6 +150,7 @@ type plan struct {
 	policies catalog.Policies // what is asked of the calls
 	steps    []step           // those that apply
 	finish   []finisher       // of these steps; the last step's comes first
+	passed   *traffic.Verdict // on calls that all of them let through
 }
 
 func newPlan(r *route, stage *catalog.Stage, policies catalog.Policies, steps []step) *plan {
@@ -158,6 +160,10 @@ func newPlan(r *route, stage *catalog.Stage, policies catalog.Policies, steps []
 		if s.appliesTo(r.Route, decisions) {
 			p.steps = append(p.steps, s)
 		}
+	}
+	p.passed = &traffic.Verdict{Allowed: true, Reason: "all checks let it through"}
+	if n := len(p.steps); n > 0 {
+		p.passed.Check = p.steps[n-1].check
 	}
 	for _, s := range slices.Backward(p.steps) {
 		if s.finish != nil {

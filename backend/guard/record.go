@@ -3,8 +3,7 @@ package guard
 import (
 	"net/http"
 	"strings"
-
-	"github.com/labstack/echo/v4"
+	"time"
 
 	"keyladder/internal/traffic"
 )
@@ -21,14 +20,14 @@ type recorder struct {
 }
 
 // record starts to record. Without a log it does nothing.
-func (g *Guard) record(ec echo.Context) *recorder {
-	if g.Log == nil {
+func (c *call) record(log *traffic.Log) *recorder {
+	if log == nil {
 		return nil
 	}
-	response := ec.Response()
-	r := &recorder{ResponseWriter: response.Writer, log: g.Log, head: traffic.RequestHead(ec.Request())}
-	response.Writer = r
-	return r
+	response := c.echo.Response()
+	c.recorder = recorder{ResponseWriter: response.Writer, log: log, head: traffic.RequestHead(c.request)}
+	response.Writer = &c.recorder
+	return &c.recorder
 }
 
 func (r *recorder) Write(data []byte) (int, error) {
@@ -47,7 +46,7 @@ const (
 	server = "resource"
 )
 
-func (r *recorder) finish(c *call) {
+func (r *recorder) finish(c *call, end time.Time) {
 	if r == nil {
 		return
 	}
@@ -60,13 +59,13 @@ func (r *recorder) finish(c *call) {
 		At: c.at, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Request, From: client, To: server,
 		HTTP: r.head, Body: c.raw, Size: len(c.raw),
 	})
-	verdict := &traffic.Verdict{Allowed: c.refusal == nil, Check: c.check, Reason: "all checks let it through"}
+	verdict := c.plan.passed
 	if c.refusal != nil {
-		verdict.Reason = c.refusal.Reason
+		verdict = &traffic.Verdict{Check: c.check, Reason: c.refusal.Reason}
 	}
 	response := c.echo.Response()
 	r.log.Add(traffic.Message{
-		Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Response, From: server, To: client,
+		At: end, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Response, From: server, To: client,
 		HTTP: traffic.AnswerHead(c.request.Proto, response.Status, response.Header()), Body: r.body, Size: r.size,
 		Verdict: verdict,
 	})

@@ -13,7 +13,9 @@ import (
 type metrics struct {
 	calls    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
-	series   sync.Map // seriesID → series: finding them by their labels takes longer than counting
+
+	mu     sync.RWMutex
+	series map[seriesID]series // finding them by their labels takes longer than counting
 }
 
 type seriesID struct {
@@ -28,6 +30,7 @@ type series struct {
 
 func newMetrics(registry *prometheus.Registry) *metrics {
 	m := &metrics{
+		series: map[seriesID]series{},
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "keyladder_calls_total",
 			Help: "API calls by stage and route. The outcome is served, or the check that refused.",
@@ -44,11 +47,15 @@ func newMetrics(registry *prometheus.Registry) *metrics {
 
 func (m *metrics) observe(o guard.Outcome) {
 	id := seriesID{o.Stage, o.Route, o.Check}
-	found, ok := m.series.Load(id)
+	m.mu.RLock()
+	s, ok := m.series[id]
+	m.mu.RUnlock()
 	if !ok {
-		found, _ = m.series.LoadOrStore(id, m.seriesOf(o))
+		s = m.seriesOf(o)
+		m.mu.Lock()
+		m.series[id] = s
+		m.mu.Unlock()
 	}
-	s := found.(series)
 	s.calls.Inc()
 	s.duration.Observe(o.Duration.Seconds())
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -41,7 +40,7 @@ type Counter struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	pending map[key]count
+	pending map[key]*count
 	days    int64  // since 1970, of today
 	today   string // the same as text
 
@@ -54,7 +53,7 @@ func New(db *gorm.DB, now func() time.Time) *Counter {
 	if now == nil {
 		now = time.Now
 	}
-	return &Counter{db: db, now: now, pending: map[key]count{}}
+	return &Counter{db: db, now: now, pending: map[key]*count{}}
 }
 
 // Count counts one call. App is the proven app, or empty.
@@ -66,13 +65,21 @@ func (c *Counter) Count(app, stage, route string, served bool) {
 		c.days, c.today = days, now.UTC().Format(time.DateOnly)
 	}
 	k := key{day: c.today, app: app, stage: stage, route: route}
-	n := c.pending[k]
 	if served {
-		n.served++
+		c.of(k).served++
 	} else {
-		n.refused++
+		c.of(k).refused++
 	}
-	c.pending[k] = n
+}
+
+// of is where calls of a kind are counted. It needs mu.
+func (c *Counter) of(k key) *count {
+	n := c.pending[k]
+	if n == nil {
+		n = &count{}
+		c.pending[k] = n
+	}
+	return n
 }
 
 // Flush adds to the database what was counted since the last time. What can't be
@@ -82,7 +89,7 @@ func (c *Counter) Flush(ctx context.Context) error {
 	defer c.flushing.Unlock()
 	c.mu.Lock()
 	taken := c.pending
-	c.pending = map[key]count{}
+	c.pending = map[key]*count{}
 	c.mu.Unlock()
 	if len(taken) == 0 {
 		return nil
@@ -102,8 +109,8 @@ func (c *Counter) Flush(ctx context.Context) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for k, n := range taken {
-			now := c.pending[k]
-			c.pending[k] = count{now.served + n.served, now.refused + n.refused}
+			now := c.of(k)
+			now.served, now.refused = now.served+n.served, now.refused+n.refused
 		}
 		return fmt.Errorf("write the usage statistics: %w", err)
 	}
@@ -125,13 +132,12 @@ func (c *Counter) Latest(ctx context.Context, days int) ([]manage.Usage, error) 
 		counts[key{r.Day, r.App, r.Stage, r.Route}] = count{r.Served, r.Refused}
 	}
 	c.mu.Lock()
-	pending := maps.Clone(c.pending)
-	c.mu.Unlock()
-	for k, n := range pending {
+	for k, n := range c.pending {
 		if k.day >= since {
 			counts[k] = count{counts[k].served + n.served, counts[k].refused + n.refused}
 		}
 	}
+	c.mu.Unlock()
 	usage := make([]manage.Usage, 0, len(counts))
 	for k, n := range counts {
 		usage = append(usage, manage.Usage{Day: k.day, App: k.app, Stage: k.stage, Route: k.route, Served: n.served, Refused: n.refused})

@@ -50,7 +50,11 @@ func SetQuery(req *http.Request, key string) {
 //keyladder:code appkey-read
 func FromRequest(req *http.Request) (key string, inURL bool, err error) {
 	fields := req.Header.Values("Authorization")
-	query, malformed := url.ParseQuery(req.URL.RawQuery)
+	var query url.Values
+	var malformed error
+	if req.URL.RawQuery != "" {
+		query, malformed = url.ParseQuery(req.URL.RawQuery)
+	}
 	inURL = len(query[Parameter]) > 0
 	// A query that can't be parsed may hide a key from us and show it to a log.
 	if malformed != nil {

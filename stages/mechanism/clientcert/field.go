@@ -81,6 +81,6 @@ func FromHeader(header http.Header) (*x509.Certificate, error) {
 // Strip removes both fields, as everybody has to who does not get them from a trusted
 // terminator.
 func Strip(header http.Header) {
-	header.Del(Field)
-	header.Del(ChainField)
+	delete(header, Field) // the names are as net/http keeps them
+	delete(header, ChainField)
 }

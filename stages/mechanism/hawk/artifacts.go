@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"hash"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Credentials are what client and server share.
@@ -44,23 +46,24 @@ const (
 //
 //keyladder:code hawk-text
 func (a artifacts) base(tag string) string {
-	lines := []string{"hawk.1." + tag, a.timestamp}
+	text := make([]byte, 0, 512)
+	line := func(value string) { text = append(append(text, value...), '\n') }
+	line("hawk.1." + tag)
+	line(a.timestamp)
 	if tag != tagTime {
-		lines = append(
-			lines,
-			a.nonce,
-			strings.ToUpper(a.method),
-			a.target,
-			strings.ToLower(a.host),
-			strconv.Itoa(a.port),
-			a.hash,
-			escape.Replace(a.ext),
-		)
+		line(a.nonce)
+		line(strings.ToUpper(a.method))
+		line(a.target)
+		line(strings.ToLower(a.host))
+		line(strconv.Itoa(a.port))
+		line(a.hash)
+		line(escape.Replace(a.ext))
 		if a.app != "" {
-			lines = append(lines, a.app, a.dlg)
+			line(a.app)
+			line(a.dlg)
 		}
 	}
-	return strings.Join(lines, "\n") + "\n"
+	return string(text)
 }
 
 var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
@@ -102,20 +105,43 @@ func visible(text string) bool {
 
 // mac is the MAC under a key, in base64.
 func mac(key, base string) string {
-	sum := hmac.New(sha256.New, []byte(key))
-	sum.Write([]byte(base))
-	return base64.StdEncoding.EncodeToString(sum.Sum(nil))
+	k, _ := prepared.Get().(*keyed)
+	if k == nil || k.key != key {
+		k = &keyed{key: key, sum: hmac.New(sha256.New, []byte(key))}
+	}
+	defer prepared.Put(k)
+	k.sum.Reset()
+	k.text = append(k.text[:0], base...)
+	k.sum.Write(k.text)
+	return inBase64(k.sum.Sum(k.text[:0]))
 }
+
+// keyed is HMAC-SHA256 with a key in it. To put the key in takes longer than to make a MAC of
+// a short text, and the next MAC is mostly under the same key.
+type keyed struct {
+	key  string
+	sum  hash.Hash
+	text []byte
+}
+
+// prepared are those that were used a moment ago.
+var prepared sync.Pool
 
 // payloadHash is the hash of a body and its media type, in base64. The body is the one
 // before content coding.
 func payloadHash(contentType string, body []byte) string {
 	mediaType, _, _ := strings.Cut(contentType, ";")
-	sum := sha256.New()
-	sum.Write([]byte("hawk.1.payload\n" + strings.ToLower(strings.TrimSpace(mediaType)) + "\n"))
-	sum.Write(body)
-	sum.Write([]byte("\n"))
-	return base64.StdEncoding.EncodeToString(sum.Sum(nil))
+	text := append(make([]byte, 0, 1024), "hawk.1.payload\n"...)
+	text = append(text, strings.ToLower(strings.TrimSpace(mediaType))...)
+	text = append(text, '\n')
+	text = append(text, body...)
+	text = append(text, '\n')
+	sum := sha256.Sum256(text)
+	return inBase64(sum[:])
+}
+
+func inBase64(sum []byte) string {
+	return string(base64.StdEncoding.AppendEncode(make([]byte, 0, 64), sum))
 }
 
 // same compares MACs and hashes without telling, by the time that it takes, how

@@ -58,8 +58,11 @@ func Parse(field string) (Header, error) {
 
 // seconds reads a timestamp in its only form: digits, no leading zero, at most 12.
 func seconds(text string) (int64, error) {
+	if text == "" || len(text) > 12 || text[0] < '0' || text[0] > '9' || text[0] == '0' && text != "0" {
+		return 0, ErrAttributeValue
+	}
 	ts, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || ts < 0 || len(text) > 12 || strconv.FormatInt(ts, 10) != text {
+	if err != nil {
 		return 0, ErrAttributeValue
 	}
 	return ts, nil
@@ -111,13 +114,17 @@ func validValue(value string) bool {
 }
 
 func format(names []string, values []*string) string {
-	pairs := make([]string, 0, len(names))
+	text := append(make([]byte, 0, 512), Scheme...)
+	between := " "
 	for i, name := range names {
 		if *values[i] != "" {
-			pairs = append(pairs, name+`="`+*values[i]+`"`)
+			text = append(append(text, between...), name...)
+			text = append(append(text, `="`...), *values[i]...)
+			text = append(text, '"')
+			between = ", "
 		}
 	}
-	return Scheme + " " + strings.Join(pairs, ", ")
+	return string(text)
 }
 
 // reply is the value of a response's Server-Authorization.
@@ -137,13 +144,15 @@ func (c *challenge) attributes() []*string { return []*string{&c.ts, &c.tsm, &c.
 // contentType is the one Content-Type of a message. Two of them mean one thing to us
 // and may mean another to whoever reads the body.
 func contentType(header http.Header) (string, error) {
-	fields := header.Values("Content-Type")
+	fields := header["Content-Type"]
+	if len(fields) == 0 {
+		return "", nil
+	}
 	if len(fields) > 1 {
 		return "", ErrTwice
 	}
-	value := header.Get("Content-Type")
-	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+	if strings.ContainsFunc(fields[0], func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 		return "", ErrRequest
 	}
-	return value, nil
+	return fields[0], nil
 }

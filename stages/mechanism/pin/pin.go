@@ -43,7 +43,8 @@ func OfKey(key crypto.PublicKey) (Pin, error) {
 
 func of(spki []byte) Pin {
 	sum := sha256.Sum256(spki)
-	return Pin(prefix + base64.StdEncoding.EncodeToString(sum[:]))
+	text := append(make([]byte, 0, 64), prefix...)
+	return Pin(base64.StdEncoding.AppendEncode(text, sum[:]))
 }
 
 // Parse checks that a text is a pin. A mistyped pin would match nothing, which is
