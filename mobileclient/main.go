@@ -111,7 +111,7 @@ func pairCommand(data *string) *cobra.Command {
 		Short: "Print a link that pairs a browser with the running phone's screen",
 		Long: `Print a link that pairs a browser with the running phone's screen.
 
-The link is good once, for ten minutes. Whoever uses the screen can install programs, so it
+The link is good once, for ten minutes. Anyone who uses the screen can install programs, so it
 is for browsers only that somebody with the phone's folder, or the admin, has let in.`,
 		Args: cobra.NoArgs,
 	}

@@ -16,7 +16,7 @@ import (
 
 // Secret is what an app and the server share, next to the key that names it.
 //
-// It is kept in clear. Whoever checks a MAC has to compute it, and for that the secret
+// It is kept in clear. Anyone who checks a MAC has to compute it, and for that the secret
 // itself is needed: there is no hash of it that would do, as there is for passwords and
 // session keys, which are only ever compared. So the database is worth as much as all
 // secrets in it. A product would keep them in a hardware security module, or under a key

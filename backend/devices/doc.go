@@ -13,7 +13,7 @@
 // register an invented identifier. A ban is a way to stop one installation at once, and
 // no proof of what runs where. For the same reason the number of devices is bounded for each
 // app at each stage ([MostOfApp]), and those that were registered and never used make room
-// for others. Whoever takes the trouble to use each of ten thousand inventions can still keep
+// for others. Anyone who takes the trouble to use each of ten thousand inventions can still keep
 // new installations of that app out of that stage, until an admin removes them, best after
 // the app's secret was rotated.
 //

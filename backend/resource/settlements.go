@@ -20,8 +20,8 @@ type settlement struct {
 // settlementDays is how many lines a partner is shown: one for each day and account.
 const settlementDays = 92
 
-// getSettlements shows a partner what was paid to its accounts, day by day. Who owns
-// them is the certificate's holder; there is nothing in the request to choose from.
+// getSettlements shows a partner what was paid to its accounts, day by day. The
+// certificate says whose they are; there is nothing in the request to choose from.
 //
 //keyladder:code partner-route
 func (s *Server) getSettlements(c echo.Context, caller guard.Caller) error {

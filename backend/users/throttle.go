@@ -104,7 +104,7 @@ func (t *tries) until(at time.Time) time.Time {
 // stages that know no devices. Its attempts have a count of their own, which the others
 // do not touch and nobody without the device's GUID can raise. Familiar places are in the
 // database, so a restart puts nobody out. OWASP calls the idea device cookies. The guard
-// proves the device first; a banned one does not get here. Whoever has stolen its GUID can
+// proves the device first; a banned one does not get here. Anyone who has stolen its GUID can
 // keep one device waiting, and none of the user's others.
 //
 // All others share a slot: one attempt on a user every two minutes while somebody

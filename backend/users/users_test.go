@@ -156,7 +156,7 @@ func TestParallelGuesses(t *testing.T) {
 	}
 }
 
-// TestBusy fills all turns and all places to wait. Who is turned away, or gives up, has not
+// TestBusy fills all turns and all places to wait. Somebody who is turned away, or gives up, has not
 // tried.
 func TestBusy(t *testing.T) {
 	t.Parallel()

@@ -91,7 +91,7 @@ func (a *harbourApp) sendKnown(ctx context.Context, c call) outcome {
 // send makes a call, once more where the app's clock was wrong, and once more where
 // the server asks for a little patience.
 //
-// But nobody pays twice because of an answer that proves nothing. Whoever sits between
+// But nobody pays twice because of an answer that proves nothing. Anyone who sits between
 // the app and the bank can pass a payment on and put a refusal in the place of the answer.
 // And one that is repeated is the same one, with its nonce: the bank remembers no call that
 // goes past a limit, so that whoever kept the first could have it booked beside a second.

@@ -10,7 +10,7 @@ import (
 )
 
 // userSession stands for the user who signed in. It is kept in the app's storage, so
-// that nobody has to sign in at every start. Whoever has a copy of that storage has it too.
+// that nobody has to sign in at every start. Anyone who has a copy of that storage has it too.
 type userSession struct {
 	Key  session.Key `json:"session_key"`
 	User string      `json:"user"`

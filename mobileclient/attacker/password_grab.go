@@ -17,7 +17,7 @@ import (
 )
 
 // passwordGrab puts an app into the store that looks like the bank's: its label, its
-// screens, another program. Whoever signs in with it hands over the password. The
+// screens, another program. Anyone who signs in with it hands over the password. The
 // attacker types that into the genuine app, on a phone of their own: there is nothing
 // to break, because the password is all that says who is signing in.
 //

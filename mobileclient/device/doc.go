@@ -22,7 +22,7 @@
 //   - shows pages (agent.go, page.go), and hands URLs with other schemes to apps that claimed
 //     them (schemes.go).
 //
-// What is not: there is no kernel between two devices of one machine. Whoever may act
+// What is not: there is no kernel between two devices of one machine. Anyone who may act
 // as the user that runs them can do anything to both.
 //
 // A debugger in the process that launched an app must let go of it before

@@ -21,7 +21,7 @@ var errStorage = errors.New("a key has 1 to 100 bytes, a value at most 1 MiB")
 
 func (d *Device) storagePath(name string) string { return filepath.Join(d.config.Dir, "storage", name) }
 
-// Storage is the folder with what an app has stored: a file for each key. Whoever has
+// Storage is the folder with what an app has stored: a file for each key. Anyone who has
 // a copy of it, from a backup for example, has it all.
 func (d *Device) Storage(name string) string { return d.storagePath(name) }
 

@@ -13,7 +13,7 @@ import (
 var ErrNoCertificate = errors.New("this is not a PEM certificate: one starts with -----BEGIN CERTIFICATE-----")
 
 // Trust adds the certificates of a PEM text to the trust store, as the person who
-// holds the phone can. Whoever holds such an authority's key can from then on be any
+// holds the phone can. Anyone who holds such an authority's key can from then on be any
 // server to the apps that do no more than ask the trust store.
 func (d *Device) Trust(text []byte) error {
 	var added []string

@@ -41,7 +41,7 @@ func (p *Phone) manageRoutes() {
 		}
 		return c.JSON(http.StatusOK, manage.Phone{Stage: p.stage().Slug, Packages: packages})
 	})
-	// Whoever has the phone's folder has the phone.
+	// Anyone who has the phone's folder has the phone.
 	p.manage.For(deployment.Admin, deployment.Phone).POST(manage.PairingPath, p.servePairing)
 	admin.POST("/phone/stage", func(c echo.Context) error {
 		order, err := p.readOrder(c)

@@ -16,7 +16,7 @@ import (
 	"keyladder/internal/deployment"
 )
 
-// Whoever uses this screen can install programs, which run as whoever started the phone.
+// Anyone who uses this screen can install programs, which run as whoever started the phone.
 // So a browser is paired first: with a code that is good once, and that the terminal and
 // the admin UI give. After that a cookie stands for it. Every user of this machine can ask
 // this address; only those who are given a code get further.

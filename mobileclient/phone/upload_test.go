@@ -43,7 +43,7 @@ func TestLargeUpload(t *testing.T) {
 	}
 }
 
-// Packages arrive one at a time. Who comes meanwhile is told so at once.
+// Packages arrive one at a time. A second one is refused at once meanwhile.
 func TestUploadsOneAtATime(t *testing.T) {
 	t.Parallel()
 	h := newHand(t)

@@ -1,12 +1,14 @@
 // Package catalog holds the stages and the attacks of Keyladder as data.
 //
-// A [Stage] is one rung of the ladder: what it adds to the one before, the
-// [Policy] that the guard and the app follow, the release of the app in use,
-// its narrative, and what every [Attack] must achieve against it. Nothing else
-// lists the stages: servers, phone, admin UI, README and tests are driven by
-// this package.
+// A [Stage] is one rung of the ladder: what it adds to the one before, its [Policies], one
+// for each actor, its narrative, and what every [Attack] must achieve against it. Nothing
+// else lists the stages: servers, phone, admin UI, README and tests are driven by this
+// package.
 //
-// A policy is closed: a field that is not set is "missing", and a stage with a
-// missing field is refused by the guard ([Policy.Missing]). Whoever wants a check
-// off has to say so by name ([AnyUserAgent], [NoAppProof], …).
+// Policies are closed. A field that is not set is undecided, and the guard refuses a stage
+// with such a field ([Policies.Undecided]), with a value that is declared nowhere
+// ([Policies.Unknown]) and with values that contradict each other
+// ([Policies.Contradictions]). A check is switched off by name ([AnyUserAgent],
+// [NoAppProof], …). A value is declared once (policy.go), with the words for people and with
+// whether it switches something off.
 package catalog

@@ -5,7 +5,7 @@
 //
 // An app key names the app and proves nothing: whoever has seen it can use it. With
 // Hawk the key never travels. The client keeps a secret next to its ID, computes a MAC
-// over what it is about to send, and sends the MAC. Whoever reads along has one
+// over what it is about to send, and sends the MAC. Anyone who reads along has one
 // request that is good for a minute, and cannot make another one out of it.
 //
 // # The message
@@ -48,9 +48,9 @@
 //  5. The time: not more than [DefaultSkew] from the server's own ([ErrStale]).
 //
 // What is left to the caller is the nonce: whether the request is here for the first time
-// is what [Verifier.Verify] can't know. Package replay remembers nonces. Who wants each
+// is what [Verifier.Verify] can't know. Package replay remembers nonces. A server that wants each
 // request to be good once has it look at [Received].Nonce after Verify, never before:
-// otherwise anybody could use up the nonces of others. Who does not lets a request be
+// otherwise anybody could use up the nonces of others. A server that does not lets a request be
 // repeated within the time window.
 //
 // # What is easily got wrong
@@ -69,7 +69,7 @@
 //   - The algorithm is SHA-256. Hawk knows SHA-1, too, fixed per credentials; letting
 //     messages name their algorithm would let attackers choose it.
 //   - Header fields are not covered, but for Content-Type. Where they say in whose name
-//     the request is made, whoever can change it on the way changes that. [Covered] makes
+//     the request is made, anyone who can change it on the way changes that. [Covered] makes
 //     an ext of them.
 //   - An empty key is no key. HMAC takes one without complaint, and everybody knows it.
 //
@@ -86,7 +86,7 @@
 // tomorrow, collect them, and use them then. An old answer with a good tsm can be sent
 // again, but it only makes the client sign for the past.
 //
-// The MAC belongs to no request. Whoever sits between can pass a request on, keep the
+// The MAC belongs to no request. Anyone who sits between can pass a request on, keep the
 // answer, and give the client what another one was told, whose clock is wrong on purpose.
 // So a client must not make a request anew because of it that the server may not carry
 // out twice. It can't tell by how far off the time is: what is on its way can be held up.
@@ -105,7 +105,7 @@
 //
 // Changed requests are refused, wherever they were changed; the key can't be read
 // from the wire. But client and server hold the same key: the server keeps it in
-// clear (a hash of it would not do), whoever reads it there can sign for every client,
+// clear (a hash of it would not do), anyone who reads it there can sign for every client,
 // and a client can deny what it sent. And the key is in every copy of the app. Without
 // a memory of nonces, a captured request can be repeated within the time window.
 //

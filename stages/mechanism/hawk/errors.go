@@ -32,7 +32,7 @@ var (
 	ErrHash               = errors.New("the hash does not match the body")
 	// ErrStale is what every [StaleError] wraps.
 	ErrStale = errors.New("the request was signed for another time")
-	// ErrNonce means that the request was here before. Whoever remembers nonces says so.
+	// ErrNonce means that the request was here before. Anyone who remembers nonces says so.
 	ErrNonce = errors.New("the nonce is refused")
 
 	// ErrUndecided means that the [Verifier] was not told all that it needs: a host,

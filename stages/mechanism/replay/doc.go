@@ -4,7 +4,7 @@
 // # What it is for
 //
 // A signature proves who made a call, and that nobody changed it. It doesn't prove that the
-// call arrives for the first time. Whoever gets hold of a complete call, from a log behind the
+// call arrives for the first time. Anyone who gets hold of a complete call, from a log behind the
 // end of TLS for example, can send it again, byte by byte. So the client puts a
 // random nonce and the time into what it signs, and the server remembers the nonces.
 // The time limits how long: a call outside the time window is refused anyway.

@@ -4,7 +4,7 @@
 // # What it is for
 //
 // TLS ends before the server does: at a load balancer, a content delivery network, a
-// debugging proxy with a certificate that somebody trusted. Whoever sits there reads
+// debugging proxy with a certificate that somebody trusted. Anyone who sits there reads
 // and logs the bodies. A sealed body is opened by the application alone.
 //
 // # The message
@@ -32,7 +32,7 @@
 // The shared secret is not used as the key. HKDF with SHA-256 (RFC 5869) makes two keys from
 // it, one for each direction, by different info texts. So the key that signs
 // and the keys that encrypt are different ones; and a request's body sent back as a response
-// doesn't open. Without the two directions, whoever can't read a body could still
+// doesn't open. Without the two directions, anyone who can't read a body could still
 // make the server's words out of the client's.
 //
 // The shared secret has to be random. HKDF does not make a guessable one better.

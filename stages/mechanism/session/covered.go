@@ -12,7 +12,7 @@ import (
 // signature says only what the app wants done: whoever can change calls on the way writes
 // another user's session key, device or password into them, and has it done for that one.
 //
-// For a sign-in it is a hash of the password, and a fast one. Whoever writes requests to a
+// For a sign-in it is a hash of the password, and a fast one. Anyone who writes requests to a
 // log and leaves Authorization out has to leave this out, too.
 //
 //keyladder:code session-covered

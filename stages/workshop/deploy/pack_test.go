@@ -47,7 +47,7 @@ func packed(t *testing.T, data string, role deployment.Role) map[string]string {
 	return got
 }
 
-// Whoever gets a package gets the program that fits to how it carries its secrets.
+// Anyone who gets a package gets the program that fits to how it carries its secrets.
 func TestProgramsArePacked(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

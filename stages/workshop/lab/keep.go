@@ -17,7 +17,7 @@ import (
 )
 
 // KeptIn is the environment variable with the name of a file in which a matrix is kept.
-// Whoever needs the whole matrix, such as its test and the check of README.md, takes it from
+// Anyone who needs the whole matrix, such as its test and the check of README.md, takes it from
 // there, so that one run of all checks measures it once.
 const KeptIn = "KEYLADDER_MATRIX"
 
