@@ -22,9 +22,9 @@ import (
 
 // Servers that are made by hand, and why.
 var madeByHand = map[string]string{
-	"mobileclient/attacker/password_grab.go": "the attacker's own",
-	"mobileclient/attacker/intercept.go":     "the attacker's own",
-	"stages/workshop/bench/server.go":        "what a bare server does is what is measured",
+	"mobileclient/attacker/lookalike/collector.go": "the attacker's own",
+	"mobileclient/attacker/network/intercept.go":   "the attacker's own",
+	"stages/workshop/bench/server.go":              "what a bare server does is what is measured",
 }
 
 // Every program's servers have limits, because they are made in one place.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keyladder/internal/problem"
+	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/sealed"
 )
@@ -74,7 +75,7 @@ func retryAfter(response *http.Response) (time.Duration, bool) {
 		seconds = 1
 	}
 	wait := time.Duration(seconds) * time.Second
-	return wait, wait <= callTimeout
+	return wait, wait <= network.Timeout
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -120,7 +121,7 @@ func (p *program) handshake(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	conn, err := p.g.Routes.DialTLS(dialer, p.caller.TLS(p.g.Roots))(ctx, "tcp", url.Host)
+	conn, err := p.g.Routes.DialTLS(network.Dialer, p.caller.TLS(p.g.Roots))(ctx, "tcp", url.Host)
 	if err != nil {
 		return err
 	}

@@ -7,25 +7,22 @@
 // that broke is not a protection. Nobody believes the result; the goal is checked on
 // the server's side.
 //
-// The package imports nothing of the servers, the PKI or the lab; a test watches
-// that. The tools, in files of their own:
+// The package imports nothing of the servers, the PKI or the lab, nor do its tools; a test
+// watches that. The tools are packages of their own:
 //
-//	program.go      an HTTP client that takes the app's place
-//	imitate.go      does with its calls what the stage demands: sign, seal, register
-//	loot.go         finds keys and certificates in bytes of any origin
-//	accesspoint.go  the router that a victim's phone has joined
-//	intercept.go    an HTTP proxy that answers TLS handshakes itself
-//	authority.go    certificates of the attacker's own making
-//	tamper.go       changes payments
-//	own_device.go   a phone of the attacker's own with the app open
-//	repackage.go    takes a package apart, changes it and signs it anew
-//	hook.go         takes secrets from the memory of the running app
-//	prove.go        tells by a signature, or a certificate, which bytes are a secret
-//	look_alike_app.go is an app that looks like the bank's
-//	memory_linux.go reads another process's memory
-//	tracer_linux.go holds another process under ptrace and changes its memory
-//	reach.go        keeps all of them on this machine and on private networks
+//	debugger   holds a running program and reads its memory
+//	network    carries, reads and changes other people's connections
+//	lookalike  an app that looks like the bank's
+//	loot       finds keys and certificates in bytes of any origin
 //
-// The memory and debugger tools are written for Linux; elsewhere the attacks that need
-// them end with an [*Impossible] that says so.
+// Here is what attacks share:
+//
+//	given.go       what an attack is given, and what it brings home
+//	program.go     an HTTP client that takes the app's place
+//	answer.go      tells a refusal from a failure
+//	rob.go         takes what can be taken
+//	own_device.go  a phone of the attacker's own with the app open
+//
+// The debugger is written for Linux; elsewhere the attacks that need it end with a
+// [*debugger.Impossible] that says so.
 package attacker

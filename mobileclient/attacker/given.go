@@ -2,10 +2,13 @@ package attacker
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
 	"net/http"
 
 	"keyladder/internal/route"
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/attacker/network"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
 )
@@ -82,6 +85,27 @@ type Inside struct {
 	VictimPays func(context.Context) error
 }
 
+// sendFromInside sends a call to the API from behind the end of TLS, as it is, and records
+// it as the attacker's, under a Traffic-Id of its own: no check reads that.
+func (g *Given) sendFromInside(ctx context.Context, call Captured) (status int, body []byte, err error) {
+	exchange := rand.Text()
+	call.Header = call.Header.Clone()
+	call.Header.Set(traffic.Header, exchange)
+	summary := call.Method + " " + call.Target
+	g.record(traffic.Message{
+		Exchange: exchange, Kind: traffic.Request, From: network.Party, To: "resource",
+		Summary: summary, Head: network.Head(summary+" HTTP/1.1", "", call.Header), Body: call.Body, Size: len(call.Body),
+	})
+	if status, body, err = g.Inside.Send(ctx, call); err != nil {
+		return 0, nil, fmt.Errorf("send a call from behind the end of TLS: %w", err)
+	}
+	g.record(traffic.Message{
+		Exchange: exchange, Kind: traffic.Response, From: "resource", To: network.Party,
+		Summary: fmt.Sprintf("%d %s", status, http.StatusText(status)), Body: body, Size: len(body),
+	})
+	return status, body, nil
+}
+
 // Captured is a complete call, as it is after TLS ended.
 type Captured struct {
 	Method      string
@@ -107,9 +131,3 @@ type Result struct {
 	Check    catalog.Check // what stopped it, where nobody but the attacker can tell
 	Obstacle string        // what stopped it, for people
 }
-
-// Impossible says that an attack can't be carried out on this operating system. It
-// is an error: nothing was learned about the stage.
-type Impossible struct{ Reason string }
-
-func (e *Impossible) Error() string { return "not on this operating system: " + e.Reason }

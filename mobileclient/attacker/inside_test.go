@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab/testbank"
 )
@@ -97,7 +98,7 @@ func TestReplayIsOnRecordAsTheAttackers(t *testing.T) {
 			own = append(own, m)
 		}
 	}
-	if len(own) != 1 || own[0].From != Party || own[0].Exchange == x.calls[0].Header.Get(traffic.Header) {
+	if len(own) != 1 || own[0].From != network.Party || own[0].Exchange == x.calls[0].Header.Get(traffic.Header) {
 		t.Fatalf("recorded: %+v", own)
 	}
 	if !slices.ContainsFunc(b.Log.After(0), func(m traffic.Message) bool { return m.Exchange == own[0].Exchange }) {

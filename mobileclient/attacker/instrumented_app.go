@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"keyladder/mobileclient/attacker/debugger"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
 )
@@ -45,12 +46,12 @@ func instrumentedApp(ctx context.Context, g *Given) (Result, error) {
 	}
 	g.Say("Started the genuine app on our own phone. It refuses to transfer %d minor units: its cap is %d.", payment.Amount, transferCap)
 
-	debugger, err := attach(ctx, phone.app.PID())
+	held, err := debugger.Attach(ctx, phone.app.PID())
 	if err != nil {
 		return Result{}, err
 	}
-	defer debugger.detach()
-	addresses, err := debugger.find(ctx, transferCap)
+	defer held.Detach()
+	addresses, err := held.Find(ctx, transferCap)
 	if err != nil {
 		return Result{}, fmt.Errorf("search the app's memory: %w", err)
 	}
@@ -58,7 +59,7 @@ func instrumentedApp(ctx context.Context, g *Given) (Result, error) {
 	slices.Reverse(addresses) // what a program made lies above what it was built with
 	for i, address := range addresses[:min(len(addresses), maxCandidates)] {
 		raised := transferCap * 1000
-		if err := debugger.write(address, transferCap, raised); errors.Is(err, errMoved) {
+		if err := held.Write(address, transferCap, raised); errors.Is(err, debugger.ErrMoved) {
 			continue
 		} else if err != nil {
 			return Result{}, fmt.Errorf("change the app's memory: %w", err)
@@ -71,7 +72,7 @@ func instrumentedApp(ctx context.Context, g *Given) (Result, error) {
 			return Result{Claim: true}, nil
 		}
 		// Not the cap, but something that happened to be as large.
-		if err := debugger.write(address, raised, transferCap); err != nil && !errors.Is(err, errMoved) {
+		if err := held.Write(address, raised, transferCap); err != nil && !errors.Is(err, debugger.ErrMoved) {
 			return Result{}, fmt.Errorf("restore the app's memory: %w", err)
 		}
 	}

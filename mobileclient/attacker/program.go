@@ -8,11 +8,10 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
-	"time"
 
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/attacker/loot"
+	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 )
@@ -20,11 +19,6 @@ import (
 // publicUserAgent is what the genuine app calls itself. It is no secret: every server
 // that a phone with the app ever talked to has seen it.
 const publicUserAgent = "HarbourBank/1.0"
-
-const (
-	callTimeout = 10 * time.Second
-	maxAnswer   = 4 << 20
-)
 
 // program is an HTTP client that takes the app's place. What makes its calls look like the
 // app's is public: it stands in the bank's own description of its API (package protect).
@@ -57,14 +51,14 @@ func (g *Given) identities(finders ...loot.Finder) ([]protect.Identity, error) {
 	return loot.Identities(nobody, finders...), nil
 }
 
-// tls is how programs with a client certificate, if there is one, connect to the API: they
-// trust what every device trusts.
-func (g *Given) tls(certificate *tls.Certificate) (*tls.Config, error) {
+// uplink is how tools on the network go on to the API, with a client certificate, if there
+// is one: they trust what every device trusts.
+func (g *Given) uplink(certificate *tls.Certificate) (network.Uplink, error) {
 	caller, err := g.caller(protect.Identity{Certificate: certificate})
 	if err != nil {
-		return nil, err
+		return network.Uplink{}, err
 	}
-	return caller.TLS(g.Roots), nil
+	return network.Uplink{Routes: g.Routes, TLS: caller.TLS(g.Roots), Record: g.record}, nil
 }
 
 // newProgram starts a program. Close it.
@@ -74,13 +68,13 @@ func newProgram(g *Given, as protect.Identity) (*program, error) {
 		return nil, err
 	}
 	transport := &http.Transport{
-		DialContext:         g.Routes.Dial(dialer),
+		DialContext:         g.Routes.Dial(network.Dialer),
 		TLSClientConfig:     caller.TLS(g.Roots),
 		MaxIdleConnsPerHost: 64, // or a flood would be busy with handshakes
 	}
 	return &program{g: g, caller: caller, client: &http.Client{
 		Transport: transport,
-		Timeout:   callTimeout,
+		Timeout:   network.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
@@ -130,35 +124,29 @@ func (p *program) send(ctx context.Context, dressed *protect.Dressed) (*http.Res
 	request.Header.Set(traffic.Header, exchange)
 	summary := request.Method + " " + request.URL.RequestURI()
 	p.g.record(traffic.Message{
-		Exchange: exchange, Kind: traffic.Request, From: Party, To: "resource",
-		Summary: summary, Head: head(summary+" HTTP/1.1", "Host: "+request.URL.Host, request.Header), Body: dressed.Body, Size: len(dressed.Body),
+		Exchange: exchange, Kind: traffic.Request, From: network.Party, To: "resource",
+		Summary: summary, Head: network.Head(summary+" HTTP/1.1", "Host: "+request.URL.Host, request.Header), Body: dressed.Body, Size: len(dressed.Body),
 	})
 	response, err := p.client.Do(request)
 	if err != nil {
 		err = p.alerted(ctx, err)
 		p.g.record(traffic.Message{
-			Exchange: exchange, Kind: traffic.Note, From: "resource", To: Party,
+			Exchange: exchange, Kind: traffic.Note, From: "resource", To: network.Party,
 			Summary: "no response: " + err.Error(),
 		})
 		return nil, nil, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(response.Body, network.MaxBody))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the API's answer: %w", err)
 	}
 	p.g.record(traffic.Message{
-		Exchange: exchange, Kind: traffic.Response, From: "resource", To: Party,
-		Summary: response.Status, Head: head("HTTP/1.1 "+response.Status, "", response.Header), Body: body, Size: len(body),
+		Exchange: exchange, Kind: traffic.Response, From: "resource", To: network.Party,
+		Summary: response.Status, Head: network.Head("HTTP/1.1 "+response.Status, "", response.Header), Body: body, Size: len(body),
 	})
 	return response, body, nil
 }
-
-// What attackers are called in traffic records.
-const (
-	Party    = "attacker"       // their programs and machines
-	AppParty = "attacker's app" // apps on phones of their own, genuine or not
-)
 
 func (g *Given) record(m traffic.Message) {
 	if m.Lane == "" {
@@ -166,16 +154,6 @@ func (g *Given) record(m traffic.Message) {
 	}
 	m.Stage = g.Stage.Slug
 	g.Log.Add(m)
-}
-
-func head(start, host string, fields http.Header) string {
-	var text strings.Builder
-	text.WriteString(start + "\r\n")
-	if host != "" {
-		text.WriteString(host + "\r\n")
-	}
-	_ = fields.Write(&text) // a strings.Builder takes everything
-	return text.String()
 }
 
 // show puts something into the identity with which the program calls from now on.

@@ -2,10 +2,12 @@ package attacker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"sync/atomic"
 
 	"keyladder/internal/problem"
+	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/protect"
 )
 
@@ -18,19 +20,19 @@ import (
 func proxyTamper(ctx context.Context, g *Given) (Result, error) {
 	var changed atomic.Int32
 	g.Inside.Rewrite(func(call *Captured) {
-		if !isPayment(call.Method, call.Target) {
+		if !network.IsPayment(call.Method, call.Target) {
 			return
 		}
 		if isSealed(call.Body) {
 			call.Body = ownPayment(g.Account)
 			call.Header.Set("Content-Type", protect.JSON)
-		} else if body, err := withPayee(call.Body, g.Account); err == nil {
+		} else if body, err := network.WithPayee(call.Body, g.Account); err == nil {
 			call.Body = body
 		} else {
 			return
 		}
 		changed.Add(1)
-		g.recordChange("behind the end of TLS", call.Method, call.Target, call.Header)
+		g.record(network.Changed("behind the end of TLS", call.Method, call.Target, call.Header))
 	})
 	defer g.Inside.Rewrite(nil)
 	g.Say("The terminator now changes the payee of payments, after TLS ended; what it can't read it replaces.")
@@ -49,4 +51,15 @@ func proxyTamper(ctx context.Context, g *Given) (Result, error) {
 		return stopped(err)
 	}
 	return Result{}, err
+}
+
+// ownPayment is the body of a payment that somebody makes up who knows an account.
+func ownPayment(payee string) []byte {
+	body, err := json.Marshal(map[string]any{
+		"from": anAccount.ID, "to": payee, "amount": pittance, "currency": anAccount.Currency, "reference": "invoice",
+	})
+	if err != nil {
+		panic(err) // strings and a number
+	}
+	return body
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"keyladder/mobileclient/attacker/network"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
 )
@@ -17,11 +18,11 @@ import (
 //
 //keyladder:code attack-repin
 func repin(ctx context.Context, g *Given) (Result, error) {
-	ca, err := newAuthority()
+	ca, err := network.NewAuthority()
 	if err != nil {
 		return Result{}, err
 	}
-	ownPin, err := ca.pin()
+	ownPin, err := ca.Pin()
 	if err != nil {
 		return Result{}, err
 	}
@@ -45,13 +46,17 @@ func repin(ctx context.Context, g *Given) (Result, error) {
 		certificate = &pairs[0]
 		g.Say("Found the app's client certificate and its key in the package; the proxy will show it to the API.")
 	}
-	proxy, err := newInterceptor(g, ca, certificate)
+	uplink, err := g.uplink(certificate)
 	if err != nil {
 		return Result{}, err
 	}
-	defer proxy.close()
+	proxy, err := network.NewInterceptor(uplink, ca)
+	if err != nil {
+		return Result{}, err
+	}
+	defer proxy.Close()
 	phone, err := g.open(ctx, path, func(d *device.Device) error {
-		return errors.Join(sideload(d), d.SetNetwork(proxy.network()), d.Trust(ca.pem()))
+		return errors.Join(sideload(d), d.SetNetwork(proxy.Network()), d.Trust(ca.PEM()))
 	})
 	if err != nil {
 		return Result{}, err
@@ -69,9 +74,9 @@ func repin(ctx context.Context, g *Given) (Result, error) {
 		return stopped(err)
 	}
 	var data strings.Builder
-	for _, call := range proxy.read() {
-		g.Say("The proxy reads: %s %s, answered with %d and %d bytes.", call.request.Method, call.request.URL.Path, call.status, len(call.received))
-		data.Write(call.received)
+	for _, call := range proxy.Calls() {
+		g.Say("The proxy reads: %s %s, answered with %d and %d bytes.", call.Request.Method, call.Request.URL.Path, call.Status, len(call.Received))
+		data.Write(call.Received)
 		data.WriteByte('\n')
 	}
 	if data.Len() == 0 {

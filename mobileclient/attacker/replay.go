@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"keyladder/internal/problem"
+	"keyladder/mobileclient/attacker/network"
 )
 
 // replay sends a payment that it found in a log behind the end of TLS once more, byte
@@ -18,7 +19,7 @@ func replay(ctx context.Context, g *Given) (Result, error) {
 	}
 	var payment *Captured
 	for _, call := range g.Inside.Calls() {
-		if isPayment(call.Method, call.Target) {
+		if network.IsPayment(call.Method, call.Target) {
 			payment = &call
 		}
 	}

@@ -35,7 +35,7 @@ var attacks = map[string]attack{
 func Names() []string { return slices.Sorted(maps.Keys(attacks)) }
 
 // Run carries out the named attack. The error says that it could not be carried out
-// and nothing was learned; it is an [*Impossible] where the operating system does
+// and nothing was learned; it is an [*debugger.Impossible] where the operating system does
 // not allow it at all.
 func Run(ctx context.Context, name string, g *Given) (Result, error) {
 	run, ok := attacks[name]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"keyladder/mobileclient/attacker/loot"
+	"keyladder/mobileclient/attacker/network"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/protect"
 )
@@ -17,17 +18,21 @@ import (
 //
 //keyladder:code attack-trusted-proxy
 func trustedProxy(ctx context.Context, g *Given) (Result, error) {
-	ca, err := newAuthority()
+	ca, err := network.NewAuthority()
 	if err != nil {
 		return Result{}, err
 	}
-	proxy, err := newInterceptor(g, ca, nil)
+	uplink, err := g.uplink(nil)
 	if err != nil {
 		return Result{}, err
 	}
-	defer proxy.close()
+	proxy, err := network.NewInterceptor(uplink, ca)
+	if err != nil {
+		return Result{}, err
+	}
+	defer proxy.Close()
 	phone, err := g.open(ctx, g.Package, func(d *device.Device) error {
-		return errors.Join(d.SetNetwork(proxy.network()), d.Trust(ca.pem()))
+		return errors.Join(d.SetNetwork(proxy.Network()), d.Trust(ca.PEM()))
 	})
 	if err != nil {
 		return Result{}, err
@@ -40,9 +45,9 @@ func trustedProxy(ctx context.Context, g *Given) (Result, error) {
 	}
 
 	var heard loot.Loot
-	for _, call := range proxy.read() {
-		g.Say("The proxy reads: %s %s, answered with %d.", call.request.Method, call.request.URL.Path, call.status)
-		heard.Search(call.sent)
+	for _, call := range proxy.Calls() {
+		g.Say("The proxy reads: %s %s, answered with %d.", call.Request.Method, call.Request.URL.Path, call.Status)
+		heard.Search(call.Sent)
 	}
 	switch {
 	case len(heard.ClientIDs) == 0 && appErr != nil:

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 
+	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/session"
 	"keyladder/stages/protect"
@@ -42,7 +43,7 @@ func unknownClient(ctx context.Context, g *Given) (Result, error) {
 		tries = append(tries, try{"a MAC under an invented secret", invented})
 	}
 	if lacks(nobody, protect.ClientCertificate) {
-		own, err := selfSignedClient("harbour-bank app")
+		own, err := network.SelfSignedClient("harbour-bank app")
 		if err != nil {
 			return Result{}, err
 		}

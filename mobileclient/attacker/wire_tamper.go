@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"keyladder/internal/problem"
+	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/catalog"
 )
 
@@ -19,8 +20,12 @@ import (
 //keyladder:code attack-wire-tamper
 func wireTamper(ctx context.Context, g *Given) (Result, error) {
 	var changed atomic.Int32
-	redirect := toAccount(g.Account)
-	ap, err := newAccessPoint(ctx, g, func(request *http.Request) (bool, error) {
+	redirect := network.ToAccount(g.Account)
+	uplink, err := g.uplink(nil)
+	if err != nil {
+		return Result{}, err
+	}
+	ap, err := network.NewAccessPoint(ctx, uplink, func(request *http.Request) (bool, error) {
 		did, err := redirect(request)
 		if did {
 			changed.Add(1)
@@ -30,8 +35,8 @@ func wireTamper(ctx context.Context, g *Given) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	defer ap.close()
-	g.Victim.Join(ap.address())
+	defer ap.Close()
+	g.Victim.Join(ap.Address())
 	defer g.Victim.Join("")
 	g.Say("The victim's phone has joined an access point that changes the payee of payments.")
 	screen, err := g.Victim.Pay(ctx)
@@ -39,9 +44,9 @@ func wireTamper(ctx context.Context, g *Given) (Result, error) {
 		return Result{}, fmt.Errorf("the victim does not pay: %w", err)
 	}
 	if !screen.OK && changed.Load() == 0 {
-		ap.settle(ctx)
+		ap.Settle(ctx)
 	}
-	switch alert := ap.refusedWith(); {
+	switch alert := ap.RefusedWith(); {
 	case changed.Load() > 0 && screen.OK:
 		g.Say("Changed the payee of the payment to %s; the victim's app shows it as made.", g.Account)
 		return Result{Claim: true}, nil
@@ -54,5 +59,5 @@ func wireTamper(ctx context.Context, g *Given) (Result, error) {
 	case screen.OK:
 		return Result{}, errors.New("the victim's payment went past the access point")
 	}
-	return Result{}, errors.Join(fmt.Errorf("the victim's app does not work through the access point: %s", screen.Error), ap.err())
+	return Result{}, errors.Join(fmt.Errorf("the victim's app does not work through the access point: %s", screen.Error), ap.Err())
 }

@@ -12,6 +12,7 @@ import (
 
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/attacker/loot"
+	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/catalog"
 )
 
@@ -21,12 +22,16 @@ import (
 //
 //keyladder:code attack-wiretap
 func wiretap(ctx context.Context, g *Given) (Result, error) {
-	ap, err := newAccessPoint(ctx, g, nil)
+	uplink, err := g.uplink(nil)
 	if err != nil {
 		return Result{}, err
 	}
-	defer ap.close()
-	g.Victim.Join(ap.address())
+	ap, err := network.NewAccessPoint(ctx, uplink, nil)
+	if err != nil {
+		return Result{}, err
+	}
+	defer ap.Close()
+	g.Victim.Join(ap.Address())
 	defer g.Victim.Join("")
 	g.Say("The victim's phone has joined an access point that listens.")
 	screen, err := g.Victim.Pay(ctx)
@@ -39,20 +44,20 @@ func wiretap(ctx context.Context, g *Given) (Result, error) {
 
 	var heard loot.Loot
 	encrypted := 0
-	for _, c := range ap.heard() {
-		if isTLS(c.sent()) && isTLS(c.received()) {
+	for _, c := range ap.Heard() {
+		if c.Encrypted() {
 			encrypted++
-			g.Say("Heard %d bytes to the API and %d back: TLS records.", len(c.sent()), len(c.received()))
+			g.Say("Heard %d bytes to the API and %d back: TLS records.", len(c.Sent()), len(c.Received()))
 			continue
 		}
-		for request := range requests(c.sent()) {
+		for request := range requests(c.Sent()) {
 			g.Say("Heard a request in the clear: %s %s.", request.Method, request.URL.Path)
 			g.record(traffic.Message{
 				Lane: traffic.Network, Exchange: request.Header.Get(traffic.Header), Kind: traffic.Note,
-				From: "app", To: Party, Summary: "overheard in the clear: " + request.Method + " " + request.URL.Path,
+				From: "app", To: network.Party, Summary: "overheard in the clear: " + request.Method + " " + request.URL.Path,
 			})
 		}
-		heard.Search(c.sent())
+		heard.Search(c.Sent())
 	}
 	switch {
 	case len(heard.Secrets.Signed) > 0:
@@ -67,7 +72,7 @@ func wiretap(ctx context.Context, g *Given) (Result, error) {
 	case encrypted > 0:
 		return Result{Check: catalog.CheckTLS, Obstacle: "only ciphertext passes"}, nil
 	}
-	return Result{}, errors.Join(errors.New("nothing was heard"), ap.err())
+	return Result{}, errors.Join(errors.New("nothing was heard"), ap.Err())
 }
 
 // requests are the HTTP requests that were sent over a connection, one after the other.

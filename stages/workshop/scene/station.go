@@ -22,6 +22,8 @@ import (
 	"keyladder/internal/statefile"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/attacker"
+	"keyladder/mobileclient/attacker/debugger"
+	"keyladder/mobileclient/attacker/network"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
@@ -146,7 +148,7 @@ func (s *Station) Attack(ctx context.Context, brief manage.Brief) manage.Report 
 		report.Steps = append(report.Steps, fmt.Sprintf(format, args...))
 		report.StepsAt = append(report.StepsAt, time.Now())
 	})
-	var impossible *attacker.Impossible
+	var impossible *debugger.Impossible
 	switch {
 	case errors.As(err, &impossible):
 		report.Impossible = impossible.Reason
@@ -276,7 +278,7 @@ func (s *Station) packageFile(stage catalog.Stage) string {
 func (s *Station) newDevice(dir, owner string) (*device.Device, error) {
 	participant := ""
 	if owner == attackersName {
-		participant = attacker.AppParty
+		participant = network.AppParty
 	}
 	return device.New(device.Config{
 		Dir: dir, Owner: owner, Participant: participant, Roots: s.roots, Developers: s.developers,

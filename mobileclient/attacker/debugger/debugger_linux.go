@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package attacker
+package debugger
 
 import (
 	"bytes"
@@ -24,23 +24,20 @@ const (
 	freezeTime = 5 * time.Second  // within which all threads of a process are held, and stop when asked
 )
 
-var (
-	errGone  = errors.New("the process has ended")
-	errMoved = errors.New("something else is at that address by now")
-)
+var errGone = errors.New("the process has ended")
 
-// tracer is a debugger that holds all threads of a process under ptrace, as gdb does.
-// The kernel shows it as TracerPid in the process's status for as long as it lasts.
+// Debugger holds all threads of a process under ptrace, as gdb does. The kernel shows it
+// as TracerPid in the process's status for as long as it lasts.
 //
 // The kernel takes requests about a tracee from one thread only, the one that attached
 // to it. So a goroutine that is locked to its thread does all the work, until
-// [tracer.detach] or the end of the context that it was made with. The goroutine never
+// [Debugger.Detach] or the end of the context that it was made with. The goroutine never
 // unlocks the thread: both end together, and then the kernel lets go of whatever was
 // still held. No thread of the process is left stopped.
 //
 // Waiting is done thread by thread and never reaps the process itself, because its
 // parent, usually in this very process, waits for that.
-type tracer struct {
+type Debugger struct {
 	pid     int
 	threads map[int]*tracee
 	work    chan func() (last bool)
@@ -53,9 +50,9 @@ type tracee struct {
 	signal  int // that stopped it, to be passed on; 0: none
 }
 
-// attach takes hold of a process. The process goes on as if nothing had happened.
-func attach(ctx context.Context, pid int) (*tracer, error) {
-	t := &tracer{pid: pid, threads: map[int]*tracee{}, work: make(chan func() bool), done: make(chan struct{})}
+// Attach takes hold of a process. The process goes on as if nothing had happened.
+func Attach(ctx context.Context, pid int) (*Debugger, error) {
+	t := &Debugger{pid: pid, threads: map[int]*tracee{}, work: make(chan func() bool), done: make(chan struct{})}
 	attached := make(chan error, 1)
 	go onOwnThread(func() {
 		defer close(t.done)
@@ -92,7 +89,7 @@ func onOwnThread(f func()) {
 }
 
 // frozen runs f while every thread of the process is stopped.
-func (t *tracer) frozen(f func() error) error {
+func (t *Debugger) frozen(f func() error) error {
 	result := make(chan error, 1)
 	work := func() bool {
 		err := t.freeze()
@@ -111,8 +108,8 @@ func (t *tracer) frozen(f func() error) error {
 	}
 }
 
-// find is the addresses at which the process's writable memory holds a value.
-func (t *tracer) find(ctx context.Context, value int64) (addresses []uint64, err error) {
+// Find is the addresses at which the process's writable memory holds a value.
+func (t *Debugger) Find(ctx context.Context, value int64) (addresses []uint64, err error) {
 	err = t.frozen(func() error {
 		addresses, err = holding(ctx, t.pid, value)
 		return err
@@ -120,13 +117,13 @@ func (t *tracer) find(ctx context.Context, value int64) (addresses []uint64, err
 	return addresses, err
 }
 
-// write puts a value at an address of the process's memory. It is errMoved where
+// Write puts a value at an address of the process's memory. It is ErrMoved where
 // something else than expected is there.
-func (t *tracer) write(address uint64, expected, value int64) error {
+func (t *Debugger) Write(address uint64, expected, value int64) error {
 	return t.frozen(func() error { return t.replace(address, expected, value) })
 }
 
-func (t *tracer) replace(address uint64, expected, value int64) error {
+func (t *Debugger) replace(address uint64, expected, value int64) error {
 	memory, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", t.pid), os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -137,15 +134,15 @@ func (t *tracer) replace(address uint64, expected, value int64) error {
 		return err
 	}
 	if int64(binary.NativeEndian.Uint64(word[:])) != expected {
-		return errMoved
+		return ErrMoved
 	}
 	binary.NativeEndian.PutUint64(word[:], uint64(value))
 	_, err = memory.WriteAt(word[:], int64(address))
 	return err
 }
 
-// detach lets the process go and waits until that is done.
-func (t *tracer) detach() {
+// Detach lets the process go and waits until that is done.
+func (t *Debugger) Detach() {
 	select {
 	case t.work <- func() bool { return true }:
 		<-t.done
@@ -155,7 +152,7 @@ func (t *tracer) detach() {
 
 // loop does what it is asked to and keeps the process's threads going meanwhile: a
 // traced thread stops at each signal, and when it makes another thread.
-func (t *tracer) loop(ctx context.Context) {
+func (t *Debugger) loop(ctx context.Context) {
 	defer t.letGo()
 	ticker := time.NewTicker(tracerTick)
 	defer ticker.Stop()
@@ -178,7 +175,7 @@ func (t *tracer) loop(ctx context.Context) {
 }
 
 // seize attaches to all threads, until there is none that was missed.
-func (t *tracer) seize() error {
+func (t *Debugger) seize() error {
 	for deadline := time.Now().Add(freezeTime); ; time.Sleep(tracerTick / 10) {
 		tids, err := t.listed()
 		if err != nil {
@@ -217,7 +214,7 @@ func (t *tracer) seize() error {
 }
 
 // dead tells whether the process has ended, even if nobody has asked yet how it did.
-func (t *tracer) dead() bool {
+func (t *Debugger) dead() bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", t.pid))
 	if err != nil {
 		return errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH)
@@ -227,7 +224,7 @@ func (t *tracer) dead() bool {
 	return bytes.HasPrefix(state, []byte("Z")) || bytes.HasPrefix(state, []byte("X"))
 }
 
-func (t *tracer) listed() ([]int, error) {
+func (t *Debugger) listed() ([]int, error) {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", t.pid))
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
 		return nil, errGone
@@ -247,7 +244,7 @@ func (t *tracer) listed() ([]int, error) {
 }
 
 // freeze stops all threads.
-func (t *tracer) freeze() error {
+func (t *Debugger) freeze() error {
 	deadline := time.Now().Add(freezeTime)
 	asked := map[int]bool{}
 	for {
@@ -276,7 +273,7 @@ func (t *tracer) freeze() error {
 }
 
 // thaw lets stopped threads go on and passes on the signals that stopped them.
-func (t *tracer) thaw() {
+func (t *Debugger) thaw() {
 	for tid, thread := range t.threads {
 		if thread.stopped {
 			thread.stopped = false
@@ -287,7 +284,7 @@ func (t *tracer) thaw() {
 }
 
 // letGo detaches from all threads. Where that fails, the end of this thread does it.
-func (t *tracer) letGo() {
+func (t *Debugger) letGo() {
 	if err := t.freeze(); err != nil && len(t.threads) == 0 {
 		return
 	}
@@ -300,7 +297,7 @@ func (t *tracer) letGo() {
 }
 
 // observe takes note of what happened to the threads, without waiting.
-func (t *tracer) observe() {
+func (t *Debugger) observe() {
 	for tid, thread := range t.threads {
 		if !thread.stopped {
 			t.look(tid, thread)
@@ -308,7 +305,7 @@ func (t *tracer) observe() {
 	}
 }
 
-func (t *tracer) look(tid int, thread *tracee) {
+func (t *Debugger) look(tid int, thread *tracee) {
 	// Without WEXITED for the first thread: its end is for the parent to collect.
 	options := unix.WSTOPPED | unix.WNOHANG | unix.WALL
 	if tid != t.pid {
@@ -340,7 +337,7 @@ func (t *tracer) look(tid int, thread *tracee) {
 }
 
 // stop takes note of a stop (ptrace(2), "Stopped states").
-func (t *tracer) stop(tid int, thread *tracee, signal unix.Signal, event int) {
+func (t *Debugger) stop(tid int, thread *tracee, signal unix.Signal, event int) {
 	thread.stopped = true
 	switch event {
 	case 0: // a signal is about to be delivered: pass it on

@@ -1,4 +1,4 @@
-package attacker
+package network
 
 import (
 	"context"
@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-var dialer = &net.Dialer{Timeout: 5 * time.Second, ControlContext: onlyNearby}
+// Dialer is what all tools connect with.
+var Dialer = &net.Dialer{Timeout: 5 * time.Second, ControlContext: onlyNearby}
 
 // onlyNearby keeps the attacker's tools, some of which connect to wherever they are
 // told, on this machine and on private networks.

@@ -1,4 +1,4 @@
-package attacker
+package network
 
 import (
 	"bufio"
@@ -23,13 +23,13 @@ const (
 	tlsHandshake = 22      // first byte of a TLS connection (RFC 8446, section 5.1)
 )
 
-// accessPoint is the router of the wireless network that a victim's phone has joined.
+// AccessPoint is the router of the wireless network that a victim's phone has joined.
 // A phone opens a connection, sends a line with the destination, host:port, and then
 // what it would have sent there: the line stands for the address on IP packets. A
 // router carries bytes; it holds no certificate that anybody trusts.
-type accessPoint struct {
-	g        *Given
-	tamper   tampering // nil: everything passes as it is
+type AccessPoint struct {
+	uplink   Uplink
+	tamper   Tampering // nil: everything passes as it is
 	listener net.Listener
 	stop     context.CancelFunc
 	open     sync.WaitGroup
@@ -37,44 +37,46 @@ type accessPoint struct {
 
 	mu            sync.Mutex
 	connections   int
-	conversations []*conversation
+	conversations []*Conversation
 	alerts        []string // with which phones refused the access point's own certificate
 	failures      []error
 }
 
-// tampering changes a request on its way. It says whether it did.
-type tampering func(*http.Request) (bool, error)
+// Tampering changes a request on its way. It says whether it did.
+type Tampering func(*http.Request) (bool, error)
 
-// conversation is one connection, as an access point hears it.
-type conversation struct {
+// Conversation is one connection, as an access point hears it.
+type Conversation struct {
 	destination string
 	mu          sync.Mutex
 	up, down    bytes.Buffer // what the phone sent, and what came back
 }
 
-// newAccessPoint opens an access point. Close it.
-func newAccessPoint(ctx context.Context, g *Given, tamper tampering) (*accessPoint, error) {
+// NewAccessPoint opens an access point. What has a tampering is changed on its way; with
+// none, the access point listens. Close it.
+func NewAccessPoint(ctx context.Context, uplink Uplink, tamper Tampering) (*AccessPoint, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("open an access point: %w", err)
 	}
 	ctx, stop := context.WithCancel(ctx)
-	ap := &accessPoint{g: g, tamper: tamper, listener: listener, stop: stop, idle: make(chan struct{}, 1)}
+	ap := &AccessPoint{uplink: uplink, tamper: tamper, listener: listener, stop: stop, idle: make(chan struct{}, 1)}
 	ap.open.Go(func() { ap.accept(ctx) })
 	return ap, nil
 }
 
-func (ap *accessPoint) address() string { return ap.listener.Addr().String() }
+// Address is what a phone joins, host:port.
+func (ap *AccessPoint) Address() string { return ap.listener.Addr().String() }
 
-// close hangs up and waits until nothing moves any more.
-func (ap *accessPoint) close() {
+// Close hangs up and waits until nothing moves any more.
+func (ap *AccessPoint) Close() {
 	ap.stop()
 	_ = ap.listener.Close()
 	ap.open.Wait()
 }
 
 // count keeps count of the connections.
-func (ap *accessPoint) count(change int) {
+func (ap *AccessPoint) count(change int) {
 	ap.mu.Lock()
 	defer ap.mu.Unlock()
 	ap.connections += change
@@ -86,9 +88,9 @@ func (ap *accessPoint) count(change int) {
 	}
 }
 
-// settle waits, a moment at most, for connections to end that have no more to say: a
+// Settle waits, a moment at most, for connections to end that have no more to say: a
 // phone that gave up may be ahead of what the access point made of it.
-func (ap *accessPoint) settle(ctx context.Context) {
+func (ap *AccessPoint) Settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	for {
@@ -106,7 +108,7 @@ func (ap *accessPoint) settle(ctx context.Context) {
 	}
 }
 
-func (ap *accessPoint) accept(ctx context.Context) {
+func (ap *AccessPoint) accept(ctx context.Context) {
 	for {
 		phone, err := ap.listener.Accept()
 		if err != nil {
@@ -127,8 +129,8 @@ func (ap *accessPoint) accept(ctx context.Context) {
 }
 
 // carry relays one connection.
-func (ap *accessPoint) carry(ctx context.Context, phone net.Conn) error {
-	_ = phone.SetReadDeadline(time.Now().Add(callTimeout))
+func (ap *AccessPoint) carry(ctx context.Context, phone net.Conn) error {
+	_ = phone.SetReadDeadline(time.Now().Add(Timeout))
 	reader := bufio.NewReaderSize(phone, 4096)
 	line, err := reader.ReadSlice('\n')
 	if err != nil || len(line) > maxFirstLine {
@@ -147,7 +149,7 @@ func (ap *accessPoint) carry(ctx context.Context, phone net.Conn) error {
 	case first[0] == tlsHandshake:
 		return ap.impersonate(ctx, from, destination)
 	default:
-		server, err := ap.g.Routes.Dial(dialer)(ctx, "tcp", destination)
+		server, err := ap.uplink.Routes.Dial(Dialer)(ctx, "tcp", destination)
 		if err != nil {
 			return fmt.Errorf("relay to %s: %w", destination, err)
 		}
@@ -156,14 +158,14 @@ func (ap *accessPoint) carry(ctx context.Context, phone net.Conn) error {
 }
 
 // listen relays bytes as they are and keeps a copy.
-func (ap *accessPoint) listen(ctx context.Context, phone net.Conn, destination string) error {
-	server, err := ap.g.Routes.Dial(dialer)(ctx, "tcp", destination)
+func (ap *AccessPoint) listen(ctx context.Context, phone net.Conn, destination string) error {
+	server, err := ap.uplink.Routes.Dial(Dialer)(ctx, "tcp", destination)
 	if err != nil {
 		return fmt.Errorf("relay to %s: %w", destination, err)
 	}
 	defer server.Close()
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	c := &conversation{destination: destination}
+	c := &Conversation{destination: destination}
 	ap.mu.Lock()
 	ap.conversations = append(ap.conversations, c)
 	ap.mu.Unlock()
@@ -185,7 +187,7 @@ func pipe(to net.Conn, from io.Reader) {
 }
 
 // hearing writes into one of the conversation's buffers, up to a limit.
-func (c *conversation) hearing(into *bytes.Buffer) io.Writer {
+func (c *Conversation) hearing(into *bytes.Buffer) io.Writer {
 	return writerFunc(func(p []byte) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -202,7 +204,7 @@ func (f writerFunc) Write(p []byte) (int, error) {
 
 // rewrite reads requests from the phone, lets the tampering change them, and passes
 // them on, and the answers back.
-func (ap *accessPoint) rewrite(ctx context.Context, phone, server net.Conn) error {
+func (ap *AccessPoint) rewrite(ctx context.Context, phone, server net.Conn) error {
 	defer server.Close()
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	requests, responses := bufio.NewReader(phone), bufio.NewReader(server)
@@ -216,7 +218,7 @@ func (ap *accessPoint) rewrite(ctx context.Context, phone, server net.Conn) erro
 			return fmt.Errorf("change a request: %w", err)
 		}
 		if changed {
-			ap.g.recordChange("on its way", request.Method, request.URL.RequestURI(), request.Header)
+			ap.uplink.Record(Changed("on its way", request.Method, request.URL.RequestURI(), request.Header))
 		}
 		if err := passOn(server, request); err != nil {
 			return fmt.Errorf("pass a request on: %w", err)
@@ -243,7 +245,7 @@ func passOn(server io.Writer, request *http.Request) error {
 	if len(body) > 0 {
 		fields.Set("Content-Length", fmt.Sprint(len(body)))
 	}
-	text := head(request.Method+" "+request.URL.RequestURI()+" HTTP/1.1", "Host: "+request.Host, fields)
+	text := Head(request.Method+" "+request.URL.RequestURI()+" HTTP/1.1", "Host: "+request.Host, fields)
 	_, err = server.Write(append([]byte(text+"\r\n"), body...))
 	return err
 }
@@ -251,7 +253,7 @@ func passOn(server io.Writer, request *http.Request) error {
 // impersonate answers a TLS handshake in the server's place, with a certificate that
 // the access point made itself. If the phone accepts that, requests are changed and
 // passed on over a TLS connection of the access point's own.
-func (ap *accessPoint) impersonate(ctx context.Context, phone net.Conn, destination string) error {
+func (ap *AccessPoint) impersonate(ctx context.Context, phone net.Conn, destination string) error {
 	host, _, err := net.SplitHostPort(destination)
 	if err != nil {
 		return fmt.Errorf("a phone wants to go to %q: %w", destination, err)
@@ -265,12 +267,12 @@ func (ap *accessPoint) impersonate(ctx context.Context, phone net.Conn, destinat
 		ClientAuth:   tls.RequestClientCert,
 		MinVersion:   tls.VersionTLS12,
 	})
-	handshake, cancel := context.WithTimeout(ctx, callTimeout)
+	handshake, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	err = fooled.HandshakeContext(handshake)
 	if err == nil {
 		// In TLS 1.3 the client's alert comes after the server's side is done.
-		_ = phone.SetReadDeadline(time.Now().Add(callTimeout))
+		_ = phone.SetReadDeadline(time.Now().Add(Timeout))
 		reader := bufio.NewReader(fooled)
 		if _, err = reader.Peek(1); err == nil {
 			_ = phone.SetReadDeadline(time.Time{})
@@ -282,7 +284,7 @@ func (ap *accessPoint) impersonate(ctx context.Context, phone net.Conn, destinat
 		ap.mu.Lock()
 		ap.alerts = append(ap.alerts, op.Err.Error())
 		ap.mu.Unlock()
-		ap.g.record(traffic.Message{
+		ap.uplink.Record(traffic.Message{
 			Lane: traffic.Network, Kind: traffic.Note, From: "app", To: Party,
 			Summary: "refused the access point's own certificate: " + op.Err.Error(),
 		})
@@ -291,54 +293,53 @@ func (ap *accessPoint) impersonate(ctx context.Context, phone net.Conn, destinat
 	return fmt.Errorf("answer the handshake in the server's place: %w", err)
 }
 
-func (ap *accessPoint) passOnTLS(ctx context.Context, phone net.Conn, destination string) error {
-	config, err := ap.g.tls(nil)
-	if err != nil {
-		return err
-	}
-	server, err := ap.g.Routes.DialTLS(dialer, config)(ctx, "tcp", destination)
+func (ap *AccessPoint) passOnTLS(ctx context.Context, phone net.Conn, destination string) error {
+	server, err := ap.uplink.Routes.DialTLS(Dialer, ap.uplink.TLS)(ctx, "tcp", destination)
 	if err != nil {
 		return fmt.Errorf("relay to %s: %w", destination, err)
 	}
 	return ap.rewrite(ctx, phone, server)
 }
 
-// refusedWith is the TLS alert with which phones refused the access point's own
+// RefusedWith is the TLS alert with which phones refused the access point's own
 // certificate; empty where none did.
-func (ap *accessPoint) refusedWith() string {
+func (ap *AccessPoint) RefusedWith() string {
 	ap.mu.Lock()
 	defer ap.mu.Unlock()
 	return strings.Join(ap.alerts, "; ")
 }
 
-// err is what went wrong on the access point itself.
-func (ap *accessPoint) err() error {
+// Err is what went wrong on the access point itself.
+func (ap *AccessPoint) Err() error {
 	ap.mu.Lock()
 	defer ap.mu.Unlock()
 	return errors.Join(ap.failures...)
 }
 
-// heard is what was listened to so far.
-func (ap *accessPoint) heard() []*conversation {
+// Heard is what was listened to so far.
+func (ap *AccessPoint) Heard() []*Conversation {
 	ap.mu.Lock()
 	defer ap.mu.Unlock()
-	return append([]*conversation(nil), ap.conversations...)
+	return append([]*Conversation(nil), ap.conversations...)
 }
 
-// sent is what the phone sent, and received what came back.
-func (c *conversation) sent() []byte {
+// Sent is what the phone sent.
+func (c *Conversation) Sent() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return bytes.Clone(c.up.Bytes())
 }
 
-func (c *conversation) received() []byte {
+// Received is what came back.
+func (c *Conversation) Received() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return bytes.Clone(c.down.Bytes())
 }
 
-// isTLS tells whether it consists of TLS records, as far as can be seen.
+// Encrypted tells whether both sides sent TLS records, as far as can be seen.
+func (c *Conversation) Encrypted() bool { return isTLS(c.Sent()) && isTLS(c.Received()) }
+
 func isTLS(data []byte) bool { return len(data) > 2 && data[0] == tlsHandshake && data[1] == 3 }
 
 // bufferedConn reads what was read ahead first.

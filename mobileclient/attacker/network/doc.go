@@ -1,0 +1,13 @@
+// Package network is what the attacker has on the network: machines that carry, read and
+// change other people's connections.
+//
+//	accesspoint.go  the router that a victim's phone has joined
+//	intercept.go    an HTTP proxy that answers TLS handshakes itself
+//	authority.go    certificates of the attacker's own making
+//	tamper.go       changes payments
+//	uplink.go       the way on to the API, limits and records
+//	reach.go        keeps all of them on this machine and on private networks
+//
+// They are told where to connect and where to record. What is heard on them is for the
+// attacks to make use of.
+package network
