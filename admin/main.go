@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"keyladder/admin/programs"
 	"keyladder/admin/server"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
@@ -69,9 +70,7 @@ func run(ctx context.Context, out io.Writer, folder *deployment.Folder, password
 	ui, err := server.New(server.Config{
 		Folder:   folder,
 		Stages:   stages,
-		Resource: clients[deployment.Resource],
-		Phone:    clients[deployment.Phone],
-		Station:  clients[deployment.Attacker],
+		Programs: programs.Of(clients),
 		Referee:  referee.New(stages, clients[deployment.Resource], clients[deployment.Attacker]),
 		Password: password,
 		PhoneURL: folder.Addresses.URL(deployment.PhoneScreen),

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
 )
@@ -14,53 +15,62 @@ import (
 // Patience is how long a page waits for a program before it is shown without it.
 const Patience = 3 * time.Second
 
-// Name says which program it is, for people and for `docker compose`.
-type Name string
+// Programs are the management APIs of programs, by their roles.
+type Programs map[deployment.Role]manage.Doer
 
-// The programs that the admin UI asks.
-const (
-	Resource Name = "resource"
-	Phone    Name = "phone"
-	Station  Name = "attacker"
-)
-
-// Title begins a sentence about the program.
-func (n Name) Title() string {
-	switch n {
-	case Resource:
-		return "The resource server"
-	case Phone:
-		return "The phone"
-	case Station:
-		return "The attacker's station"
+// Of are the programs of a deployment.
+func Of[D manage.Doer](apis map[deployment.Role]D) Programs {
+	programs := Programs{}
+	for role, api := range apis {
+		programs[role] = api
 	}
-	return string(n)
+	return programs
+}
+
+// Remote is one of them.
+func (p Programs) Remote(role deployment.Role) Remote { return Remote{Role: role, Program: p[role]} }
+
+// All are all, in the order of the table of programs.
+func (p Programs) All() []Remote {
+	var all []Remote
+	for _, role := range deployment.Managed() {
+		if p[role] != nil {
+			all = append(all, p.Remote(role))
+		}
+	}
+	return all
+}
+
+// Title begins a sentence about a program.
+func Title(role deployment.Role) string {
+	program, _ := deployment.Of(role)
+	return program.Title
 }
 
 // WhatToDo is what an admin does where the program does not answer.
-func (n Name) WhatToDo() string {
-	return "Check that it runs. With Docker: “docker compose up -d " + string(n) + "” starts it and “docker compose logs " +
-		string(n) + "” shows what it said. Without: restart “go run ./stages up”. This page works again as soon as it answers."
+func WhatToDo(role deployment.Role) string {
+	return "Check that it runs. With Docker: “docker compose up -d " + string(role) + "” starts it and “docker compose logs " +
+		string(role) + "” shows what it said. Without: restart “go run ./stages up”. This page works again as soon as it answers."
 }
 
 // Silence means that a program gave no usable answer.
 type Silence struct {
-	Program Name
+	Program deployment.Role
 	Err     error
 }
 
-func (s *Silence) Error() string { return s.Program.Title() + " does not answer: " + s.Err.Error() }
+func (s *Silence) Error() string { return Title(s.Program) + " does not answer: " + s.Err.Error() }
 func (s *Silence) Unwrap() error { return s.Err }
 
 // Explain says it on a page.
 func (s *Silence) Explain() (status int, title, text string) {
-	return http.StatusBadGateway, s.Program.Title() + " does not answer", s.Program.WhatToDo()
+	return http.StatusBadGateway, Title(s.Program) + " does not answer", WhatToDo(s.Program)
 }
 
 // Remote asks one program. What the program has against a request is a
 // [problem.Problem]; that it gave no usable answer is a [Silence].
 type Remote struct {
-	Name    Name
+	Role    deployment.Role
 	Program manage.Doer
 }
 
@@ -74,7 +84,7 @@ func (r Remote) Do(ctx context.Context, method, path string, in, out any) error 
 	if errors.As(err, &p) && p.Status < http.StatusInternalServerError {
 		return p
 	}
-	return &Silence{Program: r.Name, Err: err}
+	return &Silence{Program: r.Role, Err: err}
 }
 
 // Quick is Do with the patience of a page.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keyladder/admin/jobs"
+	"keyladder/admin/programs"
 	"keyladder/admin/programs/programtest"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
@@ -396,7 +397,7 @@ func (set *setting) open(t *testing.T, change ...func(*Config)) {
 	must(t, err)
 	cfg := Config{
 		Folder: folder, Stages: catalog.All(), Referee: set.referee,
-		Resource: set.bank, Phone: set.mobile, Station: set.foe,
+		Programs: programs.Programs{deployment.Resource: set.bank, deployment.Phone: set.mobile, deployment.Attacker: set.foe},
 		Password: testPassword, PhoneURL: "http://localhost:8090", Now: set.clock.now,
 	}
 	for _, c := range change {

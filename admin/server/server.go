@@ -20,7 +20,6 @@ import (
 	"keyladder/admin/ui"
 	"keyladder/admin/workshop"
 	"keyladder/internal/deployment"
-	api "keyladder/internal/manage"
 	"keyladder/internal/serve"
 	"keyladder/internal/statefile"
 	"keyladder/internal/store"
@@ -45,9 +44,7 @@ type Config struct {
 	Stages  catalog.Set
 	Referee workshop.Referee
 
-	Resource api.Doer // the resource server's management API
-	Phone    api.Doer // the phone's
-	Station  api.Doer // the attacker's station's
+	Programs programs.Programs // their management APIs
 
 	Password string           // the admin's, from ADMIN_PASSWORD; empty: as stored, or made at the first start
 	PhoneURL string           // where a browser finds the phone's screen; empty: no link
@@ -89,11 +86,8 @@ func New(cfg Config) (*Server, error) {
 
 // assemble makes the parts and mounts their routes.
 func (s *Server) assemble(cfg Config) (err error) {
-	resource := programs.Remote{Name: programs.Resource, Program: cfg.Resource}
-	phone := programs.Remote{Name: programs.Phone, Program: cfg.Phone}
-	station := programs.Remote{Name: programs.Station, Program: cfg.Station}
-
-	s.traffic = traffic.New(s.stopped, cfg.Stages, resource, phone, station)
+	resource, phone := cfg.Programs.Remote(deployment.Resource), cfg.Programs.Remote(deployment.Phone)
+	s.traffic = traffic.New(s.stopped, cfg.Stages, cfg.Programs.All()...)
 	s.runner = &jobs.Runner{Jobs: jobs.New(s.stopped, cfg.Now), Phone: phone, Stages: cfg.Stages}
 	s.gate, s.made, err = access.New(access.Config{
 		DB: s.db, Now: cfg.Now, Parts: navigation, Down: s.traffic.Down, PhoneURL: cfg.PhoneURL,

@@ -5,8 +5,10 @@ package traffic
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import "github.com/a-h/templ"
-import templruntime "github.com/a-h/templ/runtime"
+import (
+	"github.com/a-h/templ"
+	templruntime "github.com/a-h/templ/runtime"
+)
 
 import (
 	"fmt"
@@ -97,7 +99,7 @@ func ListView(d Diagram) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, item := range d.Items {
-			var templ_7745c5c3_Var3 = []any{string(item.Lane), templ.KV("theirs", item.Attacker)}
+			templ_7745c5c3_Var3 := []any{string(item.Lane), templ.KV("theirs", item.Attacker)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var3...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -398,7 +400,7 @@ func diagramPicture(d Diagram) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, p := range d.Parties {
-			var templ_7745c5c3_Var19 = []any{"party", templ.KV("theirs", p.Attacker)}
+			templ_7745c5c3_Var19 := []any{"party", templ.KV("theirs", p.Attacker)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var19...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -558,7 +560,7 @@ func diagramPicture(d Diagram) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, p := range d.Parties {
-			var templ_7745c5c3_Var30 = []any{"lifeline", templ.KV("theirs", p.Attacker)}
+			templ_7745c5c3_Var30 := []any{"lifeline", templ.KV("theirs", p.Attacker)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var30...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -709,7 +711,7 @@ func diagramPicture(d Diagram) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			var templ_7745c5c3_Var41 = []any{"message", string(item.Lane), string(item.Kind), templ.KV("theirs", item.Attacker)}
+			templ_7745c5c3_Var41 := []any{"message", string(item.Lane), string(item.Kind), templ.KV("theirs", item.Attacker)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var41...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -1050,7 +1052,7 @@ func badgeView(b badge) templ.Component {
 			templ_7745c5c3_Var63 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		var templ_7745c5c3_Var64 = []any{"badge", templ.KV("pass", b.Pass), templ.KV("stop", !b.Pass)}
+		templ_7745c5c3_Var64 := []any{"badge", templ.KV("pass", b.Pass), templ.KV("stop", !b.Pass)}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var64...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keyladder/admin/programs"
+	"keyladder/internal/deployment"
 	"keyladder/internal/feed"
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
@@ -45,7 +46,7 @@ func newHub(of ...programs.Remote) *hub {
 		h.followers = append(h.followers, &feed.Follower[traffic.Message]{
 			Feed: manage.Traffic(program), Wait: longPoll,
 			Apply: func(_ context.Context, page feed.Page[traffic.Message]) error {
-				h.take(program.Name, page)
+				h.take(program.Role, page)
 				return nil
 			},
 		})
@@ -63,18 +64,18 @@ func (h *hub) run(ctx context.Context) {
 }
 
 // down are the programs that did not answer when they were asked last.
-func (h *hub) down() []programs.Name {
-	var down []programs.Name
+func (h *hub) down() []deployment.Role {
+	var down []deployment.Role
 	for i, program := range h.programs {
 		if h.followers[i].Health().Err != nil {
-			down = append(down, program.Name)
+			down = append(down, program.Role)
 		}
 	}
 	return down
 }
 
 // take adds what a program told, after a note of what it no longer had when it was asked.
-func (h *hub) take(program programs.Name, page feed.Page[traffic.Message]) {
+func (h *hub) take(program deployment.Role, page feed.Page[traffic.Message]) {
 	var records []record
 	if page.Cut > 0 {
 		records = append(records, record{Message: gapNote(program, page), gap: true})
@@ -86,7 +87,7 @@ func (h *hub) take(program programs.Name, page feed.Page[traffic.Message]) {
 }
 
 // gapNote stands where messages are missing.
-func gapNote(program programs.Name, page feed.Page[traffic.Message]) traffic.Message {
+func gapNote(program deployment.Role, page feed.Page[traffic.Message]) traffic.Message {
 	m := traffic.Message{
 		At: time.Now(), Lane: traffic.App, Program: string(program), Kind: traffic.Note, From: string(program), To: string(program),
 		Summary: fmt.Sprintf("%d messages were dropped before they were read", page.Cut),
@@ -94,7 +95,7 @@ func gapNote(program programs.Name, page feed.Page[traffic.Message]) traffic.Mes
 	if page.Cut == 1 {
 		m.Summary = "1 message was dropped before it was read"
 	}
-	if program == programs.Resource {
+	if program == deployment.Resource {
 		m.Lane = traffic.Server
 	}
 	if len(page.Entries) > 0 {

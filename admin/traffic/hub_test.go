@@ -10,16 +10,17 @@ import (
 
 	"keyladder/admin/programs"
 	"keyladder/admin/programs/programtest"
+	"keyladder/internal/deployment"
 	"keyladder/internal/traffic"
 )
 
 // listening is a hub that hears the programs until the test ends.
 func listening(t *testing.T, of ...*programtest.Program) *hub {
 	t.Helper()
-	names := []programs.Name{programs.Resource, programs.Phone, programs.Station}
+	names := []deployment.Role{deployment.Resource, deployment.Phone, deployment.Attacker}
 	var remotes []programs.Remote
 	for i, p := range of {
-		remotes = append(remotes, programs.Remote{Name: names[i], Program: p})
+		remotes = append(remotes, programs.Remote{Role: names[i], Program: p})
 	}
 	h := newHub(remotes...)
 	for _, follower := range h.followers {
@@ -111,7 +112,7 @@ func (h *hub) ask() {
 func TestHubHearsNothingTwice(t *testing.T) {
 	t.Parallel()
 	phone := programtest.New("phone")
-	h := newHub(programs.Remote{Name: programs.Phone, Program: phone})
+	h := newHub(programs.Remote{Role: deployment.Phone, Program: phone})
 	for _, follower := range h.followers {
 		follower.Wait = 0
 	}
@@ -211,11 +212,11 @@ func TestHubIsBounded(t *testing.T) {
 func TestHubSaysWhoIsSilent(t *testing.T) {
 	t.Parallel()
 	bank, phone := programtest.New("resource"), programtest.New("phone")
-	of := []programs.Remote{{Name: programs.Resource, Program: bank}, {Name: programs.Phone, Program: phone}}
+	of := []programs.Remote{{Role: deployment.Resource, Program: bank}, {Role: deployment.Phone, Program: phone}}
 	h := newHub(of...)
 	phone.Stop(true)
 	h.ask()
-	if down := h.down(); !slices.Equal(down, []programs.Name{programs.Phone}) {
+	if down := h.down(); !slices.Equal(down, []deployment.Role{deployment.Phone}) {
 		t.Errorf("silent: %v", down)
 	}
 	phone.Stop(false)

@@ -51,7 +51,7 @@ func (t *Traffic) Run(ctx context.Context) { t.hub.run(ctx) }
 func (t *Traffic) Down() []ui.Absent {
 	var down []ui.Absent
 	for _, name := range t.hub.down() {
-		down = append(down, ui.Absent{Program: string(name), Title: name.Title(), WhatToDo: name.WhatToDo()})
+		down = append(down, ui.Absent{Program: string(name), Title: programs.Title(name), WhatToDo: programs.WhatToDo(name)})
 	}
 	return down
 }

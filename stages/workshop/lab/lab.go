@@ -48,6 +48,7 @@ type Lab struct {
 	Roots     []byte // PEM, what devices trust
 
 	Resource, Phone, Station *manage.Client
+	clients                  map[deployment.Role]*manage.Client // these, by their roles
 	Referee                  *referee.Referee
 
 	InitialPassword string // of the admin UI, when it was made just now
@@ -140,6 +141,7 @@ func (l *Lab) connect(o Options) error {
 	if err != nil {
 		return err
 	}
+	l.clients = clients
 	l.Resource, l.Phone, l.Station = clients[deployment.Resource], clients[deployment.Phone], clients[deployment.Attacker]
 	l.Referee = referee.New(o.Stages, l.Resource, l.Station)
 	return nil

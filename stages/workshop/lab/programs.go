@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 
+	"keyladder/admin/programs"
 	"keyladder/admin/server"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
@@ -88,8 +89,9 @@ func startAttacker(_ *Lab, o Options, folder *deployment.Folder, listeners progr
 
 func startAdmin(l *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
 	admin, err := server.New(server.Config{
-		Folder: folder, Stages: o.Stages, Resource: l.Resource, Phone: l.Phone, Station: l.Station,
-		Referee: l.Referee, Password: o.AdminPassword, PhoneURL: l.Addresses.URL(deployment.PhoneScreen),
+		Folder: folder, Stages: o.Stages,
+		Programs: programs.Of(l.clients),
+		Referee:  l.Referee, Password: o.AdminPassword, PhoneURL: l.Addresses.URL(deployment.PhoneScreen),
 	})
 	if err != nil {
 		return nil, err
