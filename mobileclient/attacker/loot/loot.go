@@ -11,7 +11,9 @@ import (
 	"keyladder/stages/protect"
 )
 
-const maxTries = 12 // combinations of what was found that are tried
+// maxTries bounds how many combinations of what was found are tried. A package alone holds
+// some 13 texts that look like a secret and are none.
+const maxTries = 24
 
 // Loot is what searches of bytes brought up. The zero value is empty.
 type Loot struct {

@@ -2,6 +2,7 @@ package loot
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -94,6 +95,10 @@ func TestIdentities(t *testing.T) {
 		Sessions:      Sessions{session.NewKey()},
 		Installations: Installations{{Identifier: "i", GUID: "g"}},
 	}
+	var many ClientIDs
+	for i := range maxTries + 1 {
+		many = append(many, fmt.Sprint("client-", i))
+	}
 	tests := []struct {
 		name, stage string
 		found       *Loot
@@ -106,7 +111,7 @@ func TestIdentities(t *testing.T) {
 		{"a secret is wanted", "hmac", &Loot{}, (&Loot{ClientIDs: ClientIDs{"a"}}).OfApp(), 0},
 		{"keys and a secret", "hmac", found, found.OfApp(), 2},
 		{"all", "user-session", found, slices.Concat(found.OfApp(), found.OfUser()), 2},
-		{"too many", "tls", found, []Finder{&ClientIDs{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"}}, maxTries},
+		{"too many", "tls", found, []Finder{&many}, maxTries},
 	}
 	for _, test := range tests {
 		got := Identities(caller(t, test.stage), test.finders...)
