@@ -60,6 +60,24 @@ the apps are packed anew, with the API's new address and everything else as it w
 	return c
 }
 
+// firstAddresses are where the API is at the first stage over HTTP and at the first over TLS.
+func firstAddresses(addresses deployment.Addresses) []string {
+	var found []string
+	for _, plain := range []bool{true, false} {
+		service := deployment.API
+		if plain {
+			service = deployment.PlainAPI
+		}
+		for _, stage := range catalog.All().Built() {
+			if (stage.Call.Transport == catalog.PlainHTTP) == plain {
+				found = append(found, addresses.URL(service)+"/"+stage.Slug+"/v1/accounts")
+				break
+			}
+		}
+	}
+	return found
+}
+
 // tellUnfit says which apps do not know how to call at their stages.
 func tellUnfit(out io.Writer, dir string) error {
 	unfit, err := deploy.Unfit(dir, catalog.All())
@@ -173,8 +191,7 @@ password of the admin UI.`,
 			fmt.Fprintf(out, "Keyladder is up after %.1f s.\n\n", time.Since(begin).Seconds())
 			fmt.Fprintf(out, "  Begin here      %s    stages, attacks, traffic, matrix, administration\n", l.Addresses.URL(deployment.AdminUI))
 			fmt.Fprintf(out, "  The phone       %s    the Harbour Bank app; this link is good once\n", l.PhoneLink)
-			fmt.Fprintf(out, "  The API         %s/app-id/v1/accounts\n", l.Addresses.URL(deployment.PlainAPI))
-			fmt.Fprintf(out, "                  %s/tls/v1/accounts\n\n", l.Addresses.URL(deployment.API))
+			fmt.Fprintf(out, "  The API         %s\n\n", strings.Join(firstAddresses(l.Addresses), "\n                  "))
 			switch {
 			case l.InitialPassword != "":
 				fmt.Fprintf(out, "  Sign in as admin with the password %s\n", l.InitialPassword)
