@@ -44,7 +44,7 @@ func AnswerHead(proto string, status int, header http.Header) *HTTP {
 // opens an address here sends the admin UI's along, because cookies are good for every port of
 // a host.
 func (h *HTTP) keep(header http.Header) {
-	h.fields = make([]field, 0, len(header))
+	h.fields = make([]field, 0, len(header)+2) // most fields have one value, those about limits two
 	for name, values := range header {
 		for _, value := range values {
 			if name == "Cookie" || name == "Set-Cookie" {

@@ -91,6 +91,7 @@ func TestVerifierRemembers(t *testing.T) {
 	t.Parallel()
 	ours, theirs := newAuthority(t), newAuthority(t)
 	verifier, now := clientcert.NewVerifier(ours.pool), time.Now()
+	same := parse(t, ours.client)
 	for _, test := range []struct {
 		name        string
 		certificate *x509.Certificate
@@ -103,6 +104,10 @@ func TestVerifierRemembers(t *testing.T) {
 		{"other authority", parse(t, theirs.client), now, clientcert.ErrUntrusted},
 		{"a server's", parse(t, ours.server), now, clientcert.ErrUsage},
 		{"good again", parse(t, ours.client), now, nil},
+		{"the same object", same, now, nil},
+		{"the same object, once more", same, now.Add(time.Hour), nil},
+		{"the same object, expired meanwhile", same, now.Add(pki.Lifetime + time.Hour), clientcert.ErrTime},
+		{"the same object, not yet good", same, now.Add(-48 * time.Hour), clientcert.ErrTime},
 	} {
 		if err := verifier.Verify(test.certificate, test.now); !errors.Is(err, test.err) {
 			t.Errorf("%s: %v, want %v", test.name, err, test.err)
