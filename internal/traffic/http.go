@@ -2,20 +2,22 @@ package traffic
 
 import (
 	"cmp"
+	"encoding/binary"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// HTTP is the head of a request or of an answer, as net/http has it. It shares no map and no
-// slice with it, so the request and the answer may go on to be changed.
+// HTTP is the head of a request or of an answer, as net/http has it. It shares no field with
+// it, so the request and the answer may go on to be changed. All fields are in one piece of
+// memory: thousands of heads are kept, and the garbage collector has to look at each piece.
 type HTTP struct {
 	method, target, host string // of a request
 	status               int    // of an answer
 	proto                string
-	fields               []field // in no order
-	size                 int     // of the text that it becomes, in bytes
+	packed               string // the fields, in no order; see pack
+	size                 int    // of the text that it becomes, in bytes
 }
 
 type field struct{ name, value string }
@@ -44,38 +46,57 @@ func AnswerHead(proto string, status int, header http.Header) *HTTP {
 // opens an address here sends the admin UI's along, because cookies are good for every port of
 // a host.
 func (h *HTTP) keep(header http.Header) {
-	h.fields = make([]field, 0, len(header)+2) // most fields have one value, those about limits two
+	packed := make([]byte, 0, 1024)
 	for name, values := range header {
 		for _, value := range values {
 			if name == "Cookie" || name == "Set-Cookie" {
 				value = "(not recorded)"
 			}
-			h.fields = append(h.fields, field{name, value})
+			packed = field{name, value}.pack(packed)
 			h.size += len("\n: ") + len(name) + len(value)
 		}
 	}
+	h.packed = string(packed)
 	if h.size > MaxHead {
 		h.shorten()
 	}
 }
 
-// shorten gives up what is over the size of a head, the last fields first.
-func (h *HTTP) shorten() {
-	h.sort()
-	h.size = len(h.method) + len(h.target) + len(h.proto) + len(h.host)
-	for i, f := range h.fields {
-		room := max(MaxHead-h.size, len(ellipsis))
-		h.fields[i] = field{cut(f.name, room), cut(f.value, room)}
-		h.size += len("\n: ") + len(h.fields[i].name) + len(h.fields[i].value)
-		if h.size > MaxHead { // the text is cut there
-			h.fields = slices.Clone(h.fields[:i+1])
-			return
-		}
-	}
+// pack appends the field: the lengths of its name and of its value, and both.
+func (f field) pack(to []byte) []byte {
+	to = binary.AppendUvarint(to, uint64(len(f.name)))
+	to = binary.AppendUvarint(to, uint64(len(f.value)))
+	return append(append(to, f.name...), f.value...)
 }
 
-func (h *HTTP) sort() {
-	slices.SortStableFunc(h.fields, func(a, b field) int { return cmp.Compare(a.name, b.name) })
+// fields are the fields in the order of their names.
+func (h *HTTP) fields() []field {
+	var fields []field
+	for rest := []byte(h.packed); len(rest) > 0; {
+		name, n := binary.Uvarint(rest)
+		value, m := binary.Uvarint(rest[n:])
+		rest = rest[n+m:]
+		fields = append(fields, field{string(rest[:name]), string(rest[name : name+value])})
+		rest = rest[name+value:]
+	}
+	slices.SortStableFunc(fields, func(a, b field) int { return cmp.Compare(a.name, b.name) })
+	return fields
+}
+
+// shorten gives up what is over the size of a head, the last fields first.
+func (h *HTTP) shorten() {
+	h.size = len(h.method) + len(h.target) + len(h.proto) + len(h.host)
+	var packed []byte
+	for _, f := range h.fields() {
+		room := max(MaxHead-h.size, len(ellipsis))
+		f = field{cut(f.name, room), cut(f.value, room)}
+		packed = f.pack(packed)
+		h.size += len("\n: ") + len(f.name) + len(f.value)
+		if h.size > MaxHead { // the text is cut there
+			break
+		}
+	}
+	h.packed = string(packed)
 }
 
 // summary is the line that stands for the message. It has no query, in which keys can be.
@@ -90,10 +111,8 @@ func (h *HTTP) summary() string {
 func (h *HTTP) statusLine() string { return strconv.Itoa(h.status) + " " + http.StatusText(h.status) }
 
 // head is the start line and the fields after it, in the order of their names. Several readers
-// may ask at once, so it leaves the message as it is.
+// may ask at once.
 func (h *HTTP) head() string {
-	sorted := HTTP{fields: slices.Clone(h.fields)}
-	sorted.sort()
 	var text strings.Builder
 	text.Grow(h.size)
 	if h.status != 0 {
@@ -101,7 +120,7 @@ func (h *HTTP) head() string {
 	} else {
 		text.WriteString(h.method + " " + h.target + " " + h.proto + "\nHost: " + h.host)
 	}
-	for _, f := range sorted.fields {
+	for _, f := range h.fields() {
 		text.WriteString("\n" + f.name + ": " + f.value)
 	}
 	return text.String()
