@@ -134,9 +134,7 @@ func TestEndlessRequests(t *testing.T) {
 			}
 			defer conn.Close()
 			go func() {
-				if _, err := fmt.Fprint(conn, begin); err != nil {
-					return
-				}
+				_, err := fmt.Fprint(conn, begin)
 				for err == nil {
 					time.Sleep(20 * time.Millisecond) // slowly, but for ever
 					_, err = fmt.Fprint(conn, "x")
