@@ -5,10 +5,8 @@ package traffic
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 import (
 	"fmt"
@@ -99,7 +97,7 @@ func ListView(d Diagram) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, item := range d.Items {
-			templ_7745c5c3_Var3 := []any{string(item.Lane), templ.KV("theirs", item.Attacker)}
+			var templ_7745c5c3_Var3 = []any{string(item.Lane), templ.KV("theirs", item.Attacker)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var3...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -400,7 +398,7 @@ func diagramPicture(d Diagram) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, p := range d.Parties {
-			templ_7745c5c3_Var19 := []any{"party", templ.KV("theirs", p.Attacker)}
+			var templ_7745c5c3_Var19 = []any{"party", templ.KV("theirs", p.Attacker)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var19...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -560,7 +558,7 @@ func diagramPicture(d Diagram) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		for _, p := range d.Parties {
-			templ_7745c5c3_Var30 := []any{"lifeline", templ.KV("theirs", p.Attacker)}
+			var templ_7745c5c3_Var30 = []any{"lifeline", templ.KV("theirs", p.Attacker)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var30...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -711,7 +709,7 @@ func diagramPicture(d Diagram) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Var41 := []any{"message", string(item.Lane), string(item.Kind), templ.KV("theirs", item.Attacker)}
+			var templ_7745c5c3_Var41 = []any{"message", string(item.Lane), string(item.Kind), templ.KV("theirs", item.Attacker)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var41...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -1052,7 +1050,7 @@ func badgeView(b badge) templ.Component {
 			templ_7745c5c3_Var63 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Var64 := []any{"badge", templ.KV("pass", b.Pass), templ.KV("stop", !b.Pass)}
+		var templ_7745c5c3_Var64 = []any{"badge", templ.KV("pass", b.Pass), templ.KV("stop", !b.Pass)}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var64...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err

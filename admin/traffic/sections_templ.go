@@ -5,10 +5,8 @@ package traffic
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 // sectionsView lays out what the decoders found.
 func sectionsView(sections []section) templ.Component {

@@ -5,10 +5,8 @@ package traffic
 
 //lint:file-ignore SA4006 This context is only used if a nested component is present.
 
-import (
-	"github.com/a-h/templ"
-	templruntime "github.com/a-h/templ/runtime"
-)
+import "github.com/a-h/templ"
+import templruntime "github.com/a-h/templ/runtime"
 
 import (
 	"fmt"
@@ -215,7 +213,7 @@ func trafficView(p ui.Page, d trafficData) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Var11 := []any{"empty", templ.KV("away", len(d.Records) > 0)}
+			var templ_7745c5c3_Var11 = []any{"empty", templ.KV("away", len(d.Records) > 0)}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var11...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -295,7 +293,7 @@ func trafficRowsView(records []record) templ.Component {
 		}
 		ctx = templ.ClearChildren(ctx)
 		for _, r := range records {
-			templ_7745c5c3_Var15 := []any{"heard", string(r.Lane), templ.KV("theirs", attacks(r.From) || attacks(r.To))}
+			var templ_7745c5c3_Var15 = []any{"heard", string(r.Lane), templ.KV("theirs", attacks(r.From) || attacks(r.To))}
 			templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var15...)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
@@ -494,7 +492,7 @@ func verdictTag(r record) templ.Component {
 			templ_7745c5c3_Var27 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Var28 := []any{"verdict", templ.KV("pass", r.Verdict.Allowed), templ.KV("stop", !r.Verdict.Allowed)}
+		var templ_7745c5c3_Var28 = []any{"verdict", templ.KV("pass", r.Verdict.Allowed), templ.KV("stop", !r.Verdict.Allowed)}
 		templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var28...)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
@@ -753,7 +751,7 @@ func messageView(p ui.Page, d messageData) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if d.Verdict != nil {
-				templ_7745c5c3_Var46 := []any{"outcome-card", templ.KV("blocked", d.Verdict.Allowed), templ.KV("through", !d.Verdict.Allowed)}
+				var templ_7745c5c3_Var46 = []any{"outcome-card", templ.KV("blocked", d.Verdict.Allowed), templ.KV("through", !d.Verdict.Allowed)}
 				templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var46...)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -947,7 +945,7 @@ func messageView(p ui.Page, d messageData) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				for _, r := range d.Exchange {
-					templ_7745c5c3_Var55 := []any{string(r.Lane)}
+					var templ_7745c5c3_Var55 = []any{string(r.Lane)}
 					templ_7745c5c3_Err = templ.RenderCSSItems(ctx, templ_7745c5c3_Buffer, templ_7745c5c3_Var55...)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
