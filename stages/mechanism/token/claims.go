@@ -1,0 +1,132 @@
+package token
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+)
+
+// everyClaim reads the claims: each that the profile requires, once and with its type.
+func everyClaim(_ Verifier, t *reading) error {
+	claims, err := members(t.body)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrClaims, err)
+	}
+	var faults []error
+	text := func(name string) string {
+		value, err := claims.text(name)
+		faults = append(faults, err)
+		return value
+	}
+	instant := func(name string) time.Time {
+		value, err := claims.instant(name)
+		faults = append(faults, err)
+		return value
+	}
+	c := Claims{
+		Issuer: text("iss"), Subject: text("sub"), ClientID: text("client_id"), ID: text("jti"), Scope: text("scope"),
+		Issued: instant("iat"), Expires: instant("exp"),
+	}
+	c.Audience, err = claims.audience()
+	faults = append(faults, err)
+	if _, there := claims["nbf"]; there {
+		t.notBefore = instant("nbf")
+	}
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("%w: %w", ErrClaims, err)
+	}
+	t.claims = c
+	return nil
+}
+
+// object is a JSON object whose members were not looked into yet.
+type object map[string]json.RawMessage
+
+// members reads a JSON object. One that has a member twice is refused: two readers could take
+// different ones (RFC 7519, section 4).
+func members(data []byte) (object, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
+		return nil, errors.New("it is no JSON object")
+	}
+	found := object{}
+	for decoder.More() {
+		name, err := decoder.Token()
+		if err != nil {
+			return nil, errors.New("it is no JSON object")
+		}
+		text, _ := name.(string) // what stands before a colon is nothing else
+		if _, twice := found[text]; twice {
+			return nil, fmt.Errorf("it has %q twice", text)
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, errors.New("it is no JSON object")
+		}
+		found[text] = value
+	}
+	if _, err := decoder.Token(); err != nil {
+		return nil, errors.New("it is no JSON object")
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the JSON object")
+	}
+	return found, nil
+}
+
+// text is a member that has to be a string, and not an empty one.
+func (o object) text(name string) (string, error) {
+	var value *string
+	if raw, there := o[name]; !there {
+		return "", fmt.Errorf("%s is missing", name)
+	} else if json.Unmarshal(raw, &value) != nil || value == nil {
+		return "", fmt.Errorf("%s is no string", name)
+	}
+	if *value == "" {
+		return "", fmt.Errorf("%s is empty", name)
+	}
+	return *value, nil
+}
+
+// latestInstant is the last second of the year 9999.
+const latestInstant = 253_402_300_799
+
+// instant is a member that has to be a NumericDate: seconds since 1970, which may have
+// a fraction (RFC 7519, section 2).
+func (o object) instant(name string) (time.Time, error) {
+	var seconds *float64
+	if raw, there := o[name]; !there {
+		return time.Time{}, fmt.Errorf("%s is missing", name)
+	} else if json.Unmarshal(raw, &seconds) != nil || seconds == nil || *seconds < 0 || *seconds > latestInstant {
+		return time.Time{}, fmt.Errorf("%s is no time in seconds since 1970", name)
+	}
+	whole, fraction := math.Modf(*seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9)), nil
+}
+
+// audience is aud, which may be a string or an array of strings (RFC 7519, section 4.1.3).
+func (o object) audience() ([]string, error) {
+	if _, err := o.text("aud"); err == nil {
+		var one string
+		err := json.Unmarshal(o["aud"], &one)
+		return []string{one}, err
+	}
+	var several []*string
+	if raw, there := o["aud"]; !there {
+		return nil, errors.New("aud is missing")
+	} else if json.Unmarshal(raw, &several) != nil || len(several) == 0 {
+		return nil, errors.New("aud is neither a name nor a list of names")
+	}
+	var names []string
+	for _, name := range several {
+		if name == nil || *name == "" {
+			return nil, errors.New("aud has an empty name")
+		}
+		names = append(names, *name)
+	}
+	return names, nil
+}

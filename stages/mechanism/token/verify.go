@@ -1,0 +1,176 @@
+package token
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Verifier decides which tokens are good. Its zero value refuses all.
+type Verifier struct {
+	Issuer   string                         // what iss has to be, byte for byte
+	Audience string                         // what has to be in aud, byte for byte
+	Keys     func(id string) (Secret, bool) // the issuer's keys that are good now
+	Leeway   time.Duration                  // how far the issuer's clock may be ahead; exp gets none
+}
+
+// Verify tells what a token says, if it is good at a time. Its errors wrap those of this
+// package and say what was wrong: they are for records and not for whoever sent the token.
+func (v Verifier) Verify(text string, now time.Time) (Claims, error) {
+	t := reading{text: text, now: now}
+	for _, check := range checks {
+		if err := check.run(v, &t); err != nil {
+			return Claims{}, err
+		}
+	}
+	return t.claims, nil
+}
+
+// A check is one thing that a token has to fulfil.
+type check struct {
+	name string
+	run  func(Verifier, *reading) error
+}
+
+// checks are in the order in which a token is verified: nothing of the claims is looked at
+// before the signature was.
+//
+//keyladder:code token-checks
+var checks = []check{
+	{"form", form},
+	{"header", headerMembers},
+	{"type", tokenType},
+	{"algorithm", algorithm},
+	{"key", knownKey},
+	{"signature", signature},
+	{"claims", everyClaim},
+	{"issuer", issuer},
+	{"audience", audience},
+	{"issued", notFromTheFuture},
+	{"expiry", notExpired},
+}
+
+// reading is a token on its way through the checks.
+type reading struct {
+	text  string
+	now   time.Time
+	parts []string // header, claims, signature, as they are written
+
+	header, body  []byte // the JSON of the first two
+	mac           []byte
+	alg, kid, typ string
+	secret        Secret
+	claims        Claims
+	notBefore     time.Time // zero: there is no nbf
+}
+
+func form(_ Verifier, t *reading) error {
+	if len(t.text) > MaxLength {
+		return fmt.Errorf("%w: it has %d bytes, and %d are the most", ErrForm, len(t.text), MaxLength)
+	}
+	t.parts = strings.Split(t.text, ".")
+	if len(t.parts) != 3 {
+		return fmt.Errorf("%w: it has %d", ErrForm, len(t.parts))
+	}
+	for i, out := range []*[]byte{&t.header, &t.body, &t.mac} {
+		data, err := base64.RawURLEncoding.Strict().DecodeString(t.parts[i])
+		if err != nil || strings.ContainsAny(t.parts[i], "\r\n") { // the decoder skips these two
+			return fmt.Errorf("%w: part %d is not base64url in its only spelling", ErrForm, i+1)
+		}
+		*out = data
+	}
+	return nil
+}
+
+func headerMembers(_ Verifier, t *reading) error {
+	header, err := members(t.header)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrHeader, err)
+	}
+	for name := range header {
+		if !slices.Contains([]string{"alg", "kid", "typ"}, name) {
+			return fmt.Errorf("%w: it has %q, which can't be there", ErrHeader, name)
+		}
+	}
+	t.alg, err = header.text("alg")
+	kid, err2 := header.text("kid")
+	typ, err3 := header.text("typ")
+	if err := errors.Join(err, err2, err3); err != nil {
+		return fmt.Errorf("%w: %w", ErrHeader, err)
+	}
+	t.kid, t.typ = kid, typ
+	return nil
+}
+
+func tokenType(_ Verifier, t *reading) error {
+	// RFC 9068, section 4: with and without "application/". Media types know no case.
+	if kind := strings.ToLower(t.typ); kind != Type && kind != "application/"+Type {
+		return fmt.Errorf("%w: typ is %q", ErrType, t.typ)
+	}
+	return nil
+}
+
+func algorithm(_ Verifier, t *reading) error {
+	if t.alg != Algorithm {
+		return fmt.Errorf("%w: alg is %q", ErrAlgorithm, t.alg)
+	}
+	return nil
+}
+
+func knownKey(v Verifier, t *reading) error {
+	if v.Keys == nil {
+		return fmt.Errorf("%w: there are none", ErrKey)
+	}
+	secret, found := v.Keys(t.kid)
+	if !found || len(secret) < secretBytes {
+		return fmt.Errorf("%w: kid is %q", ErrKey, t.kid)
+	}
+	t.secret = secret
+	return nil
+}
+
+func signature(_ Verifier, t *reading) error {
+	signed := t.text[:len(t.text)-len(t.parts[2])-1]
+	if err := jwt.SigningMethodHS256.Verify(signed, t.mac, []byte(t.secret)); err != nil {
+		return ErrSignature
+	}
+	return nil
+}
+
+func issuer(v Verifier, t *reading) error {
+	if v.Issuer == "" || t.claims.Issuer != v.Issuer {
+		return fmt.Errorf("%w: iss is %q", ErrIssuer, t.claims.Issuer)
+	}
+	return nil
+}
+
+func audience(v Verifier, t *reading) error {
+	if v.Audience == "" || !slices.Contains(t.claims.Audience, v.Audience) {
+		return fmt.Errorf("%w: aud is %q", ErrAudience, t.claims.Audience)
+	}
+	return nil
+}
+
+func notFromTheFuture(v Verifier, t *reading) error {
+	latest := t.now.Add(v.Leeway)
+	switch {
+	case t.claims.Issued.After(latest):
+		return fmt.Errorf("%w: issued %s from now", ErrNotYet, t.claims.Issued.Sub(t.now).Round(time.Second))
+	case t.notBefore.After(latest):
+		return fmt.Errorf("%w: good in %s only", ErrNotYet, t.notBefore.Sub(t.now).Round(time.Second))
+	}
+	return nil
+}
+
+func notExpired(_ Verifier, t *reading) error {
+	// RFC 7519, section 4.1.4: "on or after which".
+	if !t.now.Before(t.claims.Expires) {
+		return fmt.Errorf("%w, %s ago", ErrExpired, t.now.Sub(t.claims.Expires).Round(time.Second))
+	}
+	return nil
+}
