@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // endless is a form with a package that has as many bytes as somebody reads.
@@ -66,8 +67,19 @@ func TestUploadsOneAtATime(t *testing.T) {
 		resp.Body.Close()
 		done <- resp.StatusCode
 	}()
-	if _, err := io.CopyN(rest, body, 512<<10); err != nil { // more than any buffer takes: it is being read
+	if _, err := io.CopyN(rest, body, 512<<10); err != nil {
 		t.Fatal(err)
+	}
+	// Sent is not received: the sockets may hold all of it. The first is under way when it is written.
+	for begun := time.Now(); ; time.Sleep(time.Millisecond) {
+		if files, err := filepath.Glob(h.folder.Path(".upload-*")); err != nil {
+			t.Fatal(err)
+		} else if len(files) > 0 {
+			break
+		}
+		if time.Since(begun) > time.Minute {
+			t.Fatal("the first package does not arrive")
+		}
 	}
 	status, page := h.upload(t, []byte("another package"))
 	if status != http.StatusServiceUnavailable || !strings.Contains(page, "Another package is being installed") {
