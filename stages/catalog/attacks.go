@@ -5,7 +5,7 @@ var attacks = []Attack{
 		Name: "unknown-client", Position: Anyone, outcomes: row("bbbbbb bbbbbbb bbb bb"),
 		Summary:   "Call the API with credentials that were made up, and with none at all.",
 		Goal:      BookTransfer,
-		blockedBy: []blockedBy{{1, CheckAppKey}, {3, CheckClientCert}},
+		blockedBy: []blockedBy{{1, CheckAppKey}, {3, CheckClientCert}, {7, CheckAppKey}},
 		steps: []step{
 			{text: "Get the certificate of the CA that every device trusts: `curl -fsSO http://localhost:8000/workshop-ca.pem`.", at: overTLS},
 			{text: "Ask for the accounts without any credentials: `{curl} {api}/v1/accounts`."},
@@ -62,7 +62,7 @@ var attacks = []Attack{
 		},
 	},
 	{
-		Name: "trusted-proxy", Position: OwnDevice, outcomes: row("SSbbbb bbbbbbb bbb bb"),
+		Name: "trusted-proxy", Position: OwnDevice, outcomes: row("SSbbbb bSbbbbb bbb bb"),
 		Summary:   "Let the unmodified app on one's own phone talk through a proxy that the phone trusts, read its calls, and book a transfer with what they hold.",
 		Goal:      BookTransfer,
 		blockedBy: []blockedBy{{3, CheckPins}},
@@ -197,7 +197,7 @@ var attacks = []Attack{
 		Name: "password-guess", Position: Anyone, outcomes: row(".....b bbbbbbb bbb bb"),
 		Summary:   "Try passwords until one fits.",
 		Goal:      RobVictim,
-		blockedBy: []blockedBy{{6, CheckClientCert}},
+		blockedBy: []blockedBy{{6, CheckClientCert}, {7, CheckSignIn}},
 		steps: []step{
 			{text: "Take the name of a customer, which is no secret: alice. Get a list of common passwords."},
 			{text: "Get the certificate of the CA that every device trusts: `curl -fsSO http://localhost:8000/workshop-ca.pem`."},

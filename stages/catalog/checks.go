@@ -28,8 +28,18 @@ const (
 	CheckDevice       Check = "device"
 	CheckSignIn       Check = "sign-in"
 	CheckSession      Check = "session"
+	CheckToken        Check = "access-token" // its issuer signed it, for this API, and it has not expired
+	CheckRevoked      Check = "revoked"      // the access token was not
 	CheckBinding      Check = "binding"
 	CheckScope        Check = "scope"
+)
+
+// The checks of token endpoints, in the order of their phases.
+const (
+	CheckForm   Check = "form"   // the parameters, each once
+	CheckClient Check = "client" // it is registered, and who it says it is
+	CheckGrant  Check = "grant"  // the client may use it, and it is offered
+	CheckWanted Check = "scope-wanted"
 )
 
 // The app's own checks.
@@ -42,8 +52,11 @@ const (
 	CheckSignedIn     Check = "signed-in"     // somebody is, where that is needed
 )
 
-// CheckHidden is nobody's check: the secret that the attacker searched for was not found.
-const CheckHidden Check = "hidden"
+// Nobody's checks: the attacker searched for what was not there.
+const (
+	CheckHidden    Check = "hidden"     // secrets, in a package
+	CheckNotStored Check = "not-stored" // what stands for the user, in the app's storage
+)
 
 // Owner is the part that makes a check, or goes by a field of a policy.
 type Owner string
@@ -65,11 +78,13 @@ var ownerships = []struct {
 	{OfGuard, []Check{
 		CheckStage, CheckAddressLimit, CheckTransport, CheckUserAgent, CheckBody,
 		CheckClientCert, CheckKeyInURL, CheckAppKey, CheckHawk, CheckSignedFields, CheckNonce, CheckCertOfApp, CheckPartner, CheckApp,
-		CheckAppLimit, CheckNonceKept, CheckSealedBody, CheckDevice, CheckSignIn, CheckSession, CheckBinding,
+		CheckAppLimit, CheckNonceKept, CheckSealedBody, CheckDevice, CheckSignIn, CheckSession,
+		CheckToken, CheckRevoked, CheckBinding,
 		CheckScope,
 	}},
 	{OfApp, []Check{CheckTLS, CheckPins, CheckServerMAC, CheckSealedAnswer, CheckTransferCap, CheckSignedIn}},
-	{OfPackage, []Check{CheckHidden}},
+	{OfAuth, []Check{CheckForm, CheckClient, CheckGrant, CheckWanted}},
+	{OfPackage, []Check{CheckHidden, CheckNotStored}},
 }
 
 // Owner is whose check it is; empty: it is declared nowhere.
@@ -87,7 +102,7 @@ func (c Check) Owner() Owner {
 // be found in a package, and no key in a log of URLs.
 func (c Check) OnRecord() bool {
 	switch c {
-	case CheckTLS, CheckHidden, CheckKeyInURL:
+	case CheckTLS, CheckHidden, CheckNotStored, CheckKeyInURL:
 		return false
 	}
 	return c.Owner() != ""

@@ -20,7 +20,10 @@ var callRules = []rule[Call]{
 	{"call.bodies", "bodies are sealed, but requests are not signed: a sealed body would fit any call", func(c Call) bool { return c.AppProof == AppKey && c.Bodies == SealedBodies }},
 	{"call.user_proof", "users sign in without TLS", func(c Call) bool { return c.UserProof != NoUser && c.Transport == PlainHTTP }},
 	{"call.user_proof", "the app's key and the user's session would go into one field", func(c Call) bool { return c.UserProof == UserSession && c.AppProof == AppKey }},
-	{"call.binding", "sessions are bound, but there are none", func(c Call) bool { return c.Binding != NotBound && c.UserProof == NoUser }},
+	{"call.binding", "sessions are bound, but there are none", func(c Call) bool {
+		return c.Binding != NotBound && c.Binding != TokenOfClient && c.UserProof != UserSession
+	}},
+	{"call.binding", "access tokens are bound, but there are none", func(c Call) bool { return c.Binding == TokenOfClient && c.UserProof != AccessToken }},
 	{"call.binding", "sessions are bound to devices, but calls name none", func(c Call) bool {
 		return (c.Binding == SessionOfDevice || c.Binding == SessionOfCall) && c.Devices == NoDevices
 	}},
@@ -39,6 +42,24 @@ var stageRules = []rule[Policies]{
 	}},
 	{"api.authorization", "rights are those of app and user, but there is no user", func(p Policies) bool {
 		return p.API.Authorization == AppAndUser && p.Call.UserProof == NoUser
+	}},
+	{"api.authorization", "rights are those of an access token, but there is none", func(p Policies) bool {
+		return p.API.Authorization == AppUserToken && p.Call.UserProof != AccessToken
+	}},
+	{"auth.issuer", "calls carry access tokens, but nobody issues them", func(p Policies) bool {
+		return p.Call.UserProof == AccessToken && p.Auth.Issuer == NoIssuer
+	}},
+	{"auth.issuer", "somebody issues access tokens, but calls carry none", func(p Policies) bool {
+		return p.Call.UserProof != AccessToken && p.Auth.Issuer != NoIssuer && p.Auth.Issuer != ""
+	}},
+	{"auth.grants", "access tokens are issued, but there is no grant to get one by", func(p Policies) bool {
+		return p.Auth.Issuer != NoIssuer && p.Auth.Grants == NoGrants
+	}},
+	{"auth.token_life", "access tokens are issued, but live not at all", func(p Policies) bool {
+		return p.Auth.Issuer != NoIssuer && p.Auth.TokenLife == NoTokens
+	}},
+	{"auth.revocations", "nothing is said about revoked access tokens", func(p Policies) bool {
+		return p.Auth.Issuer != NoIssuer && p.Auth.Revocations == NoRevocations
 	}},
 	{"package.secrets", "the pins are hidden in the package, and nobody looks at them", func(p Policies) bool {
 		return p.Package.Secrets == HiddenSecrets && p.Call.Pins == NotPinned

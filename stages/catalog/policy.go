@@ -69,10 +69,16 @@ func NothingAsked() (Call, API) {
 	}
 }
 
-// Auth is what the authorization server offers under the stage's issuer.
+// Auth is what the issuer of the stage's access tokens offers.
 type Auth struct {
-	Grants Grants `json:"grants" title:"Grants" owner:"authorization server"`
+	Issuer      Issuer      `json:"issuer" title:"Access tokens are issued by" owner:"authorization server"`
+	Grants      Grants      `json:"grants" title:"Grants" owner:"authorization server"`
+	TokenLife   TokenLife   `json:"token_life" title:"Access tokens live" owner:"authorization server"`
+	Revocations Revocations `json:"revocations" title:"Revoked access tokens"`
 }
+
+// Offers says whether tokens can be had by a grant.
+func (a Auth) Offers(grant Grants) bool { return a.Grants == grant }
 
 // Attestation is what the attestation service asks of the app.
 type Attestation struct {
@@ -178,18 +184,21 @@ type UserProof string
 // The user proofs.
 const (
 	NoUser      UserProof = "none"
-	UserSession UserProof = "session" // a random key that stands for the user's sign-in
+	UserSession UserProof = "session"      // a random key that stands for the user's sign-in
+	AccessToken UserProof = "access-token" // a signed token that says who the user is (RFC 9068)
 )
 
 // Binding ties app, user and request to each other.
 type Binding string
 
-// The bindings, weakest first. No stage uses the second and the third.
+// The bindings, weakest first for each proof of the user. No stage uses the first two of
+// sessions.
 const (
 	NotBound        Binding = "none"
 	SessionOfApp    Binding = "session-of-app"    // a session is good with the app that it was opened with
 	SessionOfDevice Binding = "session-of-device" // ... and on the device that it was opened on
 	SessionOfCall   Binding = "session-of-call"   // ... and in the calls that were signed with it
+	TokenOfClient   Binding = "token-of-client"   // an access token is good with the client that it was issued to
 )
 
 // UserAgents says which User-Agent fields are let in.
@@ -226,7 +235,8 @@ type Authorization string
 // app may do everything; no stage uses it.
 const (
 	AppScopes     Authorization = "app-scopes"
-	AppAndUser    Authorization = "app-and-user" // what both may do, and on the user's accounts only
+	AppAndUser    Authorization = "app-and-user"       // what both may do, and on the user's accounts only
+	AppUserToken  Authorization = "app-user-and-token" // ... and as far as the token's scope goes
 	NotAuthorized Authorization = "none"
 )
 
@@ -240,12 +250,42 @@ const (
 	PartnersByCertificate Partners = "client-certificate" // mutual TLS, whatever apps use
 )
 
-// Grants are the OAuth 2.0 grants that the authorization server offers.
+// Issuer is the server that issues access tokens.
+type Issuer string
+
+// The issuers.
+const (
+	NoIssuer       Issuer = "none"
+	ResourceServer Issuer = "resource-server" // by a token endpoint of its own
+)
+
+// Grants are the ways in which a client gets access tokens (RFC 6749, section 4).
 type Grants string
 
 // The grants.
 const (
-	NoGrants Grants = "none"
+	NoGrants      Grants = "none"
+	PasswordGrant Grants = "password" // of section 4.3: the client passes on the user's password
+)
+
+// TokenLife is how long access tokens are good. How many seconds that are says settings.json.
+type TokenLife string
+
+// The lives.
+const (
+	NoTokens        TokenLife = "none"
+	LongLivedTokens TokenLife = "long"
+)
+
+// Revocations says whether an access token can be ended before it expires.
+type Revocations string
+
+// The policies for revoked tokens. [RevokedServed] shows what a token is without a list of
+// those that were revoked; no stage uses it.
+const (
+	NoRevocations  Revocations = "none"
+	RevokedServed  Revocations = "served" // the list is not looked at
+	RevokedRefused Revocations = "refused"
 )
 
 // Level is what the attestation service wants to see.
@@ -303,12 +343,14 @@ var declared = values(
 	of[UserProof](
 		Value[UserProof]{NoUser, "none: the API knows apps only", off},
 		Value[UserProof]{UserSession, "a session key, got for the password at sign-in and different each time", on},
+		Value[UserProof]{AccessToken, "an access token, which says who the user is and is signed by its issuer", on},
 	),
 	of[Binding](
 		Value[Binding]{NotBound, "none", off},
 		Value[Binding]{SessionOfApp, "a session is good in the app that it was opened with, and in no other", on},
 		Value[Binding]{SessionOfDevice, "a session is good in the app and on the device that it was opened with, and on no other", on},
 		Value[Binding]{SessionOfCall, "a session is good in the app and on the device that it was opened with; each call is signed with its user and device, and good with no others", on},
+		Value[Binding]{TokenOfClient, "an access token is good with the client that it was issued to, and with no other", on},
 	),
 	of[UserAgents](
 		Value[UserAgents]{AnyUserAgent, "any", off},
@@ -326,13 +368,28 @@ var declared = values(
 		Value[Authorization]{NotAuthorized, "everything", off},
 		Value[Authorization]{AppScopes, "what the app may do", on},
 		Value[Authorization]{AppAndUser, "what both the app and the user may do, with the user's own accounts", on},
+		Value[Authorization]{AppUserToken, "what the app and the user may both do and the token is good for, with the user's own accounts", on},
 	),
 	of[Partners](
 		Value[Partners]{NoPartners, "not served", off},
 		Value[Partners]{PartnersByCertificate, "known by their client certificates alone", on},
 	),
+	of[Issuer](
+		Value[Issuer]{NoIssuer, "nobody: there are none", off},
+		Value[Issuer]{ResourceServer, "the resource server itself", on},
+	),
 	of[Grants](
-		Value[Grants]{NoGrants, "none: there is no authorization server", off},
+		Value[Grants]{NoGrants, "none: there are no access tokens", off},
+		Value[Grants]{PasswordGrant, "password: the app passes on the user's name and password, once", on},
+	),
+	of[TokenLife](
+		Value[TokenLife]{NoTokens, "not at all: there are none", off},
+		Value[TokenLife]{LongLivedTokens, "long: the user signs in anew when one has expired", on},
+	),
+	of[Revocations](
+		Value[Revocations]{NoRevocations, "none: there are no access tokens", off},
+		Value[Revocations]{RevokedServed, "served until they expire: nobody looks", off},
+		Value[Revocations]{RevokedRefused, "refused, by every server", on},
 	),
 	of[Level](
 		Value[Level]{NotAttested, "none", off},

@@ -23,7 +23,7 @@ var appKeyPolicies = Policies{
 		Authorization: AppScopes,
 		Partners:      NoPartners,
 	},
-	Auth:        Auth{Grants: NoGrants},
+	Auth:        Auth{Issuer: NoIssuer, Grants: NoGrants, TokenLife: NoTokens, Revocations: NoRevocations},
 	Attestation: Attestation{Level: NotAttested},
 	Package:     Package{Release: 1, Secrets: ClearSecrets},
 }
@@ -66,6 +66,22 @@ var sessionPolicies = hiddenPolicies.but(func(p *Policies) {
 	p.API.Authorization = AppAndUser
 })
 
+// passwordGrantPolicies are where chapter 2 begins. The app proves less than before: its ID
+// says which client it is, and no secret stands behind it. What needs the secret of a Hawk
+// MAC goes with it, until the client secret is back.
+var passwordGrantPolicies = sessionPolicies.but(func(p *Policies) {
+	p.Call.Transport = TLS
+	p.Call.AppProof = AppKey
+	p.Call.KeyPlace = KeyInField
+	p.Call.Nonces = NoNonces
+	p.Call.Bodies = PlainBodies
+	p.Call.Devices = NoDevices
+	p.Call.UserProof = AccessToken
+	p.Call.Binding = TokenOfClient
+	p.API.Authorization = AppUserToken
+	p.Auth = Auth{Issuer: ResourceServer, Grants: PasswordGrant, TokenLife: LongLivedTokens, Revocations: RevokedRefused}
+})
+
 var stages = Set{
 	{
 		Number: 1, Slug: "app-id", Chapter: 1, Built: true, Policies: appKeyPolicies,
@@ -98,7 +114,7 @@ var stages = Set{
 		Adds:  "The user signs in with a password and gets a random session key that stands for it. Rights are what the app and the user may both do.",
 	},
 	{
-		Number: 7, Slug: "password-grant", Chapter: 2, Policies: Policies{Package: Package{Release: 2}},
+		Number: 7, Slug: "password-grant", Chapter: 2, Built: true, Policies: passwordGrantPolicies,
 		Title: "Password grant and JWT",
 		Adds:  "The session key becomes a JWT access token that the server can check without looking anything up.",
 	},
