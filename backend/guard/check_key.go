@@ -14,7 +14,7 @@ import (
 //
 //keyladder:code guard-key-in-url
 func keyInURL(c *call) *Refusal {
-	if _, inURL, _ := appkey.FromRequest(c.request); inURL {
+	if _, inURL, _ := appkey.FromRequest(c.request, c.policies.Call.AppProofField()); inURL {
 		return refuse(problem.New(http.StatusBadRequest, "key-in-url", "The key must not be in the URL",
 			"Send it in the Authorization field: URLs end up in logs. A key that was in one should be replaced."),
 			"the URL carries a key")
@@ -27,13 +27,14 @@ func keyInURL(c *call) *Refusal {
 //keyladder:code guard-app-key
 func appKey(find lookup) func(*call) *Refusal {
 	return func(c *call) *Refusal {
-		key, _, err := appkey.FromRequest(c.request)
+		field := c.policies.Call.AppProofField()
+		key, _, err := appkey.FromRequest(c.request, field)
 		switch {
 		case errors.Is(err, appkey.ErrMissing):
-			return refuse(notAccepted("Send the app's key in the field `Authorization: key …`.", appkey.Challenge), "%v", err)
+			return refuse(notAccepted("Send the app's key in the field `"+field+": key …`.", appkey.Challenge), "%v", err)
 		case err != nil:
 			return refuse(problem.New(http.StatusBadRequest, "bad-request", "The key can't be read",
-				"Send exactly one, in one field: `Authorization: key …`."), "%v", err)
+				"Send exactly one, in one field: `"+field+": key …`."), "%v", err)
 		}
 		c.claimed, c.key, err = find(key)
 		if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrRevoked) {

@@ -63,7 +63,7 @@ func TestGoodCalls(t *testing.T) {
 }
 
 func setKey(key string) func(*http.Request) {
-	return func(r *http.Request) { appkey.Set(r, key) }
+	return func(r *http.Request) { appkey.Set(r.Header, "Authorization", key) }
 }
 
 // refusal is a call that a check has to refuse.
@@ -173,7 +173,7 @@ var refusals = []refusal{
 	{"no client certificate, and an unknown key", "pinned-mtls", func(*world) func(*http.Request) {
 		return func(r *http.Request) {
 			over(guard.TLS, nil)(r)
-			appkey.Set(r, "invented")
+			appkey.Set(r.Header, "Authorization", "invented")
 		}
 	}, "client-certificate", 403, "client-certificate-required", nil},
 	{"certificate in a field past the terminator", "pinned-mtls", func(w *world) func(*http.Request) {
@@ -419,7 +419,7 @@ func TestRevokedAndUnknownLookTheSame(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, catalog.All())
 	unknown := w.request("app-id", http.MethodGet, "/v1/accounts", "")
-	appkey.Set(unknown, "harbour-nobody")
+	appkey.Set(unknown.Header, "Authorization", "harbour-nobody")
 	first, _ := w.do(unknown)
 	if _, err := w.apps.Revoke(context.Background(), mobile); err != nil {
 		t.Fatal(err)
@@ -578,7 +578,7 @@ func TestRefusalsInTheRoutesFormat(t *testing.T) {
 	} {
 		w := newWorld(t, catalog.All())
 		r := w.request("tls", http.MethodGet, test.path, "")
-		appkey.Set(r, "invented")
+		appkey.Set(r.Header, "Authorization", "invented")
 		answer, verdict := w.do(r)
 		if answer.Code != test.status || answer.Header().Get("Content-Type") != test.media || !strings.Contains(answer.Body.String(), test.member) ||
 			!strings.HasPrefix(answer.Header().Get("WWW-Authenticate"), test.challenge) || answer.Header().Get("Cache-Control") != "no-store" {
@@ -827,10 +827,10 @@ func TestUsageAndKeys(t *testing.T) {
 	w.do(w.request("app-id", http.MethodGet, "/v1/accounts", ""))
 	w.do(w.request("app-id", http.MethodHead, "/v1/accounts", ""))
 	refused := w.request("app-id", http.MethodGet, "/v1/accounts/HB-1001/transfers", "")
-	appkey.Set(refused, kiosk)
+	appkey.Set(refused.Header, "Authorization", kiosk)
 	w.do(refused)
 	stranger := w.request("app-id", http.MethodGet, "/v1/accounts", "")
-	appkey.Set(stranger, "invented")
+	appkey.Set(stranger.Header, "Authorization", "invented")
 	w.do(stranger)
 	w.do(w.request("app-id", http.MethodGet, "/v1/whatever", ""))
 	w.do(w.request("no-such-stage", http.MethodGet, "/v1/accounts", ""))

@@ -283,7 +283,7 @@ func (w *world) requestAs(who as, stage, method, path, body string) *http.Reques
 	case catalog.Hawk:
 		w.prove(r, found.Call, who.app, body)
 	default:
-		appkey.Set(r, who.app)
+		appkey.Set(r.Header, "Authorization", who.app)
 	}
 	return r
 }

@@ -252,7 +252,7 @@ func TestManagement(t *testing.T) {
 	rotated := must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/apps/tester/rotate", nil))
 	for key, want := range map[string]int{"tester": 401, issued.ID: 401, rotated.ID: 200} {
 		req := r.call(mobile, "app-id", "GET", "/v1/rates", "")
-		appkey.Set(req, key)
+		appkey.Set(req.Header, "Authorization", key)
 		if answer := do(r.server, req); answer.Code != want {
 			t.Errorf("with the key %s after rotation: %d, want %d", key, answer.Code, want)
 		}

@@ -206,7 +206,7 @@ func (s *site) callAs(app, user, stage, method, path, body string) *http.Request
 }
 
 func identify(r *http.Request, app string) {
-	appkey.Set(r, app)
+	appkey.Set(r.Header, "Authorization", app)
 	for _, a := range apps {
 		if a.ID == app {
 			r.Header.Set("User-Agent", a.UserAgent+"1.0")

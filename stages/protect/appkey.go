@@ -20,7 +20,7 @@ var appKeys = mechanism{
 			case c.policy.KeyPlace == catalog.KeyInPublicURLs && call.Public && r.Method == http.MethodGet:
 				appkey.SetQuery(&http.Request{URL: r.URL}, c.identity.ClientID)
 			default:
-				appkey.Set(&http.Request{Header: r.Header}, c.identity.ClientID)
+				appkey.Set(r.Header, c.policy.AppProofField(), c.identity.ClientID)
 			}
 			return nil, nil
 		}}

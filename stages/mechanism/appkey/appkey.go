@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// Scheme is the authentication scheme in the Authorization field.
+	// Scheme is the authentication scheme of the field.
 	Scheme = "key"
 	// Parameter is the query parameter that older clients put their key into.
 	Parameter = "key"
@@ -26,15 +26,16 @@ var (
 	ErrMissing = errors.New("the request carries no key")
 	// ErrMalformed means that there is something in the key's place that is no key.
 	ErrMalformed = errors.New("what the request carries is not a key")
-	// ErrTwice means that the request carries more than one key, or more than one
-	// Authorization field.
+	// ErrTwice means that the request carries more than one key, or more than one of the
+	// field with it.
 	ErrTwice = errors.New("the request carries more than one key")
 )
 
-// Set puts the key into the Authorization field, in place of what is there.
+// Set puts the key into a field, in place of what is there: Authorization or, where that is
+// the user's, another one.
 //
 //keyladder:code appkey-set
-func Set(req *http.Request, key string) { req.Header.Set("Authorization", Scheme+" "+key) }
+func Set(header http.Header, field, key string) { header.Set(field, Scheme+" "+key) }
 
 // SetQuery puts the key into the URL, as old clients do.
 func SetQuery(req *http.Request, key string) {
@@ -43,13 +44,13 @@ func SetQuery(req *http.Request, key string) {
 	req.URL.RawQuery = query.Encode()
 }
 
-// FromRequest reads the key of a request and says whether the URL carries one. That
-// is reported with an error, too, so that a server which takes no keys from URLs can
-// say that first.
+// FromRequest reads the key of a request, from that field or the URL, and says whether the
+// URL carries one. That is reported with an error, too, so that a server which takes no keys
+// from URLs can say that first.
 //
 //keyladder:code appkey-read
-func FromRequest(req *http.Request) (key string, inURL bool, err error) {
-	fields := req.Header.Values("Authorization")
+func FromRequest(req *http.Request, field string) (key string, inURL bool, err error) {
+	fields := req.Header.Values(field)
 	var query url.Values
 	var malformed error
 	if req.URL.RawQuery != "" {

@@ -54,7 +54,7 @@ func TestFromRequest(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			key, inURL, err := appkey.FromRequest(request(test.target, test.authorization...))
+			key, inURL, err := appkey.FromRequest(request(test.target, test.authorization...), "Authorization")
 			if key != test.key || inURL != test.inURL || !errors.Is(err, test.err) {
 				t.Errorf("FromRequest = %q, %v, %v; want %q, %v, %v", key, inURL, err, test.key, test.inURL, test.err)
 			}
@@ -66,13 +66,13 @@ func TestBothHalvesAgree(t *testing.T) {
 	t.Parallel()
 	const key = "harbour-mobile.x1_~"
 	inField := request("/?page=2")
-	appkey.Set(inField, key)
-	if got, inURL, err := appkey.FromRequest(inField); got != key || inURL || err != nil {
+	appkey.Set(inField.Header, "Authorization", key)
+	if got, inURL, err := appkey.FromRequest(inField, "Authorization"); got != key || inURL || err != nil {
 		t.Errorf("in the field: %q, %v, %v", got, inURL, err)
 	}
 	inQuery := request("/?page=2")
 	appkey.SetQuery(inQuery, key)
-	if got, inURL, err := appkey.FromRequest(inQuery); got != key || !inURL || err != nil {
+	if got, inURL, err := appkey.FromRequest(inQuery, "Authorization"); got != key || !inURL || err != nil {
 		t.Errorf("in the URL: %q, %v, %v", got, inURL, err)
 	}
 	if inQuery.URL.Query().Get("page") != "2" {
@@ -114,7 +114,7 @@ func FuzzFromRequest(f *testing.F) {
 		if authorization != "" {
 			req.Header.Set("Authorization", authorization)
 		}
-		key, inURL, err := appkey.FromRequest(req)
+		key, inURL, err := appkey.FromRequest(req, "Authorization")
 		if (err == nil) != appkey.Valid(key) {
 			t.Fatalf("FromRequest = %q, %v", key, err)
 		}
