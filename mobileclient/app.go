@@ -39,6 +39,8 @@ type appUse struct {
 	pack         string // path of a package to install instead of the store's; empty: none
 	proxy, trust string
 	raw          bool
+
+	user, passwordFile string // who signs in first, where nobody is signed in; empty: nobody
 }
 
 // apps are the names of the bank's apps for people.
@@ -50,6 +52,8 @@ func (u *appUse) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&u.pack, "package", "", "package `file` that the phone installs in place of the store's, whoever has signed it")
 	flags.StringVar(&u.proxy, "proxy", "", "URL of an HTTP proxy that the phone is set to: http://127.0.0.1:8081")
 	flags.StringVar(&u.trust, "trust", "", "PEM `file` with a CA that is added to the phone's trust store")
+	flags.StringVar(&u.user, "user", "", "`name` of who signs in, if they are not signed in: alice")
+	flags.StringVar(&u.passwordFile, "password-file", "", "`file` with their password in its first line")
 	flags.BoolVar(&u.raw, "json", false, "print the API's answer as it came")
 }
 
@@ -133,7 +137,10 @@ func (e *refusedError) Error() string {
 
 // run launches the app, has it do something and prints what it shows.
 func (u *appUse) run(cmd *cobra.Command, do func(context.Context, *device.App) (device.Screen, error), show func(io.Writer, []byte) error) error {
-	return u.runOn(cmd, func(ctx context.Context, _ *device.Device, app *device.App) (device.Screen, error) {
+	return u.runOn(cmd, func(ctx context.Context, d *device.Device, app *device.App) (device.Screen, error) {
+		if err := u.signInFirst(cmd, d, app); err != nil {
+			return device.Screen{}, err
+		}
 		return do(ctx, app)
 	}, show)
 }

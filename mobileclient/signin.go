@@ -21,24 +21,25 @@ import (
 const passwordEnv = "PASSWORD"
 
 func (u *appUse) signInCommand() *cobra.Command {
-	var user, file string
-	cmd := &cobra.Command{
+	return &cobra.Command{
 		Use:   "sign-in",
 		Short: "Sign a user in, at stages that know users",
 		Long: `Sign a user in, at stages that know users: in the app, or on the page that it opens in
-the phone's user agent. The session lasts until sign-out, or until the bank ends it.
+the phone's user agent. A session lasts until sign-out, or until the bank ends it. An access
+token is in the app's memory only, which ends with the command: there, give --user to the
+command that needs somebody.
 
 The password comes from the file, or from $` + passwordEnv + `, or is asked for. The workshop's are in
 phone/passwords.json in the deployment's folder.`,
 		Example: "  mobileclient --stage user-session sign-in --user alice\n  mobileclient --stage user-session --app ops sign-in --user carol",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			password, err := readPassword(cmd, user, file)
+			who, err := u.person(cmd)
 			if err != nil {
 				return err
 			}
 			return u.runOn(cmd, func(ctx context.Context, d *device.Device, app *device.App) (device.Screen, error) {
-				screen, err := person.Person{Name: user, Password: password}.SignIn(ctx, d, app)
+				screen, err := who.SignIn(ctx, d, app)
 				if err == nil && screen.OK && len(screen.Body) == 0 { // a page says nothing that is for the app's screen
 					screen.Body, err = json.Marshal(map[string]string{"user": screen.User})
 				}
@@ -46,12 +47,34 @@ phone/passwords.json in the deployment's folder.`,
 			}, printSignedIn)
 		},
 	}
-	cmd.Flags().StringVar(&user, "user", "", "name of the user: alice")
-	cmd.Flags().StringVar(&file, "password-file", "", "`file` with the password in its first line")
-	if err := cmd.MarkFlagRequired("user"); err != nil {
-		panic(err) // no such flag
+}
+
+// errNobody means that nobody is named who is to sign in.
+var errNobody = errors.New("name who is to sign in, with --user")
+
+// person is who the flags name.
+func (u *appUse) person(cmd *cobra.Command) (person.Person, error) {
+	if u.user == "" {
+		return person.Person{}, errNobody
 	}
-	return cmd
+	password, err := readPassword(cmd, u.user, u.passwordFile)
+	return person.Person{Name: u.user, Password: password}, err
+}
+
+// signInFirst signs in whom the flags name, if they name somebody who is not yet.
+func (u *appUse) signInFirst(cmd *cobra.Command, d *device.Device, app *device.App) error {
+	if u.user == "" {
+		return nil
+	}
+	who, err := u.person(cmd)
+	if err != nil {
+		return err
+	}
+	screen, err := who.EnsureSignedIn(cmd.Context(), d, app)
+	if err == nil && !screen.OK {
+		err = &refusedError{screen}
+	}
+	return err
 }
 
 var errNoPassword = errors.New("there is no password: give --password-file, set " + passwordEnv + ", or type it in")
@@ -114,12 +137,14 @@ func printSignedIn(out io.Writer, body []byte) error {
 	if err := json.Unmarshal(body, &session); err != nil {
 		return unreadable(err)
 	}
-	if session.ExpiresAt.IsZero() {
-		_, err := fmt.Fprintf(out, "Signed in as %s\n", printable(session.User))
-		return err
+	text := "Signed in as " + printable(session.User)
+	if !session.ExpiresAt.IsZero() {
+		text += session.ExpiresAt.UTC().Format(": until 2006-01-02 15:04 UTC at most")
 	}
-	_, err := fmt.Fprintf(out, "Signed in as %s: until %s at most, or %d minutes without a call\n",
-		printable(session.User), session.ExpiresAt.UTC().Format("2006-01-02 15:04 UTC"), session.IdleSeconds/60)
+	if session.IdleSeconds > 0 {
+		text += fmt.Sprintf(", or %d minutes without a call", session.IdleSeconds/60)
+	}
+	_, err := fmt.Fprintln(out, text)
 	return err
 }
 

@@ -32,7 +32,7 @@ type harbourApp struct {
 
 	mu         sync.Mutex
 	registered *protect.Installation // nil: not yet
-	session    *userSession          // nil: nobody is signed in
+	signedIn   protect.SignedIn      // empty: nobody is
 }
 
 // opening is how long the app waits for the network before it shows itself.
@@ -57,7 +57,7 @@ func (a *harbourApp) Open(ctx context.Context, stage string) error {
 }
 
 // knowsUsers says whether people sign in at the stage.
-func (a *harbourApp) knowsUsers() bool { return a.caller.Policy().UserProof == catalog.UserSession }
+func (a *harbourApp) knowsUsers() bool { return a.caller.Policy().UserProof != catalog.NoUser }
 
 // knowsDevices says whether installations register at the stage.
 func (a *harbourApp) knowsDevices() bool {
@@ -70,7 +70,7 @@ func (a *harbourApp) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 		return sdk.Screen{}, fmt.Errorf("the app is not open")
 	}
 	screen, err := a.tap(ctx, tap)
-	screen.User = a.user()
+	screen.User = a.who().User
 	if a.knowsUsers() {
 		screen.SignIn = sdk.InApp
 	}

@@ -138,7 +138,7 @@ func (b *bench) last(t *testing.T) testbank.Arrived {
 // signIn signs alice in, where the stage knows users.
 func (b *bench) signIn(t *testing.T, app *device.App, policy catalog.Call) {
 	t.Helper()
-	if policy.UserProof != catalog.UserSession {
+	if policy.UserProof == catalog.NoUser {
 		return
 	}
 	if screen := shown(t)(app.SignIn(t.Context(), "alice", b.bank.Passwords["alice"])); !screen.OK || screen.User != "alice" {

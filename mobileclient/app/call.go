@@ -13,7 +13,6 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/stages/catalog"
-	"keyladder/stages/mechanism/session"
 	"keyladder/stages/protect"
 )
 
@@ -27,8 +26,8 @@ const (
 // call is a call of the API.
 type call struct {
 	protect.Call
-	session session.Key // goes with it; empty: none
-	settled bool        // twice does no more than once, though it is a POST
+	user    protect.SignedIn // stands for the user; empty: nobody does
+	settled bool             // twice does no more than once, though it is a POST
 }
 
 // repeatable says whether making the call twice does no more than making it once (RFC
@@ -49,19 +48,29 @@ func (o outcome) problem(status int, kind string) bool {
 	return o.answer.Status == status && o.answer.Authentic && problemKind(o.answer) == kind
 }
 
-// sessionGone says whether the bank says that a session has ended.
-func (o outcome) sessionGone() bool {
-	return o.problem(http.StatusUnauthorized, "session-not-accepted")
+// gone says whether the bank says that what stood for the user has ended. Of a session only
+// an authentic answer says so. Where answers are not signed, whoever could make this one up
+// could keep the app from its bank anyway.
+func (o outcome) gone() bool {
+	return o.problem(http.StatusUnauthorized, "session-not-accepted") ||
+		o.dressed != nil && !o.dressed.Verifies() && o.answer.TokenRefused()
 }
 
 // callAsUser makes a call for the user: from an installation that the server knows, and, but
-// for what is public, with the session of who is signed in.
+// for what is public, with what stands for who is signed in.
 func (a *harbourApp) callAsUser(ctx context.Context, c call) sdk.Screen {
 	if refused := a.register(ctx); refused != nil {
 		return *refused
 	}
 	if a.knowsUsers() && !c.Public {
-		if c.session = a.sessionKey(); c.session == "" {
+		who := a.who()
+		if err := a.forgetExpired(who); err != nil {
+			return sdk.Screen{Error: err.Error()}
+		}
+		if c.user = a.who(); c.user.Empty() {
+			if !who.Empty() {
+				return a.refuse("", catalog.CheckSignedIn, "the access token has expired", signedOut)
+			}
 			return a.refuse("", catalog.CheckSignedIn, "nobody is signed in", "Sign in first.")
 		}
 	}
@@ -156,7 +165,7 @@ func (a *harbourApp) make(ctx context.Context, c call) outcome {
 // the installation, the user and the app in it.
 func (a *harbourApp) dress(c call) (*protect.Dressed, error) {
 	caller, err := a.caller.As(func(who *protect.Identity) {
-		who.Session = c.session
+		c.user.Show(who)
 		if device := a.device(); device != nil {
 			who.Device = *device
 		}

@@ -24,5 +24,5 @@
 // session.go signs the user in and out.
 //
 // Storage: "device.STAGE" holds how the server knows the installation, "session.STAGE" the
-// user's session. The password is kept nowhere.
+// user's session. An access token stays in memory, and the password is kept nowhere.
 package main

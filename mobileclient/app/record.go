@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"keyladder/internal/traffic"
@@ -19,11 +20,23 @@ func (a *harbourApp) report(record sdk.Record) {
 func (a *harbourApp) recordRequest(exchange string, req *http.Request, dressed *protect.Dressed) {
 	a.report(sdk.Record{
 		Kind: traffic.Request, Exchange: exchange, Summary: req.Method + " " + req.URL.RequestURI(),
-		Head: requestHead(req), Body: dressed.Body, Size: len(dressed.Body),
+		Head: requestHead(req), Body: withoutPassword(dressed), Size: len(dressed.Body),
 	})
 	if dressed.Sealed {
 		a.recordInside(exchange, "the body that was sent", dressed.Media, dressed.Content)
 	}
+}
+
+// passwordInForm is the parameter of RFC 6749, section 4.3.2.
+var passwordInForm = regexp.MustCompile(`(^|&)(password=)[^&]*`)
+
+// withoutPassword is a body as it is recorded. A password that is a parameter of a form is
+// kept nowhere, and so not in a record either.
+func withoutPassword(dressed *protect.Dressed) []byte {
+	if dressed.Media != protect.FormMedia {
+		return dressed.Body
+	}
+	return passwordInForm.ReplaceAll(dressed.Body, []byte("${1}${2}not-recorded"))
 }
 
 func (a *harbourApp) recordResponse(exchange string, resp *http.Response, body []byte) {

@@ -27,8 +27,25 @@ func show(a protect.Answer, status string) sdk.Screen {
 		screen.Error = strings.TrimSpace(p.Title + ". " + p.Detail)
 		return screen
 	}
+	if refused := a.GrantError(); refused != nil {
+		screen.Error = grantAdvice(refused)
+		return screen
+	}
 	screen.Error = "The answer was " + status + ", and not in the bank's own way. Is there a proxy in between?"
 	return screen
+}
+
+// grantAdvice is what the user can do where no access token is issued.
+func grantAdvice(refused *protect.GrantError) string {
+	switch refused.Code {
+	case "invalid_grant":
+		return "The name or the password is not right."
+	case "invalid_client", "unauthorized_client":
+		return "The bank does not accept this app any more. Update it, or install it again."
+	case "slow_down", "temporarily_unavailable":
+		return "The bank asks you to wait a little. Then sign in again."
+	}
+	return "The bank issues no access token: " + refused.Code + "."
 }
 
 // problem is what an answer says went wrong.

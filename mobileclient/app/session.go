@@ -3,14 +3,17 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"time"
 
 	"keyladder/mobileclient/device/sdk"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/session"
 	"keyladder/stages/protect"
 )
 
-// userSession stands for the user who signed in. It is kept in the app's storage, so
-// that nobody has to sign in at every start. Anyone who has a copy of that storage has it too.
+// userSession is what the app's storage holds of a sign-in, so that nobody has to sign in at
+// every start. Anyone who has a copy of that storage has it too.
 type userSession struct {
 	Key  session.Key `json:"session_key"`
 	User string      `json:"user"`
@@ -19,8 +22,12 @@ type userSession struct {
 // sessionItem is the place in the app's storage; sessions are good at one stage.
 func (a *harbourApp) sessionItem() string { return "session." + a.stage }
 
+// remembers says whether who signed in stays signed in when the app is started anew. An
+// access token stays in memory: it can't be told from a copy of it.
+func (a *harbourApp) remembers() bool { return a.caller.Policy().UserProof == catalog.UserSession }
+
 func (a *harbourApp) loadSession() error {
-	if !a.knowsUsers() {
+	if !a.remembers() {
 		return nil
 	}
 	var stored userSession
@@ -28,43 +35,31 @@ func (a *harbourApp) loadSession() error {
 		return err
 	}
 	if _, err := session.ParseKey(string(stored.Key)); err == nil {
-		a.session = &stored
+		a.signedIn = protect.SignedIn{User: stored.User, Session: stored.Key}
 	}
 	return nil
 }
 
-// user is who is signed in; empty: nobody.
-func (a *harbourApp) user() string {
+// who is what stands for the user who is signed in; empty: nobody is.
+func (a *harbourApp) who() protect.SignedIn {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.session == nil {
-		return ""
-	}
-	return a.session.User
+	return a.signedIn
 }
 
-// sessionKey is the key of who is signed in; empty: nobody.
-func (a *harbourApp) sessionKey() session.Key {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.session == nil {
-		return ""
-	}
-	return a.session.Key
-}
-
-// signIn trades a password for a session key. The password goes into one request and is kept
-// nowhere.
+// signIn trades a password for what stands for the user from then on. The password goes into
+// one request and is kept nowhere.
 //
 //keyladder:code app-sign-in
 func (a *harbourApp) signIn(ctx context.Context, user, password string) sdk.Screen {
-	if !a.knowsUsers() {
+	signIn, err := a.caller.SignInCall(user, password)
+	switch {
+	case errors.Is(err, protect.ErrNobody):
 		return sdk.Screen{Error: "Nobody signs in at this stage: the bank knows the app only."}
-	}
-	signIn, err := protect.SignInCall(user, password)
-	if err != nil {
+	case err != nil:
 		return sdk.Screen{Error: "This name and password can't be sent: " + err.Error() + "."}
 	}
+	defer clear(signIn.Body)
 	if refused := a.register(ctx); refused != nil {
 		return *refused
 	}
@@ -72,76 +67,104 @@ func (a *harbourApp) signIn(ctx context.Context, user, password string) sdk.Scre
 	if !outcome.screen.OK {
 		return outcome.screen
 	}
-	opened, err := protect.ReadSession(outcome.answer.Body)
+	opened, err := a.caller.ReadSignIn(user, outcome.answer.Body)
 	if err != nil {
 		return sdk.Screen{Status: outcome.screen.Status, Error: "The bank's answer to the sign-in can't be understood."}
 	}
-	before, err := a.keepSession(userSession{opened.Key, opened.User})
+	before, err := a.keep(opened)
 	if err != nil {
 		return sdk.Screen{Error: err.Error()}
 	}
-	if before != nil { // who was signed in before is not any more
-		a.send(ctx, call{Call: protect.SignOutCall(), session: before.Key})
+	if !before.Empty() { // who was signed in before is not any more
+		a.endAtBank(ctx, before)
 	}
 	screen := outcome.screen
-	screen.Body, err = json.Marshal(map[string]any{ // all but the key, which is nobody's to read
-		"user": opened.User, "idle_seconds": opened.IdleSeconds, "expires_at": opened.ExpiresAt,
-	})
-	if err != nil {
+	shown := map[string]any{"user": opened.User, "expires_at": opened.ExpiresAt} // but not what stands for them, which is nobody's to read
+	if opened.IdleSeconds > 0 {
+		shown["idle_seconds"] = opened.IdleSeconds
+	}
+	if screen.Body, err = json.Marshal(shown); err != nil {
 		return sdk.Screen{Error: err.Error()}
 	}
 	return screen
 }
 
-// keepSession stores a session, and returns the one whose place it takes.
-func (a *harbourApp) keepSession(opened userSession) (before *userSession, err error) {
-	if err := a.storeItem(a.sessionItem(), opened); err != nil {
-		return nil, err
+// keep remembers who signed in, and returns who was signed in before.
+func (a *harbourApp) keep(opened protect.SignedIn) (before protect.SignedIn, err error) {
+	if a.remembers() {
+		if err := a.storeItem(a.sessionItem(), userSession{opened.Session, opened.User}); err != nil {
+			return before, err
+		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	before, a.session = a.session, &opened
+	before, a.signedIn = a.signedIn, opened
 	return before, nil
 }
 
-// signOut ends the session at the bank, where that is possible, and in the app in any case.
+// signOut ends the session or revokes the token at the bank, where that is possible, and
+// forgets it in any case.
+//
+//keyladder:code app-sign-out
 func (a *harbourApp) signOut(ctx context.Context) sdk.Screen {
-	key := a.sessionKey()
-	if key == "" {
+	who := a.who()
+	if who.Empty() {
 		return sdk.Screen{OK: true}
 	}
-	if err := a.forget(key); err != nil {
+	if err := a.forget(who); err != nil {
 		return sdk.Screen{Error: err.Error()}
 	}
-	outcome := a.send(ctx, call{Call: protect.SignOutCall(), session: key})
-	if !outcome.screen.OK && !outcome.sessionGone() {
-		outcome.screen.Error = "You are signed out on this phone. The bank could not be told, so the session ends by itself when it has not been used for some time. " + outcome.screen.Error
+	outcome := a.endAtBank(ctx, who)
+	if !outcome.screen.OK && !outcome.gone() {
+		outcome.screen.Error = "You are signed out on this phone. The bank could not be told, so there the sign-in ends by itself, when its time is over. " + outcome.screen.Error
 		return outcome.screen
 	}
 	return sdk.Screen{OK: true, Status: outcome.screen.Status}
 }
 
-// forget drops a session, unless another one has taken its place.
-func (a *harbourApp) forget(key session.Key) error {
+// endAtBank tells the bank that what stands for a user is not to be good any more.
+func (a *harbourApp) endAtBank(ctx context.Context, who protect.SignedIn) outcome {
+	caller, err := a.caller.As(who.Show)
+	if err != nil {
+		return outcome{screen: a.failed("", err)}
+	}
+	return a.send(ctx, call{Call: caller.SignOutCall(), user: who, settled: true})
+}
+
+// forget drops what stands for a user, unless something else has taken its place.
+func (a *harbourApp) forget(who protect.SignedIn) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.session == nil || a.session.Key != key {
+	if a.signedIn != who {
 		return nil
 	}
-	a.session = nil
+	a.signedIn = protect.SignedIn{}
+	if !a.remembers() {
+		return nil
+	}
 	return a.system.Delete(a.sessionItem())
 }
 
-// noticeSignedOut forgets a session that the bank has ended. Only the bank can say so:
+// forgetExpired drops a token whose time is over: what the bank would say of it is known.
+func (a *harbourApp) forgetExpired(who protect.SignedIn) error {
+	if who.Token == "" || time.Now().Before(who.ExpiresAt) {
+		return nil
+	}
+	return a.forget(who)
+}
+
+// noticeSignedOut forgets what the bank does not accept any more. Only the bank can say so:
 // an answer that anybody could have sent signs nobody out.
 func (a *harbourApp) noticeSignedOut(c call, o outcome) outcome {
-	if c.session == "" || !o.sessionGone() {
+	if c.user.Empty() || !o.gone() {
 		return o
 	}
-	if err := a.forget(c.session); err != nil {
+	if err := a.forget(c.user); err != nil {
 		o.screen.Error = err.Error()
 		return o
 	}
-	o.screen.Error = "You are signed out: your session has ended. Sign in again."
+	o.screen.Error = signedOut
 	return o
 }
+
+const signedOut = "You are signed out: your session has ended. Sign in again."

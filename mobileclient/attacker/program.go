@@ -180,9 +180,9 @@ func (p *program) register(ctx context.Context) error {
 	return p.show(func(as *protect.Identity) { as.Device = device })
 }
 
-// signIn opens a session for a user.
+// signIn gets what stands for a user: a session or an access token.
 func (p *program) signIn(ctx context.Context, user, password string) (protect.Answer, error) {
-	call, err := protect.SignInCall(user, password)
+	call, err := p.caller.SignInCall(user, password)
 	if err != nil {
 		return protect.Answer{}, err
 	}
@@ -190,20 +190,21 @@ func (p *program) signIn(ctx context.Context, user, password string) (protect.An
 	if err != nil {
 		return got, err
 	}
-	opened, err := protect.ReadSession(got.Body)
+	opened, err := p.caller.ReadSignIn(user, got.Body)
 	if err != nil {
 		return got, err
 	}
-	return got, p.show(func(as *protect.Identity) { as.Session = opened.Key })
+	return got, p.show(opened.Show)
 }
 
 // enter does what the app does before it can be used: it registers, and signs in the
-// attacker, who is a customer, too, unless it has somebody's session.
+// attacker, who is a customer, too, unless it has what stands for somebody.
 func (p *program) enter(ctx context.Context) error {
 	if err := p.register(ctx); err != nil {
 		return err
 	}
-	if p.g.Stage.Call.UserProof == catalog.NoUser || p.caller.Identity().Session != "" {
+	as := p.caller.Identity()
+	if p.g.Stage.Call.UserProof == catalog.NoUser || as.Session != "" || as.Token != "" {
 		return nil
 	}
 	_, err := p.signIn(ctx, p.g.User, p.g.Password)

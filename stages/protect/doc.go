@@ -24,10 +24,16 @@
 // # Mechanisms
 //
 // There is a file for each: tls.go (with client certificates and pins), sealed.go, device.go,
-// session.go, appkey.go, hawk.go. It says which values of the call policy it serves, and what
+// session.go, token.go, appkey.go, hawk.go. It says which values of the call policy it serves, and what
 // it does with a call. [New] refuses a policy with a value that no file serves, so that nobody
 // ever does less than a stage asks for. A new mechanism is a new file, and a line in the list
 // of mechanisms (mechanism.go).
+//
+// # Signing in
+//
+// How a user signs in, and what stands for them afterwards, differs from stage to stage. With
+// [Caller.SignInCall], [Caller.ReadSignIn] and [Caller.SignOutCall] (signin.go) nobody has to
+// ask which.
 //
 // # Identities with gaps
 //

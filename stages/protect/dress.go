@@ -26,9 +26,10 @@ type Call struct {
 	Media  string      // of the body; empty: [JSON]
 	Header http.Header // further fields; dressing adds its own to a copy
 
-	Public bool    // needs no user, so that no session goes with it
-	SignIn *SignIn // the user's password goes with it, instead of a session; nil: it does not
-	Clear  bool    // the body is not sealed, although the stage seals bodies
+	Public   bool    // needs no user, so that neither session nor token goes with it
+	SignIn   *SignIn // the user's password goes with it, instead of a session; nil: it does not
+	Clear    bool    // the body is not sealed, although the stage seals bodies
+	Unproven bool    // no proof of the app goes with it: what it takes stands in the body
 
 	// Spoil makes the request wrong in one place.
 	Spoil Spoiler
@@ -85,7 +86,7 @@ func (c *Caller) Dress(call Call) (*Dressed, error) {
 	}
 	r.spoil(call.Spoil.BeforeSigning)
 	for _, p := range c.parts {
-		if p.prove == nil {
+		if p.prove == nil || call.Unproven {
 			continue
 		}
 		check, err := p.prove(r, call)

@@ -34,6 +34,7 @@ type Identity struct {
 
 	Device  Installation
 	Session session.Key // the user's
+	Token   string      // the user's access token
 
 	// Proof is shown in the place of the app's proof, whatever else there is: a value that
 	// was found somewhere.
@@ -113,7 +114,7 @@ func (c *Caller) Identity() Identity { return c.identity }
 func (c *Caller) Policy() catalog.Call { return c.policy }
 
 // Lacks are the things that calls at the stage need from whoever is calling, for an app to
-// be taken for what it is, and that this identity does not have. Device and session, which
+// be taken for what it is, and that this identity does not have. Device, session and token, which
 // one gets by calling, do not count.
 func (c *Caller) Lacks() []string {
 	var lacks []string

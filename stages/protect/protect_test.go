@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"keyladder/stages/mechanism/pin"
 	"keyladder/stages/mechanism/sealed"
 	"keyladder/stages/mechanism/session"
+	"keyladder/stages/mechanism/token"
 )
 
 const testSecret = "QZ3M5V7KXO2RCN4A6TJWLBYEHDIUPSFGQ5MXZ"
@@ -31,7 +33,7 @@ func whole() Identity {
 	return Identity{
 		UserAgent: "HarbourBank/1.0", ClientID: "harbour-mobile", Secret: testSecret,
 		Certificate: &tls.Certificate{}, Pins: pin.Set{"sha256/x"},
-		Device: Installation{"phone", "guid"}, Session: session.NewKey(),
+		Device: Installation{"phone", "guid"}, Session: session.NewKey(), Token: "a.b.c",
 	}
 }
 
@@ -88,18 +90,22 @@ func TestServersUnderstand(t *testing.T) {
 	t.Parallel()
 	content := []byte(`{"amount":1}`)
 	for _, stage := range catalog.All().Built() {
-		for name, call := range map[string]Call{
+		policy, identity := stage.Call, whole()
+		c := caller(t, stage, identity)
+		calls := map[string]Call{
 			"rates":    {Path: "/v1/rates", Public: true},
 			"accounts": {Path: "/v1/accounts"},
 			"transfer": {Method: http.MethodPost, Path: "/v1/transfers", Body: content},
 			"register": RegisterCall("phone"),
-			"sign-in":  {Method: http.MethodPost, Path: "/v1/session", SignIn: &SignIn{"alice", "a:b"}},
-			"sign-out": SignOutCall(),
-		} {
+		}
+		if signIn, err := c.SignInCall("alice", "a:b"); err == nil {
+			calls["sign-in"], calls["sign-out"] = signIn, c.SignOutCall()
+		} else if policy.UserProof != catalog.NoUser || !errors.Is(err, ErrNobody) {
+			t.Errorf("%s: %v", stage.Slug, err)
+		}
+		for name, call := range calls {
 			t.Run(stage.Slug+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				policy, identity := stage.Call, whole()
-				c := caller(t, stage, identity)
 				d := dress(t, c, call)
 				r := arrived(d)
 				want := "https://localhost:8443/"
@@ -112,8 +118,12 @@ func TestServersUnderstand(t *testing.T) {
 				ext := ""
 				switch policy.AppProof {
 				case catalog.AppKey:
-					key, inURL, err := appkey.FromRequest(r)
-					if wantURL := policy.KeyPlace == catalog.KeyInPublicURLs && name == "rates"; key != identity.ClientID || inURL != wantURL || err != nil {
+					key, inURL, err := appkey.FromRequest(r, policy.AppProofField())
+					if call.Unproven {
+						if key != "" {
+							t.Errorf("it proves the app with %q", key)
+						}
+					} else if wantURL := policy.KeyPlace == catalog.KeyInPublicURLs && name == "rates"; key != identity.ClientID || inURL != wantURL || err != nil {
 						t.Errorf("key %q, in the URL: %v, %v", key, inURL, err)
 					}
 				case catalog.Hawk:
@@ -142,7 +152,15 @@ func TestServersUnderstand(t *testing.T) {
 				case signedIn != (key == identity.Session):
 					t.Errorf("the session is there: %v", key != "")
 				}
+				bearer, _ := token.From(r.Header)
+				if wanted := policy.UserProof == catalog.AccessToken && !call.Public; wanted != (bearer == identity.Token) || !wanted && bearer != "" {
+					t.Errorf("the access token is %q", bearer)
+				}
 				body, media := d.Body, d.Header.Get("Content-Type")
+				wantMedia := JSON
+				if call.Media != "" {
+					wantMedia = call.Media
+				}
 				if sealedHere := policy.Bodies == catalog.SealedBodies && len(call.Body) > 0; sealedHere != d.Sealed {
 					t.Errorf("sealed: %v", d.Sealed)
 				} else if sealedHere {
@@ -151,7 +169,7 @@ func TestServersUnderstand(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if !bytes.Equal(body, call.Body) || len(body) > 0 && media != JSON {
+				if !bytes.Equal(body, call.Body) || len(body) > 0 && media != wantMedia {
 					t.Errorf("the body is %s, %s", body, media)
 				}
 				if !bytes.Equal(d.Content, call.Body) {
@@ -377,18 +395,84 @@ func TestReadAnswers(t *testing.T) {
 			t.Errorf("%s: %+v", body, got)
 		}
 	}
+	sessions := caller(t, lookup(t, "user-session"), whole())
 	key := string(session.NewKey())
-	if got, err := ReadSession([]byte(`{"session_key":"` + key + `","user":"alice","idle_seconds":900}`)); err != nil || string(got.Key) != key || got.User != "alice" || got.IdleSeconds != 900 {
+	if got, err := sessions.ReadSignIn("alice", []byte(`{"session_key":"`+key+`","user":"alice","idle_seconds":900}`)); err != nil || string(got.Session) != key || got.User != "alice" || got.IdleSeconds != 900 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	for _, body := range []string{"", "{}", `{"session_key":"short","user":"alice"}`, `{"session_key":"` + key + `"}`} {
-		if got, err := ReadSession([]byte(body)); err == nil {
+		if got, err := sessions.ReadSignIn("alice", []byte(body)); err == nil {
 			t.Errorf("%s: %+v", body, got)
 		}
 	}
 	for _, user := range []string{"al:ice", "al\x00ice"} {
-		if _, err := SignInCall(user, "password"); err == nil {
+		if _, err := sessions.SignInCall(user, "password"); err == nil {
 			t.Errorf("%q could be sent", user)
+		}
+	}
+}
+
+// TestTokens gets a token and gives it back, as a token endpoint sees it.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	c := caller(t, lookup(t, "password-grant"), whole())
+	for _, password := range []string{"a:b", "&client_id=x", "ü+ %", ""} {
+		call, err := c.SignInCall("alice&co", password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cap(call.Body) < len(call.Body) || len(call.Body) > 64+3*(len("alice&co")+len(password)+len("harbour-mobile")) {
+			t.Errorf("%d bytes in %d: it was put together in several pieces", len(call.Body), cap(call.Body))
+		}
+		form, err := url.ParseQuery(string(call.Body))
+		want := url.Values{"grant_type": {"password"}, "client_id": {"harbour-mobile"}, "username": {"alice&co"}, "password": {password}}
+		if diff := cmp.Diff(want, form); err != nil || diff != "" {
+			t.Errorf("%v, %s", err, diff)
+		}
+	}
+	form, err := url.ParseQuery(string(c.SignOutCall().Body))
+	if diff := cmp.Diff(url.Values{"token": {"a.b.c"}, "client_id": {"harbour-mobile"}}, form); err != nil || diff != "" {
+		t.Errorf("%v, %s", err, diff)
+	}
+	got, err := c.ReadSignIn("alice", []byte(`{"access_token":"x.y.z","token_type":"bearer","expires_in":300,"scope":"accounts:read"}`))
+	if left := time.Until(got.ExpiresAt); err != nil || got.Token != "x.y.z" || got.User != "alice" || got.Scope != "accounts:read" || left > 5*time.Minute || left < 4*time.Minute {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, body := range []string{
+		"", "{}", `{"access_token":"x.y.z","expires_in":300}`, `{"access_token":"x.y.z","token_type":"DPoP","expires_in":300}`,
+		`{"access_token":"x y","token_type":"Bearer","expires_in":300}`, `{"token_type":"Bearer","expires_in":300}`,
+		`{"access_token":"x.y.z","token_type":"Bearer"}`, `{"access_token":"x.y.z","token_type":"Bearer","expires_in":-1}`,
+	} {
+		if got, err := c.ReadSignIn("alice", []byte(body)); err == nil {
+			t.Errorf("%s: %#v", body, got)
+		}
+	}
+}
+
+// TestTokenRefusals reads what token endpoints and APIs say that refuse.
+func TestTokenRefusals(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		answer  Answer
+		grant   string
+		refused bool
+	}{
+		{name: "a wrong password", answer: Answer{Status: 400, Media: JSON, Body: []byte(`{"error":"invalid_grant"}`)}, grant: "invalid_grant"},
+		{name: "a success", answer: Answer{Status: 200, Media: JSON, Body: []byte(`{"error":"invalid_grant"}`)}},
+		{name: "no JSON", answer: Answer{Status: 400, Media: "text/html", Body: []byte(`{"error":"invalid_grant"}`)}},
+		{name: "no error", answer: Answer{Status: 400, Media: JSON, Body: []byte(`{}`)}},
+		{name: "a token", answer: Answer{Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="bank", error="invalid_token"`}}}, refused: true},
+		{name: "no token", answer: Answer{Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="bank"`}}}},
+		{name: "a scope", answer: Answer{Status: 403, Header: http.Header{"Www-Authenticate": {`Bearer error="insufficient_scope"`}}}},
+		{name: "an app", answer: Answer{Status: 401, Header: http.Header{"Www-Authenticate": {`key realm="bank"`}}}},
+	} {
+		grant := ""
+		if refused := test.answer.GrantError(); refused != nil {
+			grant = refused.Code
+		}
+		if grant != test.grant || test.answer.TokenRefused() != test.refused {
+			t.Errorf("%s: %q, %v", test.name, grant, test.answer.TokenRefused())
 		}
 	}
 }
@@ -400,8 +484,9 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	c := caller(t, lookup(t, "user-session"), identity)
 	signIn := SignIn{"alice", "battery staple"}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
-		printed := fmt.Sprintf(format+format+format+format, c, identity, signIn, &signIn)
-		for _, secret := range []string{identity.Secret, string(identity.Session), signIn.Password} {
+		signedIn := SignedIn{User: "alice", Session: identity.Session, Token: "x.y.z"}
+		printed := fmt.Sprintf(strings.Repeat(format, 6), c, identity, signIn, &signIn, signedIn, &signedIn)
+		for _, secret := range []string{identity.Secret, string(identity.Session), signIn.Password, identity.Token, signedIn.Token} {
 			if strings.Contains(printed, secret) {
 				t.Errorf("%s shows a secret: %s", format, printed)
 			}

@@ -100,8 +100,8 @@ func (c *caller) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	if c.stage.Call.UserProof == catalog.UserSession {
-		call, err := protect.SignInCall(c.user, c.password)
+	if c.stage.Call.UserProof != catalog.NoUser {
+		call, err := c.SignInCall(c.user, c.password)
 		if err != nil {
 			return err
 		}
@@ -109,11 +109,11 @@ func (c *caller) settle(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("sign in at %s: %w", c.stage.Slug, err)
 		}
-		opened, err := protect.ReadSession(answer)
+		opened, err := c.ReadSignIn(c.user, answer)
 		if err != nil {
 			return err
 		}
-		if c.Caller, err = c.As(func(who *protect.Identity) { who.Session = opened.Key }); err != nil {
+		if c.Caller, err = c.As(opened.Show); err != nil {
 			return err
 		}
 	}
@@ -143,7 +143,7 @@ func (c *caller) made(ctx context.Context, client *http.Client, call protect.Cal
 	if err != nil {
 		return nil, err
 	}
-	if answer.Status != http.StatusCreated {
+	if answer.Status >= http.StatusMultipleChoices {
 		return nil, fmt.Errorf("the API answers %s %s", response.Status, answer.Body)
 	}
 	return answer.Body, nil

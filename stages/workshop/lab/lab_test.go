@@ -187,10 +187,13 @@ func TestGenuineMissesWhatAPolicyLeavesOut(t *testing.T) {
 		{"hmac", func(p *catalog.Policies) { p.Call.Devices = catalog.NoDevices }, "POST /v1/devices: the API answers 404 "},
 		{"hidden-secrets", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "rates asked for with one nonce twice: "},
 		{"hidden-secrets", func(p *catalog.Policies) { p.Call.Bodies = catalog.PlainBodies }, "POST /v1/devices: the API answers 400 "},
-		{last, func(p *catalog.Policies) { p.Call.Binding = catalog.NotBound }, "accounts with a session of another app: "},
+		{last, func(p *catalog.Policies) { p.Call.Binding = catalog.NotBound }, "accounts as a user who signed in with another app: "},
 		{last, func(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfApp }, "accounts with a session of another device: "},
 		{last, func(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfDevice }, "a signed call with another user's session put into it: "},
 		{last, func(p *catalog.Policies) { p.API.Authorization = catalog.AppScopes }, "a freeze by a customer, with the staff's app: "},
+		{"password-grant", func(p *catalog.Policies) { p.Auth.Revocations = catalog.RevokedServed }, "accounts with a token that was revoked: "},
+		{"password-grant", func(p *catalog.Policies) { p.Call.Binding = catalog.NotBound }, "accounts as a user who signed in with another app: "},
+		{"password-grant", func(p *catalog.Policies) { p.API.Authorization = catalog.AppAndUser }, "accounts with a token for something else: "},
 	} {
 		t.Run(tt.stage+"/"+tt.want, func(t *testing.T) {
 			t.Parallel()
@@ -236,7 +239,9 @@ func TestEveryCheckIsMissed(t *testing.T) {
 		"device":             {call: "rates without a device", at: func(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }},
 		"sign-in":            {call: "a sign-in with a wrong password", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }},
 		"session":            {call: "accounts without a session", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }},
-		"binding":            {call: "accounts with a session of another app", at: func(p catalog.Policies) bool { return p.Call.Binding != catalog.NotBound }},
+		"access-token":       {call: "accounts with a token that says more than its issuer signed", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.AccessToken }},
+		"revoked":            {call: "accounts with a token that was revoked", at: func(p catalog.Policies) bool { return p.Auth.Revocations == catalog.RevokedRefused }},
+		"binding":            {call: "accounts as a user who signed in with another app", at: func(p catalog.Policies) bool { return p.Call.Binding != catalog.NotBound }},
 		"scope":              {call: "a freeze with an app that lacks the scope", at: func(p catalog.Policies) bool { return p.API.Authorization != catalog.NotAuthorized }},
 	}
 	elsewhere := map[catalog.Check]string{

@@ -20,7 +20,6 @@ import (
 	"keyladder/mobileclient/release/scatter"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
-	"keyladder/stages/mechanism/session"
 	"keyladder/stages/protect"
 )
 
@@ -210,7 +209,7 @@ func (p *prober) made(ctx context.Context, by *caller, call protect.Call) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	if got.status != http.StatusCreated {
+	if got.status >= http.StatusMultipleChoices {
 		return nil, fmt.Errorf("%s %s: the API answers %d %s", call.Method, call.Path, got.status, bytes.TrimSpace(got.body))
 	}
 	return got.body, nil
@@ -226,18 +225,21 @@ func (p *prober) register(ctx context.Context, by *caller) (protect.Installation
 	return protect.ReadInstallation(body, identifier)
 }
 
-// signIn opens a session of a user with an app.
-func (p *prober) signIn(ctx context.Context, by *caller, user, password string) (session.Key, error) {
-	call, err := protect.SignInCall(user, password)
+// signIn signs a user in with an app. A scope is asked for where there are tokens; empty: all
+// that there is.
+func (p *prober) signIn(ctx context.Context, by *caller, user, password, scope string) (protect.SignedIn, error) {
+	call, err := by.SignInCall(user, password)
 	if err != nil {
-		return "", err
+		return protect.SignedIn{}, err
+	}
+	if scope != "" {
+		call.Body = append(call.Body, "&scope="+url.QueryEscape(scope)...)
 	}
 	body, err := p.made(ctx, by, call)
 	if err != nil {
-		return "", err
+		return protect.SignedIn{}, err
 	}
-	opened, err := protect.ReadSession(body)
-	return opened.Key, err
+	return by.ReadSignIn(user, body)
 }
 
 // announced are the names of the rate limits on an answer, and their quotas.

@@ -1,11 +1,14 @@
 package scene
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
@@ -28,13 +31,16 @@ type probe struct {
 	send   func(context.Context, *prober, people) (reply, error)
 }
 
-// people are the sessions that probes need, at stages that know users.
+// people are who is signed in, at stages that know users.
 type people struct {
-	alice      session.Key // opened with the customers' app
-	aliceStaff session.Key // opened with the staff's
-	carol      session.Key // with the customers' app, although she works for the bank
-	password   string      // alice's
+	alice      protect.SignedIn // with the customers' app
+	aliceStaff protect.SignedIn // with the staff's
+	carol      protect.SignedIn // with the customers' app, although she works for the bank
+	password   string           // alice's
 	elsewhere  protect.Installation
+
+	narrow  protect.SignedIn // alice's token for a part of what she may do
+	revoked protect.SignedIn // one that she gave back
 }
 
 // Which stages probes apply to.
@@ -45,8 +51,11 @@ func limited(p catalog.Policies) bool { return p.API.RateLimits == catalog.Limit
 func noKeysInURLs(p catalog.Policies) bool {
 	return p.API.KeyInURL == catalog.KeyInURLRefused
 }
-func rights(p catalog.Policies) bool       { return p.API.Authorization != catalog.NotAuthorized }
-func usersRights(p catalog.Policies) bool  { return p.API.Authorization == catalog.AppAndUser }
+func rights(p catalog.Policies) bool { return p.API.Authorization != catalog.NotAuthorized }
+func usersRights(p catalog.Policies) bool {
+	return p.API.Authorization == catalog.AppAndUser || tokensRights(p)
+}
+func tokensRights(p catalog.Policies) bool { return p.API.Authorization == catalog.AppUserToken }
 func encrypted(p catalog.Policies) bool    { return p.Call.Transport != catalog.PlainHTTP }
 func mutualTLS(p catalog.Policies) bool    { return p.Call.Transport == catalog.MutualTLS }
 func appKeys(p catalog.Policies) bool      { return p.Call.AppProof == catalog.AppKey }
@@ -55,6 +64,10 @@ func nonces(p catalog.Policies) bool       { return p.Call.Nonces == catalog.Non
 func sealedBodies(p catalog.Policies) bool { return p.Call.Bodies == catalog.SealedBodies }
 func devices(p catalog.Policies) bool      { return p.Call.Devices == catalog.RegisteredDevices }
 func sessions(p catalog.Policies) bool     { return p.Call.UserProof == catalog.UserSession }
+func users(p catalog.Policies) bool        { return p.Call.UserProof != catalog.NoUser }
+func tokens(p catalog.Policies) bool       { return p.Call.UserProof == catalog.AccessToken }
+func revocations(p catalog.Policies) bool  { return p.Auth.Revocations == catalog.RevokedRefused }
+func byPassword(p catalog.Policies) bool   { return p.Auth.Offers(catalog.PasswordGrant) }
 func boundToApp(p catalog.Policies) bool   { return p.Call.Binding != catalog.NotBound }
 func boundToCall(p catalog.Policies) bool  { return p.Call.Binding == catalog.SessionOfCall }
 func boundToDevice(p catalog.Policies) bool {
@@ -95,26 +108,43 @@ var probes = []probe{
 		d := draft{by: p.bank, Call: protect.Call{
 			Method: http.MethodPost, Path: "/v1/transfers", Body: []byte("{}"), Clear: true, // of nothing, in case it gets through
 		}}
-		d.as = func(as *protect.Identity) { as.Session = users.alice }
+		d.as = users.alice.Show
 		return p.send(ctx, d)
 	}},
-	{"a sign-in with a wrong password", sessions, catalog.CheckSignIn, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
-		call, err := protect.SignInCall(victimsName, users.password+"-not")
-		if err != nil {
-			return reply{}, err
-		}
-		return p.send(ctx, draft{by: p.bank, Call: call})
-	}},
+	{"a sign-in with a wrong password", sessions, catalog.CheckSignIn, 401, wrongPassword},
+	{"a token request with a wrong password", byPassword, catalog.CheckSignIn, 400, wrongPassword},
+	{"a token request with a client ID twice", byPassword, catalog.CheckForm, 400, tokenRequest(func(body string) string {
+		return body + "&client_id=harbour-ops"
+	})},
+	{"a token request of an unknown client", byPassword, catalog.CheckClient, 400, tokenRequest(func(body string) string {
+		return strings.Replace(body, "client_id=", "client_id=not-", 1)
+	})},
+	{"a token request for another grant", byPassword, catalog.CheckGrant, 400, tokenRequest(func(body string) string {
+		return strings.Replace(body, "grant_type=password", "grant_type=client_credentials", 1)
+	})},
+	{"a token request for more than there is", byPassword, catalog.CheckWanted, 400, tokenRequest(func(body string) string {
+		return body + "&scope=accounts:read+everything"
+	})},
 	{"accounts without a session", sessions, catalog.CheckSession, 401, accounts(func(*protect.Identity, people) {}, nil)},
-	{"accounts with a session of another app", boundToApp, catalog.CheckBinding, 401, accounts(func(as *protect.Identity, users people) {
-		as.Session = users.aliceStaff
+	{"accounts with a token that says more than its issuer signed", tokens, catalog.CheckToken, 401, accounts(func(as *protect.Identity, users people) {
+		as.Token = altered(users.alice.Token)
+	}, nil)},
+	{"accounts with a token that was revoked", revocations, catalog.CheckRevoked, 401, accounts(func(as *protect.Identity, users people) {
+		users.revoked.Show(as)
+	}, nil)},
+	{"accounts as a user who signed in with another app", boundToApp, catalog.CheckBinding, 401, accounts(func(as *protect.Identity, users people) {
+		users.aliceStaff.Show(as)
 	}, nil)},
 	{"accounts with a session of another device", boundToDevice, catalog.CheckBinding, 401, accounts(func(as *protect.Identity, users people) {
-		as.Session, as.Device = users.alice, users.elsewhere
+		users.alice.Show(as)
+		as.Device = users.elsewhere
 	}, nil)},
 	{"a signed call with another user's session put into it", boundToCall, catalog.CheckSignedFields, 401, accounts(func(as *protect.Identity, users people) {
-		as.Session = users.alice
-	}, func(r *protect.Request, users people) { session.SetKey(r.Header, users.carol) })},
+		users.alice.Show(as)
+	}, func(r *protect.Request, users people) { session.SetKey(r.Header, users.carol.Session) })},
+	{"accounts with a token for something else", tokensRights, catalog.CheckScope, 403, accounts(func(as *protect.Identity, users people) {
+		users.narrow.Show(as)
+	}, nil)},
 	{"a freeze by staff, with the customers' app", usersRights, catalog.CheckScope, 403, func(ctx context.Context, p *prober, users people) (reply, error) {
 		return p.freeze(ctx, p.bank, users.carol)
 	}},
@@ -156,12 +186,44 @@ func accounts(as func(*protect.Identity, people), spoil func(*protect.Request, p
 }
 
 // freeze freezes an account that nobody has, in case it gets through.
-func (p *prober) freeze(ctx context.Context, by *caller, user session.Key) (reply, error) {
+func (p *prober) freeze(ctx context.Context, by *caller, user protect.SignedIn) (reply, error) {
 	d := draft{by: by, Call: protect.Call{
 		Method: http.MethodPost, Path: "/v1/accounts/HB-0000/freeze", Body: []byte(`{"frozen":true}`),
 	}}
-	d.as = func(as *protect.Identity) { as.Session = user }
+	d.as = user.Show
 	return p.send(ctx, d)
+}
+
+func wrongPassword(ctx context.Context, p *prober, users people) (reply, error) {
+	call, err := p.bank.SignInCall(victimsName, users.password+"-not")
+	if err != nil {
+		return reply{}, err
+	}
+	return p.send(ctx, draft{by: p.bank, Call: call})
+}
+
+// tokenRequest asks for a token with a form that is spoilt.
+func tokenRequest(spoil func(body string) string) func(context.Context, *prober, people) (reply, error) {
+	return func(ctx context.Context, p *prober, users people) (reply, error) {
+		call, err := p.bank.SignInCall(victimsName, users.password)
+		if err != nil {
+			return reply{}, err
+		}
+		call.Body = []byte(spoil(string(call.Body)))
+		return p.send(ctx, draft{by: p.bank, Call: call})
+	}
+}
+
+// altered is a token that says what the original does, and that it is good for all scopes,
+// under the original's signature.
+func altered(text string) string {
+	parts := strings.Split(text, ".")
+	claims, err := base64.RawURLEncoding.DecodeString(parts[min(1, len(parts)-1)])
+	if err != nil || len(parts) != 3 {
+		return text // which is served, and so found out
+	}
+	parts[1] = base64.RawURLEncoding.EncodeToString(bytes.Replace(claims, []byte(`"scope":"`), []byte(`"scope":"accounts:freeze `), 1))
+	return strings.Join(parts, ".")
 }
 
 // twice sends a good request, and then the same once more.
@@ -273,22 +335,42 @@ func (s *Station) settle(ctx context.Context, p *prober) (users people, err erro
 			return users, err
 		}
 	}
-	if !sessions(p.policies) {
-		return users, nil
+	return users, s.signAllIn(ctx, p, &users)
+}
+
+// signAllIn signs in whom the probes need.
+func (s *Station) signAllIn(ctx context.Context, p *prober, who *people) (err error) {
+	if !users(p.policies) {
+		return nil
 	}
-	users.password = s.people[victimsName]
+	who.password = s.people[victimsName]
 	for _, signing := range []struct {
-		key  *session.Key
-		by   *caller
-		user string
+		to     *protect.SignedIn
+		by     *caller
+		user   string
+		needed func(catalog.Policies) bool
+		scope  string // empty: all that there is
 	}{
-		{&users.alice, p.bank, victimsName},
-		{&users.aliceStaff, p.staff, victimsName},
-		{&users.carol, p.bank, staffsName},
+		{to: &who.alice, by: p.bank, user: victimsName, needed: users},
+		{to: &who.aliceStaff, by: p.staff, user: victimsName, needed: users},
+		{to: &who.carol, by: p.bank, user: staffsName, needed: users},
+		{to: &who.narrow, by: p.bank, user: victimsName, needed: tokensRights, scope: "transfers:write"},
+		{to: &who.revoked, by: p.bank, user: victimsName, needed: revocations},
 	} {
-		if *signing.key, err = p.signIn(ctx, signing.by, signing.user, s.people[signing.user]); err != nil {
-			return users, err
+		if !signing.needed(p.policies) {
+			continue
+		}
+		if *signing.to, err = p.signIn(ctx, signing.by, signing.user, s.people[signing.user], signing.scope); err != nil {
+			return err
 		}
 	}
-	return users, nil
+	if who.revoked.Empty() {
+		return nil
+	}
+	by, err := p.bank.As(who.revoked.Show)
+	if err != nil {
+		return err
+	}
+	_, err = p.made(ctx, p.bank, by.SignOutCall())
+	return err
 }

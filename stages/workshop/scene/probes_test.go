@@ -58,7 +58,15 @@ func TestProbesFollowThePolicies(t *testing.T) {
 		{
 			name: "users", policies: stage("user-session"),
 			with:    []catalog.Check{catalog.CheckSignIn, catalog.CheckSession, catalog.CheckBinding, catalog.CheckSignedFields},
-			without: []catalog.Check{catalog.CheckAppKey},
+			without: []catalog.Check{catalog.CheckAppKey, catalog.CheckToken},
+		},
+		{
+			name: "tokens", policies: stage("password-grant"),
+			with: []catalog.Check{
+				catalog.CheckSignIn, catalog.CheckForm, catalog.CheckClient, catalog.CheckGrant, catalog.CheckWanted,
+				catalog.CheckToken, catalog.CheckRevoked, catalog.CheckBinding, catalog.CheckScope, catalog.CheckAppKey,
+			},
+			without: []catalog.Check{catalog.CheckSession, catalog.CheckHawk, catalog.CheckDevice, catalog.CheckClientCert},
 		},
 	} {
 		checks := applicable(test.policies)

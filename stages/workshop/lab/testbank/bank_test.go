@@ -86,16 +86,16 @@ func (c *client) enter(b *testbank.Bank) {
 		}
 		c.as(func(i *protect.Identity) { i.Device = made })
 	}
-	if policy.UserProof == catalog.UserSession {
-		signIn, err := protect.SignInCall("alice", b.Passwords["alice"])
+	if policy.UserProof != catalog.NoUser {
+		signIn, err := c.caller.SignInCall("alice", b.Passwords["alice"])
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		opened, err := protect.ReadSession(c.call(signIn).Body)
+		opened, err := c.caller.ReadSignIn("alice", c.call(signIn).Body)
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		c.as(func(i *protect.Identity) { i.Session = opened.Key })
+		c.as(opened.Show)
 	}
 }
 
