@@ -12,6 +12,7 @@ import (
 	"keyladder/backend/clients"
 	"keyladder/backend/devices"
 	"keyladder/backend/sessions"
+	"keyladder/backend/tokens"
 	"keyladder/backend/users"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
@@ -44,6 +45,7 @@ type call struct {
 	device   *devices.Device
 	user     *users.User       // proven
 	session  *sessions.Session // that proves the user
+	token    *tokens.Token     // the same, where tokens do
 
 	refusal *Refusal
 	check   catalog.Check // the check that refused, or the last
@@ -93,6 +95,14 @@ func (c Caller) Session() string {
 	return c.call.session.ID
 }
 
+// Token is the ID of the access token that proves the user; empty where none does.
+func (c Caller) Token() string {
+	if c.call.token == nil {
+		return ""
+	}
+	return c.call.token.ID
+}
+
 // Device is the identifier of the device that the app runs on; empty where the stage or
 // the route does not ask for it.
 func (c Caller) Device() string {
@@ -101,6 +111,9 @@ func (c Caller) Device() string {
 	}
 	return c.call.device.Identifier
 }
+
+// Address is from where the call comes.
+func (c Caller) Address() netip.Addr { return c.call.address }
 
 // At is when the call came.
 func (c Caller) At() time.Time { return c.call.at }
@@ -135,6 +148,9 @@ func (c *call) accepted() {
 	}
 	if c.session != nil {
 		c.session.Touch(c.at)
+	}
+	if c.token != nil {
+		c.token.Touch(c.at)
 	}
 }
 

@@ -11,6 +11,9 @@ import "keyladder/stages/catalog"
 //
 //keyladder:code guard-binding
 func binding(c *call) *Refusal {
+	if c.policies.Call.Binding == catalog.TokenOfClient {
+		return tokenOfClient(c)
+	}
 	if c.session == nil || c.app == nil {
 		return sessionNotAccepted("there is no session, or no proven app, to look at")
 	}

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"fmt"
 	"net/http"
 
 	"keyladder/internal/problem"
@@ -8,7 +9,8 @@ import (
 )
 
 // scope checks that the app may do what the route does, and, with [catalog.AppAndUser],
-// that the user may do it as well: the rights of a call are those that both have.
+// that the user may do it as well: the rights of a call are those that both have. With
+// [catalog.AppUserToken] the access token has to be good for it, too.
 //
 // Which accounts a user may touch is not a matter of scopes; see [Caller.Sees].
 //
@@ -25,6 +27,11 @@ func scope(c *call) *Refusal {
 	if c.user == nil || needed != AnyScope && !c.user.May(needed) {
 		return refuse(problem.New(http.StatusForbidden, "not-allowed", "This user may not do that",
 			"The user needs the scope "+needed+", too."), "the user %s lacks the scope %q", Caller{c}.User(), needed)
+	}
+	if c.policies.API.Authorization == catalog.AppUserToken && (c.token == nil || needed != AnyScope && !c.token.May(needed)) {
+		return refuse(problem.New(http.StatusForbidden, "not-allowed", "The access token is not good for that", // RFC 6750, section 3.1
+			"Get one with the scope "+needed+".").With("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q, error=\"insufficient_scope\", scope=%q", realm, needed)),
+			"the access token lacks the scope %q", needed)
 	}
 	return nil
 }

@@ -26,6 +26,8 @@
 //	  device              is the installation registered, and not banned?
 //	  sign-in             user, on one route: name and password
 //	  session             user, on the others: a session's key
+//	  access-token        user, at later stages: a token that its issuer has signed
+//	  revoked             user: was it revoked?
 //	  binding             do app, device and user belong together?
 //	rights
 //	  scope               may they do this?

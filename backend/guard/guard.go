@@ -14,6 +14,7 @@ import (
 	"keyladder/backend/clients"
 	"keyladder/backend/devices"
 	"keyladder/backend/sessions"
+	"keyladder/backend/tokens"
 	"keyladder/backend/users"
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
@@ -28,6 +29,7 @@ type Config struct {
 	Apps      *clients.Registry
 	Users     *users.Directory
 	Sessions  *sessions.Store
+	Tokens    *tokens.Store
 	Devices   *devices.Registry
 	ClientCAs *x509.CertPool // issues the apps' client certificates
 	Host      string         // of the API as apps call it, for signed requests
@@ -64,7 +66,8 @@ type Outcome struct {
 // OtherRoute stands for all calls that no route is for.
 const OtherRoute = "other"
 
-// Handler answers a call that the guard let through.
+// Handler answers a call that the guard let through. It may refuse it by a check of its own,
+// with a [*Refusal] as the error.
 type Handler func(c echo.Context, caller Caller) error
 
 // Guard guards the routes of one server.
@@ -88,7 +91,7 @@ type memories struct {
 // New makes a guard. It refuses stages that are built and that it could not guard as their
 // policies say: the error names their fields.
 func New(config Config) (*Guard, error) {
-	if config.Apps == nil || config.Users == nil || config.Sessions == nil || config.Devices == nil ||
+	if config.Apps == nil || config.Users == nil || config.Sessions == nil || config.Tokens == nil || config.Devices == nil ||
 		config.Usage == nil || config.ClientCAs == nil || len(config.Stages) == 0 {
 		return nil, errors.New("the guard lacks stages, a registry, an authority or a counter")
 	}
@@ -203,12 +206,12 @@ func (g *Guard) serve(ec echo.Context) error {
 	} else {
 		c.accepted()
 	}
-	if c.stage != nil {
-		g.Usage.Count(c.appID(), c.stage.Slug, c.plan.route.name, c.refusal == nil)
-	}
 	held := hold(c)
 	if err := respond(c); err != nil {
 		ec.Error(err)
+	}
+	if c.stage != nil {
+		g.Usage.Count(c.appID(), c.stage.Slug, c.plan.route.name, c.refusal == nil)
 	}
 	if err := held.release(c); err != nil {
 		ec.Error(err)
@@ -236,7 +239,13 @@ func respond(c *call) error {
 		return nil
 	}
 	if c.plan.route.handler != nil {
-		return run(c)
+		err := run(c)
+		if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
+			c.refusal, c.check = refusal, refusal.Check
+			c.refusal.write(c)
+			return nil
+		}
+		return err
 	}
 	if allow, ok := c.echo.Get(echo.ContextKeyHeaderAllow).(string); ok {
 		if c.request.Method == http.MethodOptions {

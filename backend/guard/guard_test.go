@@ -80,6 +80,7 @@ type refusal struct {
 // challenges are the schemes that 401s ask for.
 var challenges = map[catalog.Check]map[int]string{
 	"app-key": {401: "key"}, "hawk": {401: "Hawk"}, "signed-fields": {401: "Hawk"}, "nonce": {401: "Hawk"}, "sign-in": {401: "Basic"}, "session": {401: "Session"}, "binding": {401: "Session"},
+	"access-token": {400: "Bearer", 401: "Bearer"}, "revoked": {401: "Bearer"},
 }
 
 // refusals are, for each check, calls that it has to refuse, and the policy's way to
@@ -292,7 +293,7 @@ func TestChecksRefuse(t *testing.T) {
 		// They have their own: TestNobodyIsProven, TestFullMemoryOfNonces, TestPartners.
 		catalog.CheckApp: true, catalog.CheckNonceKept: true, catalog.CheckPartner: true,
 	}
-	for _, test := range slices.Concat(refusals, signedRefusals, userRefusals) {
+	for _, test := range slices.Concat(refusals, signedRefusals, userRefusals, tokenRefusals) {
 		covered[test.check] = true
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -310,7 +311,11 @@ func TestChecksRefuse(t *testing.T) {
 			if strings.Contains(answer.Body.String(), verdict.Reason) {
 				t.Errorf("the client is told the private reason %q", verdict.Reason)
 			}
-			if scheme, _, _ := strings.Cut(answer.Header().Get("WWW-Authenticate"), " "); scheme != challenges[test.check][answer.Code] {
+			wanted := challenges[test.check][answer.Code]
+			if test.stage == granted && (test.check == catalog.CheckBinding || test.check == catalog.CheckScope) {
+				wanted = "Bearer"
+			}
+			if scheme, _, _ := strings.Cut(answer.Header().Get("WWW-Authenticate"), " "); scheme != wanted {
 				t.Errorf("WWW-Authenticate %q with %d", answer.Header().Get("WWW-Authenticate"), answer.Code)
 			}
 			if last := w.outcomes[len(w.outcomes)-1]; last.Check != test.check || last.Status != test.status {
@@ -914,7 +919,7 @@ func TestOrder(t *testing.T) {
 	want := []catalog.Check{
 		"address-limit", "stage", "transport", "user-agent", "body",
 		"client-certificate", "key-in-url", "app-key", "hawk", "signed-fields", "nonce", "certificate-of-app", "partner", "app",
-		"app-limit", "nonce-kept", "sealed-body", "device", "sign-in", "session", "binding",
+		"app-limit", "nonce-kept", "sealed-body", "device", "sign-in", "session", "access-token", "revoked", "binding",
 		"scope",
 	}
 	if diff := cmp.Diff(want, guard.Checks()); diff != "" {

@@ -58,13 +58,15 @@ func pipeline(c Config, m *memories) segments {
 			{check: catalog.CheckDevice, serves: values{catalog.RegisteredDevices}, on: withDevice, run: device(c.Devices.Check)},
 			{check: catalog.CheckSignIn, serves: values{catalog.UserSession}, on: byPassword, run: signIn(c.Users.SignIn)},
 			{check: catalog.CheckSession, serves: values{catalog.UserSession}, on: withUser, run: findSession(c.Sessions.Find, c.Users.Lookup)},
+			{check: catalog.CheckToken, serves: values{catalog.AccessToken}, on: withUser, run: accessToken(c.Tokens.Verify, c.Users.Lookup)},
+			{check: catalog.CheckRevoked, serves: values{catalog.RevokedRefused}, on: withUser, run: notRevoked(c.Tokens.Revoked)},
 			{
-				check: catalog.CheckBinding, serves: values{catalog.SessionOfApp, catalog.SessionOfDevice, catalog.SessionOfCall},
+				check: catalog.CheckBinding, serves: values{catalog.SessionOfApp, catalog.SessionOfDevice, catalog.SessionOfCall, catalog.TokenOfClient},
 				with: apps, on: withUser, run: binding,
 			},
 		},
 		rights: []step{
-			{check: catalog.CheckScope, serves: values{catalog.AppScopes, catalog.AppAndUser}, with: known, on: isRoute, run: scope},
+			{check: catalog.CheckScope, serves: values{catalog.AppScopes, catalog.AppAndUser, catalog.AppUserToken}, with: known, on: isRoute, run: scope},
 		},
 	}
 }

@@ -5,13 +5,18 @@ import (
 	"net/http"
 
 	"keyladder/internal/problem"
+	"keyladder/stages/catalog"
 )
 
 // Refusal is what a check says that does not let a call through.
 type Refusal struct {
 	Problem *problem.Problem // what went wrong, for the client
 	Reason  string           // private, for people who look at the traffic
+	Check   catalog.Check    // of a handler; the guard knows its own
 }
+
+// Error makes a refusal one that a [Handler] can return. It is private, too.
+func (r *Refusal) Error() string { return r.Reason }
 
 func refuse(p *problem.Problem, reason string, values ...any) *Refusal {
 	return &Refusal{Problem: p, Reason: fmt.Sprintf(reason, values...)}

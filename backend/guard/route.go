@@ -16,6 +16,9 @@ type Route struct {
 	User  User
 	// WithoutDevice lets an app in that has not registered its device yet.
 	WithoutDevice bool
+	// OAuth says that it is an endpoint of OAuth, whose handler proves the client and the user as
+	// RFC 6749 has it. The guard asks for admission alone.
+	OAuth bool
 	// Partner opens the route to partners' servers, and closes it to apps.
 	Partner bool
 	// At says at which stages the route is there. Nil: at all.
@@ -59,6 +62,13 @@ type route struct {
 // app that people carry around, so mutual TLS says who is calling, whether apps use it or
 // not; there is no device and no user.
 func (r Route) asks(stage catalog.Policies) catalog.Policies {
+	if r.OAuth {
+		var asked catalog.Policies
+		asked.Call, asked.API = catalog.NothingAsked()
+		asked.Call.Transport = stage.Call.Transport
+		asked.API.RateLimits = stage.API.RateLimits
+		return asked
+	}
 	if !r.Partner {
 		stage.API.Partners = catalog.NoPartners
 		return stage

@@ -23,6 +23,7 @@ import (
 	"keyladder/backend/devices"
 	"keyladder/backend/guard"
 	"keyladder/backend/sessions"
+	"keyladder/backend/tokens"
 	"keyladder/backend/users"
 	"keyladder/internal/feed"
 	"keyladder/internal/manage"
@@ -37,6 +38,7 @@ import (
 	"keyladder/stages/mechanism/pin"
 	"keyladder/stages/mechanism/sealed"
 	"keyladder/stages/mechanism/session"
+	"keyladder/stages/mechanism/token"
 )
 
 const (
@@ -62,6 +64,7 @@ type world struct {
 	apps     *clients.Registry
 	users    *users.Directory
 	sessions *sessions.Store
+	tokens   *tokens.Store
 	devices  *devices.Registry
 	closeDB  func() error
 	log      *traffic.Log
@@ -73,6 +76,7 @@ type world struct {
 	secrets  map[string]string
 	guids    map[string]string      // by stage and app
 	keys     map[string]session.Key // by stage, app and user
+	issued   map[string]string      // access tokens, by these and scope
 	sent     sync.Map               // field of the signature → *hawk.Sent
 }
 
@@ -140,7 +144,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 	w := &world{
 		TB: t, stages: stages, log: traffic.New("resource", 64), usage: &counter{counts: map[string]int{}},
 		clock: &clock{now: time.Now()}, clients: map[string]*x509.Certificate{}, secrets: map[string]string{},
-		guids: map[string]string{}, keys: map[string]session.Key{},
+		guids: map[string]string{}, keys: map[string]session.Key{}, issued: map[string]string{},
 	}
 	var seed []manage.App
 	for id, scopes := range map[string][]string{
@@ -163,7 +167,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.Open(filepath.Join(t.TempDir(), "guard.db"), slices.Concat(clients.Models(), feed.Models(), sessions.Models(), devices.Models(), users.Models())...)
+	db, err := store.Open(filepath.Join(t.TempDir(), "guard.db"), slices.Concat(clients.Models(), feed.Models(), sessions.Models(), tokens.Models(), devices.Models(), users.Models())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,6 +184,16 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 	if w.sessions, err = sessions.Open(ctx, db, sessions.Default); err != nil {
 		t.Fatal(err)
 	}
+	var issuers []tokens.Issuer
+	for _, s := range catalog.All().Built() {
+		if s.Auth.Issuer != catalog.NoIssuer {
+			url := "https://" + host + "/" + s.Slug
+			issuers = append(issuers, tokens.Issuer{Stage: s.Slug, URL: url, Audience: url + "/v1", Lifetime: time.Hour})
+		}
+	}
+	if w.tokens, err = tokens.Open(ctx, db, tokens.Config{Issuers: issuers, Leeway: 5 * time.Second, Overlap: time.Minute, Now: w.clock.Now}); err != nil {
+		t.Fatal(err)
+	}
 	if w.devices, err = devices.Open(ctx, db); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +206,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 		t.Fatal(err)
 	}
 	w.config = guard.Config{
-		Stages: stages, Apps: w.apps, Users: w.users, Sessions: w.sessions, Devices: w.devices, ClientCAs: pool,
+		Stages: stages, Apps: w.apps, Users: w.users, Sessions: w.sessions, Tokens: w.tokens, Devices: w.devices, ClientCAs: pool,
 		Host: host, Port: port, Usage: w.usage, Log: w.log, Now: w.clock.Now,
 		Observe: func(o guard.Outcome) {
 			w.mu.Lock()
@@ -279,13 +293,31 @@ func (w *world) requestAs(who as, stage, method, path, body string) *http.Reques
 			session.SetKey(r.Header, w.key(stage, who))
 		}
 	}
+	if found.Call.UserProof == catalog.AccessToken {
+		token.Set(r.Header, w.token(stage, who, "rates:read accounts:read transfers:write accounts:freeze"))
+	}
 	switch found.Call.AppProof {
 	case catalog.Hawk:
 		w.prove(r, found.Call, who.app, body)
 	default:
-		appkey.Set(r.Header, "Authorization", who.app)
+		appkey.Set(r.Header, found.Call.AppProofField(), who.app)
 	}
 	return r
+}
+
+// token is an access token of an app's user.
+func (w *world) token(stage string, who as, scope string) string {
+	w.Helper()
+	name := stage + who.app + who.user + scope
+	if w.issued[name] != "" {
+		return w.issued[name]
+	}
+	issued, err := w.tokens.Issue(context.Background(), w.clock.Now(), tokens.Grant{Stage: stage, User: who.user, Client: who.app, Scope: scope})
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.issued[name] = issued.Text
+	return issued.Text
 }
 
 func (w *world) guid(stage, app string) string {

@@ -47,6 +47,7 @@ func (s *Server) management() {
 	m.GET("/transfers", s.findTransfers)
 	m.GET("/accesslog", func(c echo.Context) error { return c.JSON(http.StatusOK, s.access.tail()) })
 	m.POST("/reset", s.reset)
+	s.tokenManagement(m)
 }
 
 func (s *Server) listApps(c echo.Context) error { return c.JSON(http.StatusOK, s.apps.Apps()) }
@@ -315,7 +316,7 @@ func (s *Server) findTransfers(c echo.Context) error {
 // would be good once more.
 func (s *Server) reset(c echo.Context) error {
 	ctx := c.Request().Context()
-	err := errors.Join(s.ledger.Reset(ctx), s.apps.Reset(ctx), s.users.Reset(ctx), s.sessions.Reset(ctx), s.devices.Reset(ctx), s.usage.Reset(ctx))
+	err := errors.Join(s.ledger.Reset(ctx), s.apps.Reset(ctx), s.users.Reset(ctx), s.sessions.Reset(ctx), s.tokens.Reset(ctx), s.devices.Reset(ctx), s.usage.Reset(ctx))
 	if err != nil {
 		return err
 	}

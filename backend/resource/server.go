@@ -24,6 +24,7 @@ import (
 	"keyladder/backend/guard"
 	"keyladder/backend/ledger"
 	"keyladder/backend/sessions"
+	"keyladder/backend/tokens"
 	"keyladder/backend/usage"
 	"keyladder/backend/users"
 	"keyladder/internal/deployment"
@@ -49,9 +50,13 @@ type Config struct {
 	Address  guard.Limit       // calls from one address; zero: [guard.DefaultAddressLimit]
 	Nonces   int               // how many are remembered at most; zero: as the guard has it
 	Sessions session.Lifetimes // of users' sessions; zero: [sessions.Default]
-	Overlap  time.Duration     // for how long a secret that was replaced can be accepted, where the stage accepts it; 0: not at all
-	Logger   *slog.Logger      // nil: the default one
-	Now      func() time.Time  // nil: the clock
+	// Access tokens that this server issues, where the stage has it do that.
+	TokenLifetime time.Duration    // zero: [deployment.DefaultSettings]
+	TokenLeeway   time.Duration    // how far another server's clock may be ahead
+	KeyOverlap    time.Duration    // for how long a signing key that was replaced is good
+	Overlap       time.Duration    // for how long a secret that was replaced can be accepted, where the stage accepts it; 0: not at all
+	Logger        *slog.Logger     // nil: the default one
+	Now           func() time.Time // nil: the clock
 }
 
 // Server is the resource server.
@@ -62,6 +67,7 @@ type Server struct {
 	apps       *clients.Registry
 	users      *users.Directory
 	sessions   *sessions.Store
+	tokens     *tokens.Store
 	devices    *devices.Registry
 	usage      *usage.Counter
 	guard      *guard.Guard
@@ -88,6 +94,9 @@ func New(config Config) (server *Server, err error) {
 	if config.Sessions == (session.Lifetimes{}) {
 		config.Sessions = sessions.Default
 	}
+	if config.TokenLifetime == 0 {
+		config.TokenLifetime = deployment.DefaultSettings.TokenLifetime
+	}
 	if config.Now == nil {
 		config.Now = time.Now
 	}
@@ -112,7 +121,7 @@ func New(config Config) (server *Server, err error) {
 	}
 	_, err = os.Stat(config.Folder.Path(database))
 	resumed := !errors.Is(err, fs.ErrNotExist)
-	models := slices.Concat(ledger.Models(), clients.Models(), users.Models(), sessions.Models(), devices.Models(), usage.Models(), feed.Models(), []any{&signed{}})
+	models := slices.Concat(ledger.Models(), clients.Models(), users.Models(), sessions.Models(), tokens.Models(), devices.Models(), usage.Models(), feed.Models(), []any{&signed{}})
 	if s.db, err = store.Open(config.Folder.Path(database), models...); err != nil {
 		return nil, err
 	}
@@ -134,6 +143,10 @@ func New(config Config) (server *Server, err error) {
 	if s.sessions, err = sessions.Open(ctx, s.db, config.Sessions); err != nil {
 		return nil, err
 	}
+	s.tokens, err = tokens.Open(ctx, s.db, tokens.Config{Issuers: config.issuers(), Leeway: config.TokenLeeway, Overlap: config.KeyOverlap, Now: config.Now})
+	if err != nil {
+		return nil, err
+	}
 	if s.devices, err = devices.Open(ctx, s.db); err != nil {
 		return nil, err
 	}
@@ -145,7 +158,7 @@ func New(config Config) (server *Server, err error) {
 		return nil, err
 	}
 	s.guard, err = guard.New(guard.Config{
-		Stages: config.Stages, Apps: s.apps, Users: s.users, Sessions: s.sessions, Devices: s.devices,
+		Stages: config.Stages, Apps: s.apps, Users: s.users, Sessions: s.sessions, Tokens: s.tokens, Devices: s.devices,
 		ClientCAs: clientCAs, Host: host, Port: port, Usage: s.usage, Log: config.Log,
 		Address: config.Address, Nonces: config.Nonces, Now: config.Now, Mark: s.mark,
 		Observe: func(o guard.Outcome) {
@@ -158,6 +171,7 @@ func New(config Config) (server *Server, err error) {
 	}
 	s.echo = s.newEcho(s.guard.Middleware)
 	s.routes(s.echo, s.guard)
+	s.tokenRoutes(s.echo, s.guard)
 	s.management()
 	return s, nil
 }
@@ -286,13 +300,17 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		s.apps.Follow(ctx)
 		return nil
 	})
+	group.Go(func() error {
+		s.tokens.Follow(ctx)
+		return nil
+	})
 	err := group.Wait()
 	return errors.Join(err, s.write(context.WithoutCancel(ctx)), s.mark.Close(s.guard.Signed()))
 }
 
 // write writes what calls leave in memory.
 func (s *Server) write(ctx context.Context) error {
-	return errors.Join(s.usage.Flush(ctx), s.sessions.Flush(ctx, s.config.Now()), s.devices.Flush(ctx), s.mark.Advance(s.config.Now()))
+	return errors.Join(s.usage.Flush(ctx), s.sessions.Flush(ctx, s.config.Now()), s.tokens.Flush(ctx), s.devices.Flush(ctx), s.mark.Advance(s.config.Now()))
 }
 
 func (s *Server) serve(ctx context.Context, kind guard.Listener, handler http.Handler, listener net.Listener) error {
@@ -326,6 +344,10 @@ func (s *Server) health(ctx context.Context) error {
 	if err := s.apps.Health().Err; err != nil {
 		s.config.Logger.Error("health", "error", err)
 		return errors.New("it is not known which keys were revoked meanwhile")
+	}
+	if err := s.tokens.Health().Err; err != nil {
+		s.config.Logger.Error("health", "error", err)
+		return errors.New("it is not known which access tokens were revoked meanwhile")
 	}
 	if _, err := s.ledger.Sum(ctx); err != nil {
 		s.config.Logger.Error("health", "error", err)

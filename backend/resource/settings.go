@@ -11,5 +11,6 @@ func (c Config) With(settings deployment.Settings) Config {
 	c.Sessions = session.Lifetimes{Idle: settings.SessionIdle, Absolute: settings.SessionLifetime}
 	c.Address = guard.Limit{PerSecond: settings.AddressPerSecond, Burst: settings.AddressBurst}
 	c.Overlap = settings.SecretOverlap
+	c.TokenLifetime, c.TokenLeeway, c.KeyOverlap = settings.TokenLifetime, settings.TokenLeeway, settings.SigningKeyOverlap
 	return c
 }

@@ -23,21 +23,27 @@ const SettingsFile = "settings.json"
 
 // Settings are lifetimes and limits.
 type Settings struct {
-	SessionIdle      time.Duration // how long a user's session lasts without calls
-	SessionLifetime  time.Duration // how long it lasts at most
-	SecretOverlap    time.Duration // how long a replaced client secret is kept, for stages that accept it
-	AddressPerSecond float64       // calls from one address
-	AddressBurst     int
-	TrafficRecords   int // that a program keeps
+	SessionIdle       time.Duration // how long a user's session lasts without calls
+	SessionLifetime   time.Duration // how long it lasts at most
+	SecretOverlap     time.Duration // how long a replaced client secret is kept, for stages that accept it
+	TokenLifetime     time.Duration // of an access token, where it is long
+	TokenLeeway       time.Duration // how far the clock of a token's issuer may be ahead
+	SigningKeyOverlap time.Duration // how long the tokens of a signing key that was replaced are accepted
+	AddressPerSecond  float64       // calls from one address
+	AddressBurst      int
+	TrafficRecords    int // that a program keeps
 }
 
 // DefaultSettings are the settings of a new deployment.
 var DefaultSettings = Settings{
-	SessionIdle:      15 * time.Minute,
-	SessionLifetime:  12 * time.Hour,
-	AddressPerSecond: 20,
-	AddressBurst:     60,
-	TrafficRecords:   4096,
+	SessionIdle:       15 * time.Minute,
+	SessionLifetime:   12 * time.Hour,
+	TokenLifetime:     time.Hour,
+	TokenLeeway:       5 * time.Second,
+	SigningKeyOverlap: time.Hour,
+	AddressPerSecond:  20,
+	AddressBurst:      60,
+	TrafficRecords:    4096,
 }
 
 // ErrSettings means that settings can't be used.
@@ -56,6 +62,9 @@ var settings = []Setting{
 	durationSetting("session_idle", "how long a user's session lasts without calls", time.Nanosecond, func(s *Settings) *time.Duration { return &s.SessionIdle }, Resource),
 	durationSetting("session_lifetime", "how long a user's session lasts at most", time.Nanosecond, func(s *Settings) *time.Duration { return &s.SessionLifetime }, Resource),
 	durationSetting("secret_overlap", "how long a client secret that was replaced is kept, for stages that still accept it; 0s: not at all", 0, func(s *Settings) *time.Duration { return &s.SecretOverlap }, Resource),
+	durationSetting("token_lifetime", "how long an access token is good, where it lives long", time.Second, func(s *Settings) *time.Duration { return &s.TokenLifetime }, Resource),
+	durationSetting("token_leeway", "how far the clock of a token's issuer may be ahead of the resource server's", 0, func(s *Settings) *time.Duration { return &s.TokenLeeway }, Resource),
+	durationSetting("signing_key_overlap", "how long the access tokens of a signing key that was replaced are accepted", 0, func(s *Settings) *time.Duration { return &s.SigningKeyOverlap }, Resource),
 	{
 		Name: "address_per_second", What: "calls a second from one address, in the long run", roles: []Role{Resource},
 		text: func(s *Settings) string { return strconv.FormatFloat(s.AddressPerSecond, 'f', -1, 64) },

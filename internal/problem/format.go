@@ -32,10 +32,14 @@ func OAuth(w http.ResponseWriter, p *Problem) {
 		if p.Header.Get("WWW-Authenticate") != "" {
 			status = http.StatusUnauthorized
 		}
-	case "sign-in-failed", "session-not-accepted":
+	case "sign-in-failed", "session-not-accepted", "invalid-grant":
 		status, e.Error = http.StatusBadRequest, "invalid_grant"
 	case "not-allowed":
 		status, e.Error = http.StatusBadRequest, "unauthorized_client"
+	case "unsupported-grant-type":
+		e.Error = "unsupported_grant_type"
+	case "invalid-scope":
+		e.Error = "invalid_scope"
 	case "rate-limited", "try-later":
 		e.Error = "temporarily_unavailable" // of section 4.1.2.1, as many servers use it here, too
 	default:
@@ -44,6 +48,7 @@ func OAuth(w http.ResponseWriter, p *Problem) {
 		}
 	}
 	p.fields(w.Header())
+	w.Header().Set("Pragma", "no-cache") // RFC 6749, section 5.1
 	if status != http.StatusUnauthorized {
 		w.Header().Del("WWW-Authenticate")
 	}

@@ -20,7 +20,7 @@ const (
 // 11.6.1).
 const Challenge = Scheme + ` realm="Harbour Bank"`
 
-// Errors of [FromRequest].
+// Errors of [FromRequest] and [FromField].
 var (
 	// ErrMissing means that the request carries no key.
 	ErrMissing = errors.New("the request carries no key")

@@ -22,13 +22,19 @@ type Verifier struct {
 // Verify tells what a token says, if it is good at a time. Its errors wrap those of this
 // package and say what was wrong: they are for records and not for whoever sent the token.
 func (v Verifier) Verify(text string, now time.Time) (Claims, error) {
+	claims, _, err := v.VerifyKey(text, now)
+	return claims, err
+}
+
+// VerifyKey is Verify, and says by which key the token was good.
+func (v Verifier) VerifyKey(text string, now time.Time) (claims Claims, id string, err error) {
 	t := reading{text: text, now: now}
 	for _, check := range checks {
 		if err := check.run(v, &t); err != nil {
-			return Claims{}, err
+			return Claims{}, "", err
 		}
 	}
-	return t.claims, nil
+	return t.claims, t.kid, nil
 }
 
 // A check is one thing that a token has to fulfil.

@@ -1,0 +1,79 @@
+package guard
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"keyladder/backend/tokens"
+	"keyladder/backend/users"
+	"keyladder/internal/problem"
+	"keyladder/stages/mechanism/token"
+)
+
+// accessToken finds out what the access token says that came along, and with it the user.
+//
+//keyladder:code guard-access-token
+func accessToken(verify func(stage, text string, at time.Time) (*tokens.Token, error), lookup func(name string) *users.User) func(*call) *Refusal {
+	return func(c *call) *Refusal {
+		text, err := token.From(c.request.Header)
+		switch {
+		case errors.Is(err, token.ErrMissing):
+			return refuse(noToken, "%v", err)
+		case err != nil:
+			return refuse(problem.New(http.StatusBadRequest, "bad-request", "The access token can't be read",
+				"Send exactly one, in one field: `Authorization: Bearer …`.").
+				With("WWW-Authenticate", `Bearer realm="`+realm+`", error="invalid_request"`), "%v", err)
+		}
+		found, err := verify(c.stage.Slug, text, c.at)
+		if err != nil {
+			return tokenNotAccepted("the access token: %v", err)
+		}
+		user := lookup(found.Subject)
+		if user == nil {
+			return tokenNotAccepted("the access token's user %q is not there", found.Subject)
+		}
+		c.token, c.user = found, user
+		return nil
+	}
+}
+
+// notRevoked checks that the access token was not revoked.
+//
+//keyladder:code guard-revoked
+func notRevoked(isRevoked func(*tokens.Token) bool) func(*call) *Refusal {
+	return func(c *call) *Refusal {
+		if c.token == nil || isRevoked(c.token) {
+			return tokenNotAccepted("the access token was revoked")
+		}
+		return nil
+	}
+}
+
+// tokenOfClient checks that the access token was issued to the client that calls: one that
+// leaked is worth nothing to a program that has to say that it is another one.
+//
+//keyladder:code guard-token-binding
+func tokenOfClient(c *call) *Refusal {
+	if c.token == nil || c.app == nil {
+		return tokenNotAccepted("there is no access token, or no proven app, to look at")
+	}
+	if c.token.ClientID != c.app.ID {
+		return tokenNotAccepted("the access token was issued to the client %q, and this is %q", c.token.ClientID, c.app.ID)
+	}
+	return nil
+}
+
+// tokenNotAccepted is the same whatever is wrong (RFC 6750, section 3.1): who tries tokens
+// does not learn which of them were good once.
+func tokenNotAccepted(reason string, values ...any) *Refusal {
+	return refuse(badToken, reason, values...)
+}
+
+var (
+	// Whoever brings no token is told no error code (RFC 6750, section 3.1).
+	noToken = problem.New(http.StatusUnauthorized, "token-missing", "Nobody is signed in", "Get an access token, and send it in the field `Authorization: Bearer …`.").
+		With("WWW-Authenticate", `Bearer realm="`+realm+`"`)
+	badToken = problem.New(http.StatusUnauthorized, "token-not-accepted", "The access token is not good", "Sign in anew to get another one.").
+			With("WWW-Authenticate", `Bearer realm="`+realm+`", error="invalid_token"`)
+)

@@ -1,0 +1,111 @@
+package resource
+
+import (
+	"errors"
+	"math"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/backend/grants"
+	"keyladder/backend/guard"
+	"keyladder/backend/tokens"
+	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
+	"keyladder/internal/problem"
+	"keyladder/stages/catalog"
+)
+
+// issuers are those of the stages whose access tokens the resource server issues itself.
+func (c Config) issuers() []tokens.Issuer {
+	var all []tokens.Issuer
+	for _, stage := range c.Stages {
+		if !issuesTokens(stage.Policies) {
+			continue
+		}
+		url := c.Folder.Addresses.URL(deployment.API) + "/" + stage.Slug
+		all = append(all, tokens.Issuer{Stage: stage.Slug, URL: url, Audience: url + "/v1", Lifetime: c.TokenLifetime})
+	}
+	return all
+}
+
+func issuesTokens(p catalog.Policies) bool { return p.Auth.Issuer == catalog.ResourceServer }
+
+// tokenRoutes are the endpoints of OAuth, where the resource server issues tokens.
+func (s *Server) tokenRoutes(e *echo.Echo, g *guard.Guard) {
+	endpoint := &grants.Endpoint{Clients: s.apps, Tokens: s.tokens, Grants: []grants.Grant{grants.Password(s.users.SignIn)}}
+	g.Handle(e, guard.Route{Method: http.MethodPost, Path: "/v1/token", Scope: guard.AnyScope, OAuth: true, Refusals: problem.OAuth, At: issuesTokens}, endpoint.Token)
+	g.Handle(e, guard.Route{Method: http.MethodPost, Path: "/v1/revoke", Scope: guard.AnyScope, OAuth: true, Refusals: problem.OAuth, At: issuesTokens}, endpoint.Revoke)
+}
+
+// tokenManagement adds the management of access tokens and of the keys that sign them.
+func (s *Server) tokenManagement(m manage.Routes) {
+	m.GET("/tokens", s.listTokens)
+	m.POST("/tokens/revoke", s.revokeTokens)
+	m.GET("/signing-keys", func(c echo.Context) error { return c.JSON(http.StatusOK, s.tokens.Keys()) })
+	m.POST("/signing-keys/:id/withdraw", s.withdrawKey)
+	m.POST("/stages/:slug/signing-keys", s.rotateSigningKey)
+}
+
+func (s *Server) listTokens(c echo.Context) error {
+	q := manage.TokenQuery{
+		ID: c.QueryParam("id"), Stage: c.QueryParam("stage"), User: c.QueryParam("user"), Client: c.QueryParam("client"),
+		Search: c.QueryParam("search"), Good: c.QueryParam("good") != "", Sort: c.QueryParam("sort"),
+	}
+	var err error
+	if q.Limit, err = number(c, "limit", manage.MostListed, manage.MostListed); err != nil {
+		return err
+	}
+	if c.QueryParam("from") != "" {
+		if q.From, err = number(c, "from", 0, math.MaxInt32); err != nil {
+			return err
+		}
+	}
+	list, err := s.tokens.List(c.Request().Context(), q)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, list)
+}
+
+// revokeTokens ends tokens. A selection of nothing in particular is refused: it would be all of
+// them.
+func (s *Server) revokeTokens(c echo.Context) error {
+	q, err := read[manage.TokenQuery](c)
+	if err != nil {
+		return err
+	}
+	if q == (manage.TokenQuery{}) || q == (manage.TokenQuery{Good: true}) {
+		return unprocessable("Say which access tokens.")
+	}
+	q.Good, q.At = true, s.config.Now()
+	revoked, err := s.tokens.RevokeAll(c.Request().Context(), q)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, manage.Removed{Removed: revoked})
+}
+
+func (s *Server) rotateSigningKey(c echo.Context) error {
+	key, err := s.tokens.Rotate(c.Request().Context(), c.Param("slug"))
+	if errors.Is(err, tokens.ErrNoIssuer) {
+		return nothingToChange(err.Error())
+	}
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusCreated, key)
+}
+
+func (s *Server) withdrawKey(c echo.Context) error {
+	err := s.tokens.Withdraw(c.Request().Context(), c.Param("id"))
+	switch {
+	case errors.Is(err, tokens.ErrNoKey):
+		return nothingToChange(err.Error())
+	case errors.Is(err, tokens.ErrNewest):
+		return problem.New(http.StatusConflict, "in-use", "That key signs now", "Rotate first: then it is the one before.")
+	case err != nil:
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}

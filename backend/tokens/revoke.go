@@ -1,0 +1,172 @@
+package tokens
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"keyladder/internal/manage"
+)
+
+// Revoke ends a token by its ID: [ErrNoToken] where there is none. One that was revoked
+// before stays so, since then.
+func (s *Store) Revoke(ctx context.Context, jti string) error {
+	n, err := s.RevokeAll(ctx, manage.TokenQuery{ID: jti})
+	if err == nil && n == 0 {
+		var row tokenRow
+		if errors.Is(s.db.WithContext(ctx).Take(&row, "id = ?", jti).Error, gorm.ErrRecordNotFound) {
+			return ErrNoToken
+		}
+	}
+	return err
+}
+
+// RevokeAll ends all tokens that a query finds and that are good by now, and says how many
+// there were.
+//
+//keyladder:code token-revoke
+func (s *Store) RevokeAll(ctx context.Context, q manage.TokenQuery) (revoked int, err error) {
+	at := s.config.Now().UTC()
+	err = s.change(ctx, "revoke access tokens", func(tx *gorm.DB) ([]change, error) {
+		var rows []tokenRow
+		if err := found(tx, q).Where("revoked_at IS NULL AND expires_at > ?", at).Select("id", "expires_at").Find(&rows).Error; err != nil {
+			return nil, err
+		}
+		revoked = len(rows)
+		if len(rows) == 0 {
+			return nil, nil
+		}
+		err := found(tx.Model(&tokenRow{}), q).Where("revoked_at IS NULL AND expires_at > ?", at).Update("revoked_at", at).Error
+		if err != nil {
+			return nil, err
+		}
+		changes := make([]change, len(rows))
+		for i, row := range rows {
+			changes[i] = change{Token: row.ID, Expires: row.ExpiresAt.Unix()}
+		}
+		return changes, nil
+	})
+	return revoked, err
+}
+
+// Rotate makes a new key for a stage's issuer. The one before is good for as long as the
+// overlap.
+func (s *Store) Rotate(ctx context.Context, stage string) (manage.SigningKey, error) {
+	if _, ok := s.issuers[stage]; !ok {
+		return manage.SigningKey{}, ErrNoIssuer
+	}
+	var made keyRow
+	at := s.config.Now().UTC()
+	err := s.change(ctx, "rotate a signing key", func(tx *gorm.DB) ([]change, error) {
+		err := tx.Model(&keyRow{}).Where("stage = ? AND replaced_at IS NULL", stage).Update("replaced_at", at).Error
+		if err != nil {
+			return nil, err
+		}
+		made, err = s.makeKey(tx, stage)
+		return []change{{Key: made.ID}}, err
+	})
+	if err != nil {
+		return manage.SigningKey{}, err
+	}
+	return s.signingKey(s.keys.Load().byID[made.ID]), nil
+}
+
+// Withdraw ends a key that was replaced, and with it all that it has signed. The one that
+// signs can't be withdrawn: [ErrNewest].
+func (s *Store) Withdraw(ctx context.Context, id string) error {
+	at := s.config.Now().UTC()
+	return s.change(ctx, "withdraw a signing key", func(tx *gorm.DB) ([]change, error) {
+		var row keyRow
+		if err := tx.Take(&row, "id = ?", id).Error; errors.Is(err, gorm.ErrRecordNotFound) {
+			return nil, ErrNoKey
+		} else if err != nil {
+			return nil, err
+		}
+		if row.ReplacedAt == nil {
+			return nil, ErrNewest
+		}
+		if row.WithdrawnAt == nil {
+			row.WithdrawnAt = &at
+		}
+		return []change{{Key: id}}, tx.Save(&row).Error
+	})
+}
+
+// keptAfter is how long a token stays in the lists after it has expired.
+const keptAfter = time.Hour
+
+// forgetEvery is how often what has expired is forgotten.
+const forgetEvery = time.Minute
+
+// Flush writes how often tokens were used, and now and then removes what has expired. What
+// can't be written is lost: it is statistics.
+func (s *Store) Flush(ctx context.Context) error {
+	at := s.config.Now().UTC()
+	forget := s.forgetExpired(at)
+	used := s.verified.uses()
+	if len(used) == 0 && !forget {
+		return nil
+	}
+	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		for jti, u := range used {
+			err := tx.Model(&tokenRow{}).Where("id = ?", jti).
+				Updates(map[string]any{"calls": gorm.Expr("calls + ?", u.calls.Load()), "last_used_at": time.Unix(0, u.last.Load()).UTC()}).Error
+			if err != nil {
+				return err
+			}
+		}
+		if !forget {
+			return nil
+		}
+		return tx.Where("expires_at < ?", at.Add(-keptAfter)).Delete(&tokenRow{}).Error
+	})
+	if err != nil {
+		return fmt.Errorf("write the use of access tokens: %w", err)
+	}
+	return nil
+}
+
+// forgetExpired forgets, out of memory, tokens that have expired and their revocations, if it
+// is time for that.
+func (s *Store) forgetExpired(at time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at.Sub(s.forgot).Abs() < forgetEvery {
+		return false
+	}
+	s.forgot = at
+	s.verified.forget(at)
+	for one, expires := range s.revoked {
+		if expires <= at.Unix() {
+			delete(s.revoked, one)
+		}
+	}
+	return true
+}
+
+// Reset removes all tokens, and has all issuers begin with new keys.
+func (s *Store) Reset(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	s.writing.Lock()
+	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		all := tx.Session(&gorm.Session{AllowGlobalUpdate: true})
+		for _, row := range []any{&tokenRow{}, &keyRow{}} {
+			if err := all.Delete(row).Error; err != nil {
+				return err
+			}
+		}
+		if err := s.changes.Clear(tx); err != nil {
+			return err
+		}
+		return s.firstKeys(tx)
+	})
+	s.writing.Unlock()
+	if err != nil {
+		return fmt.Errorf("reset the access tokens: %w", err)
+	}
+	_, err = s.load(ctx)
+	return err
+}

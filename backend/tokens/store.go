@@ -1,0 +1,253 @@
+package tokens
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gorm.io/gorm"
+
+	"keyladder/internal/feed"
+	"keyladder/stages/mechanism/token"
+)
+
+// Errors of the store.
+var (
+	ErrNoIssuer = errors.New("that stage issues no access tokens")
+	ErrNoKey    = errors.New("there is no such signing key")
+	ErrNewest   = errors.New("that key signs now: make another one first")
+	ErrNoToken  = errors.New("there is no such access token")
+)
+
+// Issuer is who issues the tokens of a stage, and for whom.
+type Issuer struct {
+	Stage    string
+	URL      string        // iss
+	Audience string        // aud: the API that the tokens are for
+	Lifetime time.Duration // of a token
+}
+
+// Config is what a store needs.
+type Config struct {
+	Issuers []Issuer
+	Leeway  time.Duration    // how far another clock may be ahead of ours: see [token.Verifier]
+	Overlap time.Duration    // for how long a key that was replaced is good
+	Now     func() time.Time // nil: the clock
+	// Remembered is how many verified tokens are remembered at most. 0: [DefaultRemembered].
+	Remembered int
+}
+
+// DefaultRemembered is enough for the tokens of as many users who call within one lifetime. It
+// takes some 50 MB.
+const DefaultRemembered = 100_000
+
+// Store is the tokens of one server. It is safe for concurrent use.
+type Store struct {
+	db       *gorm.DB
+	config   Config
+	issuers  map[string]Issuer
+	verifier map[string]token.Verifier // but for the keys, which depend on the time
+	changes  *feed.Durable[change]
+	follower feed.Follower[change]
+	verified *verified
+
+	writing sync.Mutex // one change at a time; held while the database is written, and memory after it
+	keys    atomic.Pointer[keyring]
+	mu      sync.RWMutex
+	revoked map[id]int64 // when the token expires, in seconds since 1970
+	forgot  time.Time    // when what has expired was forgotten last
+}
+
+// keyring is all keys. It is not changed once it is stored.
+type keyring struct {
+	byID   map[string]*key
+	newest map[string]*key // by stage
+}
+
+// change is what the feed tells. What a key is now, the database says.
+type change struct {
+	Key     string `json:"key,omitempty"`   // it is another one now, or new
+	Token   string `json:"token,omitempty"` // it was revoked
+	Expires int64  `json:"expires,omitempty"`
+}
+
+// changesKept is how many changes another process can miss before it has to read everything.
+var changesKept = feed.Limits{Entries: 10_000, Bytes: 1 << 20}
+
+// Open reads keys and revocations from a database that has the tables of [Models] and of
+// [feed.Models], and makes a key for each issuer that has none.
+func Open(ctx context.Context, db *gorm.DB, config Config) (*Store, error) {
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.Remembered == 0 {
+		config.Remembered = DefaultRemembered
+	}
+	s := &Store{db: db, config: config, issuers: map[string]Issuer{}, verifier: map[string]token.Verifier{}, verified: newVerified(config.Remembered)}
+	s.keys.Store(&keyring{})
+	for _, issuer := range config.Issuers {
+		if issuer.Lifetime <= 0 {
+			return nil, fmt.Errorf("access tokens of %s need a lifetime", issuer.Stage)
+		}
+		s.issuers[issuer.Stage] = issuer
+		s.verifier[issuer.Stage] = token.Verifier{Issuer: issuer.URL, Audience: issuer.Audience, Leeway: config.Leeway}
+	}
+	var err error
+	if s.changes, err = feed.OpenDurable[change](ctx, db, "tokens", changesKept); err != nil {
+		return nil, err
+	}
+	s.follower = feed.Follower[change]{Feed: s.changes, Wait: 20 * time.Second, Apply: s.apply, Load: s.load}
+	if err := db.WithContext(ctx).Transaction(s.firstKeys); err != nil {
+		return nil, fmt.Errorf("open the access tokens: %w", err)
+	}
+	at, err := s.load(ctx)
+	s.follower.From(at)
+	return s, err
+}
+
+// firstKeys makes a key for each issuer that has none.
+func (s *Store) firstKeys(tx *gorm.DB) error {
+	for stage := range s.issuers {
+		var keys int64
+		if err := tx.Model(&keyRow{}).Where("stage = ?", stage).Count(&keys).Error; err != nil {
+			return err
+		}
+		if keys > 0 {
+			continue
+		}
+		if _, err := s.makeKey(tx, stage); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) makeKey(tx *gorm.DB, stage string) (keyRow, error) {
+	made := token.NewKey()
+	row := keyRow{ID: made.ID, Stage: stage, Secret: made.Secret, CreatedAt: s.config.Now().UTC()}
+	if err := tx.Create(&row).Error; err != nil {
+		return keyRow{}, err
+	}
+	_, err := s.changes.Append(tx, change{Key: row.ID})
+	return row, err
+}
+
+// Follow keeps keys and revocations in step with what other processes change in the database,
+// until ctx ends.
+func (s *Store) Follow(ctx context.Context) { s.follower.Run(ctx) }
+
+// Health tells whether they are.
+func (s *Store) Health() feed.Health { return s.follower.Health() }
+
+// load reads everything.
+func (s *Store) load(ctx context.Context) (at feed.Cursor, err error) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	var keys []keyRow
+	var tokens []tokenRow
+	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if at, err = s.changes.End(tx); err != nil {
+			return err
+		}
+		if err := tx.Find(&keys).Error; err != nil {
+			return err
+		}
+		return tx.Select("id", "expires_at").Where("revoked_at IS NOT NULL AND expires_at > ?", s.config.Now().UTC()).Find(&tokens).Error
+	})
+	if err != nil {
+		return feed.Cursor{}, fmt.Errorf("read the access tokens: %w", err)
+	}
+	s.publish(keys)
+	revoked := make(map[id]int64, len(tokens))
+	for _, row := range tokens {
+		revoked[idOf(row.ID)] = row.ExpiresAt.Unix()
+	}
+	s.mu.Lock()
+	s.revoked = revoked
+	s.mu.Unlock()
+	return at, nil
+}
+
+// publish puts keys in force.
+func (s *Store) publish(rows []keyRow) {
+	ring := &keyring{byID: map[string]*key{}, newest: map[string]*key{}}
+	for _, row := range rows {
+		k := &key{
+			Key: token.Key{ID: row.ID, Secret: row.Secret}, stage: row.Stage,
+			createdAt: row.CreatedAt, replacedAt: row.ReplacedAt, withdrawnAt: row.WithdrawnAt,
+		}
+		ring.byID[k.ID] = k
+		if k.replacedAt == nil {
+			ring.newest[k.stage] = k
+		}
+	}
+	s.keys.Store(ring)
+}
+
+// apply takes what a page of the feed tells.
+func (s *Store) apply(ctx context.Context, page feed.Page[change]) error {
+	if len(page.Entries) == 0 {
+		return nil
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.take(ctx, page.Entries)
+}
+
+// take puts changes in force that are in the database. s.writing is held.
+func (s *Store) take(ctx context.Context, changes []change) error {
+	for _, c := range changes {
+		if c.Key == "" {
+			continue
+		}
+		var keys []keyRow
+		if err := s.db.WithContext(ctx).Find(&keys).Error; err != nil {
+			return fmt.Errorf("read the signing keys: %w", err)
+		}
+		s.publish(keys)
+		break // they are few: one look reads them all
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range changes {
+		if c.Token != "" {
+			s.revoked[idOf(c.Token)] = c.Expires
+		}
+	}
+	return nil
+}
+
+// bulk is how many changes are told one by one. Of more, readers of the feed read all that
+// there is.
+const bulk = 1000
+
+// change makes a change in the database, tells the feed in the same transaction, and puts it in
+// force here. s.writing is not held.
+func (s *Store) change(ctx context.Context, what string, write func(tx *gorm.DB) ([]change, error)) error {
+	// A caller that goes away must not leave us guessing whether it was written.
+	ctx = context.WithoutCancel(ctx)
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	var changes []change
+	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) (err error) {
+		if changes, err = write(tx); err != nil {
+			return err
+		}
+		if len(changes) > bulk {
+			return s.changes.Clear(tx)
+		}
+		for _, c := range changes {
+			if _, err := s.changes.Append(tx, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return s.take(ctx, changes)
+}

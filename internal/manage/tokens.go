@@ -1,0 +1,48 @@
+package manage
+
+import "time"
+
+// Token is an access token as its issuer knows it. The token itself is kept nowhere.
+type Token struct {
+	ID         string     `json:"id"` // jti
+	Key        string     `json:"key"`
+	Stage      string     `json:"stage"`
+	User       string     `json:"user"`
+	Client     string     `json:"client"`
+	Scope      string     `json:"scope"`
+	IssuedAt   time.Time  `json:"issued_at"`
+	ExpiresAt  time.Time  `json:"expires_at"`
+	RevokedAt  *time.Time `json:"revoked_at,omitempty"`
+	Calls      int64      `json:"calls"` // that were served with it
+	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
+}
+
+// TokenQuery says which tokens. What is left empty does not matter.
+type TokenQuery struct {
+	ID     string    `json:"id,omitempty"`
+	Stage  string    `json:"stage,omitempty"`
+	User   string    `json:"user,omitempty"`
+	Client string    `json:"client,omitempty"`
+	Search string    `json:"search,omitempty"` // a part of ID, user or client
+	Good   bool      `json:"good,omitempty"`   // neither revoked nor expired
+	At     time.Time `json:"-"`                // of Good
+
+	Sort        string `json:"-"` // calls, expires, user; empty: latest first
+	From, Limit int    `json:"-"`
+}
+
+// Tokens is a page of tokens.
+type Tokens struct {
+	Tokens []Token `json:"tokens"`
+	Total  int     `json:"total"` // that the query finds
+}
+
+// SigningKey is a key that an issuer signs, or has signed, access tokens with.
+type SigningKey struct {
+	ID        string     `json:"id"` // kid
+	Stage     string     `json:"stage"`
+	CreatedAt time.Time  `json:"created_at"`
+	Signs     bool       `json:"signs"` // new tokens
+	Good      bool       `json:"good"`  // what it signed is accepted
+	GoodUntil *time.Time `json:"good_until,omitempty"`
+}
