@@ -41,7 +41,7 @@ func TestAPI(t *testing.T) {
 				t.Errorf("rates: %s", rates)
 			}
 			everybodys, others := 6, 200
-			if stage.Call.UserProof == catalog.UserSession {
+			if stage.Call.UserProof != catalog.NoUser {
 				everybodys, others = 2, 404 // alice's alone
 			}
 			if accounts := call(kiosk, "GET", "/v1/accounts", "", 200); strings.Count(accounts, `"id":"HB-`) != everybodys {
@@ -264,6 +264,9 @@ func TestEveryRouteUnderEveryStage(t *testing.T) {
 			there = func(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }
 		case path == "/v1/session":
 			there = func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }
+		case path == "/v1/token", path == "/v1/revoke":
+			body = "grant_type=password&username=alice&password=correct+horse&token=x&client_id=" + mobile
+			there = func(p catalog.Policies) bool { return p.Auth.Issuer == catalog.ResourceServer }
 		case strings.HasPrefix(path, "/partner/"):
 			app = books
 			there = func(p catalog.Policies) bool { return p.API.Partners == catalog.PartnersByCertificate }
@@ -273,6 +276,7 @@ func TestEveryRouteUnderEveryStage(t *testing.T) {
 			good := do(server, site.call(app, slug, route.Method, path, body))
 			nobody := site.call("", slug, route.Method, path, body)
 			nobody.Header.Del("Authorization")
+			nobody.Header.Del(catalog.AppAuthorization)
 			stranger := do(server, nobody)
 			invented := do(server, site.call("invented", slug, route.Method, path, body))
 			name := route.Method + " /" + slug + path
@@ -284,6 +288,10 @@ func TestEveryRouteUnderEveryStage(t *testing.T) {
 			case !stage.Built:
 				if good.Code != 501 || stranger.Code != 501 || invented.Code != 501 {
 					t.Errorf("%s: %d, %d, %d; want 501", name, good.Code, stranger.Code, invented.Code)
+				}
+			case isForm(path): // any client may come here; see TestTokenEndpoint
+				if there(stage.Policies) && (good.Code != 200 || stranger.Code != 200) || !there(stage.Policies) && (good.Code != 404 || stranger.Code != 403) {
+					t.Errorf("%s: %d %s, by a stranger %d", name, good.Code, good.Body, stranger.Code)
 				}
 			case app == books:
 				want := 403
@@ -307,8 +315,9 @@ func TestEveryRouteUnderEveryStage(t *testing.T) {
 				for _, key := range []string{"", "invented"} {
 					r := site.call(app, slug, route.Method, path, body)
 					r.Header.Del("Authorization")
+					r.Header.Del(catalog.AppAuthorization)
 					if key != "" {
-						r.Header.Set("Authorization", "key "+key)
+						r.Header.Set(stage.Call.AppProofField(), "key "+key)
 					}
 					if answer := do(server, r); answer.Code != 401 {
 						t.Errorf("%s with the key %q: %d", name, key, answer.Code)
@@ -317,7 +326,7 @@ func TestEveryRouteUnderEveryStage(t *testing.T) {
 			}
 		}
 	}
-	if len(walked) != 15 { // ten routes, five of them with HEAD
+	if len(walked) != 17 { // twelve routes, five of them with HEAD
 		t.Errorf("%d routes were walked: %v", len(walked), walked)
 	}
 }

@@ -187,9 +187,17 @@ func (s *site) callAs(app, user, stage, method, path, body string) *http.Request
 		content = strings.NewReader(body)
 	}
 	r := httptest.NewRequest(method, "/"+stage+path, content)
-	identify(r, app)
 	listener := guard.TLS
 	found, _ := catalog.All().Lookup(stage)
+	identify(r, app)
+	if found.Call.UserProof == catalog.AccessToken {
+		appkey.Set(r.Header, found.Call.AppProofField(), app)
+		r.Header.Set("Authorization", unsigned)
+	}
+	if isForm(path) && found.Auth.Issuer == catalog.ResourceServer {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Del("Authorization")
+	}
 	if found.Call.Transport == catalog.PlainHTTP {
 		listener = guard.Plain
 	} else {
@@ -306,3 +314,6 @@ func (r *running) status(t *testing.T, url, app string, client *tls.Certificate)
 	}
 	return resp.StatusCode
 }
+
+// isForm says whether a path is one of the endpoints of OAuth, which take forms.
+func isForm(path string) bool { return path == "/v1/token" || path == "/v1/revoke" }
