@@ -42,6 +42,7 @@ func (s *Server) tokenRoutes(e *echo.Echo, g *guard.Guard) {
 func (s *Server) tokenManagement(m manage.Routes) {
 	m.GET("/tokens", s.listTokens)
 	m.POST("/tokens/revoke", s.revokeTokens)
+	m.POST("/tokens/examine", s.examineToken)
 	m.GET("/signing-keys", func(c echo.Context) error { return c.JSON(http.StatusOK, s.tokens.Keys()) })
 	m.POST("/signing-keys/:id/withdraw", s.withdrawKey)
 	m.POST("/stages/:slug/signing-keys", s.rotateSigningKey)
@@ -84,6 +85,30 @@ func (s *Server) revokeTokens(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusOK, manage.Removed{Removed: revoked})
+}
+
+// examineToken makes all checks of the guard on a token and says what each finds. It is for the
+// admin, who may know what a client is not told.
+func (s *Server) examineToken(c echo.Context) error {
+	asked, err := read[manage.TokenToExamine](c)
+	if err != nil {
+		return err
+	}
+	found, err := s.tokens.Examine(asked.Stage, asked.Token, s.config.Now())
+	if errors.Is(err, tokens.ErrNoIssuer) {
+		return nothingToChange(err.Error())
+	}
+	if err != nil {
+		return err
+	}
+	if subject := found.Subject; subject != "" {
+		finding := manage.TokenFinding{Check: "user", Passed: s.users.Lookup(subject) != nil}
+		if !finding.Passed {
+			finding.Reason = "there is no user of that name"
+		}
+		found.Findings = append(found.Findings, finding)
+	}
+	return c.JSON(http.StatusOK, found)
 }
 
 func (s *Server) rotateSigningKey(c echo.Context) error {

@@ -1,6 +1,9 @@
 package manage
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Token is an access token as its issuer knows it. The token itself is kept nowhere.
 type Token struct {
@@ -45,4 +48,26 @@ type SigningKey struct {
 	Signs     bool       `json:"signs"` // new tokens
 	Good      bool       `json:"good"`  // what it signed is accepted
 	GoodUntil *time.Time `json:"good_until,omitempty"`
+}
+
+// TokenToExamine is a text that may be an access token of a stage.
+type TokenToExamine struct {
+	Stage string `json:"stage"`
+	Token string `json:"token"`
+}
+
+// TokenExamination is a token taken apart, and what each check of the resource server says.
+type TokenExamination struct {
+	Header   json.RawMessage `json:"header,omitempty"` // as it is written; empty: it can't be read
+	Claims   json.RawMessage `json:"claims,omitempty"`
+	Subject  string          `json:"subject,omitempty"`
+	Findings []TokenFinding  `json:"findings"` // in the order in which the checks are made
+}
+
+// TokenFinding is what one check says.
+type TokenFinding struct {
+	Check  string `json:"check"`
+	Passed bool   `json:"passed"`
+	Moot   bool   `json:"moot,omitempty"` // it can't be made, because of what another one found
+	Reason string `json:"reason,omitempty"`
 }
