@@ -14,6 +14,7 @@ import (
 	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/sealed"
+	"keyladder/stages/protect"
 )
 
 // refusal says that a protection stopped a call. Anything else that goes wrong is
@@ -43,6 +44,9 @@ func judge(status int, contentType string, body []byte) error {
 	if refused := status == http.StatusUnauthorized || status == http.StatusForbidden; refused && isSealed(body) {
 		return &refusal{obstacle: fmt.Sprintf("the API answers %d, and why is sealed for the app", status)}
 	}
+	if err := judgeGrant(status, body); err != nil {
+		return err
+	}
 	p := problem.Parse(contentType, body)
 	if p == nil || p.Title == "" {
 		return fmt.Errorf("the API answered %d, but not with a problem that says why", status)
@@ -56,6 +60,19 @@ func judge(status int, contentType string, body []byte) error {
 		return &refusal{obstacle: fmt.Sprintf("the API answers %d, %s", status, p.Title)}
 	}
 	return fmt.Errorf("the API answered %d, %s: no protection, something is wrong", status, p.Title)
+}
+
+// judgeGrant is a [*refusal] where a token endpoint says that it issues no token, and nil where
+// the answer is none of a token endpoint's.
+func judgeGrant(status int, body []byte) error {
+	refused := protect.Answer{Status: status, Media: protect.JSON, Body: body}.GrantError()
+	switch {
+	case refused == nil:
+		return nil
+	case refused.Code == "invalid_grant", refused.Code == "invalid_client", refused.Code == "unauthorized_client":
+		return &refusal{obstacle: fmt.Sprintf("no access token is issued: %d, %s", status, refused.Code)}
+	}
+	return fmt.Errorf("no access token is issued: %d, %s", status, refused.Code)
 }
 
 // isSealed tells whether a body is a JWE in compact form.

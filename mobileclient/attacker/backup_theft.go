@@ -23,8 +23,8 @@ func backupTheft(ctx context.Context, g *Given) (Result, error) {
 		stolen.Search(g.Storage[name])
 	}
 	g.Say("Found in it: %s.", stolen)
-	if len(stolen.Sessions) == 0 {
-		return Result{Check: catalog.CheckHidden, Obstacle: "what the app stores on the victim's phone stands for nobody"}, nil
+	if len(stolen.Sessions) == 0 && len(stolen.Tokens) == 0 {
+		return Result{Check: catalog.CheckNotStored, Obstacle: "what the app stores on the victim's phone stands for nobody"}, nil
 	}
 	phone, found, err := g.hook(ctx)
 	if err != nil {

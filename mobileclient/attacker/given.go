@@ -34,6 +34,10 @@ type Given struct {
 	// They are empty where the stage knows no users.
 	User, Password string
 
+	// ClientID is what the bank's app is registered as. It is there where that alone says which
+	// client calls, so that everybody knows it.
+	ClientID string
+
 	// SignIn types a name and a password in wherever an app on a device of the attacker's
 	// asks for them. It is there where the stage knows users.
 	SignIn func(ctx context.Context, d *device.Device, app *device.App, user, password string) (device.Screen, error)

@@ -22,7 +22,7 @@ var commonPasswords = []string{
 //
 //keyladder:code attack-password-guess
 func passwordGuess(ctx context.Context, g *Given) (Result, error) {
-	p, err := newProgram(g, protect.Identity{})
+	p, err := newProgram(g, protect.Identity{ClientID: g.ClientID})
 	if err != nil {
 		return Result{}, err
 	}

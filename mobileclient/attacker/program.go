@@ -198,13 +198,15 @@ func (p *program) signIn(ctx context.Context, user, password string) (protect.An
 }
 
 // enter does what the app does before it can be used: it registers, and signs in the
-// attacker, who is a customer, too, unless it has what stands for somebody.
+// attacker, who is a customer, too, unless it has what stands for somebody. Nobody issues a
+// token to a program that does not even say which client it is.
 func (p *program) enter(ctx context.Context) error {
 	if err := p.register(ctx); err != nil {
 		return err
 	}
 	as := p.caller.Identity()
-	if p.g.Stage.Call.UserProof == catalog.NoUser || as.Session != "" || as.Token != "" {
+	if p.g.Stage.Call.UserProof == catalog.NoUser || as.Session != "" || as.Token != "" ||
+		p.g.Stage.Call.UserProof == catalog.AccessToken && as.ClientID == "" {
 		return nil
 	}
 	_, err := p.signIn(ctx, p.g.User, p.g.Password)

@@ -122,5 +122,8 @@ func describe(as protect.Identity) string {
 	if as.Session != "" {
 		text += " and a session key"
 	}
+	if as.Token != "" {
+		text += " and an access token"
+	}
 	return text
 }

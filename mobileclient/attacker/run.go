@@ -29,6 +29,8 @@ var attacks = map[string]attack{
 	"password-guess":   passwordGuess,
 	"password-grab":    passwordGrab,
 	"backup-theft":     backupTheft,
+	"backup-restore":   backupRestore,
+	"token-forge":      tokenForge,
 }
 
 // Names are the attacks that can be run, in alphabetical order.

@@ -8,12 +8,14 @@ import (
 	"strings"
 
 	"keyladder/internal/problem"
+	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 )
 
 // stolenBearer takes what stands for the user out of a call that was logged behind the
-// end of TLS, and nothing else, and uses it in a call of its own from there. The log
-// holds no secret with which the app could be imitated.
+// end of TLS, and no proof of the app, and uses it in a call of its own from there. The log
+// holds no secret with which the app could be imitated. What apps are registered under is no
+// secret, and no proof either: where that is all that they say of themselves, it goes along.
 //
 //keyladder:code attack-stolen-bearer
 func stolenBearer(ctx context.Context, g *Given) (Result, error) {
@@ -49,16 +51,20 @@ func stolenBearer(ctx context.Context, g *Given) (Result, error) {
 // readWith reads from the API with the credential of a captured call alone. The machine
 // behind the end of TLS says which client certificate it has seen.
 func (g *Given) readWith(ctx context.Context, stolen *Captured, path string) ([]byte, error) {
+	header := http.Header{
+		"User-Agent": {publicUserAgent}, "Accept": {protect.JSON},
+		"Authorization": {stolen.Header.Get("Authorization")},
+	}
+	if g.Stage.Call.AppProof == catalog.AppKey {
+		field := g.Stage.Call.AppProofField()
+		header.Set(field, stolen.Header.Get(field))
+	}
 	status, body, err := g.sendFromInside(ctx, Captured{
-		Method: http.MethodGet, Target: "/" + g.Stage.Slug + path, Certificate: stolen.Certificate,
-		Header: http.Header{
-			"User-Agent": {publicUserAgent}, "Accept": {protect.JSON},
-			"Authorization": {stolen.Header.Get("Authorization")},
-		},
+		Method: http.MethodGet, Target: "/" + g.Stage.Slug + path, Certificate: stolen.Certificate, Header: header,
 	})
 	if err != nil {
 		return nil, err
 	}
-	g.Say("Sent GET %s with that credential and nothing else: %d.", path, status)
+	g.Say("Sent GET %s with that credential and no proof of the app: %d.", path, status)
 	return body, judge(status, problem.ContentType, body)
 }

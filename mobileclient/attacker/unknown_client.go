@@ -50,6 +50,11 @@ func unknownClient(ctx context.Context, g *Given) (Result, error) {
 		invented.Certificate = own
 		tries = append(tries, try{"a client certificate that we made ourselves", invented})
 	}
+	if g.Stage.Call.UserProof == catalog.AccessToken {
+		tries = append(tries,
+			try{"an invented access token", protect.Identity{Token: rand.Text()}},
+			try{"an invented access token of an invented client", protect.Identity{ClientID: invented.ClientID, Token: rand.Text()}})
+	}
 	last := errors.New("nothing was tried")
 	for _, try := range tries {
 		last = g.breakIn(ctx, try.as)

@@ -51,12 +51,14 @@ func TestExpectedOutcomes(t *testing.T) {
 		want   string // a letter a stage
 	}{
 		{"wiretap", "Sbbbbbbbbbbbbbbbbb"},
-		{"trusted-proxy", "SSbbbbbbbbbbbbbbbb"},
+		{"trusted-proxy", "SSbbbbbSbbbbbbbbbb"},
 		{"repin", "..SSbbbbbbbbbbbbbb"},
 		{"static-extract", "SSSSbbSSbbbbbbbbbb"},
 		{"memory-hook", "SSSSSSSSSSbbbbbbbb"},
 		{"replay", "SSSSbbSSbbSSSSSSbb"},
 		{"proxy-tamper", "SSSbbbSSbbSSSSSSSb"},
+		{"backup-theft", ".....SbbbSbbbbbbbb"},
+		{"backup-restore", ".....bbbbSSSSSSbbb"},
 		{"weak-provider", "..............Sbbb"},
 	} {
 		attack, ok := LookupAttack(tt.attack)

@@ -8,7 +8,8 @@ import (
 // step is something that a person does who carries out an attack by hand.
 type step struct {
 	// text may hold {api}, the address of the stage's API, {curl}, curl with what the address
-	// needs, {stage}, the stage's name, and {package}, the app's package in use there.
+	// needs, {stage}, the stage's name, {package}, the app's package in use there, and {proof},
+	// the field of the app's proof.
 	text string
 	at   func(Policies) bool // where the step is needed; nil: everywhere
 }
@@ -19,6 +20,11 @@ func withCertificates(p Policies) bool { return p.Call.Transport == MutualTLS }
 func withKeys(p Policies) bool         { return p.Call.AppProof == AppKey }
 func signed(p Policies) bool           { return p.Call.AppProof == Hawk }
 func withUsers(p Policies) bool        { return p.Call.UserProof != NoUser }
+func withoutUsers(p Policies) bool     { return p.Call.UserProof == NoUser }
+func withSessions(p Policies) bool     { return p.Call.UserProof == UserSession }
+func withTokens(p Policies) bool       { return p.Call.UserProof == AccessToken }
+func byPassword(p Policies) bool       { return p.Auth.Offers(PasswordGrant) }
+func withDevices(p Policies) bool      { return p.Call.Devices == RegisteredDevices }
 func secretsInClear(p Policies) bool   { return p.Package.Secrets == ClearSecrets }
 func secretsHidden(p Policies) bool    { return p.Package.Secrets == HiddenSecrets }
 
@@ -34,6 +40,7 @@ func (a Attack) Steps(stage Stage) []string {
 		"{api}", api+stage.Slug,
 		"{curl}", fmt.Sprintf("%s -A HarbourBank/%d.0", curl, stage.Package.Release),
 		"{stage}", stage.Slug,
+		"{proof}", stage.Call.AppProofField(),
 		"{package}", fmt.Sprintf("harbour-bank-%d.pkg", stage.Package.Release),
 	)
 	var steps []string

@@ -10,6 +10,7 @@
 //	certificate.go   client certificates, and the private keys that belong to them
 //	installation.go  the device's identifier and the GUID that the API gave out for it
 //	session.go       session keys
+//	token.go         access tokens
 //
 // A finder says how what it found goes into an identity ([protect.Identity]) and whether
 // calls under a stage's policy need it. A new mechanism is a new file, and a line in

@@ -25,6 +25,7 @@ type Loot struct {
 	Certificates  Certificates
 	Installations Installations
 	Sessions      Sessions
+	Tokens        Tokens
 }
 
 // Finder finds what one mechanism identifies a caller by.
@@ -44,7 +45,7 @@ func (l *Loot) OfApp() []Finder {
 
 // OfUser are the finders of what one installation and its user have.
 func (l *Loot) OfUser() []Finder {
-	return []Finder{&l.Sessions, &l.Installations}
+	return []Finder{&l.Sessions, &l.Tokens, &l.Installations}
 }
 
 // telling are names that developers give to secrets.
@@ -130,8 +131,13 @@ func occurrences(data, text []byte) iter.Seq[int] {
 // expression over a hundred megabytes is slow, so the anchor, a text in it, is looked
 // for first.
 func submatches(data []byte, anchor string, pattern *regexp.Regexp) []string {
+	return submatchesWithin(data, anchor, pattern, 256)
+}
+
+// submatchesWithin is the same for what is longer, with the most that follows an anchor.
+func submatchesWithin(data []byte, anchor string, pattern *regexp.Regexp, after int) []string {
 	var found []string
-	const before, after = 1, 256 // "A" of Authorization
+	const before = 1 // "A" of Authorization
 	for at := range occurrences(data, []byte(anchor)) {
 		start := max(0, at-before)
 		window := data[start:min(len(data), at+after)]

@@ -193,6 +193,13 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 			return person.Person{Name: user, Password: password}.SignIn(ctx, d, app)
 		}
 	}
+	if stage.Call.UserProof != catalog.NoUser && stage.Call.AppProof == catalog.AppKey {
+		shipped, err := settingsOf(s.packageFile(stage))
+		if err != nil {
+			return attacker.Result{}, err
+		}
+		given.ClientID = shipped.ClientID
+	}
 	leave, err := s.position(ctx, given, attack.Position, brief)
 	defer leave()
 	if err != nil {
