@@ -100,8 +100,8 @@ func checkFields(t *testing.T, name string, r *http.Request, policy catalog.Call
 	if policy.KeyPlace == catalog.KeyInPublicURLs && rates {
 		want, key = "", "harbour-mobile"
 	}
-	if policy.UserProof == catalog.UserSession {
-		want, app = "Session ", "Hawk "
+	if policy.UserProof != catalog.NoUser {
+		want, app = map[catalog.UserProof]string{catalog.UserSession: "Session ", catalog.AccessToken: "Bearer eyJ"}[policy.UserProof], want
 		if rates {
 			want = ""
 		}

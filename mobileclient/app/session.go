@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"time"
 
 	"keyladder/mobileclient/device/sdk"
@@ -115,7 +116,7 @@ func (a *harbourApp) signOut(ctx context.Context) sdk.Screen {
 		return sdk.Screen{Error: err.Error()}
 	}
 	outcome := a.endAtBank(ctx, who)
-	if !outcome.screen.OK && !outcome.gone() {
+	if !outcome.screen.OK && !outcome.gone() && !outcome.revoked(who) {
 		outcome.screen.Error = "You are signed out on this phone. The bank could not be told, so there the sign-in ends by itself, when its time is over. " + outcome.screen.Error
 		return outcome.screen
 	}
@@ -129,6 +130,12 @@ func (a *harbourApp) endAtBank(ctx context.Context, who protect.SignedIn) outcom
 		return outcome{screen: a.failed("", err)}
 	}
 	return a.send(ctx, call{Call: caller.SignOutCall(), user: who, settled: true})
+}
+
+// revoked says whether the bank has taken a token back. What else is in the answer does not
+// matter (RFC 7009, section 2.2).
+func (o outcome) revoked(who protect.SignedIn) bool {
+	return who.Token != "" && o.answer.Status == http.StatusOK
 }
 
 // forget drops what stands for a user, unless something else has taken its place.

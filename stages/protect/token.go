@@ -40,7 +40,7 @@ var accessTokens = mechanism{
 // passwordGrant trades a password for an access token (RFC 6749, section 4.3). It is put
 // together in one piece of memory, [Call.Body], which the caller can overwrite afterwards.
 //
-//keyladder:code password-grant
+//keyladder:code app-password-grant
 func (c *Caller) passwordGrant(user, password string) Call {
 	const most = 3 // bytes that a byte takes in a form
 	body := make([]byte, 0, 64+most*(len(user)+len(password)+len(c.identity.ClientID)))
