@@ -22,6 +22,7 @@ const passwordEnv = "PASSWORD"
 
 func (u *appUse) signInCommand() *cobra.Command {
 	var user, file string
+	var once bool
 	cmd := &cobra.Command{
 		Use:   "sign-in",
 		Short: "Sign a user in, at stages that know users",
@@ -38,7 +39,7 @@ phone/passwords.json in the deployment's folder.`,
 				return err
 			}
 			return u.runOn(cmd, func(ctx context.Context, d *device.Device, app *device.App) (device.Screen, error) {
-				screen, err := person.Person{Name: user, Password: password}.SignIn(ctx, d, app)
+				screen, err := person.Person{Name: user, Password: password, Once: once}.SignIn(ctx, d, app)
 				if err == nil && screen.OK && len(screen.Body) == 0 { // a page says nothing that is for the app's screen
 					screen.Body, err = json.Marshal(map[string]string{"user": screen.User})
 				}
@@ -48,6 +49,7 @@ phone/passwords.json in the deployment's folder.`,
 	}
 	cmd.Flags().StringVar(&user, "user", "", "name of the user: alice")
 	cmd.Flags().StringVar(&file, "password-file", "", "`file` with the password in its first line")
+	cmd.Flags().BoolVar(&once, "memory-only", false, "have the app keep the session key in its memory only; as each command starts the app anew, the next one finds nobody signed in")
 	if err := cmd.MarkFlagRequired("user"); err != nil {
 		panic(err) // no such flag
 	}
@@ -110,6 +112,7 @@ func printSignedIn(out io.Writer, body []byte) error {
 		User        string    `json:"user"`
 		IdleSeconds int       `json:"idle_seconds"`
 		ExpiresAt   time.Time `json:"expires_at"`
+		Stored      bool      `json:"stored"`
 	}
 	if err := json.Unmarshal(body, &session); err != nil {
 		return unreadable(err)
@@ -118,8 +121,12 @@ func printSignedIn(out io.Writer, body []byte) error {
 		_, err := fmt.Fprintf(out, "Signed in as %s\n", printable(session.User))
 		return err
 	}
-	_, err := fmt.Fprintf(out, "Signed in as %s: until %s at most, or %d minutes without a call\n",
-		printable(session.User), session.ExpiresAt.UTC().Format("2006-01-02 15:04 UTC"), session.IdleSeconds/60)
+	kept := ""
+	if !session.Stored {
+		kept = "; the session key was in the app's memory only, and the app has ended with this command"
+	}
+	_, err := fmt.Fprintf(out, "Signed in as %s: until %s at most, or %d minutes without a call%s\n",
+		printable(session.User), session.ExpiresAt.UTC().Format("2006-01-02 15:04 UTC"), session.IdleSeconds/60, kept)
 	return err
 }
 

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 
 	"keyladder/mobileclient/device/sdk"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/session"
 	"keyladder/stages/protect"
 )
 
-// userSession stands for the user who signed in. It is kept in the app's storage, so
-// that nobody has to sign in at every start. Anyone who has a copy of that storage has it too.
+// userSession stands for the user who signed in.
 type userSession struct {
 	Key  session.Key `json:"session_key"`
 	User string      `json:"user"`
@@ -19,9 +19,18 @@ type userSession struct {
 // sessionItem is the place in the app's storage; sessions are good at one stage.
 func (a *harbourApp) sessionItem() string { return "session." + a.stage }
 
+// storesSessions says whether the app may keep sessions in its storage, so that nobody has to
+// sign in at every start. Anyone who has a copy of that storage has them, too.
+func (a *harbourApp) storesSessions() bool {
+	return a.caller.Policy().UserKey == catalog.UserKeyInStorage
+}
+
 func (a *harbourApp) loadSession() error {
 	if !a.knowsUsers() {
 		return nil
+	}
+	if !a.storesSessions() {
+		return a.system.Delete(a.sessionItem()) // of a release that did
 	}
 	var stored userSession
 	if err := a.loadItem(a.sessionItem(), &stored); err != nil {
@@ -54,10 +63,11 @@ func (a *harbourApp) sessionKey() session.Key {
 }
 
 // signIn trades a password for a session key. The password goes into one request and is kept
-// nowhere.
+// nowhere; the key, where its user wants to stay signed in and the stage's app may do that, in
+// the storage.
 //
 //keyladder:code app-sign-in
-func (a *harbourApp) signIn(ctx context.Context, user, password string) sdk.Screen {
+func (a *harbourApp) signIn(ctx context.Context, user, password string, memoryOnly bool) sdk.Screen {
 	if !a.knowsUsers() {
 		return sdk.Screen{Error: "Nobody signs in at this stage: the bank knows the app only."}
 	}
@@ -76,7 +86,8 @@ func (a *harbourApp) signIn(ctx context.Context, user, password string) sdk.Scre
 	if err != nil {
 		return sdk.Screen{Status: outcome.screen.Status, Error: "The bank's answer to the sign-in can't be understood."}
 	}
-	before, err := a.keepSession(userSession{opened.Key, opened.User})
+	stored := a.storesSessions() && !memoryOnly
+	before, err := a.keepSession(userSession{opened.Key, opened.User}, stored)
 	if err != nil {
 		return sdk.Screen{Error: err.Error()}
 	}
@@ -85,7 +96,7 @@ func (a *harbourApp) signIn(ctx context.Context, user, password string) sdk.Scre
 	}
 	screen := outcome.screen
 	screen.Body, err = json.Marshal(map[string]any{ // all but the key, which is nobody's to read
-		"user": opened.User, "idle_seconds": opened.IdleSeconds, "expires_at": opened.ExpiresAt,
+		"user": opened.User, "idle_seconds": opened.IdleSeconds, "expires_at": opened.ExpiresAt, "stored": stored,
 	})
 	if err != nil {
 		return sdk.Screen{Error: err.Error()}
@@ -93,9 +104,17 @@ func (a *harbourApp) signIn(ctx context.Context, user, password string) sdk.Scre
 	return screen
 }
 
-// keepSession stores a session, and returns the one whose place it takes.
-func (a *harbourApp) keepSession(opened userSession) (before *userSession, err error) {
-	if err := a.storeItem(a.sessionItem(), opened); err != nil {
+// keepSession keeps a session, in the storage if it is to outlast the app's process, and
+// returns the one whose place it takes.
+//
+//keyladder:code app-keep-session
+func (a *harbourApp) keepSession(opened userSession, stored bool) (before *userSession, err error) {
+	if stored {
+		err = a.storeItem(a.sessionItem(), opened)
+	} else {
+		err = a.system.Delete(a.sessionItem()) // of an earlier sign-in
+	}
+	if err != nil {
 		return nil, err
 	}
 	a.mu.Lock()
