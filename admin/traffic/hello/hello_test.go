@@ -92,22 +92,28 @@ func handshakes(sent []byte) (contents [][]byte) {
 func TestRead(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		client, server tls.Config
+		client, server *tls.Config
 		hellos         int // of the client
 	}{
 		"TLS 1.3":                {hellos: 1},
-		"TLS 1.3, another group": {server: tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP521}}, hellos: 2},
-		"TLS 1.2":                {client: tls.Config{MaxVersion: tls.VersionTLS12}, hellos: 1},
+		"TLS 1.3, another group": {server: &tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP521}}, hellos: 2},
+		"TLS 1.2":                {client: &tls.Config{MaxVersion: tls.VersionTLS12}, hellos: 1},
 		"TLS 1.2, P-384": {
-			client: tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}},
-			server: tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP384}}, hellos: 1,
+			client: &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}},
+			server: &tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP384}}, hellos: 1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if test.client == nil {
+				test.client = &tls.Config{}
+			}
+			if test.server == nil {
+				test.server = &tls.Config{}
+			}
 			test.client.ServerName, test.client.NextProtos = "bank.test", []string{"h2", "http/1.1"}
 			test.server.NextProtos = []string{"http/1.1"}
-			state, up, down := handshake(t, &test.client, &test.server)
+			state, up, down := handshake(t, test.client, test.server)
 
 			var offers, answers []Hello
 			for _, content := range up {
