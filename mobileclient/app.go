@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -36,12 +37,19 @@ import (
 type appUse struct {
 	data         *string
 	stage, app   string
+	phone        string // which of the command line's phones
 	pack         string // path of a package to install instead of the store's; empty: none
+	accessPoint  string // host:port of the one that the phone joins; empty: none
 	proxy, trust string
+	memory       string           // path to which the app's memory is written; empty: it is not
+	numbers      map[string]int64 // in the app's memory that a debugger replaces
 	raw          bool
 
 	user, passwordFile string // who signs in first, where nobody is signed in; empty: nobody
 }
+
+// phoneName is what phones of the command line are called; folders have the names.
+var phoneName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 
 // apps are the names of the bank's apps for people.
 var apps = map[string]string{"bank": phone.AppName, "ops": phone.OpsName}
@@ -49,11 +57,15 @@ var apps = map[string]string{"bank": phone.AppName, "ops": phone.OpsName}
 func (u *appUse) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&u.stage, "stage", os.Getenv("STAGE"), "stage to use: "+catalog.All().Built().Slugs()+"; STAGE in the environment sets the default")
 	flags.StringVar(&u.app, "app", "bank", "which of the bank's apps: bank, for customers, or ops, for staff")
+	flags.StringVar(&u.phone, "phone", "", "`NAME` of the phone to use, where there is to be more than one: each keeps its apps, and who is signed in")
 	flags.StringVar(&u.pack, "package", "", "package `file` that the phone installs in place of the store's, whoever has signed it")
+	flags.StringVar(&u.accessPoint, "access-point", "", "`HOST:PORT` of an access point that the phone joins, as \"stages intercept\" opens one")
 	flags.StringVar(&u.proxy, "proxy", "", "URL of an HTTP proxy that the phone is set to: http://127.0.0.1:8081")
 	flags.StringVar(&u.trust, "trust", "", "PEM `file` with a CA that is added to the phone's trust store")
 	flags.StringVar(&u.user, "user", "", "`name` of who signs in, if they are not signed in: alice")
 	flags.StringVar(&u.passwordFile, "password-file", "", "`file` with their password in its first line")
+	flags.StringVar(&u.memory, "memory", "", "`file` to write the app's memory to when it has done its work, as gcore does (Linux)")
+	flags.StringToInt64Var(&u.numbers, "debug", nil, "`OLD=NEW`: a number in the app's memory that is replaced, as with a debugger, until the app does what it is told (Linux)")
 	flags.BoolVar(&u.raw, "json", false, "print the API's answer as it came")
 }
 
@@ -156,7 +168,14 @@ func (u *appUse) runOn(cmd *cobra.Command, do func(context.Context, *device.Devi
 	if err != nil {
 		return err
 	}
-	dir, putDown, err := pickUp(folder.Path("command-line"))
+	phoneDir := "command-line"
+	if u.phone != "" {
+		if !phoneName.MatchString(u.phone) {
+			return fmt.Errorf("--phone %s: give a name of lower-case letters, digits and hyphens", u.phone)
+		}
+		phoneDir += "-" + u.phone
+	}
+	dir, putDown, err := pickUp(folder.Path(phoneDir))
 	if err != nil {
 		return err
 	}
@@ -170,8 +189,11 @@ func (u *appUse) runOn(cmd *cobra.Command, do func(context.Context, *device.Devi
 	if err != nil {
 		return err
 	}
-	screen, err := do(cmd.Context(), d, app)
+	screen, err := u.debugged(cmd.Context(), app, func() (device.Screen, error) { return do(cmd.Context(), d, app) })
 	if err != nil {
+		return err
+	}
+	if err := u.dump(cmd.Context(), app); err != nil {
 		return err
 	}
 	out := cmd.OutOrStdout()
@@ -239,7 +261,7 @@ func (u *appUse) launch(ctx context.Context, d *device.Device, folder *deploymen
 			return nil, fmt.Errorf("%s: %w", u.trust, err)
 		}
 	}
-	if err := d.SetNetwork(device.Network{Proxy: u.proxy}); err != nil {
+	if err := d.SetNetwork(device.Network{AccessPoint: u.accessPoint, Proxy: u.proxy}); err != nil {
 		return nil, err
 	}
 	wanted := genuine

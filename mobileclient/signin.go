@@ -21,7 +21,8 @@ import (
 const passwordEnv = "PASSWORD"
 
 func (u *appUse) signInCommand() *cobra.Command {
-	return &cobra.Command{
+	var once bool
+	cmd := &cobra.Command{
 		Use:   "sign-in",
 		Short: "Sign a user in, at stages that know users",
 		Long: `Sign a user in, at stages that know users: in the app, or on the page that it opens in
@@ -39,6 +40,7 @@ phone/passwords.json in the deployment's folder.`,
 				return err
 			}
 			return u.runOn(cmd, func(ctx context.Context, d *device.Device, app *device.App) (device.Screen, error) {
+				who.Once = once
 				screen, err := who.SignIn(ctx, d, app)
 				if err == nil && screen.OK && len(screen.Body) == 0 { // a page says nothing that is for the app's screen
 					screen.Body, err = json.Marshal(map[string]string{"user": screen.User})
@@ -47,6 +49,8 @@ phone/passwords.json in the deployment's folder.`,
 			}, printSignedIn)
 		},
 	}
+	cmd.Flags().BoolVar(&once, "memory-only", false, "have the app keep what stands for the user in its memory only; as each command starts the app anew, the next one finds nobody signed in")
+	return cmd
 }
 
 // errNobody means that nobody is named who is to sign in.
@@ -133,6 +137,7 @@ func printSignedIn(out io.Writer, body []byte) error {
 		User        string    `json:"user"`
 		IdleSeconds int       `json:"idle_seconds"`
 		ExpiresAt   time.Time `json:"expires_at"`
+		Stored      bool      `json:"stored"`
 	}
 	if err := json.Unmarshal(body, &session); err != nil {
 		return unreadable(err)
@@ -143,6 +148,9 @@ func printSignedIn(out io.Writer, body []byte) error {
 	}
 	if session.IdleSeconds > 0 {
 		text += fmt.Sprintf(", or %d minutes without a call", session.IdleSeconds/60)
+	}
+	if !session.Stored && !session.ExpiresAt.IsZero() {
+		text += "; what stands for the user was in the app's memory only, and the app has ended with this command"
 	}
 	_, err := fmt.Fprintln(out, text)
 	return err

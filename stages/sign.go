@@ -25,12 +25,13 @@ type signer struct {
 	dir string
 	key string
 
-	madeUp string // a secret that is used instead of the key's; empty: none
+	given string // a secret that is used instead of the key's; empty: none
 }
 
 func (s *signer) flags(c *cobra.Command) {
 	dataFlag(c, &s.dir)
 	c.Flags().StringVar(&s.key, "key", "harbour-mobile", "the app's key")
+	c.Flags().StringVar(&s.given, "secret", "", "a secret to use in place of the one that the key has")
 }
 
 // secret asks the running resource server, as the key's secret can be rotated.
@@ -43,8 +44,8 @@ func (s *signer) secret(c *cobra.Command) (string, *deployment.Folder, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if s.madeUp != "" {
-		return s.madeUp, folder, nil
+	if s.given != "" {
+		return s.given, folder, nil
 	}
 	secret, err := manage.Get[manage.Secret](c.Context(), resource, "/keys/"+url.PathEscape(s.key)+"/secret")
 	return secret.Secret, folder, err
@@ -130,7 +131,6 @@ The secret is asked for at the running deployment, with the admin's certificate.
 	c.Flags().StringArrayVarP(&fields, "header", "H", nil, "a field `NAME: VALUE` to send; @- reads some from standard input, one a line")
 	c.Flags().StringVarP(&user, "user", "u", "", "`NAME:PASSWORD` to sign in with")
 	c.Flags().StringVar(&contentType, "content-type", "application/json", "the body's media type")
-	c.Flags().StringVar(&s.madeUp, "secret", "", "a secret to sign with in place of the key's")
 	c.Flags().BoolVar(&seal, "seal", false, "encrypt the body, as hidden-secrets wants it")
 	return c
 }

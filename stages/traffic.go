@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"keyladder/admin/traffic/hello"
 	"keyladder/internal/feed"
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
@@ -34,6 +35,9 @@ func printTraffic(c *cobra.Command, l *lab.Lab) error {
 	for _, m := range messages {
 		fmt.Fprintf(out, "%s  %-7s  %s → %s  %s\n", m.At.Format("15:04:05.000"), m.Lane, m.From, m.To, m.Summary)
 		if m.Lane == traffic.Network {
+			if negotiated, ok := hello.Read(m.Body); ok && m.Kind == traffic.Bytes {
+				fmt.Fprintf(out, "    %s\n", negotiated)
+			}
 			continue
 		}
 		for line := range strings.Lines(m.Head) {

@@ -17,7 +17,7 @@ type decoder struct {
 // with its own, and a line here.
 var decoders = []decoder{
 	appKeys, hawkFields, basicFields, sessionKeys, bearerTokens, grantForms,
-	deviceFields, clientCertificates, sealedBodies, webTokens,
+	deviceFields, clientCertificates, sealedBodies, webTokens, tlsHellos,
 }
 
 // text is what a decoder looks at.

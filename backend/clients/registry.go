@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyladder/internal/feed"
+	"keyladder/internal/feed/durable"
 	"keyladder/internal/manage"
 )
 
@@ -43,7 +44,7 @@ type Registry struct {
 	db       *gorm.DB
 	config   Config
 	now      func() time.Time
-	changes  *feed.Durable[change]
+	changes  *durable.Feed[change]
 	follower feed.Follower[change]
 	mu       sync.Mutex // one snapshot is made at a time, from what is in the database then
 	state    atomic.Pointer[state]

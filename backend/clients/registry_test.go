@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"keyladder/backend/clients"
-	"keyladder/internal/feed"
+	"keyladder/internal/feed/durable"
 	"keyladder/internal/manage"
 	"keyladder/internal/store"
 	"keyladder/stages/mechanism/appkey"
@@ -29,7 +29,7 @@ func app(change func(*manage.App)) manage.App {
 
 func open(t *testing.T, path string) *clients.Registry {
 	t.Helper()
-	db, err := store.Open(path, slices.Concat(clients.Models(), feed.Models())...)
+	db, err := store.Open(path, slices.Concat(clients.Models(), durable.Models())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestRefusedRegistrations(t *testing.T) {
 
 func TestBadSeed(t *testing.T) {
 	t.Parallel()
-	db, err := store.Open(filepath.Join(t.TempDir(), "registry.db"), slices.Concat(clients.Models(), feed.Models())...)
+	db, err := store.Open(filepath.Join(t.TempDir(), "registry.db"), slices.Concat(clients.Models(), durable.Models())...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyladder/internal/feed"
+	"keyladder/internal/feed/durable"
 	"keyladder/internal/manage"
 )
 
@@ -33,7 +34,7 @@ type change struct {
 var changesKept = feed.Limits{Entries: 1000, Bytes: 256 << 10}
 
 // Open reads the registry from a database that has the tables of [Models] and of
-// [feed.Models]. An empty one is seeded; each app's first key equals its ID, and has the secret
+// [durable.Models]. An empty one is seeded; each app's first key equals its ID, and has the secret
 // of that name.
 func Open(ctx context.Context, db *gorm.DB, config Config) (*Registry, error) {
 	for _, app := range config.Seed {
@@ -44,7 +45,7 @@ func Open(ctx context.Context, db *gorm.DB, config Config) (*Registry, error) {
 	r := &Registry{db: db, config: config, now: time.Now}
 	r.state.Store(&state{})
 	var err error
-	if r.changes, err = feed.OpenDurable[change](ctx, db, "clients", changesKept); err != nil {
+	if r.changes, err = durable.Open[change](ctx, db, "clients", changesKept); err != nil {
 		return nil, err
 	}
 	r.follower = feed.Follower[change]{Feed: r.changes, Wait: 20 * time.Second, Apply: r.apply, Load: r.load}

@@ -20,7 +20,7 @@ import (
 // anybody knows no users. The app's proof moves to another field then, so it is off, too.
 func anybody(p *catalog.Policies) {
 	unsigned(p)
-	p.Call.UserProof, p.Call.Binding, p.API.Authorization = catalog.NoUser, catalog.NotBound, catalog.AppScopes
+	p.Call.UserProof, p.Call.UserKey, p.Call.Binding, p.API.Authorization = catalog.NoUser, catalog.NoUserKey, catalog.NotBound, catalog.AppScopes
 }
 
 func signingIn(change func(http.Header)) func(*world) func(*http.Request) {

@@ -25,7 +25,7 @@ import (
 	"keyladder/backend/sessions"
 	"keyladder/backend/tokens"
 	"keyladder/backend/users"
-	"keyladder/internal/feed"
+	"keyladder/internal/feed/durable"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
@@ -167,7 +167,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.Open(filepath.Join(t.TempDir(), "guard.db"), slices.Concat(clients.Models(), feed.Models(), sessions.Models(), tokens.Models(), devices.Models(), users.Models())...)
+	db, err := store.Open(filepath.Join(t.TempDir(), "guard.db"), slices.Concat(clients.Models(), durable.Models(), sessions.Models(), tokens.Models(), devices.Models(), users.Models())...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ import (
 	"keyladder/backend/usage"
 	"keyladder/backend/users"
 	"keyladder/internal/deployment"
-	"keyladder/internal/feed"
+	"keyladder/internal/feed/durable"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
@@ -121,7 +121,7 @@ func New(config Config) (server *Server, err error) {
 	}
 	_, err = os.Stat(config.Folder.Path(database))
 	resumed := !errors.Is(err, fs.ErrNotExist)
-	models := slices.Concat(ledger.Models(), clients.Models(), users.Models(), sessions.Models(), tokens.Models(), devices.Models(), usage.Models(), feed.Models(), []any{&signed{}})
+	models := slices.Concat(ledger.Models(), clients.Models(), users.Models(), sessions.Models(), tokens.Models(), devices.Models(), usage.Models(), durable.Models(), []any{&signed{}})
 	if s.db, err = store.Open(config.Folder.Path(database), models...); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyladder/internal/feed"
+	"keyladder/internal/feed/durable"
 	"keyladder/stages/mechanism/token"
 )
 
@@ -50,7 +51,7 @@ type Store struct {
 	config   Config
 	issuers  map[string]Issuer
 	verifier map[string]token.Verifier // but for the keys, which depend on the time
-	changes  *feed.Durable[change]
+	changes  *durable.Feed[change]
 	follower feed.Follower[change]
 	verified *verified
 
@@ -78,7 +79,7 @@ type change struct {
 var changesKept = feed.Limits{Entries: 10_000, Bytes: 1 << 20}
 
 // Open reads keys and revocations from a database that has the tables of [Models] and of
-// [feed.Models], and makes a key for each issuer that has none.
+// [durable.Models], and makes a key for each issuer that has none.
 func Open(ctx context.Context, db *gorm.DB, config Config) (*Store, error) {
 	if config.Now == nil {
 		config.Now = time.Now
@@ -96,7 +97,7 @@ func Open(ctx context.Context, db *gorm.DB, config Config) (*Store, error) {
 		s.verifier[issuer.Stage] = token.Verifier{Issuer: issuer.URL, Audience: issuer.Audience, Leeway: config.Leeway}
 	}
 	var err error
-	if s.changes, err = feed.OpenDurable[change](ctx, db, "tokens", changesKept); err != nil {
+	if s.changes, err = durable.Open[change](ctx, db, "tokens", changesKept); err != nil {
 		return nil, err
 	}
 	s.follower = feed.Follower[change]{Feed: s.changes, Wait: 20 * time.Second, Apply: s.apply, Load: s.load}

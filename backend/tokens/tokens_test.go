@@ -15,7 +15,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyladder/backend/tokens"
-	"keyladder/internal/feed"
+	"keyladder/internal/feed/durable"
 	"keyladder/internal/manage"
 	"keyladder/internal/store"
 	"keyladder/stages/mechanism/token"
@@ -58,7 +58,7 @@ func (w *world) open(t testing.TB) *tokens.Store {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	db, err := store.Open(filepath.Join(t.TempDir(), "tokens.db"), slices.Concat(tokens.Models(), feed.Models())...)
+	db, err := store.Open(filepath.Join(t.TempDir(), "tokens.db"), slices.Concat(tokens.Models(), durable.Models())...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,8 @@ var (
 )
 
 // Open checks a role's folder under dir and returns it. Files that the manifest does
-// not list, such as databases, are left alone.
+// not list, such as databases, are left alone. App packages only have to be there: they are
+// signed, which whoever opens one verifies (see package release), and they are large.
 func Open(dir string, role Role) (*Folder, error) {
 	folder := &Folder{Role: role, Dir: filepath.Join(dir, string(role))}
 	data, err := os.ReadFile(filepath.Join(folder.Dir, manifestFile))
@@ -85,7 +86,13 @@ func Open(dir string, role Role) (*Folder, error) {
 	maps.Copy(names, folder.Next)
 	for name := range names {
 		old, next := folder.Files[name], folder.Next[name]
-		data, err := os.ReadFile(filepath.Join(folder.Dir, name))
+		if isPackage(name) && next == "" {
+			if _, err := os.Stat(folder.Path(name)); err != nil {
+				return nil, fmt.Errorf("the folder %s %w (%s can't be read): run `stages reset`", folder.Dir, ErrChanged, name)
+			}
+			continue
+		}
+		data, err := os.ReadFile(folder.Path(name))
 		if errors.Is(err, fs.ErrNotExist) && old == "" {
 			continue // was about to be added
 		}
@@ -248,13 +255,16 @@ func (f *Folder) Pair(name string) (tls.Certificate, error) {
 func (f *Folder) Packages() []string {
 	var packages []string
 	for name := range f.Files {
-		if filepath.Ext(name) == ".pkg" {
+		if isPackage(name) {
 			packages = append(packages, f.Path(name))
 		}
 	}
 	slices.Sort(packages)
 	return packages
 }
+
+// isPackage tells whether a file is the package of an app.
+func isPackage(name string) bool { return filepath.Ext(name) == ".pkg" }
 
 func hash(data []byte) string {
 	sum := sha256.Sum256(data)

@@ -51,6 +51,16 @@ func TestOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, ErrChanged},
+		{"lost package", func(t *testing.T, dir string) {
+			write(t, dir, true)
+			folder, err := Open(dir, Phone)
+			if err == nil {
+				err = folder.Replace(map[string][]byte{"a.pkg": []byte("a package")})
+			}
+			if err := errors.Join(err, os.Remove(filepath.Join(dir, "phone/a.pkg"))); err != nil {
+				t.Fatal(err)
+			}
+		}, ErrChanged},
 		{"broken manifest", func(t *testing.T, dir string) {
 			write(t, dir, true)
 			if err := os.WriteFile(filepath.Join(dir, "phone", manifestFile), []byte("{"), 0o600); err != nil {

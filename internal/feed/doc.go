@@ -15,7 +15,10 @@
 // traffic) reports it and goes on. A reader of a state (the registry of clients) loads the
 // state anew, with the cursor up to which that holds, and goes on from there.
 //
-// A [Memory] keeps its entries in memory, a [Durable] in the database of what it tells about.
-// [Handler] serves a feed to other programs, where it is [Remote], and a [Follower] keeps in
-// step with one.
+// A [Memory] keeps its entries in memory, package durable in the database of what a feed tells
+// about. The management API serves feeds to other programs (manage.Feed), where they are
+// [Remote], and a [Follower] keeps in step with one.
+//
+// The app on the phone records what it sees, in a feed, so nothing that only servers need is
+// imported here.
 package feed

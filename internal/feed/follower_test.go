@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"keyladder/internal/feed"
+	"keyladder/internal/manage"
 	"keyladder/internal/problem"
 )
 
@@ -35,7 +36,7 @@ func served(t *testing.T) *program {
 		if p.down.Load() {
 			return problem.New(http.StatusServiceUnavailable, "down", "Down", "")
 		}
-		return feed.Handler[string](p.memory.Load())(c)
+		return manage.Feed[string](p.memory.Load())(c)
 	})
 	p.server = httptest.NewServer(e)
 	t.Cleanup(p.server.Close)

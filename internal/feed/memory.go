@@ -34,7 +34,7 @@ type sized[T any] struct {
 
 // NewMemory makes a feed that keeps the latest entries.
 func NewMemory[T any](limits Limits) *Memory[T] {
-	return &Memory[T]{limits: limits, epoch: newEpoch(), begin: 1, first: 1, next: 1, ring: make([]sized[T], limits.Entries)}
+	return &Memory[T]{limits: limits, epoch: NewEpoch(), begin: 1, first: 1, next: 1, ring: make([]sized[T], limits.Entries)}
 }
 
 // Append adds an entry, which must not be changed any more. Its size is that of its JSON, or
@@ -68,7 +68,7 @@ func (m *Memory[T]) Clear() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	clear(m.ring)
-	m.bytes, m.first, m.begin, m.epoch = 0, m.next, m.next, newEpoch()
+	m.bytes, m.first, m.begin, m.epoch = 0, m.next, m.next, NewEpoch()
 	m.signal()
 }
 

@@ -16,8 +16,8 @@ type Cursor struct {
 	Number uint64 // of the last entry that was read
 }
 
-// newEpoch is a name that no other feed has.
-func newEpoch() string { return strings.ToLower(rand.Text()[:13]) }
+// NewEpoch is a name that no other feed has.
+func NewEpoch() string { return strings.ToLower(rand.Text()[:13]) }
 
 // String is the cursor as it is sent: "epoch.number", or nothing for the zero cursor.
 func (c Cursor) String() string {

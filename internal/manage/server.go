@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"keyladder/internal/deployment"
-	"keyladder/internal/feed"
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
 	"keyladder/internal/serve"
@@ -114,7 +113,7 @@ func NewServer(folder *deployment.Folder, log *traffic.Log, health func(context.
 	})
 	itself.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{})))
 	admin := s.For(deployment.Admin)
-	admin.GET("/traffic", feed.Handler[traffic.Message](log))
+	admin.GET("/traffic", Feed[traffic.Message](log))
 	admin.GET("/traffic/end", func(c echo.Context) error { return c.JSON(http.StatusOK, log.End()) })
 	admin.POST("/traffic/clear", func(c echo.Context) error {
 		log.Clear()

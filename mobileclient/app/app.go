@@ -83,7 +83,7 @@ func (a *harbourApp) tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 	case sdk.Home:
 		return sdk.Screen{OK: true}, nil
 	case sdk.SignIn:
-		return a.signIn(ctx, tap.User, tap.Password), nil
+		return a.signIn(ctx, tap.User, tap.Password, tap.MemoryOnly), nil
 	case sdk.SignOut:
 		return a.signOut(ctx), nil
 	case sdk.Rates:

@@ -44,6 +44,7 @@ type bench struct {
 	settings release.Settings // that the app is packed with, but for the stages
 	device   *device.Device
 	log      *traffic.Log
+	policy   func(stage string, as catalog.Call) catalog.Call // that the app is packed with; nil: as the catalog has it
 }
 
 const (
@@ -88,6 +89,9 @@ func (b *bench) pack(t *testing.T, stage catalog.Stage, name string) string {
 	for _, other := range catalog.All().Built() {
 		if other.Package.Release == stage.Package.Release {
 			settings.Stages[other.Slug] = other.Call
+			if b.policy != nil {
+				settings.Stages[other.Slug] = b.policy(other.Slug, other.Call)
+			}
 		}
 	}
 	assets, err := build.Bundle(settings, stage.Package.Secrets)

@@ -13,8 +13,7 @@ import (
 	"keyladder/stages/protect"
 )
 
-// userSession is what the app's storage holds of a sign-in, so that nobody has to sign in at
-// every start. Anyone who has a copy of that storage has it too.
+// userSession is what the app's storage holds of a sign-in.
 type userSession struct {
 	Key  session.Key `json:"session_key"`
 	User string      `json:"user"`
@@ -23,13 +22,18 @@ type userSession struct {
 // sessionItem is the place in the app's storage; sessions are good at one stage.
 func (a *harbourApp) sessionItem() string { return "session." + a.stage }
 
-// remembers says whether who signed in stays signed in when the app is started anew. An
-// access token stays in memory: it can't be told from a copy of it.
-func (a *harbourApp) remembers() bool { return a.caller.Policy().UserProof == catalog.UserSession }
+// storesUsers says whether the app may keep what stands for its user in its storage, so that
+// nobody has to sign in at every start. Anyone who has a copy of that storage has it, too.
+func (a *harbourApp) storesUsers() bool {
+	return a.caller.Policy().UserKey == catalog.UserKeyInStorage
+}
 
 func (a *harbourApp) loadSession() error {
-	if !a.remembers() {
+	if !a.knowsUsers() {
 		return nil
+	}
+	if !a.storesUsers() {
+		return a.system.Delete(a.sessionItem()) // of a release that did
 	}
 	var stored userSession
 	if err := a.loadItem(a.sessionItem(), &stored); err != nil {
@@ -49,10 +53,11 @@ func (a *harbourApp) who() protect.SignedIn {
 }
 
 // signIn trades a password for what stands for the user from then on. The password goes into
-// one request and is kept nowhere.
+// one request and is kept nowhere; what stands for the user, where they want to stay signed in
+// and the stage's app may do that, in the storage.
 //
 //keyladder:code app-sign-in
-func (a *harbourApp) signIn(ctx context.Context, user, password string) sdk.Screen {
+func (a *harbourApp) signIn(ctx context.Context, user, password string, memoryOnly bool) sdk.Screen {
 	signIn, err := a.caller.SignInCall(user, password)
 	switch {
 	case errors.Is(err, protect.ErrNobody):
@@ -72,7 +77,8 @@ func (a *harbourApp) signIn(ctx context.Context, user, password string) sdk.Scre
 	if err != nil {
 		return sdk.Screen{Status: outcome.screen.Status, Error: "The bank's answer to the sign-in can't be understood."}
 	}
-	before, err := a.keep(opened)
+	stored := a.storesUsers() && !memoryOnly
+	before, err := a.keep(opened, stored)
 	if err != nil {
 		return sdk.Screen{Error: err.Error()}
 	}
@@ -80,7 +86,7 @@ func (a *harbourApp) signIn(ctx context.Context, user, password string) sdk.Scre
 		a.endAtBank(ctx, before)
 	}
 	screen := outcome.screen
-	shown := map[string]any{"user": opened.User, "expires_at": opened.ExpiresAt} // but not what stands for them, which is nobody's to read
+	shown := map[string]any{"user": opened.User, "expires_at": opened.ExpiresAt, "stored": stored} // but not what stands for them, which is nobody's to read
 	if opened.IdleSeconds > 0 {
 		shown["idle_seconds"] = opened.IdleSeconds
 	}
@@ -90,12 +96,18 @@ func (a *harbourApp) signIn(ctx context.Context, user, password string) sdk.Scre
 	return screen
 }
 
-// keep remembers who signed in, and returns who was signed in before.
-func (a *harbourApp) keep(opened protect.SignedIn) (before protect.SignedIn, err error) {
-	if a.remembers() {
-		if err := a.storeItem(a.sessionItem(), userSession{opened.Session, opened.User}); err != nil {
-			return before, err
-		}
+// keep remembers who signed in, in the storage if that is to outlast the app's process, and
+// returns who was signed in before.
+//
+//keyladder:code app-keep-session
+func (a *harbourApp) keep(opened protect.SignedIn, stored bool) (before protect.SignedIn, err error) {
+	if stored {
+		err = a.storeItem(a.sessionItem(), userSession{opened.Session, opened.User})
+	} else {
+		err = a.system.Delete(a.sessionItem()) // of an earlier sign-in
+	}
+	if err != nil {
+		return before, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -146,9 +158,6 @@ func (a *harbourApp) forget(who protect.SignedIn) error {
 		return nil
 	}
 	a.signedIn = protect.SignedIn{}
-	if !a.remembers() {
-		return nil
-	}
 	return a.system.Delete(a.sessionItem())
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -86,6 +87,73 @@ func TestSession(t *testing.T) {
 	}
 	if stored, err := b.device.Backup(appName); err != nil || stored["session.user-session"] != nil {
 		t.Errorf("still stored: %s, %v", stored["session.user-session"], err)
+	}
+}
+
+// TestSessionInMemory signs in without staying signed in: nothing that stands for the user is
+// in the storage, not even from the time before, and the app's end is the session's.
+func TestSessionInMemory(t *testing.T) {
+	t.Parallel()
+	stage, _ := catalog.All().Lookup("user-session")
+	inMemory := stage.Call
+	inMemory.UserKey = catalog.UserKeyInMemory
+	for name, test := range map[string]struct {
+		policy catalog.Call
+		signIn func(*device.App) func(ctx context.Context, user, password string) (device.Screen, error)
+	}{
+		"the user wants it so": {stage.Call, func(app *device.App) func(context.Context, string, string) (device.Screen, error) {
+			return app.SignInOnce
+		}},
+		"the app is shipped so": {inMemory, func(app *device.App) func(context.Context, string, string) (device.Screen, error) { return app.SignIn }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			app := b.launch(t, stage.Slug)
+			if screen := shown(t)(app.SignIn(t.Context(), "alice", b.bank.Passwords["alice"])); !screen.OK || !strings.Contains(string(screen.Body), `"stored":true`) {
+				t.Fatalf("at first: %+v", screen)
+			}
+			if err := app.Close(); err != nil {
+				t.Fatal(err)
+			}
+			b.policy = func(slug string, as catalog.Call) catalog.Call {
+				if slug == stage.Slug {
+					return test.policy
+				}
+				return as
+			}
+			if _, err := b.device.Install(b.pack(t, stage, appName)); err != nil { // an update
+				t.Fatal(err)
+			}
+			app = b.launch(t, stage.Slug)
+			screen := shown(t)(test.signIn(app)(t.Context(), "alice", b.bank.Passwords["alice"]))
+			if !screen.OK || !strings.Contains(string(screen.Body), `"stored":false`) {
+				t.Fatalf("%+v", screen)
+			}
+			if screen := shown(t)(app.Accounts(t.Context())); !screen.OK {
+				t.Errorf("signed in: %+v", screen)
+			}
+			key, err := session.KeyFrom(b.last(t).Header)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored, err := b.device.Backup(appName)
+			if err != nil || len(stored) == 0 {
+				t.Fatalf("%v, %v", stored, err)
+			}
+			for where, value := range stored {
+				if strings.HasPrefix(where, "session.") || bytes.Contains(value, []byte(string(key))) {
+					t.Errorf("a session is in the storage: %s", where)
+				}
+			}
+			if err := app.Close(); err != nil {
+				t.Fatal(err)
+			}
+			app = b.launch(t, stage.Slug)
+			if screen := shown(t)(app.Accounts(t.Context())); screen.OK || screen.Check != "signed-in" {
+				t.Errorf("after a restart: %+v", screen)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package attacker
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"keyladder/mobileclient/attacker/lookalike"
 	"keyladder/stages/catalog"
@@ -15,13 +16,13 @@ import (
 //
 //keyladder:code attack-password-grab
 func passwordGrab(ctx context.Context, g *Given) (Result, error) {
-	collector, err := lookalike.NewCollector()
+	collector, err := lookalike.NewCollector("")
 	if err != nil {
 		return Result{}, err
 	}
 	defer collector.Close()
-	path, err := lookalike.Pack(g.Package, g.Dir, collector.URL())
-	if err != nil {
+	path := filepath.Join(g.Dir, "look-alike.pkg")
+	if err := lookalike.Pack(g.Package, path, collector.URL()); err != nil {
 		return Result{}, err
 	}
 	g.Say("Packed an app of our own under the label and with the assets of the bank's, and signed it with a key of our own.")

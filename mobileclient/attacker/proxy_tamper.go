@@ -20,19 +20,10 @@ import (
 func proxyTamper(ctx context.Context, g *Given) (Result, error) {
 	var changed atomic.Int32
 	g.Inside.Rewrite(func(call *Captured) {
-		if !network.IsPayment(call.Method, call.Target) {
-			return
+		if call.PayTo(g.Account) {
+			changed.Add(1)
+			g.record(network.Changed("behind the end of TLS", call.Method, call.Target, call.Header))
 		}
-		if isSealed(call.Body) {
-			call.Body = ownPayment(g.Account)
-			call.Header.Set("Content-Type", protect.JSON)
-		} else if body, err := network.WithPayee(call.Body, g.Account); err == nil {
-			call.Body = body
-		} else {
-			return
-		}
-		changed.Add(1)
-		g.record(network.Changed("behind the end of TLS", call.Method, call.Target, call.Header))
 	})
 	defer g.Inside.Rewrite(nil)
 	g.Say("The terminator now changes the payee of payments, after TLS ended; what it can't read it replaces.")
@@ -51,6 +42,25 @@ func proxyTamper(ctx context.Context, g *Given) (Result, error) {
 		return stopped(err)
 	}
 	return Result{}, err
+}
+
+// PayTo changes the payee of a payment, and tells whether it did. A payment that can't be
+// read is replaced by another one.
+func (c *Captured) PayTo(account string) bool {
+	if !network.IsPayment(c.Method, c.Target) {
+		return false
+	}
+	if isSealed(c.Body) {
+		c.Body = ownPayment(account)
+		c.Header.Set("Content-Type", protect.JSON)
+		return true
+	}
+	body, err := network.WithPayee(c.Body, account)
+	if err != nil {
+		return false
+	}
+	c.Body = body
+	return true
 }
 
 // ownPayment is the body of a payment that somebody makes up who knows an account.

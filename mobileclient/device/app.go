@@ -259,6 +259,12 @@ func (a *App) SignIn(ctx context.Context, user, password string) (Screen, error)
 	return a.tap(ctx, sdk.Tap{What: sdk.SignIn, User: user, Password: password})
 }
 
+// SignInOnce is SignIn by somebody who does not want to stay signed in: the session ends with
+// the app's process.
+func (a *App) SignInOnce(ctx context.Context, user, password string) (Screen, error) {
+	return a.tap(ctx, sdk.Tap{What: sdk.SignIn, User: user, Password: password, MemoryOnly: true})
+}
+
 // OpenSignIn has an app open the page on which its user signs in.
 func (a *App) OpenSignIn(ctx context.Context) (Screen, error) {
 	return a.tap(ctx, sdk.Tap{What: sdk.SignIn})

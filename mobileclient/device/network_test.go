@@ -187,6 +187,9 @@ func TestNotesOnTLS(t *testing.T) {
 		}
 		if m.Lane == traffic.Network {
 			kind, _, _ := strings.Cut(m.Summary, ",")
+			if strings.HasSuffix(kind, "Hello)") && len(m.Body) != m.Size {
+				t.Errorf("of a %s of %d bytes, %d are kept", kind, m.Size, len(m.Body))
+			}
 			summaries = append(summaries, kind)
 		}
 	}

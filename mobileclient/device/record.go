@@ -15,6 +15,15 @@ import (
 // nothing to see.
 const maxCiphertext = 512
 
+// kept is how much of a record of a type is kept. Handshakes are not encrypted at first: in
+// the two hellos stands what both ends negotiate.
+func kept(recordType byte) int {
+	if recordType == handshake {
+		return traffic.MaxBody
+	}
+	return maxCiphertext
+}
+
 // notes is what somebody who carries a connection's bytes can tell about them.
 type notes struct {
 	log         *traffic.Log
@@ -61,7 +70,7 @@ func (n *notes) note(s *stream, b []byte, from, to string) {
 	for len(b) > 0 {
 		if s.left > 0 {
 			took := min(s.left, len(b))
-			if room := maxCiphertext - len(s.body); room > 0 {
+			if room := kept(s.header[0]) - len(s.body); room > 0 {
 				s.body = append(s.body, b[:min(took, room)]...)
 			}
 			s.left -= took
@@ -96,9 +105,10 @@ func (n *notes) note(s *stream, b []byte, from, to string) {
 const (
 	recordHeader = 5
 	maxRecord    = 1<<14 + 2048 // TLS 1.2 allows that much, TLS 1.3 a little less
+	handshake    = 22           // the type of records of the handshake, until it is encrypted
 )
 
-var recordTypes = map[byte]string{20: "change cipher spec", 21: "alert", 22: "handshake", 23: "application data"}
+var recordTypes = map[byte]string{20: "change cipher spec", 21: "alert", handshake: "handshake", 23: "application data"}
 
 // handshakes are the messages that are sent before keys are agreed upon.
 var handshakes = map[byte]string{1: "ClientHello", 2: "ServerHello", 11: "Certificate", 12: "ServerKeyExchange", 14: "ServerHelloDone", 16: "ClientKeyExchange"}
@@ -106,7 +116,7 @@ var handshakes = map[byte]string{1: "ClientHello", 2: "ServerHello", 11: "Certif
 func (n *notes) encrypted(s *stream, from, to string) {
 	length := int(binary.BigEndian.Uint16(s.header[3:]))
 	what := recordTypes[s.header[0]]
-	if s.header[0] == 22 && len(s.body) > 0 && handshakes[s.body[0]] != "" {
+	if s.header[0] == handshake && len(s.body) > 0 && handshakes[s.body[0]] != "" {
 		what += " (" + handshakes[s.body[0]] + ")"
 	}
 	n.add(from, to, fmt.Sprintf("TLS %s, %s", what, bytesInWords(length)), s.body, length)

@@ -15,6 +15,10 @@ type Person struct {
 	// Used is how the bank's app has had them sign in so far; empty: they do not know it yet.
 	// An app that asks in another way gets no password.
 	Used device.SignInWay
+
+	// Once is for somebody who does not want to stay signed in: an app that asks for the
+	// password itself is told to keep nothing that stands for them in its storage.
+	Once bool
 }
 
 // People are the passwords of the workshop's people, by their names.

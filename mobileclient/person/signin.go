@@ -40,6 +40,9 @@ func (p Person) SignIn(ctx context.Context, d *device.Device, app *device.App) (
 	}
 	switch home.SignIn {
 	case device.InApp:
+		if p.Once {
+			return app.SignInOnce(ctx, p.Name, p.Password)
+		}
 		return app.SignIn(ctx, p.Name, p.Password)
 	case device.InPage:
 		return p.signInOnPage(ctx, d, app)

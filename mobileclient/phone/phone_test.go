@@ -185,8 +185,8 @@ func (h *hand) signIn(t *testing.T, user string) string {
 	if password == "" {
 		t.Fatal("no password was filled in")
 	}
-	_, page = h.submit(t, "/sign-in", url.Values{"user": {user}, "password": {password}})
-	wants(t, "sign in", page, "Signed in as "+user)
+	_, page = h.submit(t, "/sign-in", url.Values{"user": {user}, "password": {password}, "stay": {"yes"}})
+	wants(t, "sign in", page, "Signed in as "+user, "in the app&#39;s storage")
 	return page
 }
 
@@ -460,6 +460,15 @@ func TestSession(t *testing.T) {
 
 	_, page = h.submit(t, "/sign-out", nil)
 	wants(t, "sign out", page, "Signed out", "<h1>Sign in</h1>")
+	_, password := h.see(t, "/?fill=alice")
+	_, password, _ = strings.Cut(password, `type="password" value="`)
+	password, _, _ = strings.Cut(password, `"`)
+	_, page = h.submit(t, "/sign-in", url.Values{"user": {"alice"}, "password": {password}})
+	wants(t, "alice does not want to stay", page, "in the app&#39;s memory alone", "HB-1001 · alice")
+	h.off(t)
+	h.on(t, "")
+	_, page = h.see(t, "/")
+	wants(t, "she has to sign in after a restart of the phone", page, "<h1>Sign in</h1>")
 	page = h.signIn(t, "bob")
 	wants(t, "bob", page, "HB-2001 · bob")
 	_, page = h.see(t, "/pay")

@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"encoding/json"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -40,12 +41,26 @@ func (p *Phone) signIn(c echo.Context) error {
 		}
 		return p.next(c, "/browser", nil)
 	}
-	who := person.Person{Name: c.FormValue("user"), Password: c.FormValue("password")}
+	who := person.Person{Name: c.FormValue("user"), Password: c.FormValue("password"), Once: c.FormValue("stay") == ""}
 	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return who.SignIn(ctx, p.device, a) })
 	if !screen.OK {
-		return render(c, http.StatusOK, signInView(p.page("Sign in", "/", screen), p.people.Names(), person.Person{Name: who.Name}))
+		return render(c, http.StatusOK, signInView(p.page("Sign in", "/", screen), p.people.Names(), person.Person{Name: who.Name, Once: who.Once}))
 	}
-	return p.next(c, "/", &notice{Good: true, Title: "Signed in as " + screen.User})
+	return p.next(c, "/", &notice{Good: true, Title: "Signed in as " + screen.User, Text: whereKept(screen.Body)})
+}
+
+// whereKept says where the app keeps what stands for the user from now on; empty: it does not
+// say.
+func whereKept(body []byte) string {
+	var session struct{ Stored *bool }
+	switch err := json.Unmarshal(body, &session); {
+	case err != nil || session.Stored == nil:
+		return ""
+	case *session.Stored:
+		return "The session key is in the app's storage, and outlasts the app."
+	default:
+		return "The session key is in the app's memory alone: when the app ends, it is gone."
+	}
 }
 
 func (p *Phone) signOut(c echo.Context) error {

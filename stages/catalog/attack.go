@@ -66,7 +66,6 @@ type Attack struct {
 	Summary  string
 	Goal     Goal
 
-	steps     []step // for a person who does it by hand
 	outcomes  row
 	blockedBy []blockedBy // in order of the stage from which they hold
 }

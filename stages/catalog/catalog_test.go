@@ -129,8 +129,8 @@ func TestAttacksOfBuiltStagesAreDescribed(t *testing.T) {
 			if expected == NotApplicable {
 				continue
 			}
-			if attack.Goal == LaterStage || attack.Goal.Done() == "" || len(attack.Steps(stage)) == 0 {
-				t.Errorf("%s applies to %s, but has no goal or no steps", attack.Name, stage.Slug)
+			if attack.Goal == LaterStage || attack.Goal.Done() == "" {
+				t.Errorf("%s applies to %s, but has no goal", attack.Name, stage.Slug)
 			}
 			if expected == Blocked && attack.BlockedBy(stage) == "" {
 				t.Errorf("%s is blocked at %s, but the catalog does not say by which check", attack.Name, stage.Slug)

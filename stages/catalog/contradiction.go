@@ -20,6 +20,8 @@ var callRules = []rule[Call]{
 	{"call.bodies", "bodies are sealed, but requests are not signed: a sealed body would fit any call", func(c Call) bool { return c.AppProof == AppKey && c.Bodies == SealedBodies }},
 	{"call.user_proof", "users sign in without TLS", func(c Call) bool { return c.UserProof != NoUser && c.Transport == PlainHTTP }},
 	{"call.user_proof", "the app's key and the user's session would go into one field", func(c Call) bool { return c.UserProof == UserSession && c.AppProof == AppKey }},
+	{"call.user_key", "the app keeps a user's key, but there are no users", func(c Call) bool { return c.UserKey != NoUserKey && c.UserProof == NoUser }},
+	{"call.user_key", "users get a key, and the app has no place for it", func(c Call) bool { return c.UserKey == NoUserKey && c.UserProof != NoUser }},
 	{"call.binding", "sessions are bound, but there are none", func(c Call) bool {
 		return c.Binding != NotBound && c.Binding != TokenOfClient && c.UserProof != UserSession
 	}},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -114,6 +115,56 @@ func (d *Decision) describe(v reflect.Value) {
 			d.Known, d.Words, d.Off = true, known.Words, known.Off
 		}
 	}
+}
+
+// Decide decides one field anew: its name is as in [Decision].Field, its value as in JSON, such
+// as call.transport and http. What has such a value is declared; a duration is like 1m30s.
+func (p *Policies) Decide(field, value string) error {
+	policy, name, _ := strings.Cut(field, ".")
+	part, ok := fieldNamed(reflect.ValueOf(p).Elem(), policy)
+	if ok {
+		part, ok = fieldNamed(part, name)
+	}
+	if !ok {
+		return fmt.Errorf("policies have no field %q: they have %s", field, strings.Join(p.fields(), ", "))
+	}
+	data := []byte(value)
+	if known := declared[part.Type()]; known != nil {
+		names := make([]string, len(known))
+		for i, v := range known {
+			names[i] = v.Name
+		}
+		if !slices.Contains(names, value) {
+			return fmt.Errorf("%s can't be %q: it can be %s", field, value, strings.Join(names, ", "))
+		}
+	}
+	if part.Kind() != reflect.Int {
+		data, _ = json.Marshal(value) // a text always can be
+	}
+	decided := reflect.New(part.Type())
+	if err := json.Unmarshal(data, decided.Interface()); err != nil {
+		return fmt.Errorf("%s can't be %q: %w", field, value, err)
+	}
+	part.Set(decided.Elem())
+	return nil
+}
+
+// fields are the names that [Policies.Decide] knows.
+func (p Policies) fields() []string {
+	var names []string
+	for _, d := range p.Decisions() {
+		names = append(names, d.Field)
+	}
+	return names
+}
+
+func fieldNamed(v reflect.Value, name string) (reflect.Value, bool) {
+	for i := range v.NumField() {
+		if v.Type().Field(i).Tag.Get("json") == name {
+			return v.Field(i), true
+		}
+	}
+	return reflect.Value{}, false
 }
 
 // Undecided names the fields that are left open: call.transport.

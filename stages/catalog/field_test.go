@@ -38,6 +38,36 @@ func TestDecidedZeroIsDecided(t *testing.T) {
 	}
 }
 
+func TestDecideByName(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ field, value, refused string }{
+		{"call.user_key", "memory", ""},
+		{"call.transport", "tls", ""},
+		{"api.secret_overlap", "1m30s", ""},
+		{"package.release", "2", ""},
+		{"call.user_key", "", `call.user_key can't be "": it can be none, memory, storage`},
+		{"call.user_key", "pocket", "it can be none, memory, storage"},
+		{"call.colour", "red", "policies have no field"},
+		{"call", "red", "policies have no field"},
+		{"colour.user_key", "red", "policies have no field"},
+		{"api.secret_overlap", "soon", "api.secret_overlap can't be"},
+		{"package.release", "two", "package.release can't be"},
+	} {
+		p := appKeyPolicies
+		err := p.Decide(test.field, test.value)
+		if test.refused != "" {
+			if err == nil || !strings.Contains(err.Error(), test.refused) || p != appKeyPolicies {
+				t.Errorf("%s=%s: %v", test.field, test.value, err)
+			}
+			continue
+		}
+		i := slices.IndexFunc(p.Decisions(), func(d Decision) bool { return d.Field == test.field })
+		if err != nil || p.Decisions()[i].Value != test.value {
+			t.Errorf("%s=%s: %v, %+v", test.field, test.value, err, p.Decisions()[i])
+		}
+	}
+}
+
 func TestDiffSeesAllKindsOfFields(t *testing.T) {
 	t.Parallel()
 	changed := appKeyPolicies.but(func(p *Policies) {
@@ -92,6 +122,8 @@ func TestEachRuleIsBroken(t *testing.T) {
 		"call.bodies: bodies are sealed":        {tlsPolicies, func(p *Policies) { p.Call.Bodies = SealedBodies }},
 		"call.user_proof: users sign in":        {sessionPolicies, func(p *Policies) { p.Call.Transport = PlainHTTP }},
 		"call.user_proof: the app's key":        {sessionPolicies, func(p *Policies) { p.Call.AppProof = AppKey }},
+		"call.user_key: the app keeps":          {hmacPolicies, func(p *Policies) { p.Call.UserKey = UserKeyInMemory }},
+		"call.user_key: users get a key":        {sessionPolicies, func(p *Policies) { p.Call.UserKey = NoUserKey }},
 		"call.binding: sessions are bound, but": {hmacPolicies, func(p *Policies) { p.Call.Binding = SessionOfApp }},
 		"call.binding: sessions are bound to":   {sessionPolicies, func(p *Policies) { p.Call.Devices = NoDevices }},
 		"call.binding: user and device":         {sessionPolicies, func(p *Policies) { p.Call.AppProof = AppKey }},
@@ -108,8 +140,8 @@ func TestEachRuleIsBroken(t *testing.T) {
 			t.Errorf("%s: not found in %q", name, changed.Contradictions())
 		}
 	}
-	if rules := len(callRules) + len(stageRules); rules != 15 {
-		t.Errorf("%d rules, and 15 are tested", rules)
+	if rules := len(callRules) + len(stageRules); rules != 17 {
+		t.Errorf("%d rules, and 17 are tested", rules)
 	}
 }
 

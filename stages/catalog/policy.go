@@ -31,6 +31,7 @@ type Call struct {
 	Bodies    Bodies    `json:"bodies" title:"Bodies"`
 	Devices   Devices   `json:"devices" title:"Installations"`
 	UserProof UserProof `json:"user_proof" title:"Proof of the user"`
+	UserKey   UserKey   `json:"user_key" title:"Where the app keeps the user's key" owner:"app"`
 	Binding   Binding   `json:"binding" title:"Binding of app, user and request"`
 }
 
@@ -62,7 +63,7 @@ type API struct {
 func NothingAsked() (Call, API) {
 	return Call{
 		Transport: PlainHTTP, Pins: NotPinned, AppProof: NoAppProof, KeyPlace: NoKeySent, Nonces: NoNonces,
-		Bodies: PlainBodies, Devices: NoDevices, UserProof: NoUser, Binding: NotBound,
+		Bodies: PlainBodies, Devices: NoDevices, UserProof: NoUser, UserKey: NoUserKey, Binding: NotBound,
 	}, API{
 		UserAgents: AnyUserAgent, RateLimits: UnlimitedRates, KeyInURL: KeyInURLAccepted,
 		SecretOverlap: Decide(time.Duration(0)), Authorization: NotAuthorized, Partners: NoPartners,
@@ -186,6 +187,17 @@ const (
 	NoUser      UserProof = "none"
 	UserSession UserProof = "session"      // a random key that stands for the user's sign-in
 	AccessToken UserProof = "access-token" // a signed token that says who the user is (RFC 9068)
+)
+
+// UserKey says where the app keeps what stands for its user, such as a session key.
+type UserKey string
+
+// The places. What is in memory ends with the app's process, and its user has to sign in anew.
+// What is in storage stays, and is in each copy of the storage.
+const (
+	NoUserKey        UserKey = "none"
+	UserKeyInMemory  UserKey = "memory"
+	UserKeyInStorage UserKey = "storage" // if the user wants to stay signed in
 )
 
 // Binding ties app, user and request to each other.
@@ -344,6 +356,11 @@ var declared = values(
 		Value[UserProof]{NoUser, "none: the API knows apps only", off},
 		Value[UserProof]{UserSession, "a session key, got for the password at sign-in and different each time", on},
 		Value[UserProof]{AccessToken, "an access token, which says who the user is and is signed by its issuer", on},
+	),
+	of[UserKey](
+		Value[UserKey]{NoUserKey, "nowhere: no user has one", off},
+		Value[UserKey]{UserKeyInMemory, "in its memory, so that the user signs in at each start of the app", on},
+		Value[UserKey]{UserKeyInStorage, "in its storage, so that the user stays signed in; it is in each copy of the storage, too", on},
 	),
 	of[Binding](
 		Value[Binding]{NotBound, "none", off},

@@ -13,6 +13,7 @@ var appKeyPolicies = Policies{
 		Bodies:    PlainBodies,
 		Devices:   NoDevices,
 		UserProof: NoUser,
+		UserKey:   NoUserKey,
 		Binding:   NotBound,
 	},
 	API: API{
@@ -62,6 +63,7 @@ var hiddenPolicies = hmacPolicies.but(func(p *Policies) {
 
 var sessionPolicies = hiddenPolicies.but(func(p *Policies) {
 	p.Call.UserProof = UserSession
+	p.Call.UserKey = UserKeyInStorage
 	p.Call.Binding = SessionOfCall
 	p.API.Authorization = AppAndUser
 })
@@ -77,6 +79,7 @@ var passwordGrantPolicies = sessionPolicies.but(func(p *Policies) {
 	p.Call.Bodies = PlainBodies
 	p.Call.Devices = NoDevices
 	p.Call.UserProof = AccessToken
+	p.Call.UserKey = UserKeyInMemory
 	p.Call.Binding = TokenOfClient
 	p.API.Authorization = AppUserToken
 	p.Auth = Auth{Issuer: ResourceServer, Grants: PasswordGrant, TokenLife: LongLivedTokens, Revocations: RevokedRefused}

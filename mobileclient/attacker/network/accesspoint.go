@@ -28,6 +28,10 @@ const (
 // what it would have sent there: the line stands for the address on IP packets. A
 // router carries bytes; it holds no certificate that anybody trusts.
 type AccessPoint struct {
+	// Hear, when it is set before the first phone joins, is given what passes before it is
+	// passed on, where nothing is tampered with. It is called concurrently.
+	Hear func(data []byte, encrypted bool)
+
 	uplink   Uplink
 	tamper   Tampering // nil: everything passes as it is
 	listener net.Listener
@@ -55,7 +59,7 @@ type Conversation struct {
 // NewAccessPoint opens an access point. What has a tampering is changed on its way; with
 // none, the access point listens. Close it.
 func NewAccessPoint(ctx context.Context, uplink Uplink, tamper Tampering) (*AccessPoint, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := uplink.listen()
 	if err != nil {
 		return nil, fmt.Errorf("open an access point: %w", err)
 	}
@@ -170,8 +174,8 @@ func (ap *AccessPoint) listen(ctx context.Context, phone net.Conn, destination s
 	ap.conversations = append(ap.conversations, c)
 	ap.mu.Unlock()
 	var both sync.WaitGroup
-	both.Go(func() { pipe(server, io.TeeReader(phone, c.hearing(&c.up))) })
-	both.Go(func() { pipe(phone, io.TeeReader(server, c.hearing(&c.down))) })
+	both.Go(func() { pipe(server, io.TeeReader(phone, ap.hearing(c, &c.up))) })
+	both.Go(func() { pipe(phone, io.TeeReader(server, ap.hearing(c, &c.down))) })
 	both.Wait()
 	return nil
 }
@@ -187,11 +191,15 @@ func pipe(to net.Conn, from io.Reader) {
 }
 
 // hearing writes into one of the conversation's buffers, up to a limit.
-func (c *Conversation) hearing(into *bytes.Buffer) io.Writer {
+func (ap *AccessPoint) hearing(c *Conversation, into *bytes.Buffer) io.Writer {
 	return writerFunc(func(p []byte) {
 		c.mu.Lock()
-		defer c.mu.Unlock()
 		into.Write(p[:min(len(p), maxHeard-into.Len())])
+		encrypted := isTLS(into.Bytes())
+		c.mu.Unlock()
+		if ap.Hear != nil {
+			ap.Hear(p, encrypted)
+		}
 	})
 }
 

@@ -27,11 +27,16 @@ type Authority struct {
 
 // NewAuthority makes an authority and its keys.
 func NewAuthority() (*Authority, error) {
-	key, err := newKey()
+	serverKey, err := newKey()
 	if err != nil {
 		return nil, err
 	}
-	serverKey, err := newKey()
+	return NewAuthorityWith(serverKey)
+}
+
+// NewAuthorityWith makes an authority whose server certificates hold that key.
+func NewAuthorityWith(serverKey *ecdsa.PrivateKey) (*Authority, error) {
+	key, err := newKey()
 	if err != nil {
 		return nil, err
 	}

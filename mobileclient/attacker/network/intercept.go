@@ -43,7 +43,7 @@ type Call struct {
 
 // NewInterceptor starts a proxy. Close it.
 func NewInterceptor(uplink Uplink, ca *Authority) (*Interceptor, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := uplink.listen()
 	if err != nil {
 		return nil, fmt.Errorf("start a proxy: %w", err)
 	}

@@ -1,7 +1,9 @@
 package network
 
 import (
+	"cmp"
 	"crypto/tls"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -18,9 +20,14 @@ const (
 
 // Uplink is the way on to the API, and where what passes is recorded.
 type Uplink struct {
+	Listen string // host:port for phones; empty: a free port of this machine
 	Routes route.Table
 	TLS    *tls.Config // of connections to the API
 	Record func(traffic.Message)
+}
+
+func (u *Uplink) listen() (net.Listener, error) {
+	return net.Listen("tcp", cmp.Or(u.Listen, "127.0.0.1:0"))
 }
 
 // What attackers are called in traffic records.

@@ -30,6 +30,9 @@ type Tap struct {
 	Frozen   bool     `json:"frozen,omitempty"`   // of Freeze
 	User     string   `json:"user,omitempty"`     // of SignIn, where the app asks for it
 	Password string   `json:"password,omitempty"` // of SignIn, where the app asks for it
+
+	// MemoryOnly is of SignIn: the user wants to be signed out when the app ends.
+	MemoryOnly bool `json:"memory_only,omitempty"`
 }
 
 // Payment is what a user types in to make a transfer.

@@ -8,8 +8,8 @@ import (
 
 // Link makes a copy of a deployment in which nothing has run yet. The files are the same as
 // in the original, but nobody writes into a file of a deployment: a new version takes its
-// place. A program that did all the same would be found out when the next one opens the
-// folder, by the file's hash.
+// place. A program that did all the same would be found out by the file's hash when the next
+// one opens the folder, or by the package's signature when somebody installs it.
 func Link(from, to string) error {
 	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

@@ -32,6 +32,12 @@ func move(o Options, offline *deployment.Folder) error {
 			name := filepath.Base(path)
 			old := folder.Files[name]
 			if anew[old] == nil {
+				// Or it would get the developer's signature, whatever it is now.
+				if p, err := release.Open(path); err != nil {
+					return err
+				} else if p.SHA256 != old {
+					return fmt.Errorf("the package %s %w: run `stages reset`", path, deployment.ErrChanged)
+				}
 				if anew[old], err = readdress(path, o.Addresses, developer); err != nil {
 					return fmt.Errorf("pack %s anew: %w", path, err)
 				}

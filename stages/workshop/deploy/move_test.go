@@ -1,6 +1,9 @@
 package deploy_test
 
 import (
+	"crypto/ed25519"
+	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -109,4 +112,40 @@ func TestDeploymentFollows(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(28443, deploy.Moved)
+}
+
+// What somebody has put in a package's place does not get the developer's signature.
+func TestMoveSignsNothingElse(t *testing.T) {
+	t.Parallel()
+	data, apps := t.TempDir(), programs(t)
+	options := func(port int) deploy.Options {
+		return deploy.Options{
+			Dir: data, Stages: catalog.All(), Programs: apps,
+			Addresses: deployment.Local(deployment.Ports{deployment.API: port, deployment.PlainAPI: 8080}),
+		}
+	}
+	if _, err := deploy.Init(t.Context(), options(8443)); err != nil {
+		t.Fatal(err)
+	}
+	_, stranger, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range []deployment.Role{deployment.Phone, deployment.Admin, deployment.Attacker} {
+		path := filepath.Join(data, string(role), "harbour-bank-1.pkg")
+		program, manifest, assets, err := release.Read(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed, err := release.Assemble(append(program, '!'), manifest, assets, stranger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, changed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := deploy.Init(t.Context(), options(18443)); !errors.Is(err, deployment.ErrChanged) {
+		t.Errorf("got %v, want %v", err, deployment.ErrChanged)
+	}
 }

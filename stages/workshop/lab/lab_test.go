@@ -165,6 +165,24 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 	}
 }
 
+// An app that keeps the session key in its memory only leaves nothing in the copy of its
+// storage that stands for its user. That is a matter of the app alone: the API serves it as it
+// serves the other.
+func TestBackupTheftFromMemoryOnly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as heavy as a cell of the matrix")
+	}
+	t.Parallel()
+	stages := catalog.All().With("user-session", func(p *catalog.Policies) { p.Call.UserKey = catalog.UserKeyInMemory })
+	cell, err := lab.Cell(t.Context(), stages, referee.Pair{Stage: "user-session", Attack: "backup-theft"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cell.Outcome != string(catalog.Blocked) || cell.Check != catalog.CheckHidden {
+		t.Errorf("%s by %q (%s)\n%s", cell.Outcome, cell.Check, cell.Reason, strings.Join(cell.Steps, "\n"))
+	}
+}
+
 // What a stage's policy could say less of, and which call that is made beside the genuine
 // app's is then served, or refused by another check.
 func TestGenuineMissesWhatAPolicyLeavesOut(t *testing.T) {

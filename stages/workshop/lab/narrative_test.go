@@ -24,6 +24,7 @@ type command struct {
 	status string // of the HTTP response; empty: none is promised
 	exit   int
 	output []string // lines that it prints, among others
+	beside bool     // it goes on in a second terminal, until the others have been typed
 }
 
 var (
@@ -77,8 +78,14 @@ func typeAll(t *testing.T, dir string, env []string, typed []command, replace *s
 	notes := t.TempDir()
 	note := func(i int, what string) string { return filepath.Join(notes, strconv.Itoa(i)+what) }
 	var script strings.Builder
-	script.WriteString("set -o pipefail\n")
+	script.WriteString("set -o pipefail\nbeside=()\ntrap 'kill ${beside[@]} && wait' EXIT\n")
 	for i, c := range typed {
+		if c.beside {
+			fmt.Fprintf(&script, "{ exec %[1]s\n} >'%[2]s' 2>&1 &\nbeside+=($!)\n"+
+				"until grep -q listening '%[2]s' || ! kill -0 $! 2>/dev/null; do sleep 0.02; done\necho 0 >'%[3]s'\n",
+				replace.Replace(c.line), note(i, ".out"), note(i, ".exit"))
+			continue
+		}
 		fmt.Fprintf(&script, "{ %s\n} >'%s' 2>&1\necho $? >'%s'\n", replace.Replace(c.line), note(i, ".out"), note(i, ".exit"))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)

@@ -1,41 +1,179 @@
 package lab_test
 
 import (
+	"bytes"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/feed"
+	"keyladder/internal/manage"
 	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
+	"keyladder/stages/catalog/byhand"
 	"keyladder/stages/workshop/lab"
 )
 
-var typedInStep = regexp.MustCompile("`([^`]+)`")
+var (
+	typedInStep = regexp.MustCompile("`([^`]+)`")
+	appRefused  = regexp.MustCompile(`The app's own check that refused: (\S+)`)
+	tools       = regexp.MustCompile(`^(?:curl|openssl|unzip|python3|grep|tail|cat|cp|printf|stages|mobileclient|pin=\$\(openssl|\{) ?`)
+)
 
-// commandsOf are what a person types who carries out an attack by hand: all but what needs a
-// proxy of the person's own.
-func commandsOf(attack catalog.Attack, stage catalog.Stage) (typed []command) {
-	for _, step := range attack.Steps(stage) {
+// commandsOf are what a person types who carries out an attack by hand.
+func commandsOf(steps []string) (typed []command) {
+	for _, step := range steps {
 		for _, match := range typedInStep.FindAllStringSubmatch(step, -1) {
-			word, _, _ := strings.Cut(match[1], " ")
-			switch word = strings.SplitAfter(word, "=")[0]; word {
-			case "curl", "openssl", "unzip", "python3", "stages", "mobileclient", "pin=$(openssl", "pin=":
-				if !strings.Contains(match[1], "--proxy") {
-					typed = append(typed, command{line: match[1]})
-				}
+			if tools.MatchString(match[1]) {
+				typed = append(typed, command{line: match[1], beside: strings.HasPrefix(step, byhand.Beside)})
 			}
 		}
 	}
 	return typed
 }
 
+// hand is an attack that was carried out by hand.
+type hand struct {
+	t       *testing.T
+	lab     *lab.Lab
+	stage   catalog.Stage
+	attack  string
+	dir     string
+	begin   feed.Cursor // of the API's records
+	results []result
+}
+
+// booked are the transfers that the attack was for, of those that are wanted.
+func (h *hand) booked(wanted func(manage.Transfer) bool) (count int) {
+	all, err := h.lab.Resource.Transfers(h.t.Context(), h.attack)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, b := range all {
+		if b.Stage == h.stage.Slug && wanted(b) {
+			count++
+		}
+	}
+	return count
+}
+
+func anyTransfer(manage.Transfer) bool   { return true }
+func toAttacker(b manage.Transfer) bool  { return b.To == catalog.MalloryAccount }
+func aboveTheCap(b manage.Transfer) bool { return b.Amount > catalog.TransferCap }
+func (h *hand) file(name string) []byte {
+	data, _ := os.ReadFile(filepath.Join(h.dir, name)) // what is missing is empty
+	return data
+}
+
+// latest is what the last command printed.
+func (h *hand) latest() []byte { return h.results[len(h.results)-1].output }
+
+// refusedBy is the check that refused last: one of the app's own, or of the API's.
+func (h *hand) refusedBy() (check catalog.Check) {
+	recorded, err := h.lab.Resource.Traffic(h.t.Context(), h.begin)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, m := range recorded.Entries {
+		if m.Verdict != nil && !m.Verdict.Allowed {
+			check = m.Verdict.Check
+		}
+	}
+	for _, r := range h.results {
+		if own := appRefused.FindSubmatch(r.output); own != nil {
+			check = catalog.Check(own[1])
+		}
+	}
+	return check
+}
+
+// unless is the outcome of an attack that succeeded, or was blocked by what refused last.
+func (h *hand) unless(succeeded bool) (catalog.Outcome, catalog.Check) {
+	if succeeded {
+		return catalog.Succeeds, ""
+	}
+	return catalog.Blocked, h.refusedBy()
+}
+
+// or is the same where it ends with nothing to send, for a reason that can be seen.
+func (h *hand) or(succeeded, ended bool, check catalog.Check) (catalog.Outcome, catalog.Check) {
+	switch {
+	case succeeded:
+		return catalog.Succeeds, ""
+	case ended:
+		return catalog.Blocked, check
+	}
+	return catalog.Inconclusive, ""
+}
+
+// achieved tells what each attack achieved that was carried out by hand.
+var achieved = map[string]func(*hand) (catalog.Outcome, catalog.Check){
+	"unknown-client":   func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"wire-tamper":      func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"trusted-proxy":    func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"memory-hook":      func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"token-lift":       func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"password-grab":    func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"backup-theft":     func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"repackaged-app":   func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(aboveTheCap) > 0) },
+	"instrumented-app": func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(aboveTheCap) > 0) },
+	"replay":           func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) == 2) },
+	"proxy-tamper":     func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"stolen-bearer": func(h *hand) (catalog.Outcome, catalog.Check) {
+		return h.unless(bytes.Contains(h.latest(), []byte(`"balance"`)))
+	},
+	"password-guess": func(h *hand) (catalog.Outcome, catalog.Check) {
+		return h.unless(bytes.Contains(h.latest(), []byte("session_key")))
+	},
+	"flood": func(h *hand) (catalog.Outcome, catalog.Check) {
+		counted := string(h.results[len(h.results)-2].output)
+		limited := regexp.MustCompile(`(?m)^ *(\d+) 429$`).FindStringSubmatch(counted)
+		return h.or(false, limited != nil && strings.Contains(counted, " 200"), catalog.CheckAddressLimit)
+	},
+	"wiretap": func(h *hand) (catalog.Outcome, catalog.Check) {
+		heard := h.file("heard.txt")
+		return h.or(h.booked(toAttacker) > 0, bytes.Contains(heard, []byte("bytes, encrypted")) && !bytes.Contains(heard, []byte("HTTP/1.1")), catalog.CheckTLS)
+	},
+	"url-leak": func(h *hand) (catalog.Outcome, catalog.Check) {
+		log := h.file("access.log")
+		return h.or(h.booked(toAttacker) > 0, bytes.Contains(log, []byte("/v1/rates")) && !bytes.Contains(log, []byte("key=harbour")), catalog.CheckKeyInURL)
+	},
+	"repin": func(h *hand) (catalog.Outcome, catalog.Check) {
+		return h.or(bytes.Contains(h.file("seen.txt"), []byte(`"balance"`)), bytes.Contains(h.latest(), []byte("there is no setting SERVER_PINS")), catalog.CheckHidden)
+	},
+	"static-extract": func(h *hand) (catalog.Outcome, catalog.Check) {
+		found := string(h.latest())
+		return h.or(h.booked(toAttacker) > 0, strings.HasPrefix(found, "found: the client ID") && !strings.Contains(found, "secret") && !strings.Contains(found, "private key"), catalog.CheckHidden)
+	},
+}
+
+// freePorts are what is typed in place of the ports on which an attacker listens.
+func freePorts(t *testing.T, printed ...string) (replaced []string) {
+	t.Helper()
+	for _, address := range printed {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		replaced = append(replaced, address, listener.Addr().String())
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return replaced
+}
+
 // The commands in the steps of attacks can be typed as they are printed, at each stage, and
-// achieve what the attack achieves.
+// achieve there what the catalog expects of the attack: it succeeds, or it is blocked by the
+// check that has to block it.
 func TestStepsByHand(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds the command lines")
@@ -46,81 +184,71 @@ func TestStepsByHand(t *testing.T) {
 	}
 	l := start(t, lab.Options{Screens: true})
 	programs := t.TempDir()
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", programs, "keyladder/stages", "keyladder/mobileclient").CombinedOutput(); err != nil {
-		t.Fatalf("build the command lines: %v\n%s", err, output)
+	setup := exec.CommandContext(t.Context(), "bash", "-c", strings.ReplaceAll(strings.ReplaceAll(byhand.Setup, "$PWD/data/bin", programs), "data/bin", programs)+" && stages --version && mobileclient --version")
+	setup.Dir = "../../.."
+	if output, err := setup.CombinedOutput(); err != nil {
+		t.Fatalf("$ %s\n%v\n%s", byhand.Setup, err, output)
 	}
 	env := append(os.Environ(), "PATH="+programs+string(os.PathListSeparator)+os.Getenv("PATH"))
 	var printed []string
 	for _, service := range deployment.Services() {
 		printed = append(printed, fmt.Sprint("localhost:", service.Port), fmt.Sprint("localhost:", l.Ports[service.Name]))
 	}
-	ports := strings.NewReplacer(printed...)
-	tests := []struct {
-		attack   string
-		commands int // at least
-		achieved func(t *testing.T, stage catalog.Stage, results []result)
-	}{
-		{"unknown-client", 2, func(t *testing.T, _ catalog.Stage, results []result) {
-			for _, r := range results {
-				if status := statusLine.FindSubmatch(r.output); status != nil && status[1][0] != '4' {
-					t.Errorf("a stranger gets\n%s", r.output)
-				}
-			}
-		}},
-		{"static-extract", 2, func(t *testing.T, stage catalog.Stage, results []result) {
-			inClear := stage.Package.Secrets == catalog.ClearSecrets
-			if shown := results[1].output; strings.Contains(string(shown), "SHARED_SECRET") != inClear || !strings.Contains(string(shown), "CLIENT_ID") {
-				t.Errorf("the package's settings:\n%s", shown)
-			}
-		}},
-		{"repin", 2, func(t *testing.T, stage catalog.Stage, results []result) {
-			latest := string(results[len(results)-1].output)
-			if stage.Package.Secrets == catalog.ClearSecrets && !strings.Contains(latest, "packed repinned.pkg") {
-				t.Error(latest)
-			}
-		}},
-		{"repackaged-app", 3, func(t *testing.T, stage catalog.Stage, _ []result) {
-			booked, err := l.Resource.Transfers(t.Context(), "changed")
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, b := range booked {
-				if b.Stage == stage.Slug && b.Amount > catalog.TransferCap {
-					return
-				}
-			}
-			t.Errorf("booked: %+v", booked)
-		}},
-		{"password-guess", 2, func(t *testing.T, _ catalog.Stage, results []result) {
-			if status := statusLine.FindSubmatch(results[1].output); status == nil || status[1][0] != '4' {
-				t.Errorf("a guessed password gets\n%s", results[1].output)
-			}
-		}},
-	}
-	for _, test := range tests {
-		attack, _ := catalog.LookupAttack(test.attack)
-		for _, stage := range catalog.All().Built() {
+	for _, stage := range catalog.All().Built() {
+		for _, attack := range catalog.Attacks() {
 			if attack.Expected(stage) == catalog.NotApplicable {
 				continue
 			}
-			t.Run(test.attack+" at "+stage.Slug, func(t *testing.T) {
-				dir := t.TempDir()
-				if err := os.Symlink(l.Dir, filepath.Join(dir, "data")); err != nil {
+			t.Run(attack.Name+" at "+stage.Slug, func(t *testing.T) {
+				h := hand{t: t, lab: l, stage: stage, attack: attack.Name, dir: t.TempDir()}
+				if err := os.Symlink(l.Dir, filepath.Join(h.dir, "data")); err != nil {
 					t.Fatal(err)
 				}
-				typed := commandsOf(attack, stage)
-				if len(typed) < test.commands {
-					t.Fatalf("only %d commands", len(typed))
+				var err error
+				if h.begin, err = l.Resource.TrafficEnd(t.Context()); err != nil {
+					t.Fatal(err)
 				}
-				results := typeAll(t, dir, env, typed, ports)
-				for i, r := range results {
-					// Of a certificate that nobody knows curl is only told that the connection ended.
-					if ended := strings.Contains(typed[i].line, "--cert own.pem"); (r.exit != 0) != ended {
-						t.Errorf("$ %s\nexit code %d\n%s", typed[i].line, r.exit, r.output)
+				rest(t, l)
+				typed := commandsOf(byhand.Steps(attack, stage))
+				ports := strings.NewReplacer(append(freePorts(t, "127.0.0.1:8081", "127.0.0.1:8082", "127.0.0.1:8083"), printed...)...)
+				h.results = typeAll(t, h.dir, env, typed, ports)
+				outcome, check := achieved[attack.Name](&h)
+				if !attack.AsExpected(stage, outcome, check) {
+					t.Errorf("%s %s, expected %s %s", outcome, check, attack.Expected(stage), attack.BlockedBy(stage))
+				}
+				for i, r := range h.results {
+					if r.exit != 0 && outcome == catalog.Succeeds && !refusedAsPrinted(typed[i].line, r) || t.Failed() {
+						t.Errorf("$ %s\nexit code %d\n%.2000s", typed[i].line, r.exit, r.output)
 					}
 				}
-				test.achieved(t, stage, results)
 			})
 		}
+	}
+}
+
+// refusedAsPrinted is whether the steps say that the command is refused: a transfer above the
+// cap, and the sign-in to an app that is not the bank's.
+func refusedAsPrinted(line string, r result) bool {
+	own := appRefused.FindSubmatch(r.output)
+	return own != nil && catalog.Check(own[1]) == catalog.CheckTransferCap || strings.Contains(line, "look-alike.pkg sign-in")
+}
+
+// rest waits until the API has room again for many calls from this address.
+func rest(t *testing.T, l *lab.Lab) {
+	t.Helper()
+	for {
+		resp, err := http.Get(l.Addresses.URL(deployment.PlainAPI) + "/" + catalog.All()[0].Slug + "/v1/rates")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		var left int
+		if _, err := fmt.Sscanf(resp.Header.Get("RateLimit"), `"address";r=%d`, &left); err != nil {
+			t.Fatalf("RateLimit: %q: %v", resp.Header.Get("RateLimit"), err)
+		}
+		if left > 40 {
+			return
+		}
+		time.Sleep(100 * time.Millisecond) // in which two more calls are allowed
 	}
 }

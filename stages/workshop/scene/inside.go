@@ -1,15 +1,12 @@
 package scene
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -26,7 +23,7 @@ const maxAnswer = 1 << 20
 // newInside puts a TLS terminator of the bank's between the victim and the API, and
 // hands the machine that it runs on to the attacker. Leave ends it.
 func (s *Station) newInside(ctx context.Context, slug, reference string) (inside *attacker.Inside, leave func(), err error) {
-	bad, err := s.newTerminator()
+	bad, err := NewTerminator(s.folder)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -41,12 +38,15 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 		cancel()
 		_ = programs.Wait() // it was asked to stop
 	}
-	road, err := s.lead(ctx, programs, bad)
+	road, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		leave()
 		return nil, nil, err
 	}
-	victim.join(road)
+	programs.Go(func() error {
+		return bad.ServeRoad(ctx, road, s.folder.Addresses.URL(deployment.API), s.folder.Addresses.URL(deployment.PlainAPI))
+	})
+	victim.join(road.Addr().String())
 	if err := victim.signIn(ctx); err != nil {
 		leave()
 		return nil, nil, err
@@ -100,84 +100,27 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 	}, leave, nil
 }
 
-func (s *Station) newTerminator() (*terminator.Terminator, error) {
-	server, err := s.folder.Pair("server")
+// NewTerminator makes the TLS terminator of the deployment whose attacker folder it is: the
+// machine that it runs on is the attacker's.
+func NewTerminator(folder *deployment.Folder) (*terminator.Terminator, error) {
+	server, err := folder.Pair("server")
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.folder.Pair("terminator")
+	client, err := folder.Pair("terminator")
 	if err != nil {
 		return nil, err
 	}
-	roots, err := pki.Pool(s.roots)
+	trusted, err := folder.Read("roots.pem")
+	if err != nil {
+		return nil, err
+	}
+	roots, err := pki.Pool(trusted)
 	if err != nil {
 		return nil, fmt.Errorf("read roots.pem: %w", err)
 	}
 	return terminator.New(terminator.Config{
 		Certificate: server, Client: client, Roots: roots,
-		Upstream: s.folder.Addresses.URL(deployment.TerminatedAPI), Routes: s.folder.Addresses.Routes(),
+		Upstream: folder.Addresses.URL(deployment.TerminatedAPI), Routes: folder.Addresses.Routes(),
 	})
-}
-
-// lead starts the terminator and, in front of it, the road that leads there: an access
-// point at which what is addressed to the API arrives at the terminator instead, as it
-// does when the bank's DNS names a load balancer.
-func (s *Station) lead(ctx context.Context, programs *errgroup.Group, bad *terminator.Terminator) (address string, err error) {
-	ends := map[string]string{} // host:port of the API → the terminator's listener
-	for api, run := range map[string]func(context.Context, net.Listener) error{
-		s.folder.Addresses.URL(deployment.API):      bad.Serve,
-		s.folder.Addresses.URL(deployment.PlainAPI): bad.ServePlain,
-	} {
-		u, err := url.Parse(api)
-		if err != nil {
-			return "", err
-		}
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return "", err
-		}
-		ends[u.Host] = listener.Addr().String()
-		programs.Go(func() error { return run(ctx, listener) })
-	}
-	road, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	context.AfterFunc(ctx, func() { road.Close() })
-	programs.Go(func() error {
-		for {
-			conn, err := road.Accept()
-			if err != nil {
-				return nil // closed
-			}
-			go carry(ctx, conn, ends)
-		}
-	})
-	return road.Addr().String(), nil
-}
-
-// carry brings one connection to where it leads.
-func carry(ctx context.Context, from net.Conn, ends map[string]string) {
-	defer from.Close()
-	stop := context.AfterFunc(ctx, func() { from.Close() })
-	defer stop()
-	reader := bufio.NewReader(from)
-	line, err := reader.ReadString('\n')
-	if err != nil {
-		return
-	}
-	end, ok := ends[strings.TrimSpace(line)]
-	if !ok {
-		return
-	}
-	to, err := (&net.Dialer{}).DialContext(ctx, "tcp", end)
-	if err != nil {
-		return
-	}
-	defer to.Close()
-	go func() {
-		_, _ = io.Copy(to, reader) // the end of either side ends both
-		to.Close()
-	}()
-	_, _ = io.Copy(from, to)
 }

@@ -1,4 +1,4 @@
-package feed_test
+package durable_test
 
 import (
 	"errors"
@@ -12,18 +12,19 @@ import (
 	"gorm.io/gorm"
 
 	"keyladder/internal/feed"
+	"keyladder/internal/feed/durable"
 	"keyladder/internal/store"
 )
 
 // opened opens the database as a process of its own does.
-func opened(t *testing.T, path string) (*gorm.DB, *feed.Durable[string]) {
+func opened(t *testing.T, path string) (*gorm.DB, *durable.Feed[string]) {
 	t.Helper()
-	db, err := store.Open(path, feed.Models()...)
+	db, err := store.Open(path, durable.Models()...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close(db) })
-	f, err := feed.OpenDurable[string](t.Context(), db, "names", feed.Limits{Entries: 4, Bytes: 1000})
+	f, err := durable.Open[string](t.Context(), db, "names", feed.Limits{Entries: 4, Bytes: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +32,7 @@ func opened(t *testing.T, path string) (*gorm.DB, *feed.Durable[string]) {
 }
 
 // tell appends entries, each in a transaction of its own.
-func tell(t *testing.T, db *gorm.DB, f *feed.Durable[string], values ...string) {
+func tell(t *testing.T, db *gorm.DB, f *durable.Feed[string], values ...string) {
 	t.Helper()
 	for _, value := range values {
 		if err := db.Transaction(func(tx *gorm.DB) error { _, err := f.Append(tx, value); return err }); err != nil {
@@ -59,7 +60,7 @@ func TestDurable(t *testing.T) {
 	expect := func(after feed.Cursor, want string) feed.Cursor {
 		t.Helper()
 		var next feed.Cursor
-		for _, reader := range []*feed.Durable[string]{f, other} { // both processes see the same
+		for _, reader := range []*durable.Feed[string]{f, other} { // both processes see the same
 			page, err := reader.Read(t.Context(), after, 0)
 			if err != nil {
 				t.Fatal(err)
@@ -125,12 +126,12 @@ func TestDurableOutlivesItsProcess(t *testing.T) {
 
 func TestDurablePages(t *testing.T) {
 	t.Parallel()
-	db, err := store.Open(filepath.Join(t.TempDir(), "x.db"), feed.Models()...)
+	db, err := store.Open(filepath.Join(t.TempDir(), "x.db"), durable.Models()...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer store.Close(db)
-	f, err := feed.OpenDurable[string](t.Context(), db, "names", feed.Limits{Entries: 2000, Bytes: 1 << 30})
+	f, err := durable.Open[string](t.Context(), db, "names", feed.Limits{Entries: 2000, Bytes: 1 << 30})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,6 @@
-package feed
+// Package durable keeps a feed in the database of what the feed tells about. It stands apart from
+// package feed because that is also part of programs without a database, such as the bank's app.
+package durable
 
 import (
 	"context"
@@ -8,14 +10,16 @@ import (
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"keyladder/internal/feed"
 )
 
-// Durable is a feed in a database, beside what it tells about: an entry is committed together
+// Feed is a feed in a database, beside what it tells about: an entry is committed together
 // with the change, or not at all. All processes that open the database share it.
-type Durable[T any] struct {
+type Feed[T any] struct {
 	db     *gorm.DB
 	name   string
-	limits Limits
+	limits feed.Limits
 }
 
 // head is a feed.
@@ -44,10 +48,10 @@ func Models() []any { return []any{&head{}, &row{}} }
 // some 20 µs, and nothing else would tell it what other processes committed.
 const pollEvery = 100 * time.Millisecond
 
-// OpenDurable opens the feed of that name in a database that has [Models]' tables, or makes it.
-func OpenDurable[T any](ctx context.Context, db *gorm.DB, name string, limits Limits) (*Durable[T], error) {
-	d := &Durable[T]{db, name, limits}
-	first := head{Name: name, Epoch: newEpoch(), Begin: 1}
+// Open opens the feed of that name in a database that has [Models]' tables, or makes it.
+func Open[T any](ctx context.Context, db *gorm.DB, name string, limits feed.Limits) (*Feed[T], error) {
+	d := &Feed[T]{db, name, limits}
+	first := head{Name: name, Epoch: feed.NewEpoch(), Begin: 1}
 	if err := db.WithContext(ctx).Clauses(clause.OnConflict{DoNothing: true}).Create(&first).Error; err != nil {
 		return nil, fmt.Errorf("open the feed %s: %w", name, err)
 	}
@@ -56,7 +60,7 @@ func OpenDurable[T any](ctx context.Context, db *gorm.DB, name string, limits Li
 
 // Append adds an entry in the transaction of the change that it tells about, and returns its
 // number. Oldest entries go where there are too many.
-func (d *Durable[T]) Append(tx *gorm.DB, value T) (number uint64, err error) {
+func (d *Feed[T]) Append(tx *gorm.DB, value T) (number uint64, err error) {
 	data, err := json.Marshal(value)
 	if err != nil {
 		return 0, fmt.Errorf("append to the feed %s: %w", d.name, err)
@@ -80,11 +84,11 @@ func (d *Durable[T]) Append(tx *gorm.DB, value T) (number uint64, err error) {
 
 // Clear drops all entries and begins a new epoch, in the transaction of a change that is too
 // large to tell: readers start over. Numbers go on.
-func (d *Durable[T]) Clear(tx *gorm.DB) error {
+func (d *Feed[T]) Clear(tx *gorm.DB) error {
 	if err := tx.Delete(&row{}, "feed = ?", d.name).Error; err != nil {
 		return fmt.Errorf("clear the feed %s: %w", d.name, err)
 	}
-	anew := map[string]any{"epoch": newEpoch(), "begin": gorm.Expr("last + 1")}
+	anew := map[string]any{"epoch": feed.NewEpoch(), "begin": gorm.Expr("last + 1")}
 	if err := tx.Model(&head{}).Where("name = ?", d.name).Updates(anew).Error; err != nil {
 		return fmt.Errorf("clear the feed %s: %w", d.name, err)
 	}
@@ -93,20 +97,20 @@ func (d *Durable[T]) Clear(tx *gorm.DB) error {
 
 // End is the cursor of a reader that has read everything. In a transaction it belongs to the
 // state that the transaction sees.
-func (d *Durable[T]) End(tx *gorm.DB) (Cursor, error) {
+func (d *Feed[T]) End(tx *gorm.DB) (feed.Cursor, error) {
 	h, err := d.head(tx)
-	return Cursor{h.Epoch, h.Last}, err
+	return feed.Cursor{Epoch: h.Epoch, Number: h.Last}, err
 }
 
-func (d *Durable[T]) head(tx *gorm.DB) (h head, err error) {
+func (d *Feed[T]) head(tx *gorm.DB) (h head, err error) {
 	if err := tx.Where("name = ?", d.name).Take(&h).Error; err != nil {
 		return head{}, fmt.Errorf("read the feed %s: %w", d.name, err)
 	}
 	return h, nil
 }
 
-// Read implements [Reader].
-func (d *Durable[T]) Read(ctx context.Context, after Cursor, wait time.Duration) (Page[T], error) {
+// Read implements [feed.Reader].
+func (d *Feed[T]) Read(ctx context.Context, after feed.Cursor, wait time.Duration) (feed.Page[T], error) {
 	deadline := time.NewTimer(wait)
 	defer deadline.Stop()
 	ticker := time.NewTicker(pollEvery)
@@ -126,8 +130,8 @@ func (d *Durable[T]) Read(ctx context.Context, after Cursor, wait time.Duration)
 	}
 }
 
-func (d *Durable[T]) page(ctx context.Context, after Cursor) (Page[T], error) {
-	page := Page[T]{Entries: []T{}}
+func (d *Feed[T]) page(ctx context.Context, after feed.Cursor) (feed.Page[T], error) {
+	page := feed.Page[T]{Entries: []T{}}
 	db := d.db.WithContext(ctx)
 	h, err := d.head(db)
 	if err != nil {
@@ -135,18 +139,18 @@ func (d *Durable[T]) page(ctx context.Context, after Cursor) (Page[T], error) {
 	}
 	from := h.Begin
 	switch {
-	case after == (Cursor{}):
+	case after == (feed.Cursor{}):
 	case after.Epoch != h.Epoch || after.Number > h.Last:
 		page.StartOver = true
 	default:
 		from = max(after.Number+1, h.Begin)
 	}
-	page.Next = Cursor{h.Epoch, h.Last}
+	page.Next = feed.Cursor{Epoch: h.Epoch, Number: h.Last}
 	if from > h.Last {
 		return page, nil
 	}
 	var rows []row
-	found := db.Where("feed = ? AND number BETWEEN ? AND ?", d.name, from, h.Last).Order("number").Limit(PageEntries).Find(&rows)
+	found := db.Where("feed = ? AND number BETWEEN ? AND ?", d.name, from, h.Last).Order("number").Limit(feed.PageEntries).Find(&rows)
 	if found.Error != nil {
 		return page, fmt.Errorf("read the feed %s: %w", d.name, found.Error)
 	}
@@ -157,7 +161,7 @@ func (d *Durable[T]) page(ctx context.Context, after Cursor) (Page[T], error) {
 	page.Cut = rows[0].Number - from
 	bytes := 0
 	for i, r := range rows {
-		if bytes += len(r.Data); i > 0 && bytes > PageBytes {
+		if bytes += len(r.Data); i > 0 && bytes > feed.PageBytes {
 			break
 		}
 		var value T

