@@ -114,23 +114,30 @@ func TestEachRuleIsBroken(t *testing.T) {
 		from   Policies
 		change func(*Policies)
 	}{
-		"call.pins: a server without TLS":       {pinnedPolicies, func(p *Policies) { p.Call.Transport = PlainHTTP }},
-		"call.key_place: the app proves":        {tlsPolicies, func(p *Policies) { p.Call.KeyPlace = NoKeySent }},
-		"call.key_place: the app sends":         {hmacPolicies, func(p *Policies) { p.Call.KeyPlace = KeyInField }},
-		"call.nonces: requests are signed":      {hmacPolicies, func(p *Policies) { p.Call.Nonces = NoNonces }},
-		"call.nonces: nonces are remembered":    {tlsPolicies, func(p *Policies) { p.Call.Nonces = NoncesRemembered }},
-		"call.bodies: bodies are sealed":        {tlsPolicies, func(p *Policies) { p.Call.Bodies = SealedBodies }},
-		"call.user_proof: users sign in":        {sessionPolicies, func(p *Policies) { p.Call.Transport = PlainHTTP }},
-		"call.user_proof: the app's key":        {sessionPolicies, func(p *Policies) { p.Call.AppProof = AppKey }},
-		"call.user_key: the app keeps":          {hmacPolicies, func(p *Policies) { p.Call.UserKey = UserKeyInMemory }},
-		"call.user_key: users get a key":        {sessionPolicies, func(p *Policies) { p.Call.UserKey = NoUserKey }},
-		"call.binding: sessions are bound, but": {hmacPolicies, func(p *Policies) { p.Call.Binding = SessionOfApp }},
-		"call.binding: sessions are bound to":   {sessionPolicies, func(p *Policies) { p.Call.Devices = NoDevices }},
-		"call.binding: user and device":         {sessionPolicies, func(p *Policies) { p.Call.AppProof = AppKey }},
-		"api.key_in_url: the app sends":         {appKeyPolicies, func(p *Policies) { p.API.KeyInURL = KeyInURLRefused }},
-		"api.secret_overlap: an old secret":     {tlsPolicies, func(p *Policies) { p.API.SecretOverlap = Decide(time.Minute) }},
-		"api.authorization: rights are":         {hmacPolicies, func(p *Policies) { p.API.Authorization = AppAndUser }},
-		"package.secrets: the pins are hidden":  {hiddenPolicies, func(p *Policies) { p.Call.Pins = NotPinned }},
+		"call.pins: a server without TLS":            {pinnedPolicies, func(p *Policies) { p.Call.Transport = PlainHTTP }},
+		"call.key_place: the app proves":             {tlsPolicies, func(p *Policies) { p.Call.KeyPlace = NoKeySent }},
+		"call.key_place: the app sends":              {hmacPolicies, func(p *Policies) { p.Call.KeyPlace = KeyInField }},
+		"call.nonces: requests are signed":           {hmacPolicies, func(p *Policies) { p.Call.Nonces = NoNonces }},
+		"call.nonces: nonces are remembered":         {tlsPolicies, func(p *Policies) { p.Call.Nonces = NoncesRemembered }},
+		"call.bodies: bodies are sealed":             {tlsPolicies, func(p *Policies) { p.Call.Bodies = SealedBodies }},
+		"call.user_proof: users sign in":             {sessionPolicies, func(p *Policies) { p.Call.Transport = PlainHTTP }},
+		"call.user_proof: the app's key":             {sessionPolicies, func(p *Policies) { p.Call.AppProof = AppKey }},
+		"call.user_key: the app keeps":               {hmacPolicies, func(p *Policies) { p.Call.UserKey = UserKeyInMemory }},
+		"call.user_key: users get a key":             {sessionPolicies, func(p *Policies) { p.Call.UserKey = NoUserKey }},
+		"call.binding: sessions are bound, but":      {hmacPolicies, func(p *Policies) { p.Call.Binding = SessionOfApp }},
+		"call.binding: sessions are bound to":        {sessionPolicies, func(p *Policies) { p.Call.Devices = NoDevices }},
+		"call.binding: user and device":              {sessionPolicies, func(p *Policies) { p.Call.AppProof = AppKey }},
+		"api.key_in_url: the app sends":              {appKeyPolicies, func(p *Policies) { p.API.KeyInURL = KeyInURLRefused }},
+		"api.secret_overlap: an old secret":          {tlsPolicies, func(p *Policies) { p.API.SecretOverlap = Decide(time.Minute) }},
+		"api.authorization: rights are those of app": {hmacPolicies, func(p *Policies) { p.API.Authorization = AppAndUser }},
+		"call.binding: access tokens are bound":      {sessionPolicies, func(p *Policies) { p.Call.Binding = TokenOfClient }},
+		"api.authorization: rights are those of an":  {sessionPolicies, func(p *Policies) { p.API.Authorization = AppUserToken }},
+		"auth.issuer: calls carry":                   {passwordGrantPolicies, func(p *Policies) { p.Auth.Issuer = NoIssuer }},
+		"auth.issuer: somebody issues":               {sessionPolicies, func(p *Policies) { p.Auth.Issuer = ResourceServer }},
+		"auth.grants: access tokens":                 {passwordGrantPolicies, func(p *Policies) { p.Auth.Grants = NoGrants }},
+		"auth.token_life: access tokens":             {passwordGrantPolicies, func(p *Policies) { p.Auth.TokenLife = NoTokens }},
+		"auth.revocations: nothing is said":          {passwordGrantPolicies, func(p *Policies) { p.Auth.Revocations = NoRevocations }},
+		"package.secrets: the pins are hidden":       {hiddenPolicies, func(p *Policies) { p.Call.Pins = NotPinned }},
 	} {
 		if got := test.from.Contradictions(); len(got) > 0 {
 			t.Errorf("%s: from the start: %v", name, got)
@@ -140,8 +147,8 @@ func TestEachRuleIsBroken(t *testing.T) {
 			t.Errorf("%s: not found in %q", name, changed.Contradictions())
 		}
 	}
-	if rules := len(callRules) + len(stageRules); rules != 17 {
-		t.Errorf("%d rules, and 17 are tested", rules)
+	if rules := len(callRules) + len(stageRules); rules != 24 {
+		t.Errorf("%d rules, and 24 are tested", rules)
 	}
 }
 
