@@ -55,7 +55,9 @@ func open(path string, models ...any) (*gorm.DB, error) {
 		return nil, err
 	}
 	writer.SetMaxOpenConns(1)
-	if err := db.AutoMigrate(models...); err != nil {
+	// All of it or nothing, and one wait for the disk rather than one for each table and index.
+	err = db.Transaction(func(tx *gorm.DB) error { return tx.AutoMigrate(models...) })
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("bring the tables of %s up to date: %w", path, err), writer.Close())
 	}
 	pool, err := sql.Open(sqlite.DriverName, dsn(path, "_query_only", "on"))
