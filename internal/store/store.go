@@ -43,7 +43,9 @@ func open(path string, models ...any) (*gorm.DB, error) {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	file.Close()
-	db, err := gorm.Open(sqlite.Open(dsn(path, "_journal_mode", "WAL", "_synchronous", "FULL", "_txlock", "immediate")), &gorm.Config{
+	db, err := gorm.Open(sqlite.New(sqlite.Config{
+		DriverName: driverName, DSN: dsn(path, "_journal_mode", "WAL", "_synchronous", "FULL", "_txlock", "immediate"),
+	}), &gorm.Config{
 		Logger:         logger.Discard, // values can be secrets; errors are returned
 		TranslateError: true,
 	})
@@ -60,7 +62,7 @@ func open(path string, models ...any) (*gorm.DB, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("bring the tables of %s up to date: %w", path, err), writer.Close())
 	}
-	pool, err := sql.Open(sqlite.DriverName, dsn(path, "_query_only", "on"))
+	pool, err := sql.Open(driverName, dsn(path, "_query_only", "on"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database %s for reading: %w", path, err), writer.Close())
 	}
