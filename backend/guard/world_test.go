@@ -288,6 +288,15 @@ func (w *world) requestAs(who as, stage, method, path, body string) *http.Reques
 	return r
 }
 
+// registered are all devices.
+func (w *world) registered() []manage.Device {
+	list, err := w.devices.Query(context.Background(), manage.DeviceQuery{})
+	if err != nil {
+		panic(err)
+	}
+	return list.Devices
+}
+
 func (w *world) guid(stage, app string) string {
 	w.Helper()
 	if w.guids[stage+app] == "" {
