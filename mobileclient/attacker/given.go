@@ -24,7 +24,7 @@ type Given struct {
 	Account   string        // the attacker's own account
 	Reference string        // goes into the transfers that the attack books
 	Dir       string        // scratch folder
-	Log           *traffic.Log // where own programs' calls are recorded; nil: nowhere
+	Log       *traffic.Log  // where own programs' calls are recorded; nil: nowhere
 
 	// NewIdentifier makes up an identifier for an installation that there is not; nil: [rand.Text].
 	NewIdentifier func() string
