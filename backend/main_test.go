@@ -15,6 +15,7 @@ import (
 
 	"keyladder/backend/sessions"
 	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/store"
 	"keyladder/stages/mechanism/session"
@@ -167,8 +168,9 @@ func TestSessionSettings(t *testing.T) {
 		if err := start(t, dir).stop(); err != nil {
 			t.Error(err)
 		}
-		if kept := len(open().List(time.Now())) == 1; kept != test.kept {
-			t.Errorf("%s old, %v: kept %v", test.age, test.settings, kept)
+		list, err := open().Query(t.Context(), time.Now(), manage.SessionQuery{})
+		if kept := list.Total == 1; err != nil || kept != test.kept {
+			t.Errorf("%s old, %v: kept %v, %v", test.age, test.settings, kept, err)
 		}
 		if err := store.Close(db); err != nil {
 			t.Error(err)

@@ -1,18 +1,18 @@
 package access
 
 import (
+	"database/sql"
 	"fmt"
 	"time"
 
 	"gorm.io/gorm"
 
 	"keyladder/admin/ui"
+	"keyladder/internal/manage"
+	"keyladder/internal/store"
 )
 
-const (
-	auditPage = 100   // entries on a page
-	auditKept = 50000 // entries that are kept
-)
+const auditKept = 50000 // entries
 
 // Outcome is what came of an action.
 type Outcome string
@@ -86,19 +86,33 @@ func (l *auditLog) end(entry *Entry, err error) error {
 	return nil
 }
 
-// page returns entries below an ID (0: the newest), newest first, and whether there are
-// older ones.
-func (l *auditLog) page(before uint64) ([]Entry, bool, error) {
-	query := l.db.Order("id DESC").Limit(auditPage + 1)
-	if before > 0 {
-		query = query.Where("id < ?", before)
+var auditSorts = store.Sorts{"at": "id", "action": "action", "subject": "subject", "outcome": "outcome", "who": "who"}
+
+// Outcomes are all that an entry can have.
+func Outcomes() []Outcome { return []Outcome{Done, Failed, Interrupted, Started} }
+
+// AuditQuery asks for entries of the audit log; what is empty does not matter. They are sorted
+// by at, action, subject, outcome or who.
+type AuditQuery struct {
+	Search  string // a part of the action, of what it was about, of what came of it, or of who it was
+	Outcome Outcome
+	manage.Part
+}
+
+// list returns the entries that are asked for, and how many fit in all.
+func (l *auditLog) list(q AuditQuery) ([]Entry, int, error) {
+	query := l.db.Model(&Entry{})
+	if q.Search != "" {
+		has := store.Contains(q.Search)
+		query = query.Where(`action LIKE @has ESCAPE '\' OR subject LIKE @has ESCAPE '\' OR detail LIKE @has ESCAPE '\' OR who LIKE @has ESCAPE '\' OR address LIKE @has ESCAPE '\'`,
+			sql.Named("has", has))
 	}
-	var entries []Entry
-	if err := query.Find(&entries).Error; err != nil {
-		return nil, false, fmt.Errorf("read the audit log: %w", err)
+	if q.Outcome != "" {
+		query = query.Where("outcome = ?", q.Outcome)
 	}
-	if len(entries) > auditPage {
-		return entries[:auditPage], true, nil
+	entries, total, err := store.List[Entry](query, auditSorts, store.Part{Sort: q.Sort, From: q.From, Limit: q.Limit})
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the audit log: %w", err)
 	}
-	return entries, false, nil
+	return entries, total, nil
 }

@@ -113,9 +113,8 @@ func (g *Gate) Begin(c echo.Context, action, subject string) (*Entry, error) {
 // End completes an entry; failure is why the action failed.
 func (g *Gate) End(entry *Entry, failure error) error { return g.audit.end(entry, failure) }
 
-// Audit returns entries of the audit log below an ID (0: the newest), newest first, and
-// whether there are older ones.
-func (g *Gate) Audit(before uint64) ([]Entry, bool, error) { return g.audit.page(before) }
+// Audit returns the entries of the audit log that are asked for, and how many fit in all.
+func (g *Gate) Audit(q AuditQuery) ([]Entry, int, error) { return g.audit.list(q) }
 
 // Notify has the next page of the admin's session say something.
 func (g *Gate) Notify(c echo.Context, notice ui.Notice) { g.notices.put(visitorOf(c).Hash, notice) }

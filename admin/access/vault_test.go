@@ -53,3 +53,36 @@ func TestFormTokensFollowFromACookie(t *testing.T) {
 		}
 	}
 }
+
+// A session outlives that the machine goes to another time zone, where another one is opened.
+func TestSessionsInAnotherZone(t *testing.T) {
+	t.Parallel()
+	db, err := store.Open(filepath.Join(t.TempDir(), "admin.db"), Tables()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close(db)
+	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	in := func(zone string, hours int, later time.Duration) *vault {
+		return newVault(db, func() time.Time { return at.Add(later).In(time.FixedZone(zone, hours*3600)) })
+	}
+	token, _, err := in("Honolulu", -10, 0).open("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tokyo := in("Tokyo", 9, time.Second)
+	if _, _, err := tokyo.open("127.0.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, live, err := tokyo.find(token, true); !live || err != nil {
+		t.Errorf("the session from Honolulu is live: %v, %v", live, err)
+	}
+	late := in("Honolulu", -10, idleTime+2*time.Second)
+	if _, _, err := late.open("127.0.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	var left int64
+	if err := db.Model(&session{}).Count(&left).Error; err != nil || left != 1 {
+		t.Errorf("%d sessions are kept after the idle time, %v", left, err)
+	}
+}

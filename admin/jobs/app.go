@@ -21,9 +21,10 @@ import (
 // Runner starts jobs for the admin, with an entry in the audit log for each.
 type Runner struct {
 	*Jobs
-	Gate   *access.Gate
-	Phone  programs.Remote
-	Stages catalog.Set
+	Gate     *access.Gate
+	Phone    programs.Remote
+	Resource programs.Remote
+	Stages   catalog.Set
 }
 
 // Mount adds the routes.
@@ -81,7 +82,10 @@ func (r *Runner) BeginApp(c echo.Context, stage string) error {
 				return err
 			}
 			r.KeepRun(stage, AppRun{Run: run})
-			return nil
+			if run.Identifier == "" {
+				return nil
+			}
+			return manage.MarkWorkshop(ctx, r.Resource, []manage.Installation{{Stage: stage, Identifier: run.Identifier}})
 		})
 }
 

@@ -219,26 +219,37 @@ func (a *Administration) changeApp(c echo.Context) error {
 
 func (a *Administration) issueKey(c echo.Context) error {
 	app := c.Param("app")
-	return a.take(c, "issue a key", app, "A further key was issued for "+app+".", "/apps/"+url.PathEscape(app)+"/keys", "")
+	return a.take(c, change{
+		Action: "issue a key", Subject: app, Done: "A further key was issued for " + app + ".",
+		Path: "/apps/" + url.PathEscape(app) + "/keys",
+	})
 }
 
 func (a *Administration) rotateKeys(c echo.Context) error {
 	app := c.Param("app")
-	return a.take(c, "rotate the keys", app,
-		"A new key was issued for "+app+" and all others were revoked. Installed apps still carry the old one.",
-		"/apps/"+url.PathEscape(app)+"/rotate", "")
+	return a.take(c, change{
+		Action: "rotate the keys", Subject: app,
+		Done: "A new key was issued for " + app + " and all others were revoked. Installed apps still carry the old one.",
+		Path: "/apps/" + url.PathEscape(app) + "/rotate",
+	})
 }
 
 func (a *Administration) revokeKey(c echo.Context) error {
 	key := c.Param("key")
-	return a.take(c, "revoke a key", key, "The key "+key+" is revoked: who calls with it is refused from now on. An app with another key goes on.",
-		"/keys/"+url.PathEscape(key)+"/revoke", "")
+	return a.take(c, change{
+		Action: "revoke a key", Subject: key,
+		Done: "The key " + key + " is revoked: who calls with it is refused from now on. An app with another key goes on.",
+		Path: "/keys/" + url.PathEscape(key) + "/revoke",
+		Undo: &ui.Undo{Action: "/keys/" + url.PathEscape(key) + "/restore", Label: "Undo: restore it"},
+	})
 }
 
 func (a *Administration) restoreKey(c echo.Context) error {
 	key := c.Param("key")
-	return a.take(c, "restore a key", key, "The key "+key+" is accepted again.",
-		"/keys/"+url.PathEscape(key)+"/restore", "")
+	return a.take(c, change{
+		Action: "restore a key", Subject: key, Done: "The key " + key + " is accepted again.",
+		Path: "/keys/" + url.PathEscape(key) + "/restore",
+	})
 }
 
 func (a *Administration) runApp(c echo.Context) error {

@@ -8,15 +8,18 @@
 //	POST /keys/{id}/revoke, /keys/{id}/restore
 //	GET  /keys/{id}/secret                what a new secret does to installed apps
 //	POST /keys/{id}/secret                rotate it
-//	GET  /users
-//	POST /users/{user}/sessions/end       all of them
+//	GET  /users                           ?search=, ?sort=, ?page=, as all lists
+//	GET  /users/{user}/sessions/end       asks; POST ends all of them
 //	POST /users/{user}/failed-sign-ins/clear
-//	GET  /sessions, POST /sessions/{id}/end
-//	GET  /devices                         ?stage=, ?identifier= (a part of it)
+//	GET  /sessions                        ?stage=, ?by= (all, workshop; without it all but the workshop's)
+//	GET  /sessions/end                    asks: ?id= (repeatable), or ?all=1 with the list's filter; POST ends them
+//	GET  /devices                         ?stage=, ?state=, ?by=
 //	POST /devices/{id}/ban, /devices/{id}/allow
+//	GET  /devices/ban, /devices/remove    ask, as for sessions; POST does it
+//	POST /devices/allow
 //	GET  /releases
 //	GET  /packages/{file}                 an app package, as the store hands it out; open to everybody
-//	GET  /audit                           ?before=ID
+//	GET  /audit
 //	GET  /reset, POST /reset
 //
 // It keeps nothing: all of it belongs to the programs.

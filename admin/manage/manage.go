@@ -11,7 +11,6 @@ import (
 	"keyladder/admin/access"
 	"keyladder/admin/jobs"
 	"keyladder/admin/programs"
-	"keyladder/admin/ui"
 	"keyladder/internal/deployment"
 	"keyladder/stages/catalog"
 )
@@ -60,13 +59,20 @@ func (a *Administration) Mount(e *echo.Echo) {
 	e.GET("/keys/:key/secret", a.secretPage, in)
 	e.POST("/keys/:key/secret", a.rotateSecret, in)
 	e.GET("/users", a.usersPage, in)
+	e.GET("/users/:user/sessions/end", a.askEndSessionsOf, in)
 	e.POST("/users/:user/sessions/end", a.endSessionsOf, in)
 	e.POST("/users/:user/failed-sign-ins/clear", a.clearFailedSignIns, in)
 	e.GET("/sessions", a.sessionsPage, in)
-	e.POST("/sessions/:session/end", a.endSession, in)
+	e.GET("/sessions/end", a.askEndSessions, in)
+	e.POST("/sessions/end", a.endSessions, in)
 	e.GET("/devices", a.devicesPage, in)
 	e.POST("/devices/:device/ban", a.banDevice, in)
 	e.POST("/devices/:device/allow", a.allowDevice, in)
+	e.GET(banning.Path, a.askDevices(banning), in)
+	e.POST(banning.Path, a.changeDevices(banning), in)
+	e.POST(allowing.Path, a.changeDevices(allowing), in)
+	e.GET(removing.Path, a.askDevices(removing), in)
+	e.POST(removing.Path, a.changeDevices(removing), in)
 	e.GET("/releases", a.releasesPage, in)
 	e.GET("/audit", a.auditPage, in)
 	e.GET("/reset", a.resetPage, in)
@@ -82,23 +88,4 @@ func (a *Administration) packageFile(c echo.Context) error {
 	c.Response().Header().Set("Content-Type", "application/octet-stream")
 	http.ServeFile(c.Response(), c.Request(), file)
 	return nil
-}
-
-// take carries out a change and goes back to the page that asked for it, where a button
-// lets the app run at the stage.
-func (a *Administration) take(c echo.Context, action, subject, done, path, stage string) error {
-	err := a.Gate.Act(c, action, subject, done, func() error {
-		return a.Resource.Quick(c.Request().Context(), http.MethodPost, path, nil, nil)
-	})
-	if err == nil {
-		a.Runner.Changed()
-	}
-	if ui.Refusal(err) != nil {
-		a.Gate.Notify(c, ui.Notice{Kind: ui.Failed, Text: ui.InWords(err)})
-		err = nil
-	}
-	if err != nil {
-		return err
-	}
-	return c.Redirect(http.StatusSeeOther, access.Back(c, stage, ""))
 }

@@ -2,8 +2,6 @@ package manage
 
 import (
 	"net/http"
-	"strconv"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -40,24 +38,36 @@ func (a *Administration) releasesPage(c echo.Context) error {
 	return ui.Render(c, http.StatusOK, releasesView(a.Gate.Page(c, "Releases", "/releases"), data))
 }
 
-// auditData is what the audit page shows.
-type auditData struct {
-	Entries []access.Entry
-	Older   uint64 // entries below this ID are on the next page; 0: there are none
-	Now     time.Time
+var auditColumns = []ui.Column{
+	{Name: "at", Label: "When", LatestFirst: true},
+	{Name: "action", Label: "Action"},
+	{Name: "subject", Label: "Of what"},
+	{Name: "outcome", Label: "Outcome"},
+	{Name: "who", Label: "Who"},
+}
+
+// auditOutcomes are the outcomes to choose from.
+func auditOutcomes() []ui.NavItem {
+	options := []ui.NavItem{{Path: "", Label: "any"}}
+	for _, outcome := range access.Outcomes() {
+		options = append(options, ui.NavItem{Path: string(outcome), Label: string(outcome)})
+	}
+	return options
 }
 
 func (a *Administration) auditPage(c echo.Context) error {
-	before, _ := strconv.ParseUint(c.QueryParam("before"), 10, 64) // 0, the newest, where it is no number
-	entries, more, err := a.Gate.Audit(before)
+	list := ui.ReadList(c, auditColumns, "-at", "search", "outcome")
+	var entries []access.Entry
+	err := list.Load(func(part manage.Part) (total int, err error) {
+		entries, total, err = a.Gate.Audit(access.AuditQuery{
+			Search: list.Filter.Get("search"), Outcome: access.Outcome(list.Filter.Get("outcome")), Part: part,
+		})
+		return total, err
+	})
 	if err != nil {
 		return err
 	}
-	data := auditData{Entries: entries, Now: a.Now()}
-	if more {
-		data.Older = entries[len(entries)-1].ID
-	}
-	return ui.Render(c, http.StatusOK, auditView(a.Gate.Page(c, "Audit", "/audit"), data))
+	return ui.Render(c, http.StatusOK, auditView(a.Gate.Page(c, "Audit", "/audit"), list, entries))
 }
 
 func (a *Administration) resetPage(c echo.Context) error {

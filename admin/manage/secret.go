@@ -57,7 +57,9 @@ func (a *Administration) secretPage(c echo.Context) error {
 
 func (a *Administration) rotateSecret(c echo.Context) error {
 	key := c.Param("key")
-	return a.take(c, "rotate a secret", key,
-		"The key "+key+" has a new secret, and the old one is dead. An app that was packed before is refused wherever calls are signed with this key; further down is what mends it.",
-		"/keys/"+url.PathEscape(key)+"/secret", "")
+	return a.take(c, change{
+		Action: "rotate a secret", Subject: key,
+		Done: "The key " + key + " has a new secret, and the old one is dead. An app that was packed before is refused wherever calls are signed with this key; further down is what mends it.",
+		Path: "/keys/" + url.PathEscape(key) + "/secret",
+	})
 }

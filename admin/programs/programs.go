@@ -111,14 +111,18 @@ func (r Remote) Usage(ctx context.Context, days int) ([]manage.Usage, error) {
 	return get[[]manage.Usage](ctx, r, "/usage?days="+strconv.Itoa(days))
 }
 
-// Users are all who can sign in.
-func (r Remote) Users(ctx context.Context) ([]manage.User, error) {
-	return get[[]manage.User](ctx, r, "/users")
+// Users are those who can sign in and fit a query.
+func (r Remote) Users(ctx context.Context, q manage.UserQuery) (manage.UserList, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return manage.Users(ctx, r, q)
 }
 
-// Sessions are those that are good now, newest first.
-func (r Remote) Sessions(ctx context.Context) ([]manage.Session, error) {
-	return get[[]manage.Session](ctx, r, "/sessions")
+// Sessions are those that are good now and fit a query.
+func (r Remote) Sessions(ctx context.Context, q manage.SessionQuery) (manage.SessionList, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return manage.Sessions(ctx, r, q)
 }
 
 // Devices are the registered installations that fit a query.

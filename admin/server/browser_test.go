@@ -2,6 +2,7 @@ package server
 
 import (
 	"flag"
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -22,7 +23,6 @@ const (
 	sessionCookie = "keyladder-admin"
 	idleTime      = 2 * time.Hour
 	absoluteTime  = 12 * time.Hour
-	rowsListed    = 50
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -104,6 +104,27 @@ func (b *browser) post(path string, fields ...string) reply {
 		form.Add(fields[i], fields[i+1])
 	}
 	return b.send(path, form)
+}
+
+var (
+	question    = regexp.MustCompile(`(?s)data-question.*?<form[^>]* action="([^"]+)".*?</form>`)
+	hiddenField = regexp.MustCompile(`type="hidden" name="([^"]+)" value="([^"]*)"`)
+)
+
+// sure opens a page that asks, and answers that it is to be done.
+func (b *browser) sure(path string) reply {
+	b.t.Helper()
+	page := b.get(path)
+	page.want(b.t, http.StatusOK)
+	form := question.FindStringSubmatch(page.Body)
+	if form == nil {
+		b.t.Fatalf("%s asks nothing", path)
+	}
+	fields := url.Values{}
+	for _, field := range hiddenField.FindAllStringSubmatch(form[0], -1) {
+		fields.Add(html.UnescapeString(field[1]), html.UnescapeString(field[2]))
+	}
+	return b.send(html.UnescapeString(form[1]), fields)
 }
 
 func (b *browser) trySignIn(password string) reply {

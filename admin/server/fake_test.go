@@ -194,6 +194,8 @@ type fakePhone struct {
 	packages []manage.Package
 	own      map[string]phoneInstallation // by stage
 	hold     chan struct{}                // not nil: the app waits for it
+
+	occasional string // identifier, where the app runs on a phone that is there for the occasion
 }
 
 func newFakePhone(bank *fakeBank, now func() time.Time) *fakePhone {
@@ -230,7 +232,7 @@ func (p *fakePhone) run(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	run, at := manage.Run{Stage: in.Stage, OK: true}, p.now()
+	run, at := manage.Run{Stage: in.Stage, OK: true, Identifier: p.occasional}, p.now()
 	for _, call := range []struct{ what, line, body string }{
 		{"rates", "GET /" + in.Stage + "/v1/rates", ""},
 		{"accounts", "GET /" + in.Stage + "/v1/accounts", ""},

@@ -88,7 +88,7 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) assemble(cfg Config) (err error) {
 	resource, phone := cfg.Programs.Remote(deployment.Resource), cfg.Programs.Remote(deployment.Phone)
 	s.traffic = traffic.New(s.stopped, cfg.Stages, cfg.Programs.All()...)
-	s.runner = &jobs.Runner{Jobs: jobs.New(s.stopped, cfg.Now), Phone: phone, Stages: cfg.Stages}
+	s.runner = &jobs.Runner{Jobs: jobs.New(s.stopped, cfg.Now), Phone: phone, Resource: resource, Stages: cfg.Stages}
 	s.gate, s.made, err = access.New(access.Config{
 		DB: s.db, Now: cfg.Now, Parts: navigation, Down: s.traffic.Down, PhoneURL: cfg.PhoneURL,
 	}, cfg.Password)

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"crypto/rand"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -22,15 +24,16 @@ type fakePeople struct {
 	secrets  map[string]string
 	rotated  int
 	opened   int // sessions, ever
+	marked   []manage.Installation
 }
 
 // welcome adds the routes about people.
 func (b *fakeBank) welcome() {
 	b.users = []manage.User{{Name: "alice"}, {Name: "bob"}, {Name: "mallory"}, {Name: "carol", Staff: true}}
 	b.secrets = map[string]string{}
-	b.HandleFunc("GET /users", func(w http.ResponseWriter, _ *http.Request) {
+	b.HandleFunc("GET /users", func(w http.ResponseWriter, r *http.Request) {
 		b.locked(func() {
-			users := slices.Clone(b.users)
+			users := slices.DeleteFunc(slices.Clone(b.users), func(u manage.User) bool { return !strings.Contains(u.Name, r.FormValue("search")) })
 			for i := range users {
 				for _, session := range b.sessions {
 					if session.User == users[i].Name {
@@ -38,10 +41,37 @@ func (b *fakeBank) welcome() {
 					}
 				}
 			}
-			programtest.Answer(w, users)
+			programtest.Answer(w, manage.UserList{Users: part(r, users), Total: len(users)})
 		})
 	})
-	b.HandleFunc("GET /sessions", func(w http.ResponseWriter, _ *http.Request) { b.locked(func() { programtest.Answer(w, b.sessions) }) })
+	b.HandleFunc("GET /sessions", func(w http.ResponseWriter, r *http.Request) {
+		b.locked(func() { programtest.Answer(w, b.listSessions(r)) })
+	})
+	b.HandleFunc("POST /sessions/revoke", func(w http.ResponseWriter, r *http.Request) {
+		var s manage.SessionSelection
+		_ = json.NewDecoder(r.Body).Decode(&s)
+		b.locked(func() {
+			before := len(b.sessions)
+			b.sessions = slices.DeleteFunc(b.sessions, func(one manage.Session) bool {
+				return slices.Contains(s.IDs, one.ID) || len(s.IDs) == 0 && meansSession(s.SessionFilter, one)
+			})
+			programtest.Answer(w, manage.Changed{Changed: before - len(b.sessions)})
+		})
+	})
+	for path, change := range map[string]func(*manage.Device) (keep bool){
+		"ban":    func(d *manage.Device) bool { now := b.now(); d.BannedAt = &now; return true },
+		"allow":  func(d *manage.Device) bool { d.BannedAt = nil; return true },
+		"remove": func(*manage.Device) bool { return false },
+	} {
+		b.HandleFunc("POST /devices/"+path, func(w http.ResponseWriter, r *http.Request) {
+			var s manage.DeviceSelection
+			_ = json.NewDecoder(r.Body).Decode(&s)
+			b.locked(func() { programtest.Answer(w, manage.Changed{Changed: b.changeDevices(s, change)}) })
+		})
+	}
+	b.HandleFunc("POST /workshop", func(w http.ResponseWriter, r *http.Request) {
+		b.locked(func() { _ = json.NewDecoder(r.Body).Decode(&b.marked) })
+	})
 	b.HandleFunc("GET /devices", func(w http.ResponseWriter, r *http.Request) {
 		b.locked(func() { programtest.Answer(w, b.listDevices(r)) })
 	})
@@ -158,18 +188,73 @@ func (b *fakeBank) serves(phone map[string]phoneInstallation, slug, what string)
 	return ok, text
 }
 
-// listDevices are the devices that are asked for, the last seen first.
+// part is the part of a list that is asked for.
+func part[T any](r *http.Request, all []T) []T {
+	from, _ := strconv.Atoi(r.FormValue("from"))
+	limit, err := strconv.Atoi(r.FormValue("limit"))
+	if err != nil {
+		limit = manage.MostListed
+	}
+	all = all[min(from, len(all)):]
+	return all[:min(limit, len(all))]
+}
+
+func by(maker manage.Maker, workshop bool) bool {
+	return maker == manage.Anyone || (maker == manage.Workshop) == workshop
+}
+
+func meansSession(f manage.SessionFilter, s manage.Session) bool {
+	return (f.User == "" || s.User == f.User) && (f.Stage == "" || s.Stage == f.Stage) && by(f.By, s.Workshop) &&
+		(s.ID == f.Search || strings.Contains(s.User+" "+s.App+" "+s.Device, f.Search))
+}
+
+func meansDevice(f manage.DeviceFilter, d manage.Device) bool {
+	return (f.Stage == "" || d.Stage == f.Stage) && by(f.By, d.Workshop) &&
+		(f.State == "" || (f.State == "banned") == (d.BannedAt != nil)) &&
+		(d.ID == f.Search || strings.Contains(d.Identifier, f.Search))
+}
+
+// listSessions are the sessions that are asked for, by user or the latest first.
+func (b *fakeBank) listSessions(r *http.Request) manage.SessionList {
+	filter := manage.SessionFilter{User: r.FormValue("user"), Stage: r.FormValue("stage"), Search: r.FormValue("search"), By: manage.Maker(r.FormValue("by"))}
+	found := slices.DeleteFunc(slices.Clone(b.sessions), func(s manage.Session) bool { return !meansSession(filter, s) })
+	if r.FormValue("sort") == "user" {
+		slices.SortStableFunc(found, func(a, b manage.Session) int { return cmp.Compare(a.User, b.User) })
+	}
+	return manage.SessionList{Sessions: part(r, found), Total: len(found)}
+}
+
+// listDevices are the devices that are asked for, by identifier or the last seen first.
 func (b *fakeBank) listDevices(r *http.Request) manage.DeviceList {
-	stage, search := r.FormValue("stage"), r.FormValue("search")
-	found := slices.DeleteFunc(slices.Clone(b.devices), func(d manage.Device) bool {
-		return stage != "" && d.Stage != stage || d.ID != search && !strings.Contains(d.Identifier, search)
-	})
+	filter := manage.DeviceFilter{Stage: r.FormValue("stage"), Search: r.FormValue("search"), State: r.FormValue("state"), By: manage.Maker(r.FormValue("by"))}
+	found := slices.DeleteFunc(slices.Clone(b.devices), func(d manage.Device) bool { return !meansDevice(filter, d) })
 	heard := func(d manage.Device) time.Time {
 		if d.LastSeen != nil {
 			return *d.LastSeen
 		}
-		return d.RegisteredAt
+		return time.Time{}
 	}
-	slices.SortStableFunc(found, func(a, b manage.Device) int { return heard(b).Compare(heard(a)) })
-	return manage.DeviceList{Devices: found[:min(len(found), manage.MostListed)], Total: len(found)}
+	slices.SortStableFunc(found, func(a, b manage.Device) int {
+		if r.FormValue("sort") == "identifier" {
+			return cmp.Compare(a.Identifier, b.Identifier)
+		}
+		return heard(b).Compare(heard(a))
+	})
+	return manage.DeviceList{Devices: part(r, found), Total: len(found)}
+}
+
+// changeDevices changes those that are selected, and says how many they are.
+func (b *fakeBank) changeDevices(s manage.DeviceSelection, change func(*manage.Device) (keep bool)) (count int) {
+	var left []manage.Device
+	for _, device := range b.devices {
+		if slices.Contains(s.IDs, device.ID) || len(s.IDs) == 0 && meansDevice(s.DeviceFilter, device) {
+			count++
+			if !change(&device) {
+				continue
+			}
+		}
+		left = append(left, device)
+	}
+	b.devices = left
+	return count
 }

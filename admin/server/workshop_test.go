@@ -34,7 +34,7 @@ func TestPagesOfAMadeUpStage(t *testing.T) {
 	b.get("/matrix").want(t, http.StatusOK, `data-cell="made-up/wiretap" data-expected="blocked"`, `data-cell="made-up/memory-hook" data-expected="succeeds"`)
 	b.get("/attacks/wiretap").want(t, http.StatusOK, `data-cell="made-up/wiretap"`)
 	b.get("/matrix/made-up/wiretap").want(t, http.StatusOK, "<code>tls</code>")
-	b.get("/devices").want(t, http.StatusOK, `data-devices-at="made-up"`)
+	b.get("/devices").want(t, http.StatusOK, `<option value="made-up">`)
 	b.get("/traffic").want(t, http.StatusOK, `<option value="made-up">`)
 	b.post("/stages/made-up/run").want(t, http.StatusSeeOther)
 	hear(t, b, set)

@@ -45,6 +45,13 @@ const (
 type Notice struct {
 	Kind NoticeKind
 	Text string
+	Undo *Undo // a button that takes back what was done; nil: there is none
+}
+
+// Undo is a form that takes something back.
+type Undo struct {
+	Action string // its path
+	Label  string // of its button
 }
 
 // Render sends a page, or nothing of it where it could not be made.

@@ -50,6 +50,7 @@ type Device struct {
 	digest       [sha256.Size]byte // of the GUID
 	registeredAt time.Time
 	bannedAt     *time.Time
+	workshop     bool
 	seen         *seen // shared by all values for this device
 }
 
@@ -67,14 +68,15 @@ func (d *Device) unused() bool { return d.seen.at.Load() == 0 && d.bannedAt == n
 
 // row is a device in the database.
 type row struct {
-	ID           string    `gorm:"primaryKey"`
-	Stage        string    `gorm:"not null;uniqueIndex:device"`
-	Identifier   string    `gorm:"not null;uniqueIndex:device"`
-	App          string    `gorm:"not null"`
-	Digest       []byte    `gorm:"not null"` // SHA-256 of the GUID
-	RegisteredAt time.Time `gorm:"not null"`
-	LastSeen     *time.Time
+	ID           string     `gorm:"primaryKey"`
+	Stage        string     `gorm:"not null;uniqueIndex:device"`
+	Identifier   string     `gorm:"not null;uniqueIndex:device"`
+	App          string     `gorm:"not null"`
+	Digest       []byte     `gorm:"not null"` // SHA-256 of the GUID
+	RegisteredAt time.Time  `gorm:"not null;index"`
+	LastSeen     *time.Time `gorm:"index"`
 	BannedAt     *time.Time
+	Workshop     bool `gorm:"not null;default:false"` // see Registry.MarkWorkshop
 }
 
 func (row) TableName() string { return "devices" }
@@ -120,7 +122,7 @@ func Open(ctx context.Context, db *gorm.DB) (*Registry, error) {
 func (r row) device() *Device {
 	d := &Device{
 		ID: r.ID, Stage: r.Stage, Identifier: r.Identifier, App: r.App, digest: [sha256.Size]byte(r.Digest),
-		registeredAt: r.RegisteredAt, bannedAt: r.BannedAt, seen: &seen{},
+		registeredAt: r.RegisteredAt, bannedAt: r.BannedAt, workshop: r.Workshop, seen: &seen{},
 	}
 	if r.LastSeen != nil {
 		d.seen.flushed = r.LastSeen.UnixNano()
@@ -184,7 +186,7 @@ func (r *Registry) Register(ctx context.Context, at time.Time, stage, app, ident
 		}
 	}
 	err = r.db.WithContext(context.WithoutCancel(ctx)).Transaction(func(tx *gorm.DB) error {
-		if err := deleteRows(tx, gone); err != nil {
+		if err := inBatches(tx, gone, func(rows *gorm.DB) error { return rows.Delete(&row{}).Error }); err != nil {
 			return err
 		}
 		return tx.Create(&added).Error
@@ -219,44 +221,9 @@ func (r *Registry) Check(stage, app, identifier, guid string) (*Device, error) {
 	return found, nil
 }
 
-// Ban refuses a device's calls from now on.
-func (r *Registry) Ban(ctx context.Context, at time.Time, id string) (manage.Device, error) {
-	at = at.UTC()
-	return r.mark(ctx, id, &at)
-}
-
-// Allow accepts a device's calls again.
-func (r *Registry) Allow(ctx context.Context, id string) (manage.Device, error) {
-	return r.mark(ctx, id, nil)
-}
-
-func (r *Registry) mark(ctx context.Context, id string, bannedAt *time.Time) (manage.Device, error) {
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	r.mu.RLock()
-	found := r.byID[id]
-	r.mu.RUnlock()
-	if found == nil {
-		return manage.Device{}, ErrNoDevice
-	}
-	if (found.bannedAt == nil) == (bannedAt == nil) {
-		return found.manage(), nil // it is so already, and since then
-	}
-	err := r.db.WithContext(context.WithoutCancel(ctx)).Model(&row{}).Where("id = ?", id).Update("banned_at", bannedAt).Error
-	if err != nil {
-		return manage.Device{}, fmt.Errorf("ban or allow a device: %w", err)
-	}
-	changed := *found
-	changed.bannedAt = bannedAt
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.put(&changed)
-	return changed.manage(), nil
-}
-
 func (d *Device) manage() manage.Device {
 	out := manage.Device{
-		ID: d.ID, Stage: d.Stage, Identifier: d.Identifier, App: d.App, RegisteredAt: d.registeredAt, BannedAt: d.bannedAt,
+		ID: d.ID, Stage: d.Stage, Identifier: d.Identifier, App: d.App, RegisteredAt: d.registeredAt, BannedAt: d.bannedAt, Workshop: d.workshop,
 	}
 	if at := d.seen.at.Load(); at != 0 {
 		seen := time.Unix(0, at).UTC()
@@ -280,6 +247,11 @@ func (r *Registry) all() []*Device {
 func (r *Registry) Flush(ctx context.Context) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
+	return r.flush(ctx)
+}
+
+// flush needs writing.
+func (r *Registry) flush(ctx context.Context) error {
 	changed := map[*Device]int64{}
 	for _, d := range r.all() {
 		if at := d.seen.at.Load(); at != d.seen.flushed {

@@ -312,7 +312,7 @@ func TestFullForOthers(t *testing.T) {
 	}
 	register(t, r, "hidden-secrets", "mobile", "new")
 	register(t, r, "hmac", "ops", "new")
-	if n, err := r.Remove(ctx, manage.DeviceSelection{Stage: "hmac", App: "mobile"}); n != 100 || err != nil {
+	if n, err := r.Remove(ctx, manage.DeviceSelection{DeviceFilter: manage.DeviceFilter{Stage: "hmac", App: "mobile"}}); n != 100 || err != nil {
 		t.Errorf("%d removed, %v", n, err)
 	}
 	register(t, r, "hmac", "mobile", "another")
@@ -332,11 +332,27 @@ func TestRemove(t *testing.T) {
 		"by ID, banned ones, too": {func(ids []string) manage.DeviceSelection {
 			return manage.DeviceSelection{IDs: append(ids[20:24], "nobody's")}
 		}, 4},
-		"never used":      {func([]string) manage.DeviceSelection { return manage.DeviceSelection{NeverUsed: true} }, 77},
-		"unseen":          {func([]string) manage.DeviceSelection { return manage.DeviceSelection{UnseenSince: &hour} }, 17},
-		"another stage's": {func([]string) manage.DeviceSelection { return manage.DeviceSelection{Stage: "user-session"} }, 0},
-		"another app's":   {func([]string) manage.DeviceSelection { return manage.DeviceSelection{App: "ops", NeverUsed: true} }, 0},
-		"all of a stage":  {func([]string) manage.DeviceSelection { return manage.DeviceSelection{Stage: "hmac"} }, 97},
+		"never used": {func([]string) manage.DeviceSelection { return manage.DeviceSelection{NeverUsed: true} }, 77},
+		"unseen":     {func([]string) manage.DeviceSelection { return manage.DeviceSelection{UnseenSince: &hour} }, 17},
+		"another stage's": {func([]string) manage.DeviceSelection {
+			return manage.DeviceSelection{DeviceFilter: manage.DeviceFilter{Stage: "user-session"}}
+		}, 0},
+		"another app's": {func([]string) manage.DeviceSelection {
+			return manage.DeviceSelection{DeviceFilter: manage.DeviceFilter{App: "ops"}, NeverUsed: true}
+		}, 0},
+		"all of a stage": {func([]string) manage.DeviceSelection {
+			return manage.DeviceSelection{DeviceFilter: manage.DeviceFilter{Stage: "hmac"}}
+		}, 97},
+		"all": {func([]string) manage.DeviceSelection { return manage.DeviceSelection{All: true} }, 97},
+		"banned ones": {func([]string) manage.DeviceSelection {
+			return manage.DeviceSelection{DeviceFilter: manage.DeviceFilter{State: "banned"}}
+		}, 3},
+		"with a text": {func([]string) manage.DeviceSelection {
+			return manage.DeviceSelection{DeviceFilter: manage.DeviceFilter{Search: "one-9"}}
+		}, 11},
+		"the workshop's": {func([]string) manage.DeviceSelection {
+			return manage.DeviceSelection{DeviceFilter: manage.DeviceFilter{By: manage.Workshop}}
+		}, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -349,6 +365,9 @@ func TestRemove(t *testing.T) {
 			ban(t, r, "phone-20", "phone-21", "phone-22")
 			if err := r.Flush(ctx); err != nil {
 				t.Fatal(err)
+			}
+			if n, err := r.MarkWorkshop(ctx, "hmac", []string{"phone-22", "phone-30", "phone-31"}); n != 3 || err != nil {
+				t.Fatalf("%d marked, %v", n, err)
 			}
 			var ids []string
 			for _, d := range slices.Backward(r.List()) {
@@ -378,13 +397,14 @@ func TestWithoutDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	guid := register(t, r, "hmac", "mobile", "phone-1")
+	id := r.List()[0].ID
 	if err := store.Close(db); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.Register(ctx, now, "hmac", "mobile", "phone-2"); err == nil {
 		t.Error("a registration that is not written was acknowledged")
 	}
-	if _, err := r.Ban(ctx, now, r.List()[0].ID); err == nil {
+	if _, err := r.Ban(ctx, now, id); err == nil {
 		t.Error("a ban that is not written was acknowledged")
 	}
 	if _, err := r.Check("hmac", "mobile", "phone-1", guid); err != nil {

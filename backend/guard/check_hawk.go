@@ -90,7 +90,7 @@ func hawkRefusal(err error) *Refusal {
 	status, challenge := hawk.Refusal(err)
 	switch {
 	case status == http.StatusUnauthorized:
-		return refuse(notAccepted("Sign the request with the app's secret, for this server and for now.", challenge), "%v", err)
+		return refuse(notAccepted("The key is unknown or revoked, or the request is not signed with its secret, for this server and for now.", challenge), "%v", err)
 	case errors.Is(err, hawk.ErrMalformed):
 		return refuse(problem.New(http.StatusBadRequest, "bad-request", "The signature can't be read",
 			"Send one field with id, ts, nonce and mac, each once."), "%v", err)

@@ -15,7 +15,6 @@ import (
 	"pgregory.net/rapid"
 
 	"keyladder/backend/guard"
-	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/replay"
@@ -166,7 +165,7 @@ var signedRefusals = []refusal{
 	}, "device", 403, "device-not-accepted", func(p *catalog.Policies) { p.Call.Devices = catalog.NoDevices }},
 	{"banned device", "hmac", func(w *world) func(*http.Request) {
 		w.guid("hmac", mobile)
-		for _, device := range w.devices.Query(manage.DeviceQuery{}).Devices {
+		for _, device := range w.registered() {
 			if _, err := w.devices.Ban(context.Background(), w.clock.Now(), device.ID); err != nil {
 				w.Fatal(err)
 			}

@@ -72,7 +72,7 @@ var tokenRefusals = []refusal{
 	}), "access-token", 401, "token-not-accepted", tokenless},
 	{"a revoked token", granted, func(w *world) func(*http.Request) {
 		text := alices(w)
-		if _, err := w.tokens.RevokeAll(context.Background(), manage.TokenQuery{User: "alice"}); err != nil {
+		if _, err := w.tokens.RevokeSelected(context.Background(), manage.TokenSelection{TokenFilter: manage.TokenFilter{User: "alice"}}); err != nil {
 			w.Fatal(err)
 		}
 		return func(r *http.Request) { token.Set(r.Header, text) }
@@ -112,7 +112,7 @@ func TestRevokedInTheSameMoment(t *testing.T) {
 	if err := w.tokens.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	list, err := w.tokens.List(t.Context(), manage.TokenQuery{ID: issued.ID, Limit: 1})
+	list, err := w.tokens.Query(t.Context(), manage.TokenQuery{TokenFilter: manage.TokenFilter{Search: issued.ID}})
 	if err != nil || len(list.Tokens) != 1 || list.Tokens[0].Calls != 1 || list.Tokens[0].RevokedAt == nil {
 		t.Errorf("listed as %+v, %v", list, err)
 	}

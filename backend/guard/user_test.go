@@ -10,7 +10,6 @@ import (
 
 	"keyladder/backend/guard"
 	"keyladder/backend/sessions"
-	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
 	"keyladder/stages/mechanism/deviceid"
@@ -225,7 +224,7 @@ func TestSignInOnKnownDevices(t *testing.T) {
 	if status, check := signIn(mobile, password); status != http.StatusOK {
 		t.Errorf("on a known one: %d by %s", status, check)
 	}
-	for _, device := range w.devices.Query(manage.DeviceQuery{}).Devices {
+	for _, device := range w.registered() {
 		if device.App == mobile {
 			if _, err := w.devices.Ban(context.Background(), w.clock.Now(), device.ID); err != nil {
 				t.Fatal(err)
@@ -310,7 +309,7 @@ func TestBanEndsSessions(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, catalog.All())
 	w.request("user-session", http.MethodGet, "/v1/accounts", "") // registers the device, signs in
-	for _, device := range w.devices.Query(manage.DeviceQuery{}).Devices {
+	for _, device := range w.registered() {
 		if _, err := w.devices.Ban(context.Background(), w.clock.Now(), device.ID); err != nil {
 			t.Fatal(err)
 		}

@@ -320,6 +320,15 @@ func (w *world) token(stage string, who as, scope string) string {
 	return issued.Text
 }
 
+// registered are all devices.
+func (w *world) registered() []manage.Device {
+	list, err := w.devices.Query(context.Background(), manage.DeviceQuery{})
+	if err != nil {
+		panic(err)
+	}
+	return list.Devices
+}
+
 func (w *world) guid(stage, app string) string {
 	w.Helper()
 	if w.guids[stage+app] == "" {

@@ -32,8 +32,8 @@ func TestRemovedDevices(t *testing.T) {
 		return do(r.server, r.callAs(mobile, user, "hmac", http.MethodGet, "/v1/rates", ""))
 	}
 	remove := func(selection any) (int, error) {
-		removed, err := manage.Post[manage.Removed](ctx, r.admin, "/devices/remove", selection)
-		return removed.Removed, err
+		removed, err := manage.Post[manage.Changed](ctx, r.admin, "/devices/remove", selection)
+		return removed.Changed, err
 	}
 	for _, user := range []string{"alice", "bob"} {
 		if answer := call(user); answer.Code != http.StatusOK {
@@ -48,20 +48,22 @@ func TestRemovedDevices(t *testing.T) {
 	if a, b := kindOf(call("alice")), kindOf(call("bob")); a != "device-not-accepted" || b != "" {
 		t.Errorf("hers: %q, his: %q", a, b)
 	}
-	if page := must[manage.DeviceList](t)(manage.Devices(ctx, r.admin, manage.DeviceQuery{Stage: "hmac", App: mobile, Search: "phone", LastSeen: true, Limit: 1})); page.Total != 1 || len(page.Devices) != 1 {
+	if page := must[manage.DeviceList](t)(manage.Devices(ctx, r.admin, manage.DeviceQuery{
+		DeviceFilter: manage.DeviceFilter{Stage: "hmac", App: mobile, Search: "phone"}, Part: manage.Part{Sort: "-seen", Limit: 1},
+	})); page.Total != 1 || len(page.Devices) != 1 {
 		t.Errorf("%+v", page)
 	}
-	for _, query := range []string{"limit=1001", "limit=0", "from=x", "sort=name"} {
+	for _, query := range []string{"limit=1001", "limit=0", "from=x", "sort=name", "by=me", "state=gone"} {
 		if list, err := manage.Get[manage.DeviceList](ctx, r.admin, "/devices?"+query); err == nil {
 			t.Errorf("%s: %+v", query, list)
 		}
 	}
-	for name, nothing := range map[string]any{"empty": manage.DeviceSelection{}, "no IDs": map[string]any{"ids": []string{}}, "unknown member": map[string]any{"all": true}} {
+	for name, nothing := range map[string]any{"empty": manage.DeviceSelection{}, "no IDs": map[string]any{"ids": []string{}}, "unknown member": map[string]any{"everything": true}} {
 		if n, err := remove(nothing); n != 0 || err == nil {
 			t.Errorf("%s: %d removed, %v", name, n, err)
 		}
 	}
-	if n, err := remove(manage.DeviceSelection{Stage: "hmac"}); n != 1 || err != nil {
+	if n, err := remove(manage.DeviceSelection{DeviceFilter: manage.DeviceFilter{Stage: "hmac"}}); n != 1 || err != nil {
 		t.Errorf("%d removed, %v", n, err)
 	}
 	if kind := kindOf(call("bob")); kind != "device-not-accepted" {

@@ -4,17 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"keyladder/backend/clients"
-	"keyladder/backend/devices"
 	"keyladder/backend/ledger"
-	"keyladder/backend/sessions"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
@@ -36,12 +32,16 @@ func (s *Server) management() {
 	m.GET("/users", s.listUsers)
 	m.POST("/users/:name/sessions/revoke", s.revokeSessions)
 	m.POST("/users/:name/failed-sign-ins/clear", s.clearFailedSignIns)
-	m.GET("/sessions", func(c echo.Context) error { return c.JSON(http.StatusOK, s.sessions.List(s.config.Now())) })
+	m.GET("/sessions", s.listSessions)
 	m.POST("/sessions/:id/revoke", s.revokeSession)
+	m.POST("/sessions/revoke", s.revokeSelected)
 	m.GET("/devices", s.listDevices)
 	m.POST("/devices/:id/ban", s.banDevice)
 	m.POST("/devices/:id/allow", s.allowDevice)
+	m.POST("/devices/ban", s.banDevices)
+	m.POST("/devices/allow", s.allowDevices)
 	m.POST("/devices/remove", s.removeDevices)
+	m.POST("/workshop", s.markWorkshop)
 	m.GET("/usage", s.showUsage)
 	m.GET("/ledger", s.showLedger)
 	m.GET("/transfers", s.findTransfers)
@@ -122,108 +122,6 @@ func (s *Server) showSecret(c echo.Context) error {
 		return registryProblem(err)
 	}
 	return c.JSON(http.StatusOK, secret)
-}
-
-func (s *Server) listUsers(c echo.Context) error {
-	at := s.config.Now()
-	good := map[string]int{}
-	for _, session := range s.sessions.List(at) {
-		good[session.User]++
-	}
-	list := s.users.List(at)
-	for i := range list {
-		list[i].Sessions = good[list[i].Name]
-	}
-	return c.JSON(http.StatusOK, list)
-}
-
-// revokeSessions ends all sessions of a user.
-func (s *Server) revokeSessions(c echo.Context) error {
-	name := c.Param("name")
-	if s.users.Lookup(name) == nil {
-		return nothingToChange("there is no user of that name")
-	}
-	if _, err := s.sessions.EndAll(c.Request().Context(), name); err != nil {
-		return err
-	}
-	return c.NoContent(http.StatusNoContent)
-}
-
-// clearFailedSignIns lets a user sign in at once, and everybody else guess anew.
-func (s *Server) clearFailedSignIns(c echo.Context) error {
-	name := c.Param("name")
-	if s.users.Lookup(name) == nil {
-		return nothingToChange("there is no user of that name")
-	}
-	s.users.Clear(name)
-	return c.NoContent(http.StatusNoContent)
-}
-
-func (s *Server) revokeSession(c echo.Context) error {
-	err := s.sessions.End(c.Request().Context(), c.Param("id"))
-	if errors.Is(err, sessions.ErrNoSession) {
-		return nothingToChange(err.Error())
-	}
-	if err != nil {
-		return err
-	}
-	return c.NoContent(http.StatusNoContent)
-}
-
-func (s *Server) listDevices(c echo.Context) error {
-	query := manage.DeviceQuery{Stage: c.QueryParam("stage"), App: c.QueryParam("app"), Search: c.QueryParam("search")}
-	switch c.QueryParam("sort") {
-	case "":
-	case "seen":
-		query.LastSeen = true
-	default:
-		return badRequest("sort must be seen, or nothing.")
-	}
-	var err error
-	if query.Limit, err = number(c, "limit", manage.MostListed, manage.MostListed); err != nil {
-		return err
-	}
-	if query.From, err = number(c, "from", 0, math.MaxInt32); err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, s.devices.Query(query))
-}
-
-func (s *Server) banDevice(c echo.Context) error {
-	return deviceAnswer(c)(s.devices.Ban(c.Request().Context(), s.config.Now(), c.Param("id")))
-}
-
-func (s *Server) allowDevice(c echo.Context) error {
-	return deviceAnswer(c)(s.devices.Allow(c.Request().Context(), c.Param("id")))
-}
-
-// removeDevices forgets devices. A selection of nothing in particular is refused: it would be
-// all of them.
-func (s *Server) removeDevices(c echo.Context) error {
-	selection, err := read[manage.DeviceSelection](c)
-	if err != nil {
-		return err
-	}
-	if len(selection.IDs) == 0 && selection.Stage == "" && selection.App == "" && !selection.NeverUsed && selection.UnseenSince == nil {
-		return unprocessable("Say which devices.")
-	}
-	removed, err := s.devices.Remove(c.Request().Context(), selection)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, manage.Removed{Removed: removed})
-}
-
-func deviceAnswer(c echo.Context) func(manage.Device, error) error {
-	return func(device manage.Device, err error) error {
-		if errors.Is(err, devices.ErrNoDevice) {
-			return nothingToChange(err.Error())
-		}
-		if err != nil {
-			return err
-		}
-		return c.JSON(http.StatusOK, device)
-	}
 }
 
 // audit logs each change, and each look at a secret: what was asked for, by whose
@@ -355,17 +253,4 @@ func read[T any](c echo.Context) (v T, err error) {
 		return v, badRequest("Something follows the JSON value.")
 	}
 	return v, nil
-}
-
-// number reads a query parameter from 1 to most.
-func number(c echo.Context, name string, usual, most int) (int, error) {
-	text := c.QueryParam(name)
-	if text == "" {
-		return usual, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > most {
-		return 0, badRequest("%s must be a number from 1 to %d.", name, most)
-	}
-	return n, nil
 }

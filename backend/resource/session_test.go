@@ -232,7 +232,7 @@ func TestManagementOfUsers(t *testing.T) {
 		return with(r.server, r.site, mobile, user, key, "GET", "/v1/accounts")
 	}
 
-	listed := must[[]manage.Session](t)(manage.Get[[]manage.Session](ctx, r.admin, "/sessions"))
+	listed := must[manage.SessionList](t)(manage.Sessions(ctx, r.admin, manage.SessionQuery{})).Sessions
 	if len(listed) != 5 { // the phones have one each, too
 		t.Fatalf("%d sessions: %+v", len(listed), listed)
 	}
@@ -270,7 +270,7 @@ func TestManagementOfUsers(t *testing.T) {
 	for range 7 {
 		signIn(r.server, r.site, mobile, "mallory", "guess")
 	}
-	people := must[[]manage.User](t)(manage.Get[[]manage.User](ctx, r.admin, "/users"))
+	people := must[manage.UserList](t)(manage.Users(ctx, r.admin, manage.UserQuery{})).Users
 	got := ""
 	for _, u := range people {
 		got += fmt.Sprintf("%s %d %v; ", u.Name, u.Sessions, u.Staff)
@@ -337,7 +337,7 @@ func TestManagementOfUsers(t *testing.T) {
 
 	post("/reset", nil, 0)
 	r.secrets[mobile] = before.Secret
-	if left := must[[]manage.Session](t)(manage.Get[[]manage.Session](ctx, r.admin, "/sessions")); len(left) > 0 {
+	if left := must[manage.SessionList](t)(manage.Sessions(ctx, r.admin, manage.SessionQuery{})); left.Total > 0 {
 		t.Errorf("sessions after a reset: %v", left)
 	}
 	if left := must[manage.DeviceList](t)(manage.Devices(ctx, r.admin, manage.DeviceQuery{})); left.Total > 0 {

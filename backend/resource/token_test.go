@@ -236,7 +236,7 @@ func TestTwoServersTakeOneToken(t *testing.T) {
 	if answer := call(); answer.Code != http.StatusOK {
 		t.Fatalf("at the second server: %d %s", answer.Code, answer.Body)
 	}
-	if err := first.admin.Do(t.Context(), http.MethodPost, "/tokens/revoke", manage.TokenQuery{User: "alice"}, nil); err != nil {
+	if err := first.admin.Do(t.Context(), http.MethodPost, "/tokens/revoke", manage.TokenSelection{TokenFilter: manage.TokenFilter{User: "alice"}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	within(t, "after it was revoked through the first", http.StatusUnauthorized, call)
@@ -255,8 +255,8 @@ func TestManagingTokens(t *testing.T) {
 		t.Fatal(code)
 	}
 	begun := time.Now()
-	for list := (manage.Tokens{}); ; time.Sleep(10 * time.Millisecond) {
-		list = must[manage.Tokens](t)(manage.Get[manage.Tokens](ctx, r.admin, "/tokens?user=alice&good=1"))
+	for list := (manage.TokenList{}); ; time.Sleep(10 * time.Millisecond) {
+		list = must[manage.TokenList](t)(manage.Get[manage.TokenList](ctx, r.admin, "/tokens?user=alice&state=good"))
 		if list.Total == 1 && list.Tokens[0].Calls == 1 && list.Tokens[0].Client == mobile {
 			break
 		}
@@ -284,13 +284,13 @@ func TestManagingTokens(t *testing.T) {
 	if a, b := serve(told.Token), serve(young.Token); a != http.StatusUnauthorized || b != http.StatusOK {
 		t.Errorf("after the old key was withdrawn the old token gets %d, the new one %d", a, b)
 	}
-	for _, all := range []manage.TokenQuery{{}, {Good: true}} {
+	for _, all := range []manage.TokenSelection{{}} {
 		if err := r.admin.Do(ctx, http.MethodPost, "/tokens/revoke", all, nil); err == nil {
 			t.Error("all tokens were revoked by a selection of nothing in particular")
 		}
 	}
-	var revoked manage.Removed
-	if err := r.admin.Do(ctx, http.MethodPost, "/tokens/revoke", manage.TokenQuery{User: "alice"}, &revoked); err != nil || revoked.Removed != 2 {
+	var revoked manage.Changed
+	if err := r.admin.Do(ctx, http.MethodPost, "/tokens/revoke", manage.TokenSelection{TokenFilter: manage.TokenFilter{User: "alice"}}, &revoked); err != nil || revoked.Changed != 2 {
 		t.Errorf("%+v, %v", revoked, err)
 	}
 	if code := serve(young.Token); code != http.StatusUnauthorized {

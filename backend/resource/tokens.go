@@ -2,8 +2,8 @@ package resource
 
 import (
 	"errors"
-	"math"
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -49,42 +49,45 @@ func (s *Server) tokenManagement(m manage.Routes) {
 }
 
 func (s *Server) listTokens(c echo.Context) error {
-	q := manage.TokenQuery{
-		ID: c.QueryParam("id"), Stage: c.QueryParam("stage"), User: c.QueryParam("user"), Client: c.QueryParam("client"),
-		Search: c.QueryParam("search"), Good: c.QueryParam("good") != "", Sort: c.QueryParam("sort"),
-	}
+	query := manage.TokenQuery{TokenFilter: manage.TokenFilter{
+		User: c.QueryParam("user"), Client: c.QueryParam("client"), Stage: c.QueryParam("stage"),
+		State: c.QueryParam("state"), Search: c.QueryParam("search"),
+	}}
 	var err error
-	if q.Limit, err = number(c, "limit", manage.MostListed, manage.MostListed); err != nil {
+	if query.Part, err = partOf(c); err != nil {
 		return err
 	}
-	if c.QueryParam("from") != "" {
-		if q.From, err = number(c, "from", 0, math.MaxInt32); err != nil {
-			return err
-		}
+	if err := checkTokens(query.TokenFilter); err != nil {
+		return err
 	}
-	list, err := s.tokens.List(c.Request().Context(), q)
+	list, err := s.tokens.Query(c.Request().Context(), query)
 	if err != nil {
-		return err
+		return listProblem(err)
 	}
 	return c.JSON(http.StatusOK, list)
+}
+
+func checkTokens(f manage.TokenFilter) error {
+	if !slices.Contains([]string{"", "good", "revoked", "expired"}, f.State) {
+		return badRequest("state must be good, revoked, expired, or nothing.")
+	}
+	return nil
 }
 
 // revokeTokens ends tokens. A selection of nothing in particular is refused: it would be all of
 // them.
 func (s *Server) revokeTokens(c echo.Context) error {
-	q, err := read[manage.TokenQuery](c)
+	selection, err := read[manage.TokenSelection](c)
 	if err != nil {
 		return err
 	}
-	if q == (manage.TokenQuery{}) || q == (manage.TokenQuery{Good: true}) {
+	if len(selection.IDs) == 0 && !selection.All && selection.TokenFilter == (manage.TokenFilter{}) {
 		return unprocessable("Say which access tokens.")
 	}
-	q.Good, q.At = true, s.config.Now()
-	revoked, err := s.tokens.RevokeAll(c.Request().Context(), q)
-	if err != nil {
+	if err := checkTokens(selection.TokenFilter); err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, manage.Removed{Removed: revoked})
+	return changed(c)(s.tokens.RevokeSelected(c.Request().Context(), selection))
 }
 
 // examineToken makes all checks of the guard on a token and says what each finds. It is for the

@@ -13,7 +13,6 @@ import (
 
 	"gorm.io/gorm"
 
-	"keyladder/internal/manage"
 	"keyladder/stages/mechanism/session"
 )
 
@@ -63,10 +62,11 @@ type row struct {
 	Digest     []byte    `gorm:"not null;uniqueIndex"` // SHA-256 of the key
 	User       string    `gorm:"not null;index"`
 	App        string    `gorm:"not null"`
-	Stage      string    `gorm:"not null"`
-	Device     string    `gorm:"not null"`
-	CreatedAt  time.Time `gorm:"not null"`
-	LastUsedAt time.Time `gorm:"not null"`
+	Stage      string    `gorm:"not null;index:on_device"`
+	Device     string    `gorm:"not null;index:on_device"`
+	CreatedAt  time.Time `gorm:"not null;index"`
+	LastUsedAt time.Time `gorm:"not null;index"`
+	Workshop   bool      `gorm:"not null;default:false"` // see Store.MarkWorkshop
 }
 
 func (row) TableName() string { return "sessions" }
@@ -253,22 +253,6 @@ func (s *Store) end(ctx context.Context, which func(*Session) bool) (int, error)
 	}
 	s.drop(ended)
 	return len(ended), nil
-}
-
-// List is all sessions that are good at that time, the latest first.
-func (s *Store) List(at time.Time) []manage.Session {
-	found := s.where(func(one *Session) bool { return s.check(one, at) == nil })
-	slices.SortFunc(found, func(a, b *Session) int {
-		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
-	list := make([]manage.Session, len(found))
-	for i, one := range found {
-		list[i] = manage.Session{
-			ID: one.ID, User: one.User, App: one.App, Stage: one.Stage, Device: one.Device, CreatedAt: one.CreatedAt,
-			LastUsedAt: one.LastUsed().UTC(), ExpiresAt: one.CreatedAt.Add(s.lifetimes.Absolute),
-		}
-	}
-	return list
 }
 
 // Flush writes when sessions were last used, and removes those that have expired. What

@@ -5,56 +5,56 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"gorm.io/gorm"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/store"
 )
 
-// found narrows to what a query finds.
-func found(tx *gorm.DB, q manage.TokenQuery) *gorm.DB {
-	tx = tx.Model(&tokenRow{})
-	for column, value := range map[string]string{"id": q.ID, "stage": q.Stage, "user": q.User, "client": q.Client} {
-		if value != "" {
-			tx = tx.Where(column+" = ?", value)
-		}
-	}
-	if q.Search != "" {
-		like := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(q.Search) + "%"
-		tx = tx.Where(`(id LIKE ? ESCAPE '\' OR user LIKE ? ESCAPE '\' OR client LIKE ? ESCAPE '\')`, like, like, like)
-	}
-	if q.Good {
-		tx = tx.Where("revoked_at IS NULL AND expires_at > ?", q.At.UTC())
-	}
-	return tx
+var sorts = store.Sorts{
+	"user": "user", "client": "client", "stage": "stage", "issued": "issued_at", "expires": "expires_at", "calls": "calls", "used": "last_used_at",
 }
 
-// List is a page of the tokens that a query finds, latest first, and how many it finds.
-func (s *Store) List(ctx context.Context, q manage.TokenQuery) (manage.Tokens, error) {
-	q.At = s.config.Now()
-	list := manage.Tokens{Tokens: []manage.Token{}}
-	var total int64
-	db := s.db.WithContext(ctx)
-	if err := found(db, q).Count(&total).Error; err != nil {
-		return list, fmt.Errorf("count the access tokens: %w", err)
+// good is the condition of tokens that are, at a time.
+const good = "revoked_at IS NULL AND expires_at > ?"
+
+// fit are the rows that a filter means.
+func (s *Store) fit(db *gorm.DB, f manage.TokenFilter) *gorm.DB {
+	query := db.Model(&tokenRow{})
+	for column, value := range map[string]string{"user": f.User, "client": f.Client, "stage": f.Stage} {
+		if value != "" {
+			query = query.Where(column+" = ?", value)
+		}
 	}
-	list.Total = int(total)
-	order := "issued_at DESC, id"
-	switch q.Sort {
-	case "calls":
-		order = "calls DESC, id"
-	case "expires":
-		order = "expires_at, id"
-	case "user":
-		order = "user, issued_at DESC, id"
+	if f.Search != "" {
+		has := store.Contains(f.Search)
+		query = query.Where(`(user LIKE ? ESCAPE '\\' OR client LIKE ? ESCAPE '\\' OR id = ?)`, has, has, f.Search)
 	}
-	var rows []tokenRow
-	if err := found(db, q).Order(order).Offset(q.From).Limit(q.Limit).Find(&rows).Error; err != nil {
-		return list, fmt.Errorf("list the access tokens: %w", err)
+	switch at := s.config.Now().UTC(); f.State {
+	case "good":
+		query = query.Where(good, at)
+	case "revoked":
+		query = query.Where("revoked_at IS NOT NULL")
+	case "expired":
+		query = query.Where("revoked_at IS NULL AND expires_at <= ?", at)
 	}
-	for _, row := range rows {
-		list.Tokens = append(list.Tokens, row.manage())
+	return query
+}
+
+// Query lists access tokens, as the database has them. An error is [store.ErrSort], or one of
+// the database.
+func (s *Store) Query(ctx context.Context, q manage.TokenQuery) (manage.TokenList, error) {
+	_ = s.Flush(ctx) // where that fails, their use is listed as it was a second ago
+	rows, total, err := store.List[tokenRow](s.fit(s.db.WithContext(ctx), q.TokenFilter), sorts, store.Part{
+		Sort: cmp.Or(q.Sort, "-issued"), From: q.From, Limit: cmp.Or(q.Limit, manage.MostListed),
+	})
+	if err != nil {
+		return manage.TokenList{}, fmt.Errorf("list the access tokens: %w", err)
+	}
+	list := manage.TokenList{Tokens: make([]manage.Token, len(rows)), Total: total}
+	for i, row := range rows {
+		list.Tokens[i] = row.manage()
 	}
 	return list, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -14,36 +15,43 @@ import (
 // Revoke ends a token by its ID: [ErrNoToken] where there is none. One that was revoked
 // before stays so, since then.
 func (s *Store) Revoke(ctx context.Context, jti string) error {
-	n, err := s.RevokeAll(ctx, manage.TokenQuery{ID: jti})
-	if err == nil && n == 0 {
-		var row tokenRow
-		if errors.Is(s.db.WithContext(ctx).Take(&row, "id = ?", jti).Error, gorm.ErrRecordNotFound) {
-			return ErrNoToken
-		}
+	n, err := s.RevokeSelected(ctx, manage.TokenSelection{IDs: []string{jti}})
+	if err != nil || n > 0 {
+		return err
+	}
+	err = s.db.WithContext(ctx).Take(&tokenRow{}, "id = ?", jti).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return ErrNoToken
 	}
 	return err
 }
 
-// RevokeAll ends all tokens that a query finds and that are good by now, and says how many
-// there were.
+// RevokeSelected ends the tokens that are selected and still good, and says how many those
+// were.
 //
 //keyladder:code token-revoke
-func (s *Store) RevokeAll(ctx context.Context, q manage.TokenQuery) (revoked int, err error) {
+func (s *Store) RevokeSelected(ctx context.Context, selection manage.TokenSelection) (revoked int, err error) {
 	at := s.config.Now().UTC()
 	err = s.change(ctx, "revoke access tokens", func(tx *gorm.DB) ([]change, error) {
 		var rows []tokenRow
-		if err := found(tx, q).Where("revoked_at IS NULL AND expires_at > ?", at).Select("id", "expires_at").Find(&rows).Error; err != nil {
+		query := s.fit(tx, selection.TokenFilter)
+		if len(selection.IDs) > 0 {
+			query = tx.Model(&tokenRow{}).Where("id IN ?", selection.IDs)
+		}
+		if err := query.Where(good, at).Select("id", "expires_at").Find(&rows).Error; err != nil {
 			return nil, err
 		}
 		revoked = len(rows)
-		if len(rows) == 0 {
-			return nil, nil
-		}
-		err := found(tx.Model(&tokenRow{}), q).Where("revoked_at IS NULL AND expires_at > ?", at).Update("revoked_at", at).Error
-		if err != nil {
-			return nil, err
-		}
 		changes := make([]change, len(rows))
+		for batch := range slices.Chunk(rows, 500) {
+			ids := make([]string, len(batch))
+			for i, row := range batch {
+				ids[i] = row.ID
+			}
+			if err := tx.Model(&tokenRow{}).Where("id IN ?", ids).Update("revoked_at", at).Error; err != nil {
+				return nil, err
+			}
+		}
 		for i, row := range rows {
 			changes[i] = change{Token: row.ID, Expires: row.ExpiresAt.Unix()}
 		}

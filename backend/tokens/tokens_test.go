@@ -225,7 +225,7 @@ func TestRevocationsReachOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := w.RevokeAll(t.Context(), manage.TokenQuery{User: "carol"}); n != 1001 || err != nil {
+	if n, err := w.RevokeSelected(t.Context(), manage.TokenSelection{TokenFilter: manage.TokenFilter{User: "carol"}}); n != 1001 || err != nil {
 		t.Fatalf("revoked %d, %v", n, err)
 	}
 	waitFor(t, "many revocations", func() bool { return other.Revoked(found) })
@@ -271,7 +271,7 @@ func TestRevocationsSurvive(t *testing.T) {
 	if err := w.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if list, err := w.List(t.Context(), manage.TokenQuery{Limit: 10}); err != nil || list.Total != 0 {
+	if list, err := w.Query(t.Context(), manage.TokenQuery{}); err != nil || list.Total != 0 {
 		t.Errorf("still listed: %+v, %v", list, err)
 	}
 }
@@ -303,19 +303,21 @@ func TestList(t *testing.T) {
 		total int
 		first string
 	}{
-		"all":               {manage.TokenQuery{Limit: 10}, 31, "100%_sure"},
-		"from":              {manage.TokenQuery{Limit: 10, From: 30}, 31, "user-00"},
-		"past the end":      {manage.TokenQuery{Limit: 10, From: 31}, 31, ""},
-		"by user":           {manage.TokenQuery{Limit: 10, User: "user-07"}, 1, "user-07"},
-		"by stage":          {manage.TokenQuery{Limit: 10, Stage: "two"}, 1, "100%_sure"},
-		"a search":          {manage.TokenQuery{Limit: 10, Search: "ser-1"}, 10, "user-19"},
-		"what LIKE expands": {manage.TokenQuery{Limit: 10, Search: "%_s"}, 1, "100%_sure"},
-		"good ones":         {manage.TokenQuery{Limit: 10, Good: true}, 30, "user-29"},
-		"most used":         {manage.TokenQuery{Limit: 10, Sort: "calls"}, 31, "100%_sure"},
-		"first to expire":   {manage.TokenQuery{Limit: 10, Sort: "expires"}, 31, "user-00"},
-		"none":              {manage.TokenQuery{Limit: 10, User: "' OR 1=1 --"}, 0, ""},
+		"all":               {manage.TokenQuery{}, 31, "100%_sure"},
+		"from":              {manage.TokenQuery{Part: manage.Part{From: 30}}, 31, "user-00"},
+		"past the end":      {manage.TokenQuery{Part: manage.Part{From: 31}}, 31, ""},
+		"by user":           {manage.TokenQuery{TokenFilter: manage.TokenFilter{User: "user-07"}}, 1, "user-07"},
+		"by stage":          {manage.TokenQuery{TokenFilter: manage.TokenFilter{Stage: "two"}}, 1, "100%_sure"},
+		"a search":          {manage.TokenQuery{TokenFilter: manage.TokenFilter{Search: "ser-1"}}, 10, "user-19"},
+		"what LIKE expands": {manage.TokenQuery{TokenFilter: manage.TokenFilter{Search: "%_s"}}, 1, "100%_sure"},
+		"good ones":         {manage.TokenQuery{TokenFilter: manage.TokenFilter{State: "good"}}, 30, "user-29"},
+		"revoked ones":      {manage.TokenQuery{TokenFilter: manage.TokenFilter{State: "revoked"}}, 1, "100%_sure"},
+		"expired ones":      {manage.TokenQuery{TokenFilter: manage.TokenFilter{State: "expired"}}, 0, ""},
+		"most used":         {manage.TokenQuery{Part: manage.Part{Sort: "-calls"}}, 31, "100%_sure"},
+		"first to expire":   {manage.TokenQuery{Part: manage.Part{Sort: "expires", Limit: 10}}, 31, "user-00"},
+		"none":              {manage.TokenQuery{TokenFilter: manage.TokenFilter{User: "' OR 1=1 --"}}, 0, ""},
 	} {
-		list, err := w.List(t.Context(), test.query)
+		list, err := w.Query(t.Context(), test.query)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -323,11 +325,11 @@ func TestList(t *testing.T) {
 		if len(list.Tokens) > 0 {
 			first = list.Tokens[0].User
 		}
-		if list.Total != test.total || first != test.first || len(list.Tokens) > test.query.Limit {
+		if list.Total != test.total || first != test.first {
 			t.Errorf("%s: %d, %d listed, first %q", name, list.Total, len(list.Tokens), first)
 		}
 	}
-	list, err := w.List(t.Context(), manage.TokenQuery{ID: used.ID, Limit: 1})
+	list, err := w.Query(t.Context(), manage.TokenQuery{TokenFilter: manage.TokenFilter{Search: used.ID}})
 	if err != nil || len(list.Tokens) != 1 || list.Tokens[0].Calls != 3 || list.Tokens[0].LastUsedAt == nil {
 		t.Errorf("used three times: %+v, %v", list, err)
 	}
@@ -368,7 +370,7 @@ func TestConcurrentVerification(t *testing.T) {
 	if err := w.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if list, err := w.List(t.Context(), manage.TokenQuery{ID: issued.ID, Limit: 1}); err != nil || list.Tokens[0].Calls != 50 {
+	if list, err := w.Query(t.Context(), manage.TokenQuery{TokenFilter: manage.TokenFilter{Search: issued.ID}}); err != nil || list.Tokens[0].Calls != 50 {
 		t.Errorf("%+v, %v", list, err)
 	}
 }

@@ -20,15 +20,19 @@
 //	POST /keys/{id}/restore         accept it again
 //	POST /keys/{id}/secret          make a new [Secret]; the old one is dead at once
 //	GET  /keys/{id}/secret          [Secret], for packing a release of the app
-//	GET  /users                     [User]
+//	GET  /users                     [UserQuery]: [UserList]
 //	POST /users/{name}/sessions/revoke
-//	GET  /sessions                  [Session], those that are good now, newest first
+//	POST /users/{name}/failed-sign-ins/clear
+//	GET  /sessions                  [SessionQuery], those that are good now: [SessionList]
 //	POST /sessions/{id}/revoke
-//	GET  /devices                  ?stage=, ?app=, ?search= (part of an identifier, or an ID), ?sort=seen, ?from=N and
-//	                               ?limit=N (1000): [DeviceList], newest or last seen first
+//	POST /sessions/revoke           [SessionSelection]: end them; answers with [Changed]
+//	GET  /devices                   [DeviceQuery]: [DeviceList]
 //	POST /devices/{id}/ban          refuse its calls from now on
 //	POST /devices/{id}/allow        serve them again
-//	POST /devices/remove            [DeviceSelection]: forget them; answers with [Removed]
+//	POST /devices/ban               [DeviceSelection]: the same for many; answers with [Changed]
+//	POST /devices/allow             [DeviceSelection]
+//	POST /devices/remove            [DeviceSelection]: forget them; answers with [Changed]
+//	POST /workshop                  [Installation]s: they, and the sessions on them, are the workshop's; answers with [Changed]
 //	GET  /usage                     ?days=N (30): [Usage], newest day first
 //	GET  /ledger                    [Ledger]
 //	GET  /transfers                 ?reference=R (exact) or the latest ?limit=N (50): [Transfer], newest first
@@ -47,7 +51,11 @@
 //
 //	POST /genuine          {"stage", "reference", "strictly"}: the same on a fresh device of the victim;
 //	                       strictly: and calls that the stage must refuse: [Run]
+//	POST /installations/take  which [Installation]s were made since this was asked last
 //	POST /attack           [Brief]: carry out one attack; answers with a [Report]
+//
+// Long lists are sorted and cut by the server ([Part]): ?sort=seen or ?sort=-seen, ?from=N and
+// ?limit=N ([MostListed]), and ?search= and other filters by the names of the query's members.
 //
 // Errors are problems (RFC 9457). Each route says which roles may call it ([Server.For]): a
 // program's own certificate opens /health and /metrics, the phone's its own /phone/pairings,

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 )
@@ -20,24 +21,41 @@ type Token struct {
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
 }
 
-// TokenQuery says which tokens. What is left empty does not matter.
+// TokenQuery asks for access tokens; what is empty does not matter. They are sorted by user,
+// client, stage, issued, expires, calls or used.
 type TokenQuery struct {
-	ID     string    `json:"id,omitempty"`
-	Stage  string    `json:"stage,omitempty"`
-	User   string    `json:"user,omitempty"`
-	Client string    `json:"client,omitempty"`
-	Search string    `json:"search,omitempty"` // a part of ID, user or client
-	Good   bool      `json:"good,omitempty"`   // neither revoked nor expired
-	At     time.Time `json:"-"`                // of Good
-
-	Sort        string `json:"-"` // calls, expires, user; empty: latest first
-	From, Limit int    `json:"-"`
+	TokenFilter
+	Part
 }
 
-// Tokens is a page of tokens.
-type Tokens struct {
+// TokenFilter says which access tokens are meant; what is empty does not matter.
+type TokenFilter struct {
+	User   string `json:"user,omitempty"`
+	Client string `json:"client,omitempty"`
+	Stage  string `json:"stage,omitempty"`
+	State  string `json:"state,omitempty"`  // good, revoked or expired
+	Search string `json:"search,omitempty"` // a part of the user or the client, or a whole ID
+}
+
+// TokenList is a part of the access tokens that fit a query.
+type TokenList struct {
 	Tokens []Token `json:"tokens"`
-	Total  int     `json:"total"` // that the query finds
+	Total  int     `json:"total"` // that fit
+}
+
+// Tokens returns the access tokens that fit a query.
+func Tokens(ctx context.Context, d Doer, q TokenQuery) (TokenList, error) {
+	return list[TokenList](ctx, d, "/tokens", q.Part, map[string]string{
+		"user": q.User, "client": q.Client, "stage": q.Stage, "state": q.State, "search": q.Search,
+	})
+}
+
+// TokenSelection says which access tokens are meant: those with the IDs, or, where there are
+// none, all that all of the other members fit.
+type TokenSelection struct {
+	IDs []string `json:"ids,omitempty"`
+	All bool     `json:"all,omitempty"` // has to be set where nothing else is
+	TokenFilter
 }
 
 // SigningKey is a key that an issuer signs, or has signed, access tokens with.

@@ -78,7 +78,8 @@ type Session struct {
 	Device     string    `json:"device,omitempty"` // identifier
 	CreatedAt  time.Time `json:"created_at"`
 	LastUsedAt time.Time `json:"last_used_at"`
-	ExpiresAt  time.Time `json:"expires_at"` // whatever happens
+	ExpiresAt  time.Time `json:"expires_at"`         // whatever happens
+	Workshop   bool      `json:"workshop,omitempty"` // an attack, or a run beside one, has opened it
 }
 
 // Device is a registered installation.
@@ -90,6 +91,7 @@ type Device struct {
 	RegisteredAt time.Time  `json:"registered_at"`
 	LastSeen     *time.Time `json:"last_seen,omitempty"`
 	BannedAt     *time.Time `json:"banned_at,omitempty"`
+	Workshop     bool       `json:"workshop,omitempty"` // an attack, or a run beside one, has registered it
 }
 
 // Secret is a key's secret.
@@ -176,6 +178,10 @@ type Run struct {
 	Stage string `json:"stage"`
 	OK    bool   `json:"ok"`
 	Calls []Call `json:"calls"`
+
+	// Identifier is what a phone calls the app that was there for this run alone; empty: the app
+	// ran on the phone itself, or has registered nowhere.
+	Identifier string `json:"identifier,omitempty"`
 }
 
 // Brief is what an attacker is told.

@@ -5,5 +5,7 @@
 // own, which can't write. They see what was committed before they began, and neither wait for
 // the writer nor hold it up.
 //
+// Times are written in UTC, since SQLite compares them as text.
+//
 // Two processes may open one database. Their writers wait for each other.
 package store

@@ -43,7 +43,9 @@ func open(path string, models ...any) (*gorm.DB, error) {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	file.Close()
-	db, err := gorm.Open(sqlite.Open(dsn(path, "_journal_mode", "WAL", "_synchronous", "FULL", "_txlock", "immediate")), &gorm.Config{
+	db, err := gorm.Open(sqlite.New(sqlite.Config{
+		DriverName: driverName, DSN: dsn(path, "_journal_mode", "WAL", "_synchronous", "FULL", "_txlock", "immediate"),
+	}), &gorm.Config{
 		Logger:         logger.Discard, // values can be secrets; errors are returned
 		TranslateError: true,
 	})
@@ -55,10 +57,12 @@ func open(path string, models ...any) (*gorm.DB, error) {
 		return nil, err
 	}
 	writer.SetMaxOpenConns(1)
-	if err := db.AutoMigrate(models...); err != nil {
+	// All of it or nothing, and one wait for the disk rather than one for each table and index.
+	err = db.Transaction(func(tx *gorm.DB) error { return tx.AutoMigrate(models...) })
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("bring the tables of %s up to date: %w", path, err), writer.Close())
 	}
-	pool, err := sql.Open(sqlite.DriverName, dsn(path, "_query_only", "on"))
+	pool, err := sql.Open(driverName, dsn(path, "_query_only", "on"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database %s for reading: %w", path, err), writer.Close())
 	}

@@ -279,9 +279,9 @@ func TestBackupOnAnotherPhone(t *testing.T) {
 // sessions are those that are good at the bank.
 func (b *bench) sessions(t *testing.T) []manage.Session {
 	t.Helper()
-	sessions, err := manage.Get[[]manage.Session](t.Context(), b.bank.Manage(), "/sessions")
+	list, err := manage.Sessions(t.Context(), b.bank.Manage(), manage.SessionQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sessions
+	return list.Sessions
 }

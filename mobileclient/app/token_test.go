@@ -58,7 +58,7 @@ func TestToken(t *testing.T) {
 	if screen := shown(t)(app.SignOut(t.Context())); !screen.OK || screen.User != "" {
 		t.Errorf("sign out: %+v", screen)
 	}
-	if good, err := manage.Get[manage.Tokens](t.Context(), b.bank.Manage(), "/tokens?good=1"); err != nil || good.Total != 0 {
+	if good, err := manage.Get[manage.TokenList](t.Context(), b.bank.Manage(), "/tokens?good=1"); err != nil || good.Total != 0 {
 		t.Errorf("still good: %+v, %v", good, err)
 	}
 	before := len(b.bank.Calls())

@@ -26,6 +26,9 @@ type Given struct {
 	Dir       string        // scratch folder
 	Log       *traffic.Log  // where own programs' calls are recorded; nil: nowhere
 
+	// NewIdentifier makes up an identifier for an installation that there is not; nil: [rand.Text].
+	NewIdentifier func() string
+
 	// Say tells people a step. No secret, private key, session or token goes into it; client
 	// IDs may.
 	Say func(format string, args ...any)
@@ -59,6 +62,13 @@ type Given struct {
 	// the victim is signed in, by the names under which it was stored
 	// ([catalog.StorageCopy]).
 	Storage map[string][]byte
+}
+
+func (g *Given) newIdentifier() string {
+	if g.NewIdentifier == nil {
+		return rand.Text()
+	}
+	return g.NewIdentifier()
 }
 
 // Victim is somebody with the genuine app, seen from the network.

@@ -168,7 +168,7 @@ func (p *program) register(ctx context.Context) error {
 	if p.g.Stage.Call.Devices == catalog.NoDevices || p.caller.Identity().Device != (protect.Installation{}) {
 		return nil
 	}
-	identifier := rand.Text()
+	identifier := p.g.newIdentifier()
 	got, err := p.call(ctx, protect.RegisterCall(identifier))
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package device
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ type Config struct {
 	Routes      route.Table         // where addresses lead; nil: they are what they are
 	Log         *traffic.Log        // nil: nothing is recorded
 	Participant string              // name of its apps in traffic; empty: app
+
+	NewIdentifier func() string // makes what it calls an installation; nil: [rand.Text]
 }
 
 // What an app is asked, and what it shows.
@@ -81,6 +84,9 @@ func New(config Config) (*Device, error) {
 	}
 	if config.Participant == "" {
 		config.Participant = "app"
+	}
+	if config.NewIdentifier == nil {
+		config.NewIdentifier = rand.Text
 	}
 	dir, err := filepath.Abs(config.Dir)
 	if err != nil {

@@ -1,7 +1,5 @@
 package device
 
-import "crypto/rand"
-
 // Identifier is what the device calls an app's installation; empty where the app has not
 // asked for it yet.
 func (d *Device) Identifier(name string) string {
@@ -28,7 +26,7 @@ func (d *Device) identifier(name string) (string, error) {
 	if d.state.Identifiers == nil {
 		d.state.Identifiers = map[string]string{}
 	}
-	made := rand.Text()
+	made := d.config.NewIdentifier()
 	d.state.Identifiers[name] = made
 	if err := d.save(); err != nil {
 		delete(d.state.Identifiers, name) // or the next start would make another

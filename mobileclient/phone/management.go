@@ -119,7 +119,11 @@ func (p *Phone) run(ctx context.Context, o order) (run manage.Run, err error) {
 		return manage.Run{}, err
 	}
 	defer app.Close()
-	return owner.Exercise(ctx, d, app, o.Reference), nil
+	run = owner.Exercise(ctx, d, app, o.Reference)
+	if d != p.device {
+		run.Identifier = d.Identifier(AppName)
+	}
+	return run, nil
 }
 
 // otherDevice is another phone of the owner's, with the app that a stage uses, for one

@@ -16,8 +16,8 @@
 // settings.json as they are ([BundleClear]); release 2 hides the secrets among them
 // (package scatter). Each has a program that can read its own (package build).
 //
-// The signature covers everything before itself, the signer's key included. It proves
-// that nobody but the signer changed the package. It does not prove who the signer is:
-// that is for whoever installs it to decide, and anybody can sign a package anew with a
+// The signature covers the SHA-256 of everything before itself, the signer's key included.
+// It proves that nobody but the signer changed the package. It does not prove who the signer
+// is: that is for whoever installs it to decide, and anybody can sign a package anew with a
 // key of their own.
 package release

@@ -15,18 +15,23 @@ import (
 	"os"
 )
 
-// The signature block, the last bytes of a package. The signature covers everything
-// before itself: program, assets, length and signer.
+// The signature block, the last bytes of a package. What is signed is the magic and the
+// SHA-256 of everything before the signature: program, assets, length and signer. Ed25519
+// alone would hash all of that once to verify it and twice to sign it, with SHA-512, and the
+// package is measured with SHA-256 anyway.
 //
 //	8 bytes   length of the program, big endian
 //	32 bytes  Ed25519 public key of the signer
 //	64 bytes  Ed25519 signature (RFC 8032)
 //	16 bytes  magic
 const (
-	magic     = "Keyladder pkg 1\n"
+	magic     = "Keyladder pkg 2\n"
 	blockSize = 8 + ed25519.PublicKeySize + ed25519.SignatureSize + len(magic)
 	tailSize  = ed25519.SignatureSize + len(magic) // what is not signed
 )
+
+// toSign is what the signature of a package is made over.
+func toSign(sha256 []byte) []byte { return append([]byte(magic), sha256...) }
 
 // Packages come from strangers: bounds on what they can make a reader hold.
 const (
@@ -41,7 +46,8 @@ func sign(data []byte, program int, key ed25519.PrivateKey) []byte {
 	binary.BigEndian.PutUint64(block, uint64(program))
 	copy(block[8:], key.Public().(ed25519.PublicKey))
 	signed := data[:len(data)-tailSize]
-	copy(data[len(signed):], ed25519.Sign(key, signed))
+	sum := sha256.Sum256(signed)
+	copy(data[len(signed):], ed25519.Sign(key, toSign(sum[:])))
 	copy(data[len(data)-len(magic):], magic)
 	return data
 }
@@ -67,8 +73,10 @@ func open(data []byte) (*Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed := len(data) - tailSize
-	if !ed25519.Verify(signer, data[:signed], data[signed:signed+ed25519.SignatureSize]) {
+	signed, signature := data[:len(data)-tailSize], data[len(data)-tailSize:][:ed25519.SignatureSize]
+	hash := sha256.New()
+	hash.Write(signed)
+	if !ed25519.Verify(signer, toSign(hash.Sum(nil)), signature) {
 		return nil, ErrSignature
 	}
 	// Only now is the rest looked at: a parser that has not been given to a stranger
@@ -77,8 +85,8 @@ func open(data []byte) (*Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(data)
-	return &Package{Manifest: m, Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:]), Signer: signer}, nil
+	hash.Write(data[len(signed):]) // the measurement is of the whole package
+	return &Package{Manifest: m, Size: int64(len(data)), SHA256: hex.EncodeToString(hash.Sum(nil)), Signer: signer}, nil
 }
 
 // Read takes a package apart without looking at its signature, as anybody can.

@@ -4,7 +4,9 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,8 +83,12 @@ func TestPackedIsReadBack(t *testing.T) {
 	} else {
 		archive.Close()
 	}
-	if data, _ := os.ReadFile(pkg); !bytes.Contains(data, []byte(`"SHARED_SECRET":"in the clear"`)) {
+	data, _ := os.ReadFile(pkg)
+	if !bytes.Contains(data, []byte(`"SHARED_SECRET":"in the clear"`)) {
 		t.Error("settings are not in the clear")
+	}
+	if measured := fmt.Sprintf("%x", sha256.Sum256(data)); opened.SHA256 != measured || opened.Size != int64(len(data)) {
+		t.Errorf("the package is said to be %d bytes with the hash %s: it is %d with %s", opened.Size, opened.SHA256, len(data), measured)
 	}
 
 	again := filepath.Join(dir, "again.pkg")

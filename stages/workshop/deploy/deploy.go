@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/alexedwards/argon2id"
+	"golang.org/x/sync/errgroup"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
@@ -68,30 +69,34 @@ func Init(ctx context.Context, o Options) (Done, error) {
 		}
 		return Moved, nil
 	}
-	done, err := o.build(ctx)
-	if err != nil {
-		return "", err
-	}
+	var m *material
+	done := func() {}
+	var both errgroup.Group
+	both.Go(func() (err error) { done, err = o.build(ctx); return })
+	both.Go(func() (err error) { m, err = generate(hosts); return })
+	err = both.Wait()
 	defer done()
-	if err := write(o); err != nil {
+	if err == nil {
+		err = write(o, m)
+	}
+	if err != nil {
 		return "", fmt.Errorf("make the deployment in %s: %w", o.Dir, err)
 	}
 	return Made, nil
 }
 
-// build builds the app's programs where none are given. Done removes them.
+// build builds the app's programs where none are given. Done removes them, and is there
+// whatever the error.
 func (o *Options) build(ctx context.Context) (done func(), err error) {
 	if o.Programs != nil {
 		return func() {}, nil
 	}
 	folder, err := os.MkdirTemp("", "keyladder-program-")
 	if err != nil {
-		return nil, fmt.Errorf("build the app: %w", err)
+		return func() {}, fmt.Errorf("build the app: %w", err)
 	}
-	if o.Programs, err = build.Build(ctx, folder, Ways(o.Stages)...); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(folder))
-	}
-	return func() { os.RemoveAll(folder) }, nil
+	o.Programs, err = build.Build(ctx, folder, Ways(o.Stages)...)
+	return func() { os.RemoveAll(folder) }, err
 }
 
 // existing is the offline folder of a deployment that is complete; nil: one has to be made.
@@ -176,18 +181,11 @@ type material struct {
 	developer                  ed25519.PrivateKey
 	secrets                    map[string]string // by key, shared by app and API, from stage 4 on
 	passwords                  map[string]string // by user
+	users                      []byte            // users.json, with the passwords' hashes
 }
 
-func write(o Options) error {
-	m, err := generate(hosts)
-	if err != nil {
-		return err
-	}
+func write(o Options, m *material) error {
 	registry, err := m.registry()
-	if err != nil {
-		return err
-	}
-	users, err := m.users()
 	if err != nil {
 		return err
 	}
@@ -235,7 +233,7 @@ func write(o Options) error {
 				w.File("client-ca.pem", m.clientCA.Certificate),
 				w.File("apps.json", registry),
 				w.File("secrets.json", secrets),
-				w.File("users.json", users))
+				w.File("users.json", m.users))
 		},
 		deployment.Phone: func(w *deployment.Writer) error {
 			// What people know: the phone's screen offers to type it in for them.
@@ -265,25 +263,30 @@ func write(o Options) error {
 		},
 	}
 	id, created := rand.Text(), time.Now().UTC()
-	var writers []*deployment.Writer
-	for _, role := range deployment.Roles() {
-		w, err := deployment.NewWriter(o.Dir, role, id, created, o.Addresses)
-		if err != nil {
-			return err
-		}
-		if role != deployment.Offline {
-			pair, err := m.manage.Peer(string(role), slices.Concat(hosts, []string{string(role)})...)
+	roles := deployment.Roles()
+	writers := make([]*deployment.Writer, len(roles))
+	var all errgroup.Group // each file waits for the disk
+	for i, role := range roles {
+		all.Go(func() error {
+			w, err := deployment.NewWriter(o.Dir, role, id, created, o.Addresses)
 			if err != nil {
 				return err
 			}
-			if err := errors.Join(w.Pair("manage", pair), w.File("manage-ca.pem", m.manage.Certificate)); err != nil {
-				return err
+			writers[i] = w
+			if role != deployment.Offline {
+				pair, err := m.manage.Peer(string(role), slices.Concat(hosts, []string{string(role)})...)
+				if err != nil {
+					return err
+				}
+				if err := errors.Join(w.Pair("manage", pair), w.File("manage-ca.pem", m.manage.Certificate)); err != nil {
+					return err
+				}
 			}
-		}
-		if err := errors.Join(contents[role](w), w.Settings(role, deployment.DefaultSettings)); err != nil {
-			return err
-		}
-		writers = append(writers, w)
+			return errors.Join(contents[role](w), w.Settings(role, deployment.DefaultSettings))
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return err
 	}
 	// No program can use its folder before all folders have their files.
 	for _, w := range writers {
@@ -321,7 +324,8 @@ func generate(hosts []string) (m *material, err error) {
 	for _, user := range people {
 		m.passwords[user.Name] = user.Name + "-" + strings.ToLower(rand.Text()[:16])
 	}
-	return m, nil
+	m.users, err = m.hashed()
+	return m, err
 }
 
 // registry is the seed of the resource server's app registry.
@@ -348,14 +352,18 @@ func pinOf(pair pki.Pair) (pin.Pin, error) {
 	return pin.Of(certificate), nil
 }
 
-// users is what the resource server knows about people.
-func (m *material) users() ([]byte, error) {
+// hashed is what the resource server knows about people.
+func (m *material) hashed() ([]byte, error) {
 	users := slices.Clone(people)
+	var all errgroup.Group
 	for i := range users {
-		var err error
-		if users[i].PasswordHash, err = argon2id.CreateHash(m.passwords[users[i].Name], argon2idParameters); err != nil {
-			return nil, err
-		}
+		all.Go(func() (err error) {
+			users[i].PasswordHash, err = argon2id.CreateHash(m.passwords[users[i].Name], argon2idParameters)
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
 	}
 	return json.MarshalIndent(users, "", "  ")
 }

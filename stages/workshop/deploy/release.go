@@ -64,10 +64,10 @@ func Release(ctx context.Context, dir string, stages catalog.Set, credentials ma
 	}
 	o := Options{Stages: stages}
 	done, err := o.build(ctx)
+	defer done()
 	if err != nil {
 		return nil, err
 	}
-	defer done()
 	options := PackOptions{
 		Programs: o.Programs, Stages: stages, Addresses: offline.Addresses,
 		Credentials: credentials, Clients: map[string]pki.Pair{},

@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,23 @@ func New(stages catalog.Set, resource, station *manage.Client) *Referee {
 	return &Referee{stages: stages, resource: resource, station: station}
 }
 
+// markTime is how long marking may take, after a run that somebody has cancelled, too.
+const markTime = 10 * time.Second
+
+// markMade marks what the station has registered as the workshop's, so that in a deployment that
+// others use it does not hide what is theirs. A run whose marks fail counts all the same.
+func (r *Referee) markMade(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markTime)
+	defer cancel()
+	made, err := manage.Post[[]manage.Installation](ctx, r.station, "/installations/take", nil)
+	if err == nil && len(made) > 0 {
+		err = manage.MarkWorkshop(ctx, r.resource, made)
+	}
+	if err != nil {
+		slog.Warn("what a run has registered could not be marked as the workshop's", "error", err)
+	}
+}
+
 // Genuine lets the genuine app run on a fresh device and verifies on the ledger that it
 // was served.
 func (r *Referee) Genuine(ctx context.Context, stage string) manage.Genuine {
@@ -50,6 +68,7 @@ func (r *Referee) GenuineAlone(ctx context.Context, stage string) manage.Genuine
 // genuine also returns the reference of the app's transfer, which afterwards only the
 // victim's account history holds.
 func (r *Referee) genuine(ctx context.Context, stage string, strictly bool) (manage.Genuine, string) {
+	defer r.markMade(ctx)
 	begin, reference := time.Now(), newReference()
 	reason := r.tryGenuine(ctx, stage, reference, strictly)
 	return manage.Genuine{Stage: stage, OK: reason == "", Reason: reason, MS: time.Since(begin).Milliseconds()}, reference
@@ -159,6 +178,7 @@ func (r *Referee) Attack(ctx context.Context, stageSlug, attackName string) mana
 	if err != nil {
 		return finish(catalog.Inconclusive, err.Error())
 	}
+	defer r.markMade(ctx)
 	cell.From = time.Now()
 	report, err := manage.Post[manage.Report](ctx, r.station, "/attack", trial.brief)
 	cell.To = time.Now()

@@ -32,6 +32,7 @@ type prober struct {
 	routes      route.Table
 	roots       []byte
 	bank, staff *caller // the customers' app, and the staff's
+	identifier  func() string
 	clients     map[*tls.Certificate]*http.Client
 }
 
@@ -66,7 +67,7 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &prober{policies: stage.Declared(), plain: plain, routes: s.folder.Addresses.Routes(), roots: s.roots, clients: map[*tls.Certificate]*http.Client{}}
+	p := &prober{policies: stage.Declared(), plain: plain, routes: s.folder.Addresses.Routes(), roots: s.roots, identifier: s.installations.maker(stage.Slug), clients: map[*tls.Certificate]*http.Client{}}
 	own, err := deploy.Shipped(s.packageFile(stage))
 	if err != nil {
 		return nil, err
@@ -205,7 +206,7 @@ func (p *prober) made(ctx context.Context, by *caller, call protect.Call) ([]byt
 
 // register makes a phone known to the API, with an app on it.
 func (p *prober) register(ctx context.Context, by *caller) (protect.Installation, error) {
-	identifier := rand.Text()
+	identifier := p.identifier()
 	body, err := p.made(ctx, by, protect.RegisterCall(identifier))
 	if err != nil {
 		return protect.Installation{}, err

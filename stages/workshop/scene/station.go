@@ -46,6 +46,8 @@ type Station struct {
 	developers []ed25519.PublicKey
 	people     person.People
 	server     *manage.Server
+
+	installations installations
 }
 
 // New makes the station of the deployment whose attacker folder it is.
@@ -73,6 +75,7 @@ func New(folder *deployment.Folder, stages catalog.Set, log *traffic.Log) (*Stat
 	admin := s.server.For(deployment.Admin)
 	admin.POST("/genuine", s.serveGenuine)
 	admin.POST("/attack", s.serveAttack)
+	admin.POST("/installations/take", s.serveInstallations)
 	return s, nil
 }
 
@@ -185,7 +188,9 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 		Reference: brief.Reference,
 		Dir:       dir,
 		Log:       s.log,
-		Say:       say,
+
+		NewIdentifier: s.installations.maker(stage.Slug),
+		Say:           say,
 	}
 	if stage.Call.UserProof != catalog.NoUser {
 		given.User, given.Password = attackersName, s.people[attackersName]
@@ -274,7 +279,7 @@ func (s *Station) ownDevices(g *attacker.Given) {
 	made := 0
 	g.NewDevice = func(context.Context) (*device.Device, error) {
 		made++
-		return s.newDevice(filepath.Join(g.Dir, fmt.Sprintf("device-%d", made)), attackersName)
+		return s.newDevice(filepath.Join(g.Dir, fmt.Sprintf("device-%d", made)), attackersName, g.Stage.Slug)
 	}
 }
 
@@ -282,13 +287,14 @@ func (s *Station) packageFile(stage catalog.Stage) string {
 	return s.folder.Path(deploy.PackageName(stage.Package.Release))
 }
 
-func (s *Station) newDevice(dir, owner string) (*device.Device, error) {
+// newDevice makes a phone that is used at one stage.
+func (s *Station) newDevice(dir, owner, stage string) (*device.Device, error) {
 	participant := ""
 	if owner == attackersName {
 		participant = network.AppParty
 	}
 	return device.New(device.Config{
 		Dir: dir, Owner: owner, Participant: participant, Roots: s.roots, Developers: s.developers,
-		Routes: s.folder.Addresses.Routes(), Log: s.log,
+		Routes: s.folder.Addresses.Routes(), Log: s.log, NewIdentifier: s.installations.maker(stage),
 	})
 }

@@ -36,7 +36,7 @@ func (s *Station) newVictim(ctx context.Context, slug string) (*victim, error) {
 		return nil, err
 	}
 	v := &victim{dir: dir, stage: stage, person: s.people.Named(victimsName)}
-	if v.device, err = s.newDevice(dir, victimsName); err != nil {
+	if v.device, err = s.newDevice(dir, victimsName, stage.Slug); err != nil {
 		v.leave()
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (s *Station) useLookAlike(ctx context.Context, stage catalog.Stage, package
 		return err
 	}
 	defer os.RemoveAll(dir)
-	deceived, err := s.newDevice(dir, victimsName)
+	deceived, err := s.newDevice(dir, victimsName, stage.Slug)
 	if err != nil {
 		return err
 	}

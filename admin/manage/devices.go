@@ -1,0 +1,193 @@
+package manage
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/admin/ui"
+	"keyladder/internal/manage"
+)
+
+var deviceColumns = []ui.Column{
+	{Name: "identifier", Label: "Identifier"},
+	{Name: "app", Label: "App"},
+	{Name: "stage", Label: "Stage"},
+	{Name: "banned", Label: "State", LatestFirst: true},
+	{Name: "registered", Label: "Registered", LatestFirst: true},
+	{Name: "seen", Label: "Last seen", LatestFirst: true},
+}
+
+var deviceFilters = []string{"search", "stage", "state", "by"}
+
+func deviceFilter(values url.Values) manage.DeviceFilter {
+	return manage.DeviceFilter{Search: values.Get("search"), Stage: values.Get("stage"), State: values.Get("state"), By: maker(values.Get("by"))}
+}
+
+// devicesData is what the page of the devices shows.
+type devicesData struct {
+	listed
+	Devices []manage.Device
+	Hidden  int // that are the workshop's, where those are not listed
+}
+
+func (a *Administration) devicesPage(c echo.Context) error {
+	data := devicesData{listed: listed{List: ui.ReadList(c, deviceColumns, "-seen", deviceFilters...), Strip: a.Runner.Strip(c, registersDevices)}}
+	if _, ok := data.Strip.Stages.Lookup(data.List.Filter.Get("stage")); !ok {
+		data.List.Filter.Del("stage")
+	}
+	if state := data.List.Filter.Get("state"); state != "served" && state != "banned" {
+		data.List.Filter.Del("state")
+	}
+	filter := deviceFilter(data.List.Filter)
+	p := a.list(c, &data.listed, func(part manage.Part) (int, error) {
+		found, err := a.Resource.Devices(c.Request().Context(), manage.DeviceQuery{DeviceFilter: filter, Part: part})
+		data.Devices = found.Devices
+		return found.Total, err
+	})
+	if filter.By == manage.NotWorkshop && data.Silence == "" {
+		filter.By = manage.Workshop
+		hidden, err := a.Resource.Devices(c.Request().Context(), manage.DeviceQuery{DeviceFilter: filter, Part: manage.Part{Limit: 1}})
+		if err != nil {
+			return err
+		}
+		data.Hidden = hidden.Total
+	}
+	p.Title = "Devices"
+	return ui.Render(c, http.StatusOK, devicesView(p, data, a.Stages, a.Now()))
+}
+
+// findDevices are some of those that are selected, and how many there are in all.
+func (a *Administration) findDevices(c echo.Context, s selection) (found []manage.Device, total int, err error) {
+	ctx := c.Request().Context()
+	if s.All {
+		list, err := a.Resource.Devices(ctx, manage.DeviceQuery{DeviceFilter: deviceFilter(s.Filter), Part: manage.Part{Limit: named}})
+		return list.Devices, list.Total, err
+	}
+	for _, id := range s.IDs[:min(len(s.IDs), named)] {
+		list, err := a.Resource.Devices(ctx, manage.DeviceQuery{DeviceFilter: manage.DeviceFilter{Search: id}, Part: manage.Part{Limit: named}})
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, device := range list.Devices {
+			if device.ID == id {
+				found = append(found, device)
+			}
+		}
+	}
+	return found, len(s.IDs), nil
+}
+
+func deviceWords(device manage.Device) string { return device.Identifier + " at " + device.Stage }
+
+// toDevices is something that is done to devices.
+type toDevices struct {
+	Path         string // here and, below /devices, in the management API
+	Action       string
+	Verb, Button string
+	Text         string // what it means, for the question
+	Done         func(count int) string
+}
+
+var (
+	banning = toDevices{
+		Path: "/devices/ban", Action: "ban devices", Verb: "Ban", Button: "Ban",
+		Text: "Their next calls are refused, and they can't be registered anew under their identifiers, until they are allowed again. Nothing keeps an owner from installing the app anew.",
+		Done: func(count int) string {
+			return ui.Plural(count, "device is", "devices are") + " banned: the next call of each is refused. They can be allowed again."
+		},
+	}
+	allowing = toDevices{
+		Path: "/devices/allow", Action: "allow devices",
+		Done: func(count int) string { return ui.Plural(count, "device is", "devices are") + " served again." },
+	}
+	removing = toDevices{
+		Path: "/devices/remove", Action: "remove devices", Verb: "Remove", Button: "Remove",
+		Text: "They are forgotten, and their GUIDs are void. That keeps nobody out: an app that is refused for it registers its installation again by itself, once, and goes on. To refuse an installation, ban it.",
+		Done: func(count int) string {
+			return ui.Plural(count, "device is", "devices are") + " removed. An app that is still there registers again with its next call."
+		},
+	}
+)
+
+// askDevices asks before something is done to devices.
+func (a *Administration) askDevices(what toDevices) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		selection, any := chosen(c.QueryParams(), deviceFilters...)
+		if !any {
+			return a.nothingChosen(c)
+		}
+		text := what.Text
+		if what.Path == removing.Path {
+			if selection.All && selection.Filter.Get("state") == "" {
+				selection.Filter.Set("state", "served")
+				text += " Those that are banned stay: choose them, or list them alone, to end their bans with it."
+			}
+		}
+		found, total, err := a.findDevices(c, selection)
+		if err != nil {
+			return err
+		}
+		lines := make([]string, len(found))
+		for i, device := range found {
+			lines[i] = deviceWords(device)
+		}
+		return a.ask(c, ui.Question{
+			Title: what.Verb + " " + ui.Plural(total, "device", "devices") + "?", Text: text,
+			About: lines, More: total - len(found),
+			Action: what.Path, Fields: selection.fields(), Button: what.Button + " " + ui.Plural(total, "device", "devices"),
+		})
+	}
+}
+
+func (a *Administration) changeDevices(what toDevices) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		selection, any := chosen(c.Request().PostForm, deviceFilters...)
+		if !any {
+			return a.nothingChosen(c)
+		}
+		change := change{Action: what.Action, Subject: selection.words("devices"), Path: what.Path}
+		if len(selection.IDs) == 1 {
+			if found, _, err := a.findDevices(c, selection); err == nil && len(found) == 1 { // for the words
+				change.Subject, change.Stage = deviceWords(found[0])+" ("+found[0].ID+")", found[0].Stage
+			}
+		}
+		return a.takeMany(c, change,
+			manage.DeviceSelection{IDs: selection.IDs, All: selection.All, DeviceFilter: deviceFilter(selection.Filter)}, what.Done)
+	}
+}
+
+func (a *Administration) banDevice(c echo.Context) error {
+	return a.markDevice(c, "ban a device", "ban", "is banned: its next call is refused. If it is the phone's, a run of the genuine app shows it.", "allow")
+}
+
+func (a *Administration) allowDevice(c echo.Context) error {
+	return a.markDevice(c, "allow a device", "allow", "is served again.", "")
+}
+
+func (a *Administration) markDevice(c echo.Context, action, how, done, undo string) error {
+	id := c.Param("device")
+	marking := change{Action: action, Subject: id, Path: "/devices/" + url.PathEscape(id) + "/" + how}
+	name := id
+	if found, _, err := a.findDevices(c, selection{IDs: []string{id}}); err == nil && len(found) == 1 { // for the words
+		name, marking.Stage = found[0].Identifier, found[0].Stage
+		marking.Subject = deviceWords(found[0]) + " (" + id + ")"
+	}
+	marking.Done = "The device " + name + " " + done
+	if undo != "" {
+		marking.Undo = &ui.Undo{Action: "/devices/" + url.PathEscape(id) + "/" + undo, Label: "Undo: allow it again"}
+	}
+	return a.take(c, marking)
+}
+
+// phoneDevices is where the phone's own devices are listed; empty: it has none.
+func (d devicesData) phoneDevices() (links []ui.NavItem) {
+	for _, pkg := range d.Strip.Phone.Packages {
+		if pkg.Identifier != "" {
+			links = append(links, ui.NavItem{Path: "/devices?" + url.Values{"search": {pkg.Identifier}}.Encode(), Label: cmp.Or(pkg.Label, pkg.Name)})
+		}
+	}
+	return links
+}
