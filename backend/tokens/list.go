@@ -29,7 +29,7 @@ func (s *Store) fit(db *gorm.DB, f manage.TokenFilter) *gorm.DB {
 	}
 	if f.Search != "" {
 		has := store.Contains(f.Search)
-		query = query.Where(`(user LIKE ? ESCAPE '\\' OR client LIKE ? ESCAPE '\\' OR id = ?)`, has, has, f.Search)
+		query = query.Where(`(user LIKE ? ESCAPE '\' OR client LIKE ? ESCAPE '\' OR id = ?)`, has, has, f.Search)
 	}
 	switch at := s.config.Now().UTC(); f.State {
 	case "good":

@@ -58,7 +58,7 @@ func TestToken(t *testing.T) {
 	if screen := shown(t)(app.SignOut(t.Context())); !screen.OK || screen.User != "" {
 		t.Errorf("sign out: %+v", screen)
 	}
-	if good, err := manage.Get[manage.TokenList](t.Context(), b.bank.Manage(), "/tokens?good=1"); err != nil || good.Total != 0 {
+	if good, err := manage.Get[manage.TokenList](t.Context(), b.bank.Manage(), "/tokens?state=good"); err != nil || good.Total != 0 {
 		t.Errorf("still good: %+v, %v", good, err)
 	}
 	before := len(b.bank.Calls())
@@ -108,7 +108,7 @@ func TestTokenEnds(t *testing.T) {
 		asks bool // the bank
 	}{
 		{"revoked", func(b *bench) error {
-			_, err := manage.Post[manage.Removed](t.Context(), b.bank.Manage(), "/tokens/revoke", manage.TokenQuery{User: "alice"})
+			_, err := manage.Post[manage.Changed](t.Context(), b.bank.Manage(), "/tokens/revoke", manage.TokenSelection{TokenFilter: manage.TokenFilter{User: "alice"}})
 			return err
 		}, true},
 		{"expired, by the bank's clock", func(b *bench) error {
