@@ -55,7 +55,7 @@ func command(adminPassword string) *cobra.Command {
 	root.AddCommand(
 		initCommand(), upCommand(lab.Start, adminPassword), resetCommand(), attackerCommand(), healthCommand(), settingsCommand(),
 		listCommand(), showCommand(catalog.All()), runCommand(), attackCommand(), matrixCommand(), benchCommand(),
-		signCommand(), openCommand(), packCommand(), releaseCommand(),
+		signCommand(), openCommand(), tokenCommand(), packCommand(), releaseCommand(),
 		readmeCommand(), snippetsCommand(),
 	)
 	return root

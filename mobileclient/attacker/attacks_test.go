@@ -2,6 +2,7 @@ package attacker
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/token"
+	"keyladder/stages/protect"
 	"keyladder/stages/workshop/lab/testbank"
 )
 
@@ -66,6 +69,7 @@ func TestUnknownClient(t *testing.T) {
 		{name: "keys", stage: stage(t, "tls"), by: catalog.CheckAppKey},
 		{name: "certificates", stage: stage(t, "pinned-mtls"), by: catalog.CheckClientCert},
 		{name: "MACs alone", stage: stage(t, "hmac", withoutCertificate), by: catalog.CheckHawk},
+		{name: "tokens", stage: stage(t, "password-grant"), by: catalog.CheckAppKey},
 		{name: "the API is broken", stage: stage(t, "tls"), prepare: (*bank).breakDown, err: "500"},
 		{name: "the API is away", stage: stage(t, "tls"), prepare: func(b *bank) { b.Leave() }, err: "refused"},
 	}
@@ -126,6 +130,7 @@ func TestURLLeak(t *testing.T) {
 // It is not parallel: the list of common passwords is everybody's.
 func TestPasswordGuess(t *testing.T) {
 	unlocked := stage(t, "user-session", anyProgram, withoutCertificate)
+	granted := stage(t, "password-grant")
 	tests := []struct {
 		name     string
 		stage    catalog.Stage
@@ -141,6 +146,9 @@ func TestPasswordGuess(t *testing.T) {
 		{name: "a bad password", stage: unlocked, bad: 1, claim: true},
 		{name: "a bad password, found too late", stage: unlocked, bad: 12, by: catalog.CheckSignIn, obstacle: "left alone after"},
 		{name: "broken", stage: unlocked, broken: true, err: "500"},
+		{name: "good passwords at a token endpoint", stage: granted, by: catalog.CheckSignIn, obstacle: "left alone after"},
+		{name: "a bad password at a token endpoint", stage: granted, bad: 1, claim: true},
+		{name: "a broken token endpoint", stage: granted, broken: true, err: "500"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -160,6 +168,57 @@ func TestPasswordGuess(t *testing.T) {
 			b.robbed(test.claim)
 		})
 	}
+}
+
+func TestTokenForge(t *testing.T) {
+	t.Parallel()
+	t.Run("at the bank", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "password-grant"), testbank.Options{})
+		result := run(t, "token-forge", b.given(), "")
+		if by := b.stoppedBy(result); result.Claim || by != catalog.CheckToken {
+			t.Errorf("%+v, stopped by %q", result, by)
+		}
+		refused := b.refused()
+		others := slices.DeleteFunc(slices.Clone(refused), func(check catalog.Check) bool { return check == catalog.CheckToken })
+		if len(refused) < 30 || len(others) > 0 {
+			t.Errorf("%d refusals, %q among them", len(refused), others)
+		}
+		b.robbed(false)
+	})
+	// The bank gives whoever forgets to sign what they ask for.
+	t.Run("at a careless bank", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "password-grant"), testbank.Options{})
+		var alices string
+		b.ChangeRequests(func(r *http.Request, body []byte) []byte {
+			text, err := token.From(r.Header)
+			if err != nil || !strings.HasSuffix(text, ".") || strings.Count(text, ".") != 2 {
+				return body
+			}
+			token.Set(r.Header, alices)
+			return body
+		})
+		p, err := newProgram(b.given(), protect.Identity{ClientID: clientID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.close()
+		if _, err := p.signIn(t.Context(), aCustomer, b.Passwords[aCustomer]); err != nil {
+			t.Fatal(err)
+		}
+		alices = p.caller.Identity().Token
+		if result := run(t, "token-forge", b.given(), ""); !result.Claim {
+			t.Errorf("%+v", result)
+		}
+		b.robbed(true)
+	})
+	t.Run("broken", func(t *testing.T) {
+		t.Parallel()
+		b := open(t, stage(t, "password-grant"), testbank.Options{})
+		b.breakDown()
+		run(t, "token-forge", b.given(), "500")
+	})
 }
 
 func TestRunOfNoAttack(t *testing.T) {

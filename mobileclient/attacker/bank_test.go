@@ -78,6 +78,9 @@ func (b *bank) given() *Given {
 			}
 		},
 	}
+	if b.stage.Call.UserProof == catalog.AccessToken {
+		g.ClientID = clientID
+	}
 	if b.stage.Call.UserProof != catalog.NoUser {
 		g.User, g.Password = "mallory", b.Passwords["mallory"]
 		g.SignIn = func(ctx context.Context, d *device.Device, app *device.App, user, password string) (device.Screen, error) {
@@ -94,7 +97,7 @@ func (b *bank) secrets() []string {
 		all = append(all, password)
 	}
 	for _, call := range b.Arrived() {
-		if scheme, session, _ := strings.Cut(call.Header.Get("Authorization"), " "); scheme == "Session" {
+		if scheme, session, _ := strings.Cut(call.Header.Get("Authorization"), " "); scheme == "Session" || scheme == "Bearer" {
 			all = append(all, session)
 		}
 		if guid := call.Header.Get("Device-Guid"); guid != "" {

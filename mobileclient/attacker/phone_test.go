@@ -57,6 +57,8 @@ func TestOnOwnDevice(t *testing.T) {
 		{attack: "repackaged-app", stage: stage(t, "user-session"), claim: true},
 		{attack: "instrumented-app", stage: stage(t, "user-session"), claim: true},
 		{attack: "token-lift", stage: stage(t, "user-session"), claim: true},
+		{attack: "memory-hook", stage: stage(t, "password-grant"), claim: true},
+		{attack: "token-lift", stage: stage(t, "password-grant"), claim: true},
 	}
 	for _, test := range tests {
 		t.Run(test.attack+" at "+test.stage.Slug, func(t *testing.T) {
@@ -135,26 +137,38 @@ func TestMemoryHoldsTheKeyAsANumber(t *testing.T) {
 	}
 }
 
-func TestBackupTheft(t *testing.T) {
+func TestStolenStorage(t *testing.T) {
 	t.Parallel()
+	sessions, tokens := stage(t, "user-session"), stage(t, "password-grant")
+	nothing := func(_ *bank, storage map[string][]byte) { clear(storage) }
+	signedOut := func(b *bank, _ map[string][]byte) { b.tell("/users/alice/sessions/revoke") }
+	unbound := stage(t, "user-session", func(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfApp })
 	tests := []struct {
-		name   string
-		change func(*bank, map[string][]byte)
-		claim  bool
-		by     catalog.Check
+		attack, name string
+		stage        catalog.Stage
+		change       func(*bank, map[string][]byte)
+		claim        bool
+		by           catalog.Check
 	}{
-		{name: "while the victim is signed in", change: func(*bank, map[string][]byte) {}, claim: true},
-		{name: "after the session ended", change: func(b *bank, _ map[string][]byte) { b.tell("/users/alice/sessions/revoke") }, by: catalog.CheckSession},
-		{name: "nothing stored", change: func(_ *bank, storage map[string][]byte) { clear(storage) }, by: catalog.CheckHidden},
+		{attack: "backup-theft", name: "while the victim is signed in", stage: sessions, claim: true},
+		{attack: "backup-theft", name: "after the session ended", stage: sessions, change: signedOut, by: catalog.CheckSession},
+		{attack: "backup-theft", name: "nothing stored", stage: sessions, change: nothing, by: catalog.CheckNotStored},
+		{attack: "backup-theft", name: "a token in memory", stage: tokens, by: catalog.CheckNotStored},
+		{attack: "backup-restore", name: "a session that is bound to a device", stage: sessions, by: catalog.CheckBinding},
+		{attack: "backup-restore", name: "a session that is not", stage: unbound, claim: true},
+		{attack: "backup-restore", name: "nothing stored", stage: sessions, change: nothing, by: catalog.CheckNotStored},
+		{attack: "backup-restore", name: "a token in memory", stage: tokens, by: catalog.CheckNotStored},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			b := open(t, stage(t, "user-session"), testbank.Options{})
+		t.Run(test.attack+": "+test.name, func(t *testing.T) {
+			b := open(t, test.stage, testbank.Options{})
 			g := b.given()
 			b.onPhone(g)
 			g.Storage = b.victimsStorage(g)
-			test.change(b, g.Storage)
-			result := run(t, "backup-theft", g, "")
+			if test.change != nil {
+				test.change(b, g.Storage)
+			}
+			result := run(t, test.attack, g, "")
 			if by := b.stoppedBy(result); result.Claim != test.claim || by != test.by {
 				t.Errorf("%+v, stopped by %q", result, by)
 			}

@@ -12,8 +12,8 @@ import (
 type Tokens []string
 
 var (
-	sentToken   = regexp.MustCompile(`(?i:authorization): ?Bearer ([A-Za-z0-9._~+/-]{20,4096}=*)(?:\r?\n|\\r)`)
-	issuedToken = regexp.MustCompile(`"access_token": ?"([A-Za-z0-9._~+/-]{20,4096}=*)"`)
+	sentToken   = regexp.MustCompile(`(?i:authorization): ?Bearer ([A-Za-z0-9._~+/-]{20,}=*)(?:\r?\n|\\r)`)
+	issuedToken = regexp.MustCompile(`"access_token": ?"([A-Za-z0-9._~+/-]{20,}=*)"`)
 )
 
 // longestToken is how far what follows a token's name is looked at, in bytes.

@@ -41,6 +41,16 @@ func Unfit(dir string, stages catalog.Set) ([]string, error) {
 	return unfit, nil
 }
 
+// Shipped reads what the app in a package was shipped with.
+func Shipped(path string) (*release.Settings, error) {
+	_, assets, err := release.Assets(path)
+	if err != nil {
+		return nil, err
+	}
+	settings, _, err := shipped(assets)
+	return settings, err
+}
+
 // shipped reads what an app was shipped with, and how its package carries secrets. Whoever
 // reads those in the clear does not notice that others are hidden, so hidden ones come first.
 func shipped(assets map[string][]byte) (*release.Settings, catalog.Secrets, error) {

@@ -17,10 +17,10 @@ import (
 	"keyladder/internal/route"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/release"
-	"keyladder/mobileclient/release/scatter"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
 	"keyladder/stages/protect"
+	"keyladder/stages/workshop/deploy"
 )
 
 // prober makes calls as the bank's apps do at a stage, with what is in their packages. How
@@ -67,7 +67,7 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 		return nil, err
 	}
 	p := &prober{policies: stage.Declared(), plain: plain, routes: s.folder.Addresses.Routes(), roots: s.roots, clients: map[*tls.Certificate]*http.Client{}}
-	own, err := settingsOf(s.packageFile(stage))
+	own, err := deploy.Shipped(s.packageFile(stage))
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 		return nil, err
 	}
 	for _, path := range s.folder.Packages() {
-		other, err := settingsOf(path)
+		other, err := deploy.Shipped(path)
 		if err != nil {
 			return nil, err
 		}
@@ -88,18 +88,6 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 		return p, nil
 	}
 	return nil, errors.New("there is no package of another app")
-}
-
-// settingsOf reads what an app was shipped with out of its package.
-func settingsOf(path string) (*release.Settings, error) {
-	_, assets, err := release.Assets(path)
-	if err != nil {
-		return nil, err
-	}
-	if settings, err := scatter.Unbundle(assets); err == nil {
-		return settings, nil
-	}
-	return release.UnbundleClear(assets)
 }
 
 func (s *Station) newCaller(stage catalog.Stage, agent string, settings *release.Settings) (*caller, error) {

@@ -194,7 +194,7 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 		}
 	}
 	if stage.Call.UserProof != catalog.NoUser && stage.Call.AppProof == catalog.AppKey {
-		shipped, err := settingsOf(s.packageFile(stage))
+		shipped, err := deploy.Shipped(s.packageFile(stage))
 		if err != nil {
 			return attacker.Result{}, err
 		}

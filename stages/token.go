@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"keyladder/internal/deployment"
+	"keyladder/mobileclient/person"
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/protect"
+	"keyladder/stages/workshop/deploy"
+)
+
+func tokenCommand() *cobra.Command {
+	var dir, slug, user string
+	c := &cobra.Command{
+		Use:   "token",
+		Short: "Sign in as a person, and print what the app would hold then, as fields for curl",
+		Long: `Sign in as a person of the workshop, with the password from phone/passwords.json, and print
+what the app would hold then, as fields for curl:
+
+  go run ./stages token --stage password-grant --user alice > alice.txt
+  curl -H @alice.txt …
+
+Where the app signs each request, the signature is for stages sign, which takes the fields
+on its standard input.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			stage, err := builtStage(slug)
+			if err != nil {
+				return err
+			}
+			if stage.Call.UserProof == catalog.NoUser {
+				return fmt.Errorf("nobody signs in at the stage %s", stage.Slug)
+			}
+			folder, err := deployment.Open(dir, deployment.Phone)
+			if err != nil {
+				return err
+			}
+			people, err := person.Known(folder)
+			if err != nil {
+				return err
+			}
+			who := people.Named(user)
+			if who.Password == "" {
+				return fmt.Errorf("nobody knows a password of %q: the people are %q", user, people.Names())
+			}
+			header, err := heldByApp(c.Context(), folder, stage, who)
+			if err != nil {
+				return err
+			}
+			for _, name := range slices.Sorted(maps.Keys(header)) {
+				if _, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", name, header.Get(name)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	dataFlag(c, &dir)
+	c.Flags().StringVar(&slug, "stage", "", "the stage")
+	c.Flags().StringVar(&user, "user", "", "name of the person: alice")
+	for _, required := range []string{"stage", "user"} {
+		if err := c.MarkFlagRequired(required); err != nil {
+			panic(err) // no such flag
+		}
+	}
+	return c
+}
+
+// heldByApp signs a person in as the app does, and returns the fields that are the same in all
+// of its calls from then on.
+func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Stage, who person.Person) (http.Header, error) {
+	caller, roots, err := shippedCaller(folder, stage)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{
+		Timeout:   time.Minute,
+		Transport: &http.Transport{TLSClientConfig: caller.TLS(roots), DialContext: folder.Addresses.Routes().Dial(nil)},
+	}
+	defer client.CloseIdleConnections()
+	if stage.Call.Devices == catalog.RegisteredDevices {
+		identifier := rand.Text()
+		answer, err := answered(ctx, client, caller, protect.RegisterCall(identifier))
+		if err != nil {
+			return nil, err
+		}
+		device, err := protect.ReadInstallation(answer, identifier)
+		if err != nil {
+			return nil, err
+		}
+		if caller, err = caller.As(func(as *protect.Identity) { as.Device = device }); err != nil {
+			return nil, err
+		}
+	}
+	call, err := caller.SignInCall(who.Name, who.Password)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := answered(ctx, client, caller, call)
+	if err != nil {
+		return nil, err
+	}
+	signedIn, err := caller.ReadSignIn(who.Name, answer)
+	if err != nil {
+		return nil, err
+	}
+	if caller, err = caller.As(signedIn.Show); err != nil {
+		return nil, err
+	}
+	dressed, err := caller.Dress(protect.Call{Path: "/v1/accounts"})
+	if err != nil {
+		return nil, err
+	}
+	dressed.Header.Del("User-Agent")
+	if stage.Call.AppProof == catalog.Hawk { // it is good for this one call
+		dressed.Header.Del(stage.Call.AppProofField())
+	}
+	return dressed.Header, nil
+}
+
+// shippedCaller calls with what the bank's app is shipped with.
+func shippedCaller(folder *deployment.Folder, stage catalog.Stage) (caller *protect.Caller, roots []byte, err error) {
+	settings, err := deploy.Shipped(folder.Path(deploy.PackageName(stage.Package.Release)))
+	if err != nil {
+		return nil, nil, err
+	}
+	certificate, err := clientcert.Load([]byte(settings.ClientCertificate), []byte(settings.ClientKey))
+	if err != nil {
+		return nil, nil, err
+	}
+	if roots, err = folder.Read("roots.pem"); err != nil {
+		return nil, nil, err
+	}
+	api := protect.API{Stage: stage.Slug, Plain: settings.APIPlain, TLS: settings.APITLS}
+	caller, err = protect.New(stage.Call, api, protect.Identity{
+		UserAgent: fmt.Sprintf("HarbourBank/%d.0", stage.Package.Release), ClientID: settings.ClientID,
+		Secret: settings.SharedSecret, Certificate: &certificate,
+	})
+	return caller, roots, err
+}
+
+// answered makes a call, and returns what the answer says.
+func answered(ctx context.Context, client *http.Client, caller *protect.Caller, call protect.Call) ([]byte, error) {
+	dressed, err := caller.Dress(call)
+	if err != nil {
+		return nil, err
+	}
+	request, err := dressed.HTTP(ctx)
+	if err != nil {
+		return nil, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return nil, err
+	}
+	answer, err := dressed.Check(response, body)
+	if err != nil {
+		return nil, err
+	}
+	if answer.Status >= http.StatusMultipleChoices {
+		return nil, fmt.Errorf("%s %s: the API answers %s %s", request.Method, call.Path, response.Status, answer.Body)
+	}
+	return answer.Body, nil
+}
