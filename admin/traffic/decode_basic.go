@@ -52,8 +52,9 @@ var (
 	cookies          = regexp.MustCompile(`(?im)^((?:set-)?cookie:[ \t]*)([^\s][^\r\n]*)`)
 )
 
-// masked is a text without the passwords of Basic credentials and without cookies, among
-// which the admin's own may be.
+// masked is a text without the passwords of Basic credentials and forms, and without cookies,
+// among which the admin's own may be.
 func masked(text string) string {
+	text = formSecrets.ReplaceAllString(text, "${1}${2}="+mask)
 	return cookies.ReplaceAllString(basicCredentials.ReplaceAllString(text, "${1}"+mask), "${1}"+mask)
 }

@@ -16,7 +16,8 @@ type decoder struct {
 // decoders in the order in which a page shows what they find. A new mechanism adds a file
 // with its own, and a line here.
 var decoders = []decoder{
-	appKeys, hawkFields, basicFields, sessionKeys, deviceFields, clientCertificates, sealedBodies, webTokens,
+	appKeys, hawkFields, basicFields, sessionKeys, bearerTokens, grantForms,
+	deviceFields, clientCertificates, sealedBodies, webTokens,
 }
 
 // text is what a decoder looks at.

@@ -37,6 +37,9 @@ func TestProofsAreFound(t *testing.T) {
 		"no colon":          {"Authorization: Basic QWxh", "Basic credentials"},
 		"a challenge":       {`WWW-Authenticate: Basic realm="Harbour Bank"`, ""},
 		"a session":         {"Authorization: Session abc\nApp-Authorization: Hawk id=\"a\"", "Hawk id Session key"},
+		"a token":           {"App-Authorization: key a\nAuthorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IiLCJleHAiOjEsImEiOjF9.c2ln", "key key Bearer sub exp "},
+		"no JWT":            {"Authorization: Bearer abc", "Bearer token"},
+		"a token's fault":   {`WWW-Authenticate: Bearer realm="Harbour Bank", error="invalid_token"`, "Bearer realm error"},
 		"in the middle":     {"X: Authorization: Hawk id=\"a\"", ""},
 	} {
 		var got []string
@@ -48,6 +51,30 @@ func TestProofsAreFound(t *testing.T) {
 		}
 		if strings.Join(got, " ") != test.want {
 			t.Errorf("%s: %q, want %q", name, strings.Join(got, " "), test.want)
+		}
+	}
+}
+
+// What is sent to a token endpoint is laid out, but for its secrets.
+func TestForms(t *testing.T) {
+	t.Parallel()
+	const head = "POST /v1/token HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+	for name, test := range map[string]struct{ head, body, want string }{
+		"a password":  {head, "grant_type=password&client_id=a&username=bob&password=pa%26ss&scope=x+y", "grant_type=password client_id=a username=bob password=" + mask + " scope=x y"},
+		"twice":       {head, "grant_type=password&client_id=a&client_id=b", "grant_type=password client_id=a client_id=b"},
+		"given back":  {head, "token=a.b.c&client_id=a", "client_id=a token=a.b.c"},
+		"no form":     {"POST /v1/transfers HTTP/1.1\r\nContent-Type: application/json\r\n", `{"grant_type":"x"}`, ""},
+		"other forms": {head, "name=bob", ""},
+		"broken":      {head, "grant_type=%zz", ""},
+	} {
+		var got []string
+		for _, s := range takeApart(text{Head: test.head, Body: test.body}, traffic.Request, nil) {
+			for _, a := range s.Parts[0].Attributes {
+				got = append(got, a.Name+"="+a.Value)
+			}
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}
 }
@@ -100,6 +127,10 @@ func TestMasked(t *testing.T) {
 		"Host: a\r\nCookie: keyladder-admin=5ec7e7; b=c\r\nAccept: d":  "Host: a\r\nCookie: " + mask + "\r\nAccept: d",
 		"set-cookie:keyladder-admin=5ec7e7":                            "set-cookie:" + mask,
 		"Cookie:\r\nAccept: d":                                         "Cookie:\r\nAccept: d",
+		"grant_type=password&password=pa%26ss&username=bob":            "grant_type=password&password=" + mask + "&username=bob",
+		"password=secret":                                              "password=" + mask,
+		"POST / HTTP/1.1\r\n\r\na=b&client_secret=x":                   "POST / HTTP/1.1\r\n\r\na=b&client_secret=" + mask,
+		"the grant_type=password":                                      "the grant_type=password",
 	} {
 		if got := masked(text); got != want {
 			t.Errorf("%q became %q", text, got)
@@ -134,6 +165,8 @@ func TestFindSealed(t *testing.T) {
 func FuzzProofs(f *testing.F) {
 	f.Add(`Authorization: Hawk id="a", ts="1353832234"`)
 	f.Add("App-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
+	f.Add("Authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IifQ.c2ln")
+	f.Add("grant_type=password&password=x")
 	f.Add("eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAA.BBBB.CCCC")
 	f.Fuzz(func(t *testing.T, content string) {
 		start := time.Now()

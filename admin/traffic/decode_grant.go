@@ -1,0 +1,75 @@
+package traffic
+
+import (
+	"net/url"
+	"regexp"
+	"strings"
+
+	"keyladder/stages/catalog"
+)
+
+// grantForms are what apps send to token endpoints (RFC 6749, section 4.3.2, and RFC 7009).
+var grantForms = decoder{
+	Checks: []catalog.Check{catalog.CheckForm, catalog.CheckClient, catalog.CheckGrant, catalog.CheckSignIn, catalog.CheckWanted},
+	Decode: func(seen text) []section {
+		body := strings.TrimSpace(seen.Body)
+		if !strings.Contains(strings.ToLower(seen.Head), "application/x-www-form-urlencoded") || strings.ContainsAny(body, " \r\n{") {
+			return nil
+		}
+		form, err := url.ParseQuery(body)
+		if err != nil {
+			return nil
+		}
+		title := ""
+		switch {
+		case form.Has("grant_type"):
+			title = "A request for an access token"
+		case form.Has("token"):
+			title = "A token is given back"
+		default:
+			return nil
+		}
+		var attributes []attribute
+		for _, p := range formWords {
+			for _, value := range form[p.name] {
+				if p.secret {
+					value = mask
+				}
+				if len(attributes) < maxAttributes {
+					attributes = append(attributes, attribute{p.name, value, p.words})
+				}
+			}
+		}
+		return []section{{Kind: "credential", Scheme: "form", Title: title, Parts: []part{{Attributes: attributes}}}}
+	},
+}
+
+// parameter is one of a form.
+type parameter struct {
+	name, words string
+	secret      bool
+}
+
+// formWords say what the parameters are, in the order in which they are shown.
+var formWords = []parameter{
+	{"grant_type", "what the app has that is traded for a token", false},
+	{"client_id", "which app asks; here nothing proves it", false},
+	{"client_secret", "the app's. It is masked here only: who reads the request has it", true},
+	{"username", "whose rights the app asks for", false},
+	{"password", "typed into the app. It is masked here only: who reads the request has it", true},
+	{"scope", "what the token is to be good for", false},
+	{"token", "from now on it is not to be good any more", false},
+	{"token_type_hint", "of which kind it is", false},
+}
+
+// formSecrets are values of parameters that are not shown, wherever a form is in a text.
+var formSecrets = regexp.MustCompile(`(?m)(^|[&?"'])(` + strings.Join(secretParameters(), "|") + `)=[^&\s"']*`)
+
+func secretParameters() (names []string) {
+	for _, p := range formWords {
+		if p.secret {
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
