@@ -96,6 +96,16 @@ func TestStepsByHand(t *testing.T) {
 				t.Errorf("a guessed password gets\n%s", results[1].output)
 			}
 		}},
+		{"token-forge", 7, func(t *testing.T, _ catalog.Stage, results []result) {
+			if read := string(results[2].output); !strings.Contains(read, `"sub":"mallory"`) {
+				t.Errorf("the token says\n%s", read)
+			}
+			for _, forged := range []int{4, 6} {
+				if status := statusLine.FindSubmatch(results[forged].output); status == nil || string(status[1]) != "401" {
+					t.Errorf("a forged token gets\n%s", results[forged].output)
+				}
+			}
+		}},
 	}
 	for _, test := range tests {
 		attack, _ := catalog.LookupAttack(test.attack)
