@@ -205,7 +205,7 @@ func TestScreenAtEveryStage(t *testing.T) {
 	for _, stage := range catalog.All().Built() {
 		_, page := h.submit(t, "/stage", url.Values{"stage": {stage.Slug}})
 		others := "HB-2001 · bob" // that the app is shown
-		if stage.Call.UserProof == catalog.UserSession {
+		if stage.Call.UserProof != catalog.NoUser {
 			page = h.signIn(t, "alice")
 			others = "HB-1002 · alice"
 		}
@@ -215,7 +215,7 @@ func TestScreenAtEveryStage(t *testing.T) {
 		reference := "from the screen at " + stage.Slug + " " + rand.Text()
 		_, page = h.submit(t, "/pay", url.Values{"from": {"HB-1001"}, "to": {"HB-2001"}, "amount": {"12,34"}, "reference": {reference}})
 		wants(t, "pay", page, "Transfer booked", "12.34 EUR went from HB-1001 to HB-2001", reference, "\u221212.34")
-		if stage.API.Authorization == catalog.AppAndUser {
+		if stage.API.Authorization != catalog.AppScopes {
 			_, page = h.see(t, "/accounts/HB-2001")
 			wants(t, "bob's transfers", page, "The bank refused")
 		} else {
