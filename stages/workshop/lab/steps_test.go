@@ -3,6 +3,7 @@ package lab_test
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -25,7 +26,7 @@ import (
 var (
 	typedInStep = regexp.MustCompile("`([^`]+)`")
 	appRefused  = regexp.MustCompile(`The app's own check that refused: (\S+)`)
-	tools       = regexp.MustCompile(`^(?:curl|openssl|unzip|python3|grep|tail|cat|cp|printf|stages|mobileclient|pin=\$\(openssl|\{) ?`)
+	tools       = regexp.MustCompile(`^(?:curl|openssl|unzip|python3|grep|tail|cat|cp|mkdir|printf|stages|mobileclient|pin=\$\(openssl|\{) ?`)
 )
 
 // commandsOf are what a person types who carries out an attack by hand.
@@ -116,13 +117,17 @@ func (h *hand) or(succeeded, ended bool, check catalog.Check) (catalog.Outcome, 
 
 // achieved tells what each attack achieved that was carried out by hand.
 var achieved = map[string]func(*hand) (catalog.Outcome, catalog.Check){
-	"unknown-client":   func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
-	"wire-tamper":      func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
-	"trusted-proxy":    func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
-	"memory-hook":      func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
-	"token-lift":       func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
-	"password-grab":    func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
-	"backup-theft":     func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"unknown-client": func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"wire-tamper":    func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"trusted-proxy":  func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"memory-hook":    func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"token-lift":     func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"password-grab":  func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"backup-theft":   stored,
+	"backup-restore": stored,
+	"token-forge": func(h *hand) (catalog.Outcome, catalog.Check) {
+		return h.unless(bytes.Contains(h.latest(), []byte(`"balance"`)))
+	},
 	"repackaged-app":   func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(aboveTheCap) > 0) },
 	"instrumented-app": func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(aboveTheCap) > 0) },
 	"replay":           func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) == 2) },
@@ -131,7 +136,7 @@ var achieved = map[string]func(*hand) (catalog.Outcome, catalog.Check){
 		return h.unless(bytes.Contains(h.latest(), []byte(`"balance"`)))
 	},
 	"password-guess": func(h *hand) (catalog.Outcome, catalog.Check) {
-		return h.unless(bytes.Contains(h.latest(), []byte("session_key")))
+		return h.unless(bytes.Contains(h.latest(), []byte("session_key")) || bytes.Contains(h.latest(), []byte("access_token")))
 	},
 	"flood": func(h *hand) (catalog.Outcome, catalog.Check) {
 		counted := string(h.results[len(h.results)-2].output)
@@ -151,8 +156,21 @@ var achieved = map[string]func(*hand) (catalog.Outcome, catalog.Check){
 	},
 	"static-extract": func(h *hand) (catalog.Outcome, catalog.Check) {
 		found := string(h.latest())
-		return h.or(h.booked(toAttacker) > 0, strings.HasPrefix(found, "found: the client ID") && !strings.Contains(found, "secret") && !strings.Contains(found, "private key"), catalog.CheckHidden)
+		return h.or(h.booked(anyTransfer) > 0, strings.HasPrefix(found, "found: the client ID") && !strings.Contains(found, "secret") && !strings.Contains(found, "private key"), catalog.CheckHidden)
 	},
+}
+
+// stored is what an attack achieved that was carried out with what the victim's app stores.
+func stored(h *hand) (catalog.Outcome, catalog.Check) {
+	if robbed := h.booked(toAttacker) > 0; robbed || h.stage.Call.UserKey == catalog.UserKeyInStorage {
+		return h.unless(robbed)
+	}
+	empty := true
+	err := filepath.WalkDir(filepath.Join(h.dir, "backup"), func(_ string, entry fs.DirEntry, err error) error {
+		empty = empty && (err != nil || entry.IsDir())
+		return err
+	})
+	return h.or(false, err == nil && empty, catalog.CheckNotStored)
 }
 
 // freePorts are what is typed in place of the ports on which an attacker listens.
