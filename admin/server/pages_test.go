@@ -21,7 +21,7 @@ import (
 
 // allPages are the pages that a signed-in admin sees.
 var allPages = []string{
-	"/stages", "/stages/app-id", "/stages/tls", "/stages/tls/try", "/stages/tls/code", "/stages/pinned-mtls", "/stages/signed-calls", "/stages/signed-calls/try", "/stages/signed-calls/code", "/stages/nowhere",
+	"/stages", "/stages/app-id", "/stages/tls", "/stages/tls/try", "/stages/tls/code", "/stages/pinned-mtls", "/stages/signed-calls", "/stages/signed-calls/try", "/stages/signed-calls/code", "/stages/nowhere", "/no-rung",
 	"/compare/tls/hmac", "/compare/tls/signed-calls", "/compare/tls/nowhere", "/attacks/wiretap", "/attacks/nothing",
 	"/traffic", "/traffic?stage=tls", "/traffic/999", "/traffic/x", "/matrix", "/matrix/tls/wiretap", "/matrix/tls/repin", "/matrix/tls/nothing",
 	"/apps", "/apps/harbour-mobile", "/apps/nobody", "/callers", "/callers?kind=agent&stage=tls", "/keys/harbour-mobile/secret", "/keys/nobody/secret",

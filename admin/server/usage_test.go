@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"html"
 	"net/http"
 	"regexp"
 	"slices"
@@ -104,4 +105,36 @@ func TestFirstCall(t *testing.T) {
 	}
 	b.post("/keys/harbour-watch/revoke").want(t, http.StatusSeeOther)
 	b.get("/apps/harbour-watch").want(t, http.StatusOK, "it needs a key that is good")
+}
+
+// Links to other pages, in the narratives and beside them, lead somewhere.
+func TestNarrativesLinks(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t, func(c *Config) { c.Stages = catalog.All() })
+	b := newBrowser(t, set).signIn()
+	pages := []string{"/no-rung"}
+	for _, stage := range catalog.All().Built() {
+		pages = append(pages, "/stages/"+stage.Slug)
+	}
+	tried := map[string]bool{}
+	for _, page := range pages {
+		text := b.get(page).Body
+		_, text, _ = strings.Cut(text, `<article class="narrative"`)
+		text, _, _ = strings.Cut(text, "</article>")
+		for _, link := range regexp.MustCompile(`href="(/[^"#]*)`).FindAllStringSubmatch(text, -1) {
+			if tried[link[1]] {
+				continue
+			}
+			tried[link[1]] = true
+			if r := b.get(html.UnescapeString(link[1])); r.StatusCode != http.StatusOK {
+				t.Errorf("%s leads to %s: %s", page, link[1], r.Status)
+			}
+		}
+	}
+	for _, wanted := range []string{"/attacks/memory-hook", "/attacks/static-extract", "/attacks/instrumented-app", "/attacks/flood", "/callers", "/apps", "/no-rung"} {
+		if !tried[wanted] {
+			t.Errorf("no narrative links to %s", wanted)
+		}
+	}
+	b.get("/stages").want(t, http.StatusOK, `href="/no-rung"`)
 }
