@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,6 +59,11 @@ a phone running, with its screen in the browser.`,
 	root.AddCommand(use.commands()...)
 	root.AddCommand(serveCommand(data), pairCommand(data), program.HealthCommand(data, deployment.Phone))
 	use.flags(root.PersistentFlags())
+	if err := root.RegisterFlagCompletionFunc("stage", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return strings.Split(catalog.All().Built().Slugs(), ", "), cobra.ShellCompDirectiveNoFileComp
+	}); err != nil {
+		panic(err) // no such flag
+	}
 	return root
 }
 

@@ -64,6 +64,7 @@ A base is the unguarded handler, or net/http alone with a fixed answer.`,
 	}
 	flags := c.Flags()
 	flags.StringArrayVar(&slugs, "stage", nil, "a stage to measure (repeatable; default: all that are built)")
+	completingFlags(c, map[string]func() []string{"stage": stageNames})
 	flags.StringArrayVar(&paths, "path", bench.Paths(), "a path to call (repeatable)")
 	flags.Float64Var(&seconds, "seconds", 2, "how long to measure each stage at each path")
 	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")

@@ -287,7 +287,7 @@ func clearFolder(dir string) error {
 func builtStage(slug string) (catalog.Stage, error) {
 	stage, ok := catalog.All().Lookup(slug)
 	if !ok {
-		return stage, fmt.Errorf("there is no stage %q: the stages are %s%s", slug, catalog.All().Slugs(), didYouMean(slug, stageNames()))
+		return stage, fmt.Errorf("there is no stage %q: the stages are %s%s", slug, catalog.All().Slugs(), program.DidYouMean(slug, stageNames()))
 	}
 	if !stage.Built {
 		return stage, fmt.Errorf("the stage %q is not built yet; these are: %s", slug, catalog.All().Built().Slugs())

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -182,6 +184,80 @@ func TestMatrixFailsWhenACheckIsOff(t *testing.T) {
 				t.Errorf("the table is %s", out.String())
 			}
 		})
+	}
+}
+
+// The exit code of an attack says whether it came out as expected: where a check is switched off
+// that has to block it, it does not.
+func TestAttackFailsWhenACheckIsOff(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs labs")
+	}
+	t.Parallel()
+	for _, tt := range []struct {
+		name       string
+		stages     catalog.Set
+		args       []string
+		told, fail string
+	}{
+		{"as expected", catalog.All(), []string{"app-id", "unknown-client"}, "This is as expected.", ""},
+		{"not as expected", catalog.All().With("app-id", func(p *catalog.Policies) { p.Call.AppProof = catalog.NoAppProof }), []string{"app-id", "unknown-client"}, "Outcome: succeeds", `expected "blocked", got "succeeds"`},
+		{"as JSON", catalog.All().With("app-id", func(p *catalog.Policies) { p.Call.AppProof = catalog.NoAppProof }), []string{"app-id", "unknown-client", "--json"}, `"as_expected": false`, `expected "blocked", got "succeeds"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := attackCommand(tt.stages)
+			var out bytes.Buffer
+			c.SetOut(&out)
+			c.SetErr(&out)
+			c.SetArgs(tt.args)
+			c.SilenceErrors, c.SilenceUsage = true, true
+			err := c.ExecuteContext(t.Context())
+			if (err != nil) != (tt.fail != "") || err != nil && !strings.Contains(err.Error(), tt.fail) {
+				t.Errorf("error %v", err)
+			}
+			if !strings.Contains(out.String(), tt.told) {
+				t.Errorf("it says %s", out.String())
+			}
+		})
+	}
+}
+
+// A port that is taken is told before anything is built or made: the one command that moves it
+// comes with it.
+func TestUpLooksAtPortsFirst(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	dir := filepath.Join(t.TempDir(), "data")
+	up := upCommand(lab.Start, "")
+	args := []string{"--data", dir}
+	var free []net.Listener
+	for _, service := range deployment.Services() {
+		listener := taken
+		if service.Name != deployment.AdminUI {
+			if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+				t.Fatal(err)
+			}
+			free = append(free, listener)
+		}
+		args = append(args, "--port", fmt.Sprintf("%s=%d", service.Name, listener.Addr().(*net.TCPAddr).Port))
+	}
+	for _, listener := range free {
+		listener.Close() // for the program
+	}
+	up.SetArgs(args)
+	up.SetOut(io.Discard)
+	up.SilenceErrors, up.SilenceUsage = true, true
+	err = up.ExecuteContext(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "the admin UI can't listen on") || !strings.Contains(err.Error(), "KEYLADDER_PORT_ADMIN=PORT") {
+		t.Errorf("a taken port: %v", err)
+	}
+	if made, err := os.ReadDir(dir); err == nil && len(made) > 0 {
+		t.Errorf("it has made %v", made)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/program"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/referee"
@@ -49,6 +50,7 @@ reason says why. check is what blocked the attack, empty where nothing did.`,
 	}
 	c.Flags().StringArrayVar(&slugs, "stage", nil, "a stage to attack (repeatable; default: all)")
 	c.Flags().StringArrayVar(&attacks, "attack", nil, "an attack to carry out (repeatable; default: all)")
+	completingFlags(c, map[string]func() []string{"stage": stageNames, "attack": attackNames})
 	c.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	c.Flags().StringVar(&keep, "keep", "", "keep the result in this file, too")
 	c.Flags().IntVar(&jobs, "jobs", runtime.NumCPU(), "how many labs at a time")
@@ -59,12 +61,12 @@ reason says why. check is what blocked the attack, empty where nothing did.`,
 func runMatrix(c *cobra.Command, stages catalog.Set, slugs, attacks []string, jobs int, asJSON bool, keep string) error {
 	for _, slug := range slugs {
 		if _, ok := stages.Lookup(slug); !ok {
-			return fmt.Errorf("there is no stage %q: the stages are %s", slug, stages.Slugs())
+			return fmt.Errorf("there is no stage %q: the stages are %s%s", slug, stages.Slugs(), program.DidYouMean(slug, stageNames()))
 		}
 	}
 	for _, name := range attacks {
 		if _, ok := catalog.LookupAttack(name); !ok {
-			return fmt.Errorf("there is no attack %q: `stages show STAGE` lists them", name)
+			return fmt.Errorf("there is no attack %q: `stages show STAGE` lists them%s", name, program.DidYouMean(name, attackNames()))
 		}
 	}
 	source := ""

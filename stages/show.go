@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/program"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/referee"
@@ -163,7 +164,7 @@ func runCommand() *cobra.Command {
 	return c
 }
 
-func attackCommand() *cobra.Command {
+func attackCommand(stages catalog.Set) *cobra.Command {
 	var messages, asJSON bool
 	var with []string
 	c := &cobra.Command{
@@ -187,12 +188,12 @@ only; then the catalog has no say in it:
 			}
 			attack, ok := catalog.LookupAttack(args[1])
 			if !ok {
-				return fmt.Errorf("there is no attack %q: `stages show %s` lists those of the stage%s", args[1], stage.Slug, didYouMean(args[1], attackNames()))
+				return fmt.Errorf("there is no attack %q: `stages show %s` lists those of the stage%s", args[1], stage.Slug, program.DidYouMean(args[1], attackNames()))
 			}
 			if attack.Expected(stage) == catalog.NotApplicable {
 				return fmt.Errorf("the attack %s does not apply to the stage %s", attack.Name, stage.Slug)
 			}
-			stages, err := varied(catalog.All(), stage.Slug, with)
+			stages, err := varied(stages, stage.Slug, with)
 			if err != nil {
 				return err
 			}
@@ -216,7 +217,7 @@ only; then the catalog has no say in it:
 				}
 			}
 			printCell(out, cell)
-			unexpected := referee.Expected(catalog.All(), cell)
+			unexpected := referee.Expected(stages, cell)
 			if len(with) > 0 && !asJSON {
 				_, err := fmt.Fprintf(out, "This is with %s. At the stage as it is: %s.\n", strings.Join(with, " and "), attack.Expected(stage))
 				return err

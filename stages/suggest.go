@@ -1,52 +1,10 @@
 package main
 
 import (
-	"fmt"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"keyladder/stages/catalog"
 )
-
-// didYouMean is a hint at the name that was probably meant; empty: none is near.
-func didYouMean(typed string, names []string) string {
-	best, nearest := "", 1+max(2, len(typed)/4)
-	for _, name := range names {
-		d := distance(strings.ToLower(typed), name)
-		if strings.HasPrefix(name, strings.ToLower(typed)) && typed != "" {
-			d = min(d, 1)
-		}
-		if d < nearest {
-			best, nearest = name, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// distance is how many letters have to be added, removed or replaced (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}
 
 func stageNames() []string {
 	var names []string
@@ -71,5 +29,17 @@ func completing(lists ...func() []string) func(*cobra.Command, []string, string)
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		return lists[len(args)](), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completingFlags has the shell complete the values of a command's flags, each with names of its
+// own.
+func completingFlags(c *cobra.Command, lists map[string]func() []string) {
+	for flag, names := range lists {
+		if err := c.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return names(), cobra.ShellCompDirectiveNoFileComp
+		}); err != nil {
+			panic(err) // no such flag
+		}
 	}
 }

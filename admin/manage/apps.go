@@ -40,11 +40,12 @@ func scopesOf(kind manage.Kind) []struct{ Scope, Words string } {
 
 // appForm is the form for a new app, or for the changes of one, as it was typed.
 type appForm struct {
-	ID, Name, UserAgent, PerSecond, Burst string
-	Kind                                  manage.Kind
-	Scopes                                []string
-	Failure                               string
-	Field                                 string // that the failure is about, where it is about one
+	ID, Name, UserAgent, Tier, PerSecond, Burst string
+	Tiers                                       []manage.Tier // to choose from
+	Kind                                        manage.Kind
+	Scopes                                      []string
+	Failure                                     string
+	Field                                       string // that the failure is about, where it is about one
 }
 
 // fail says why the form can't be used.
@@ -81,6 +82,7 @@ func (a *Administration) showApps(c echo.Context, status int, form appForm) erro
 	group, ctx := errgroup.WithContext(c.Request().Context())
 	group.Go(func() (err error) { apps, err = a.Resource.Apps(ctx); return err })
 	group.Go(func() (err error) { usage, err = a.Resource.Usage(ctx, chartDays); return err })
+	group.Go(func() (err error) { data.Form.Tiers, err = a.Resource.Tiers(ctx); return err })
 	var other errgroup.Group
 	other.Go(func() (err error) { phone, err = a.Phone.Phone(c.Request().Context()); return err })
 	if err := group.Wait(); err != nil {
@@ -103,6 +105,7 @@ func (a *Administration) showApps(c echo.Context, status int, form appForm) erro
 type appData struct {
 	App     manage.App
 	Form    appForm
+	First   string // call; see firstCall
 	Chart   chart
 	Routes  []routeUse
 	Silence string // why there is no usage
@@ -129,14 +132,17 @@ func (a *Administration) showApp(c echo.Context, status int, form *appForm) erro
 		return err
 	}
 	data := appData{App: app, Now: a.Now(), Form: appForm{
-		ID: app.ID, Name: app.Name, UserAgent: app.UserAgent, Scopes: app.Scopes,
+		ID: app.ID, Name: app.Name, UserAgent: app.UserAgent, Scopes: app.Scopes, Tier: app.Tier,
 		PerSecond: strconv.FormatFloat(app.PerSecond, 'f', -1, 64), Burst: strconv.Itoa(app.Burst),
 	}}
 	if form != nil {
 		data.Form = *form
 	}
-	data.Form.Kind = app.Kind
+	data.Form.Kind, data.First = app.Kind, a.firstCall(app)
 	usage, err := a.Resource.Usage(c.Request().Context(), chartDays)
+	if err == nil {
+		data.Form.Tiers, err = a.Resource.Tiers(c.Request().Context())
+	}
 	if err != nil {
 		data.Silence = ui.InWords(err)
 	}
@@ -149,9 +155,9 @@ func readAppForm(form url.Values) (appForm, manage.App) {
 	f := appForm{
 		ID: strings.TrimSpace(form.Get("id")), Name: strings.TrimSpace(form.Get("name")),
 		UserAgent: strings.TrimSpace(form.Get("user_agent")), Scopes: form["scope"],
-		PerSecond: strings.TrimSpace(form.Get("per_second")), Burst: strings.TrimSpace(form.Get("burst")),
+		Tier: form.Get("tier"), PerSecond: strings.TrimSpace(form.Get("per_second")), Burst: strings.TrimSpace(form.Get("burst")),
 	}
-	app := manage.App{ID: f.ID, Name: f.Name, UserAgent: f.UserAgent, Scopes: f.Scopes}
+	app := manage.App{ID: f.ID, Name: f.Name, UserAgent: f.UserAgent, Scopes: f.Scopes, Tier: f.Tier}
 	if app.Scopes == nil {
 		app.Scopes = []string{}
 	}
@@ -161,6 +167,8 @@ func readAppForm(form url.Values) (appForm, manage.App) {
 	switch {
 	case f.Name == "":
 		f.fail("name", "Give the app a name.")
+	case f.Tier != "": // which has the limits
+		app.PerSecond, app.Burst = 0, 0
 	case rateErr != nil || !(app.PerSecond > 0 && app.PerSecond <= 1e6):
 		f.fail("per_second", "Calls a second: give a number above 0.")
 	case burstErr != nil || app.Burst < 1:
@@ -190,7 +198,7 @@ func (a *Administration) registerApp(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, "/apps#app-"+url.PathEscape(app.ID))
+	return c.Redirect(http.StatusSeeOther, "/apps/"+url.PathEscape(app.ID)+"#first-call")
 }
 
 func (a *Administration) changeApp(c echo.Context) error {
@@ -202,7 +210,10 @@ func (a *Administration) changeApp(c echo.Context) error {
 	}
 	err := a.Gate.Act(c, "change an app", id, "The changes hold from now on.", func() error {
 		change := manage.AppChange{
-			Name: &app.Name, UserAgent: &app.UserAgent, Scopes: &app.Scopes, PerSecond: &app.PerSecond, Burst: &app.Burst,
+			Name: &app.Name, UserAgent: &app.UserAgent, Scopes: &app.Scopes, Tier: &app.Tier,
+		}
+		if app.Tier == "" {
+			change.PerSecond, change.Burst = &app.PerSecond, &app.Burst
 		}
 		return a.Resource.Quick(c.Request().Context(), http.MethodPatch, "/apps/"+url.PathEscape(id), change, nil)
 	})

@@ -50,6 +50,8 @@ func (a *Administration) Mount(e *echo.Echo) {
 	e.GET("/apps", a.appsPage, in)
 	e.POST("/apps", a.registerApp, in)
 	e.POST("/apps/run", a.runApp, in)
+	e.GET("/callers", a.callersPage, in)
+	e.POST("/tiers/:tier", a.changeTier, in)
 	e.GET("/apps/:app", a.appPage, in)
 	e.POST("/apps/:app", a.changeApp, in)
 	e.POST("/apps/:app/keys", a.issueKey, in)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -109,6 +110,23 @@ func (r Remote) Apps(ctx context.Context) ([]manage.App, error) {
 // Usage is who called what, how often, in so many days.
 func (r Remote) Usage(ctx context.Context, days int) ([]manage.Usage, error) {
 	return get[[]manage.Usage](ctx, r, "/usage?days="+strconv.Itoa(days))
+}
+
+// Tiers are the tiers of service, the smallest first.
+func (r Remote) Tiers(ctx context.Context) ([]manage.Tier, error) {
+	return get[[]manage.Tier](ctx, r, "/tiers")
+}
+
+// Callers are from where calls came.
+func (r Remote) Callers(ctx context.Context, q manage.SourceQuery) (manage.SourceList, error) {
+	ask := url.Values{
+		"kind": {string(q.Kind)}, "days": {strconv.Itoa(q.Days)}, "stage": {q.Stage}, "app": {q.App}, "search": {q.Search},
+		"limit": {strconv.Itoa(q.Limit)},
+	}
+	if q.From > 0 {
+		ask.Set("from", strconv.Itoa(q.From))
+	}
+	return get[manage.SourceList](ctx, r, "/usage/sources?"+ask.Encode())
 }
 
 // Users are those who can sign in and fit a query.

@@ -53,6 +53,8 @@ type fakeBank struct {
 	now    func() time.Time
 	apps   []manage.App
 	usage  []manage.Usage
+	tiers  []manage.Tier
+	asked  []string // queries for sources of calls
 	resets int
 }
 
@@ -84,6 +86,7 @@ func newFakeBank(now func() time.Time) *fakeBank {
 	b.HandleFunc("POST /keys/{id}/revoke", func(w http.ResponseWriter, r *http.Request) { b.setRevoked(w, r, true) })
 	b.HandleFunc("POST /keys/{id}/restore", func(w http.ResponseWriter, r *http.Request) { b.setRevoked(w, r, false) })
 	b.welcome()
+	b.count()
 	return b
 }
 
@@ -115,7 +118,7 @@ func (b *fakeBank) change(w http.ResponseWriter, r *http.Request) {
 		for i := range b.apps {
 			if b.apps[i].ID == r.PathValue("id") {
 				b.apps[i].Name, b.apps[i].UserAgent, b.apps[i].Scopes = *change.Name, *change.UserAgent, *change.Scopes
-				b.apps[i].PerSecond, b.apps[i].Burst = *change.PerSecond, *change.Burst
+				b.enter(&b.apps[i], change)
 				programtest.Answer(w, b.apps[i])
 				return
 			}

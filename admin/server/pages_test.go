@@ -21,10 +21,10 @@ import (
 
 // allPages are the pages that a signed-in admin sees.
 var allPages = []string{
-	"/stages", "/stages/app-id", "/stages/tls", "/stages/tls/try", "/stages/tls/code", "/stages/pinned-mtls", "/stages/signed-calls", "/stages/signed-calls/try", "/stages/signed-calls/code", "/stages/nowhere",
+	"/stages", "/stages/app-id", "/stages/tls", "/stages/tls/try", "/stages/tls/code", "/stages/pinned-mtls", "/stages/signed-calls", "/stages/signed-calls/try", "/stages/signed-calls/code", "/stages/nowhere", "/no-rung",
 	"/compare/tls/hmac", "/compare/tls/signed-calls", "/compare/tls/nowhere", "/attacks/wiretap", "/attacks/nothing",
 	"/traffic", "/traffic?stage=tls", "/traffic/999", "/traffic/x", "/matrix", "/matrix/tls/wiretap", "/matrix/tls/repin", "/matrix/tls/nothing",
-	"/apps", "/apps/harbour-mobile", "/apps/nobody", "/keys/harbour-mobile/secret", "/keys/nobody/secret",
+	"/apps", "/apps/harbour-mobile", "/apps/nobody", "/callers", "/callers?kind=agent&stage=tls", "/keys/harbour-mobile/secret", "/keys/nobody/secret",
 	"/users", "/users?sort=-failed&search=a", "/users/alice/sessions/end", "/sessions", "/sessions?by=all&page=9", "/sessions/end?id=S1", "/sessions/end?all=1",
 	"/devices", "/devices?stage=hmac&search=a", "/devices/ban?id=D1&id=D2", "/devices/remove?all=1", "/releases", "/audit", "/audit?outcome=done&sort=who&page=2", "/reset", "/nowhere",
 }
@@ -197,7 +197,7 @@ func TestAppsAreRegisteredAndChanged(t *testing.T) {
 	b := newBrowser(t, set).signIn()
 	good := []string{"id", "harbour-watch", "name", "Harbour Bank for watches", "user_agent", "HarbourWatch/", "scope", "rates:read", "per_second", "2.5", "burst", "4"}
 	b.post("/apps", good...).want(t, http.StatusSeeOther)
-	b.get("/apps").want(t, http.StatusOK, `data-app="harbour-watch"`, "2.5 calls a second, 4 at once", `data-key="harbour-watch"`)
+	b.get("/apps").want(t, http.StatusOK, `data-app="harbour-watch"`, "2.5 calls a second, 4 at once", `data-key="harbour-watch"`, `href="/callers"`)
 	b.post("/apps", good...).want(t, http.StatusUnprocessableEntity, "This ID is taken. Choose another one.", `value="Harbour Bank for watches"`, `value="harbour-watch" aria-describedby="form-failure" aria-invalid="true"`)
 	for _, bad := range [][2]string{{"id", ""}, {"name", " "}, {"per_second", "0"}, {"per_second", "NaN"}, {"per_second", "many"}, {"burst", "0"}, {"burst", "1.5"}} {
 		form := append([]string{}, good...)

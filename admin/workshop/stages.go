@@ -77,6 +77,11 @@ func (w *Workshop) ladderPage(c echo.Context) error {
 	return ui.Render(c, http.StatusOK, ladderView(w.gate.Page(c, "Stages", "/stages"), w.ladder(phone.Stage)))
 }
 
+// noRungPage is about what is not on the ladder.
+func (w *Workshop) noRungPage(c echo.Context) error {
+	return ui.Render(c, http.StatusOK, noRungView(w.gate.Page(c, "What is no rung", "/stages"), w.noRung))
+}
+
 // attackRow is an attack at one stage, in short.
 type attackRow struct {
 	catalog.Attack

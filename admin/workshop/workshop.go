@@ -36,6 +36,7 @@ type Workshop struct {
 	now     func() time.Time
 
 	narratives map[string]narrative // by stage
+	noRung     narrative            // about what is no stage
 }
 
 // New renders the narratives.
@@ -50,13 +51,16 @@ func New(stages catalog.Set, referee Referee, seen *traffic.Traffic, runner *job
 			return nil, err
 		}
 	}
-	return w, nil
+	var err error
+	w.noRung, err = renderNarrative(catalog.NoRung())
+	return w, err
 }
 
 // Mount adds the routes.
 func (w *Workshop) Mount(e *echo.Echo) {
 	in := w.gate.SignedIn
 	e.GET("/stages", w.ladderPage, in)
+	e.GET("/no-rung", w.noRungPage, in)
 	e.GET("/stages/:stage", w.learnPage, in)
 	e.GET("/stages/:stage/try", w.tryPage, in)
 	e.GET("/stages/:stage/code", w.codePage, in)

@@ -32,6 +32,7 @@ type App struct {
 	Kind         manage.Kind
 	Scopes       []string
 	Certificates []string // pins
+	Tier         string   // of service, which has its limits; empty: it has limits of its own
 	PerSecond    float64  // rate limit: calls a second over time
 	Burst        int      // and at once
 	Limiter      *rate.Limiter
@@ -119,10 +120,9 @@ func check(a manage.App) error {
 		return invalid("the name must have 1 to 100 bytes, without control characters")
 	case !agentPattern.MatchString(a.UserAgent):
 		return invalid("the user agent must be a product name, like HarbourBank/")
-	case !(a.PerSecond > 0 && a.PerSecond <= maxRate): // refuses NaN, too
-		return invalid("per_second must be above 0 and at most %g", float64(maxRate))
-	case a.Burst < 1 || a.Burst > maxBurst:
-		return invalid("burst must be 1 to %d", maxBurst)
+	}
+	if err := checkLimits(a.PerSecond, a.Burst); err != nil {
+		return err
 	}
 	for i, scope := range a.Scopes {
 		if !slices.Contains(Scopes(), scope) {

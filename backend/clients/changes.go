@@ -49,15 +49,19 @@ func take[T any](tx *gorm.DB, id string, missing error) (row T, err error) {
 
 // Register adds an app; its first key equals its ID.
 func (r *Registry) Register(ctx context.Context, app manage.App) (manage.App, error) {
-	if err := check(app); err != nil {
-		return manage.App{}, err
-	}
 	at := r.now().UTC()
-	row, key := rowOf(app, at), keyRow{ID: app.ID, App: app.ID, Secret: secretFor(app.Kind), CreatedAt: at}
+	key := keyRow{ID: app.ID, App: app.ID, Secret: secretFor(app.Kind), CreatedAt: at}
 	err := r.change(ctx, "register an app", func(tx *gorm.DB) ([]change, error) {
+		if err := limitsOf(tx, &app); err != nil {
+			return nil, err
+		}
+		if err := check(app); err != nil {
+			return nil, err
+		}
 		if err := pinsAreFree(tx, app); err != nil {
 			return nil, err
 		}
+		row := rowOf(app, at)
 		err := tx.Create(&row).Error
 		if err == nil {
 			err = tx.Omit("Of").Create(&key).Error
@@ -101,19 +105,29 @@ func secretFor(kind manage.Kind) string {
 	return newSecret()
 }
 
-// Change changes an app.
+// Change changes an app. One that is given limits of its own leaves its tier.
 func (r *Registry) Change(ctx context.Context, id string, to manage.AppChange) (manage.App, error) {
 	err := r.change(ctx, "change an app", func(tx *gorm.DB) ([]change, error) {
 		old, err := take[appRow](tx, id, ErrNoApp)
 		if err != nil {
 			return nil, err
 		}
-		changed := old.app(nil).manage()
+		changed := old.app(nil, nil).manage()
 		set(&changed.Name, to.Name)
 		set(&changed.UserAgent, to.UserAgent)
 		set(&changed.Scopes, to.Scopes)
+		if err := limitsOf(tx, &changed); err != nil { // which it keeps if it leaves the tier
+			return nil, err
+		}
+		if to.PerSecond != nil || to.Burst != nil {
+			changed.Tier = ""
+		}
 		set(&changed.PerSecond, to.PerSecond)
 		set(&changed.Burst, to.Burst)
+		set(&changed.Tier, to.Tier)
+		if err := limitsOf(tx, &changed); err != nil {
+			return nil, err
+		}
 		if err := check(changed); err != nil {
 			return nil, err
 		}
@@ -210,7 +224,7 @@ func (r *Registry) Reset(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	err := r.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		all := tx.Session(&gorm.Session{AllowGlobalUpdate: true})
-		for _, row := range []any{&replacedRow{}, &keyRow{}, &appRow{}} {
+		for _, row := range []any{&replacedRow{}, &keyRow{}, &appRow{}, &tierRow{}} {
 			if err := all.Delete(row).Error; err != nil {
 				return err
 			}
@@ -227,7 +241,13 @@ func (r *Registry) Reset(ctx context.Context) error {
 // seed fills an empty database, and has readers start over.
 func (r *Registry) seed(tx *gorm.DB) error {
 	at := r.now().UTC()
+	if err := tx.Create(&seedTiers).Error; err != nil {
+		return err
+	}
 	for _, app := range r.config.Seed {
+		if err := limitsOf(tx, &app); err != nil {
+			return err
+		}
 		row, key := rowOf(app, at), keyRow{ID: app.ID, App: app.ID, Secret: r.config.Secrets[app.ID], CreatedAt: at}
 		if err := errors.Join(tx.Create(&row).Error, tx.Omit("Of").Create(&key).Error); err != nil {
 			return err

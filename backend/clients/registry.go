@@ -110,7 +110,7 @@ func (r *Registry) Apps() []manage.App {
 func (a *App) manage() manage.App {
 	return manage.App{
 		ID: a.ID, Kind: a.Kind, Name: a.name, UserAgent: a.userAgent, Scopes: a.Scopes, Certificates: a.Certificates,
-		PerSecond: a.PerSecond, Burst: a.Burst, CreatedAt: a.createdAt, Keys: []manage.Key{},
+		Tier: a.Tier, PerSecond: a.PerSecond, Burst: a.Burst, CreatedAt: a.createdAt, Keys: []manage.Key{},
 	}
 }
 

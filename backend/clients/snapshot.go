@@ -18,6 +18,7 @@ import (
 // state is a snapshot. Maps and values are not changed once it is stored.
 type state struct {
 	apps     map[string]*App
+	tiers    map[string]tierRow
 	keys     map[string]*Key
 	products []string        // of all apps' user agents
 	partners map[string]*App // by the pins of their certificates
@@ -28,6 +29,8 @@ type state struct {
 type change struct {
 	App string `json:"app,omitempty"`
 	Key string `json:"key,omitempty"`
+	// Tier is one of other limits; the apps in it are told of as well.
+	Tier string `json:"tier,omitempty"`
 }
 
 // changesKept is how many changes another process can miss before it has to read everything.
@@ -38,6 +41,9 @@ var changesKept = feed.Limits{Entries: 1000, Bytes: 256 << 10}
 // of that name.
 func Open(ctx context.Context, db *gorm.DB, config Config) (*Registry, error) {
 	for _, app := range config.Seed {
+		if app.Tier != "" {
+			app.PerSecond, app.Burst = 1, 1 // the tier has them
+		}
 		if err := check(app); err != nil {
 			return nil, fmt.Errorf("seed the registry with %q: %w", app.ID, err)
 		}
@@ -56,6 +62,15 @@ func Open(ctx context.Context, db *gorm.DB, config Config) (*Registry, error) {
 		}
 		if apps == 0 {
 			return r.seed(tx)
+		}
+		var tiers int64
+		if err := tx.Model(&tierRow{}).Count(&tiers).Error; err != nil {
+			return err
+		}
+		if tiers == 0 { // the registry is from a time before there were any
+			if err := tx.Create(&seedTiers).Error; err != nil {
+				return err
+			}
 		}
 		return forget(tx, r.now().UTC().Add(-config.Overlap))
 	})
@@ -140,9 +155,17 @@ func (r *Registry) read(next *state, tx *gorm.DB, appIDs, keyIDs []string) error
 	if err := some("key", keyIDs).Order("replaced_at DESC").Find(&replaced).Error; err != nil {
 		return err
 	}
+	var tiers []tierRow
+	if err := tx.Find(&tiers).Error; err != nil {
+		return err
+	}
 	old := r.state.Load()
+	next.tiers = map[string]tierRow{}
+	for _, tier := range tiers {
+		next.tiers[tier.Name] = tier
+	}
 	for _, row := range apps {
-		next.apps[row.ID] = row.app(old.apps[row.ID])
+		next.apps[row.ID] = row.app(old.apps[row.ID], next.tiers)
 	}
 	for _, row := range keys {
 		next.keys[row.ID] = row.key(old.keys[row.ID])
@@ -159,15 +182,19 @@ func (r *Registry) read(next *state, tx *gorm.DB, appIDs, keyIDs []string) error
 
 // app is the app as it is now. What calls use up goes on from the one before: another name is
 // no reason for a full bucket.
-func (row appRow) app(before *App) *App {
+func (row appRow) app(before *App, tiers map[string]tierRow) *App {
 	app := &App{
-		ID: row.ID, Kind: manage.Kind(row.Kind), Scopes: row.Scopes, Certificates: row.Certificates, PerSecond: row.PerSecond, Burst: row.Burst,
+		ID: row.ID, Kind: manage.Kind(row.Kind), Scopes: row.Scopes, Certificates: row.Certificates,
+		Tier: row.Tier, PerSecond: row.PerSecond, Burst: row.Burst,
 		name: row.Name, userAgent: row.UserAgent, createdAt: row.CreatedAt,
+	}
+	if tier, ok := tiers[row.Tier]; ok {
+		app.PerSecond, app.Burst = tier.PerSecond, tier.Burst
 	}
 	if before != nil && before.createdAt.Equal(row.CreatedAt) && before.PerSecond == app.PerSecond && before.Burst == app.Burst {
 		app.Limiter = before.Limiter
 	} else {
-		app.Limiter = rate.NewLimiter(rate.Limit(row.PerSecond), row.Burst)
+		app.Limiter = rate.NewLimiter(rate.Limit(app.PerSecond), app.Burst)
 	}
 	return app
 }

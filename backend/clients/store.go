@@ -15,7 +15,8 @@ type appRow struct {
 	UserAgent    string   `gorm:"not null"`
 	Scopes       []string `gorm:"not null;serializer:json"`
 	Certificates []string `gorm:"not null;serializer:json"`
-	PerSecond    float64  `gorm:"not null;check:per_second > 0"`
+	Tier         string   `gorm:"not null;default:'';index"`
+	PerSecond    float64  `gorm:"not null;check:per_second > 0"` // of its own; what counts is its tier's, if it is in one
 	Burst        int      `gorm:"not null;check:burst > 0"`
 	CreatedAt    time.Time
 }
@@ -47,12 +48,12 @@ type replacedRow struct {
 func (replacedRow) TableName() string { return "replaced_secrets" }
 
 // Models are the registry's tables, without those of package feed.
-func Models() []any { return []any{&appRow{}, &keyRow{}, &replacedRow{}} }
+func Models() []any { return []any{&appRow{}, &keyRow{}, &replacedRow{}, &tierRow{}} }
 
 func rowOf(a manage.App, at time.Time) appRow {
 	row := appRow{
 		ID: a.ID, Kind: string(cmp.Or(a.Kind, manage.MobileApp)), Name: a.Name, UserAgent: product(a.UserAgent), Scopes: a.Scopes, Certificates: a.Certificates,
-		PerSecond: a.PerSecond, Burst: a.Burst, CreatedAt: at,
+		Tier: a.Tier, PerSecond: a.PerSecond, Burst: a.Burst, CreatedAt: at,
 	}
 	if row.Scopes == nil {
 		row.Scopes = []string{}

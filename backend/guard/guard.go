@@ -56,6 +56,8 @@ type Outcome struct {
 	Address  netip.Addr    // of the client; invalid where it is not known
 	Stage    string        // empty: there is no such stage
 	Route    string        // "GET /v1/accounts/{id}"; [OtherRoute] for what is none
+	App      string        // proven; empty: none
+	User     string        // proven; empty: nobody
 	Check    catalog.Check // the check that refused it; empty: it was let through
 	Status   int
 	Size     int64 // of the answer's body, in bytes
@@ -219,7 +221,7 @@ func (g *Guard) serve(ec echo.Context) error {
 	end := g.Now()
 	recorder.finish(c, end)
 	outcome := Outcome{
-		Request: c.request, Address: c.address, Route: c.plan.route.name,
+		Request: c.request, Address: c.address, Route: c.plan.route.name, App: c.appID(), User: Caller{c}.User(),
 		Status: ec.Response().Status, Size: ec.Response().Size, At: c.at, Duration: end.Sub(c.at),
 	}
 	if c.stage != nil {

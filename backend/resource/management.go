@@ -23,6 +23,8 @@ func (s *Server) management() {
 	m.GET("/apps", s.listApps)
 	m.POST("/apps", s.registerApp)
 	m.PATCH("/apps/:id", s.changeApp)
+	m.GET("/tiers", func(c echo.Context) error { return c.JSON(http.StatusOK, s.apps.Tiers()) })
+	m.PATCH("/tiers/:name", s.changeTier)
 	m.POST("/apps/:id/keys", s.issueKey)
 	m.POST("/apps/:id/rotate", s.rotateKeys)
 	m.POST("/keys/:id/revoke", s.revokeKey)
@@ -43,6 +45,7 @@ func (s *Server) management() {
 	m.POST("/devices/remove", s.removeDevices)
 	m.POST("/workshop", s.markWorkshop)
 	m.GET("/usage", s.showUsage)
+	m.GET("/usage/sources", s.showSources)
 	m.GET("/ledger", s.showLedger)
 	m.GET("/transfers", s.findTransfers)
 	m.GET("/accesslog", func(c echo.Context) error { return c.JSON(http.StatusOK, s.access.tail()) })
@@ -70,6 +73,18 @@ func (s *Server) changeApp(c echo.Context) error {
 		return err
 	}
 	changed, err := s.apps.Change(c.Request().Context(), c.Param("id"), change)
+	if err != nil {
+		return registryProblem(err)
+	}
+	return c.JSON(http.StatusOK, changed)
+}
+
+func (s *Server) changeTier(c echo.Context) error {
+	change, err := read[manage.TierChange](c)
+	if err != nil {
+		return err
+	}
+	changed, err := s.apps.ChangeTier(c.Request().Context(), c.Param("name"), change)
 	if err != nil {
 		return registryProblem(err)
 	}
@@ -158,18 +173,6 @@ func loggedPath(path string) string {
 	return "/keys/" + app + "." + issued[:min(len(issued), 4)] + ".../" + what
 }
 
-func (s *Server) showUsage(c echo.Context) error {
-	days, err := number(c, "days", 30, 3660)
-	if err != nil {
-		return err
-	}
-	usage, err := s.usage.Latest(c.Request().Context(), days)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, usage)
-}
-
 // showLedger sums up the accounts that it shows, so that both are of one moment.
 func (s *Server) showLedger(c echo.Context) error {
 	accounts, err := s.ledger.Accounts(c.Request().Context(), "")
@@ -214,7 +217,7 @@ func (s *Server) findTransfers(c echo.Context) error {
 // would be good once more.
 func (s *Server) reset(c echo.Context) error {
 	ctx := c.Request().Context()
-	err := errors.Join(s.ledger.Reset(ctx), s.apps.Reset(ctx), s.users.Reset(ctx), s.sessions.Reset(ctx), s.tokens.Reset(ctx), s.devices.Reset(ctx), s.usage.Reset(ctx))
+	err := errors.Join(s.ledger.Reset(ctx), s.apps.Reset(ctx), s.users.Reset(ctx), s.sessions.Reset(ctx), s.tokens.Reset(ctx), s.devices.Reset(ctx), s.usage.Reset(ctx), s.sources.Reset(ctx))
 	if err != nil {
 		return err
 	}
@@ -224,7 +227,7 @@ func (s *Server) reset(c echo.Context) error {
 // registryProblem tells the admin what was wrong; other errors are ours.
 func registryProblem(err error) error {
 	switch {
-	case errors.Is(err, clients.ErrNoApp), errors.Is(err, clients.ErrNoKey):
+	case errors.Is(err, clients.ErrNoApp), errors.Is(err, clients.ErrNoTier), errors.Is(err, clients.ErrNoKey):
 		return nothingToChange(err.Error())
 	case errors.Is(err, clients.ErrTaken), errors.Is(err, clients.ErrPin):
 		return problem.New(http.StatusConflict, "taken", "There is such an app already", err.Error())

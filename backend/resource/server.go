@@ -70,6 +70,7 @@ type Server struct {
 	tokens     *tokens.Store
 	devices    *devices.Registry
 	usage      *usage.Counter
+	sources    *usage.Sources
 	guard      *guard.Guard
 	mark       *replay.Mark
 	echo       *echo.Echo
@@ -150,7 +151,7 @@ func New(config Config) (server *Server, err error) {
 	if s.devices, err = devices.Open(ctx, s.db); err != nil {
 		return nil, err
 	}
-	s.usage = usage.New(s.db, config.Now)
+	s.usage, s.sources = usage.New(s.db, config.Now), usage.NewSources(s.db, config.Now)
 	s.access = newAccessLog(config.Stages, config.Logger)
 	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
 	s.metrics = newMetrics(s.manage.Metrics)
@@ -163,6 +164,7 @@ func New(config Config) (server *Server, err error) {
 		Address: config.Address, Nonces: config.Nonces, Now: config.Now, Mark: s.mark,
 		Observe: func(o guard.Outcome) {
 			s.metrics.observe(o)
+			s.countSource(o)
 			s.access.add(o)
 		},
 	})
@@ -310,7 +312,7 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 
 // write writes what calls leave in memory.
 func (s *Server) write(ctx context.Context) error {
-	return errors.Join(s.usage.Flush(ctx), s.sessions.Flush(ctx, s.config.Now()), s.tokens.Flush(ctx), s.devices.Flush(ctx), s.mark.Advance(s.config.Now()))
+	return errors.Join(s.usage.Flush(ctx), s.sources.Flush(ctx), s.sessions.Flush(ctx, s.config.Now()), s.tokens.Flush(ctx), s.devices.Flush(ctx), s.mark.Advance(s.config.Now()))
 }
 
 func (s *Server) serve(ctx context.Context, kind guard.Listener, handler http.Handler, listener net.Listener) error {

@@ -28,7 +28,7 @@ type row struct {
 func (row) TableName() string { return "usage" }
 
 // Models are the tables of the statistics.
-func Models() []any { return []any{&row{}} }
+func Models() []any { return []any{&row{}, &sourceRow{}} }
 
 type key struct{ day, app, stage, route string }
 

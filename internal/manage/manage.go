@@ -13,9 +13,11 @@
 //
 //	GET  /apps                      all apps with their keys
 //	POST /apps                      register an app ([App] without keys); its first key equals its ID
-//	PATCH /apps/{id}                change name, user_agent, scopes, per_second, burst ([AppChange])
+//	PATCH /apps/{id}                change name, user_agent, scopes, tier, per_second, burst ([AppChange])
 //	POST /apps/{id}/keys            issue a further key; answers with the [Key]
 //	POST /apps/{id}/rotate          issue a key and revoke all others
+//	GET  /tiers                     [Tier], the smallest first
+//	PATCH /tiers/{name}             change per_second, burst ([TierChange]) of all apps in it
 //	POST /keys/{id}/revoke          refuse it from now on
 //	POST /keys/{id}/restore         accept it again
 //	POST /keys/{id}/secret          make a new [Secret]; the old one is dead at once
@@ -34,6 +36,8 @@
 //	POST /devices/remove            [DeviceSelection]: forget them; answers with [Changed]
 //	POST /workshop                  [Installation]s: they, and the sessions on them, are the workshop's; answers with [Changed]
 //	GET  /usage                     ?days=N (30): [Usage], newest day first
+//	GET  /usage/sources             ?kind=user, address or agent, ?days=N (14), ?stage=, ?app=, ?search=, ?from=N and
+//	                                ?limit=N (50): [SourceList], those with most calls first
 //	GET  /ledger                    [Ledger]
 //	GET  /transfers                 ?reference=R (exact) or the latest ?limit=N (50): [Transfer], newest first
 //	GET  /accesslog                 the latest lines of the access log, oldest first, as a JSON list

@@ -22,6 +22,7 @@ type App struct {
 	Name         string    `json:"name"`
 	UserAgent    string    `json:"user_agent"` // product token that its User-Agent field starts with
 	Scopes       []string  `json:"scopes"`
+	Tier         string    `json:"tier"`         // of service, which has the limits; empty: they are the app's own
 	PerSecond    float64   `json:"per_second"`   // rate limit: calls a second over time
 	Burst        int       `json:"burst"`        // and at once
 	Certificates []string  `json:"certificates"` // pins of its client certificates: "sha256/" + base64
@@ -41,11 +42,26 @@ type Key struct {
 	LastRefusal  string     `json:"last_refusal,omitempty"` // the private reason
 }
 
-// AppChange changes an app; what is nil stays as it is.
+// Tier is a tier of service: the limits of the apps that are in it, of each for itself.
+type Tier struct {
+	Name      string  `json:"name"`
+	PerSecond float64 `json:"per_second"` // calls a second over time
+	Burst     int     `json:"burst"`      // and at once
+}
+
+// TierChange changes a tier; what is nil stays as it is.
+type TierChange struct {
+	PerSecond *float64 `json:"per_second,omitempty"`
+	Burst     *int     `json:"burst,omitempty"`
+}
+
+// AppChange changes an app; what is nil stays as it is. With limits of its own, but no tier, the
+// app leaves its tier.
 type AppChange struct {
 	Name      *string   `json:"name,omitempty"`
 	UserAgent *string   `json:"user_agent,omitempty"`
 	Scopes    *[]string `json:"scopes,omitempty"`
+	Tier      *string   `json:"tier,omitempty"` // whose limits it has from now on; "": its own
 	PerSecond *float64  `json:"per_second,omitempty"`
 	Burst     *int      `json:"burst,omitempty"`
 }
@@ -58,6 +74,50 @@ type Usage struct {
 	Route   string `json:"route"` // GET /v1/accounts/{id}
 	Served  int64  `json:"served"`
 	Refused int64  `json:"refused"`
+}
+
+// SourceKind is a kind of where calls come from.
+type SourceKind string
+
+// The kinds. Users are known only where a stage proves them.
+const (
+	ByUser    SourceKind = "user"
+	ByAddress SourceKind = "address" // IPv6: the /64
+	ByAgent   SourceKind = "agent"   // User-Agent field, its first 64 bytes
+)
+
+// SourceKinds are all kinds.
+func SourceKinds() []SourceKind { return []SourceKind{ByUser, ByAddress, ByAgent} }
+
+// SourceQuery selects sources of calls.
+type SourceQuery struct {
+	Kind   SourceKind
+	Days   int    // the latest ones, today included
+	Stage  string // empty: all
+	App    string // empty: all, and those of no proven app
+	Search string // part of the value; upper and lower case ASCII letters are the same
+	From   int    // how many to leave out
+	Limit  int
+}
+
+// SourceList is who called most, by all their calls.
+type SourceList struct {
+	Sources []Source `json:"sources"`
+	Total   int      `json:"total"`  // that fit
+	Others  Calls    `json:"others"` // of all that there was no room to list, whatever is searched for
+}
+
+// Source is where calls came from.
+type Source struct {
+	Value   string `json:"value"` // a user's name, an address or a User-Agent
+	LastDay string `json:"last_day"`
+	Calls
+}
+
+// Calls are how many were let through by the guard, and how many it refused.
+type Calls struct {
+	Served  int64 `json:"served"`
+	Refused int64 `json:"refused"`
 }
 
 // User is a customer or somebody who works for the bank.

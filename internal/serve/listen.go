@@ -3,6 +3,7 @@ package serve
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"sync"
@@ -10,7 +11,7 @@ import (
 )
 
 // Listen listens on a TCP address. For localhost, that is 127.0.0.1 and ::1, with the same
-// port; where the machine has no IPv6, 127.0.0.1 alone. Port 0 is a free one.
+// port; where the machine has no IPv6, 127.0.0.1 alone, with one warning. Port 0 is a free one.
 func Listen(address string) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -28,6 +29,9 @@ func Listen(address string) (net.Listener, error) {
 	}
 }
 
+// withoutIPv6 is for the one warning of a program with many listeners.
+var withoutIPv6 sync.Once
+
 func listenLocally(port string) (net.Listener, error) {
 	four, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", port))
 	if err != nil {
@@ -36,6 +40,9 @@ func listenLocally(port string) (net.Listener, error) {
 	port = strconv.Itoa(Port(four))
 	six, err := net.Listen("tcp6", net.JoinHostPort("::1", port))
 	if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+		withoutIPv6.Do(func() {
+			slog.Warn("this machine has no IPv6: what is at localhost listens at 127.0.0.1 alone, and [::1] does not answer", "error", err)
+		})
 		return four, nil
 	}
 	if err != nil {

@@ -34,7 +34,7 @@ func (d *Device) load() error {
 	if err == nil {
 		if err := json.Unmarshal(data, &d.state); err != nil {
 			path := filepath.Join(d.config.Dir, stateFile)
-			return fmt.Errorf("%s is damaged (%w): delete it, and the phone begins without apps, settings and trusted CAs of its own, or put back a copy", path, err)
+			return fmt.Errorf("%[1]s is damaged (%[2]w): put back a copy, or type `rm %[1]s`, after which the phone begins without apps, settings and trusted CAs of its own", path, err)
 		}
 	}
 	packages := map[string]Installed{}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/program"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
 )
@@ -16,7 +18,7 @@ func Stage(stages catalog.Set, slug string) (catalog.Stage, error) {
 	stage, ok := stages.Lookup(slug)
 	switch {
 	case !ok:
-		return stage, fmt.Errorf("there is no stage %q: the stages are %s", slug, stages.Built().Slugs())
+		return stage, fmt.Errorf("there is no stage %q: the stages are %s%s", slug, stages.Built().Slugs(), program.DidYouMean(slug, strings.Split(stages.Slugs(), ", ")))
 	case !stage.Built:
 		return stage, fmt.Errorf("the stage %q is not built yet: those that are: %s", slug, stages.Built().Slugs())
 	}

@@ -118,7 +118,7 @@ func (p *Phone) load() error {
 	}
 	if err == nil {
 		if err := json.Unmarshal(data, &p.state); err != nil {
-			return fmt.Errorf("%s is damaged (%w): delete it, and the phone begins at the first stage, or put back a copy", path, err)
+			return fmt.Errorf("%[1]s is damaged (%[2]w): put back a copy, or type `rm %[1]s`, after which the phone begins at the first stage and wants to be paired anew", path, err)
 		}
 	}
 	asked := p.config.Stage

@@ -56,6 +56,16 @@ func (s Stage) text() string {
 	return string(text)
 }
 
+// NoRung is the text, in Markdown, about what is not on the ladder and why. Its links are to
+// pages of the admin UI.
+func NoRung() string {
+	text, err := narratives.ReadFile("narratives/no-rung.md")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return string(text)
+}
+
 // Chapters are the titles of the chapters; chapter n has index n-1.
 func Chapters() []string {
 	return []string{"Keys", "Tokens", "Attacks and mediators", "Past the document"}

@@ -86,6 +86,9 @@ func target() {
 			os.Exit(3)
 		}
 	}
+	if lines.Err() != nil {
+		os.Exit(4)
+	}
 	close(stop)
 	churn.Wait()
 	runtime.KeepAlive(secret)

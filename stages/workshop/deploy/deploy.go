@@ -143,9 +143,9 @@ func inUse(dir string) string {
 
 // Apps and partners, and the scopes that they are registered with.
 var apps = []manage.App{
-	{ID: "harbour-mobile", Name: "Harbour Bank for phones", UserAgent: "HarbourBank/", Scopes: []string{"rates:read", "accounts:read", "transfers:write"}},
+	{ID: "harbour-mobile", Name: "Harbour Bank for phones", UserAgent: "HarbourBank/", Scopes: []string{"rates:read", "accounts:read", "transfers:write"}, Tier: "premium"},
 	{ID: "harbour-ops", Name: "Harbour Bank operations", UserAgent: "HarbourOps/", Scopes: []string{"rates:read", "accounts:read", "accounts:freeze"}, PerSecond: 2, Burst: 20}, // a few clerks
-	{ID: "harbour-kiosk", Name: "Kiosk in the branch", UserAgent: "HarbourKiosk/", Scopes: []string{"rates:read", "accounts:read"}},
+	{ID: "harbour-kiosk", Name: "Kiosk in the branch", UserAgent: "HarbourKiosk/", Scopes: []string{"rates:read", "accounts:read"}, Tier: "basic"},
 	{ID: "quayside-books", Kind: manage.Partner, Name: "Quayside Books, web shop", UserAgent: "QuaysideBooks/", Scopes: []string{"settlements:read"}},
 }
 
@@ -337,7 +337,7 @@ func (m *material) registry() ([]byte, error) {
 			return nil, err
 		}
 		seeded[i].Certificates = []string{string(p)}
-		if seeded[i].PerSecond == 0 {
+		if seeded[i].Tier == "" && seeded[i].PerSecond == 0 {
 			seeded[i].PerSecond, seeded[i].Burst = 200, 600
 		}
 	}

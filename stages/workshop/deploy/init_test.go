@@ -298,7 +298,7 @@ func TestRegistry(t *testing.T) {
 		if !slices.Equal(app.Certificates, want) {
 			t.Errorf("%s has the certificates %q, want %q", app.ID, app.Certificates, want)
 		}
-		if app.PerSecond <= 0 || app.Burst < 1 || app.UserAgent == "" || len(app.Scopes) == 0 {
+		if (app.Tier == "") != (app.PerSecond > 0 && app.Burst >= 1) || app.UserAgent == "" || len(app.Scopes) == 0 {
 			t.Errorf("%+v", app)
 		}
 		if staff := slices.Contains(app.Scopes, "accounts:freeze"); staff != (app.ID == "harbour-ops") {

@@ -115,7 +115,21 @@ func signedIn(t *testing.T, base string) func(path string) string {
 		t.Fatal(err)
 	}
 	browser := &http.Client{Jar: jar, Timeout: 20 * time.Second}
-	read := func(response *http.Response, err error) string {
+	read := page(t)
+	token := regexp.MustCompile(`name="csrf" value="([^"]+)"`).FindStringSubmatch(read(browser.Get(base + "/sign-in")))
+	if token == nil {
+		t.Fatal("there is no form to sign in with")
+	}
+	read(browser.PostForm(base+"/sign-in", url.Values{"csrf": {token[1]}, "password": {adminPassword}}))
+	return func(path string) string {
+		t.Helper()
+		return read(browser.Get(base + path))
+	}
+}
+
+// page reads a page that a browser was shown.
+func page(t *testing.T) func(*http.Response, error) string {
+	return func(response *http.Response, err error) string {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
@@ -126,14 +140,5 @@ func signedIn(t *testing.T, base string) func(path string) string {
 			t.Fatalf("%s: %s, %v", response.Request.URL, response.Status, err)
 		}
 		return string(page)
-	}
-	token := regexp.MustCompile(`name="csrf" value="([^"]+)"`).FindStringSubmatch(read(browser.Get(base + "/sign-in")))
-	if token == nil {
-		t.Fatal("there is no form to sign in with")
-	}
-	read(browser.PostForm(base+"/sign-in", url.Values{"csrf": {token[1]}, "password": {adminPassword}}))
-	return func(path string) string {
-		t.Helper()
-		return read(browser.Get(base + path))
 	}
 }
