@@ -143,6 +143,18 @@ func (r Remote) Sessions(ctx context.Context, q manage.SessionQuery) (manage.Ses
 	return manage.Sessions(ctx, r, q)
 }
 
+// Tokens are the access tokens that fit a query.
+func (r Remote) Tokens(ctx context.Context, q manage.TokenQuery) (manage.TokenList, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return manage.Tokens(ctx, r, q)
+}
+
+// SigningKeys are the keys that access tokens are, or were, signed with.
+func (r Remote) SigningKeys(ctx context.Context) ([]manage.SigningKey, error) {
+	return get[[]manage.SigningKey](ctx, r, "/signing-keys")
+}
+
 // Devices are the registered installations that fit a query.
 func (r Remote) Devices(ctx context.Context, q manage.DeviceQuery) (manage.DeviceList, error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)

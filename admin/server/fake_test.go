@@ -49,6 +49,7 @@ func (c *clockwork) turn(d time.Duration) {
 type fakeBank struct {
 	*programtest.Program
 	fakePeople
+	fakeTokens
 	mu     sync.Mutex
 	now    func() time.Time
 	apps   []manage.App
@@ -86,6 +87,7 @@ func newFakeBank(now func() time.Time) *fakeBank {
 	b.HandleFunc("POST /keys/{id}/revoke", func(w http.ResponseWriter, r *http.Request) { b.setRevoked(w, r, true) })
 	b.HandleFunc("POST /keys/{id}/restore", func(w http.ResponseWriter, r *http.Request) { b.setRevoked(w, r, false) })
 	b.welcome()
+	b.grantTokens()
 	b.count()
 	return b
 }
