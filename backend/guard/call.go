@@ -48,6 +48,7 @@ type call struct {
 	refusal *Refusal
 	check   catalog.Check // the check that refused, or the last
 
+	limits   limitFields
 	recorder recorder
 	held     held
 }

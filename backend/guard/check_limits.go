@@ -12,13 +12,13 @@ import (
 // could be asked again and again: refusals count as well, whatever they are for.
 //
 //keyladder:code guard-address-limit
-func limitAddress(limits *addressLimits, now func() time.Time) func(*call) *Refusal {
+func limitAddress(limits *addressLimits) func(*call) *Refusal {
 	return func(c *call) *Refusal {
 		if !c.address.IsValid() {
 			return refuse(problem.New(http.StatusBadRequest, "bad-request", "It can't be told from where the call comes", ""),
 				"no client address; behind a terminator it is the one value of X-Forwarded-For")
 		}
-		return take(c, now(), limits.of(c.address, c.at), limits.announced)
+		return take(c, c.at, limits.of(c.address, c.at), limits.announced)
 	}
 }
 

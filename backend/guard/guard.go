@@ -45,7 +45,7 @@ type Config struct {
 
 // Counter counts calls.
 type Counter interface {
-	Count(app, stage, route string, served bool)
+	Count(at time.Time, app, stage, route string, served bool)
 }
 
 // Outcome is how a call ended.
@@ -206,7 +206,7 @@ func (g *Guard) serve(ec echo.Context) error {
 		c.accepted()
 	}
 	if c.stage != nil {
-		g.Usage.Count(c.appID(), c.stage.Slug, c.plan.route.name, c.refusal == nil)
+		g.Usage.Count(c.at, c.appID(), c.stage.Slug, c.plan.route.name, c.refusal == nil)
 	}
 	held := hold(c)
 	if err := respond(c); err != nil {

@@ -79,9 +79,9 @@ var (
 // nothing left it is the time until the next call, and Retry-After says the same
 // (section 6: it should not be before the end of t).
 //
-// It takes the call out now, not when the head of the request came: a bucket that is asked
-// about the past goes back there, and fills anew for the time since. With a body that comes
-// slowly anybody could have it do so.
+// It takes the call out now. Once the body was read, that is no longer the time when the head
+// of the request came: a bucket that is asked about the past goes back there, and fills anew
+// for the time since. With a body that comes slowly anybody could have it do so.
 func take(c *call, now time.Time, bucket *rate.Limiter, limit announced) *Refusal {
 	allowed := bucket.AllowN(now, 1)
 	tokens := bucket.TokensAt(now)
@@ -94,8 +94,8 @@ func take(c *call, now time.Time, bucket *rate.Limiter, limit announced) *Refusa
 		wait = seconds((1 - min(tokens, 1)) / limit.PerSecond)
 	}
 	header := c.echo.Response().Header()
-	addField(header, policyField, limit.policy)
-	addField(header, limitField, limit.rateLimit(left, wait))
+	addField(header, policyField, limit.policy, c.limits.policies[:0])
+	addField(header, limitField, limit.rateLimit(left, wait), c.limits.left[:0])
 	if allowed {
 		return nil
 	}
@@ -105,12 +105,14 @@ func take(c *call, now time.Time, bucket *rate.Limiter, limit announced) *Refusa
 		"more than %d calls at once and %g a second over time, per %s", limit.Burst, limit.PerSecond, limit.name)
 }
 
-// addField adds a value to a field whose name is as net/http keeps it, and of which there will
-// mostly be two.
-func addField(header http.Header, name, value string) {
-	values := header[name]
-	if values == nil {
-		values = make([]string, 0, 2)
+// limitFields is room for the fields that announce the two limits of a call.
+type limitFields struct{ policies, left [2]string }
+
+// addField adds a value to a field whose name is as net/http keeps it. The first goes into room.
+func addField(header http.Header, name, value string, room []string) {
+	values, ok := header[name]
+	if !ok {
+		values = room
 	}
 	header[name] = append(values, value)
 }

@@ -33,7 +33,7 @@ func pipeline(c Config, m *memories) segments {
 	signed := values{catalog.Hawk}
 	return segments{
 		admission: []step{
-			{check: catalog.CheckAddressLimit, serves: values{catalog.LimitedRates}, run: limitAddress(m.addresses, c.Now)},
+			{check: catalog.CheckAddressLimit, serves: values{catalog.LimitedRates}, run: limitAddress(m.addresses)},
 			{check: catalog.CheckStage, run: findStage(c.Stages)},
 			{check: catalog.CheckTransport, serves: values{catalog.PlainHTTP, catalog.TLS, catalog.MutualTLS}, run: transport},
 			{check: catalog.CheckUserAgent, serves: values{catalog.RegisteredUserAgents}, run: userAgent(c.Apps.KnowsUserAgent)},

@@ -98,7 +98,7 @@ type counter struct {
 	counts map[string]int
 }
 
-func (c *counter) Count(app, stage, route string, served bool) {
+func (c *counter) Count(_ time.Time, app, stage, route string, served bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts[fmt.Sprintf("%s|%s|%s|%v", app, stage, route, served)]++
