@@ -18,7 +18,7 @@ func limitAddress(limits *addressLimits) func(*call) *Refusal {
 			return refuse(problem.New(http.StatusBadRequest, "bad-request", "It can't be told from where the call comes", ""),
 				"no client address; behind a terminator it is the one value of X-Forwarded-For")
 		}
-		return take(c, c.at, limits.of(c.address, c.at), limits.announced)
+		return take(c, c.at, limits.of(c.address, c.at), &limits.announced)
 	}
 }
 
@@ -35,6 +35,6 @@ func limitApp(now func() time.Time) func(*call) *Refusal {
 			limit = &made
 			latest.Store(limit)
 		}
-		return take(c, now(), c.app.Limiter, *limit)
+		return take(c, now(), c.app.Limiter, limit)
 	}
 }

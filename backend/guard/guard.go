@@ -208,6 +208,7 @@ func (g *Guard) serve(ec echo.Context) error {
 	if c.stage != nil {
 		g.Usage.Count(c.at, c.appID(), c.stage.Slug, c.plan.route.name, c.refusal == nil)
 	}
+	c.announceLimits()
 	held := hold(c)
 	if err := respond(c); err != nil {
 		ec.Error(err)

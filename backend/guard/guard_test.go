@@ -493,11 +493,11 @@ func TestRateLimitFields(t *testing.T) {
 		return answer
 	}
 	first := call()
-	wantPolicy := []string{`"address";q=60;w=3`, `"app";q=600;w=3`}
+	wantPolicy := []string{`"address";q=60;w=3, "app";q=600;w=3`}
 	if diff := cmp.Diff(wantPolicy, first.Header().Values("RateLimit-Policy")); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{`"address";r=59;t=3`, `"app";r=599;t=3`}, first.Header().Values("RateLimit")); diff != "" {
+	if diff := cmp.Diff([]string{`"address";r=59;t=3, "app";r=599;t=3`}, first.Header().Values("RateLimit")); diff != "" {
 		t.Error(diff)
 	}
 	if first.Header().Get("Retry-After") != "" {

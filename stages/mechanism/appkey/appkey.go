@@ -49,7 +49,7 @@ func SetQuery(req *http.Request, key string) {
 //
 //keyladder:code appkey-read
 func FromRequest(req *http.Request) (key string, inURL bool, err error) {
-	fields := req.Header.Values("Authorization")
+	fields := req.Header["Authorization"]
 	var query url.Values
 	var malformed error
 	if req.URL.RawQuery != "" {
