@@ -337,17 +337,29 @@ func (w *world) prove(r *http.Request, p catalog.Call, app, body string) {
 			sent = w.seal(app, body)
 			r.Header.Set("Content-Type", sealed.MediaType)
 		}
+		if p.Bodies == catalog.SealedPortions {
+			var err error
+			if sent, _, err = w.sealing(app).Requests.SealMembers(sent, catalog.Confidential()); err != nil {
+				w.Fatal(err)
+			}
+		}
 	}
 	w.sign(w.client(p, app), r, sent)
 }
 
-func (w *world) seal(app, body string) []byte {
+// sealing are the keys under which an app's bodies are sealed.
+func (w *world) sealing(app string) sealed.Keys {
 	w.Helper()
 	keys, err := sealed.DeriveKeys(w.secrets[app])
 	if err != nil {
 		w.Fatal(err)
 	}
-	sent, err := keys.Requests.Seal([]byte(body), "application/json")
+	return keys
+}
+
+func (w *world) seal(app, body string) []byte {
+	w.Helper()
+	sent, err := w.sealing(app).Requests.Seal([]byte(body), "application/json")
 	if err != nil {
 		w.Fatal(err)
 	}
