@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"keyladder/internal/program"
 	"keyladder/stages/catalog"
 )
 
@@ -44,7 +45,7 @@ func decide(p catalog.Policies, field, value string) (catalog.Policies, error) {
 		for _, d := range p.Decisions() {
 			fields = append(fields, d.Field)
 		}
-		return p, fmt.Errorf("no policy has a field %q%s", field, didYouMean(field, fields))
+		return p, fmt.Errorf("no policy has a field %q%s", field, program.DidYouMean(field, fields))
 	}
 	if _, number := all[policy][name].(float64); number {
 		all[policy][name] = json.RawMessage(value)
