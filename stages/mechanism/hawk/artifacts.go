@@ -100,7 +100,12 @@ func originForm(target string) string {
 // visible says whether a text is without spaces and control characters. Bytes beyond
 // ASCII may be in request targets, though they shouldn't be.
 func visible(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f })
+	for _, c := range []byte(text) {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // mac is the MAC over the artifacts' text under a key, in base64.
