@@ -56,6 +56,10 @@ func command(password string) *cobra.Command {
 }
 
 func run(ctx context.Context, out io.Writer, folder *deployment.Folder, password string) (err error) {
+	settings, err := folder.Settings()
+	if err != nil {
+		return err
+	}
 	clients, err := manage.NewClients(folder)
 	if err != nil {
 		return err
@@ -71,7 +75,8 @@ func run(ctx context.Context, out io.Writer, folder *deployment.Folder, password
 		Folder:   folder,
 		Stages:   stages,
 		Programs: programs.Of(clients),
-		Referee:  referee.New(stages, clients[deployment.Resource], clients[deployment.Attacker]),
+		Referee:  referee.New(stages, clients),
+		Settings: settings,
 		Password: password,
 		PhoneURL: folder.Addresses.URL(deployment.PhoneScreen),
 	})

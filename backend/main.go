@@ -34,6 +34,7 @@ func command() *cobra.Command {
 	data := root.PersistentFlags().String("data", "data", "folder of the deployment, as \"stages init\" made it")
 	debug := root.PersistentFlags().Bool("debug", false, "log more, such as TLS handshakes that fail")
 	root.PersistentPreRun = func(*cobra.Command, []string) {
+		program.CollectLess()
 		level := slog.LevelInfo
 		if *debug {
 			level = slog.LevelDebug

@@ -123,6 +123,7 @@ func show(out io.Writer, stages catalog.Set, stage catalog.Stage) error {
 
 func runCommand() *cobra.Command {
 	var asJSON bool
+	var with []string
 	c := &cobra.Command{
 		Use:   "run STAGE",
 		Short: "Run the genuine app at a stage, in a fresh lab, and print the messages",
@@ -134,7 +135,11 @@ func runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l, err := lab.Start(c.Context(), lab.Options{})
+			stages, err := vary(stage, with)
+			if err != nil {
+				return err
+			}
+			l, err := lab.Start(c.Context(), lab.Options{Stages: stages})
 			if err != nil {
 				return err
 			}
@@ -161,6 +166,7 @@ func runCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print what came of it as JSON, without the messages")
+	c.Flags().StringArrayVar(&with, "with", nil, "decide a `FIELD=VALUE` of the stage's policies otherwise: call.bodies=sealed-portions")
 	return c
 }
 

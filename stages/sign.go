@@ -85,7 +85,7 @@ The secret is asked for at the running deployment, with the admin's certificate.
 			if stage.Call.AppProof != catalog.Hawk {
 				return fmt.Errorf("the stage %s does not sign requests", stage.Slug)
 			}
-			if seal && stage.Call.Bodies != catalog.SealedBodies {
+			if seal && stage.Call.Bodies == catalog.PlainBodies {
 				return fmt.Errorf("the stage %s does not encrypt bodies", stage.Slug)
 			}
 			if user != "" && stage.Call.UserProof != catalog.UserSession {

@@ -15,6 +15,7 @@ import (
 type Config struct {
 	DB       *gorm.DB // with the tables of [Tables]
 	Now      func() time.Time
+	Sessions Lifetimes
 	Parts    []ui.NavItem       // of the site, for its navigation
 	Down     func() []ui.Absent // programs that do not answer
 	PhoneURL string             // where a browser finds the phone's screen; empty: no link
@@ -36,7 +37,7 @@ type Gate struct {
 // one that it makes at the first start and returns.
 func New(cfg Config, password string) (g *Gate, made string, err error) {
 	g = &Gate{
-		cfg: cfg, vault: newVault(cfg.DB, cfg.Now), throttle: newThrottle(),
+		cfg: cfg, vault: newVault(cfg.DB, cfg.Now, cfg.Sessions), throttle: newThrottle(),
 		audit: &auditLog{db: cfg.DB, now: cfg.Now}, notices: newNotices(),
 	}
 	if err := g.audit.setUp(); err != nil {

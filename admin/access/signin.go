@@ -83,7 +83,7 @@ func (g *Gate) signIn(c echo.Context) error {
 	if err := g.audit.end(entry, nil); err != nil {
 		return err
 	}
-	setCookie(c, sessionCookie, token, int(absoluteTime.Seconds()))
+	setCookie(c, sessionCookie, token, int(g.cfg.Sessions.Absolute.Seconds()))
 	setCookie(c, formCookie, "", -1)
 	return c.Redirect(http.StatusSeeOther, form.Next)
 }

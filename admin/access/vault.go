@@ -19,9 +19,7 @@ import (
 )
 
 const (
-	idleTime     = 2 * time.Hour // a class is talked to for long
-	absoluteTime = 12 * time.Hour
-	seenEvery    = time.Minute // how exactly the last use of a session is written down
+	seenEvery = time.Minute // how exactly the last use of a session is written down
 
 	shortestPassword = 8
 	longestPassword  = 1024 // bytes
@@ -48,15 +46,22 @@ type session struct {
 // name tells sessions apart in the audit log.
 func (s session) name() string { return s.Hash[:8] }
 
+// Lifetimes say how long admin sessions last.
+type Lifetimes struct {
+	Idle     time.Duration // without use
+	Absolute time.Duration // in any case
+}
+
 // vault keeps the password and the sessions.
 type vault struct {
 	db    *gorm.DB
 	now   func() time.Time
+	lives Lifetimes
 	slots chan struct{} // hashing takes 19 MiB: so many at once
 }
 
-func newVault(db *gorm.DB, now func() time.Time) *vault {
-	return &vault{db: db, now: now, slots: make(chan struct{}, 2)}
+func newVault(db *gorm.DB, now func() time.Time, lives Lifetimes) *vault {
+	return &vault{db: db, now: now, lives: lives, slots: make(chan struct{}, 2)}
 }
 
 // setUp makes sure that there is a password. It returns the one that it made, or "" where
@@ -147,7 +152,7 @@ func (v *vault) open(address string) (string, session, error) {
 	now := v.now()
 	s := session{Hash: tokenHash(token), CreatedAt: now, SeenAt: now, Address: address}
 	err := v.db.Transaction(func(tx *gorm.DB) error {
-		dead := tx.Where("seen_at < ? OR created_at < ?", now.Add(-idleTime), now.Add(-absoluteTime))
+		dead := tx.Where("seen_at < ? OR created_at < ?", now.Add(-v.lives.Idle), now.Add(-v.lives.Absolute))
 		if err := dead.Delete(&session{}).Error; err != nil {
 			return err
 		}
@@ -173,7 +178,7 @@ func (v *vault) find(token string, active bool) (session, bool, error) {
 		return session{}, false, nil
 	}
 	s, now := found[0], v.now()
-	if now.Sub(s.SeenAt) > idleTime || now.Sub(s.CreatedAt) > absoluteTime {
+	if now.Sub(s.SeenAt) > v.lives.Idle || now.Sub(s.CreatedAt) > v.lives.Absolute {
 		return session{}, false, v.end(s)
 	}
 	if active && now.Sub(s.SeenAt) >= seenEvery {

@@ -9,6 +9,8 @@ import (
 	"keyladder/internal/store"
 )
 
+var lives = Lifetimes{Idle: 2 * time.Hour, Absolute: 12 * time.Hour}
+
 func TestPasswordsAreNotTooShort(t *testing.T) {
 	t.Parallel()
 	db, err := store.Open(filepath.Join(t.TempDir(), "admin.db"), Tables()...)
@@ -16,7 +18,7 @@ func TestPasswordsAreNotTooShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close(db)
-	if _, _, err := newVault(db, time.Now).setUp("short"); err == nil || strings.Contains(err.Error(), "short") {
+	if _, _, err := newVault(db, time.Now, lives).setUp("short"); err == nil || strings.Contains(err.Error(), "short") {
 		t.Errorf("error: %v", err)
 	}
 }
@@ -30,7 +32,7 @@ func TestPasswordsWithControlCharacters(t *testing.T) {
 	}
 	defer store.Close(db)
 	for _, password := range []string{"a good one, twelve\r", "a good one, twelve\n", "a good\tone, twelve", "a good one\x00, twelve", "a good one\u0085, twelve"} {
-		if _, _, err := newVault(db, time.Now).setUp(password); err == nil || !strings.Contains(err.Error(), "control character") || strings.Contains(err.Error(), "good") {
+		if _, _, err := newVault(db, time.Now, lives).setUp(password); err == nil || !strings.Contains(err.Error(), "control character") || strings.Contains(err.Error(), "good") {
 			t.Errorf("%q: error %v", password, err)
 		}
 	}
@@ -64,7 +66,7 @@ func TestSessionsInAnotherZone(t *testing.T) {
 	defer store.Close(db)
 	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	in := func(zone string, hours int, later time.Duration) *vault {
-		return newVault(db, func() time.Time { return at.Add(later).In(time.FixedZone(zone, hours*3600)) })
+		return newVault(db, func() time.Time { return at.Add(later).In(time.FixedZone(zone, hours*3600)) }, lives)
 	}
 	token, _, err := in("Honolulu", -10, 0).open("127.0.0.1")
 	if err != nil {
@@ -77,7 +79,7 @@ func TestSessionsInAnotherZone(t *testing.T) {
 	if _, live, err := tokyo.find(token, true); !live || err != nil {
 		t.Errorf("the session from Honolulu is live: %v, %v", live, err)
 	}
-	late := in("Honolulu", -10, idleTime+2*time.Second)
+	late := in("Honolulu", -10, lives.Idle+2*time.Second)
 	if _, _, err := late.open("127.0.0.1"); err != nil {
 		t.Fatal(err)
 	}

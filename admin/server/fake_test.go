@@ -405,6 +405,7 @@ func (set *setting) open(t *testing.T, change ...func(*Config)) {
 	cfg := Config{
 		Folder: folder, Stages: catalog.All(), Referee: set.referee,
 		Programs: programs.Programs{deployment.Resource: set.bank, deployment.Phone: set.mobile, deployment.Attacker: set.foe},
+		Settings: deployment.DefaultSettings,
 		Password: testPassword, PhoneURL: "http://localhost:8090", Now: set.clock.now,
 	}
 	for _, c := range change {

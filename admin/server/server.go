@@ -46,6 +46,8 @@ type Config struct {
 
 	Programs programs.Programs // their management APIs
 
+	Settings deployment.Settings // of the role admin
+
 	Password string           // the admin's, from ADMIN_PASSWORD; empty: as stored, or made at the first start
 	PhoneURL string           // where a browser finds the phone's screen; empty: no link
 	Now      func() time.Time // nil: time.Now
@@ -90,7 +92,7 @@ func (s *Server) assemble(cfg Config) (err error) {
 	s.traffic = traffic.New(s.stopped, cfg.Stages, cfg.Programs.All()...)
 	s.runner = &jobs.Runner{Jobs: jobs.New(s.stopped, cfg.Now), Phone: phone, Resource: resource, Stages: cfg.Stages}
 	s.gate, s.made, err = access.New(access.Config{
-		DB: s.db, Now: cfg.Now, Parts: navigation, Down: s.traffic.Down, PhoneURL: cfg.PhoneURL,
+		DB: s.db, Now: cfg.Now, Sessions: access.Lifetimes{Idle: cfg.Settings.AdminIdle, Absolute: cfg.Settings.AdminLifetime}, Parts: navigation, Down: s.traffic.Down, PhoneURL: cfg.PhoneURL,
 	}, cfg.Password)
 	if err != nil {
 		return err

@@ -114,6 +114,19 @@ func TestSessionsExpire(t *testing.T) {
 		set.clock.turn(time.Second)
 		b.get("/audit").want(t, http.StatusSeeOther)
 	})
+	t.Run("as the settings say", func(t *testing.T) {
+		set := newSetting(t, func(c *Config) { c.Settings.AdminIdle, c.Settings.AdminLifetime = 5*time.Minute, 12*time.Minute })
+		b := newBrowser(t, set).signIn()
+		for range 3 {
+			set.clock.turn(4 * time.Minute)
+			b.get("/stages").want(t, http.StatusOK)
+		}
+		set.clock.turn(time.Second)
+		b.get("/stages").want(t, http.StatusSeeOther)
+		b.signIn()
+		set.clock.turn(5*time.Minute + time.Second)
+		b.get("/stages").want(t, http.StatusSeeOther)
+	})
 	t.Run("polling does not keep it alive", func(t *testing.T) {
 		set := newSetting(t)
 		b := newBrowser(t, set).signIn()

@@ -14,7 +14,16 @@ import (
 // sealedBodies are JSON Web Encryptions (RFC 7516), of which only the header can be read here.
 var sealedBodies = decoder{
 	Checks: []catalog.Check{catalog.CheckSealedBody},
-	Decode: func(seen text) []section { return findSealed(seen.Head, seen.Body) },
+	Decode: func(seen text) []section {
+		found := findSealed(seen.Head, seen.Body)
+		for i := range found {
+			if json.Valid([]byte(seen.Body)) { // not that it is one
+				found[i].Title = "A portion of the body: " + found[i].Title
+				found[i].Note = "only its header can be read, and what stands beside it"
+			}
+		}
+		return found
+	},
 }
 
 // compactJWE has four or five parts: the record may have been cut off in the ciphertext.

@@ -162,6 +162,19 @@ func TestFindSealed(t *testing.T) {
 	}
 }
 
+func TestSealedPortion(t *testing.T) {
+	t.Parallel()
+	const jwe = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAA.BBBB.CCCC"
+	for body, want := range map[string]string{
+		jwe: "A JSON Web Encryption",
+		`{"currency":"EUR","sealed":"` + jwe + `"}`: "A portion of the body: A JSON Web Encryption",
+	} {
+		if found := takeApart(text{Body: body}, traffic.Request, nil); len(found) != 1 || found[0].Title != want {
+			t.Errorf("%s: %+v", body, found)
+		}
+	}
+}
+
 func FuzzProofs(f *testing.F) {
 	f.Add(`Authorization: Hawk id="a", ts="1353832234"`)
 	f.Add("App-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")

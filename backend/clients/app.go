@@ -70,12 +70,13 @@ func (k *Key) Secrets(at time.Time, overlap time.Duration) []Secret {
 
 // use is how a key fares.
 type use struct {
-	accepted, refused atomic.Pointer[time.Time]
-	refusal           atomic.Pointer[string]
+	accepted atomic.Int64 // in nanoseconds since 1970; 0: never
+	refused  atomic.Pointer[time.Time]
+	refusal  atomic.Pointer[string]
 }
 
 // Accepted notes that a call with the key was served.
-func (k *Key) Accepted(at time.Time) { k.use.accepted.Store(&at) }
+func (k *Key) Accepted(at time.Time) { k.use.accepted.Store(at.UnixNano()) }
 
 // Refused notes that a call with the key was refused, and the private reason.
 func (k *Key) Refused(at time.Time, reason string) {
@@ -86,7 +87,11 @@ func (k *Key) Refused(at time.Time, reason string) {
 func (k *Key) manage() manage.Key {
 	key := manage.Key{
 		ID: k.ID, App: k.App, CreatedAt: k.createdAt, RevokedAt: k.revokedAt,
-		LastAccepted: k.use.accepted.Load(), LastRefused: k.use.refused.Load(),
+		LastRefused: k.use.refused.Load(),
+	}
+	if accepted := k.use.accepted.Load(); accepted != 0 {
+		at := time.Unix(0, accepted)
+		key.LastAccepted = &at
 	}
 	if refusal := k.use.refusal.Load(); refusal != nil {
 		key.LastRefusal = *refusal

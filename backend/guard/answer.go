@@ -29,6 +29,7 @@ type held struct {
 	http.ResponseWriter
 	status int
 	body   bytes.Buffer
+	answer answer
 }
 
 // hold holds the answer back, where there is something to do for it. Else it is nil.
@@ -37,8 +38,7 @@ func hold(c *call) *held {
 		return nil
 	}
 	response := c.echo.Response()
-	h := &c.held
-	h.ResponseWriter = response.Writer
+	h := &held{ResponseWriter: response.Writer}
 	response.Writer = h
 	return h
 }
@@ -66,7 +66,8 @@ func (h *held) release(c *call) error {
 	}
 	response := c.echo.Response()
 	response.Writer = h.ResponseWriter
-	a := &answer{Status: max(h.status, http.StatusOK), Header: response.Header(), Body: h.body.Bytes()}
+	a := &h.answer
+	*a = answer{Status: max(h.status, http.StatusOK), Header: response.Header(), Body: h.body.Bytes()}
 	for _, finish := range c.plan.finish {
 		if err := finish(c, a); err != nil {
 			a.Header.Del(hawk.ServerAuthorization)

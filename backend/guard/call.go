@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"cmp"
 	"crypto/x509"
 	"net/http"
 	"net/netip"
@@ -17,6 +18,7 @@ import (
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
 	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/mechanism/pin"
 )
 
 // call is what the guard knows about a call; each check adds to it.
@@ -32,16 +34,17 @@ type call struct {
 	// From where it comes; on the terminated listener as the terminator says.
 	address     netip.Addr
 	certificate *x509.Certificate
-	originError error // what the terminator says can't be read
+	pin         pin.Pin // of the certificate, when it was verified
+	originError error   // what the terminator says can't be read
 
 	raw  []byte // the body as it came
 	body []byte // the same, opened where it was sealed
 
 	claimed  *clients.App // whose proof was good so far
 	key      *clients.Key
-	secret   clients.Secret // of the key, with which the request was signed
-	received *hawk.Received // the signed request, when its MAC was good
-	app      *clients.App   // proven
+	secret   *clients.Secret // of the key, with which the request was signed; before that one that opens nothing
+	received *hawk.Received  // the signed request, when its MAC was good
+	app      *clients.App    // proven
 	device   *devices.Device
 	user     *users.User       // proven
 	session  *sessions.Session // that proves the user
@@ -50,8 +53,14 @@ type call struct {
 	refusal *Refusal
 	check   catalog.Check // the check that refused, or the last
 
+	taken []taken // out of limits, so far
+
+	// Room for what most calls need, so that it is one object with the call.
+	room struct {
+		taken       [2]taken
+		limitFields [2]string
+	}
 	recorder recorder
-	held     held
 }
 
 // Caller is who makes a call, proven as far as the stage demands. Only the guard makes
@@ -124,8 +133,11 @@ func (c Caller) Stage() catalog.Stage { return *c.call.stage }
 // Body is the whole body.
 func (c Caller) Body() []byte { return c.call.body }
 
+var noSecret clients.Secret
+
 func newCall(ec echo.Context, p *plan, at time.Time) *call {
-	c := &call{echo: ec, request: ec.Request(), at: at, plan: p, stage: p.stage, policies: &p.policies}
+	c := &call{echo: ec, request: ec.Request(), at: at, plan: p, stage: p.stage, policies: &p.policies, secret: &noSecret}
+	c.taken = c.room.taken[:0]
 	c.listener, _ = c.request.Context().Value(listenerKey{}).(Listener)
 	return c
 }
@@ -187,9 +199,10 @@ func (c *call) readOrigin() {
 	c.certificate, c.originError = clientcert.FromHeader(header)
 }
 
-// firstSegment of the path, as it was written.
+// firstSegment of the path, as it was written. Where RawPath is empty, nothing in the path was
+// written in an unusual way, so names of stages look the same in both.
 func firstSegment(r *http.Request) string {
-	path := r.URL.EscapedPath()
+	path := cmp.Or(r.URL.RawPath, r.URL.Path)
 	segment, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	return segment
 }

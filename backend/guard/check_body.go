@@ -62,7 +62,7 @@ func readAll(body io.Reader, length int64) ([]byte, error) {
 
 // contentCoding is the Content-Encoding of a body, if it is one that changes anything.
 func contentCoding(header http.Header) string {
-	for _, field := range header.Values("Content-Encoding") {
+	for _, field := range header["Content-Encoding"] {
 		for coding := range strings.SplitSeq(field, ",") {
 			if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
 				return coding

@@ -17,9 +17,11 @@ func certificateShown(verifier *clientcert.Verifier) func(*call) *Refusal {
 		if c.originError != nil {
 			return refuse(certificateRequired, "the terminator passed on no certificate: %v", c.originError)
 		}
-		if err := verifier.Verify(c.certificate, c.at); err != nil {
+		pin, err := verifier.Verify(c.certificate, c.at)
+		if err != nil {
 			return refuse(certificateRequired, "%v", err)
 		}
+		c.pin = pin
 		return nil
 	}
 }
@@ -31,7 +33,7 @@ func certificateOfApp(c *call) *Refusal {
 	if c.certificate == nil || c.claimed == nil {
 		return refuse(certificateRequired, "there is no certificate, or no app, to look at")
 	}
-	if err := clientcert.BelongsTo(c.certificate, c.claimed.Certificates); err != nil {
+	if err := clientcert.BelongsTo(c.pin, c.claimed.Certificates); err != nil {
 		return refuse(certificateRequired, "%v: it is that of %q, the key is that of %q",
 			err, c.certificate.Subject.CommonName, c.claimed.ID)
 	}

@@ -51,7 +51,7 @@ func verifyWithAnySecret(c *call, v hawk.Verifier, find lookup) (app *clients.Ap
 			overlap, _ := c.policies.API.SecretOverlap.Value()
 			app, secrets = found, key.Secrets(c.at, overlap)
 		}
-		c.secret, secrets = secrets[0], secrets[1:]
+		c.secret, secrets = &secrets[0], secrets[1:]
 		return c.secret.Text(), nil
 	}
 	received, err = v.Verify(c.request, c.raw, c.at)

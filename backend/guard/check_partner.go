@@ -6,7 +6,6 @@ import (
 
 	"keyladder/backend/clients"
 	"keyladder/internal/problem"
-	"keyladder/stages/mechanism/pin"
 )
 
 // partner finds the partner by its certificate, which was found good before: the handshake
@@ -19,7 +18,7 @@ func partner(find func(certificate string) (*clients.App, *clients.Key, error)) 
 		if c.certificate == nil {
 			return refuse(certificateRequired, "there is no certificate to look at")
 		}
-		found, key, err := find(string(pin.Of(c.certificate)))
+		found, key, err := find(string(c.pin))
 		c.key = key
 		if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrRevoked) {
 			return refuse(notAPartner, "partner: %v (certificate of %q)", err, c.certificate.Subject.CommonName) // one text for both

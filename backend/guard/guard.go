@@ -47,7 +47,7 @@ type Config struct {
 
 // Counter counts calls.
 type Counter interface {
-	Count(app, stage, route string, served bool)
+	Count(at time.Time, app, stage, route string, served bool)
 }
 
 // Outcome is how a call ended.
@@ -208,12 +208,13 @@ func (g *Guard) serve(ec echo.Context) error {
 	} else {
 		c.accepted()
 	}
+	c.announceLimits()
 	held := hold(c)
 	if err := respond(c); err != nil {
 		ec.Error(err)
 	}
 	if c.stage != nil {
-		g.Usage.Count(c.appID(), c.stage.Slug, c.plan.route.name, c.refusal == nil)
+		g.Usage.Count(c.at, c.appID(), c.stage.Slug, c.plan.route.name, c.refusal == nil)
 	}
 	if err := held.release(c); err != nil {
 		ec.Error(err)

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -49,15 +50,20 @@ func announce(name string, limit Limit) announced {
 	return announced{limit, name, string(policy)}
 }
 
-// rateLimit is the RateLimit of an answer.
-func (a announced) rateLimit(left, wait int) string {
-	text := append(make([]byte, 0, 40), '"')
-	text = append(text, a.name...)
+// taken is what a limit had left when a call was taken out.
+type taken struct {
+	limit      *announced
+	left, wait int
+}
+
+// rateLimit appends the limit as RateLimit says it.
+func (t taken) rateLimit(text []byte) []byte {
+	text = append(text, '"')
+	text = append(text, t.limit.name...)
 	text = append(text, `";r=`...)
-	text = strconv.AppendInt(text, int64(left), 10)
+	text = strconv.AppendInt(text, int64(t.left), 10)
 	text = append(text, ";t="...)
-	text = strconv.AppendInt(text, int64(wait), 10)
-	return string(text)
+	return strconv.AppendInt(text, int64(t.wait), 10)
 }
 
 // The fields' names as net/http keeps them.
@@ -66,11 +72,11 @@ var (
 	limitField  = http.CanonicalHeaderKey("RateLimit")
 )
 
-// take takes one call out of a bucket and announces the limit on the answer, be it a
-// refusal or not, in the fields of draft-ietf-httpapi-ratelimit-headers-11:
+// announceLimits announces the limits that a call was taken out of on its answer, be it a
+// refusal or not, in the fields of draft-ietf-httpapi-ratelimit-headers-11, which are lists:
 //
-//	RateLimit-Policy: "address";q=60;w=3
-//	RateLimit: "address";r=59;t=3
+//	RateLimit-Policy: "address";q=60;w=3, "app";q=600;w=3
+//	RateLimit: "address";r=59;t=3, "app";r=599;t=3
 //
 // That is, 60 calls (q) in 3 seconds (w), of which 59 (r) are left. A bucket that fills
 // all the time has no moment at which a window ends. We give as t the time in which
@@ -78,11 +84,39 @@ var (
 // limit for good (section 8.5 warns of ratios that say more than the policy). With
 // nothing left it is the time until the next call, and Retry-After says the same
 // (section 6: it should not be before the end of t).
+func (c *call) announceLimits() {
+	if len(c.taken) == 0 {
+		return
+	}
+	text := make([]byte, 0, 256)
+	for i, t := range c.taken {
+		text = append(separated(text, i), t.limit.policy...)
+	}
+	policies := len(text)
+	for i, t := range c.taken {
+		text = t.rateLimit(separated(text, i))
+	}
+	both := string(text)
+	fields := &c.room.limitFields
+	fields[0], fields[1] = both[:policies], both[policies:]
+	header := c.echo.Response().Header()
+	header[policyField], header[limitField] = fields[:1:1], fields[1:]
+}
+
+// separated puts a comma before the items of a list that are not the first.
+func separated(text []byte, item int) []byte {
+	if item == 0 {
+		return text
+	}
+	return append(text, ", "...)
+}
+
+// take takes one call out of a bucket.
 //
-// It takes the call out now, not when the head of the request came: a bucket that is asked
-// about the past goes back there, and fills anew for the time since. With a body that comes
-// slowly anybody could have it do so.
-func take(c *call, now time.Time, bucket *rate.Limiter, limit announced) *Refusal {
+// It takes the call out now. Once the body was read, that is no longer the time when the head
+// of the request came: a bucket that is asked about the past goes back there, and fills anew
+// for the time since. With a body that comes slowly anybody could have it do so.
+func take(c *call, now time.Time, bucket *rate.Limiter, limit *announced) *Refusal {
 	allowed := bucket.AllowN(now, 1)
 	tokens := bucket.TokensAt(now)
 	left := max(0, int(tokens))
@@ -93,9 +127,7 @@ func take(c *call, now time.Time, bucket *rate.Limiter, limit announced) *Refusa
 	if left == 0 {
 		wait = seconds((1 - min(tokens, 1)) / limit.PerSecond)
 	}
-	header := c.echo.Response().Header()
-	addField(header, policyField, limit.policy)
-	addField(header, limitField, limit.rateLimit(left, wait))
+	c.taken = append(c.taken, taken{limit, left, wait})
 	if allowed {
 		return nil
 	}
@@ -103,16 +135,6 @@ func take(c *call, now time.Time, bucket *rate.Limiter, limit announced) *Refusa
 		fmt.Sprintf("There may be %d calls in %d s. Try again after the time in Retry-After, in seconds.", limit.Burst, seconds(limit.window().Seconds()))).
 		With("Retry-After", strconv.Itoa(wait)),
 		"more than %d calls at once and %g a second over time, per %s", limit.Burst, limit.PerSecond, limit.name)
-}
-
-// addField adds a value to a field whose name is as net/http keeps it, and of which there will
-// mostly be two.
-func addField(header http.Header, name, value string) {
-	values := header[name]
-	if values == nil {
-		values = make([]string, 0, 2)
-	}
-	header[name] = append(values, value)
 }
 
 // seconds rounds up to whole seconds, at least one: the fields know no smaller unit.
@@ -171,6 +193,12 @@ func (a *addressLimits) of(address netip.Addr, now time.Time) *rate.Limiter {
 	p := &a.parts[maphash.Comparable(a.seed, address)%uint64(len(a.parts))]
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if latest := p.recent.Front(); latest != nil { // most calls come in series
+		if entry := latest.Value.(*addressEntry); entry.address == address {
+			entry.used = now
+			return entry.bucket
+		}
+	}
 	if element, ok := p.entries[address]; ok {
 		p.recent.MoveToFront(element)
 		entry := element.Value.(*addressEntry)
@@ -190,4 +218,35 @@ func (a *addressLimits) of(address netip.Addr, now time.Time) *rate.Limiter {
 	entry := &addressEntry{address: address, bucket: rate.NewLimiter(rate.Limit(a.PerSecond), a.Burst), used: now}
 	p.entries[address] = p.recent.PushFront(entry)
 	return entry.bucket
+}
+
+// limitAddress limits the calls from one address. It comes first, before everything that
+// could be asked again and again: refusals count as well, whatever they are for.
+//
+//keyladder:code guard-address-limit
+func limitAddress(limits *addressLimits) func(*call) *Refusal {
+	return func(c *call) *Refusal {
+		if !c.address.IsValid() {
+			return refuse(problem.New(http.StatusBadRequest, "bad-request", "It can't be told from where the call comes", ""),
+				"no client address; behind a terminator it is the one value of X-Forwarded-For")
+		}
+		return take(c, c.at, limits.of(c.address, c.at), &limits.announced)
+	}
+}
+
+// limitApp limits the calls of one app. It comes after the proof: nobody else can use
+// up what belongs to the app.
+//
+//keyladder:code guard-app-limit
+func limitApp(now func() time.Time) func(*call) *Refusal {
+	var latest atomic.Pointer[announced] // mostly it is the same app's, or another's of the same size
+	return func(c *call) *Refusal {
+		limit := latest.Load()
+		if its := (Limit{PerSecond: c.app.PerSecond, Burst: c.app.Burst}); limit == nil || limit.Limit != its {
+			made := announce("app", its)
+			limit = &made
+			latest.Store(limit)
+		}
+		return take(c, now(), c.app.Limiter, limit)
+	}
 }

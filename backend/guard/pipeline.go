@@ -33,7 +33,7 @@ func pipeline(c Config, m *memories) segments {
 	signed := values{catalog.Hawk}
 	return segments{
 		admission: []step{
-			{check: catalog.CheckAddressLimit, serves: values{catalog.LimitedRates}, run: limitAddress(m.addresses, c.Now)},
+			{check: catalog.CheckAddressLimit, serves: values{catalog.LimitedRates}, run: limitAddress(m.addresses)},
 			{check: catalog.CheckStage, run: findStage(c.Stages)},
 			{check: catalog.CheckTransport, serves: values{catalog.PlainHTTP, catalog.TLS, catalog.MutualTLS}, run: transport},
 			{check: catalog.CheckUserAgent, serves: values{catalog.RegisteredUserAgents}, run: userAgent(c.Apps.KnowsUserAgent)},
@@ -54,7 +54,7 @@ func pipeline(c Config, m *memories) segments {
 			{check: catalog.CheckApp, serves: known, run: appProven},
 			{check: catalog.CheckAppLimit, serves: values{catalog.LimitedRates}, with: known, run: limitApp(c.Now)},
 			{check: catalog.CheckNonceKept, serves: values{catalog.NoncesRemembered}, with: signed, run: keepNonce(m.nonces)},
-			{check: catalog.CheckSealedBody, serves: values{catalog.SealedBodies}, with: signed, run: openBody, finish: sealAnswer},
+			{check: catalog.CheckSealedBody, serves: values{catalog.SealedBodies, catalog.SealedPortions}, with: signed, run: openBody, finish: sealAnswer},
 			{check: catalog.CheckDevice, serves: values{catalog.RegisteredDevices}, on: withDevice, run: device(c.Devices.Check)},
 			{check: catalog.CheckSignIn, serves: values{catalog.UserSession}, on: byPassword, run: signIn(c.Users.SignIn)},
 			{check: catalog.CheckSession, serves: values{catalog.UserSession}, on: withUser, run: findSession(c.Sessions.Find, c.Users.Lookup)},

@@ -14,7 +14,7 @@ import (
 type recorder struct {
 	http.ResponseWriter
 	log  *traffic.Log
-	head *traffic.HTTP // of the request
+	head traffic.HTTP // of the request
 	body []byte
 	size int
 }

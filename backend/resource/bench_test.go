@@ -10,23 +10,27 @@ import (
 
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
+	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 )
 
-// BenchmarkCall compares a call at each stage with the same handler without guard: a
-// customer's account, read from the ledger. There is no network in it, and so no TLS.
+// BenchmarkCall compares a call at each stage with the same handler without guard: the rates,
+// from memory, and a customer's account, read from the ledger. There is no network in it, and so no TLS.
 // Batches of one and the other take turns, so that x-unguarded, their ratio, can be read on
 // a machine that has other things to do as well.
 //
 //	go test ./backend/resource -run '^$' -bench Call
 func BenchmarkCall(b *testing.B) {
 	site, clock := newSite(b, deployment.Addresses{}), &patient{now: time.Now()}
-	server := newServer(b, site, func(c *resource.Config) { c.Now = clock.Now })
-	const path = "/v1/accounts/HB-1001"
-	for _, stage := range catalog.All().Built() {
-		b.Run(stage.Slug, func(b *testing.B) {
-			measure(b, clock, server.Handler(), server.Unguarded(), func() *http.Request { return ready(server, site.call(mobile, stage.Slug, http.MethodGet, path, "")) })
-		})
+	server := newServer(b, site, func(c *resource.Config) {
+		c.Now, c.Log = clock.Now, traffic.New("resource", deployment.DefaultSettings.TrafficRecords)
+	})
+	for name, path := range map[string]string{"rates": "/v1/rates", "account": "/v1/accounts/HB-1001"} {
+		for _, stage := range catalog.All().Built() {
+			b.Run(name+"/"+stage.Slug, func(b *testing.B) {
+				measure(b, clock, server.Handler(), server.Unguarded(), func() *http.Request { return ready(server, site.call(mobile, stage.Slug, http.MethodGet, path, "")) })
+			})
+		}
 	}
 }
 

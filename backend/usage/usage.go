@@ -57,12 +57,11 @@ func New(db *gorm.DB, now func() time.Time) *Counter {
 }
 
 // Count counts one call. App is the proven app, or empty.
-func (c *Counter) Count(app, stage, route string, served bool) {
-	now := c.now()
+func (c *Counter) Count(at time.Time, app, stage, route string, served bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if days := now.Unix() / (24 * 60 * 60); days != c.days || c.today == "" {
-		c.days, c.today = days, now.UTC().Format(time.DateOnly)
+	if days := at.Unix() / (24 * 60 * 60); days != c.days || c.today == "" {
+		c.days, c.today = days, at.UTC().Format(time.DateOnly)
 	}
 	k := key{day: c.today, app: app, stage: stage, route: route}
 	if served {

@@ -50,14 +50,14 @@ func TestCounts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "usage.db")
 	now := noon.AddDate(0, 0, -1)
 	c := usage.New(openAt(t, path), at(&now))
-	c.Count("a", "tls", "GET /v1/rates", true)
+	c.Count(now, "a", "tls", "GET /v1/rates", true)
 	flush(t, c)
 	now = noon
-	c.Count("a", "tls", "GET /v1/rates", true)
-	c.Count("a", "tls", "GET /v1/rates", false)
+	c.Count(now, "a", "tls", "GET /v1/rates", true)
+	c.Count(now, "a", "tls", "GET /v1/rates", false)
 	flush(t, c)
-	c.Count("a", "tls", "GET /v1/rates", true)
-	c.Count("", "tls", "GET /v1/rates", false)
+	c.Count(now, "a", "tls", "GET /v1/rates", true)
+	c.Count(now, "", "tls", "GET /v1/rates", false)
 	want := []manage.Usage{
 		{Day: "2026-11-21", App: "", Stage: "tls", Route: "GET /v1/rates", Refused: 1},
 		{Day: "2026-11-21", App: "a", Stage: "tls", Route: "GET /v1/rates", Served: 2, Refused: 1},
@@ -74,7 +74,7 @@ func TestCounts(t *testing.T) {
 	if diff := cmp.Diff(want[:2], latest(t, c, 1)); diff != "" {
 		t.Errorf("of one day:\n%s", diff)
 	}
-	c.Count("a", "tls", "GET /v1/rates", true)
+	c.Count(now, "a", "tls", "GET /v1/rates", true)
 	if err := c.Reset(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestCountsWhileFlushing(t *testing.T) {
 	for range 4 {
 		wait.Go(func() {
 			for range 500 {
-				c.Count("a", "tls", "GET /v1/rates", true)
+				c.Count(now, "a", "tls", "GET /v1/rates", true)
 			}
 		})
 	}
@@ -118,13 +118,13 @@ func TestFlushFails(t *testing.T) {
 	t.Parallel()
 	now := noon
 	c := usage.New(openAt(t, filepath.Join(t.TempDir(), "usage.db")), at(&now))
-	c.Count("a", "tls", "GET /v1/rates", true)
+	c.Count(now, "a", "tls", "GET /v1/rates", true)
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := c.Flush(cancelled); err == nil {
 		t.Fatal("nothing failed")
 	}
-	c.Count("a", "tls", "GET /v1/rates", true)
+	c.Count(now, "a", "tls", "GET /v1/rates", true)
 	flush(t, c)
 	if counts := latest(t, c, 1); len(counts) != 1 || counts[0].Served != 2 {
 		t.Errorf("%v", counts)

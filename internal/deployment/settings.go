@@ -25,6 +25,8 @@ const SettingsFile = "settings.json"
 type Settings struct {
 	SessionIdle       time.Duration // how long a user's session lasts without calls
 	SessionLifetime   time.Duration // how long it lasts at most
+	AdminIdle         time.Duration // how long an admin session lasts without use
+	AdminLifetime     time.Duration // how long it lasts at most
 	SecretOverlap     time.Duration // how long a replaced client secret is kept, for stages that accept it
 	TokenLifetime     time.Duration // of an access token, where it is long
 	TokenLeeway       time.Duration // how far the clock of a token's issuer may be ahead
@@ -38,6 +40,8 @@ type Settings struct {
 var DefaultSettings = Settings{
 	SessionIdle:       15 * time.Minute,
 	SessionLifetime:   12 * time.Hour,
+	AdminIdle:         2 * time.Hour, // a class is talked to for long
+	AdminLifetime:     12 * time.Hour,
 	TokenLifetime:     time.Hour,
 	TokenLeeway:       5 * time.Second,
 	SigningKeyOverlap: time.Hour,
@@ -61,6 +65,8 @@ type Setting struct {
 var settings = []Setting{
 	durationSetting("session_idle", "how long a user's session lasts without calls", time.Nanosecond, func(s *Settings) *time.Duration { return &s.SessionIdle }, Resource),
 	durationSetting("session_lifetime", "how long a user's session lasts at most", time.Nanosecond, func(s *Settings) *time.Duration { return &s.SessionLifetime }, Resource),
+	durationSetting("admin_idle", "how long an admin session lasts without use", time.Minute, func(s *Settings) *time.Duration { return &s.AdminIdle }, Admin),
+	durationSetting("admin_lifetime", "how long an admin session lasts at most", time.Minute, func(s *Settings) *time.Duration { return &s.AdminLifetime }, Admin),
 	durationSetting("secret_overlap", "how long a client secret that was replaced is kept, for stages that still accept it; 0s: not at all", 0, func(s *Settings) *time.Duration { return &s.SecretOverlap }, Resource),
 	durationSetting("token_lifetime", "how long an access token is good, where it lives long", time.Second, func(s *Settings) *time.Duration { return &s.TokenLifetime }, Resource),
 	durationSetting("token_leeway", "how far the clock of a token's issuer may be ahead of the resource server's", 0, func(s *Settings) *time.Duration { return &s.TokenLeeway }, Resource),
@@ -170,6 +176,9 @@ func (s *Settings) ChangeAll(role Role, changes map[string]string) error {
 func (s *Settings) check() error {
 	if s.SessionLifetime < s.SessionIdle {
 		return fmt.Errorf("%w: session_lifetime (%s) is shorter than session_idle (%s)", ErrSettings, shortDuration(s.SessionLifetime), shortDuration(s.SessionIdle))
+	}
+	if s.AdminLifetime < s.AdminIdle {
+		return fmt.Errorf("%w: admin_lifetime (%s) is shorter than admin_idle (%s)", ErrSettings, shortDuration(s.AdminLifetime), shortDuration(s.AdminIdle))
 	}
 	return nil
 }

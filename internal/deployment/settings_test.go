@@ -33,6 +33,7 @@ func TestSettings(t *testing.T) {
 		{name: "too many", role: Attacker, file: `{"traffic_records": 1e9}`, problem: "give a whole number from 64 to 1000000"},
 		{name: "null", role: Resource, file: `{"address_burst": null}`, problem: "give a whole number"},
 		{name: "contradiction", role: Resource, file: `{"session_idle": "2h", "session_lifetime": "1h"}`, problem: "session_lifetime (1h) is shorter than session_idle (2h)"},
+		{name: "the admin's", role: Admin, file: `{"admin_idle": "1h", "admin_lifetime": "30m"}`, problem: "admin_lifetime (30m) is shorter than admin_idle (1h)"},
 		{name: "cut off", role: Resource, file: `{"session_idle": "1m"`, problem: "not a JSON object"},
 		{name: "empty file", role: Resource, file: "", problem: "not a JSON object"},
 	} {

@@ -120,6 +120,15 @@ func Managed() []Role {
 	return roles
 }
 
+// Servers are those of the programs with a management API that clients call: what they decide
+// about calls is on record there.
+func Servers() []Role {
+	return slices.DeleteFunc(Managed(), func(role Role) bool {
+		program, _ := Of(role)
+		return !slices.ContainsFunc(program.Services, func(s Service) bool { return s.Protocol == PlainHTTP || s.Protocol == TLS })
+	})
+}
+
 // Of is the program of a role.
 func Of(role Role) (Program, bool) {
 	i := slices.IndexFunc(programs, func(p Program) bool { return p.Role == role })

@@ -1,6 +1,7 @@
 package deployment_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +73,15 @@ func TestChoosePorts(t *testing.T) {
 }
 
 // With and without containers, clients are told the same; only the way there differs.
+// The programs that decide about calls are those that clients call.
+func TestServers(t *testing.T) {
+	t.Parallel()
+	servers := deployment.Servers()
+	if !slices.Contains(servers, deployment.Resource) || slices.Contains(servers, deployment.Phone) || slices.Contains(servers, deployment.Attacker) {
+		t.Errorf("servers: %v", servers)
+	}
+}
+
 func TestPublicAddressesAreTheSameInContainers(t *testing.T) {
 	t.Parallel()
 	ports, err := deployment.ChoosePorts(map[string]int{"api": 18443}, func(string) string { return "" })

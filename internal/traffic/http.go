@@ -9,44 +9,42 @@ import (
 	"strings"
 )
 
-// HTTP is the head of a request or of an answer, as net/http has it. It shares no field with
-// it, so the request and the answer may go on to be changed. All fields are in one piece of
-// memory: thousands of heads are kept, and the garbage collector has to look at each piece.
+// HTTP is the head of a request or of an answer. It shares nothing with net/http's, so the
+// request and the answer may go on to be changed. All of it is in one piece of memory:
+// thousands of heads are kept, and the garbage collector has to look at each piece. The zero
+// value is no head.
 type HTTP struct {
-	method, target, host string // of a request
-	status               int    // of an answer
-	proto                string
-	packed               string // the fields, in no order; see pack
-	size                 int    // of the text that it becomes, in bytes
+	packed string // the start, and after it the fields, in no order; see pack
+	status int    // of an answer
+	size   int    // of the text that it becomes, in bytes
 }
+
+// start is what comes before the fields. An answer has the protocol alone.
+type start struct{ method, target, host, proto string }
 
 type field struct{ name, value string }
 
 // RequestHead keeps the head of a request.
-func RequestHead(r *http.Request) *HTTP {
+func RequestHead(r *http.Request) HTTP {
 	target := r.RequestURI
 	if target == "" { // nobody sent it: a test
 		target = r.URL.RequestURI()
 	}
-	h := &HTTP{method: cut(r.Method, maxLine), target: cut(target, MaxHead), host: cut(r.Host, maxLine), proto: r.Proto}
-	h.size = len(h.method) + len(h.target) + len(h.proto) + len(h.host) + len("  \nHost: ")
-	h.keep(r.Header)
-	return h
+	s := start{method: cut(r.Method, maxLine), target: cut(target, MaxHead), host: cut(r.Host, maxLine), proto: r.Proto}
+	return keep(s, 0, len("  \nHost: "), r.Header)
 }
 
 // AnswerHead keeps the head of an answer.
-func AnswerHead(proto string, status int, header http.Header) *HTTP {
-	h := &HTTP{proto: proto, status: status}
-	h.size = len(proto) + len(" 511 Network Authentication Required")
-	h.keep(header)
-	return h
+func AnswerHead(proto string, status int, header http.Header) HTTP {
+	return keep(start{proto: proto}, status, len(" 511 Network Authentication Required"), header)
 }
 
-// keep keeps the fields, up to the size of a head. Cookies are none of ours: a browser that
-// opens an address here sends the admin UI's along, because cookies are good for every port of
-// a host.
-func (h *HTTP) keep(header http.Header) {
-	packed := make([]byte, 0, 1024)
+// keep keeps the start, whose text gets so many bytes more, and the fields, up to the size of a
+// head. Cookies are none of ours: a browser that opens an address here sends the admin UI's
+// along, because cookies are good for every port of a host.
+func keep(s start, status, more int, header http.Header) HTTP {
+	h := HTTP{status: status, size: s.size() + more}
+	packed := s.pack(make([]byte, 0, 1024))
 	for name, values := range header {
 		for _, value := range values {
 			if name == "Cookie" || name == "Set-Cookie" {
@@ -60,24 +58,45 @@ func (h *HTTP) keep(header http.Header) {
 	if h.size > MaxHead {
 		h.shorten()
 	}
+	return h
 }
 
-// pack appends the field: the lengths of its name and of its value, and both.
-func (f field) pack(to []byte) []byte {
-	to = binary.AppendUvarint(to, uint64(len(f.name)))
-	to = binary.AppendUvarint(to, uint64(len(f.value)))
-	return append(append(to, f.name...), f.value...)
+func (s start) size() int { return len(s.method) + len(s.target) + len(s.host) + len(s.proto) }
+
+func (s start) pack(to []byte) []byte {
+	return pack(pack(pack(pack(to, s.method), s.target), s.host), s.proto)
 }
 
-// fields are the fields in the order of their names.
-func (h *HTTP) fields() []field {
+func (f field) pack(to []byte) []byte { return pack(pack(to, f.name), f.value) }
+
+// pack appends a text, with its length in front.
+func pack(to []byte, text string) []byte {
+	return append(binary.AppendUvarint(to, uint64(len(text))), text...)
+}
+
+// unpack takes a text off the front.
+func unpack(from string) (text, rest string) {
+	length, n := binary.Uvarint([]byte(from[:min(len(from), binary.MaxVarintLen64)]))
+	return from[n : n+int(length)], from[n+int(length):]
+}
+
+// start and what is packed after it.
+func (h *HTTP) start() (s start, rest string) {
+	s.method, rest = unpack(h.packed)
+	s.target, rest = unpack(rest)
+	s.host, rest = unpack(rest)
+	s.proto, rest = unpack(rest)
+	return s, rest
+}
+
+// fields are those packed in a text, in the order of their names.
+func fields(packed string) []field {
 	var fields []field
-	for rest := []byte(h.packed); len(rest) > 0; {
-		name, n := binary.Uvarint(rest)
-		value, m := binary.Uvarint(rest[n:])
-		rest = rest[n+m:]
-		fields = append(fields, field{string(rest[:name]), string(rest[name : name+value])})
-		rest = rest[name+value:]
+	for packed != "" {
+		var f field
+		f.name, packed = unpack(packed)
+		f.value, packed = unpack(packed)
+		fields = append(fields, f)
 	}
 	slices.SortStableFunc(fields, func(a, b field) int { return cmp.Compare(a.name, b.name) })
 	return fields
@@ -85,9 +104,10 @@ func (h *HTTP) fields() []field {
 
 // shorten gives up what is over the size of a head, the last fields first.
 func (h *HTTP) shorten() {
-	h.size = len(h.method) + len(h.target) + len(h.proto) + len(h.host)
-	var packed []byte
-	for _, f := range h.fields() {
+	s, rest := h.start()
+	h.size = s.size()
+	packed := s.pack(nil)
+	for _, f := range fields(rest) {
 		room := max(MaxHead-h.size, len(ellipsis))
 		f = field{cut(f.name, room), cut(f.value, room)}
 		packed = f.pack(packed)
@@ -99,29 +119,28 @@ func (h *HTTP) shorten() {
 	h.packed = string(packed)
 }
 
-// summary is the line that stands for the message. It has no query, in which keys can be.
-func (h *HTTP) summary() string {
-	if h.status != 0 {
-		return h.statusLine()
-	}
-	path, _, _ := strings.Cut(h.target, "?")
-	return h.method + " " + path
+// weight is the size that summary and head have in JSON, or something above it.
+func (h *HTTP) weight() int {
+	s, _ := h.start() // its target is in both
+	return textBytes(min(h.size, MaxHead)) + textBytes(min(len(s.method)+len(s.target)+40, maxLine))
 }
 
-func (h *HTTP) statusLine() string { return strconv.Itoa(h.status) + " " + http.StatusText(h.status) }
-
-// head is the start line and the fields after it, in the order of their names. Several readers
-// may ask at once.
-func (h *HTTP) head() string {
+// text is what a reader gets: the line that stands for the message, and the start line with the
+// fields after it, in the order of their names. The summary has no query, in which keys can be.
+func (h *HTTP) text() (summary, head string) {
+	s, rest := h.start()
 	var text strings.Builder
 	text.Grow(h.size)
 	if h.status != 0 {
-		text.WriteString(h.proto + " " + h.statusLine())
+		summary = strconv.Itoa(h.status) + " " + http.StatusText(h.status)
+		text.WriteString(s.proto + " " + summary)
 	} else {
-		text.WriteString(h.method + " " + h.target + " " + h.proto + "\nHost: " + h.host)
+		path, _, _ := strings.Cut(s.target, "?")
+		summary = s.method + " " + path
+		text.WriteString(s.method + " " + s.target + " " + s.proto + "\nHost: " + s.host)
 	}
-	for _, f := range h.fields() {
+	for _, f := range fields(rest) {
 		text.WriteString("\n" + f.name + ": " + f.value)
 	}
-	return text.String()
+	return cut(summary, maxLine), cut(text.String(), MaxHead)
 }

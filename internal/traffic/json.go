@@ -90,8 +90,8 @@ func (m *Message) weight() int {
 	if m.Verdict != nil {
 		size += 50 + 6*len(m.Verdict.Check) + textBytes(len(m.Verdict.Reason))
 	}
-	if m.HTTP != nil { // its target is in the summary, too
-		size += textBytes(min(m.HTTP.size, MaxHead)) + textBytes(min(len(m.HTTP.method)+len(m.HTTP.target)+40, maxLine))
+	if m.HTTP != (HTTP{}) {
+		size += m.HTTP.weight()
 	}
 	return size
 }

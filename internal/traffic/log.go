@@ -88,8 +88,9 @@ func formatted(messages []Message, first uint64) []Message {
 	for i := range messages {
 		m := &messages[i]
 		m.Seq = first + uint64(i)
-		if m.HTTP != nil {
-			m.Summary, m.Head, m.HTTP = cut(m.HTTP.summary(), maxLine), cut(m.HTTP.head(), MaxHead), nil
+		if m.HTTP != (HTTP{}) {
+			m.Summary, m.Head = m.HTTP.text()
+			m.HTTP = HTTP{}
 		}
 	}
 	return messages

@@ -58,9 +58,9 @@ type Message struct {
 	Size     int       `json:"size"`           // of the whole body or piece, in bytes
 	Verdict  *Verdict  `json:"verdict,omitempty"`
 
-	// HTTP is the message as net/http has it, where a server records it in place of Summary and
-	// Head. Readers get those two.
-	HTTP *HTTP `json:"-"`
+	// HTTP is the message's head, where a server records it in place of Summary and Head.
+	// Readers get those two.
+	HTTP HTTP `json:"-"`
 }
 
 // Verdict is what a check decided about a message. Check and Reason are private:

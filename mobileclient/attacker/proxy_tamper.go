@@ -50,14 +50,10 @@ func (c *Captured) PayTo(account string) bool {
 	if !network.IsPayment(c.Method, c.Target) {
 		return false
 	}
-	if isSealed(c.Body) {
-		c.Body = ownPayment(account)
-		c.Header.Set("Content-Type", protect.JSON)
-		return true
-	}
 	body, err := network.WithPayee(c.Body, account)
-	if err != nil {
-		return false
+	if err != nil { // the payee, or all of it, is sealed
+		body = ownPayment(account)
+		c.Header.Set("Content-Type", protect.JSON)
 	}
 	c.Body = body
 	return true

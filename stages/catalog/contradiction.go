@@ -17,7 +17,7 @@ var callRules = []rule[Call]{
 	{"call.key_place", "the app sends a key, but that is not its proof", func(c Call) bool { return c.AppProof == Hawk && c.KeyPlace != NoKeySent }},
 	{"call.nonces", "requests are signed, but nothing is said about their nonces", func(c Call) bool { return c.AppProof == Hawk && c.Nonces == NoNonces }},
 	{"call.nonces", "nonces are remembered, but requests carry none", func(c Call) bool { return c.AppProof == AppKey && c.Nonces == NoncesRemembered }},
-	{"call.bodies", "bodies are sealed, but requests are not signed: a sealed body would fit any call", func(c Call) bool { return c.AppProof == AppKey && c.Bodies == SealedBodies }},
+	{"call.bodies", "bodies are sealed, but requests are not signed: a sealed body would fit any call", func(c Call) bool { return c.AppProof == AppKey && c.Bodies != PlainBodies }},
 	{"call.user_proof", "users sign in without TLS", func(c Call) bool { return c.UserProof != NoUser && c.Transport == PlainHTTP }},
 	{"call.user_proof", "the app's key and the user's session would go into one field", func(c Call) bool { return c.UserProof == UserSession && c.AppProof == AppKey }},
 	{"call.user_key", "the app keeps a user's key, but there are no users", func(c Call) bool { return c.UserKey != NoUserKey && c.UserProof == NoUser }},

@@ -164,11 +164,18 @@ const (
 // Bodies says whether bodies are encrypted inside the channel.
 type Bodies string
 
-// The body policies.
+// The body policies. No stage uses the third.
 const (
-	PlainBodies  Bodies = "plain"
-	SealedBodies Bodies = "sealed" // JWE under a key derived from the app's secret
+	PlainBodies    Bodies = "plain"
+	SealedBodies   Bodies = "sealed"          // JWE under a key derived from the app's secret
+	SealedPortions Bodies = "sealed-portions" // the same, of what [Confidential] names
 )
+
+// Confidential are the members of the API's JSON that [SealedPortions] seals, in requests
+// and answers.
+func Confidential() []string {
+	return []string{"from", "to", "amount", "balance", "guid", "session_key"}
+}
 
 // Devices says whether installations are told apart.
 type Devices string
@@ -347,6 +354,7 @@ var declared = values(
 	of[Bodies](
 		Value[Bodies]{PlainBodies, "readable wherever TLS ends", off},
 		Value[Bodies]{SealedBodies, "encrypted inside TLS too, under a key made from the app's secret", on},
+		Value[Bodies]{SealedPortions, "accounts, amounts and keys in them encrypted inside TLS too, under a key made from the app's secret; the rest readable wherever TLS ends", on},
 	),
 	of[Devices](
 		Value[Devices]{NoDevices, "not told apart", off},

@@ -12,9 +12,9 @@ var ErrNotSealed = errors.New("the answer is not sealed")
 
 // sealedBodies are encrypted under keys made from the app's secret.
 var sealedBodies = mechanism{
-	serves: []any{catalog.SealedBodies},
+	serves: []any{catalog.SealedBodies, catalog.SealedPortions},
 	prepare: func(c *Caller) (part, error) {
-		if c.policy.Bodies != catalog.SealedBodies {
+		if c.policy.Bodies == catalog.PlainBodies {
 			return nothing()
 		}
 		if c.identity.Secret == "" {
@@ -24,6 +24,12 @@ var sealedBodies = mechanism{
 		if err != nil {
 			return part{}, err
 		}
+		if c.policy.Bodies == catalog.SealedPortions {
+			return part{
+				seal: func(r *Request) error { return sealPortions(keys.Requests, r) },
+				open: func(a *Answer) error { return openPortions(keys.Responses, a) },
+			}, nil
+		}
 		return part{
 			seal:    func(r *Request) error { return seal(keys.Requests, r) },
 			open:    func(a *Answer) error { return open(keys.Responses, a) },
@@ -32,6 +38,7 @@ var sealedBodies = mechanism{
 	},
 	refusals: []refusal{{check: catalog.CheckSealedAnswer, is: oneOf(
 		ErrNotSealed, sealed.ErrTooLong, sealed.ErrMalformed, sealed.ErrAlgorithm, sealed.ErrHeader, sealed.ErrOpen,
+		sealed.ErrClear, sealed.ErrMember,
 	)}},
 }
 
@@ -64,5 +71,29 @@ func open(key sealed.Key, a *Answer) error {
 		return err
 	}
 	a.Media, a.Body, a.Sealed = mediaType(contentType), content, true
+	return nil
+}
+
+// sealPortions seals what is confidential in a JSON body.
+func sealPortions(key sealed.Key, r *Request) (err error) {
+	if mediaType(r.Header.Get("Content-Type")) == JSON && len(r.Body) > 0 {
+		r.Body, r.Sealed, err = key.SealMembers(r.Body, catalog.Confidential())
+	}
+	return err
+}
+
+// openPortions opens them. Before the server knows who is calling, it can't seal a refusal.
+func openPortions(key sealed.Key, a *Answer) error {
+	if a.Media != JSON || len(a.Body) == 0 {
+		return nil
+	}
+	body, some, err := key.OpenMembers(a.Body, catalog.Confidential())
+	switch {
+	case errors.Is(err, sealed.ErrClear) && !a.success():
+		return nil
+	case err != nil:
+		return err
+	}
+	a.Body, a.Sealed = body, some
 	return nil
 }

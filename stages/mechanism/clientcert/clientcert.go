@@ -68,14 +68,14 @@ func verify(certificate *x509.Certificate, roots *x509.CertPool, now time.Time) 
 }
 
 // BelongsTo checks that a certificate, which [Verifier.Verify] has found good, is one of those
-// registered for an app, by their pins.
+// registered for an app. It takes their pins.
 //
 //keyladder:code clientcert-check
-func BelongsTo(certificate *x509.Certificate, registered []string) error {
-	if certificate == nil {
+func BelongsTo(certificate pin.Pin, registered []string) error {
+	if certificate == "" {
 		return ErrMissing
 	}
-	if !slices.Contains(registered, string(pin.Of(certificate))) {
+	if !slices.Contains(registered, string(certificate)) {
 		return ErrOther
 	}
 	return nil

@@ -76,9 +76,13 @@ func TestVerify(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			verifier := clientcert.NewVerifier(test.roots)
-			for _, when := range []string{"first", "again"} {
-				if err := verifier.Verify(test.certificate, test.now); !errors.Is(err, test.err) {
-					t.Errorf("Verifier, %s: %v, want %v", when, err, test.err)
+			var want pin.Pin
+			if test.err == nil {
+				want = pin.Of(test.certificate)
+			}
+			for _, when := range []string{"first", "again", "once more"} {
+				if got, err := verifier.Verify(test.certificate, test.now); !errors.Is(err, test.err) || got != want {
+					t.Errorf("Verifier, %s: %v, %v, want %v, %v", when, got, err, want, test.err)
 				}
 			}
 		})
@@ -109,7 +113,7 @@ func TestVerifierRemembers(t *testing.T) {
 		{"the same object, expired meanwhile", same, now.Add(pki.Lifetime + time.Hour), clientcert.ErrTime},
 		{"the same object, not yet good", same, now.Add(-48 * time.Hour), clientcert.ErrTime},
 	} {
-		if err := verifier.Verify(test.certificate, test.now); !errors.Is(err, test.err) {
+		if _, err := verifier.Verify(test.certificate, test.now); !errors.Is(err, test.err) {
 			t.Errorf("%s: %v, want %v", test.name, err, test.err)
 		}
 	}
@@ -118,8 +122,8 @@ func TestVerifierRemembers(t *testing.T) {
 func TestBelongsTo(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	mobile, other := parse(t, a.client), parse(t, a.server)
-	registered := []string{string(pin.Of(other)), string(pin.Of(mobile))}
+	mobile, other := pin.Of(parse(t, a.client)), pin.Of(parse(t, a.server))
+	registered := []string{string(other), string(mobile)}
 	if err := clientcert.BelongsTo(mobile, registered); err != nil {
 		t.Errorf("registered: %v", err)
 	}
@@ -129,7 +133,7 @@ func TestBelongsTo(t *testing.T) {
 	if err := clientcert.BelongsTo(mobile, nil); !errors.Is(err, clientcert.ErrOther) {
 		t.Errorf("app without certificates: %v", err)
 	}
-	if err := clientcert.BelongsTo(nil, registered); !errors.Is(err, clientcert.ErrMissing) {
+	if err := clientcert.BelongsTo("", registered); !errors.Is(err, clientcert.ErrMissing) {
 		t.Errorf("no certificate: %v", err)
 	}
 }

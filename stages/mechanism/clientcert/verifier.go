@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"keyladder/stages/mechanism/pin"
 )
 
 // maxRemembered is how many certificates a [Verifier] remembers: more than a few only
@@ -19,7 +21,7 @@ const maxRemembered = 4096
 type Verifier struct {
 	roots *x509.CertPool
 	mu    sync.RWMutex
-	good  map[[sha256.Size]byte]validity // by the hash of the whole certificate
+	good  map[[sha256.Size]byte]known // by the hash of the whole certificate
 
 	// Where TLS ends here, a connection has the same object at each of its calls, and to hash
 	// it takes longer than everything else. Behind a terminator each call has a new one.
@@ -29,7 +31,7 @@ type Verifier struct {
 // recent is a certificate that was good a moment ago.
 type recent struct {
 	certificate *x509.Certificate
-	validity
+	known
 }
 
 // place is where a certificate is kept among the recent ones, in place of the one before it.
@@ -41,6 +43,12 @@ func (v *Verifier) place(certificate *x509.Certificate) *atomic.Pointer[recent] 
 	return &v.recent[int(last)%len(v.recent)]
 }
 
+// known is what is remembered of a good certificate.
+type known struct {
+	validity
+	pin pin.Pin
+}
+
 // validity is the time in which all certificates of a chain are good.
 type validity struct{ from, to time.Time }
 
@@ -48,18 +56,19 @@ func (v validity) includes(now time.Time) bool { return !now.Before(v.from) && !
 
 // NewVerifier makes a verifier of certificates that are issued under roots.
 func NewVerifier(roots *x509.CertPool) *Verifier {
-	return &Verifier{roots: roots, good: map[[sha256.Size]byte]validity{}}
+	return &Verifier{roots: roots, good: map[[sha256.Size]byte]known{}}
 }
 
 // Verify checks that a certificate is one for an app: issued under the roots, for client
-// authentication, good at the given time. Nil is [ErrMissing].
-func (v *Verifier) Verify(certificate *x509.Certificate, now time.Time) error {
+// authentication, good at the given time. It returns the certificate's pin, by which
+// certificates are registered. Nil is [ErrMissing].
+func (v *Verifier) Verify(certificate *x509.Certificate, now time.Time) (pin.Pin, error) {
 	if certificate == nil {
-		return ErrMissing
+		return "", ErrMissing
 	}
 	place := v.place(certificate)
 	if r := place.Load(); r != nil && r.certificate == certificate && r.includes(now) {
-		return nil
+		return r.pin, nil
 	}
 	hash := sha256.Sum256(certificate.Raw)
 	v.mu.RLock()
@@ -67,19 +76,20 @@ func (v *Verifier) Verify(certificate *x509.Certificate, now time.Time) error {
 	v.mu.RUnlock()
 	if ok && remembered.includes(now) {
 		place.Store(&recent{certificate, remembered})
-		return nil
+		return remembered.pin, nil
 	}
 	chain, err := verify(certificate, v.roots, now)
 	if err != nil {
-		return err
+		return "", err
 	}
+	found := known{validityOf(chain), pin.Of(certificate)}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.good) >= maxRemembered {
 		clear(v.good)
 	}
-	v.good[hash] = validityOf(chain)
-	return nil
+	v.good[hash] = found
+	return found.pin, nil
 }
 
 func validityOf(chain []*x509.Certificate) validity {

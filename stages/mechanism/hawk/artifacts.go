@@ -40,22 +40,22 @@ const (
 	tagTime     = "ts"
 )
 
-// base is the text that a MAC is made over. It is used for everything that is signed
+// base appends the text that a MAC is made over. It is used for everything that is signed
 // or verified, at both ends. No value can hold a line feed (see check, and
 // validValue for attributes), so two different sets of artifacts never make one text.
 //
 //keyladder:code hawk-text
-func (a artifacts) base(tag string) string {
-	text := make([]byte, 0, 512)
+func (a artifacts) base(text []byte, tag string) []byte {
 	line := func(value string) { text = append(append(text, value...), '\n') }
-	line("hawk.1." + tag)
+	text = append(text, "hawk.1."...)
+	line(tag)
 	line(a.timestamp)
 	if tag != tagTime {
 		line(a.nonce)
 		line(strings.ToUpper(a.method))
 		line(a.target)
 		line(strings.ToLower(a.host))
-		line(strconv.Itoa(a.port))
+		text = append(strconv.AppendInt(text, int64(a.port), 10), '\n')
 		line(a.hash)
 		line(escape.Replace(a.ext))
 		if a.app != "" {
@@ -63,7 +63,7 @@ func (a artifacts) base(tag string) string {
 			line(a.dlg)
 		}
 	}
-	return string(text)
+	return text
 }
 
 var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
@@ -100,18 +100,23 @@ func originForm(target string) string {
 // visible says whether a text is without spaces and control characters. Bytes beyond
 // ASCII may be in request targets, though they shouldn't be.
 func visible(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f })
+	for _, c := range []byte(text) {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
-// mac is the MAC under a key, in base64.
-func mac(key, base string) string {
+// mac is the MAC over the artifacts' text under a key, in base64.
+func (a artifacts) mac(key, tag string) string {
 	k, _ := prepared.Get().(*keyed)
 	if k == nil || k.key != key {
 		k = &keyed{key: key, sum: hmac.New(sha256.New, []byte(key))}
 	}
 	defer prepared.Put(k)
 	k.sum.Reset()
-	k.text = append(k.text[:0], base...)
+	k.text = a.base(k.text[:0], tag)
 	k.sum.Write(k.text)
 	return inBase64(k.sum.Sum(k.text[:0]))
 }

@@ -65,7 +65,7 @@ func (c *Client) Sign(req *http.Request, body []byte, ext string, now time.Time)
 	}
 	header := Header{
 		ID: c.Credentials.ID, Timestamp: a.timestamp, Nonce: a.nonce, Hash: a.hash, Ext: a.ext,
-		MAC: mac(c.Credentials.Key, a.base(tagRequest)),
+		MAC: a.mac(c.Credentials.Key, tagRequest),
 	}.String()
 	if _, err := Parse(header); err != nil { // what our own server would not read is not sent
 		return nil, fmt.Errorf("sign a request with Hawk: %w", err)
@@ -95,7 +95,7 @@ func (s *Sent) CheckResponse(header http.Header, body []byte) (ext string, err e
 	}
 	a := s.artifacts
 	a.hash, a.ext = r.hash, r.ext
-	if !same(mac(s.key, a.base(tagResponse)), r.mac) {
+	if !same(a.mac(s.key, tagResponse), r.mac) {
 		return "", ErrResponseMAC
 	}
 	if !same(payloadHash(media, body), r.hash) {
@@ -123,7 +123,7 @@ func (c *Client) Learn(status int, header http.Header, now time.Time) error {
 		if err != nil {
 			continue
 		}
-		if c.Credentials.Key == "" || !same(mac(c.Credentials.Key, artifacts{timestamp: told.ts}.base(tagTime)), told.tsm) {
+		if c.Credentials.Key == "" || !same(artifacts{timestamp: told.ts}.mac(c.Credentials.Key, tagTime), told.tsm) {
 			return ErrTimeMAC
 		}
 		c.offset.Store(ts - now.Unix())

@@ -78,8 +78,8 @@ func parse(field string, names []string, into []*string) error {
 		return ErrTooLong
 	}
 	for {
-		name, quoted, ok := strings.Cut(strings.TrimLeft(rest, " \t"), `="`)
-		if !ok || strings.ContainsAny(name, " \t,\"=\\") {
+		name, quoted, ok := strings.Cut(afterBlanks(rest), `="`)
+		if !ok {
 			return ErrSyntax
 		}
 		value, after, ok := strings.Cut(quoted, `"`)
@@ -88,6 +88,8 @@ func parse(field string, names []string, into []*string) error {
 		}
 		i := slices.Index(names, name)
 		switch {
+		case i < 0 && strings.ContainsAny(name, " \t,\"=\\"):
+			return ErrSyntax
 		case i < 0:
 			return ErrUnknownAttribute
 		case *into[i] != "":
@@ -96,7 +98,7 @@ func parse(field string, names []string, into []*string) error {
 			return ErrAttributeValue
 		}
 		*into[i] = value
-		if after = strings.TrimLeft(after, " \t"); after == "" {
+		if after = afterBlanks(after); after == "" {
 			return nil
 		}
 		if rest, ok = strings.CutPrefix(after, ","); !ok {
@@ -105,12 +107,23 @@ func parse(field string, names []string, into []*string) error {
 	}
 }
 
+// afterBlanks is a text without the spaces and tabs that it begins with.
+func afterBlanks(text string) string {
+	for text != "" && (text[0] == ' ' || text[0] == '\t') {
+		text = text[1:]
+	}
+	return text
+}
+
 // validValue says whether a text can be an attribute's value: printable ASCII without
 // quotation marks and backslashes. The published parsers take no others.
 func validValue(value string) bool {
-	return value != "" && !strings.ContainsFunc(value, func(r rune) bool {
-		return r < ' ' || r > '~' || r == '"' || r == '\\'
-	})
+	for _, c := range []byte(value) {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return value != ""
 }
 
 func format(names []string, values []*string) string {

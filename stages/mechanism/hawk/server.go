@@ -79,7 +79,7 @@ func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time) (*Receive
 		return nil, fmt.Errorf("%w: there is no key", ErrUnknownCredentials)
 	}
 
-	if !same(mac(key, a.base(tagRequest)), h.MAC) {
+	if !same(a.mac(key, tagRequest), h.MAC) {
 		return nil, ErrMAC
 	}
 
@@ -101,7 +101,7 @@ func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time) (*Receive
 // accepts. It tells the client the server's.
 func (r *Received) Stale(now time.Time) error {
 	at := strconv.FormatInt(now.Unix(), 10)
-	return &StaleError{Now: now.Unix(), MAC: mac(r.key, artifacts{timestamp: at}.base(tagTime))}
+	return &StaleError{Now: now.Unix(), MAC: artifacts{timestamp: at}.mac(r.key, tagTime)}
 }
 
 // SignResponse puts Server-Authorization into the response's header, in place of what is
@@ -123,7 +123,7 @@ func (r *Received) SignResponse(header http.Header, body []byte, ext string) err
 	}
 	a := r.artifacts
 	a.hash, a.ext = payloadHash(media, body), ext
-	answer := reply{mac: mac(r.key, a.base(tagResponse)), hash: a.hash, ext: a.ext}
+	answer := reply{mac: a.mac(r.key, tagResponse), hash: a.hash, ext: a.ext}
 	header.Set(ServerAuthorization, format(replyAttributes, answer.attributes()))
 	return nil
 }

@@ -65,4 +65,18 @@
 // say to which request a body belongs, or when it was sent. A sealed body can be put
 // into another request; it is the signature that refuses that. The lengths, the URL and all
 // fields remain readable.
+//
+// # A portion of a message
+//
+// Where others have to read some of a message, a portion of it is sealed
+// ([Key.SealMembers]): a gateway that routes by currency, a log that keeps references. The
+// members of an object that are confidential become one JWE, beside those that are not:
+//
+//	{"currency":"EUR","reference":"a book","sealed":"eyJhbGciOiJkaXIi…"}
+//
+// That costs less, where little is confidential, and the signature covers the whole body as
+// before. What it leaves open: the names of the clear members and their values, how many
+// objects there are, and how long each portion is. And both ends have to agree, once and
+// for all, what is confidential: the opener refuses such a member in the clear, or
+// somebody would forget to seal one.
 package sealed

@@ -16,6 +16,7 @@ import (
 	"keyladder/backend/guard"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
+	"keyladder/internal/program"
 	"keyladder/internal/serve"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/release/build"
@@ -42,6 +43,7 @@ type addresses struct {
 // Serve makes a deployment in dir and is the server that is measured, until ctx ends. It
 // writes a line to out when it is ready.
 func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) error {
+	program.CollectLess()
 	var all []net.Listener
 	defer func() {
 		for _, listener := range all {

@@ -38,6 +38,10 @@ type Options struct {
 	Addresses deployment.Addresses
 	Stages    catalog.Set    // what the apps are told to do
 	Programs  build.Programs // the app's; nil: they are built
+
+	// Packages are the roles that find the apps' packages in their folder; nil: all who use
+	// them. They are large, and not every lab runs every program.
+	Packages []deployment.Role
 }
 
 // hosts are in every server's certificate.
@@ -217,14 +221,13 @@ func write(o Options, m *material) error {
 		return err
 	}
 	fromTheStore := func(w *deployment.Writer) error {
-		errs := []error{
+		return errors.Join(
 			w.File("roots.pem", m.serverCA.Certificate),
-			w.File("developer.pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: developer})),
-		}
-		for name, data := range packages {
-			errs = append(errs, w.File(name, data))
-		}
-		return errors.Join(errs...)
+			w.File("developer.pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: developer})))
+	}
+	toWhom := o.Packages
+	if toWhom == nil {
+		toWhom = withPackages
 	}
 	contents := map[deployment.Role]func(*deployment.Writer) error{
 		deployment.Resource: func(w *deployment.Writer) error {
@@ -282,7 +285,13 @@ func write(o Options, m *material) error {
 					return err
 				}
 			}
-			return errors.Join(contents[role](w), w.Settings(role, deployment.DefaultSettings))
+			errs := []error{contents[role](w), w.Settings(role, deployment.DefaultSettings)}
+			if slices.Contains(toWhom, role) {
+				for name, data := range packages {
+					errs = append(errs, w.File(name, data))
+				}
+			}
+			return errors.Join(errs...)
 		})
 	}
 	if err := all.Wait(); err != nil {

@@ -80,3 +80,25 @@ func TestNextReleaseIsPacked(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A lab in which neither phone nor admin UI runs has the packages once.
+func TestPackagesForSomeAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	_, err := deploy.Init(t.Context(), deploy.Options{
+		Dir: dir, Stages: catalog.All(), Programs: programs(t), Addresses: deployment.Local(nil),
+		Packages: []deployment.Role{deployment.Attacker},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range deployment.Roles() {
+		folder, err := deployment.Open(dir, role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if there := len(folder.Packages()) > 0; there != (role == deployment.Attacker) {
+			t.Errorf("%s: packages %v", role, folder.Packages())
+		}
+	}
+}

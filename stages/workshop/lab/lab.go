@@ -143,7 +143,7 @@ func (l *Lab) connect(o Options) error {
 	}
 	l.clients = clients
 	l.Resource, l.Phone, l.Station = clients[deployment.Resource], clients[deployment.Phone], clients[deployment.Attacker]
-	l.Referee = referee.New(o.Stages, l.Resource, l.Station)
+	l.Referee = referee.New(o.Stages, clients)
 	return nil
 }
 

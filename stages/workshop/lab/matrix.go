@@ -92,7 +92,7 @@ func attack(ctx context.Context, stages catalog.Set, pair referee.Pair) (manage.
 // notRun is a cell in which nothing is attacked: the stage is not built, or the attack
 // does not apply.
 func notRun(stages catalog.Set, pair referee.Pair) manage.Cell {
-	return referee.New(stages, nil, nil).Attack(context.Background(), pair.Stage, pair.Attack)
+	return referee.New(stages, nil).Attack(context.Background(), pair.Stage, pair.Attack)
 }
 
 // Genuine runs the genuine app at a stage in a fresh lab, and nothing else must be served.

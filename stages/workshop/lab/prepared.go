@@ -142,7 +142,11 @@ func prepare(ctx context.Context, stages catalog.Set, listeners program.Listener
 	if err != nil {
 		return nil, err
 	}
-	if _, err := deploy.Init(ctx, deploy.Options{Dir: m.dir, Addresses: deployment.Local(m.ports), Stages: stages, Programs: programs}); err != nil {
+	_, err = deploy.Init(ctx, deploy.Options{
+		Dir: m.dir, Addresses: deployment.Local(m.ports), Stages: stages, Programs: programs,
+		Packages: []deployment.Role{deployment.Attacker}, // phone and admin UI do not run in such a lab
+	})
+	if err != nil {
 		return nil, err
 	}
 	return m, nil

@@ -88,8 +88,12 @@ func startAttacker(_ *Lab, o Options, folder *deployment.Folder, listeners progr
 }
 
 func startAdmin(l *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
+	settings, _, err := o.settings(folder)
+	if err != nil {
+		return nil, err
+	}
 	admin, err := server.New(server.Config{
-		Folder: folder, Stages: o.Stages,
+		Folder: folder, Stages: o.Stages, Settings: settings,
 		Programs: programs.Of(l.clients),
 		Referee:  l.Referee, Password: o.AdminPassword, PhoneURL: l.Addresses.URL(deployment.PhoneScreen),
 	})

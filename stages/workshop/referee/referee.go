@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"keyladder/internal/deployment"
+	"keyladder/internal/feed"
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
@@ -23,14 +25,20 @@ import (
 
 // Referee judges attacks on one deployment.
 type Referee struct {
-	stages            catalog.Set
-	resource, station *manage.Client
+	stages   catalog.Set
+	resource *manage.Client   // has the ledger, the usage and the access log
+	station  *manage.Client   // where attacks are carried out
+	servers  []*manage.Client // they decide about calls, and have that on record
 }
 
-// New makes a referee who looks at the resource server and sends the attacker's station
-// to work.
-func New(stages catalog.Set, resource, station *manage.Client) *Referee {
-	return &Referee{stages: stages, resource: resource, station: station}
+// New makes a referee who looks at the servers of a deployment, given the clients of all its
+// programs, and sends the attacker's station to work.
+func New(stages catalog.Set, programs map[deployment.Role]*manage.Client) *Referee {
+	r := &Referee{stages: stages, resource: programs[deployment.Resource], station: programs[deployment.Attacker]}
+	for _, role := range deployment.Servers() {
+		r.servers = append(r.servers, programs[role])
+	}
+	return r
 }
 
 // markTime is how long marking may take, after a run that somebody has cancelled, too.
@@ -75,7 +83,7 @@ func (r *Referee) genuine(ctx context.Context, stage string, strictly bool) (man
 }
 
 func (r *Referee) tryGenuine(ctx context.Context, stage, reference string, strictly bool) (reason string) {
-	before, err := r.resource.TrafficEnd(ctx)
+	before, err := r.ends(ctx)
 	if err != nil {
 		return err.Error()
 	}
@@ -101,15 +109,41 @@ func (r *Referee) tryGenuine(ctx context.Context, stage, reference string, stric
 	if !strictly {
 		return ""
 	}
-	recorded, err := r.resource.Traffic(ctx, before)
+	recorded, dropped, err := r.recorded(ctx, before)
 	if err != nil {
 		return err.Error()
 	}
-	reason = unrefused(recorded.Entries, run.Calls)
-	if reason != "" && (recorded.Cut > 0 || recorded.StartOver) {
+	reason = unrefused(recorded, run.Calls)
+	if reason != "" && dropped {
 		reason += " (records were dropped before they were read)"
 	}
 	return reason
+}
+
+// ends are the ends of what the servers have on record.
+func (r *Referee) ends(ctx context.Context) ([]feed.Cursor, error) {
+	ends := make([]feed.Cursor, len(r.servers))
+	for i, server := range r.servers {
+		var err error
+		if ends[i], err = server.TrafficEnd(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return ends, nil
+}
+
+// recorded is what the servers have on record since these ends, oldest first. Dropped says
+// that some of it is gone.
+func (r *Referee) recorded(ctx context.Context, ends []feed.Cursor) (messages []traffic.Message, dropped bool, err error) {
+	for i, server := range r.servers {
+		page, err := server.Traffic(ctx, ends[i])
+		if err != nil {
+			return nil, false, err
+		}
+		messages, dropped = append(messages, page.Entries...), dropped || page.Cut > 0 || page.StartOver
+	}
+	slices.SortStableFunc(messages, func(a, b traffic.Message) int { return a.At.Compare(b.At) })
+	return messages, dropped, nil
 }
 
 // unrefused says of which call it is not on record that the check which has to refuse it
@@ -235,7 +269,7 @@ func (t *trial) refusals(ctx context.Context) ([]traffic.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	served, err := t.resource.Traffic(ctx, t.resourceEnd)
+	served, _, err := t.recorded(ctx, t.serverEnds)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +283,7 @@ func (t *trial) refusals(ctx context.Context) ([]traffic.Message, error) {
 			refusals = append(refusals, m)
 		}
 	}
-	for _, m := range served.Entries {
+	for _, m := range served {
 		if m.Verdict != nil && !m.Verdict.Allowed && exchanges[m.Exchange] {
 			refusals = append(refusals, m)
 		}

@@ -22,9 +22,10 @@ type trial struct {
 	brief  manage.Brief
 	canary string // a reference in the victim's history that the attack can only have read
 
-	stationEnd, resourceEnd feed.Cursor
-	since                   string // the day on which it began
-	served                  int64  // calls to the rates at this stage on that day so far
+	stationEnd feed.Cursor
+	serverEnds []feed.Cursor
+	since      string // the day on which it began
+	served     int64  // calls to the rates at this stage on that day so far
 }
 
 type verdict struct {
@@ -55,7 +56,7 @@ func (r *Referee) begin(ctx context.Context, stage catalog.Stage, attack catalog
 	if t.stationEnd, err = r.station.TrafficEnd(ctx); err != nil {
 		return nil, err
 	}
-	t.resourceEnd, err = r.resource.TrafficEnd(ctx)
+	t.serverEnds, err = r.ends(ctx)
 	return t, err
 }
 

@@ -92,7 +92,7 @@ func newWorld(t *testing.T, booked []manage.Transfer, usage []manage.Usage) *wor
 			t.Fatal(err)
 		}
 	}
-	w.referee = New(catalog.All(), clients[deployment.Resource], clients[deployment.Attacker])
+	w.referee = New(catalog.All(), clients)
 	return w
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"keyladder/internal/deployment"
@@ -234,10 +235,10 @@ func (p *prober) signIn(ctx context.Context, by *caller, user, password, scope s
 // announced are the names of the rate limits on an answer, and their quotas.
 func announced(header http.Header) map[string]int {
 	quotas := map[string]int{}
-	for _, field := range header.Values("RateLimit-Policy") {
+	for field := range strings.SplitSeq(strings.Join(header.Values("RateLimit-Policy"), ","), ",") {
 		var name string
 		var quota, window int
-		if n, _ := fmt.Sscanf(field, "%q;q=%d;w=%d", &name, &quota, &window); n == 3 {
+		if n, _ := fmt.Sscanf(strings.TrimSpace(field), "%q;q=%d;w=%d", &name, &quota, &window); n == 3 {
 			quotas[name] = quota
 		}
 	}

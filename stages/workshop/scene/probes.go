@@ -61,7 +61,7 @@ func mutualTLS(p catalog.Policies) bool    { return p.Call.Transport == catalog.
 func appKeys(p catalog.Policies) bool      { return p.Call.AppProof == catalog.AppKey }
 func signed(p catalog.Policies) bool       { return p.Call.AppProof == catalog.Hawk }
 func nonces(p catalog.Policies) bool       { return p.Call.Nonces == catalog.NoncesRemembered }
-func sealedBodies(p catalog.Policies) bool { return p.Call.Bodies == catalog.SealedBodies }
+func sealedBodies(p catalog.Policies) bool { return p.Call.Bodies != catalog.PlainBodies }
 func devices(p catalog.Policies) bool      { return p.Call.Devices == catalog.RegisteredDevices }
 func sessions(p catalog.Policies) bool     { return p.Call.UserProof == catalog.UserSession }
 func users(p catalog.Policies) bool        { return p.Call.UserProof != catalog.NoUser }
@@ -106,7 +106,7 @@ var probes = []probe{
 	{"rates asked for with one nonce twice", nonces, catalog.CheckNonce, 401, twice},
 	{"a signed transfer in the clear", sealedBodies, catalog.CheckSealedBody, 400, func(ctx context.Context, p *prober, users people) (reply, error) {
 		d := draft{by: p.bank, Call: protect.Call{
-			Method: http.MethodPost, Path: "/v1/transfers", Body: []byte("{}"), Clear: true, // of nothing, in case it gets through
+			Method: http.MethodPost, Path: "/v1/transfers", Body: []byte(`{"amount":0}`), Clear: true, // of nothing, in case it gets through
 		}}
 		d.as = users.alice.Show
 		return p.send(ctx, d)

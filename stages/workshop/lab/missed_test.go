@@ -1,0 +1,205 @@
+package lab_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"keyladder/backend/guard"
+	"keyladder/stages/catalog"
+	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/referee"
+)
+
+// A defence that is switched off must be missed: the attack that it stops comes
+// through, or is stopped elsewhere, and the matrix is no longer as expected.
+func TestMatrixMissesEveryCheck(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as heavy as the matrix")
+	}
+	t.Parallel()
+	clear := func(p *catalog.Policies) { p.Package.Secrets = catalog.ClearSecrets }
+	// With the pins replaced the proxy gets in between, but what it reads is sealed.
+	open := func(p *catalog.Policies) {
+		p.Package.Secrets, p.Call.Bodies = catalog.ClearSecrets, catalog.PlainBodies
+	}
+	for _, tt := range []struct {
+		check  catalog.Check
+		off    func(*catalog.Policies)
+		stage  string
+		attack string
+		want   catalog.Outcome
+		by     catalog.Check // where it is still blocked: by what
+	}{
+		{"app-key", func(p *catalog.Policies) { p.Call.AppProof = catalog.NoAppProof }, "app-id", "unknown-client", catalog.Succeeds, ""},
+		{"address-limit", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }, "app-id", "flood", catalog.Succeeds, ""},
+		{"tls", func(p *catalog.Policies) { p.Call.Transport = catalog.PlainHTTP }, "tls", "wiretap", catalog.Succeeds, ""},
+		{"tls", func(p *catalog.Policies) { p.Call.Transport = catalog.PlainHTTP }, "tls", "wire-tamper", catalog.Succeeds, ""},
+		{"key-in-url", func(p *catalog.Policies) {
+			p.Call.KeyPlace, p.API.KeyInURL = catalog.KeyInPublicURLs, catalog.KeyInURLAccepted
+		}, "tls", "url-leak", catalog.Succeeds, ""},
+		{"pins", func(p *catalog.Policies) { p.Call.Pins, p.Call.Transport = catalog.NotPinned, catalog.TLS }, "pinned-mtls", "trusted-proxy", catalog.Succeeds, ""},
+		{"pins", func(p *catalog.Policies) { p.Call.Pins, p.Call.Transport = catalog.NotPinned, catalog.TLS }, "hmac", "trusted-proxy", catalog.Blocked, "hawk"},
+		{"client-certificate", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }, "pinned-mtls", "unknown-client", catalog.Blocked, "app-key"},
+		{"hawk", func(p *catalog.Policies) {
+			p.Call.AppProof, p.Call.KeyPlace, p.Call.Nonces = catalog.AppKey, catalog.KeyInField, catalog.NoNonces
+		}, "hmac", "proxy-tamper", catalog.Succeeds, ""},
+		{"hidden", clear, "hidden-secrets", "static-extract", catalog.Succeeds, ""},
+		{"hidden", open, "hidden-secrets", "repin", catalog.Succeeds, ""},
+		{"nonce", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "hidden-secrets", "replay", catalog.Succeeds, ""},
+		{"nonce", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "user-session", "replay", catalog.Succeeds, ""},
+	} {
+		t.Run(string(tt.check)+"/"+tt.attack, func(t *testing.T) {
+			t.Parallel()
+			stages := catalog.All().With(tt.stage, tt.off)
+			if tt.check == "hidden" { // one package serves both stages
+				stages = stages.With("user-session", tt.off)
+			}
+			cell, err := lab.Cell(t.Context(), stages, referee.Pair{Stage: tt.stage, Attack: tt.attack})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if cell.Outcome != string(tt.want) || cell.Check != tt.by {
+				t.Errorf("%s is off: %s by %q (%s), want %s by %q\n%s", tt.check, cell.Outcome, cell.Check, cell.Reason, tt.want, tt.by, strings.Join(cell.Steps, "\n"))
+			}
+			if referee.Expected(stages, cell) == nil {
+				t.Errorf("%s is off at %s, and the matrix does not notice: %+v", tt.check, tt.stage, cell)
+			}
+		})
+	}
+}
+
+// What a stage's policy could say less of, and which call that is made beside the genuine
+// app's is then served, or refused by another check.
+func TestGenuineMissesWhatAPolicyLeavesOut(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as heavy as the matrix")
+	}
+	t.Parallel()
+	const last = "user-session"
+	for _, tt := range []struct {
+		stage string
+		off   func(*catalog.Policies)
+		want  string
+	}{
+		{"app-id", func(p *catalog.Policies) { p.API.UserAgents = catalog.AnyUserAgent }, "rates in a browser: "},
+		{"app-id", func(p *catalog.Policies) { p.API.RateLimits = catalog.UnlimitedRates }, "more calls at once than the app may make: "},
+		{"app-id", func(p *catalog.Policies) { p.API.Authorization = catalog.NotAuthorized }, "a freeze with an app that lacks the scope: "},
+		{"tls", func(p *catalog.Policies) { p.Call.Transport = catalog.PlainHTTP }, "rates over plain HTTP: "},
+		{"tls", func(p *catalog.Policies) { p.API.KeyInURL = catalog.KeyInURLAccepted }, "rates with the key in the URL: "},
+		{"pinned-mtls", func(p *catalog.Policies) { p.Call.Transport = catalog.TLS }, "rates without a client certificate: "},
+		{"hmac", func(p *catalog.Policies) { p.Call.Devices = catalog.NoDevices }, "POST /v1/devices: the API answers 404 "},
+		{"hidden-secrets", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "rates asked for with one nonce twice: "},
+		{"hidden-secrets", func(p *catalog.Policies) { p.Call.Bodies = catalog.PlainBodies }, "POST /v1/devices: the API answers 400 "},
+		{last, func(p *catalog.Policies) { p.Call.Binding = catalog.NotBound }, "accounts with a session of another app: "},
+		{last, func(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfApp }, "accounts with a session of another device: "},
+		{last, func(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfDevice }, "a signed call with another user's session put into it: "},
+		{last, func(p *catalog.Policies) { p.API.Authorization = catalog.AppScopes }, "a freeze by a customer, with the staff's app: "},
+		{"password-grant", func(p *catalog.Policies) { p.Auth.Revocations = catalog.RevokedServed }, "accounts with a token that was revoked: "},
+		{"password-grant", func(p *catalog.Policies) { p.Call.Binding = catalog.NotBound }, "accounts as a user who signed in with another app: "},
+		{"password-grant", func(p *catalog.Policies) { p.API.Authorization = catalog.AppAndUser }, "accounts with a token for something else: "},
+	} {
+		t.Run(tt.stage+"/"+tt.want, func(t *testing.T) {
+			t.Parallel()
+			genuine, err := lab.Genuine(t.Context(), catalog.All().With(tt.stage, tt.off), tt.stage)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if genuine.OK || !strings.Contains(genuine.Reason, tt.want) {
+				t.Errorf("ok %v, %q", genuine.OK, genuine.Reason)
+			}
+		})
+	}
+}
+
+// missed is what tells that the server does not heed a check: a call beside the genuine
+// app's, or an attack.
+type missed struct {
+	at     func(catalog.Policies) bool // which stages have the check
+	call   string
+	attack string
+}
+
+// A server that does not heed one of its checks is found out at the first stage that has it
+// and at the last, although the app does what it always does.
+func TestEveryCheckIsMissed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as heavy as the matrix")
+	}
+	t.Parallel()
+	rows := map[catalog.Check]missed{
+		"transport":          {call: "rates over plain HTTP", at: func(p catalog.Policies) bool { return p.Call.Transport != catalog.PlainHTTP }},
+		"user-agent":         {call: "rates in a browser", at: func(p catalog.Policies) bool { return p.API.UserAgents == catalog.RegisteredUserAgents }},
+		"address-limit":      {attack: "flood", at: func(p catalog.Policies) bool { return p.API.RateLimits == catalog.LimitedRates }},
+		"client-certificate": {call: "rates without a client certificate", at: func(p catalog.Policies) bool { return p.Call.Transport == catalog.MutualTLS }},
+		"certificate-of-app": {call: "rates with the client certificate of another app", at: func(p catalog.Policies) bool { return p.Call.Transport == catalog.MutualTLS }},
+		"key-in-url":         {call: "rates with the key in the URL", at: func(p catalog.Policies) bool { return p.API.KeyInURL == catalog.KeyInURLRefused }},
+		"app-key":            {call: "rates under an invented key", at: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.AppKey }},
+		"hawk":               {call: "rates signed with another secret", at: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.Hawk }},
+		"signed-fields":      {call: "a signed call with another user's session put into it", at: func(p catalog.Policies) bool { return p.Call.Binding == catalog.SessionOfCall }},
+		"nonce":              {call: "rates asked for with one nonce twice", at: func(p catalog.Policies) bool { return p.Call.Nonces == catalog.NoncesRemembered }},
+		"app-limit":          {call: "more calls at once than the app may make", at: func(p catalog.Policies) bool { return p.API.RateLimits == catalog.LimitedRates }},
+		"sealed-body":        {call: "a signed transfer in the clear", at: func(p catalog.Policies) bool { return p.Call.Bodies == catalog.SealedBodies }},
+		"device":             {call: "rates without a device", at: func(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }},
+		"sign-in":            {call: "a sign-in with a wrong password", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }},
+		"session":            {call: "accounts without a session", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }},
+		"access-token":       {call: "accounts with a token that says more than its issuer signed", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.AccessToken }},
+		"revoked":            {call: "accounts with a token that was revoked", at: func(p catalog.Policies) bool { return p.Auth.Revocations == catalog.RevokedRefused }},
+		"binding":            {call: "accounts with a session of another app", at: func(p catalog.Policies) bool { return p.Call.Binding != catalog.NotBound }},
+		"scope":              {call: "a freeze with an app that lacks the scope", at: func(p catalog.Policies) bool { return p.API.Authorization != catalog.NotAuthorized }},
+	}
+	elsewhere := map[catalog.Check]string{
+		"stage":      "without it there is no stage, and no matrix",
+		"body":       "it reads the body for the others, and bounds memory: see TestChecksRefuse of the guard",
+		"partner":    "no app is one: see TestPartners of the guard",
+		"app":        "what proves an app has refused before: see TestNobodyIsProven of the guard",
+		"nonce-kept": "it refuses copies that come at the same moment, and when memory is full: see TestOneOfManyCopies of the guard",
+	}
+	for _, check := range guard.Checks() {
+		row, ok := rows[check]
+		if ok == (elsewhere[check] != "") {
+			t.Errorf("say of the check %q where it is missed, once", check)
+		}
+		if !ok {
+			continue
+		}
+		for _, stage := range firstAndLast(t, row.at) {
+			t.Run(string(check)+"/"+stage.Slug, func(t *testing.T) {
+				t.Parallel()
+				stages := catalog.All().WithoutCheck(stage.Slug, check)
+				if row.attack != "" {
+					cell, err := lab.Cell(t.Context(), stages, referee.Pair{Stage: stage.Slug, Attack: row.attack})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if cell.Outcome != string(catalog.Succeeds) || referee.Expected(stages, cell) == nil {
+						t.Errorf("%s is %s: %s", row.attack, cell.Outcome, cell.Reason)
+					}
+					return
+				}
+				genuine, err := lab.Genuine(t.Context(), stages, stage.Slug)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if genuine.OK || !strings.HasPrefix(genuine.Reason, row.call+": ") {
+					t.Errorf("ok %v, %q", genuine.OK, genuine.Reason)
+				}
+			})
+		}
+	}
+}
+
+// firstAndLast are the first and the last built stage at which a policy is like that, as the
+// catalog has it.
+func firstAndLast(t *testing.T, at func(catalog.Policies) bool) catalog.Set {
+	t.Helper()
+	having := slices.DeleteFunc(catalog.All().Built(), func(stage catalog.Stage) bool { return !at(stage.Policies) })
+	switch len(having) {
+	case 0:
+		t.Error("no stage that is built has the check")
+		return nil
+	case 1:
+		return having
+	}
+	return catalog.Set{having[0], having[len(having)-1]}
+}
