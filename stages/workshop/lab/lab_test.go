@@ -144,6 +144,9 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		{"hidden", open, "hidden-secrets", "repin", catalog.Succeeds, ""},
 		{"nonce", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "hidden-secrets", "replay", catalog.Succeeds, ""},
 		{"nonce", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "user-session", "replay", catalog.Succeeds, ""},
+		{"binding", func(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfApp }, "user-session", "backup-restore", catalog.Succeeds, ""},
+		{"not-stored", func(p *catalog.Policies) { p.Call.UserKey = catalog.UserKeyInStorage }, "password-grant", "backup-theft", catalog.Succeeds, ""},
+		{"not-stored", func(p *catalog.Policies) { p.Call.UserKey = catalog.UserKeyInStorage }, "password-grant", "backup-restore", catalog.Succeeds, ""},
 	} {
 		t.Run(string(tt.check)+"/"+tt.attack, func(t *testing.T) {
 			t.Parallel()
@@ -178,7 +181,7 @@ func TestBackupTheftFromMemoryOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cell.Outcome != string(catalog.Blocked) || cell.Check != catalog.CheckHidden {
+	if cell.Outcome != string(catalog.Blocked) || cell.Check != catalog.CheckNotStored {
 		t.Errorf("%s by %q (%s)\n%s", cell.Outcome, cell.Check, cell.Reason, strings.Join(cell.Steps, "\n"))
 	}
 }
