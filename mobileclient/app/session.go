@@ -13,10 +13,12 @@ import (
 	"keyladder/stages/protect"
 )
 
-// userSession is what the app's storage holds of a sign-in.
+// userSession is what the app's storage holds of a sign-in: a session key or an access token.
 type userSession struct {
-	Key  session.Key `json:"session_key"`
-	User string      `json:"user"`
+	Key       session.Key `json:"session_key,omitempty"`
+	Token     string      `json:"access_token,omitempty"`
+	ExpiresAt time.Time   `json:"expires_at,omitzero"` // of the token
+	User      string      `json:"user"`
 }
 
 // sessionItem is the place in the app's storage; sessions are good at one stage.
@@ -39,8 +41,8 @@ func (a *harbourApp) loadSession() error {
 	if err := a.loadItem(a.sessionItem(), &stored); err != nil {
 		return err
 	}
-	if _, err := session.ParseKey(string(stored.Key)); err == nil {
-		a.signedIn = protect.SignedIn{User: stored.User, Session: stored.Key}
+	if _, err := session.ParseKey(string(stored.Key)); err == nil || stored.Token != "" {
+		a.signedIn = protect.SignedIn{User: stored.User, Session: stored.Key, Token: stored.Token, ExpiresAt: stored.ExpiresAt}
 	}
 	return nil
 }
@@ -102,7 +104,11 @@ func (a *harbourApp) signIn(ctx context.Context, user, password string, memoryOn
 //keyladder:code app-keep-session
 func (a *harbourApp) keep(opened protect.SignedIn, stored bool) (before protect.SignedIn, err error) {
 	if stored {
-		err = a.storeItem(a.sessionItem(), userSession{opened.Session, opened.User})
+		kept := userSession{Key: opened.Session, Token: opened.Token, User: opened.User}
+		if opened.Token != "" {
+			kept.ExpiresAt = opened.ExpiresAt
+		}
+		err = a.storeItem(a.sessionItem(), kept)
 	} else {
 		err = a.system.Delete(a.sessionItem()) // of an earlier sign-in
 	}

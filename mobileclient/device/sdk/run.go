@@ -70,7 +70,9 @@ func inherited(fd uintptr, name string) (*net.UnixConn, error) {
 	return unix, nil
 }
 
-// line is the connection to the device; it notices when it ends.
+// line is the connection to the device; it notices when it ends. It is read through a buffer
+// in which what was typed before, a password for example, would lie until something longer is
+// typed.
 type line struct {
 	net.Conn
 	once  sync.Once
@@ -78,6 +80,7 @@ type line struct {
 }
 
 func (l *line) Read(b []byte) (int, error) {
+	clear(b)
 	n, err := l.Conn.Read(b)
 	if err != nil {
 		l.once.Do(func() { close(l.ended) })

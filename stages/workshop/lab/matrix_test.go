@@ -87,7 +87,7 @@ func TestBackupTheftFromMemoryOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cell.Outcome != string(catalog.Blocked) || cell.Check != catalog.CheckHidden {
+	if cell.Outcome != string(catalog.Blocked) || cell.Check != catalog.CheckNotStored {
 		t.Errorf("%s by %q (%s)\n%s", cell.Outcome, cell.Check, cell.Reason, strings.Join(cell.Steps, "\n"))
 	}
 }

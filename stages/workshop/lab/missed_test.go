@@ -48,6 +48,9 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		{"hidden", open, "hidden-secrets", "repin", catalog.Succeeds, ""},
 		{"nonce", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "hidden-secrets", "replay", catalog.Succeeds, ""},
 		{"nonce", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "user-session", "replay", catalog.Succeeds, ""},
+		{"binding", func(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfApp }, "user-session", "backup-restore", catalog.Succeeds, ""},
+		{"not-stored", func(p *catalog.Policies) { p.Call.UserKey = catalog.UserKeyInStorage }, "password-grant", "backup-theft", catalog.Succeeds, ""},
+		{"not-stored", func(p *catalog.Policies) { p.Call.UserKey = catalog.UserKeyInStorage }, "password-grant", "backup-restore", catalog.Succeeds, ""},
 	} {
 		t.Run(string(tt.check)+"/"+tt.attack, func(t *testing.T) {
 			t.Parallel()
