@@ -126,6 +126,7 @@ func (u *appUse) commands() []*cobra.Command {
 			},
 		},
 		transfer,
+		u.logCommand(),
 	}
 }
 
