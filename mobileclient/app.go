@@ -130,6 +130,7 @@ func (u *appUse) commands() []*cobra.Command {
 			},
 		},
 		transfer,
+		u.logCommand(),
 	}
 }
 

@@ -60,7 +60,7 @@ const listHint = "\"stages list\" lists the stages"
 func exactly(n int, hint string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
-			return fmt.Errorf("usage: %s %s; %s", c.Root().Name(), c.Use, hint)
+			return fmt.Errorf("usage: %s; %s", strings.TrimSuffix(c.UseLine(), " [flags]"), hint)
 		}
 		return nil
 	}

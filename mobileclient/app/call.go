@@ -206,8 +206,10 @@ func (a *harbourApp) attempt(ctx context.Context, dressed *protect.Dressed) (o o
 	a.recordRequest(exchange, req, dressed)
 	resp, err := client.Do(req)
 	if err != nil {
+		a.logCall(req, "no answer")
 		return failed(err)
 	}
+	a.logCall(req, resp.Status)
 	defer resp.Body.Close()
 	received, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {

@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
+	"keyladder/mobileclient/release"
 	"keyladder/stages/protect"
 )
 
@@ -77,4 +79,21 @@ func responseHead(resp *http.Response) string {
 	fmt.Fprintf(&head, "%s %s\r\n", resp.Proto, resp.Status)
 	_ = resp.Header.Write(&head) // to memory
 	return head.String()
+}
+
+// logCall writes about a call to the app's log. The device keeps that, and whoever has the
+// device, or a copy of its logs, can read it. So it says what was called, and nothing that opens
+// anything: no query, where a key can be, no header fields and no body.
+//
+// A build for developers logs everything, to find faults with. One that is shipped like that
+// writes keys, sessions and passwords down for all who read logs.
+//
+//keyladder:code app-log
+func (a *harbourApp) logCall(req *http.Request, status string) {
+	if a.settings.Log != release.LogEverything {
+		fmt.Fprintf(os.Stderr, "%s %s: %s\n", req.Method, req.URL.EscapedPath(), status)
+		return
+	}
+	fmt.Fprintf(os.Stderr, "%s %s: %s\n", req.Method, req.URL, status)
+	_ = req.Header.Write(os.Stderr) // a call goes on without its log
 }

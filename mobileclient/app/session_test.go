@@ -10,6 +10,7 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/session"
 )
@@ -152,6 +153,42 @@ func TestSessionInMemory(t *testing.T) {
 			app = b.launch(t, stage.Slug)
 			if screen := shown(t)(app.Accounts(t.Context())); screen.OK || screen.Check != "signed-in" {
 				t.Errorf("after a restart: %+v", screen)
+			}
+		})
+	}
+}
+
+// TestLog looks for what opens something in the app's log. A build that logs everything has it
+// there, so that the test could find it.
+func TestLog(t *testing.T) {
+	t.Parallel()
+	for _, level := range []string{release.LogCalls, release.LogEverything, ""} {
+		t.Run(level, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, func(b *bench) { b.settings.Log = level })
+			for _, stage := range catalog.All().Built() {
+				app := b.launch(t, stage.Slug)
+				b.signIn(t, app, stage.Call)
+				shown(t)(app.Rates(t.Context()))
+				shown(t)(app.Accounts(t.Context()))
+				if err := app.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			logged, err := b.device.Log(appName)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, stage := range catalog.All().Built() {
+				if want := "/" + stage.Slug + "/v1/accounts: 200 OK\n"; !strings.Contains(string(logged), want) {
+					t.Errorf("the log lacks %q", want)
+				}
+			}
+			everything := level == release.LogEverything
+			for _, part := range []string{"key=", "key harbour-mobile", "Hawk id=", "Authorization: Session ", "Authorization: Basic ", "Device-Guid: "} {
+				if strings.Contains(string(logged), part) != everything {
+					t.Errorf("%q is in the log: %v", part, !everything)
+				}
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/rpc"
 	"net/rpc/jsonrpc"
@@ -31,6 +32,7 @@ type App struct {
 	network *net.UnixConn // where connections are handed over
 	sending sync.Mutex
 	stderr  *tail
+	log     *appLog
 
 	closing  sync.Once
 	gone     chan struct{} // closed when the screen's socket has ended
@@ -100,6 +102,10 @@ func (d *Device) start(installed Installed, image *image, stage string) (*App, e
 		device: d, installed: installed, stage: stage,
 		stderr: &tail{}, gone: make(chan struct{}), done: make(chan struct{}),
 	}
+	var err error
+	if app.log, err = d.openLog(installed.Name); err != nil {
+		return nil, err
+	}
 	var theirs []*os.File
 	fail := func(err error) (*App, error) {
 		for _, conn := range app.sockets {
@@ -108,6 +114,7 @@ func (d *Device) start(installed Installed, image *image, stage string) (*App, e
 		for _, file := range theirs {
 			file.Close()
 		}
+		app.log.file.Close()
 		return nil, err
 	}
 	var ours []*net.UnixConn
@@ -123,7 +130,7 @@ func (d *Device) start(installed Installed, image *image, stage string) (*App, e
 		Args:       []string{installed.Name},
 		Env:        []string{}, // not nil, which would be this process's own
 		Dir:        "/",
-		Stderr:     app.stderr,
+		Stderr:     io.MultiWriter(app.stderr, app.log),
 		ExtraFiles: theirs, // from descriptor 3 on
 		WaitDelay:  time.Second,
 	}
@@ -169,6 +176,7 @@ func (a *App) wait() {
 	late.Stop()
 	kill(a.cmd.Process) // what it has left behind
 	a.hangUp()
+	a.log.file.Close()
 
 	d := a.device
 	d.mu.Lock()

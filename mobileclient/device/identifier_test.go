@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -133,5 +134,29 @@ func TestTaps(t *testing.T) {
 		if err != nil || screen.User != what+map[string]string{"sign-in": " alice secret"}[what] {
 			t.Errorf("%s: %+v, %v", what, screen, err)
 		}
+	}
+}
+
+// An app that logs without end fills no disk: its log begins anew.
+func TestLogIsBounded(t *testing.T) {
+	t.Parallel()
+	d := &Device{config: Config{Dir: t.TempDir()}}
+	log, err := d.openLog("com.example.app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.file.Close()
+	line := bytes.Repeat([]byte("x"), 1000)
+	for range 3000 {
+		if n, err := log.Write(line); n != len(line) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if n, err := log.Write(make([]byte, 2*maxLog)); n != 2*maxLog || err != nil { // dropped
+		t.Fatal(n, err)
+	}
+	info, err := log.file.Stat()
+	if err != nil || info.Size() > maxLog {
+		t.Errorf("%v, %v", info.Size(), err)
 	}
 }

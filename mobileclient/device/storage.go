@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"keyladder/internal/statefile"
 )
@@ -123,4 +124,71 @@ func (d *Device) deleteItem(app, key string) error {
 		return fmt.Errorf("delete from storage: %w", err)
 	}
 	return nil
+}
+
+// maxLog is how much is kept of what an app logs, in bytes. Past it the log begins anew.
+const maxLog = 1 << 20
+
+func (d *Device) logPath(name string) string {
+	return filepath.Join(d.config.Dir, "log", name+".log")
+}
+
+// Log is what an app has written to its standard error, which the device keeps as the app's log:
+// on a phone, a cable or a report of a fault is all that it takes to read it.
+func (d *Device) Log(name string) ([]byte, error) {
+	if !d.knows(name) {
+		return nil, ErrNotInstalled
+	}
+	data, err := os.ReadFile(d.logPath(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the log of %s: %w", name, err)
+	}
+	return data, nil
+}
+
+func (d *Device) knows(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.state.Packages[name]
+	return ok
+}
+
+// appLog is a log that is being written.
+type appLog struct {
+	mu   sync.Mutex
+	file *os.File
+	size int64
+}
+
+func (d *Device) openLog(name string) (*appLog, error) {
+	path := d.logPath(name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &appLog{file: file, size: info.Size()}, nil
+}
+
+// Write never fails: an app goes on without its log.
+func (l *appLog) Write(data []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.size+int64(len(data)) > maxLog && l.file.Truncate(0) == nil {
+		l.size = 0
+	}
+	if l.size+int64(len(data)) <= maxLog {
+		n, _ := l.file.Write(data)
+		l.size += int64(n)
+	}
+	return len(data), nil
 }

@@ -33,8 +33,15 @@ type Settings struct {
 	APIPlain          string                  // URL without a path
 	APITLS            string                  // URL without a path
 	TransferCap       int64                   // minor units: the app transfers no more at once
+	Log               string                  // what the app logs: see [LogCalls]
 	Stages            map[string]catalog.Call // how to call, by the stage's slug
 }
+
+// What an app writes to its log, which the device keeps. It never logs less than calls.
+const (
+	LogCalls      = "calls"      // method, path and status
+	LogEverything = "everything" // whole URLs and header fields, with all that opens something
+)
 
 // inClear is what the settings look like where the package carries its secrets in the
 // clear: under the names that developers give to constants.
@@ -48,6 +55,7 @@ type inClear struct {
 	APIPlain          string                  `json:"API_PLAIN"`
 	APITLS            string                  `json:"API_TLS"`
 	TransferCap       int64                   `json:"TRANSFER_CAP"`
+	Log               string                  `json:"LOG"`
 	Stages            map[string]catalog.Call `json:"STAGES"`
 }
 

@@ -47,7 +47,7 @@ func shippable(t testing.TB, how catalog.Secrets) release.Settings {
 		ServerPins: []string{
 			"sha256/" + base64.StdEncoding.EncodeToString(sum[:]), "sha256/" + base64.StdEncoding.EncodeToString(backup[:]),
 		},
-		APIPlain: "http://127.0.0.1:8080", APITLS: "https://127.0.0.1:8443", TransferCap: 100_000,
+		APIPlain: "http://127.0.0.1:8080", APITLS: "https://127.0.0.1:8443", TransferCap: 100_000, Log: release.LogCalls,
 		Stages: map[string]catalog.Call{},
 	}
 	for _, stage := range catalog.All().Built() {

@@ -18,6 +18,7 @@ type public struct {
 	APIPlain    string                  `json:"API_PLAIN"`
 	APITLS      string                  `json:"API_TLS"`
 	TransferCap int64                   `json:"TRANSFER_CAP"`
+	Log         string                  `json:"LOG"`
 	Stages      map[string]catalog.Call `json:"STAGES"`
 }
 
@@ -36,7 +37,7 @@ func Bundle(s release.Settings) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hide the secrets: %w", err)
 	}
-	settings, err := release.BundleSettings(public{s.App, s.ClientID, s.APIPlain, s.APITLS, s.TransferCap, s.Stages})
+	settings, err := release.BundleSettings(public{s.App, s.ClientID, s.APIPlain, s.APITLS, s.TransferCap, s.Log, s.Stages})
 	maps.Copy(assets, settings)
 	return assets, err
 }
@@ -52,7 +53,7 @@ func Unbundle(assets map[string][]byte) (*release.Settings, error) {
 		return nil, err
 	}
 	s := &release.Settings{
-		App: p.App, ClientID: p.ClientID, APIPlain: p.APIPlain, APITLS: p.APITLS, TransferCap: p.TransferCap, Stages: p.Stages,
+		App: p.App, ClientID: p.ClientID, APIPlain: p.APIPlain, APITLS: p.APITLS, TransferCap: p.TransferCap, Log: p.Log, Stages: p.Stages,
 	}
 	// The policies are in the clear, and the pins are hidden so that nobody gets around them.
 	for slug, policy := range s.Stages {

@@ -6,6 +6,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -42,6 +43,8 @@ type Options struct {
 	// Packages are the roles that find the apps' packages in their folder; nil: all who use
 	// them. They are large, and not every lab runs every program.
 	Packages []deployment.Role
+
+	PasswordCost *argon2id.Params // of the people's hashes; nil: what OWASP recommends
 }
 
 // hosts are in every server's certificate.
@@ -77,7 +80,7 @@ func Init(ctx context.Context, o Options) (Done, error) {
 	done := func() {}
 	var both errgroup.Group
 	both.Go(func() (err error) { done, err = o.build(ctx); return })
-	both.Go(func() (err error) { m, err = generate(hosts); return })
+	both.Go(func() (err error) { m, err = generate(o.PasswordCost); return })
 	err = both.Wait()
 	defer done()
 	if err == nil {
@@ -175,8 +178,8 @@ var products = []product{
 	{"harbour-ops", "harbour-ops", release.Manifest{Name: "com.harbourbank.ops", Label: "Harbour Bank operations", Schemes: []string{"com.harbourbank.ops"}}},
 }
 
-// argon2idParameters are the first of OWASP's choices for Argon2id.
-var argon2idParameters = &argon2id.Params{Memory: 19456, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+// passwordCost is the first of OWASP's choices for Argon2id.
+var passwordCost = &argon2id.Params{Memory: 19456, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
 type material struct {
 	server, backup, terminator pki.Pair
@@ -306,7 +309,7 @@ func write(o Options, m *material) error {
 	return nil
 }
 
-func generate(hosts []string) (m *material, err error) {
+func generate(cost *argon2id.Params) (m *material, err error) {
 	m = &material{clients: map[string]pki.Pair{}, secrets: map[string]string{}, passwords: map[string]string{}}
 	steps := []func() error{
 		func() (err error) { m.serverCA, err = pki.NewCA("Keyladder workshop CA"); return },
@@ -333,7 +336,7 @@ func generate(hosts []string) (m *material, err error) {
 	for _, user := range people {
 		m.passwords[user.Name] = user.Name + "-" + strings.ToLower(rand.Text()[:16])
 	}
-	m.users, err = m.hashed()
+	m.users, err = m.hashed(cmp.Or(cost, passwordCost))
 	return m, err
 }
 
@@ -362,12 +365,12 @@ func pinOf(pair pki.Pair) (pin.Pin, error) {
 }
 
 // hashed is what the resource server knows about people.
-func (m *material) hashed() ([]byte, error) {
+func (m *material) hashed(cost *argon2id.Params) ([]byte, error) {
 	users := slices.Clone(people)
 	var all errgroup.Group
 	for i := range users {
 		all.Go(func() (err error) {
-			users[i].PasswordHash, err = argon2id.CreateHash(m.passwords[users[i].Name], argon2idParameters)
+			users[i].PasswordHash, err = argon2id.CreateHash(m.passwords[users[i].Name], cost)
 			return err
 		})
 	}

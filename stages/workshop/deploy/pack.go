@@ -78,6 +78,7 @@ func (o *PackOptions) pack(p product, number int, stages catalog.Set, pins []str
 		ClientKey:         string(o.Clients[p.clientID].Key),
 		ServerPins:        pins,
 		TransferCap:       catalog.TransferCap,
+		Log:               release.LogCalls,
 		Stages:            map[string]catalog.Call{},
 	}
 	setAPI(&settings, o.Addresses)

@@ -112,16 +112,16 @@ type result struct {
 	exit   int
 }
 
-// toolPath is a PATH on which `go run ./stages` runs the workshop runner, built once, from
-// any folder.
+// toolPath is a PATH on which `go run ./stages` and `go run ./mobileclient` run what was built
+// once, from any folder.
 func toolPath(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	runner := filepath.Join(dir, "stages")
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", runner, "keyladder/stages").CombinedOutput(); err != nil {
-		t.Fatalf("build the workshop runner: %v\n%s", err, output)
+	programs := t.TempDir()
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", programs, "keyladder/stages", "keyladder/mobileclient").CombinedOutput(); err != nil {
+		t.Fatalf("build the command lines: %v\n%s", err, output)
 	}
-	script := "#!/bin/sh\nshift 2\nexec '" + runner + "' \"$@\"\n"
+	script := "#!/bin/sh\nshift\nprogram=$1\nshift\nexec '" + programs + "'/\"$program\" \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(dir, "go"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
