@@ -132,7 +132,7 @@ func (a *harbourApp) signOut(ctx context.Context) sdk.Screen {
 	if err := a.forget(key); err != nil {
 		return sdk.Screen{Error: err.Error()}
 	}
-	outcome := a.send(ctx, call{Call: protect.SignOutCall(), session: key})
+	outcome := a.sendKnown(ctx, call{Call: protect.SignOutCall(), session: key})
 	if !outcome.screen.OK && !outcome.sessionGone() {
 		outcome.screen.Error = "You are signed out on this phone. The bank could not be told, so the session ends by itself when it has not been used for some time. " + outcome.screen.Error
 		return outcome.screen
