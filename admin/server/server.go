@@ -132,6 +132,9 @@ func (s *Server) InitialPassword() string { return s.made }
 // traffic then.
 func (s *Server) Handler() http.Handler { return s.echo }
 
+// Pages are the patterns of what can be asked for with GET, in alphabetical order.
+func (s *Server) Pages() []string { return serve.Pages(s.echo) }
+
 // Serve answers on the listener, and listens to the programs' traffic, until ctx ends.
 // Then it closes the server.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) (err error) {

@@ -56,10 +56,15 @@ func (t *Traffic) Down() []ui.Absent {
 	return down
 }
 
-// Latest is the latest traffic of a stage as a sequence diagram.
-func (t *Traffic) Latest(stage string) Diagram {
+// Latest is the latest traffic of a stage as a sequence diagram: that of a run from one time
+// to another or, where calls were made after the run had ended, these.
+func (t *Traffic) Latest(stage string, from, to, ended time.Time) Diagram {
 	records, _ := t.hub.since(0, stage)
-	return layOut(records, latestRows, nil)
+	later := slices.IndexFunc(records, func(r record) bool { return r.Kind == traffic.Request && r.At.After(ended) })
+	if later >= 0 {
+		return layOut(records[later:], latestRows, nil)
+	}
+	return layOut(slices.DeleteFunc(records, func(r record) bool { return r.At.Before(from) || r.At.After(to) }), latestRows, nil)
 }
 
 // Between is the traffic of a stage from one time to another as a sequence diagram, with the

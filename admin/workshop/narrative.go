@@ -85,6 +85,7 @@ func (a *anchors) Transform(doc *ast.Document, reader text.Reader, _ parser.Cont
 		link := ast.NewLink()
 		link.Destination = append([]byte("#"), id...)
 		link.SetAttributeString("class", []byte("anchor"))
+		link.SetAttributeString("tabindex", []byte("-1")) // the list of contents has the same
 		link.SetAttributeString("aria-label", []byte("Link to “"+words+"”"))
 		link.AppendChild(link, ast.NewString([]byte("#")))
 		h.AppendChild(h, link)
