@@ -97,7 +97,7 @@ func (s *Server) assemble(cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	s.runner.Gate = s.gate
+	s.runner.Gate, s.traffic.Stolen = s.gate, s.runner.Stolen
 	class, err := workshop.New(cfg.Stages, cfg.Referee, s.traffic, s.runner, cfg.Now)
 	if err != nil {
 		return err
