@@ -43,8 +43,8 @@ type diagramItem struct {
 	record
 	More     int // further pieces in the same direction, drawn as one
 	Attacker bool
-	Stolen   bool // a text is in it that the attack has stolen
-	Step     int  // of the attack, where this is its first message; 0: none
+	Stolen   string // what to say about a text in it that the attack has stolen; empty: there is none
+	Step     int    // of the attack, where this is its first message; 0: none
 	Y        int
 	X1, X2   int // of an arrow; both 0: a box on a lifeline
 	BoxX     int // middle of the box

@@ -9,18 +9,36 @@ import (
 	"github.com/a-h/templ"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/traffic"
 )
 
 // bookedRow is the height of a line about what was booked, in units of the view box.
 const bookedRow = 44
 
-// mark notes which messages hold a text that was stolen.
+// attackersProgram is who calls with what was stolen. The app on the attacker's own phone is
+// where it may have been stolen from.
+const attackersProgram = "attacker"
+
+// mark notes which messages hold a text that was stolen, and which of these the attacker's
+// program has sent.
 func (d *Diagram) mark(stolen []string) {
+	own := map[string]bool{}
+	for _, item := range d.Items {
+		if asker, _ := ends(item.record); item.Lane == traffic.App && asker == attackersProgram {
+			own[item.Exchange] = true
+		}
+	}
 	for i := range d.Items {
 		item := &d.Items[i]
-		item.Stolen = slices.ContainsFunc(stolen, func(text string) bool {
+		if !slices.ContainsFunc(stolen, func(text string) bool {
 			return strings.Contains(item.Head, text) || bytes.Contains(item.Body, []byte(text))
-		})
+		}) {
+			continue
+		}
+		item.Stolen = "stolen"
+		if own[item.Exchange] {
+			item.Stolen = "stolen, used"
+		}
 	}
 }
 
@@ -32,16 +50,16 @@ func (d *Diagram) book(booked []manage.Transfer) {
 	d.Height += bookedRow * len(booked)
 }
 
-// stolenWords is what stands at a message with stolen text.
-func (i diagramItem) stolenWords() string {
-	if i.Attacker {
-		return "stolen, used"
-	}
-	return "stolen"
-}
-
 // stolenWidth is the width of the sign for it.
-func stolenWidth(item diagramItem) int { return 16 + 8*len(item.stolenWords()) }
+func stolenWidth(item diagramItem) int { return 14 + 7*len(item.Stolen) }
+
+// stolenTop is above the line of an arrow, or across the lower edge of a box.
+func stolenTop(item diagramItem) int {
+	if item.arrow() {
+		return item.Y - 5
+	}
+	return item.Y + 1
+}
 
 // stolenLeft is where it begins: beside the lifeline from which an arrow comes, or at the left of
 // a box.
