@@ -11,7 +11,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/page"
+	screen "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"keyladder/internal/deployment"
@@ -77,7 +77,7 @@ func newViewer(t *testing.T, l *lab.Lab, axe string) *viewer {
 			t.Fatal(err)
 		}
 	}
-	if _, err := chromedp.Call(v.tab, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: axe}); err != nil {
+	if _, err := chromedp.Call(v.tab, screen.AddScriptToEvaluateOnNewDocument, screen.AddScriptToEvaluateOnNewDocumentParams{Source: axe}); err != nil {
 		t.Fatal(err)
 	}
 	return v
@@ -146,7 +146,7 @@ func order[P any](a *admin, command cdp.Command[P, cdp.Empty], params P) {
 // inspect has axe look at what is shown.
 func (v *viewer) inspect(name string) {
 	v.t.Helper()
-	const script = `axe.run(document, {resultTypes: ["violations"], rules: {"target-size": {enabled: true}}}).then((found) => ({
+	const script = `axe.run(document, {resultTypes: ["violations"], rules: {"target-size": {enabled: true}, "label-content-name-mismatch": {enabled: true}}}).then((found) => ({
 		faults: found.violations.map((v) => v.id + ": " + v.help + "\n" +
 			v.nodes.slice(0, 4).map((n) => "    " + n.target.join(" ") + ": " + (n.any[0] ?? n.all[0] ?? n.none[0])?.message).join("\n")),
 		checked: found.passes.length, wide: document.documentElement.scrollWidth, room: innerWidth,
@@ -179,9 +179,9 @@ func (v *viewer) picture(name string, width int64, theme string) {
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	picture, err := chromedp.Call(v.tab, page.CaptureScreenshot, page.CaptureScreenshotParams{
-		Format: page.CaptureScreenshotFormatPng, CaptureBeyondViewport: &all,
-		Clip: &page.Viewport{Width: float64(width), Height: min(height, 12000), Scale: 1},
+	picture, err := chromedp.Call(v.tab, screen.CaptureScreenshot, screen.CaptureScreenshotParams{
+		Format: screen.CaptureScreenshotFormatPng, CaptureBeyondViewport: &all,
+		Clip: &screen.Viewport{Width: float64(width), Height: min(height, 12000), Scale: 1},
 	})
 	if err != nil {
 		v.t.Fatal(err)
@@ -214,6 +214,7 @@ func (v *viewer) adminPages(filled bool) {
 		{"/matrix/:stage/:attack", "/matrix/" + first.Slug + "/wiretap"},
 		{"/traffic", "/traffic"},
 		{"/apps/:app", "/apps/harbour-mobile"},
+		{"/callers", "/callers"},
 		{"/users", "/users"},
 		{"/sessions", "/sessions"},
 		{"/devices", "/devices"},
@@ -238,6 +239,10 @@ func (v *viewer) adminPages(filled bool) {
 		return
 	}
 	v.open("/stages/:stage/try", "/stages/"+first.Slug+"/try", state)
+	v.open("/users/:user/sessions/end", "/users/alice/sessions/end", "")
+	v.open("/sessions/end", "/sessions/end?all=1", "")
+	v.open("/devices/ban", "/devices/ban?all=1", "")
+	v.open("/devices/remove", "/devices/remove?all=1", "")
 	v.open("/matrix/:stage/:attack", "/matrix/"+last.Slug+"/token-lift", state)
 	v.open("/matrix/:stage/:attack", "/matrix/"+last.Slug+"/wiretap", state)
 	for _, lane := range []string{"app", "network", "server"} {
