@@ -69,7 +69,7 @@ type viewer struct {
 func newViewer(t *testing.T, l *lab.Lab, axe string) *viewer {
 	t.Helper()
 	v := &viewer{
-		admin: &admin{t: t, tab: testenv.BrowserFor(t, 8*time.Minute), url: l.Addresses.URL(deployment.AdminUI)},
+		admin: &admin{t: t, tab: testenv.BrowserFor(t, 20*time.Minute), url: l.Addresses.URL(deployment.AdminUI)},
 		phone: l.Addresses.URL(deployment.PhoneScreen), looked: map[string]bool{}, folder: os.Getenv(screens),
 	}
 	if v.folder != "" {
@@ -224,6 +224,7 @@ func (v *viewer) adminPages(filled bool) {
 	}
 	if !filled {
 		v.open("/stages", "/stages", "")
+		v.open("/no-rung", "/no-rung", "")
 		for _, stage := range built {
 			v.open("/stages/:stage", "/stages/"+stage.Slug, "")
 		}
