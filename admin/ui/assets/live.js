@@ -172,7 +172,7 @@
     return null;
   }
 
-  document.querySelectorAll("table.matrix, .strip, .attacks, .picture, .sequence-list, .lanes").forEach(rove);
+  document.querySelectorAll("table.matrix, .strip, .contents, .attacks, .picture, .sequence-list, .lanes").forEach(rove);
   stopWhereItScrolls();
   addEventListener("resize", stopWhereItScrolls);
   document.querySelectorAll("[data-poll]").forEach(follow);
