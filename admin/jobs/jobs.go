@@ -286,6 +286,19 @@ func (js *Jobs) Cell(stage, attack string) (Measured, bool) {
 	return m, ok
 }
 
+// Stolen are the texts that attacks which were carried out at a stage at that time have stolen.
+func (js *Jobs) Stolen(stage string, at time.Time) []string {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	var stolen []string
+	for key, cell := range js.cells {
+		if key.Stage == stage && !at.Before(cell.From) && !at.After(cell.To) {
+			stolen = append(stolen, cell.Stolen...)
+		}
+	}
+	return stolen
+}
+
 // KeepRun remembers what the genuine app did at a stage.
 func (js *Jobs) KeepRun(stage string, run AppRun) {
 	js.Update(func() {

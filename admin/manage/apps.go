@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -59,8 +60,59 @@ type appView struct {
 	Chart chart
 }
 
+var (
+	appColumns = []ui.Column{{Name: "created", Label: "Registered"}, {Name: "id", Label: "ID"}, {Name: "name", Label: "Name"}}
+	keyColumns = []ui.Column{{Name: "id", Label: "Key"}, {Name: "created", Label: "Issued", LatestFirst: true}, {Name: "revoked", Label: "State", LatestFirst: true}}
+)
+
+// keysShown is how many keys of an app are listed among all apps: the latest.
+const keysShown = 5
+
+// sorted sorts a list that is in memory as a page wants it.
+func sorted[T any](all []T, sort string, by map[string]func(a, b T) int) {
+	column, descending := strings.CutPrefix(sort, "-")
+	slices.SortStableFunc(all, func(a, b T) int {
+		if descending {
+			a, b = b, a
+		}
+		return by[column](a, b)
+	})
+}
+
+var appsBy = map[string]func(a, b manage.App) int{
+	"created": func(a, b manage.App) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	},
+	"id":   func(a, b manage.App) int { return cmp.Compare(a.ID, b.ID) },
+	"name": func(a, b manage.App) int { return cmp.Compare(a.Name, b.Name) },
+}
+
+var keysBy = map[string]func(a, b manage.Key) int{
+	"id": func(a, b manage.Key) int { return cmp.Compare(a.ID, b.ID) },
+	"created": func(a, b manage.Key) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(b.ID, a.ID))
+	},
+	"revoked": func(a, b manage.Key) int {
+		return cmp.Or(revokedAt(a).Compare(revokedAt(b)), a.CreatedAt.Compare(b.CreatedAt))
+	},
+}
+
+func revokedAt(key manage.Key) time.Time {
+	if key.RevokedAt == nil {
+		return time.Time{}
+	}
+	return *key.RevokedAt
+}
+
+// fits says whether an app has a text in its name, in its ID or in that of a key.
+func fits(app manage.App, text string) bool {
+	return strings.Contains(strings.ToLower(app.Name), strings.ToLower(text)) || strings.Contains(app.ID, text) ||
+		slices.ContainsFunc(app.Keys, func(key manage.Key) bool { return strings.Contains(key.ID, text) })
+}
+
 // appsData is what the page of all apps shows.
 type appsData struct {
+	List    ui.List
 	Apps    []appView
 	Silence string // why they can't be shown
 	Form    appForm
@@ -75,7 +127,7 @@ func (a *Administration) appsPage(c echo.Context) error {
 }
 
 func (a *Administration) showApps(c echo.Context, status int, form appForm) error {
-	data := appsData{Form: form, Run: a.Runner.Panel(""), Stages: a.Stages.Built(), Now: a.Now()}
+	data := appsData{List: ui.ReadList(c, appColumns, "created", "search"), Form: form, Run: a.Runner.Panel(""), Stages: a.Stages.Built(), Now: a.Now()}
 	var apps []manage.App
 	var usage []manage.Usage
 	var phone manage.Phone
@@ -93,9 +145,15 @@ func (a *Administration) showApps(c echo.Context, status int, form appForm) erro
 	if data.Run.Latest != nil {
 		data.Chosen = data.Run.Latest.Stage
 	}
-	for _, app := range apps {
-		data.Apps = append(data.Apps, appView{App: app, Chart: drawChart(app.ID, usage, a.Now())})
-	}
+	apps = slices.DeleteFunc(apps, func(app manage.App) bool { return !fits(app, data.List.Filter.Get("search")) })
+	sorted(apps, data.List.Sort, appsBy)
+	_ = data.List.Load(func(part manage.Part) (int, error) { // nothing can fail
+		data.Apps = nil
+		for _, app := range ui.Part(apps, part) {
+			data.Apps = append(data.Apps, appView{App: app, Chart: drawChart(app.ID, usage, a.Now())})
+		}
+		return len(apps), nil
+	})
 	p := a.Gate.Page(c, "Apps and keys", "/apps")
 	p.Waiting = data.Run.Job != nil
 	return ui.Render(c, status, appsView(p, data))
@@ -104,6 +162,7 @@ func (a *Administration) showApps(c echo.Context, status int, form appForm) erro
 // appData is what the page of one app shows.
 type appData struct {
 	App     manage.App
+	List    ui.List // of its keys
 	Form    appForm
 	First   string // call; see firstCall
 	Chart   chart
@@ -131,13 +190,19 @@ func (a *Administration) showApp(c echo.Context, status int, form *appForm) erro
 	if err != nil {
 		return err
 	}
-	data := appData{App: app, Now: a.Now(), Form: appForm{
+	data := appData{App: app, List: ui.ReadList(c, keyColumns, "-created", "search"), Now: a.Now(), Form: appForm{
 		ID: app.ID, Name: app.Name, UserAgent: app.UserAgent, Scopes: app.Scopes, Tier: app.Tier,
 		PerSecond: strconv.FormatFloat(app.PerSecond, 'f', -1, 64), Burst: strconv.Itoa(app.Burst),
 	}}
 	if form != nil {
 		data.Form = *form
 	}
+	keys := slices.DeleteFunc(slices.Clone(app.Keys), func(key manage.Key) bool { return !strings.Contains(key.ID, data.List.Filter.Get("search")) })
+	sorted(keys, data.List.Sort, keysBy)
+	_ = data.List.Load(func(part manage.Part) (int, error) { // nothing can fail
+		data.App.Keys = ui.Part(keys, part)
+		return len(keys), nil
+	})
 	data.Form.Kind, data.First = app.Kind, a.firstCall(app)
 	usage, err := a.Resource.Usage(c.Request().Context(), chartDays)
 	if err == nil {

@@ -234,3 +234,79 @@ func TestOccasionalPhonesAreMarked(t *testing.T) {
 		}
 	})
 }
+
+func TestManyAppsAndKeys(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	now := set.clock.now()
+	set.bank.locked(func() {
+		for i := range 60 {
+			id, at := fmt.Sprintf("app-%02d", i), now.Add(time.Duration(i)*time.Minute)
+			set.bank.apps = append(set.bank.apps, manage.App{ID: id, Name: "App " + strconv.Itoa(99-i), CreatedAt: at, Keys: []manage.Key{{ID: id, App: id, CreatedAt: at}}})
+			key := manage.Key{ID: fmt.Sprintf("harbour-mobile.%02d", i), App: "harbour-mobile", CreatedAt: at}
+			if i == 30 {
+				key.RevokedAt = &now
+			}
+			set.bank.apps[0].Keys = append(set.bank.apps[0].Keys, key)
+		}
+	})
+	b := newBrowser(t, set).signIn()
+	b.get("/apps").want(t, http.StatusOK, "1 to 25 of 62 apps", "All 61 keys", "56 older ones are not listed here")
+	for path, want := range map[string]struct {
+		attribute, first string
+		rows             int
+	}{
+		"/apps?page=3":                         {"data-app", "app-48", 12},
+		"/apps?sort=name&page=2":               {"data-app", "app-34", 25}, // App 65
+		"/apps?search=app-1":                   {"data-app", "app-10", 10},
+		"/apps?search=harbour-mobile.07":       {"data-app", "harbour-mobile", 1},
+		"/apps?search=nothing":                 {"data-app", "", 0},
+		"/apps/harbour-mobile":                 {"data-key", "harbour-mobile.59", 25},
+		"/apps/harbour-mobile?page=3":          {"data-key", "harbour-mobile.09", 11},
+		"/apps/harbour-mobile?sort=id":         {"data-key", "harbour-mobile", 25},
+		"/apps/harbour-mobile?sort=-revoked":   {"data-key", "harbour-mobile.30", 25},
+		"/apps/harbour-mobile?search=mobile.5": {"data-key", "harbour-mobile.59", 10},
+	} {
+		rows := b.rows(path, want.attribute)
+		if len(rows) != want.rows || len(rows) > 0 && rows[0] != want.first {
+			t.Errorf("%s: %v", path, rows)
+		}
+	}
+}
+
+// A click that takes something away can be taken back, or is asked first.
+func TestWhatIsTakenAwayCanBeUndone(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	populate(set)
+	b := newBrowser(t, set).signIn()
+	undo := regexp.MustCompile(`(?s)data-notice="done".*?<form method="post" action="([^"]+)">.*?data-undo`)
+	for path, want := range map[string]struct{ page, gone, back string }{
+		"/devices/D1/ban":             {"/devices", `data-device="D1" data-identifier="a1-phone" data-banned="true"`, `data-device="D1" data-identifier="a1-phone" data-banned="false"`},
+		"/keys/harbour-ops/revoke":    {"/apps", `data-key="harbour-ops" data-revoked="true"`, `data-key="harbour-ops" data-revoked="false"`},
+		"/keys/quayside-books/revoke": {"/apps", `data-key="quayside-books" data-revoked="true"`, `data-key="quayside-books" data-revoked="false"`},
+	} {
+		b.post(path, "back", want.page).want(t, http.StatusSeeOther)
+		page := b.get(want.page)
+		page.want(t, http.StatusOK, want.gone)
+		if strings.Contains(page.Body, "genuine app is refused") {
+			t.Errorf("%s says more than it knows", path)
+		}
+		found := undo.FindStringSubmatch(page.Body)
+		if found == nil {
+			t.Fatalf("%s can't be taken back", path)
+		}
+		b.post(html.UnescapeString(found[1]), "back", want.page).want(t, http.StatusSeeOther)
+		b.get(want.page).want(t, http.StatusOK, want.back)
+	}
+	// Looking at the pages that ask changes nothing.
+	for _, path := range []string{"/sessions/end?all=1", "/devices/ban?all=1", "/devices/remove?id=D1", "/users/alice/sessions/end", "/keys/harbour-mobile/secret"} {
+		b.get(path).want(t, http.StatusOK)
+	}
+	set.bank.locked(func() {
+		if len(set.bank.sessions) != 3 || len(set.bank.devices) != 3 || set.bank.devices[0].BannedAt != nil || set.bank.rotated != 0 {
+			t.Error("a question has changed something")
+		}
+	})
+	b.get("/apps").want(t, http.StatusOK, `data-ask="rotate-harbour-mobile"`)
+}

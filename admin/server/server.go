@@ -97,7 +97,7 @@ func (s *Server) assemble(cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	s.runner.Gate = s.gate
+	s.runner.Gate, s.traffic.Stolen = s.gate, s.runner.Stolen
 	class, err := workshop.New(cfg.Stages, cfg.Referee, s.traffic, s.runner, cfg.Now)
 	if err != nil {
 		return err
@@ -131,6 +131,9 @@ func (s *Server) InitialPassword() string { return s.made }
 // Handler answers requests without [Server.Serve]; nobody listens to the programs'
 // traffic then.
 func (s *Server) Handler() http.Handler { return s.echo }
+
+// Pages are the patterns of what can be asked for with GET, in alphabetical order.
+func (s *Server) Pages() []string { return serve.Pages(s.echo) }
 
 // Serve answers on the listener, and listens to the programs' traffic, until ctx ends.
 // Then it closes the server.

@@ -13,18 +13,20 @@ func TestChromiumTakesAccessAway(t *testing.T) {
 	set := newSetting(t)
 	b := openTab(t, set)
 	b.signIn()
-	const run, served, refused, done = `[data-test=run-app]`, `[data-run-ok=true]`, `[data-run-ok=false]`, `[data-notice=done]`
+	const run, served, refused, done, sure = `[data-test=run-app]`, `[data-run-ok=true]`, `[data-run-ok=false]`, `[data-notice=done]`, `[data-sure]`
 	click := func(selector string) chromedp.Action[chromedp.Void] { return chromedp.Click(selector) }
 	seen := func(selector string) chromedp.Action[chromedp.Void] { return chromedp.WaitVisible(selector) }
 
 	b.do("go to the sessions", click(`.nav a[href="/users"]`), seen(`[data-user=alice]`), click(`.tabs a[href="/sessions"]`), seen(`.tabs a[href="/sessions"][aria-current=page]`))
 	b.do("let the app sign in", click(run), seen(served), seen(`[data-session=SESSION1]`))
 	// Running it may have left a notice, too: that the phone was put on the stage.
-	b.do("end the session", click(`[data-end-session=SESSION1]`), chromedp.WaitNotPresent(`[data-session=SESSION1]`), seen(done), click(run), seen(refused))
+	b.do("end the session", click(`[data-end-session=SESSION1]`), seen(sure), click(sure), seen(done), chromedp.WaitNotPresent(`[data-session=SESSION1]`), click(run), seen(refused))
 	b.do("let it sign in again", click(run), seen(served), seen(`[data-session=SESSION2]`))
 	b.do("end all sessions", click(`.tabs a[href="/users"]`), seen(`[data-user=alice][data-sessions="1"]`),
-		click(`[data-ask=end-sessions-alice]`), seen(`[data-end-sessions=alice]`), click(`[data-end-sessions=alice]`), seen(`[data-user=alice][data-sessions="0"]`), click(run), seen(refused))
-	b.do("ban the device", b.open("/devices?stage=user-session"), click(`[data-ban=DEVICE1]`), seen(`[data-device=DEVICE1][data-banned=true]`), seen(done),
+		click(`[data-end-sessions=alice]`), seen(sure), click(sure), seen(`[data-user=alice][data-sessions="0"]`), click(run), seen(refused))
+	b.do("ban the device", b.open("/devices?stage=user-session"), click(`[data-ban=DEVICE1]`), seen(`[data-device=DEVICE1][data-banned=true]`), seen(done))
+	b.do("take it back", click(`[data-undo]`), seen(`[data-device=DEVICE1][data-banned=false]`))
+	b.do("choose it to be banned", click(`[data-choose=DEVICE1]`), click(`[data-ban-chosen]`), seen(sure), click(sure), seen(`[data-device=DEVICE1][data-banned=true]`),
 		click(run), seen(refused))
 	b.do("allow it", click(`[data-allow=DEVICE1]`), seen(`[data-device=DEVICE1][data-banned=false]`), seen(done), click(run), seen(served))
 	b.do("rotate the secret", b.open("/apps"), click(`[data-secret=harbour-mobile]`), seen(`[data-rotate-secret=harbour-mobile]`),
@@ -32,7 +34,8 @@ func TestChromiumTakesAccessAway(t *testing.T) {
 
 	populate(set)
 	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: 400, Height: 800, DeviceScaleFactor: 1, Mobile: true})
-	for _, path := range []string{"/users", "/sessions", "/devices", "/keys/harbour-mobile/secret", "/apps", "/apps/quayside-books"} {
+	crowd(set, 90)
+	for _, path := range []string{"/users", "/sessions", "/sessions?by=all&page=2", "/devices", "/devices/remove?all=1", "/audit", "/keys/harbour-mobile/secret", "/apps", "/apps/quayside-books"} {
 		b.do("open "+path, b.open(path), seen("h1"))
 		if width := evaluate[int](b, "document.documentElement.scrollWidth"); width > 400 {
 			t.Errorf("%s is %d wide", path, width)

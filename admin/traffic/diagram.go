@@ -29,7 +29,8 @@ type Diagram struct {
 	Parties       []party
 	Width, Height int
 	Items         []diagramItem
-	Cut           bool // messages are left out
+	Cut           bool     // messages are left out
+	Booked        []string // transfers that came of it
 }
 
 // Has says whether messages of a step are in the diagram.
@@ -42,7 +43,8 @@ type diagramItem struct {
 	record
 	More     int // further pieces in the same direction, drawn as one
 	Attacker bool
-	Step     int // of the attack, where this is its first message; 0: none
+	Stolen   string // what to say about a text in it that the attack has stolen; empty: there is none
+	Step     int    // of the attack, where this is its first message; 0: none
 	Y        int
 	X1, X2   int // of an arrow; both 0: a box on a lifeline
 	BoxX     int // middle of the box

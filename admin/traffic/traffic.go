@@ -12,6 +12,7 @@ import (
 	"keyladder/admin/access"
 	"keyladder/admin/programs"
 	"keyladder/admin/ui"
+	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 )
@@ -27,6 +28,9 @@ type Traffic struct {
 	gate    *access.Gate
 	stages  catalog.Set
 	stopped context.Context
+
+	// Stolen are the texts that attacks at a stage have stolen at that time; nil: none are known.
+	Stolen func(stage string, at time.Time) []string
 }
 
 // New makes the traffic of these programs. Nothing is heard before [Traffic.Run]. Pages stop
@@ -56,17 +60,25 @@ func (t *Traffic) Down() []ui.Absent {
 	return down
 }
 
-// Latest is the latest traffic of a stage as a sequence diagram.
-func (t *Traffic) Latest(stage string) Diagram {
+// Latest is the latest traffic of a stage as a sequence diagram: that of a run from one time
+// to another or, where calls were made after the run had ended, these.
+func (t *Traffic) Latest(stage string, from, to, ended time.Time) Diagram {
 	records, _ := t.hub.since(0, stage)
-	return layOut(records, latestRows, nil)
+	later := slices.IndexFunc(records, func(r record) bool { return r.Kind == traffic.Request && r.At.After(ended) })
+	if later >= 0 {
+		return layOut(records[later:], latestRows, nil)
+	}
+	return layOut(slices.DeleteFunc(records, func(r record) bool { return r.At.Before(from) || r.At.After(to) }), latestRows, nil)
 }
 
-// Between is the traffic of a stage from one time to another as a sequence diagram, with the
-// steps that were written down at these times.
-func (t *Traffic) Between(stage string, from, to time.Time, steps []time.Time) Diagram {
-	records, _ := t.hub.since(0, stage)
-	return layOut(slices.DeleteFunc(records, func(r record) bool { return r.At.Before(from) || r.At.After(to) }), betweenRows, steps)
+// Of is the traffic of an attack as a sequence diagram, with its steps, what it has stolen and
+// what it has booked.
+func (t *Traffic) Of(cell manage.Cell) Diagram {
+	records, _ := t.hub.since(0, cell.Stage)
+	d := layOut(slices.DeleteFunc(records, func(r record) bool { return r.At.Before(cell.From) || r.At.After(cell.To) }), betweenRows, cell.StepsAt)
+	d.mark(cell.Stolen)
+	d.book(cell.Booked)
+	return d
 }
 
 // trafficData is what the traffic page shows.
@@ -117,6 +129,7 @@ type messageData struct {
 	BodyView bodyView
 	Sections []section
 	Exchange []record // all records of the exchange, this one too
+	Stolen   []string // texts in it that an attack has stolen
 	Stage    *catalog.Stage
 }
 
@@ -143,6 +156,9 @@ func (t *Traffic) messagePage(c echo.Context) error {
 	}
 	data.Sections = takeApart(seen, found.Kind, verdictOf(data.Exchange))
 	data.Head, data.BodyView.Text = masked(found.Head), masked(data.BodyView.Text)
+	if t.Stolen != nil {
+		data.Stolen = t.Stolen(found.Message.Stage, found.At)
+	}
 	if stage, ok := t.stages.Lookup(found.Message.Stage); ok {
 		data.Stage = &stage
 	}

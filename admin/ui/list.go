@@ -67,6 +67,12 @@ func (l *List) Load(read func(manage.Part) (total int, err error)) (err error) {
 	return nil
 }
 
+// Part is the part of a list that is in memory already, for [List.Load].
+func Part[T any](all []T, part manage.Part) []T {
+	all = all[min(part.From, len(all)):]
+	return all[:min(part.Limit, len(all))]
+}
+
 // Pages is how many there are: one at least.
 func (l List) Pages() int { return max(1, (l.Total+PerPage-1)/PerPage) }
 

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"html"
 	"strconv"
 	"strings"
 	"time"
@@ -77,6 +78,17 @@ func Thousands(n int64) string {
 		text = text[:i] + "," + text[i:]
 	}
 	return text
+}
+
+// wholeWords is code as HTML that wraps between words alone: browsers also do it after a hyphen.
+func wholeWords(code string) string {
+	words := strings.Split(html.EscapeString(code), " ")
+	for i, word := range words {
+		if strings.Contains(word, "-") {
+			words[i] = `<span class="whole">` + word + `</span>`
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // Plural is a number of things.

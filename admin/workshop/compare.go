@@ -38,7 +38,7 @@ func (w *Workshop) comparePage(c echo.Context) error {
 			return err
 		}
 		data.Sides[i] = side{
-			Stage: stage, Decisions: stage.Decisions(), Diagram: w.traffic.Latest(stage.Slug), Narrative: w.narratives[stage.Slug],
+			Stage: stage, Decisions: stage.Decisions(), Diagram: w.latestTraffic(stage.Slug), Narrative: w.narratives[stage.Slug],
 		}
 	}
 	for _, d := range data.Sides[0].Stage.Diff(data.Sides[1].Stage.Policies) {

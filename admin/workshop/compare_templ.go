@@ -172,7 +172,7 @@ func compareView(p ui.Page, d compareData) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 16, "<button class=\"second small\" type=\"submit\">Compare</button></form></div><section class=\"part\" aria-labelledby=\"policies\"><h2 id=\"policies\">Policies</h2><table class=\"stacking compared\"><thead><tr><th scope=\"col\"></th>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 16, "<button class=\"second small\" type=\"submit\">Compare</button></form></div><section class=\"part\" aria-labelledby=\"policies\"><h2 id=\"policies\">Policies</h2><table class=\"stacking compared\"><thead><tr><th scope=\"col\">Policy</th>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

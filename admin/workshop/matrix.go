@@ -181,7 +181,7 @@ func (w *Workshop) cellPage(c echo.Context) error {
 	}
 	data := cellData{Row: w.attackRow(stage, attack), Now: w.now()}
 	if latest := data.Row.Latest; latest != nil {
-		data.Diagram = w.traffic.Between(stage.Slug, latest.From, latest.To, latest.StepsAt)
+		data.Diagram = w.traffic.Of(latest.Cell)
 	}
 	if j, ok := w.runner.Latest(func(j jobs.Job) bool {
 		return j.Kind == jobs.Attack && j.Stage() == stage.Slug && j.Attack == attack.Name

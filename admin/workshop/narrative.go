@@ -3,6 +3,7 @@ package workshop
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/yuin/goldmark"
@@ -20,6 +21,15 @@ type narrative struct {
 	Code     string
 	Headings []heading
 }
+
+// Lines of a console wrap between words. Browsers also do it after a hyphen, which none of what
+// is typed there means as the end of a word.
+const consoleTag = `<code class="language-console">`
+
+var (
+	consoles = regexp.MustCompile("(?s)" + consoleTag + ".*?</code>")
+	hyphened = regexp.MustCompile(`[^\s<>]*[^\s<>-]-[^\s<>]+`)
+)
 
 const codeSection = `<h2 id="the-code">`
 
@@ -52,6 +62,10 @@ func renderNarrative(markdown string) (narrative, error) {
 	}
 	// Code scrolls sideways, which a keyboard does only where it can stop.
 	html := strings.ReplaceAll(out.String(), "<pre><code", `<pre tabindex="0"><code`)
+	html = consoles.ReplaceAllStringFunc(html, func(console string) string {
+		text := strings.TrimPrefix(console, consoleTag)
+		return consoleTag + hyphened.ReplaceAllString(text, `<span class="whole">$0</span>`)
+	})
 	text, code, found := strings.Cut(html, codeSection)
 	n.HTML = text
 	if found {
@@ -85,6 +99,7 @@ func (a *anchors) Transform(doc *ast.Document, reader text.Reader, _ parser.Cont
 		link := ast.NewLink()
 		link.Destination = append([]byte("#"), id...)
 		link.SetAttributeString("class", []byte("anchor"))
+		link.SetAttributeString("tabindex", []byte("-1")) // the list of contents has the same
 		link.SetAttributeString("aria-label", []byte("Link to “"+words+"”"))
 		link.AppendChild(link, ast.NewString([]byte("#")))
 		h.AppendChild(h, link)

@@ -28,3 +28,15 @@ func TestNarratives(t *testing.T) {
 		t.Errorf("headings: %+v", n.Headings)
 	}
 }
+
+func TestConsolesWrapBetweenWordsAlone(t *testing.T) {
+	t.Parallel()
+	n, err := renderNarrative("```console\n$ curl -H 'Authorization: key harbour-mobile' --connect-to x\n```\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `$ curl -H 'Authorization: key <span class="whole">harbour-mobile'</span> <span class="whole">--connect-to</span> x`
+	if !strings.Contains(strings.ReplaceAll(n.HTML, "&#39;", "'"), want) {
+		t.Errorf("the console is %s", n.HTML)
+	}
+}

@@ -19,7 +19,7 @@ import (
 type rung struct {
 	catalog.Stage
 	Through, Stopped int // attacks that are expected to get through, and to be blocked
-	Opened           int // of those that get through: not possible before, and not counted in Through
+	Opened           int // of those that get through: not possible at the stage before, and not counted in Through
 	OnPhone          bool
 }
 
@@ -60,16 +60,11 @@ func (w *Workshop) ladder(phoneStage string) []chapterView {
 	return chapters
 }
 
-// possibleBefore says whether an attack applies at a stage before the given one. At the first
-// stage all do.
+// possibleBefore says whether an attack gets through the stage before the given one, too. At
+// the first stage nothing is new.
 func (w *Workshop) possibleBefore(attack catalog.Attack, stage catalog.Stage) bool {
-	for before, ok := w.stages.Before(stage); ok; before, ok = w.stages.Before(before) {
-		if attack.Expected(before) != catalog.NotApplicable {
-			return true
-		}
-	}
-	_, ok := w.stages.Before(stage)
-	return !ok
+	before, ok := w.stages.Before(stage)
+	return !ok || attack.Expected(before) == catalog.Succeeds
 }
 
 func (w *Workshop) ladderPage(c echo.Context) error {
@@ -185,7 +180,7 @@ func (w *Workshop) tryPage(c echo.Context) error {
 		return err
 	}
 	stage := data.Stage
-	data.Run, data.Diagram = w.runner.Panel(stage.Slug), w.traffic.Latest(stage.Slug)
+	data.Run, data.Diagram = w.runner.Panel(stage.Slug), w.latestTraffic(stage.Slug)
 	for _, attack := range catalog.Attacks() {
 		if attack.Expected(stage) != catalog.NotApplicable {
 			data.Attacks = append(data.Attacks, w.attackRow(stage, attack))
@@ -199,6 +194,24 @@ func (w *Workshop) tryPage(c echo.Context) error {
 		}
 	}
 	return ui.Render(c, http.StatusOK, tryView(p, data))
+}
+
+// latestTraffic is what the latest run at a stage has sent, or what was sent after it.
+func (w *Workshop) latestTraffic(stage string) traffic.Diagram {
+	j, ok := w.runner.Latest(func(j jobs.Job) bool {
+		return j.Kind != jobs.Matrix && j.Stage() == stage && !j.Started.IsZero()
+	})
+	if !ok {
+		return w.traffic.Latest(stage, time.Time{}, w.now(), time.Time{})
+	}
+	from, to, ended := j.Started, w.now(), w.now()
+	if !j.Running() {
+		to, ended = j.Ended, j.Ended
+	}
+	if cell, ok := w.runner.Cell(stage, j.Attack); ok && !cell.From.Before(j.Started) {
+		from, to = cell.From, cell.To
+	}
+	return w.traffic.Latest(stage, from, to, ended)
 }
 
 func (w *Workshop) runAtStage(c echo.Context) error {

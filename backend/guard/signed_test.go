@@ -277,3 +277,35 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		}
 	}
 }
+
+// A refusal says that the key may be revoked, and does not say which of the reasons it is: else
+// anybody could find out which keys there are.
+func TestRefusedKeysLookAlike(t *testing.T) {
+	t.Parallel()
+	body := func(spoil func(w *world, r *http.Request)) string {
+		w := newWorld(t, catalog.All())
+		r := w.request("hmac", http.MethodGet, "/v1/accounts", "")
+		spoil(w, r)
+		answer, verdict := w.do(r)
+		if answer.Code != http.StatusUnauthorized || verdict.Check != catalog.CheckHawk {
+			t.Fatalf("%d by %s", answer.Code, verdict.Check)
+		}
+		return answer.Body.String()
+	}
+	revoked := body(func(w *world, _ *http.Request) {
+		if _, err := w.apps.Revoke(t.Context(), mobile); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if !strings.Contains(revoked, "unknown or revoked") {
+		t.Errorf("a revoked key: %s", revoked)
+	}
+	for name, spoil := range map[string]func(w *world, r *http.Request){
+		"an invented key": func(w *world, r *http.Request) { again(w, r, func(c *hawk.Client) { c.Credentials.ID = "invented" }) },
+		"a wrong secret":  func(w *world, r *http.Request) { again(w, r, func(c *hawk.Client) { c.Credentials.Key = "a guess" }) },
+	} {
+		if other := body(spoil); other != revoked {
+			t.Errorf("%s: %s", name, other)
+		}
+	}
+}

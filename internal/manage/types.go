@@ -257,6 +257,7 @@ type Brief struct {
 type Report struct {
 	Steps      []string      `json:"steps"`                // what it did, for people; no secrets
 	StepsAt    []time.Time   `json:"steps_at"`             // when each step was done
+	Stolen     []string      `json:"stolen,omitempty"`     // texts that it took and called with; they are for marking where they stand in messages
 	Claim      bool          `json:"claim"`                // it believes that it succeeded
 	Data       string        `json:"data,omitempty"`       // what it read, when data was the goal
 	Served     int           `json:"served,omitempty"`     // calls that were served, when exceeding the limit was the goal
@@ -286,6 +287,9 @@ type Cell struct {
 	To   time.Time `json:"-"`
 	// StepsAt is when each step was done, where that is known.
 	StepsAt []time.Time `json:"-"`
+
+	Stolen []string   `json:"-"` // texts that the attack took and called with, or read
+	Booked []Transfer `json:"-"` // what its goal was to book
 }
 
 // Genuine is a run of the genuine app in the matrix.

@@ -60,6 +60,17 @@ func NPM(t testing.TB) (nodePath string) {
 	return filepath.Join(folder, "node_modules")
 }
 
+// Axe is the script of axe-core, which finds faults of a page that keep people out. It is the
+// version that .ci/npm pins.
+func Axe(t testing.TB) (script string) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(NPM(t), "axe-core", "axe.min.js"))
+	if err != nil {
+		Missing(t, "axe-core: %v", err)
+	}
+	return string(data)
+}
+
 // source is the folder of the repository, which tests run somewhere in.
 func source(t testing.TB) string {
 	t.Helper()

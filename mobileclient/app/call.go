@@ -78,20 +78,22 @@ func (a *harbourApp) callAsUser(ctx context.Context, c call) sdk.Screen {
 }
 
 // sendKnown makes a call from this installation. A server that does not know it any more,
-// for example because it was set back, is told once more. One that has banned it goes on
-// refusing: the identifier is taken.
+// because an admin has removed it or the server was set back, is told once more. One that has
+// banned it goes on refusing: the identifier is taken.
 func (a *harbourApp) sendKnown(ctx context.Context, c call) outcome {
 	before := a.device()
 	o := a.send(ctx, c)
 	if before == nil || !o.problem(http.StatusForbidden, "device-not-accepted") {
 		return o
 	}
+	var refused *sdk.Screen
 	a.registering.Lock()
 	if a.device() == before { // else another call has done it meanwhile
-		a.claim(ctx)
+		refused = a.claim(ctx)
 	}
 	a.registering.Unlock()
-	if a.device() == before {
+	if refused != nil {
+		o.screen.Error = "The bank does not serve this phone any more, and it did not let the app register it anew: " + refused.Error
 		return o
 	}
 	return a.send(ctx, c)

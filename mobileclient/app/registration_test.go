@@ -2,11 +2,13 @@ package main
 
 import (
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
 	"keyladder/internal/manage"
 	"keyladder/mobileclient/device"
+	"keyladder/stages/catalog"
 )
 
 func TestDevices(t *testing.T) {
@@ -131,10 +133,75 @@ func TestDeviceIsForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := len(b.bank.Calls())
-	if screen := shown(t)(app.Accounts(t.Context())); screen.OK || screen.Status != http.StatusForbidden {
+	if screen := shown(t)(app.Accounts(t.Context())); screen.OK || screen.Status != http.StatusForbidden ||
+		!strings.Contains(screen.Error, "did not let the app register it anew") {
 		t.Errorf("banned: %+v", screen)
 	}
 	if calls := b.bank.Calls()[before:]; len(calls) != 2 || calls[1] != "POST /v1/devices" {
 		t.Errorf("banned, it tried %v", calls)
+	}
+}
+
+// A phone that an admin has removed registers again by itself, once, whatever its user does
+// next, and stays signed in. The call that was refused for it is made again, and does what it
+// is for once.
+func TestDeviceIsRemoved(t *testing.T) {
+	t.Parallel()
+	const register = "POST /v1/devices"
+	for _, stage := range []string{"hmac", "hidden-secrets", "user-session"} {
+		t.Run(stage, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			app := b.launch(t, stage)
+			signIn := func() device.Screen { return shown(t)(app.SignIn(t.Context(), "alice", b.bank.Passwords["alice"])) }
+			accounts := func() device.Screen { return shown(t)(app.Accounts(t.Context())) }
+			pay := func() device.Screen {
+				return shown(t)(app.Transfer(t.Context(), device.Payment{From: catalog.AliceAccount, To: catalog.BobAccount, Amount: 100, Reference: "once"}))
+			}
+			steps := map[string]func() device.Screen{"accounts": accounts, "pay": pay}
+			if stage == "user-session" {
+				if screen := signIn(); !screen.OK {
+					t.Fatalf("%+v", screen)
+				}
+				steps["sign in again"] = signIn
+			} else if screen := accounts(); !screen.OK {
+				t.Fatalf("%+v", screen)
+			}
+			remove := func() {
+				t.Helper()
+				removed, err := manage.Post[manage.Changed](t.Context(), b.bank.Manage(), "/devices/remove", manage.DeviceSelection{All: true})
+				if err != nil || removed.Changed != 1 {
+					t.Fatalf("%d removed, %v", removed.Changed, err)
+				}
+			}
+			for name, step := range steps {
+				remove()
+				before := len(b.bank.Calls())
+				if screen := step(); !screen.OK {
+					t.Errorf("%s: %+v", name, screen)
+				}
+				if n := count(b.bank.Calls()[before:], register); n != 1 {
+					t.Errorf("%s: registered %d times", name, n)
+				}
+				before = len(b.bank.Calls())
+				if screen := accounts(); !screen.OK || count(b.bank.Calls()[before:], register) != 0 {
+					t.Errorf("after that: %+v", screen)
+				}
+			}
+			booked, err := b.bank.Manage().Transfers(t.Context(), "once")
+			if err != nil || len(booked) != 1 {
+				t.Errorf("booked %d times, %v", len(booked), err)
+			}
+			if stage != "user-session" {
+				return
+			}
+			remove()
+			if screen := shown(t)(app.SignOut(t.Context())); !screen.OK {
+				t.Errorf("signed out: %+v", screen)
+			}
+			if left := b.sessions(t); len(left) != 0 {
+				t.Errorf("signed out, %d sessions are left", len(left))
+			}
+		})
 	}
 }

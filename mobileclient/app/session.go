@@ -147,7 +147,7 @@ func (a *harbourApp) endAtBank(ctx context.Context, who protect.SignedIn) outcom
 	if err != nil {
 		return outcome{screen: a.failed("", err)}
 	}
-	return a.send(ctx, call{Call: caller.SignOutCall(), user: who, settled: true})
+	return a.sendKnown(ctx, call{Call: caller.SignOutCall(), user: who, settled: true})
 }
 
 // revoked says whether the bank has taken a token back. What else is in the answer does not

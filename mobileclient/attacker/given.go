@@ -144,4 +144,5 @@ type Result struct {
 	Allowed  int           // calls that the limit, as announced, would have let through meanwhile
 	Check    catalog.Check // what stopped it, where nobody but the attacker can tell
 	Obstacle string        // what stopped it, for people
+	Stolen   []string      // what it took from somebody and called with, as it stands in messages
 }

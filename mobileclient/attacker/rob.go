@@ -1,11 +1,13 @@
 package attacker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"keyladder/mobileclient/attacker/loot"
 	"keyladder/stages/catalog"
@@ -87,8 +89,9 @@ func (p *program) book(ctx context.Context, from account, to string) error {
 // robAs robs with the first of the identities that gets through, and says what
 // stopped the last one where none does.
 func robAs(ctx context.Context, g *Given, identities []protect.Identity) (Result, error) {
-	err := errors.New("there is nothing to try")
+	err, tried := errors.New("there is nothing to try"), []string{}
 	for _, as := range identities {
+		tried = append(tried, stolen(as)...)
 		var p *program
 		if p, err = newProgram(g, as); err != nil {
 			return Result{}, err
@@ -96,7 +99,7 @@ func robAs(ctx context.Context, g *Given, identities []protect.Identity) (Result
 		err = p.rob(ctx)
 		p.close()
 		if err == nil {
-			return Result{Claim: true}, nil
+			return Result{Claim: true, Stolen: tried}, nil
 		}
 		var r *refusal
 		if !errors.As(err, &r) {
@@ -104,7 +107,16 @@ func robAs(ctx context.Context, g *Given, identities []protect.Identity) (Result
 		}
 		g.Say("Tried %s: %s.", describe(as), r.obstacle)
 	}
-	return stopped(err)
+	result, err := stopped(err)
+	result.Stolen = tried
+	return result, err
+}
+
+// stolen is what of an identity was taken from somebody: what stands for the user, and what
+// proves the app, which is its ID where it has no secret.
+func stolen(as protect.Identity) []string {
+	proof := cmp.Or(as.Proof, as.Secret, as.ClientID)
+	return slices.DeleteFunc([]string{proof, string(as.Session)}, func(text string) bool { return text == "" })
 }
 
 // describe says what is in an identity without giving it away.

@@ -33,9 +33,12 @@ func stolenBearer(ctx context.Context, g *Given) (Result, error) {
 		return Result{}, errors.New("no call in the log carries anything that stands for its user")
 	}
 	g.Say("In the log: %s %s, with a credential that stands for the victim.", bearer.Method, bearer.Target)
+	taken := []string{bearer.Header.Get("Authorization")}
 	accounts, err := g.readWith(ctx, bearer, "/v1/accounts")
 	if err != nil {
-		return stopped(err)
+		result, err := stopped(err)
+		result.Stolen = taken
+		return result, err
 	}
 	from, _, err := g.robbery(accounts)
 	if err != nil {
@@ -45,7 +48,7 @@ func stolenBearer(ctx context.Context, g *Given) (Result, error) {
 	if err != nil {
 		return stopped(err)
 	}
-	return Result{Claim: true, Data: string(accounts) + "\n" + string(transfers)}, nil
+	return Result{Claim: true, Data: string(accounts) + "\n" + string(transfers), Stolen: taken}, nil
 }
 
 // readWith reads from the API with the credential of a captured call alone. The machine

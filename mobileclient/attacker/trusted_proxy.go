@@ -83,8 +83,10 @@ func (g *Given) robUnder(ctx context.Context, heard *loot.Loot) (Result, error) 
 	if len(heard.Sessions) > 0 {
 		as.Session = heard.Sessions[0]
 	}
-	if err := g.breakIn(ctx, as); err != nil {
-		return stopped(err)
+	result, err := Result{Claim: true}, g.breakIn(ctx, as)
+	if err != nil {
+		result, err = stopped(err)
 	}
-	return Result{Claim: true}, nil
+	result.Stolen = stolen(as)
+	return result, err
 }

@@ -47,7 +47,12 @@ func (p *Phone) serveScreen(ctx context.Context, listener net.Listener) error {
 }
 
 // Handler is the phone's screen.
-func (p *Phone) Handler() http.Handler {
+func (p *Phone) Handler() http.Handler { return http.NewCrossOriginProtection().Handler(p.screen()) }
+
+// Pages are the patterns of what can be asked for with GET on the screen, in alphabetical order.
+func (p *Phone) Pages() []string { return serve.Pages(p.screen()) }
+
+func (p *Phone) screen() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = p.failed
@@ -93,7 +98,7 @@ func (p *Phone) Handler() http.Handler {
 			return c.Blob(http.StatusOK, media, data)
 		})
 	}
-	return http.NewCrossOriginProtection().Handler(e)
+	return e
 }
 
 // secured sets what browsers need to be told, and keeps names out that somebody made

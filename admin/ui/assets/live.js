@@ -54,9 +54,7 @@
   function fill(cell) {
     const old = document.querySelector(`td[data-cell="${CSS.escape(cell.dataset.cell)}"]`);
     const focused = old?.contains(document.activeElement);
-    const stop = old?.querySelector("a")?.getAttribute("tabindex");
     old?.replaceWith(cell);
-    if (stop) cell.querySelector("a")?.setAttribute("tabindex", stop);
     if (focused) cell.querySelector("a")?.focus({ preventScroll: true });
   }
 
@@ -130,42 +128,53 @@
     frame.append(block, button);
   }
 
-  // Of many links in a table or a diagram the Tab key stops at one; arrow keys go on from there.
+  // Of many links in a table, a diagram or a list the Tab key stops at one; arrow keys go on
+  // from there.
   function rove(box) {
-    const links = () => [...box.querySelectorAll("tbody td a, a.message, a.step-mark")];
+    const links = () => [...box.querySelectorAll("a")];
     const stopAt = (chosen) => {
       for (const link of links()) link.setAttribute("tabindex", link === chosen ? "0" : "-1");
     };
-    stopAt(links()[0]);
+    const keepOne = () => stopAt(links().find((link) => link.getAttribute("tabindex") === "0") ?? links()[0]);
+    keepOne();
+    new MutationObserver(keepOne).observe(box, { childList: true, subtree: true });
     box.addEventListener("focusin", (event) => {
       const link = event.target.closest("a");
-      if (links().includes(link)) stopAt(link);
+      if (link) stopAt(link);
     });
     box.addEventListener("keydown", (event) => {
       const from = event.target.closest("a");
-      const all = links();
-      const index = all.indexOf(from);
-      if (index < 0) return;
-      const cell = from.closest("td");
-      let to = null;
-      if (!cell || event.key === "ArrowLeft" || event.key === "ArrowRight") {
-        if (event.key === "ArrowRight" || event.key === "ArrowDown") to = all[index + 1];
-        if (event.key === "ArrowLeft" || event.key === "ArrowUp") to = all[index - 1];
-      } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-        let row = cell.parentElement;
-        do {
-          row = event.key === "ArrowDown" ? row.nextElementSibling : row.previousElementSibling;
-        } while (row && !row.cells[cell.cellIndex]?.querySelector("a"));
-        to = row?.cells[cell.cellIndex].querySelector("a");
-      }
+      if (!from || !event.key.startsWith("Arrow")) return;
+      const step = event.key === "ArrowRight" || event.key === "ArrowDown" ? 1 : -1;
+      const to = from.closest("tr") && /Down|Up/.test(event.key) ? inColumn(from, step) : links()[links().indexOf(from) + step];
       if (!to) return;
       event.preventDefault();
-      stopAt(to);
       to.focus();
     });
   }
 
-  document.querySelectorAll("table.matrix, .picture").forEach(rove);
+  // The Tab key stops at a box for the arrow keys to scroll it, which only a box that scrolls needs.
+  function stopWhereItScrolls() {
+    for (const box of document.querySelectorAll("pre, .picture")) {
+      if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
+  }
+
+  // The next link of the same column, in rows further down or up.
+  function inColumn(from, step) {
+    const column = from.closest("td, th").cellIndex;
+    const rows = [...from.closest("table").rows];
+    for (let i = rows.indexOf(from.closest("tr")) + step; rows[i]; i += step) {
+      const link = rows[i].cells[column]?.querySelector("a");
+      if (link) return link;
+    }
+    return null;
+  }
+
+  document.querySelectorAll("table.matrix, .strip, .contents, .attacks, .picture, .sequence-list, .lanes").forEach(rove);
+  stopWhereItScrolls();
+  addEventListener("resize", stopWhereItScrolls);
   document.querySelectorAll("[data-poll]").forEach(follow);
   sayWhatCameOfIt();
   document.querySelectorAll("[data-live]").forEach(listen);

@@ -34,17 +34,24 @@ type admin struct {
 func signIn(t *testing.T, l *lab.Lab) *admin {
 	t.Helper()
 	a := &admin{t: t, tab: testenv.Browser(t), url: l.Addresses.URL(deployment.AdminUI)}
+	a.signIn()
+	return a
+}
+
+func (a *admin) signIn() {
+	a.t.Helper()
+	a.visit(a.url + "/sign-in")
 	a.do("sign in",
-		chromedp.Navigate(l.Addresses.URL(deployment.AdminUI)),
 		chromedp.SendKeys(`input[type=password]`, adminPassword),
 		click(`#sign-in button[type=submit]`),
 		seen(`[data-stage="app-id"]`))
-	return a
 }
 
 func (a *admin) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	a.t.Helper()
-	if err := chromedp.Do(a.tab, actions...); err != nil {
+	ctx, cancel := context.WithTimeout(a.tab, time.Minute) // before the browser itself ends: it is asked for a picture
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
 		a.saveScreen()
 		a.t.Fatalf("%s: %v", what, err)
 	}

@@ -51,8 +51,10 @@ type Lab struct {
 	clients                  map[deployment.Role]*manage.Client // these, by their roles
 	Referee                  *referee.Referee
 
-	InitialPassword string // of the admin UI, when it was made just now
-	PhoneLink       string // pairs a browser with the phone's screen, once
+	InitialPassword string   // of the admin UI, when it was made just now
+	PhoneLink       string   // pairs a browser with the phone's screen, once
+	AdminPages      []string // patterns of what the admin UI answers to GET
+	PhonePages      []string // the same of the phone's screen
 
 	throwAway bool
 	prepared  *prepared // that the deployment is a copy of; nil: it was made

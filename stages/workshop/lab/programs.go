@@ -69,7 +69,7 @@ func startPhone(l *Lab, o Options, folder *deployment.Folder, listeners program.
 	if err != nil {
 		return nil, err
 	}
-	l.PhoneLink = screen.PairingLink()
+	l.PhoneLink, l.PhonePages = screen.PairingLink(), screen.Pages()
 	return func(ctx context.Context) error {
 		return screen.Serve(ctx, phone.Listeners{Screen: listeners[deployment.PhoneScreen], Manage: listeners[deployment.Manage(folder.Role)]})
 	}, nil
@@ -100,6 +100,6 @@ func startAdmin(l *Lab, o Options, folder *deployment.Folder, listeners program.
 	if err != nil {
 		return nil, err
 	}
-	l.InitialPassword = admin.InitialPassword()
+	l.InitialPassword, l.AdminPages = admin.InitialPassword(), admin.Pages()
 	return func(ctx context.Context) error { return admin.Serve(ctx, listeners[deployment.AdminUI]) }, nil
 }

@@ -222,7 +222,10 @@ func (r *Referee) Attack(ctx context.Context, stageSlug, attackName string) mana
 	verdict, err := trial.judge(ctx, report)
 	cell.Check = verdict.check
 	cell.Evidence, cell.Steps = append(cell.Evidence, verdict.evidence...), append(cell.Steps, report.Steps...)
-	cell.StepsAt = report.StepsAt
+	cell.StepsAt, cell.Stolen, cell.Booked = report.StepsAt, report.Stolen, trial.moved
+	if attack.Goal == catalog.ReadData && verdict.outcome == catalog.Succeeds {
+		cell.Stolen = append(cell.Stolen, canary)
+	}
 	if err != nil {
 		return finish(catalog.Inconclusive, err.Error())
 	}

@@ -20,7 +20,8 @@ type trial struct {
 	stage  catalog.Stage
 	attack catalog.Attack
 	brief  manage.Brief
-	canary string // a reference in the victim's history that the attack can only have read
+	canary string            // a reference in the victim's history that the attack can only have read
+	moved  []manage.Transfer // what the attack has booked, as far as its goal is about it
 
 	stationEnd feed.Cursor
 	serverEnds []feed.Cursor
@@ -118,6 +119,7 @@ func (t *trial) goal(ctx context.Context, report manage.Report) (evidence []stri
 	case catalog.BookTransfer:
 		booked, err := t.booked(ctx, t.stage.Slug, t.brief.Reference)
 		for _, b := range booked {
+			t.moved = append(t.moved, b)
 			evidence = append(evidence, describe(b))
 		}
 		return evidence, len(evidence) > 0, err
@@ -125,6 +127,7 @@ func (t *trial) goal(ctx context.Context, report manage.Report) (evidence []stri
 		booked, err := t.booked(ctx, t.stage.Slug, t.brief.Reference)
 		for _, b := range booked {
 			if b.From == catalog.AliceAccount && b.To == catalog.MalloryAccount {
+				t.moved = append(t.moved, b)
 				evidence = append(evidence, describe(b))
 			}
 		}
@@ -133,6 +136,7 @@ func (t *trial) goal(ctx context.Context, report manage.Report) (evidence []stri
 		booked, err := t.booked(ctx, t.stage.Slug, t.brief.Reference)
 		for _, b := range booked {
 			if b.Amount > catalog.TransferCap {
+				t.moved = append(t.moved, b)
 				evidence = append(evidence, describe(b)+fmt.Sprintf(", above the app's limit of %s", money(catalog.TransferCap)))
 			}
 		}
@@ -141,6 +145,7 @@ func (t *trial) goal(ctx context.Context, report manage.Report) (evidence []stri
 		booked, err := t.booked(ctx, t.stage.Slug, t.brief.VictimReference)
 		for _, b := range booked {
 			if b.To == catalog.MalloryAccount {
+				t.moved = append(t.moved, b)
 				evidence = append(evidence, describe(b)+fmt.Sprintf(", which was meant for %s", catalog.BobAccount))
 			}
 		}
@@ -148,6 +153,7 @@ func (t *trial) goal(ctx context.Context, report manage.Report) (evidence []stri
 	case catalog.RepeatPayment:
 		booked, err := t.booked(ctx, t.stage.Slug, t.brief.VictimReference)
 		for _, b := range booked {
+			t.moved = append(t.moved, b)
 			evidence = append(evidence, describe(b))
 		}
 		return evidence, len(booked) > 1, err

@@ -160,7 +160,7 @@ func (s *Station) Attack(ctx context.Context, brief manage.Brief) manage.Report 
 	}
 	report.Claim, report.Data = result.Claim, result.Data
 	report.Served, report.Allowed = result.Served, result.Allowed
-	report.Check, report.Obstacle = result.Check, result.Obstacle
+	report.Check, report.Obstacle, report.Stolen = result.Check, result.Obstacle, result.Stolen
 	return report
 }
 

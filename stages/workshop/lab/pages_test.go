@@ -1,0 +1,307 @@
+package lab_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	screen "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"keyladder/internal/deployment"
+	"keyladder/internal/testenv"
+	"keyladder/stages/catalog"
+	"keyladder/stages/workshop/lab"
+)
+
+// screens is the environment variable with a folder. Where it is set, TestPages leaves a
+// picture of every page there: both themes, 1280 and 400 pixels wide.
+const screens = "KEYLADDER_SCREENS"
+
+// noPages are what the UIs answer to GET that nobody looks at: health, files, what a page's
+// script asks for, and what leads on to a page.
+var noPages = []string{
+	"admin /", "admin /healthz", "admin /workshop-ca.pem", "admin /assets/:file", "admin /packages/:file",
+	"admin /traffic/rows", "admin /jobs/:id", "admin /compare", "admin /phone",
+	"phone /healthz", "phone /style.css", "phone /icon.svg",
+}
+
+// Every page of both UIs, with something on it and without, is one that axe finds no fault
+// with and that is not wider than the window: in light and wide, in dark and narrow. The pages
+// are those that the UIs answer, so a new one that is not looked at here makes the test fail.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	axe := testenv.Axe(t)
+	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword})
+	v := newViewer(t, l, axe)
+	v.signedOut()
+	v.signIn()
+	v.adminPages(false)
+	v.fill()
+	v.adminPages(true)
+	v.phonePages(l.PhoneLink)
+	for name, pages := range map[string][]string{"admin": l.AdminPages, "phone": l.PhonePages} {
+		for _, pattern := range pages {
+			if route := name + " " + pattern; !slices.Contains(noPages, route) && !v.looked[route] {
+				t.Errorf("nobody has looked at %s: add it to this test", route)
+			}
+		}
+	}
+	t.Logf("%d pages, %v with axe", v.pages, v.spent)
+}
+
+// viewer looks at pages.
+type viewer struct {
+	*admin
+	phone  string          // address of the phone's screen
+	looked map[string]bool // patterns of pages, after "admin " and "phone "
+	pages  int
+	spent  time.Duration // by axe
+	folder string        // for pictures; empty: none are taken
+}
+
+func newViewer(t *testing.T, l *lab.Lab, axe string) *viewer {
+	t.Helper()
+	v := &viewer{
+		admin: &admin{t: t, tab: testenv.BrowserFor(t, 20*time.Minute), url: l.Addresses.URL(deployment.AdminUI)},
+		phone: l.Addresses.URL(deployment.PhoneScreen), looked: map[string]bool{}, folder: os.Getenv(screens),
+	}
+	if v.folder != "" {
+		if err := os.MkdirAll(v.folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := chromedp.Call(v.tab, screen.AddScriptToEvaluateOnNewDocument, screen.AddScriptToEvaluateOnNewDocumentParams{Source: axe}); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// open opens a page of the admin UI under the pattern that answers it, and looks at it.
+func (v *viewer) open(pattern, path, state string) {
+	v.t.Helper()
+	v.visit(v.url + path)
+	v.look("admin "+pattern, path, state)
+}
+
+// openPhone does that with the phone's screen.
+func (v *viewer) openPhone(pattern, path, state string) {
+	v.t.Helper()
+	v.visit(v.phone + path)
+	v.look("phone "+pattern, path, state)
+}
+
+// look looks at the page that is open.
+func (v *viewer) look(route, path, state string) {
+	v.t.Helper()
+	v.settle()
+	v.looked[route] = true
+	v.pages++
+	name := strings.Trim(strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(strings.Fields(route)[0]+path+" "+state), " -")
+	name = strings.ReplaceAll(name, " ", "-")
+	v.show(1280, "light")
+	v.inspect(name)
+	v.show(400, "dark")
+	v.inspect(name)
+	if v.folder != "" {
+		v.picture(name, 400, "dark")
+		v.show(400, "light")
+		v.picture(name, 400, "light")
+		v.show(1280, "dark")
+		v.picture(name, 1280, "dark")
+		if strings.Contains(route, "/matrix") || strings.Contains(route, "/attacks") {
+			v.show(1920, "light")
+			v.picture(name, 1920, "light")
+			v.show(1920, "dark")
+			v.picture(name, 1920, "dark")
+		}
+	}
+	v.show(1280, "light")
+	if v.folder != "" {
+		v.picture(name, 1280, "light")
+	}
+}
+
+// show sets the width of the window and the theme.
+func (v *viewer) show(width int64, theme string) {
+	v.t.Helper()
+	height := map[int64]int64{400: 800, 1280: 800, 1920: 1080}[width]
+	order(v.admin, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 500})
+	order(v.admin, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}})
+}
+
+func order[P any](a *admin, command cdp.Command[P, cdp.Empty], params P) {
+	a.t.Helper()
+	if _, err := chromedp.Call(a.tab, command, params); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+// inspect has axe look at what is shown.
+func (v *viewer) inspect(name string) {
+	v.t.Helper()
+	const script = `axe.run(document, {resultTypes: ["violations"], rules: {"target-size": {enabled: true}, "label-content-name-mismatch": {enabled: true}}}).then((found) => ({
+		faults: found.violations.map((v) => v.id + ": " + v.help + "\n" +
+			v.nodes.slice(0, 4).map((n) => "    " + n.target.join(" ") + ": " + (n.any[0] ?? n.all[0] ?? n.none[0])?.message).join("\n")),
+		checked: found.passes.length, wide: document.documentElement.scrollWidth, room: innerWidth,
+	}))`
+	begin := time.Now()
+	found, err := chromedp.Run(v.tab, chromedp.Evaluate[struct {
+		Faults              []string
+		Checked, Wide, Room int
+	}](script, chromedp.EvalAwaitPromise))
+	v.spent += time.Since(begin)
+	if err != nil {
+		v.t.Fatalf("%s: %v", name, err)
+	}
+	if found.Checked == 0 {
+		v.t.Fatalf("%s: axe has looked at nothing", name)
+	}
+	for _, fault := range found.Faults {
+		v.t.Errorf("%s, %d wide: %s", name, found.Room, fault)
+	}
+	if found.Wide > found.Room {
+		v.t.Errorf("%s is %d wide in a window of %d", name, found.Wide, found.Room)
+	}
+}
+
+// picture keeps a picture of the whole page.
+func (v *viewer) picture(name string, width int64, theme string) {
+	v.t.Helper()
+	all := true
+	height, err := chromedp.Run(v.tab, chromedp.Evaluate[float64]("document.documentElement.scrollHeight"))
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	picture, err := chromedp.Call(v.tab, screen.CaptureScreenshot, screen.CaptureScreenshotParams{
+		Format: screen.CaptureScreenshotFormatPng, CaptureBeyondViewport: &all,
+		Clip: &screen.Viewport{Width: float64(width), Height: min(height, 12000), Scale: 1},
+	})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(v.folder, fmt.Sprintf("%s-%d-%s.png", name, width, theme)), picture.Data, 0o644); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// signedOut looks at what the admin UI shows to anybody.
+func (v *viewer) signedOut() {
+	v.t.Helper()
+	v.open("/sign-in", "/sign-in", "")
+	v.do("type a wrong password", chromedp.SendKeys("#password", "wrong\r"), seen(".notice.failed"))
+	v.look("admin /sign-in", "/sign-in", "refused")
+}
+
+// adminPages looks at all pages of the admin UI: of a deployment that nobody has used, and of
+// one in use. What looks the same in both is looked at once.
+func (v *viewer) adminPages(filled bool) {
+	v.t.Helper()
+	state, built := map[bool]string{false: "empty", true: "filled"}[filled], catalog.All().Built()
+	first, last := built[0], built[len(built)-1]
+	unbuilt := catalog.All()[len(built)]
+	for _, p := range []struct{ pattern, path string }{
+		{"/stages/:stage/try", "/stages/" + last.Slug + "/try"},
+		{"/compare/:from/:to", "/compare/" + first.Slug + "/" + last.Slug},
+		{"/attacks/:attack", "/attacks/wiretap"},
+		{"/matrix", "/matrix"},
+		{"/matrix/:stage/:attack", "/matrix/" + first.Slug + "/wiretap"},
+		{"/traffic", "/traffic"},
+		{"/apps/:app", "/apps/harbour-mobile"},
+		{"/callers", "/callers"},
+		{"/users", "/users"},
+		{"/sessions", "/sessions"},
+		{"/devices", "/devices"},
+		{"/audit", "/audit"},
+	} {
+		v.open(p.pattern, p.path, state)
+	}
+	if !filled {
+		v.open("/stages", "/stages", "")
+		v.open("/no-rung", "/no-rung", "")
+		for _, stage := range built {
+			v.open("/stages/:stage", "/stages/"+stage.Slug, "")
+		}
+		v.open("/stages/:stage/code", "/stages/"+last.Slug+"/code", "")
+		v.open("/stages/:stage", "/stages/"+unbuilt.Slug, "not built")
+		v.open("/stages/:stage/try", "/stages/"+unbuilt.Slug+"/try", "not built")
+		v.open("/apps", "/apps", "")
+		v.open("/keys/:key/secret", "/keys/harbour-mobile/secret", "")
+		v.open("/releases", "/releases", "")
+		v.open("/reset", "/reset", "")
+		v.visit(v.url + "/nowhere")
+		v.look("admin", "/nowhere", "error")
+		return
+	}
+	v.open("/stages/:stage/try", "/stages/"+first.Slug+"/try", state)
+	v.open("/users/:user/sessions/end", "/users/alice/sessions/end", "")
+	v.open("/sessions/end", "/sessions/end?all=1", "")
+	v.open("/devices/ban", "/devices/ban?all=1", "")
+	v.open("/devices/remove", "/devices/remove?all=1", "")
+	v.open("/matrix/:stage/:attack", "/matrix/"+last.Slug+"/token-lift", state)
+	v.open("/matrix/:stage/:attack", "/matrix/"+last.Slug+"/wiretap", state)
+	for _, lane := range []string{"app", "network", "server"} {
+		v.visit(v.url + "/traffic?stage=" + last.Slug)
+		v.do("open a message", click(".heard."+lane+" a"), seen("h1.mono"))
+		v.look("admin /traffic/:id", "/traffic/message", lane)
+	}
+	v.visit(v.url + "/matrix")
+	v.do("run the matrix", chromedp.Click("[data-test=run-matrix]"), seen("[data-job] progress"))
+	v.look("admin /matrix", "/matrix", "running")
+	v.do("cancel it", click("[data-cancel]"), chromedp.WaitNotPresent("[data-job]"))
+}
+
+// fill uses the deployment.
+func (v *viewer) fill() {
+	v.t.Helper()
+	built := catalog.All().Built()
+	for _, stage := range []catalog.Stage{built[0], built[len(built)-1]} {
+		v.visit(v.url + "/stages/" + stage.Slug + "/try")
+		v.do("run the app at "+stage.Slug, click(`[data-test=run-app]`), seen(`[data-run-ok=true]`))
+		v.do("attack "+stage.Slug, click(`[data-attack=wiretap]`), seen(`.outcome-card [data-outcome]`))
+	}
+	v.visit(v.url + "/stages/" + built[len(built)-1].Slug + "/try")
+	v.do("lift a token", click(`[data-attack=token-lift]`), seen(`.outcome-card [data-outcome]`))
+}
+
+// phonePages looks at all pages of the phone's screen.
+func (v *viewer) phonePages(link string) {
+	v.t.Helper()
+	v.openPhone("/pair", "/pair", "")
+	v.do("bring a wrong code", chromedp.SendKeys("#code", "WRONG\r"), seen("#notice"))
+	v.look("phone /pair", "/pair", "refused")
+	v.visit(link)
+	v.use(catalog.All().Built()[0].Slug)
+	v.openPhone("/", "/", "first stage")
+	v.openPhone("/accounts/:id", "/accounts/HB-1001", "")
+	v.openPhone("/pay", "/pay?from=HB-1001", "")
+	v.do("pay nonsense", chromedp.SendKeys("#to", "HB-2001"), chromedp.SendKeys("#amount", "much\r"), seen("#amount-error"))
+	v.look("phone /pay", "/pay", "refused")
+	v.openPhone("/rates", "/rates", "")
+	v.openPhone("/settings", "/settings", "")
+	v.openPhone("/browser", "/browser", "empty")
+	v.do("open a page with a form", chromedp.SendKeys("#address", v.url+"/sign-in\r"), seen("#web-title"))
+	v.look("phone /browser", "/browser", "page")
+	v.visit(v.phone + "/nowhere")
+	v.look("phone", "/nowhere", "error")
+	built := catalog.All().Built()
+	v.use(built[len(built)-1].Slug)
+	v.openPhone("/", "/", "signed out")
+	v.do("sign in", click(`.people a[href*="alice"]`), seen(`#password:not([value=""])`), click(`form[action="/sign-in"] button`), seen(".who"))
+	v.openPhone("/", "/", "signed in")
+	v.do("show the other app", chromedp.SetValue("#app", "com.harbourbank.ops"), click(".apps button"), seen("#notice"))
+	v.look("phone /", "/", "other app")
+}
+
+// use has the phone use a stage, as a person does.
+func (v *viewer) use(stage string) {
+	v.t.Helper()
+	v.settle()
+	v.do("use "+stage, chromedp.SetValue("#stage", stage), click(".stage:not(.apps) button"), seen("#notice"))
+}
