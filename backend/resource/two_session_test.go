@@ -1,11 +1,11 @@
 package resource_test
 
 import (
-	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -28,10 +28,10 @@ func (p *phone) over(t *testing.T, address string, who sender, method, path stri
 	}}
 	response := must[*http.Response](t)(transport.RoundTrip(r))
 	defer response.Body.Close()
-	answer := &httptest.ResponseRecorder{
-		Code: response.StatusCode, HeaderMap: response.Header,
-		Body: bytes.NewBuffer(must[[]byte](t)(io.ReadAll(response.Body))),
-	}
+	answer := httptest.NewRecorder()
+	maps.Copy(answer.Header(), response.Header)
+	answer.WriteHeader(response.StatusCode)
+	must[int64](t)(io.Copy(answer, response.Body))
 	outgoing.receive(answer)
 	return answer
 }
