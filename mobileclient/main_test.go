@@ -39,7 +39,7 @@ func (c cleaned) Run() int {
 
 // TestScripts uses the command line as people do, against a bank that runs.
 func TestScripts(t *testing.T) {
-	bank, err := lab.Start(context.Background(), lab.Options{})
+	bank, err := lab.Start(context.Background(), lab.Options{Phones: true})
 	if err != nil {
 		t.Fatal(err)
 	}

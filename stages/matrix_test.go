@@ -21,7 +21,7 @@ func TestMatrixJSON(t *testing.T) {
 	t.Parallel()
 	var out, told bytes.Buffer
 	c := command("")
-	c.SetArgs([]string{"matrix", "--json", "--stage", "app-id", "--stage", "tls", "--stage", "password-grant", "--attack", "wiretap", "--attack", "repin"})
+	c.SetArgs([]string{"matrix", "--json", "--stage", "app-id", "--stage", "tls", "--stage", "signed-calls", "--attack", "wiretap", "--attack", "repin"})
 	c.SetOut(&out)
 	c.SetErr(&told)
 	if err := c.ExecuteContext(t.Context()); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/person"
+	"keyladder/stages/catalog"
 )
 
 // mustSignIn is whether an app that shows this wants somebody to sign in first.
@@ -49,6 +50,12 @@ func (p *Phone) signIn(c echo.Context) error {
 	return p.next(c, "/", &notice{Good: true, Title: "Signed in as " + screen.User, Text: whereKept(screen.Body)})
 }
 
+// storesUsers says whether the app of a stage can keep its user signed in.
+func storesUsers(slug string) bool {
+	stage, _ := catalog.All().Lookup(slug)
+	return stage.Call.UserKey == catalog.UserKeyInStorage
+}
+
 // whereKept says where the app keeps what stands for the user from now on; empty: it does not
 // say.
 func whereKept(body []byte) string {
@@ -59,7 +66,7 @@ func whereKept(body []byte) string {
 	case *session.Stored:
 		return "The session key is in the app's storage, and outlasts the app."
 	default:
-		return "The session key is in the app's memory alone: when the app ends, it is gone."
+		return "What stands for you is in the app's memory alone: when the app ends, it is gone."
 	}
 }
 

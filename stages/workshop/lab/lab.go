@@ -25,7 +25,9 @@ type Options struct {
 	Ports deployment.Ports // nil: free ones
 
 	// Screens also starts the programs that people look at: phone and admin UI.
-	Screens       bool
+	Screens bool
+	// Phones says that the caller runs phones, which need packages in their folder.
+	Phones        bool
 	Stage         string // that the phone uses; empty: the first
 	AdminPassword string // of the admin UI; empty: one is made
 
@@ -170,7 +172,7 @@ func (l *Lab) Close() error {
 
 // deploy makes the lab's deployment, or finds it, and listens where its apps will call.
 func (l *Lab) deploy(ctx context.Context, o Options) (program.Listeners, error) {
-	if l.throwAway && !o.Screens && o.Ports == nil {
+	if l.throwAway && !o.Screens && !o.Phones && o.Ports == nil {
 		return l.copyPrepared(ctx, o.Stages)
 	}
 	listeners, err := listen(o)

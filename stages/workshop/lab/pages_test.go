@@ -218,6 +218,7 @@ func (v *viewer) adminPages(filled bool) {
 		{"/users", "/users"},
 		{"/sessions", "/sessions"},
 		{"/devices", "/devices"},
+		{"/tokens", "/tokens"},
 		{"/audit", "/audit"},
 	} {
 		v.open(p.pattern, p.path, state)
@@ -243,6 +244,8 @@ func (v *viewer) adminPages(filled bool) {
 	v.open("/users/:user/sessions/end", "/users/alice/sessions/end", "")
 	v.open("/sessions/end", "/sessions/end?all=1", "")
 	v.open("/devices/ban", "/devices/ban?all=1", "")
+	v.open("/tokens/revoke", "/tokens/revoke?all=1", "")
+	v.keyPages()
 	v.open("/devices/remove", "/devices/remove?all=1", "")
 	v.open("/matrix/:stage/:attack", "/matrix/"+last.Slug+"/token-lift", state)
 	v.open("/matrix/:stage/:attack", "/matrix/"+last.Slug+"/wiretap", state)
@@ -255,6 +258,16 @@ func (v *viewer) adminPages(filled bool) {
 	v.do("run the matrix", chromedp.Click("[data-test=run-matrix]"), seen("[data-job] progress"))
 	v.look("admin /matrix", "/matrix", "running")
 	v.do("cancel it", click("[data-cancel]"), chromedp.WaitNotPresent("[data-job]"))
+}
+
+// keyPages are those that ask before a signing key is replaced, or withdrawn.
+func (v *viewer) keyPages() {
+	v.t.Helper()
+	v.visit(v.url + "/tokens")
+	v.do("replace a signing key", click("[data-rotate]"), seen("[data-question]"))
+	v.look("admin /signing-keys/:stage/rotate", "/signing-keys/stage/rotate", "")
+	v.do("be sure", click("[data-sure]"), seen("[data-withdraw]"), click("[data-withdraw]"), seen("[data-question]"))
+	v.look("admin /signing-keys/:key/withdraw", "/signing-keys/key/withdraw", "")
 }
 
 // fill uses the deployment.
