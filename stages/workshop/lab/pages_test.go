@@ -316,5 +316,7 @@ func (v *viewer) phonePages(link string) {
 func (v *viewer) use(stage string) {
 	v.t.Helper()
 	v.settle()
-	v.do("use "+stage, chromedp.SetValue("#stage", stage), click(".stage:not(.apps) button"), seen("#notice"))
+	// Only the page that the server answers says so: one with an error has a notice, too.
+	v.do("choose "+stage, chromedp.SetValue("#stage", stage), chromedp.SetAttributeValue("main", "data-before", ""), click(".stage:not(.apps) button"))
+	v.await("use "+stage, fmt.Sprintf(`document.readyState === "complete" && !document.querySelector("[data-before]") && document.querySelector("#stage [selected]")?.value === %q`, stage))
 }
