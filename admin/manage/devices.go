@@ -136,7 +136,7 @@ func (a *Administration) askDevices(what toDevices) echo.HandlerFunc {
 		}
 		return a.ask(c, ui.Question{
 			Title: what.Verb + " " + ui.Plural(total, "device", "devices") + "?", Text: text,
-			About: lines, More: total - len(found),
+			About: lines, More: total - len(found), Nothing: total == 0,
 			Action: what.Path, Fields: selection.fields(), Button: what.Button + " " + ui.Plural(total, "device", "devices"),
 		})
 	}

@@ -94,7 +94,7 @@ func (a *Administration) askEndSessions(c echo.Context) error {
 	return a.ask(c, ui.Question{
 		Title: "End " + ui.Plural(total, "session", "sessions") + "?",
 		Text:  "The next call with each of them is refused, and the user has to sign in again. They can't be brought back.",
-		About: sessionLines(found), More: total - len(found),
+		About: sessionLines(found), More: total - len(found), Nothing: total == 0,
 		Action: "/sessions/end", Fields: selection.fields(), Button: "End " + ui.Plural(total, "session", "sessions"),
 	})
 }

@@ -110,7 +110,7 @@ func (a *Administration) askRevokeTokens(c echo.Context) error {
 	return a.ask(c, ui.Question{
 		Title: "Revoke " + what + "?",
 		Text:  "Every server refuses the next call with each of them, and the user has to sign in again. What was done with them stays done.",
-		About: lines, More: total - len(found),
+		About: lines, More: total - len(found), Nothing: total == 0,
 		Action: "/tokens/revoke", Fields: selection.fields(), Button: "Revoke " + what,
 	})
 }

@@ -67,7 +67,7 @@ func (a *Administration) askEndSessionsOf(c echo.Context) error {
 	return a.ask(c, ui.Question{
 		Title: "End all sessions of " + user + "?",
 		Text:  "In every app, on every device, at every stage: the next call with each of them is refused, and the user has to sign in again. They can't be brought back.",
-		About: sessionLines(found.Sessions), More: found.Total - len(found.Sessions),
+		About: sessionLines(found.Sessions), More: found.Total - len(found.Sessions), Nothing: found.Total == 0,
 		Action: c.Request().URL.Path, Button: "End " + ui.Plural(found.Total, "session", "sessions"),
 	})
 }
