@@ -36,6 +36,9 @@ var noPages = []string{
 // with and that is not wider than the window: in light and wide, in dark and narrow. The pages
 // are those that the UIs answer, so a new one that is not looked at here makes the test fail.
 func TestPages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("looks at all pages, which takes a minute")
+	}
 	t.Parallel()
 	axe := testenv.Axe(t)
 	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword})
