@@ -43,7 +43,10 @@ func accessToken(verify func(stage, text string, at time.Time) (*tokens.Token, e
 //keyladder:code guard-revoked
 func notRevoked(isRevoked func(*tokens.Token) bool) func(*call) *Refusal {
 	return func(c *call) *Refusal {
-		if c.token == nil || isRevoked(c.token) {
+		switch {
+		case c.token == nil:
+			return tokenNotAccepted("there is no access token to look at")
+		case isRevoked(c.token):
 			return tokenNotAccepted("the access token was revoked")
 		}
 		return nil

@@ -116,7 +116,7 @@ func robAs(ctx context.Context, g *Given, identities []protect.Identity) (Result
 // proves the app, which is its ID where it has no secret.
 func stolen(as protect.Identity) []string {
 	proof := cmp.Or(as.Proof, as.Secret, as.ClientID)
-	return slices.DeleteFunc([]string{proof, string(as.Session)}, func(text string) bool { return text == "" })
+	return slices.DeleteFunc([]string{proof, string(as.Session), as.Token}, func(text string) bool { return text == "" })
 }
 
 // describe says what is in an identity without giving it away.

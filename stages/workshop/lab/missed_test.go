@@ -211,3 +211,26 @@ func firstAndLast(t *testing.T, at func(catalog.Policies) bool) catalog.Set {
 	}
 	return catalog.Set{having[0], having[len(having)-1]}
 }
+
+// TestForgedTokensMeetTheirCheck: without the check of access tokens it is no longer that which
+// stops forged ones, and the matrix notices. Nobody is let in all the same: what comes after it
+// has no token to look at.
+func TestForgedTokensMeetTheirCheck(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as heavy as a cell of the matrix")
+	}
+	t.Parallel()
+	for _, stage := range catalog.All().Built() {
+		if stage.Call.UserProof != catalog.AccessToken {
+			continue
+		}
+		stages := catalog.All().WithoutCheck(stage.Slug, catalog.CheckToken)
+		cell, err := lab.Cell(t.Context(), stages, referee.Pair{Stage: stage.Slug, Attack: "token-forge"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cell.Outcome != string(catalog.Blocked) || cell.Check != catalog.CheckRevoked || referee.Expected(stages, cell) == nil {
+			t.Errorf("%s: %s by %q (%s)", stage.Slug, cell.Outcome, cell.Check, cell.Reason)
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package catalog
+
+// declared are all values of the policies' fields that have names, with the words in which
+// people read them. A value that is not here is unknown everywhere: see [Policies.Unknown].
+var declared = values(
+	of[Transport](
+		Value[Transport]{PlainHTTP, "plain HTTP, readable by whoever carries it", off},
+		Value[Transport]{TLS, "TLS, the server shows a certificate", on},
+		Value[Transport]{MutualTLS, "mutual TLS, the app shows a certificate too", on},
+	),
+	of[Pins](
+		Value[Pins]{NotPinned, "any that the device's trust store vouches for", off},
+		Value[Pins]{Pinned, "only those that the app was shipped with", on},
+	),
+	of[AppProof](
+		Value[AppProof]{NoAppProof, "none", off},
+		Value[AppProof]{AppKey, "its ID, sent as a key with each call", on},
+		Value[AppProof]{Hawk, "a Hawk MAC over each call, made with a secret that never travels", on},
+	),
+	of[KeyPlace](
+		Value[KeyPlace]{NoKeySent, "nowhere: it sends none", off},
+		Value[KeyPlace]{KeyInField, "in the Authorization field", on},
+		Value[KeyPlace]{KeyInPublicURLs, "in the URL of public data, in the Authorization field of everything else", on},
+	),
+	of[Nonces](
+		Value[Nonces]{NoNonces, "none: calls are not signed", off},
+		Value[Nonces]{NoncesForgotten, "not remembered, so a call can be repeated for as long as its timestamp is good", off},
+		Value[Nonces]{NoncesRemembered, "remembered: each is good once", on},
+	),
+	of[Bodies](
+		Value[Bodies]{PlainBodies, "readable wherever TLS ends", off},
+		Value[Bodies]{SealedBodies, "encrypted inside TLS too, under a key made from the app's secret", on},
+		Value[Bodies]{SealedPortions, "accounts, amounts and keys in them encrypted inside TLS too, under a key made from the app's secret; the rest readable wherever TLS ends", on},
+	),
+	of[Devices](
+		Value[Devices]{NoDevices, "not told apart", off},
+		Value[Devices]{RegisteredDevices, "registered one by one, so that one of them can be banned", on},
+	),
+	of[UserProof](
+		Value[UserProof]{NoUser, "none: the API knows apps only", off},
+		Value[UserProof]{UserSession, "a session key, got for the password at sign-in and different each time", on},
+		Value[UserProof]{AccessToken, "an access token, which says who the user is and is signed by its issuer", on},
+	),
+	of[UserKey](
+		Value[UserKey]{NoUserKey, "nowhere: no user has one", off},
+		Value[UserKey]{UserKeyInMemory, "in its memory, so that the user signs in at each start of the app", on},
+		Value[UserKey]{UserKeyInStorage, "in its storage, so that the user stays signed in; it is in each copy of the storage, too", on},
+	),
+	of[Binding](
+		Value[Binding]{NotBound, "none", off},
+		Value[Binding]{SessionOfApp, "a session is good in the app that it was opened with, and in no other", on},
+		Value[Binding]{SessionOfDevice, "a session is good in the app and on the device that it was opened with, and on no other", on},
+		Value[Binding]{SessionOfCall, "a session is good in the app and on the device that it was opened with; each call is signed with its user and device, and good with no others", on},
+		Value[Binding]{TokenOfClient, "an access token is good with the client that it was issued to, and with no other", on},
+	),
+	of[UserAgents](
+		Value[UserAgents]{AnyUserAgent, "any", off},
+		Value[UserAgents]{RegisteredUserAgents, "only those of registered apps", on},
+	),
+	of[RateLimits](
+		Value[RateLimits]{UnlimitedRates, "none", off},
+		Value[RateLimits]{LimitedRates, "per address and per app", on},
+	),
+	of[KeyInURL](
+		Value[KeyInURL]{KeyInURLAccepted, "accepted", off},
+		Value[KeyInURL]{KeyInURLRefused, "refused", on},
+	),
+	of[Authorization](
+		Value[Authorization]{NotAuthorized, "everything", off},
+		Value[Authorization]{AppScopes, "what the app may do", on},
+		Value[Authorization]{AppAndUser, "what both the app and the user may do, with the user's own accounts", on},
+		Value[Authorization]{AppUserToken, "what the app and the user may both do and the token is good for, with the user's own accounts", on},
+	),
+	of[Partners](
+		Value[Partners]{NoPartners, "not served", off},
+		Value[Partners]{PartnersByCertificate, "known by their client certificates alone", on},
+	),
+	of[Issuer](
+		Value[Issuer]{NoIssuer, "nobody: there are none", off},
+		Value[Issuer]{ResourceServer, "the resource server itself", on},
+	),
+	of[Grants](
+		Value[Grants]{NoGrants, "none: there are no access tokens", off},
+		Value[Grants]{PasswordGrant, "password: the app passes on the user's name and password, once", on},
+	),
+	of[TokenLife](
+		Value[TokenLife]{NoTokens, "not at all: there are none", off},
+		Value[TokenLife]{LongLivedTokens, "long: the user signs in anew when one has expired", on},
+	),
+	of[Revocations](
+		Value[Revocations]{NoRevocations, "none: there are no access tokens", off},
+		Value[Revocations]{RevokedServed, "served until they expire: nobody looks", off},
+		Value[Revocations]{RevokedRefused, "refused, by every server", on},
+	),
+	of[Level](
+		Value[Level]{NotAttested, "none", off},
+	),
+	of[Secrets](
+		Value[Secrets]{ClearSecrets, "in the clear, under names that say what they are", off},
+		Value[Secrets]{HiddenSecrets, "encoded, cut up and scattered; put together in memory only", on},
+	),
+)
