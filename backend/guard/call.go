@@ -104,14 +104,6 @@ func (c Caller) Session() string {
 	return c.call.session.ID
 }
 
-// Token is the ID of the access token that proves the user; empty where none does.
-func (c Caller) Token() string {
-	if c.call.token == nil {
-		return ""
-	}
-	return c.call.token.ID
-}
-
 // Device is the identifier of the device that the app runs on; empty where the stage or
 // the route does not ask for it.
 func (c Caller) Device() string {

@@ -264,6 +264,19 @@ func TestManagingTokens(t *testing.T) {
 			t.Fatalf("listed: %+v", list)
 		}
 	}
+	// An admin is told of each check what it says; a client is not.
+	for text, want := range map[string]string{told.Token: "", told.Token + "x": "signature", "e30.e30.e30": "header"} {
+		examined := must[manage.TokenExamination](t)(manage.Post[manage.TokenExamination](ctx, r.admin, "/tokens/examine", manage.TokenToExamine{Stage: granted, Token: text}))
+		first := ""
+		for _, f := range examined.Findings {
+			if first == "" && !f.Passed {
+				first = f.Check
+			}
+		}
+		if first != want || want == "" && examined.Subject != "alice" {
+			t.Errorf("%.20q: refused by %q, want %q: %+v", text, first, want, examined)
+		}
+	}
 	keys := must[[]manage.SigningKey](t)(manage.Get[[]manage.SigningKey](ctx, r.admin, "/signing-keys"))
 	if len(keys) != 1 || !keys[0].Signs || keys[0].Stage != granted {
 		t.Fatalf("%+v", keys)
