@@ -1,0 +1,24 @@
+// Package codes keeps authorization codes (RFC 6749, section 4.1).
+//
+// A code is 256 random bits. It is good for one client, at one stage, with the redirect URI of
+// the authorization request, once, and for a short time. What is kept of it is its SHA-256.
+//
+// # Once
+//
+// [Store.Redeem] claims a code in one statement, and mints what the client gets for it in the
+// same transaction. So there is no moment in which a code is used and its tokens are not there
+// yet: whoever comes second finds them and can end them, and a server that is killed in
+// between has done nothing, so that the client can send the code again.
+//
+// A code that comes again was stolen, or its client is broken. It is refused with a
+// [UsedError], and the caller ends what was minted from it: those tokens carry the code's ID as
+// their origin, so nothing else of that user ends (RFC 6749, sections 4.1.2 and 10.5).
+//
+// # Whose code it is
+//
+// The wrong client and the wrong redirect URI are refused, and leave the code, and what was
+// minted from it, as they were. RFC 6749 (section 4.1.3) has the code bound to both, which is
+// enough to make it worthless to others. If it died as well, anybody who sees a code go by
+// could spoil the sign-in of its owner. The binding is checked first, so that an answer does
+// not tell others whether a code was used.
+package codes
