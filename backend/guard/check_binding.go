@@ -40,7 +40,7 @@ func signedFields(c *call) *Refusal {
 //
 //keyladder:code guard-binding
 func binding(c *call) *Refusal {
-	if c.policies.Call.Binding == catalog.TokenOfClient {
+	if c.policies.Call.Binding.ForTokens() {
 		return tokenOfClient(c)
 	}
 	if c.session == nil || c.app == nil {

@@ -47,7 +47,7 @@ func pipeline(c Config, m *memories) segments {
 				check: catalog.CheckHawk, serves: values{catalog.Hawk, anyValueOf("api.secret_overlap")},
 				run: signature(hawk.Verifier{Host: c.Host, Port: c.Port}, c.Apps.Lookup, m.since), finish: signAnswer,
 			},
-			{check: catalog.CheckSignedFields, serves: values{catalog.SessionOfCall}, with: signed, run: signedFields},
+			{check: catalog.CheckSignedFields, serves: values{catalog.SessionOfCall, catalog.TokenOfCall}, with: signed, run: signedFields},
 			{check: catalog.CheckNonce, serves: values{catalog.NoncesRemembered}, with: signed, run: nonceIsNew(m.nonces)},
 			{check: catalog.CheckCertOfApp, serves: values{catalog.MutualTLS}, with: apps, run: certificateOfApp},
 			{check: catalog.CheckPartner, serves: values{catalog.PartnersByCertificate}, run: partner(c.Apps.Partner)},
@@ -61,7 +61,7 @@ func pipeline(c Config, m *memories) segments {
 			{check: catalog.CheckToken, serves: values{catalog.AccessToken}, on: withUser, run: accessToken(c.Tokens.Verify, c.Users.Lookup)},
 			{check: catalog.CheckRevoked, serves: values{catalog.RevokedRefused}, on: withUser, run: notRevoked(c.Tokens.Revoked)},
 			{
-				check: catalog.CheckBinding, serves: values{catalog.SessionOfApp, catalog.SessionOfDevice, catalog.SessionOfCall, catalog.TokenOfClient},
+				check: catalog.CheckBinding, serves: values{catalog.SessionOfApp, catalog.SessionOfDevice, catalog.SessionOfCall, catalog.TokenOfClient, catalog.TokenOfCall},
 				with: apps, on: withUser, run: binding,
 			},
 		},

@@ -34,7 +34,8 @@ func alices(w *world) string { return w.token(granted, as{mobile, "alice"}, "acc
 func tokenless(p *catalog.Policies) {
 	p.Call.UserProof, p.Call.UserKey, p.Call.Binding, p.API.Authorization = catalog.NoUser, catalog.NoUserKey, catalog.NotBound, catalog.AppScopes
 	p.Call.AppProof = catalog.NoAppProof // its field is another one then
-	p.Auth = catalog.Auth{Issuer: catalog.NoIssuer, Grants: catalog.NoGrants, TokenLife: catalog.NoTokens, Revocations: catalog.NoRevocations}
+	p.Call.Grant = catalog.NoGrants
+	p.Auth = catalog.Auth{Issuer: catalog.NoIssuer, Grants: catalog.NoGrants, ClientAuth: catalog.NoClientAuth, TokenLife: catalog.NoTokens, Revocations: catalog.NoRevocations}
 }
 
 var tokenRefusals = []refusal{

@@ -24,14 +24,16 @@ var (
 // which names, depends on the way in which the package carries its secrets. The names are
 // not here, because a program contains what stands in its types.
 type Settings struct {
-	App               string // what the bank has registered it as: harbour-mobile
-	ClientID          string // what it shows with its calls: a key of that app, at first of the same name
-	SharedSecret      string
+	App               string                  // what the bank has registered it as: harbour-mobile
+	ClientID          string                  // what it shows with its calls: a key of that app, at first of the same name
+	SharedSecret      string                  // that calls are signed with, before there are access tokens
+	ClientSecret      string                  // of OAuth
 	ClientCertificate string                  // PEM
 	ClientKey         string                  // PEM, PKCS #8
 	ServerPins        []string                // as in stages/mechanism/pin
 	APIPlain          string                  // URL without a path
 	APITLS            string                  // URL without a path
+	AuthServer        string                  // URL without a path, of the authorization server
 	TransferCap       int64                   // minor units: the app transfers no more at once
 	Log               string                  // what the app logs: see [LogCalls]
 	Stages            map[string]catalog.Call // how to call, by the stage's slug
@@ -49,11 +51,13 @@ type inClear struct {
 	App               string                  `json:"APP"`
 	ClientID          string                  `json:"CLIENT_ID"`
 	SharedSecret      string                  `json:"SHARED_SECRET"`
+	ClientSecret      string                  `json:"CLIENT_SECRET"`
 	ClientCertificate string                  `json:"TLS_CLIENT_CERTIFICATE"`
 	ClientKey         string                  `json:"TLS_CLIENT_KEY"`
 	ServerPins        []string                `json:"SERVER_PINS"`
 	APIPlain          string                  `json:"API_PLAIN"`
 	APITLS            string                  `json:"API_TLS"`
+	AuthServer        string                  `json:"AUTH_SERVER"`
 	TransferCap       int64                   `json:"TRANSFER_CAP"`
 	Log               string                  `json:"LOG"`
 	Stages            map[string]catalog.Call `json:"STAGES"`

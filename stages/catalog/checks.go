@@ -34,22 +34,27 @@ const (
 	CheckScope        Check = "scope"
 )
 
-// The checks of token endpoints, in the order of their phases.
+// The checks of OAuth's endpoints, in the order of their phases.
 const (
-	CheckForm   Check = "form"   // the parameters, each once
-	CheckClient Check = "client" // it is registered, and who it says it is
-	CheckGrant  Check = "grant"  // the client may use it, and it is offered
-	CheckWanted Check = "scope-wanted"
+	CheckForm     Check = "form"          // the parameters, each once
+	CheckClient   Check = "client"        // it is registered, and who it says it is
+	CheckRedirect Check = "redirect-uri"  // it is one of the client's, byte for byte
+	CheckGrant    Check = "grant"         // the client may use it, and it is offered
+	CheckCode     Check = "code"          // this client's, fresh, and not used before
+	CheckRefresh  Check = "refresh-token" // this client's, the newest of its family, and the family lives
+	CheckWanted   Check = "scope-wanted"
+	CheckConsent  Check = "consent" // the user allows it
 )
 
 // The app's own checks.
 const (
-	CheckTLS          Check = "tls"           // the server is who the device's trust store says
-	CheckPins         Check = "pins"          // and its key is one that the app was shipped with
-	CheckServerMAC    Check = "server-mac"    // the answer comes from somebody with the app's secret
-	CheckSealedAnswer Check = "sealed-answer" // and nobody else could read it
-	CheckTransferCap  Check = "transfer-cap"  // the amount is not above what the app transfers at once
-	CheckSignedIn     Check = "signed-in"     // somebody is, where that is needed
+	CheckTLS          Check = "tls"                    // the server is who the device's trust store says
+	CheckPins         Check = "pins"                   // and its key is one that the app was shipped with
+	CheckServerMAC    Check = "server-mac"             // the answer comes from somebody with the app's secret
+	CheckSealedAnswer Check = "sealed-answer"          // and nobody else could read it
+	CheckTransferCap  Check = "transfer-cap"           // the amount is not above what the app transfers at once
+	CheckSignedIn     Check = "signed-in"              // somebody is, where that is needed
+	CheckResponse     Check = "authorization-response" // it answers this app's own request, and is of the issuer that was asked
 )
 
 // Nobody's checks: the attacker searched for what was not there.
@@ -82,8 +87,8 @@ var ownerships = []struct {
 		CheckToken, CheckRevoked, CheckBinding,
 		CheckScope,
 	}},
-	{OfApp, []Check{CheckTLS, CheckPins, CheckServerMAC, CheckSealedAnswer, CheckTransferCap, CheckSignedIn}},
-	{OfAuth, []Check{CheckForm, CheckClient, CheckGrant, CheckWanted}},
+	{OfApp, []Check{CheckTLS, CheckPins, CheckServerMAC, CheckSealedAnswer, CheckTransferCap, CheckSignedIn, CheckResponse}},
+	{OfAuth, []Check{CheckForm, CheckClient, CheckRedirect, CheckGrant, CheckCode, CheckRefresh, CheckWanted, CheckConsent}},
 	{OfPackage, []Check{CheckHidden, CheckNotStored}},
 }
 

@@ -23,15 +23,18 @@ var callRules = []rule[Call]{
 	{"call.user_key", "the app keeps a user's key, but there are no users", func(c Call) bool { return c.UserKey != NoUserKey && c.UserProof == NoUser }},
 	{"call.user_key", "users get a key, and the app has no place for it", func(c Call) bool { return c.UserKey == NoUserKey && c.UserProof != NoUser }},
 	{"call.binding", "sessions are bound, but there are none", func(c Call) bool {
-		return c.Binding != NotBound && c.Binding != TokenOfClient && c.UserProof != UserSession
+		return c.Binding != NotBound && !c.Binding.ForTokens() && c.UserProof != UserSession
 	}},
-	{"call.binding", "access tokens are bound, but there are none", func(c Call) bool { return c.Binding == TokenOfClient && c.UserProof != AccessToken }},
+	{"call.binding", "access tokens are bound, but there are none", func(c Call) bool { return c.Binding.ForTokens() && c.UserProof != AccessToken }},
 	{"call.binding", "sessions are bound to devices, but calls name none", func(c Call) bool {
 		return (c.Binding == SessionOfDevice || c.Binding == SessionOfCall) && c.Devices == NoDevices
 	}},
 	{"call.binding", "user and device are bound to signed requests, but requests are not signed", func(c Call) bool {
-		return c.Binding == SessionOfCall && c.AppProof == AppKey
+		return (c.Binding == SessionOfCall || c.Binding == TokenOfCall) && c.AppProof == AppKey
 	}},
+	{"call.grant", "calls carry access tokens, and the app has no way to get one", func(c Call) bool { return c.UserProof == AccessToken && c.Grant == NoGrants }},
+	{"call.grant", "the app gets access tokens, and calls carry none", func(c Call) bool { return c.UserProof != AccessToken && c.Grant != NoGrants }},
+	{"call.client_auth", "the app authenticates to get access tokens, and gets none", func(c Call) bool { return c.ClientAuth != NoClientAuth && c.Grant == NoGrants }},
 }
 
 var stageRules = []rule[Policies]{
@@ -56,6 +59,15 @@ var stageRules = []rule[Policies]{
 	}},
 	{"auth.grants", "access tokens are issued, but there is no grant to get one by", func(p Policies) bool {
 		return p.Auth.Issuer != NoIssuer && p.Auth.Grants == NoGrants
+	}},
+	{"auth.grants", "the app asks for tokens by a grant that is not offered", func(p Policies) bool {
+		return p.Call.Grant != NoGrants && p.Call.Grant != p.Auth.Grants
+	}},
+	{"auth.grants", "users sign in on a page, and the issuer has none", func(p Policies) bool {
+		return p.Auth.Issuer == ResourceServer && p.Auth.Grants.InAgent()
+	}},
+	{"auth.client_auth", "clients authenticate, and the app does it in another way", func(p Policies) bool {
+		return p.Call.Grant != NoGrants && p.Call.ClientAuth != p.Auth.ClientAuth
 	}},
 	{"auth.token_life", "access tokens are issued, but live not at all", func(p Policies) bool {
 		return p.Auth.Issuer != NoIssuer && p.Auth.TokenLife == NoTokens

@@ -135,8 +135,14 @@ func TestEachRuleIsBroken(t *testing.T) {
 		"auth.issuer: calls carry":                   {passwordGrantPolicies, func(p *Policies) { p.Auth.Issuer = NoIssuer }},
 		"auth.issuer: somebody issues":               {sessionPolicies, func(p *Policies) { p.Auth.Issuer = ResourceServer }},
 		"auth.grants: access tokens":                 {passwordGrantPolicies, func(p *Policies) { p.Auth.Grants = NoGrants }},
+		"auth.grants: the app asks":                  {passwordGrantPolicies, func(p *Policies) { p.Auth.Grants = ImplicitGrant }},
+		"auth.grants: users sign in on a page":       {implicitGrantPolicies, func(p *Policies) { p.Auth.Issuer = ResourceServer }},
+		"auth.client_auth: clients":                  {codeGrantPolicies, func(p *Policies) { p.Auth.ClientAuth = NoClientAuth }},
+		"call.grant: calls carry":                    {passwordGrantPolicies, func(p *Policies) { p.Call.Grant = NoGrants }},
+		"call.grant: the app gets":                   {sessionPolicies, func(p *Policies) { p.Call.Grant = PasswordGrant }},
+		"call.client_auth: the app authenticates":    {sessionPolicies, func(p *Policies) { p.Call.ClientAuth = ClientSecret }},
 		"auth.token_life: access tokens":             {passwordGrantPolicies, func(p *Policies) { p.Auth.TokenLife = NoTokens }},
-		"auth.revocations: nothing is said":          {passwordGrantPolicies, func(p *Policies) { p.Auth.Revocations = NoRevocations }},
+		"auth.revocations: nothing is said":          {refreshPolicies, func(p *Policies) { p.Auth.Revocations = NoRevocations }},
 		"package.secrets: the pins are hidden":       {hiddenPolicies, func(p *Policies) { p.Call.Pins = NotPinned }},
 	} {
 		if got := test.from.Contradictions(); len(got) > 0 {
@@ -147,8 +153,8 @@ func TestEachRuleIsBroken(t *testing.T) {
 			t.Errorf("%s: not found in %q", name, changed.Contradictions())
 		}
 	}
-	if rules := len(callRules) + len(stageRules); rules != 24 {
-		t.Errorf("%d rules, and 24 are tested", rules)
+	if rules := len(callRules) + len(stageRules); rules != 30 {
+		t.Errorf("%d rules, and 30 are tested", rules)
 	}
 }
 

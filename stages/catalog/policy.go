@@ -33,6 +33,9 @@ type Call struct {
 	UserProof UserProof `json:"user_proof" title:"Proof of the user"`
 	UserKey   UserKey   `json:"user_key" title:"Where the app keeps the user's key" owner:"app"`
 	Binding   Binding   `json:"binding" title:"Binding of app, user and request"`
+
+	Grant      Grants     `json:"grant" title:"How the app gets access tokens" owner:"app"`
+	ClientAuth ClientAuth `json:"client_auth" title:"How the app authenticates for that" owner:"app"`
 }
 
 // AppAuthorization is the field in which an app proves itself where Authorization is the
@@ -64,6 +67,7 @@ func NothingAsked() (Call, API) {
 	return Call{
 		Transport: PlainHTTP, Pins: NotPinned, AppProof: NoAppProof, KeyPlace: NoKeySent, Nonces: NoNonces,
 		Bodies: PlainBodies, Devices: NoDevices, UserProof: NoUser, UserKey: NoUserKey, Binding: NotBound,
+		Grant: NoGrants, ClientAuth: NoClientAuth,
 	}, API{
 		UserAgents: AnyUserAgent, RateLimits: UnlimitedRates, KeyInURL: KeyInURLAccepted,
 		SecretOverlap: Decide(time.Duration(0)), Authorization: NotAuthorized, Partners: NoPartners,
@@ -74,12 +78,16 @@ func NothingAsked() (Call, API) {
 type Auth struct {
 	Issuer      Issuer      `json:"issuer" title:"Access tokens are issued by" owner:"authorization server"`
 	Grants      Grants      `json:"grants" title:"Grants" owner:"authorization server"`
+	ClientAuth  ClientAuth  `json:"client_auth" title:"Clients authenticate at its endpoints" owner:"authorization server"`
 	TokenLife   TokenLife   `json:"token_life" title:"Access tokens live" owner:"authorization server"`
 	Revocations Revocations `json:"revocations" title:"Revoked access tokens"`
 }
 
-// Offers says whether tokens can be had by a grant.
-func (a Auth) Offers(grant Grants) bool { return a.Grants == grant }
+// Offers says whether tokens can be had by a grant. Whoever offers refresh tokens offers the
+// code grant that they begin with.
+func (a Auth) Offers(grant Grants) bool {
+	return a.Grants == grant || a.Grants == CodeAndRefresh && grant == CodeGrant
+}
 
 // Attestation is what the attestation service asks of the app.
 type Attestation struct {
@@ -218,7 +226,11 @@ const (
 	SessionOfDevice Binding = "session-of-device" // ... and on the device that it was opened on
 	SessionOfCall   Binding = "session-of-call"   // ... and in the calls that were signed with it
 	TokenOfClient   Binding = "token-of-client"   // an access token is good with the client that it was issued to
+	TokenOfCall     Binding = "token-of-call"     // ... and in the calls that were signed with it
 )
+
+// ForTokens says whether the binding is one of access tokens.
+func (b Binding) ForTokens() bool { return b == TokenOfClient || b == TokenOfCall }
 
 // UserAgents says which User-Agent fields are let in.
 type UserAgents string
@@ -276,6 +288,7 @@ type Issuer string
 const (
 	NoIssuer       Issuer = "none"
 	ResourceServer Issuer = "resource-server" // by a token endpoint of its own
+	AuthServer     Issuer = "authorization-server"
 )
 
 // Grants are the ways in which a client gets access tokens (RFC 6749, section 4).
@@ -283,8 +296,28 @@ type Grants string
 
 // The grants.
 const (
-	NoGrants      Grants = "none"
-	PasswordGrant Grants = "password" // of section 4.3: the client passes on the user's password
+	NoGrants       Grants = "none"
+	PasswordGrant  Grants = "password"         // of section 4.3: the client passes on the user's password
+	ImplicitGrant  Grants = "implicit"         // of section 4.2: the token comes in the redirect
+	CodeGrant      Grants = "code"             // of section 4.1: a code comes in the redirect, and is exchanged
+	CodeAndRefresh Grants = "code-and-refresh" // ... for a refresh token as well, section 6
+)
+
+// InAgent says whether the user signs in on a page in the user agent, and the app is told what
+// came of it by a redirect.
+func (g Grants) InAgent() bool { return g == ImplicitGrant || g.HasCode() }
+
+// HasCode says whether the redirect brings a code.
+func (g Grants) HasCode() bool { return g == CodeGrant || g == CodeAndRefresh }
+
+// ClientAuth is how a client authenticates at the endpoints of the authorization server (RFC
+// 6749, section 2.3).
+type ClientAuth string
+
+// The ways.
+const (
+	NoClientAuth ClientAuth = "none"   // it says which it is
+	ClientSecret ClientAuth = "secret" // in the field of Basic authentication, or in the body
 )
 
 // TokenLife is how long access tokens are good. How many seconds that are says settings.json.
@@ -292,8 +325,9 @@ type TokenLife string
 
 // The lives.
 const (
-	NoTokens        TokenLife = "none"
-	LongLivedTokens TokenLife = "long"
+	NoTokens         TokenLife = "none"
+	LongLivedTokens  TokenLife = "long"
+	ShortLivedTokens TokenLife = "short"
 )
 
 // Revocations says whether an access token can be ended before it expires.

@@ -15,6 +15,9 @@ var appKeyPolicies = Policies{
 		UserProof: NoUser,
 		UserKey:   NoUserKey,
 		Binding:   NotBound,
+
+		Grant:      NoGrants,
+		ClientAuth: NoClientAuth,
 	},
 	API: API{
 		UserAgents:    RegisteredUserAgents,
@@ -24,7 +27,7 @@ var appKeyPolicies = Policies{
 		Authorization: AppScopes,
 		Partners:      NoPartners,
 	},
-	Auth:        Auth{Issuer: NoIssuer, Grants: NoGrants, TokenLife: NoTokens, Revocations: NoRevocations},
+	Auth:        Auth{Issuer: NoIssuer, Grants: NoGrants, ClientAuth: NoClientAuth, TokenLife: NoTokens, Revocations: NoRevocations},
 	Attestation: Attestation{Level: NotAttested},
 	Package:     Package{Release: 1, Secrets: ClearSecrets},
 }
@@ -82,7 +85,38 @@ var passwordGrantPolicies = sessionPolicies.but(func(p *Policies) {
 	p.Call.UserKey = UserKeyInMemory
 	p.Call.Binding = TokenOfClient
 	p.API.Authorization = AppUserToken
-	p.Auth = Auth{Issuer: ResourceServer, Grants: PasswordGrant, TokenLife: LongLivedTokens, Revocations: RevokedRefused}
+	p.Call.Grant = PasswordGrant
+	p.Auth = Auth{
+		Issuer: ResourceServer, Grants: PasswordGrant, ClientAuth: NoClientAuth,
+		TokenLife: LongLivedTokens, Revocations: RevokedRefused,
+	}
+})
+
+var implicitGrantPolicies = passwordGrantPolicies.but(func(p *Policies) {
+	p.Call.Grant = ImplicitGrant
+	p.Auth.Issuer = AuthServer
+	p.Auth.Grants = ImplicitGrant
+})
+
+// codeGrantPolicies bring the app's secret back, now as the client secret of OAuth: at the
+// token endpoint, and in the MAC of each call.
+var codeGrantPolicies = implicitGrantPolicies.but(func(p *Policies) {
+	p.Call.AppProof = Hawk
+	p.Call.KeyPlace = NoKeySent
+	p.Call.Nonces = NoncesRemembered
+	p.Call.Binding = TokenOfCall
+	p.Call.Grant = CodeGrant
+	p.Call.ClientAuth = ClientSecret
+	p.API.SecretOverlap = Decide(time.Hour)
+	p.Auth.Grants = CodeGrant
+	p.Auth.ClientAuth = ClientSecret
+})
+
+var refreshPolicies = codeGrantPolicies.but(func(p *Policies) {
+	p.Call.Grant = CodeAndRefresh
+	p.Call.UserKey = UserKeyInStorage
+	p.Auth.Grants = CodeAndRefresh
+	p.Auth.TokenLife = ShortLivedTokens
 })
 
 var stages = Set{

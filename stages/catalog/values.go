@@ -52,6 +52,7 @@ var declared = values(
 		Value[Binding]{SessionOfDevice, "a session is good in the app and on the device that it was opened with, and on no other", on},
 		Value[Binding]{SessionOfCall, "a session is good in the app and on the device that it was opened with; each call is signed with its user and device, and good with no others", on},
 		Value[Binding]{TokenOfClient, "an access token is good with the client that it was issued to, and with no other", on},
+		Value[Binding]{TokenOfCall, "an access token is good with the client that it was issued to; each call is signed with its token, and good with no other", on},
 	),
 	of[UserAgents](
 		Value[UserAgents]{AnyUserAgent, "any", off},
@@ -78,14 +79,23 @@ var declared = values(
 	of[Issuer](
 		Value[Issuer]{NoIssuer, "nobody: there are none", off},
 		Value[Issuer]{ResourceServer, "the resource server itself", on},
+		Value[Issuer]{AuthServer, "an authorization server of its own", on},
 	),
 	of[Grants](
 		Value[Grants]{NoGrants, "none: there are no access tokens", off},
 		Value[Grants]{PasswordGrant, "password: the app passes on the user's name and password, once", on},
+		Value[Grants]{ImplicitGrant, "implicit: the user signs in on a page in the user agent, and the token comes back in the redirect", on},
+		Value[Grants]{CodeGrant, "authorization code: the user signs in on a page in the user agent, a code comes back in the redirect, and the app exchanges it", on},
+		Value[Grants]{CodeAndRefresh, "authorization code, and refresh tokens: each of these is good once and brings the next", on},
+	),
+	of[ClientAuth](
+		Value[ClientAuth]{NoClientAuth, "not at all: it says which it is", off},
+		Value[ClientAuth]{ClientSecret, "with the client secret", on},
 	),
 	of[TokenLife](
 		Value[TokenLife]{NoTokens, "not at all: there are none", off},
 		Value[TokenLife]{LongLivedTokens, "long: the user signs in anew when one has expired", on},
+		Value[TokenLife]{ShortLivedTokens, "short: the app gets another one when one has expired, and the user notices nothing", on},
 	),
 	of[Revocations](
 		Value[Revocations]{NoRevocations, "none: there are no access tokens", off},

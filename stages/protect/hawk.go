@@ -18,7 +18,7 @@ var ErrTime = errors.New("the server's time is not authentic")
 // hawkSignatures are MACs over requests and answers under the app's secret. A nonce goes with
 // each, whatever becomes of it.
 var hawkSignatures = mechanism{
-	serves: []any{catalog.Hawk, catalog.NoncesRemembered, catalog.SessionOfCall},
+	serves: []any{catalog.Hawk, catalog.NoncesRemembered, catalog.SessionOfCall, catalog.TokenOfCall},
 	prepare: func(c *Caller) (part, error) {
 		if c.policy.AppProof != catalog.Hawk {
 			return nothing()
@@ -57,7 +57,7 @@ func (s *signer) prove(r *Request, _ Call) (answerCheck, error) {
 		return nil, nil
 	}
 	covered := ""
-	if s.caller.policy.Binding == catalog.SessionOfCall {
+	if binding := s.caller.policy.Binding; binding == catalog.SessionOfCall || binding == catalog.TokenOfCall {
 		var err error
 		if covered, err = session.Covered(r.Header); err != nil {
 			return nil, err

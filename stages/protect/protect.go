@@ -22,6 +22,7 @@ type API struct {
 	Stage string // the stage's slug, the first segment of every path
 	Plain string // URL of the API over HTTP, without a path: http://localhost:8080
 	TLS   string // URL of the API over TLS
+	Auth  string // URL of the authorization server, without a path; empty: there is none
 }
 
 // Identity is what a caller has. What is empty it does not have, and does not show.

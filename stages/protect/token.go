@@ -23,7 +23,10 @@ const (
 
 // accessTokens say for which user the app is calling.
 var accessTokens = mechanism{
-	serves: []any{catalog.AccessToken, catalog.TokenOfClient},
+	serves: []any{
+		catalog.AccessToken, catalog.TokenOfClient,
+		catalog.PasswordGrant, catalog.ImplicitGrant, catalog.CodeGrant, catalog.CodeAndRefresh, catalog.ClientSecret,
+	},
 	prepare: func(c *Caller) (part, error) {
 		if c.policy.UserProof != catalog.AccessToken {
 			return nothing()

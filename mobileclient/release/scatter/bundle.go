@@ -17,19 +17,20 @@ type public struct {
 	ClientID    string                  `json:"CLIENT_ID"`
 	APIPlain    string                  `json:"API_PLAIN"`
 	APITLS      string                  `json:"API_TLS"`
+	AuthServer  string                  `json:"AUTH_SERVER"`
 	TransferCap int64                   `json:"TRANSFER_CAP"`
 	Log         string                  `json:"LOG"`
 	Stages      map[string]catalog.Call `json:"STAGES"`
 }
 
 // unnamed is how many secrets there are beside the pins: shared secret, certificate and
-// key, in this order. They have no names, neither in the package nor in the program.
-const unnamed = 3
+// key, and client secret, in this order. They have no names, neither in the package nor in the program.
+const unnamed = 4
 
 // Bundle makes the assets of a package that hides its secrets. Pins are no secrets, but
 // whoever finds them can replace them, so they are hidden as well.
 func Bundle(s release.Settings) (map[string][]byte, error) {
-	hidden, err := json.Marshal(append([]string{s.SharedSecret, s.ClientCertificate, s.ClientKey}, s.ServerPins...))
+	hidden, err := json.Marshal(append([]string{s.SharedSecret, s.ClientCertificate, s.ClientKey, s.ClientSecret}, s.ServerPins...))
 	if err != nil {
 		return nil, fmt.Errorf("hide the secrets: %w", err)
 	}
@@ -37,7 +38,7 @@ func Bundle(s release.Settings) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hide the secrets: %w", err)
 	}
-	settings, err := release.BundleSettings(public{s.App, s.ClientID, s.APIPlain, s.APITLS, s.TransferCap, s.Log, s.Stages})
+	settings, err := release.BundleSettings(public{s.App, s.ClientID, s.APIPlain, s.APITLS, s.AuthServer, s.TransferCap, s.Log, s.Stages})
 	maps.Copy(assets, settings)
 	return assets, err
 }
@@ -53,7 +54,7 @@ func Unbundle(assets map[string][]byte) (*release.Settings, error) {
 		return nil, err
 	}
 	s := &release.Settings{
-		App: p.App, ClientID: p.ClientID, APIPlain: p.APIPlain, APITLS: p.APITLS, TransferCap: p.TransferCap, Log: p.Log, Stages: p.Stages,
+		App: p.App, ClientID: p.ClientID, APIPlain: p.APIPlain, APITLS: p.APITLS, AuthServer: p.AuthServer, TransferCap: p.TransferCap, Log: p.Log, Stages: p.Stages,
 	}
 	// The policies are in the clear, and the pins are hidden so that nobody gets around them.
 	for slug, policy := range s.Stages {
@@ -72,6 +73,6 @@ func Unbundle(assets map[string][]byte) (*release.Settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: what was hidden: %w", release.ErrSettings, err)
 	}
-	s.SharedSecret, s.ClientCertificate, s.ClientKey, s.ServerPins = hidden[0], hidden[1], hidden[2], hidden[unnamed:]
+	s.SharedSecret, s.ClientCertificate, s.ClientKey, s.ClientSecret, s.ServerPins = hidden[0], hidden[1], hidden[2], hidden[3], hidden[unnamed:]
 	return s, nil
 }
