@@ -22,7 +22,7 @@ import (
 	"keyladder/internal/pki"
 	"keyladder/internal/program"
 	"keyladder/internal/traffic"
-	"keyladder/mobileclient/attacker"
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/lookalike"
 	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/workshop/scene"
@@ -250,7 +250,7 @@ passed on; what can't be read is replaced.`,
 			}
 			if payee != "" {
 				bad.OnRequest = func(r *http.Request, body []byte) []byte {
-					call := attacker.Captured{Method: r.Method, Target: r.URL.RequestURI(), Header: r.Header, Body: body}
+					call := attack.Captured{Method: r.Method, Target: r.URL.RequestURI(), Header: r.Header, Body: body}
 					if call.PayTo(payee) {
 						fmt.Fprintln(c.ErrOrStderr(), "changed:", r.Method, call.Target)
 					}

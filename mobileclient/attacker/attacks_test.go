@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/token"
 	"keyladder/stages/protect"
@@ -23,7 +24,7 @@ func write(t *testing.T, path string, data []byte) {
 }
 
 // run runs an attack. Where an error is expected, wantErr is a part of its text.
-func run(t *testing.T, name string, g *Given, wantErr string) Result {
+func run(t *testing.T, name string, g *attack.Given, wantErr string) attack.Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
@@ -199,15 +200,15 @@ func TestTokenForge(t *testing.T) {
 			token.Set(r.Header, alices)
 			return body
 		})
-		p, err := newProgram(b.given(), protect.Identity{ClientID: clientID})
+		p, err := attack.NewProgram(b.given(), protect.Identity{ClientID: clientID})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer p.close()
-		if _, err := p.signIn(t.Context(), aCustomer, b.Passwords[aCustomer]); err != nil {
+		defer p.Close()
+		if _, err := p.SignIn(t.Context(), aCustomer, b.Passwords[aCustomer]); err != nil {
 			t.Fatal(err)
 		}
-		alices = p.caller.Identity().Token
+		alices = p.Caller.Identity().Token
 		if result := run(t, "token-forge", b.given(), ""); !result.Claim {
 			t.Errorf("%+v", result)
 		}
@@ -223,7 +224,7 @@ func TestTokenForge(t *testing.T) {
 
 func TestRunOfNoAttack(t *testing.T) {
 	t.Parallel()
-	if _, err := Run(t.Context(), "no-such-attack", &Given{}); err == nil {
+	if _, err := Run(t.Context(), "no-such-attack", &attack.Given{}); err == nil {
 		t.Error("no error")
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/person"
 	"keyladder/mobileclient/release"
@@ -63,9 +64,9 @@ func open(t *testing.T, s catalog.Stage, options testbank.Options) *bank {
 }
 
 // given is what every attack is given. What the attack says must give no secret away.
-func (b *bank) given() *Given {
+func (b *bank) given() *attack.Given {
 	b.t.Helper()
-	g := &Given{
+	g := &attack.Given{
 		Stage: b.stage, Plain: b.Plain, TLS: b.TLS, Roots: b.Roots,
 		Account: catalog.MalloryAccount, Reference: reference, Dir: b.t.TempDir(), Log: traffic.New("attacker", 4096),
 		Say: func(format string, args ...any) {
@@ -139,7 +140,7 @@ func (b *bank) robbed(want bool) {
 	got := b.payments(reference)
 	to := catalog.MalloryAccount
 	if len(got) > 0 && got[0].From == to {
-		to = someAccount // from the attacker's own account
+		to = attack.SomeAccount // from the attacker's own account
 	}
 	if booked := len(got) == 1 && got[0].To == to; booked != want || len(got) > 1 {
 		b.t.Errorf("booked for the attacker: %v, want %v", got, want)
@@ -158,7 +159,7 @@ func (b *bank) refused() (checks []catalog.Check) {
 
 // stoppedBy is what stopped an attack: what the attacker alone can tell, or else the check
 // that refused the last of its calls.
-func (b *bank) stoppedBy(result Result) catalog.Check {
+func (b *bank) stoppedBy(result attack.Result) catalog.Check {
 	refused := b.refused()
 	switch {
 	case result.Claim:
@@ -217,8 +218,8 @@ type customer struct {
 	trusting    bool // accepts any server certificate
 }
 
-func (c *customer) victim() *Victim {
-	return &Victim{Join: func(accessPoint string) { c.accessPoint = accessPoint }, Pay: c.pay}
+func (c *customer) victim() *attack.Victim {
+	return &attack.Victim{Join: func(accessPoint string) { c.accessPoint = accessPoint }, Pay: c.pay}
 }
 
 var victimsPayment = protect.Call{
@@ -227,20 +228,20 @@ var victimsPayment = protect.Call{
 }
 
 // app is what takes the place of the customer's app, ready to pay.
-func (c *customer) app(ctx context.Context) (*program, error) {
+func (c *customer) app(ctx context.Context) (*attack.Program, error) {
 	as := c.b.Identity(clientID)
 	as.Pins = nil // whom it trusts is said by the test
-	p, err := newProgram(&Given{
+	p, err := attack.NewProgram(&attack.Given{
 		Stage: c.b.stage, Plain: c.b.Plain, TLS: c.b.TLS, Roots: c.b.Roots, User: "alice", Password: c.b.Passwords["alice"],
 	}, as)
 	if err != nil {
 		return nil, err
 	}
-	transport := p.client.Transport.(*http.Transport)
+	transport := p.Client.Transport.(*http.Transport)
 	transport.DialContext = c.dial
 	transport.TLSClientConfig.InsecureSkipVerify = c.trusting
-	if err := p.enter(ctx); err != nil {
-		p.close()
+	if err := p.Enter(ctx); err != nil {
+		p.Close()
 		return nil, err
 	}
 	return p, nil
@@ -250,8 +251,8 @@ func (c *customer) pay(ctx context.Context) (device.Screen, error) {
 	var got protect.Answer
 	p, err := c.app(ctx)
 	if err == nil {
-		defer p.close()
-		got, err = p.call(ctx, victimsPayment)
+		defer p.Close()
+		got, err = p.Call(ctx, victimsPayment)
 	}
 	var invalid *tls.CertificateVerificationError
 	switch {
@@ -278,15 +279,15 @@ func (c *customer) dial(ctx context.Context, network, address string) (net.Conn,
 // terminator is a machine of the bank's on which TLS ends, in the attacker's hands.
 type terminator struct {
 	c       *customer
-	calls   []Captured
-	rewrite func(*Captured)
+	calls   []attack.Captured
+	rewrite func(*attack.Captured)
 }
 
-func (x *terminator) inside() *Inside {
-	return &Inside{
-		Calls:   func() []Captured { return x.calls },
+func (x *terminator) inside() *attack.Inside {
+	return &attack.Inside{
+		Calls:   func() []attack.Captured { return x.calls },
 		Send:    x.send,
-		Rewrite: func(f func(*Captured)) { x.rewrite = f },
+		Rewrite: func(f func(*attack.Captured)) { x.rewrite = f },
 		VictimPays: func(ctx context.Context) error {
 			call, err := x.payment(ctx)
 			if err != nil {
@@ -298,7 +299,7 @@ func (x *terminator) inside() *Inside {
 			x.calls = append(x.calls, call)
 			status, body, err := x.send(ctx, call)
 			if err == nil && status != http.StatusCreated {
-				err = &Unpaid{device.Screen{Status: status, Body: body, Error: "It was not paid."}}
+				err = &attack.Unpaid{Screen: device.Screen{Status: status, Body: body, Error: "It was not paid."}}
 			}
 			return err
 		},
@@ -306,29 +307,29 @@ func (x *terminator) inside() *Inside {
 }
 
 // payment is the victim's, as it arrives behind the end of TLS.
-func (x *terminator) payment(ctx context.Context) (Captured, error) {
+func (x *terminator) payment(ctx context.Context) (attack.Captured, error) {
 	p, err := x.c.app(ctx)
 	if err != nil {
-		return Captured{}, err
+		return attack.Captured{}, err
 	}
-	defer p.close()
-	call, err := p.caller.Dress(victimsPayment)
+	defer p.Close()
+	call, err := p.Caller.Dress(victimsPayment)
 	if err != nil {
-		return Captured{}, err
+		return attack.Captured{}, err
 	}
-	return Captured{
+	return attack.Captured{
 		Method: call.Method, Target: call.URL.RequestURI(), Header: call.Header, Body: call.Body,
-		Certificate: p.caller.Identity().Certificate.Certificate[0],
+		Certificate: p.Caller.Identity().Certificate.Certificate[0],
 	}, nil
 }
 
-func (x *terminator) send(ctx context.Context, call Captured) (int, []byte, error) {
+func (x *terminator) send(ctx context.Context, call attack.Captured) (int, []byte, error) {
 	request, err := http.NewRequestWithContext(ctx, call.Method, x.c.b.TLS+call.Target, bytes.NewReader(call.Body))
 	if err != nil {
 		return 0, nil, err
 	}
 	request.Header = call.Header.Clone()
-	caller, err := (&Given{Stage: stage(x.c.b.t, "pinned-mtls"), TLS: x.c.b.TLS}).caller(protect.Identity{Certificate: x.c.b.Identity(clientID).Certificate})
+	caller, err := (&attack.Given{Stage: stage(x.c.b.t, "pinned-mtls"), TLS: x.c.b.TLS}).Caller(protect.Identity{Certificate: x.c.b.Identity(clientID).Certificate})
 	if err != nil {
 		return 0, nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/stages/protect"
 )
 
@@ -28,32 +29,32 @@ var floodedCall = protect.Call{Path: "/v1/rates", Public: true}
 // lasts.
 //
 //keyladder:code attack-flood
-func flood(ctx context.Context, g *Given) (Result, error) {
-	tries, err := g.credentials(ctx)
+func flood(ctx context.Context, g *attack.Given) (attack.Result, error) {
+	tries, err := credentials(ctx, g)
 	if err != nil {
-		return stopped(err)
+		return attack.Stopped(err)
 	}
 	var (
-		p     *program
+		p     *attack.Program
 		first protect.Answer
 		begin time.Time
 	)
 	err = errors.New("there are no credentials in the app to call with")
 	for _, as := range tries {
-		if p, err = newProgram(g, as); err != nil {
-			return Result{}, err
+		if p, err = attack.NewProgram(g, as); err != nil {
+			return attack.Result{}, err
 		}
-		defer p.close()
-		if err = p.register(ctx); err != nil {
+		defer p.Close()
+		if err = p.Register(ctx); err != nil {
 			continue
 		}
 		begin = time.Now()
-		if first, err = p.call(ctx, floodedCall); err == nil {
+		if first, err = p.Call(ctx, floodedCall); err == nil {
 			break
 		}
 	}
 	if err != nil {
-		return stopped(err)
+		return attack.Stopped(err)
 	}
 	limits := announced(first.Header)
 	count := floodCalls
@@ -61,13 +62,13 @@ func flood(ctx context.Context, g *Given) (Result, error) {
 		g.Say("The API announces: %d calls in %d s by %s, of which %d are left.", limit.quota, limit.window, limit.name, limit.left)
 		count = min(count, 2*limit.allowed(floodTime)+50)
 	}
-	served, limited, err := p.burst(ctx, count)
+	served, limited, err := burst(ctx, p, count)
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
 	served++ // the first
 	elapsed := time.Since(begin)
-	result := Result{Served: served}
+	result := attack.Result{Served: served}
 	for i, limit := range limits {
 		if allowed := limit.allowed(elapsed); i == 0 || allowed < result.Allowed {
 			result.Allowed = allowed
@@ -81,32 +82,32 @@ func flood(ctx context.Context, g *Given) (Result, error) {
 	case limited > 0:
 		result.Obstacle = fmt.Sprintf("the API answers 429 to %d of %d calls", limited, served+limited)
 	default:
-		return Result{}, errors.New("we are too slow to exceed the limit")
+		return attack.Result{}, errors.New("we are too slow to exceed the limit")
 	}
 	return result, nil
 }
 
 // credentials are the app's own, from the package; where that hides them, from the
 // memory of the running app.
-func (g *Given) credentials(ctx context.Context) ([]protect.Identity, error) {
-	found, err := g.searchPackage()
+func credentials(ctx context.Context, g *attack.Given) ([]protect.Identity, error) {
+	found, err := g.SearchPackage()
 	if err != nil {
 		return nil, err
 	}
-	if tries, err := g.identities(found.OfApp()...); err != nil || len(tries) > 0 || g.NewDevice == nil {
+	if tries, err := g.Identities(found.OfApp()...); err != nil || len(tries) > 0 || g.NewDevice == nil {
 		return tries, err
 	}
-	phone, found, err := g.hook(ctx)
+	phone, found, err := g.Hook(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer phone.close()
-	return g.identities(found.OfApp()...)
+	defer phone.Close()
+	return g.Identities(found.OfApp()...)
 }
 
 // burst sends up to count calls over several connections and counts those that were
 // served and those that were refused as too many.
-func (p *program) burst(ctx context.Context, count int) (served, limited int, err error) {
+func burst(ctx context.Context, p *attack.Program, count int) (served, limited int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, floodTime)
 	defer cancel()
 	var (
@@ -123,10 +124,10 @@ func (p *program) burst(ctx context.Context, count int) (served, limited int, er
 	for range floodWorkers {
 		workers.Go(func() {
 			for take() {
-				dressed, callErr := p.caller.Dress(floodedCall)
+				dressed, callErr := p.Caller.Dress(floodedCall)
 				var got *http.Response
 				if callErr == nil {
-					got, _, callErr = p.send(ctx, dressed)
+					got, _, callErr = p.Send(ctx, dressed)
 				}
 				mu.Lock()
 				switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab/testbank"
@@ -11,7 +12,7 @@ import (
 
 func TestWiretap(t *testing.T) {
 	t.Parallel()
-	revokedMeanwhile := func(b *bank, v *Victim) {
+	revokedMeanwhile := func(b *bank, v *attack.Victim) {
 		pay := v.Pay
 		v.Pay = func(ctx context.Context) (device.Screen, error) {
 			defer b.tell("/keys/" + clientID + "/revoke")
@@ -21,7 +22,7 @@ func TestWiretap(t *testing.T) {
 	tests := []struct {
 		name    string
 		stage   catalog.Stage
-		prepare func(*bank, *Victim)
+		prepare func(*bank, *attack.Victim)
 		claim   bool
 		by      catalog.Check
 		err     string
@@ -32,8 +33,8 @@ func TestWiretap(t *testing.T) {
 			p.Call.Transport, p.Call.Pins = catalog.PlainHTTP, catalog.NotPinned
 		})},
 		{name: "what was heard is refused", stage: stage(t, "app-id"), prepare: revokedMeanwhile, by: catalog.CheckAppKey},
-		{name: "the victim does not use the network", stage: stage(t, "app-id"), prepare: func(_ *bank, v *Victim) { v.Join = func(string) {} }, err: "nothing was heard"},
-		{name: "the API is broken", stage: stage(t, "tls"), prepare: func(b *bank, _ *Victim) { b.breakDown() }, err: "does not work"},
+		{name: "the victim does not use the network", stage: stage(t, "app-id"), prepare: func(_ *bank, v *attack.Victim) { v.Join = func(string) {} }, err: "nothing was heard"},
+		{name: "the API is broken", stage: stage(t, "tls"), prepare: func(b *bank, _ *attack.Victim) { b.breakDown() }, err: "does not work"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

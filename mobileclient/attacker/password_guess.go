@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/stages/protect"
 )
 
@@ -21,33 +22,33 @@ var commonPasswords = []string{
 // its own at the public address. It needs no app: only somebody's name, and time.
 //
 //keyladder:code attack-password-guess
-func passwordGuess(ctx context.Context, g *Given) (Result, error) {
-	p, err := newProgram(g, protect.Identity{ClientID: g.ClientID})
+func passwordGuess(ctx context.Context, g *attack.Given) (attack.Result, error) {
+	p, err := attack.NewProgram(g, protect.Identity{ClientID: g.ClientID})
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
-	defer p.close()
-	p.hasty = true // an attack that has to wait has been stopped
+	defer p.Close()
+	p.Hasty = true // an attack that has to wait has been stopped
 	for i, password := range commonPasswords {
-		got, err := p.signIn(ctx, aCustomer, password)
-		var refused *refusal
+		got, err := p.SignIn(ctx, aCustomer, password)
+		var refused *attack.Refusal
 		switch {
 		case err == nil:
 			g.Say("Password number %d of the list is right.", i+1)
-			if err := p.rob(ctx); err != nil {
-				return stopped(err)
+			if err := p.Rob(ctx); err != nil {
+				return attack.Stopped(err)
 			}
-			return Result{Claim: true}, nil
+			return attack.Result{Claim: true}, nil
 		case got.Status == http.StatusTooManyRequests:
-			return Result{Obstacle: fmt.Sprintf("the API wants to be left alone after %d passwords", i+1)}, nil
+			return attack.Result{Obstacle: fmt.Sprintf("the API wants to be left alone after %d passwords", i+1)}, nil
 		case !errors.As(err, &refused):
-			return Result{}, err
+			return attack.Result{}, err
 		case i == 0, i == len(commonPasswords)-1:
-			g.Say("Tried password number %d of the list: %s.", i+1, refused.obstacle)
+			g.Say("Tried password number %d of the list: %s.", i+1, refused.Obstacle)
 		}
 		if i == len(commonPasswords)-1 {
-			return stopped(err)
+			return attack.Stopped(err)
 		}
 	}
-	return Result{}, errors.New("there are no passwords to try")
+	return attack.Result{}, errors.New("there are no passwords to try")
 }

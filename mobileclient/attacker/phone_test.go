@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/loot"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/release/build"
@@ -21,7 +22,7 @@ var genuinePrograms = sync.OnceValues(func() (build.Programs, error) {
 })
 
 // onPhone gives the attacker the genuine app's package and phones.
-func (b *bank) onPhone(g *Given) {
+func (b *bank) onPhone(g *attack.Given) {
 	b.t.Helper()
 	programs, err := genuinePrograms()
 	if err != nil {
@@ -123,13 +124,13 @@ func TestMemoryHoldsTheKeyAsANumber(t *testing.T) {
 	b := open(t, stage(t, "hidden-secrets"), testbank.Options{})
 	g := b.given()
 	b.onPhone(g)
-	phone, found, err := g.hook(t.Context())
+	phone, found, err := g.Hook(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer phone.close()
+	defer phone.Close()
 	found.Certificates = loot.Certificates{All: found.Certificates.All}
-	if err := phone.findKey(t.Context(), found); err != nil {
+	if err := phone.FindKey(t.Context(), found); err != nil {
 		t.Fatal(err)
 	}
 	if len(found.Certificates.Pairs()) != 1 {
@@ -178,17 +179,17 @@ func TestStolenStorage(t *testing.T) {
 }
 
 // victimsStorage is what the genuine app stores when alice has signed in.
-func (b *bank) victimsStorage(g *Given) map[string][]byte {
+func (b *bank) victimsStorage(g *attack.Given) map[string][]byte {
 	b.t.Helper()
-	victim, err := g.open(b.t.Context(), g.Package, nil)
+	victim, err := g.Open(b.t.Context(), g.Package, nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer victim.close()
-	if err := victim.signInAs(b.t.Context(), "alice", b.Passwords["alice"]); err != nil {
+	defer victim.Close()
+	if err := victim.SignInAs(b.t.Context(), "alice", b.Passwords["alice"]); err != nil {
 		b.t.Fatal(err)
 	}
-	storage, err := victim.device.Backup("com.harbourbank.app")
+	storage, err := victim.Device.Backup("com.harbourbank.app")
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -215,7 +216,7 @@ func TestPasswordGrab(t *testing.T) {
 			if test.claim {
 				test.types = b.Passwords["alice"]
 			}
-			g.LookAlike = &LookAlike{Used: func(ctx context.Context, path string) error {
+			g.LookAlike = &attack.LookAlike{Used: func(ctx context.Context, path string) error {
 				return b.useLookAlike(ctx, path, test.types)
 			}}
 			result := run(t, "password-grab", g, "")
@@ -235,7 +236,7 @@ func (b *bank) useLookAlike(ctx context.Context, path, password string) error {
 		return err
 	}
 	defer d.Close()
-	if err := sideload(d); err != nil {
+	if err := attack.Sideload(d); err != nil {
 		return err
 	}
 	installed, err := d.Install(path)

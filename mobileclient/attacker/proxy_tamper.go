@@ -2,13 +2,12 @@ package attacker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"sync/atomic"
 
 	"keyladder/internal/problem"
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/network"
-	"keyladder/stages/protect"
 )
 
 // proxyTamper sits where TLS ends: a load balancer, a content delivery network, a
@@ -17,55 +16,29 @@ import (
 // there, but it can be replaced.
 //
 //keyladder:code attack-proxy-tamper
-func proxyTamper(ctx context.Context, g *Given) (Result, error) {
+func proxyTamper(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	var changed atomic.Int32
-	g.Inside.Rewrite(func(call *Captured) {
+	g.Inside.Rewrite(func(call *attack.Captured) {
 		if call.PayTo(g.Account) {
 			changed.Add(1)
-			g.record(network.Changed("behind the end of TLS", call.Method, call.Target, call.Header))
+			g.Record(network.Changed("behind the end of TLS", call.Method, call.Target, call.Header))
 		}
 	})
 	defer g.Inside.Rewrite(nil)
 	g.Say("The terminator now changes the payee of payments, after TLS ended; what it can't read it replaces.")
 	err := g.Inside.VictimPays(ctx)
-	var unpaid *Unpaid
+	var unpaid *attack.Unpaid
 	switch {
 	case changed.Load() == 0:
-		return Result{}, errors.Join(errors.New("no payment came through that could be changed"), err)
+		return attack.Result{}, errors.Join(errors.New("no payment came through that could be changed"), err)
 	case err == nil:
 		g.Say("Changed the payee of the payment to %s; the victim's app shows it as made.", g.Account)
-		return Result{Claim: true}, nil
+		return attack.Result{Claim: true}, nil
 	case errors.As(err, &unpaid) && unpaid.Screen.Status != 0:
-		return stopped(judge(unpaid.Screen.Status, problem.ContentType, unpaid.Screen.Body))
+		return attack.Stopped(attack.Judge(unpaid.Screen.Status, problem.ContentType, unpaid.Screen.Body))
 	case errors.As(err, &unpaid):
-		_, err = shown(unpaid.Screen, nil)
-		return stopped(err)
+		_, err = attack.Shown(unpaid.Screen, nil)
+		return attack.Stopped(err)
 	}
-	return Result{}, err
-}
-
-// PayTo changes the payee of a payment, and tells whether it did. A payment that can't be
-// read is replaced by another one.
-func (c *Captured) PayTo(account string) bool {
-	if !network.IsPayment(c.Method, c.Target) {
-		return false
-	}
-	body, err := network.WithPayee(c.Body, account)
-	if err != nil { // the payee, or all of it, is sealed
-		body = ownPayment(account)
-		c.Header.Set("Content-Type", protect.JSON)
-	}
-	c.Body = body
-	return true
-}
-
-// ownPayment is the body of a payment that somebody makes up who knows an account.
-func ownPayment(payee string) []byte {
-	body, err := json.Marshal(map[string]any{
-		"from": anAccount.ID, "to": payee, "amount": pittance, "currency": anAccount.Currency, "reference": "invoice",
-	})
-	if err != nil {
-		panic(err) // strings and a number
-	}
-	return body
+	return attack.Result{}, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"keyladder/internal/problem"
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/network"
 )
 
@@ -13,29 +14,29 @@ import (
 // for byte. It needs to understand nothing of it.
 //
 //keyladder:code attack-replay
-func replay(ctx context.Context, g *Given) (Result, error) {
+func replay(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err := g.Inside.VictimPays(ctx); err != nil {
-		return Result{}, fmt.Errorf("the victim does not pay: %w", err)
+		return attack.Result{}, fmt.Errorf("the victim does not pay: %w", err)
 	}
-	var payment *Captured
+	var payment *attack.Captured
 	for _, call := range g.Inside.Calls() {
 		if network.IsPayment(call.Method, call.Target) {
 			payment = &call
 		}
 	}
 	if payment == nil {
-		return Result{}, errors.New("the victim's payment is not in the log")
+		return attack.Result{}, errors.New("the victim's payment is not in the log")
 	}
 	g.Say("The victim's payment is in the log, complete: %s %s, %d header fields, %d bytes of body.",
 		payment.Method, payment.Target, len(payment.Header), len(payment.Body))
-	status, body, err := g.sendFromInside(ctx, *payment)
+	status, body, err := g.SendFromInside(ctx, *payment)
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
 	g.Say("Sent it to the API once more, unchanged: %d.", status)
-	result, err := Result{Claim: true}, judge(status, problem.ContentType, body)
+	result, err := attack.Result{Claim: true}, attack.Judge(status, problem.ContentType, body)
 	if err != nil {
-		result, err = stopped(err)
+		result, err = attack.Stopped(err)
 	}
 	result.Stolen = []string{payment.Header.Get("Authorization")}
 	return result, err

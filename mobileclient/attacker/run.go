@@ -5,31 +5,31 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"keyladder/mobileclient/attacker/appside"
+	"keyladder/mobileclient/attacker/attack"
 )
 
-// attack carries out one attack.
-type attack func(context.Context, *Given) (Result, error)
-
-var attacks = map[string]attack{
+var attacks = map[string]func(context.Context, *attack.Given) (attack.Result, error){
 	"unknown-client":   unknownClient,
 	"flood":            flood,
 	"wiretap":          wiretap,
 	"url-leak":         urlLeak,
 	"wire-tamper":      wireTamper,
-	"trusted-proxy":    trustedProxy,
-	"repin":            repin,
-	"static-extract":   staticExtract,
-	"memory-hook":      memoryHook,
-	"repackaged-app":   repackagedApp,
-	"instrumented-app": instrumentedApp,
-	"token-lift":       tokenLift,
+	"trusted-proxy":    appside.TrustedProxy,
+	"repin":            appside.Repin,
+	"static-extract":   appside.StaticExtract,
+	"memory-hook":      appside.MemoryHook,
+	"repackaged-app":   appside.RepackagedApp,
+	"instrumented-app": appside.InstrumentedApp,
+	"token-lift":       appside.TokenLift,
 	"replay":           replay,
 	"proxy-tamper":     proxyTamper,
 	"stolen-bearer":    stolenBearer,
 	"password-guess":   passwordGuess,
-	"password-grab":    passwordGrab,
-	"backup-theft":     backupTheft,
-	"backup-restore":   backupRestore,
+	"password-grab":    appside.PasswordGrab,
+	"backup-theft":     appside.BackupTheft,
+	"backup-restore":   appside.BackupRestore,
 	"token-forge":      tokenForge,
 }
 
@@ -39,17 +39,17 @@ func Names() []string { return slices.Sorted(maps.Keys(attacks)) }
 // Run carries out the named attack. The error says that it could not be carried out
 // and nothing was learned; it is an [*debugger.Impossible] where the operating system does
 // not allow it at all.
-func Run(ctx context.Context, name string, g *Given) (Result, error) {
+func Run(ctx context.Context, name string, g *attack.Given) (attack.Result, error) {
 	run, ok := attacks[name]
 	if !ok {
-		return Result{}, fmt.Errorf("there is no attack %q", name)
+		return attack.Result{}, fmt.Errorf("there is no attack %q", name)
 	}
 	result, err := run(ctx, g)
 	if err != nil {
-		return Result{}, fmt.Errorf("%s: %w", name, err)
+		return attack.Result{}, fmt.Errorf("%s: %w", name, err)
 	}
 	if !result.Claim && result.Obstacle == "" {
-		return Result{}, fmt.Errorf("%s: neither succeeded nor was stopped by anything", name)
+		return attack.Result{}, fmt.Errorf("%s: neither succeeded nor was stopped by anything", name)
 	}
 	return result, nil
 }

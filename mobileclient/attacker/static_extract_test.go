@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab/testbank"
 )
 
 // ownCalls is how many requests the attacker's own programs made.
-func ownCalls(g *Given) int {
+func ownCalls(g *attack.Given) int {
 	n := 0
 	for _, m := range g.Log.After(0) {
 		if m.Kind == traffic.Request {

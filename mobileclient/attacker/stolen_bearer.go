@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"keyladder/internal/problem"
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 )
@@ -18,11 +19,11 @@ import (
 // secret, and no proof either: where that is all that they say of themselves, it goes along.
 //
 //keyladder:code attack-stolen-bearer
-func stolenBearer(ctx context.Context, g *Given) (Result, error) {
+func stolenBearer(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err := g.Inside.VictimPays(ctx); err != nil {
-		return Result{}, fmt.Errorf("the victim does not pay: %w", err)
+		return attack.Result{}, fmt.Errorf("the victim does not pay: %w", err)
 	}
-	var bearer *Captured
+	var bearer *attack.Captured
 	for _, call := range g.Inside.Calls() {
 		scheme, _, _ := strings.Cut(call.Header.Get("Authorization"), " ")
 		if strings.EqualFold(scheme, "Session") || strings.EqualFold(scheme, "Bearer") {
@@ -30,44 +31,44 @@ func stolenBearer(ctx context.Context, g *Given) (Result, error) {
 		}
 	}
 	if bearer == nil {
-		return Result{}, errors.New("no call in the log carries anything that stands for its user")
+		return attack.Result{}, errors.New("no call in the log carries anything that stands for its user")
 	}
 	g.Say("In the log: %s %s, with a credential that stands for the victim.", bearer.Method, bearer.Target)
 	taken := []string{bearer.Header.Get("Authorization")}
-	accounts, err := g.readWith(ctx, bearer, "/v1/accounts")
+	accounts, err := readWith(ctx, g, bearer, "/v1/accounts")
 	if err != nil {
-		result, err := stopped(err)
+		result, err := attack.Stopped(err)
 		result.Stolen = taken
 		return result, err
 	}
-	from, _, err := g.robbery(accounts)
+	from, _, err := g.Robbery(accounts)
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
-	transfers, err := g.readWith(ctx, bearer, "/v1/accounts/"+from.ID+"/transfers")
+	transfers, err := readWith(ctx, g, bearer, "/v1/accounts/"+from.ID+"/transfers")
 	if err != nil {
-		return stopped(err)
+		return attack.Stopped(err)
 	}
-	return Result{Claim: true, Data: string(accounts) + "\n" + string(transfers), Stolen: taken}, nil
+	return attack.Result{Claim: true, Data: string(accounts) + "\n" + string(transfers), Stolen: taken}, nil
 }
 
 // readWith reads from the API with the credential of a captured call alone. The machine
 // behind the end of TLS says which client certificate it has seen.
-func (g *Given) readWith(ctx context.Context, stolen *Captured, path string) ([]byte, error) {
+func readWith(ctx context.Context, g *attack.Given, stolen *attack.Captured, path string) ([]byte, error) {
 	header := http.Header{
-		"User-Agent": {publicUserAgent}, "Accept": {protect.JSON},
+		"User-Agent": {attack.PublicUserAgent}, "Accept": {protect.JSON},
 		"Authorization": {stolen.Header.Get("Authorization")},
 	}
 	if g.Stage.Call.AppProof == catalog.AppKey {
 		field := g.Stage.Call.AppProofField()
 		header.Set(field, stolen.Header.Get(field))
 	}
-	status, body, err := g.sendFromInside(ctx, Captured{
+	status, body, err := g.SendFromInside(ctx, attack.Captured{
 		Method: http.MethodGet, Target: "/" + g.Stage.Slug + path, Certificate: stolen.Certificate, Header: header,
 	})
 	if err != nil {
 		return nil, err
 	}
 	g.Say("Sent GET %s with that credential and no proof of the app: %d.", path, status)
-	return body, judge(status, problem.ContentType, body)
+	return body, attack.Judge(status, problem.ContentType, body)
 }

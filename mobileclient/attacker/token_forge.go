@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/forge"
 	"keyladder/stages/protect"
 )
@@ -15,46 +16,46 @@ import (
 // the server decides beforehand what it believes.
 //
 //keyladder:code attack-token-forge
-func tokenForge(ctx context.Context, g *Given) (Result, error) {
-	p, err := newProgram(g, protect.Identity{ClientID: g.ClientID})
+func tokenForge(ctx context.Context, g *attack.Given) (attack.Result, error) {
+	p, err := attack.NewProgram(g, protect.Identity{ClientID: g.ClientID})
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
-	defer p.close()
-	if err := p.enter(ctx); err != nil {
-		return stopped(err)
+	defer p.Close()
+	if err := p.Enter(ctx); err != nil {
+		return attack.Stopped(err)
 	}
-	own := p.caller.Identity().Token
-	dressed, err := p.caller.Dress(protect.Call{Path: "/v1/accounts"})
+	own := p.Caller.Identity().Token
+	dressed, err := p.Caller.Dress(protect.Call{Path: "/v1/accounts"})
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
-	response, _, err := p.send(ctx, dressed)
+	response, _, err := p.Send(ctx, dressed)
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
 	if response.TLS == nil || len(response.TLS.PeerCertificates) == 0 {
-		return Result{}, errors.New("the API showed no certificate whose public key could be tried")
+		return attack.Result{}, errors.New("the API showed no certificate whose public key could be tried")
 	}
 	forgeries, err := forge.For(aCustomer, own, response.TLS.PeerCertificates[0])
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
 	g.Say("Signed in as ourselves, and took our own token apart: header, claims, signature. Made %d tokens for %s out of it.", len(forgeries), aCustomer)
 	for _, forged := range forgeries {
-		if err = p.show(func(as *protect.Identity) { as.Token = forged.Token }); err != nil {
-			return Result{}, err
+		if err = p.Show(func(as *protect.Identity) { as.Token = forged.Token }); err != nil {
+			return attack.Result{}, err
 		}
-		err = p.rob(ctx)
-		var refused *refusal
+		err = p.Rob(ctx)
+		var refused *attack.Refusal
 		switch {
 		case err == nil:
 			g.Say("Served: %s.", forged.What)
-			return Result{Claim: true}, nil
+			return attack.Result{Claim: true}, nil
 		case !errors.As(err, &refused):
-			return Result{}, fmt.Errorf("%s: %w", forged.What, err)
+			return attack.Result{}, fmt.Errorf("%s: %w", forged.What, err)
 		}
 		g.Say("Refused: %s.", forged.What)
 	}
-	return stopped(err)
+	return attack.Stopped(err)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/loot"
 	"keyladder/stages/catalog"
 )
@@ -14,7 +15,7 @@ import (
 // other stages stand for logs of other banks and are left alone.
 //
 //keyladder:code attack-url-leak
-func urlLeak(ctx context.Context, g *Given) (Result, error) {
+func urlLeak(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	var leaked loot.Loot
 	lines := 0
 	for _, line := range g.AccessLog {
@@ -25,15 +26,15 @@ func urlLeak(ctx context.Context, g *Given) (Result, error) {
 		leaked.Search([]byte(line))
 	}
 	if lines == 0 {
-		return Result{}, errors.New("the access log holds no line about this stage")
+		return attack.Result{}, errors.New("the access log holds no line about this stage")
 	}
 	g.Say("Searched %d lines of the access log for keys in URLs: %s.", lines, &leaked)
 	if len(leaked.ClientIDs) == 0 {
-		return Result{Check: catalog.CheckKeyInURL, Obstacle: "no URL in the access log carries a key"}, nil
+		return attack.Result{Check: catalog.CheckKeyInURL, Obstacle: "no URL in the access log carries a key"}, nil
 	}
-	tries, err := g.identities(leaked.OfApp()...)
+	tries, err := g.Identities(leaked.OfApp()...)
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
-	return robAs(ctx, g, tries)
+	return attack.RobAs(ctx, g, tries)
 }

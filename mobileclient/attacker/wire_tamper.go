@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"keyladder/internal/problem"
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/catalog"
 )
@@ -18,12 +19,12 @@ import (
 // trust.
 //
 //keyladder:code attack-wire-tamper
-func wireTamper(ctx context.Context, g *Given) (Result, error) {
+func wireTamper(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	var changed atomic.Int32
 	redirect := network.ToAccount(g.Account)
-	uplink, err := g.uplink(nil)
+	uplink, err := g.Uplink(nil)
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
 	ap, err := network.NewAccessPoint(ctx, uplink, func(request *http.Request) (bool, error) {
 		did, err := redirect(request)
@@ -33,7 +34,7 @@ func wireTamper(ctx context.Context, g *Given) (Result, error) {
 		return did, err
 	})
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
 	defer ap.Close()
 	g.Victim.Join(ap.Address())
@@ -41,7 +42,7 @@ func wireTamper(ctx context.Context, g *Given) (Result, error) {
 	g.Say("The victim's phone has joined an access point that changes the payee of payments.")
 	screen, err := g.Victim.Pay(ctx)
 	if err != nil {
-		return Result{}, fmt.Errorf("the victim does not pay: %w", err)
+		return attack.Result{}, fmt.Errorf("the victim does not pay: %w", err)
 	}
 	if !screen.OK && changed.Load() == 0 {
 		ap.Settle(ctx)
@@ -49,15 +50,15 @@ func wireTamper(ctx context.Context, g *Given) (Result, error) {
 	switch alert := ap.RefusedWith(); {
 	case changed.Load() > 0 && screen.OK:
 		g.Say("Changed the payee of the payment to %s; the victim's app shows it as made.", g.Account)
-		return Result{Claim: true}, nil
+		return attack.Result{Claim: true}, nil
 	case changed.Load() > 0 && screen.Status != 0:
 		g.Say("Changed the payee of the payment to %s; the API did not take it.", g.Account)
-		return stopped(judge(screen.Status, problem.ContentType, screen.Body))
+		return attack.Stopped(attack.Judge(screen.Status, problem.ContentType, screen.Body))
 	case alert != "" && !screen.OK:
 		g.Say("Answered the app's TLS handshake with a certificate of our own making; the app refused it.")
-		return Result{Check: catalog.CheckTLS, Obstacle: "the app refuses the access point's certificate: " + alert}, nil
+		return attack.Result{Check: catalog.CheckTLS, Obstacle: "the app refuses the access point's certificate: " + alert}, nil
 	case screen.OK:
-		return Result{}, errors.New("the victim's payment went past the access point")
+		return attack.Result{}, errors.New("the victim's payment went past the access point")
 	}
-	return Result{}, errors.Join(fmt.Errorf("the victim's app does not work through the access point: %s", screen.Error), ap.Err())
+	return attack.Result{}, errors.Join(fmt.Errorf("the victim's app does not work through the access point: %s", screen.Error), ap.Err())
 }

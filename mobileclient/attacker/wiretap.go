@@ -11,6 +11,7 @@ import (
 	"net/http"
 
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/loot"
 	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/catalog"
@@ -21,14 +22,14 @@ import (
 // any call. Nothing is changed, and the victim notices nothing.
 //
 //keyladder:code attack-wiretap
-func wiretap(ctx context.Context, g *Given) (Result, error) {
-	uplink, err := g.uplink(nil)
+func wiretap(ctx context.Context, g *attack.Given) (attack.Result, error) {
+	uplink, err := g.Uplink(nil)
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
 	ap, err := network.NewAccessPoint(ctx, uplink, nil)
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
 	defer ap.Close()
 	g.Victim.Join(ap.Address())
@@ -36,10 +37,10 @@ func wiretap(ctx context.Context, g *Given) (Result, error) {
 	g.Say("The victim's phone has joined an access point that listens.")
 	screen, err := g.Victim.Pay(ctx)
 	if err != nil {
-		return Result{}, fmt.Errorf("the victim does not pay: %w", err)
+		return attack.Result{}, fmt.Errorf("the victim does not pay: %w", err)
 	}
 	if !screen.OK {
-		return Result{}, fmt.Errorf("the victim's app does not work through the access point: %s", screen.Error)
+		return attack.Result{}, fmt.Errorf("the victim's app does not work through the access point: %s", screen.Error)
 	}
 
 	var heard loot.Loot
@@ -52,7 +53,7 @@ func wiretap(ctx context.Context, g *Given) (Result, error) {
 		}
 		for request := range requests(c.Sent()) {
 			g.Say("Heard a request in the clear: %s %s.", request.Method, request.URL.Path)
-			g.record(traffic.Message{
+			g.Record(traffic.Message{
 				Lane: traffic.Network, Exchange: request.Header.Get(traffic.Header), Kind: traffic.Note,
 				From: "app", To: network.Party, Summary: "overheard in the clear: " + request.Method + " " + request.URL.Path,
 			})
@@ -61,18 +62,18 @@ func wiretap(ctx context.Context, g *Given) (Result, error) {
 	}
 	switch {
 	case len(heard.Secrets.Signed) > 0:
-		return g.robUnder(ctx, &heard)
+		return g.RobUnder(ctx, &heard)
 	case len(heard.ClientIDs) > 0:
 		g.Say("In it: %s.", &heard)
-		tries, err := g.identities(heard.OfApp()...)
+		tries, err := g.Identities(heard.OfApp()...)
 		if err != nil {
-			return Result{}, err
+			return attack.Result{}, err
 		}
-		return robAs(ctx, g, tries)
+		return attack.RobAs(ctx, g, tries)
 	case encrypted > 0:
-		return Result{Check: catalog.CheckTLS, Obstacle: "only ciphertext passes"}, nil
+		return attack.Result{Check: catalog.CheckTLS, Obstacle: "only ciphertext passes"}, nil
 	}
-	return Result{}, errors.Join(errors.New("nothing was heard"), ap.Err())
+	return attack.Result{}, errors.Join(errors.New("nothing was heard"), ap.Err())
 }
 
 // requests are the HTTP requests that were sent over a connection, one after the other.

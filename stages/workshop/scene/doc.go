@@ -3,7 +3,7 @@
 // which the referee asks over the management API.
 //
 // The attack itself ([keyladder/mobileclient/attacker]) is given what stands in an
-// [attacker.Given] and nothing else; its own code can't reach the deployment's keys.
+// [attack.Given] and nothing else; its own code can't reach the deployment's keys.
 //
 // The station also makes the calls that the API must refuse, each with one thing wrong
 // about it (probes.go). They are no attacks: they have what the bank's apps have, and show

@@ -13,7 +13,7 @@ import (
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/pki"
-	"keyladder/mobileclient/attacker"
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/stages/workshop/terminator"
 )
 
@@ -22,7 +22,7 @@ const maxAnswer = 1 << 20
 
 // newInside puts a TLS terminator of the bank's between the victim and the API, and
 // hands the machine that it runs on to the attacker. Leave ends it.
-func (s *Station) newInside(ctx context.Context, slug, reference string) (inside *attacker.Inside, leave func(), err error) {
+func (s *Station) newInside(ctx context.Context, slug, reference string) (inside *attack.Inside, leave func(), err error) {
 	bad, err := NewTerminator(s.folder)
 	if err != nil {
 		return nil, nil, err
@@ -53,7 +53,7 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 	}
 
 	var mu sync.Mutex
-	var rewrite func(*attacker.Captured)
+	var rewrite func(*attack.Captured)
 	bad.OnRequest = func(r *http.Request, body []byte) []byte {
 		mu.Lock()
 		change := rewrite
@@ -61,20 +61,20 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 		if change == nil {
 			return body
 		}
-		call := attacker.Captured{Method: r.Method, Target: r.URL.RequestURI(), Header: r.Header, Body: bytes.Clone(body)}
+		call := attack.Captured{Method: r.Method, Target: r.URL.RequestURI(), Header: r.Header, Body: bytes.Clone(body)}
 		change(&call)
 		r.Header = call.Header
 		return call.Body
 	}
-	return &attacker.Inside{
-		Calls: func() []attacker.Captured {
-			var calls []attacker.Captured
+	return &attack.Inside{
+		Calls: func() []attack.Captured {
+			var calls []attack.Captured
 			for _, c := range bad.Calls() {
-				calls = append(calls, attacker.Captured{Method: c.Method, Target: c.Path, Header: c.Header, Body: c.Body, Certificate: c.ClientCert})
+				calls = append(calls, attack.Captured{Method: c.Method, Target: c.Path, Header: c.Header, Body: c.Body, Certificate: c.ClientCert})
 			}
 			return calls
 		},
-		Send: func(ctx context.Context, c attacker.Captured) (int, []byte, error) {
+		Send: func(ctx context.Context, c attack.Captured) (int, []byte, error) {
 			resp, err := bad.Send(ctx, terminator.Call{
 				Method: c.Method, Path: c.Target, Header: c.Header, Body: c.Body, ClientCert: c.Certificate, Address: "127.0.0.1",
 			})
@@ -85,7 +85,7 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 			body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 			return resp.StatusCode, body, err
 		},
-		Rewrite: func(change func(*attacker.Captured)) {
+		Rewrite: func(change func(*attack.Captured)) {
 			mu.Lock()
 			rewrite = change
 			mu.Unlock()
@@ -93,7 +93,7 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 		VictimPays: func(ctx context.Context) error {
 			screen, err := victim.pay(ctx, reference)
 			if err == nil && !screen.OK {
-				err = &attacker.Unpaid{Screen: screen}
+				err = &attack.Unpaid{Screen: screen}
 			}
 			return err
 		},

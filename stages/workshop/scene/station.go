@@ -22,6 +22,7 @@ import (
 	"keyladder/internal/statefile"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/attacker"
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/debugger"
 	"keyladder/mobileclient/attacker/network"
 	"keyladder/mobileclient/device"
@@ -164,21 +165,21 @@ func (s *Station) Attack(ctx context.Context, brief manage.Brief) manage.Report 
 	return report
 }
 
-func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(string, ...any)) (attacker.Result, error) {
-	attack, ok := catalog.LookupAttack(brief.Attack)
+func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(string, ...any)) (attack.Result, error) {
+	wanted, ok := catalog.LookupAttack(brief.Attack)
 	if !ok {
-		return attacker.Result{}, fmt.Errorf("there is no attack %q", brief.Attack)
+		return attack.Result{}, fmt.Errorf("there is no attack %q", brief.Attack)
 	}
 	stage, ok := s.stages.Lookup(brief.Stage)
 	if !ok || !stage.Built {
-		return attacker.Result{}, fmt.Errorf("there is no stage %q that is built", brief.Stage)
+		return attack.Result{}, fmt.Errorf("there is no stage %q that is built", brief.Stage)
 	}
 	dir, err := os.MkdirTemp("", "keyladder-attack-")
 	if err != nil {
-		return attacker.Result{}, err
+		return attack.Result{}, err
 	}
 	defer os.RemoveAll(dir)
-	given := &attacker.Given{
+	given := &attack.Given{
 		Stage:     stage,
 		Plain:     s.folder.Addresses.URL(deployment.PlainAPI),
 		TLS:       s.folder.Addresses.URL(deployment.API),
@@ -201,21 +202,21 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 	if stage.Call.UserProof != catalog.NoUser && stage.Call.AppProof == catalog.AppKey {
 		shipped, err := deploy.Shipped(s.packageFile(stage))
 		if err != nil {
-			return attacker.Result{}, err
+			return attack.Result{}, err
 		}
 		given.ClientID = shipped.ClientID
 	}
-	leave, err := s.position(ctx, given, attack.Position, brief)
+	leave, err := s.position(ctx, given, wanted.Position, brief)
 	defer leave()
 	if err != nil {
-		return attacker.Result{}, fmt.Errorf("set the scene: %w", err)
+		return attack.Result{}, fmt.Errorf("set the scene: %w", err)
 	}
-	return attacker.Run(ctx, attack.Name, given)
+	return attacker.Run(ctx, wanted.Name, given)
 }
 
 // position adds to what the attack is given what its position gives. Leave ends what was started for it,
 // and is there whatever the error.
-func (s *Station) position(ctx context.Context, g *attacker.Given, position catalog.Position, brief manage.Brief) (leave func(), err error) {
+func (s *Station) position(ctx context.Context, g *attack.Given, position catalog.Position, brief manage.Brief) (leave func(), err error) {
 	leave = func() {}
 	switch position {
 	case catalog.Anyone:
@@ -234,7 +235,7 @@ func (s *Station) position(ctx context.Context, g *attacker.Given, position cata
 		if err := victim.signIn(ctx); err != nil {
 			return leave, err
 		}
-		g.Victim = &attacker.Victim{
+		g.Victim = &attack.Victim{
 			Join: victim.join,
 			Pay: func(ctx context.Context) (device.Screen, error) {
 				return victim.pay(ctx, brief.VictimReference)
@@ -263,7 +264,7 @@ func (s *Station) position(ctx context.Context, g *attacker.Given, position cata
 		}
 		s.ownDevices(g) // where static secrets are hooked
 	case catalog.LookAlike:
-		g.LookAlike = &attacker.LookAlike{Used: func(ctx context.Context, packagePath string) error {
+		g.LookAlike = &attack.LookAlike{Used: func(ctx context.Context, packagePath string) error {
 			return s.useLookAlike(ctx, g.Stage, packagePath)
 		}}
 		s.ownDevices(g) // where the password is used
@@ -274,7 +275,7 @@ func (s *Station) position(ctx context.Context, g *attacker.Given, position cata
 }
 
 // ownDevices gives the attacker phones, and the app as the store hands it out.
-func (s *Station) ownDevices(g *attacker.Given) {
+func (s *Station) ownDevices(g *attack.Given) {
 	g.Package = s.packageFile(g.Stage)
 	made := 0
 	g.NewDevice = func(context.Context) (*device.Device, error) {

@@ -1,4 +1,4 @@
-package attacker
+package attack
 
 import (
 	"errors"
@@ -32,8 +32,8 @@ func TestJudge(t *testing.T) {
 		{"elsewhere", 302, "text/html", "", false, false},
 	}
 	for _, test := range tests {
-		err := judge(test.status, test.contentType, []byte(test.body))
-		var r *refusal
+		err := Judge(test.status, test.contentType, []byte(test.body))
+		var r *Refusal
 		if (err == nil) != test.served || errors.As(err, &r) != test.refused {
 			t.Errorf("%s: %v", test.name, err)
 		}

@@ -1,4 +1,4 @@
-package attacker
+package attack
 
 import (
 	"context"
@@ -16,54 +16,54 @@ import (
 	"keyladder/stages/protect"
 )
 
-// publicUserAgent is what the genuine app calls itself. It is no secret: every server
+// PublicUserAgent is what the genuine app calls itself. It is no secret: every server
 // that a phone with the app ever talked to has seen it.
-const publicUserAgent = "HarbourBank/1.0"
+const PublicUserAgent = "HarbourBank/1.0"
 
-// program is an HTTP client that takes the app's place. What makes its calls look like the
+// Program is an HTTP client that takes the app's place. What makes its calls look like the
 // app's is public: it stands in the bank's own description of its API (package protect).
 // The identity is not. What is not in it the program does not show; a device and a session
 // it gets for itself.
-type program struct {
+type Program struct {
 	g      *Given
-	caller *protect.Caller
-	hasty  bool // does not wait when told to
-	client *http.Client
+	Caller *protect.Caller
+	Hasty  bool // does not wait when told to
+	Client *http.Client
 }
 
-// caller makes calls as the stage wants them, with an identity.
-func (g *Given) caller(as protect.Identity) (*protect.Caller, error) {
+// Caller makes calls as the stage wants them, with an identity.
+func (g *Given) Caller(as protect.Identity) (*protect.Caller, error) {
 	if as.UserAgent == "" {
-		as.UserAgent = publicUserAgent
+		as.UserAgent = PublicUserAgent
 	}
 	return protect.New(g.Stage.Call, protect.API{Stage: g.Stage.Slug, Plain: g.Plain, TLS: g.TLS}, as)
 }
 
-// lacks tells whether a caller has no such thing, and its calls need one.
-func lacks(caller *protect.Caller, what string) bool { return slices.Contains(caller.Lacks(), what) }
+// Lacks tells whether a caller has no such thing, and its calls need one.
+func Lacks(caller *protect.Caller, what string) bool { return slices.Contains(caller.Lacks(), what) }
 
-// identities are those that are worth trying at the stage.
-func (g *Given) identities(finders ...loot.Finder) ([]protect.Identity, error) {
-	nobody, err := g.caller(protect.Identity{})
+// Identities are those that are worth trying at the stage.
+func (g *Given) Identities(finders ...loot.Finder) ([]protect.Identity, error) {
+	nobody, err := g.Caller(protect.Identity{})
 	if err != nil {
 		return nil, err
 	}
 	return loot.Identities(nobody, finders...), nil
 }
 
-// uplink is how tools on the network go on to the API, with a client certificate, if there
+// Uplink is how tools on the network go on to the API, with a client certificate, if there
 // is one: they trust what every device trusts.
-func (g *Given) uplink(certificate *tls.Certificate) (network.Uplink, error) {
-	caller, err := g.caller(protect.Identity{Certificate: certificate})
+func (g *Given) Uplink(certificate *tls.Certificate) (network.Uplink, error) {
+	caller, err := g.Caller(protect.Identity{Certificate: certificate})
 	if err != nil {
 		return network.Uplink{}, err
 	}
-	return network.Uplink{Routes: g.Routes, TLS: caller.TLS(g.Roots), Record: g.record}, nil
+	return network.Uplink{Routes: g.Routes, TLS: caller.TLS(g.Roots), Record: g.Record}, nil
 }
 
-// newProgram starts a program. Close it.
-func newProgram(g *Given, as protect.Identity) (*program, error) {
-	caller, err := g.caller(as)
+// NewProgram starts a program. Close it.
+func NewProgram(g *Given, as protect.Identity) (*Program, error) {
+	caller, err := g.Caller(as)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func newProgram(g *Given, as protect.Identity) (*program, error) {
 		TLSClientConfig:     caller.TLS(g.Roots),
 		MaxIdleConnsPerHost: 64, // or a flood would be busy with handshakes
 	}
-	return &program{g: g, caller: caller, client: &http.Client{
+	return &Program{g: g, Caller: caller, Client: &http.Client{
 		Transport: transport,
 		Timeout:   network.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
@@ -81,22 +81,22 @@ func newProgram(g *Given, as protect.Identity) (*program, error) {
 	}}, nil
 }
 
-func (p *program) close() { p.client.CloseIdleConnections() }
+func (p *Program) Close() { p.Client.CloseIdleConnections() }
 
-// call makes a call and returns the answer, with a [*refusal] where a protection stopped
+// Call makes a call and returns the answer, with a [*Refusal] where a protection stopped
 // it. A call that only came too early is made again when the API said that it might.
-func (p *program) call(ctx context.Context, call protect.Call) (protect.Answer, error) {
+func (p *Program) Call(ctx context.Context, call protect.Call) (protect.Answer, error) {
 	early, stale := 3, 1
 	for {
-		dressed, err := p.caller.Dress(call)
+		dressed, err := p.Caller.Dress(call)
 		if err != nil {
 			return protect.Answer{}, err
 		}
-		response, body, err := p.send(ctx, dressed)
+		response, body, err := p.Send(ctx, dressed)
 		if err != nil {
 			return protect.Answer{}, err
 		}
-		if wait, limited := retryAfter(response); limited && early > 0 && !p.hasty {
+		if wait, limited := retryAfter(response); limited && early > 0 && !p.Hasty {
 			early--
 			if err := pause(ctx, wait); err != nil {
 				return protect.Answer{}, err
@@ -109,12 +109,12 @@ func (p *program) call(ctx context.Context, call protect.Call) (protect.Answer, 
 			stale--
 			continue
 		}
-		return got, judge(got.Status, got.Media, got.Body)
+		return got, Judge(got.Status, got.Media, got.Body)
 	}
 }
 
-// send sends a request and records both ways.
-func (p *program) send(ctx context.Context, dressed *protect.Dressed) (*http.Response, []byte, error) {
+// Send sends a request and records both ways.
+func (p *Program) Send(ctx context.Context, dressed *protect.Dressed) (*http.Response, []byte, error) {
 	request, err := dressed.HTTP(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -123,14 +123,14 @@ func (p *program) send(ctx context.Context, dressed *protect.Dressed) (*http.Res
 	request.Header.Set("Accept", protect.JSON)
 	request.Header.Set(traffic.Header, exchange)
 	summary := request.Method + " " + request.URL.RequestURI()
-	p.g.record(traffic.Message{
+	p.g.Record(traffic.Message{
 		Exchange: exchange, Kind: traffic.Request, From: network.Party, To: "resource",
 		Summary: summary, Head: network.Head(summary+" HTTP/1.1", "Host: "+request.URL.Host, request.Header), Body: dressed.Body, Size: len(dressed.Body),
 	})
-	response, err := p.client.Do(request)
+	response, err := p.Client.Do(request)
 	if err != nil {
 		err = p.alerted(ctx, err)
-		p.g.record(traffic.Message{
+		p.g.Record(traffic.Message{
 			Exchange: exchange, Kind: traffic.Note, From: "resource", To: network.Party,
 			Summary: "no response: " + err.Error(),
 		})
@@ -141,14 +141,14 @@ func (p *program) send(ctx context.Context, dressed *protect.Dressed) (*http.Res
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the API's answer: %w", err)
 	}
-	p.g.record(traffic.Message{
+	p.g.Record(traffic.Message{
 		Exchange: exchange, Kind: traffic.Response, From: "resource", To: network.Party,
 		Summary: response.Status, Head: network.Head("HTTP/1.1 "+response.Status, "", response.Header), Body: body, Size: len(body),
 	})
 	return response, body, nil
 }
 
-func (g *Given) record(m traffic.Message) {
+func (g *Given) Record(m traffic.Message) {
 	if m.Lane == "" {
 		m.Lane = traffic.App
 	}
@@ -156,20 +156,20 @@ func (g *Given) record(m traffic.Message) {
 	g.Log.Add(m)
 }
 
-// show puts something into the identity with which the program calls from now on.
-func (p *program) show(change func(*protect.Identity)) (err error) {
-	p.caller, err = p.caller.As(change)
+// Show puts something into the identity with which the program calls from now on.
+func (p *Program) Show(change func(*protect.Identity)) (err error) {
+	p.Caller, err = p.Caller.As(change)
 	return err
 }
 
-// register makes the program an installation of its own, where the stage tells
+// Register makes the program an installation of its own, where the stage tells
 // installations apart and it is none. Everybody who has the app can do that.
-func (p *program) register(ctx context.Context) error {
-	if p.g.Stage.Call.Devices == catalog.NoDevices || p.caller.Identity().Device != (protect.Installation{}) {
+func (p *Program) Register(ctx context.Context) error {
+	if p.g.Stage.Call.Devices == catalog.NoDevices || p.Caller.Identity().Device != (protect.Installation{}) {
 		return nil
 	}
 	identifier := p.g.newIdentifier()
-	got, err := p.call(ctx, protect.RegisterCall(identifier))
+	got, err := p.Call(ctx, protect.RegisterCall(identifier))
 	if err != nil {
 		return err
 	}
@@ -177,38 +177,38 @@ func (p *program) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.show(func(as *protect.Identity) { as.Device = device })
+	return p.Show(func(as *protect.Identity) { as.Device = device })
 }
 
-// signIn gets what stands for a user: a session or an access token.
-func (p *program) signIn(ctx context.Context, user, password string) (protect.Answer, error) {
-	call, err := p.caller.SignInCall(user, password)
+// SignIn gets what stands for a user: a session or an access token.
+func (p *Program) SignIn(ctx context.Context, user, password string) (protect.Answer, error) {
+	call, err := p.Caller.SignInCall(user, password)
 	if err != nil {
 		return protect.Answer{}, err
 	}
-	got, err := p.call(ctx, call)
+	got, err := p.Call(ctx, call)
 	if err != nil {
 		return got, err
 	}
-	opened, err := p.caller.ReadSignIn(user, got.Body)
+	opened, err := p.Caller.ReadSignIn(user, got.Body)
 	if err != nil {
 		return got, err
 	}
-	return got, p.show(opened.Show)
+	return got, p.Show(opened.Show)
 }
 
-// enter does what the app does before it can be used: it registers, and signs in the
+// Enter does what the app does before it can be used: it registers, and signs in the
 // attacker, who is a customer, too, unless it has what stands for somebody. Nobody issues a
 // token to a program that does not even say which client it is.
-func (p *program) enter(ctx context.Context) error {
-	if err := p.register(ctx); err != nil {
+func (p *Program) Enter(ctx context.Context) error {
+	if err := p.Register(ctx); err != nil {
 		return err
 	}
-	as := p.caller.Identity()
+	as := p.Caller.Identity()
 	if p.g.Stage.Call.UserProof == catalog.NoUser || as.Session != "" || as.Token != "" ||
 		p.g.Stage.Call.UserProof == catalog.AccessToken && as.ClientID == "" {
 		return nil
 	}
-	_, err := p.signIn(ctx, p.g.User, p.g.Password)
+	_, err := p.SignIn(ctx, p.g.User, p.g.Password)
 	return err
 }

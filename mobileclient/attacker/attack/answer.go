@@ -1,4 +1,4 @@
-package attacker
+package attack
 
 import (
 	"context"
@@ -17,32 +17,32 @@ import (
 	"keyladder/stages/protect"
 )
 
-// refusal says that a protection stopped a call. Anything else that goes wrong is
+// Refusal says that a protection stopped a call. Anything else that goes wrong is
 // another error, because it says nothing about the stage.
-type refusal struct {
-	check    catalog.Check // only where nobody but the attacker can tell
-	obstacle string
+type Refusal struct {
+	Check    catalog.Check // only where nobody but the attacker can tell
+	Obstacle string
 }
 
-func (r *refusal) Error() string { return r.obstacle }
+func (r *Refusal) Error() string { return r.Obstacle }
 
-// stopped turns a [*refusal] into the result of an attack; other errors stay errors.
-func stopped(err error) (Result, error) {
-	var r *refusal
+// Stopped turns a [*Refusal] into the result of an attack; other errors stay errors.
+func Stopped(err error) (Result, error) {
+	var r *Refusal
 	if errors.As(err, &r) {
-		return Result{Check: r.check, Obstacle: r.obstacle}, nil
+		return Result{Check: r.Check, Obstacle: r.Obstacle}, nil
 	}
 	return Result{}, err
 }
 
-// judge is nil where the call was served, and a [*refusal] where the API says that a
+// Judge is nil where the call was served, and a [*Refusal] where the API says that a
 // protection refused it. Behind the end of TLS the problem may be sealed for the app.
-func judge(status int, contentType string, body []byte) error {
+func Judge(status int, contentType string, body []byte) error {
 	if status >= 200 && status < 300 {
 		return nil
 	}
 	if refused := status == http.StatusUnauthorized || status == http.StatusForbidden; refused && isSealed(body) {
-		return &refusal{obstacle: fmt.Sprintf("the API answers %d, and why is sealed for the app", status)}
+		return &Refusal{Obstacle: fmt.Sprintf("the API answers %d, and why is sealed for the app", status)}
 	}
 	if err := judgeGrant(status, body); err != nil {
 		return err
@@ -57,12 +57,12 @@ func judge(status int, contentType string, body []byte) error {
 	}
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return &refusal{obstacle: fmt.Sprintf("the API answers %d, %s", status, p.Title)}
+		return &Refusal{Obstacle: fmt.Sprintf("the API answers %d, %s", status, p.Title)}
 	}
 	return fmt.Errorf("the API answered %d, %s: no protection, something is wrong", status, p.Title)
 }
 
-// judgeGrant is a [*refusal] where a token endpoint says that it issues no token, and nil where
+// judgeGrant is a [*Refusal] where a token endpoint says that it issues no token, and nil where
 // the answer is none of a token endpoint's.
 func judgeGrant(status int, body []byte) error {
 	refused := protect.Answer{Status: status, Media: protect.JSON, Body: body}.GrantError()
@@ -70,7 +70,7 @@ func judgeGrant(status int, body []byte) error {
 	case refused == nil:
 		return nil
 	case refused.Code == "invalid_grant", refused.Code == "invalid_client", refused.Code == "unauthorized_client":
-		return &refusal{obstacle: fmt.Sprintf("no access token is issued: %d, %s", status, refused.Code)}
+		return &Refusal{Obstacle: fmt.Sprintf("no access token is issued: %d, %s", status, refused.Code)}
 	}
 	return fmt.Errorf("no access token is issued: %d, %s", status, refused.Code)
 }
@@ -106,13 +106,13 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// alerted makes a [*refusal] of the TLS alert with which a server refuses a client
+// alerted makes a [*Refusal] of the TLS alert with which a server refuses a client
 // certificate. Other errors stay errors.
-func (p *program) alerted(ctx context.Context, err error) error {
+func (p *Program) alerted(ctx context.Context, err error) error {
 	if alert := certificateAlert(err); alert != nil {
 		return alert
 	}
-	if p.caller.Identity().Certificate != nil {
+	if p.Caller.Identity().Certificate != nil {
 		// The connection may have been reset before the alert was read.
 		if alert := certificateAlert(p.handshake(ctx)); alert != nil {
 			return alert
@@ -124,21 +124,21 @@ func (p *program) alerted(ctx context.Context, err error) error {
 func certificateAlert(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "remote error" && strings.Contains(op.Err.Error(), "certificate") {
-		return &refusal{check: catalog.CheckClientCert, obstacle: fmt.Sprintf("the API ends the TLS handshake: %v", op.Err)}
+		return &Refusal{Check: catalog.CheckClientCert, Obstacle: fmt.Sprintf("the API ends the TLS handshake: %v", op.Err)}
 	}
 	return nil
 }
 
 // handshake opens a TLS connection, sends nothing, and waits for an alert: in TLS 1.3
 // the server looks at the certificate when the client's side is done already.
-func (p *program) handshake(ctx context.Context) error {
+func (p *Program) handshake(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	url, err := p.caller.URL("")
+	url, err := p.Caller.URL("")
 	if err != nil {
 		return err
 	}
-	conn, err := p.g.Routes.DialTLS(network.Dialer, p.caller.TLS(p.g.Roots))(ctx, "tcp", url.Host)
+	conn, err := p.g.Routes.DialTLS(network.Dialer, p.Caller.TLS(p.g.Roots))(ctx, "tcp", url.Host)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package attacker
+package appside
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/debugger"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
@@ -14,46 +15,46 @@ import (
 // maxCandidates bounds how many places in the app's memory are tried.
 const maxCandidates = 100
 
-// instrumentedApp runs the genuine, unmodified app under a debugger and changes what
+// InstrumentedApp runs the genuine, unmodified app under a debugger and changes what
 // it does: the cap on transfers is a number in its memory, found by its value as
 // cheats for games find the number of lives. File and signature stay as they were, so
 // whoever measures the package finds nothing. The debugger stays attached while the
 // app, through its own screen, books what it would have refused.
 //
 //keyladder:code attack-instrumented-app
-func instrumentedApp(ctx context.Context, g *Given) (Result, error) {
-	transferCap, err := g.transferCap()
+func InstrumentedApp(ctx context.Context, g *attack.Given) (attack.Result, error) {
+	transferCap, err := g.TransferCap()
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
-	phone, err := g.open(ctx, g.Package, nil)
+	phone, err := g.Open(ctx, g.Package, nil)
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
-	defer phone.close()
-	if err := phone.signIn(ctx); err != nil {
-		return stopped(err)
+	defer phone.Close()
+	if err := phone.SignIn(ctx); err != nil {
+		return attack.Stopped(err)
 	}
-	payment, err := phone.payment(ctx, transferCap+pittance)
+	payment, err := phone.Payment(ctx, transferCap+attack.Pittance)
 	if err != nil {
-		return stopped(err)
+		return attack.Stopped(err)
 	}
-	switch refused, err := phone.capped(ctx, payment); {
+	switch refused, err := capped(ctx, phone, payment); {
 	case err != nil:
-		return stopped(err)
+		return attack.Stopped(err)
 	case !refused:
-		return Result{}, errors.New("the app books more than its cap without being changed")
+		return attack.Result{}, errors.New("the app books more than its cap without being changed")
 	}
 	g.Say("Started the genuine app on our own phone. It refuses to transfer %d minor units: its cap is %d.", payment.Amount, transferCap)
 
-	held, err := debugger.Attach(ctx, phone.app.PID())
+	held, err := debugger.Attach(ctx, phone.App.PID())
 	if err != nil {
-		return Result{}, err
+		return attack.Result{}, err
 	}
 	defer held.Detach()
 	addresses, err := held.Find(ctx, transferCap)
 	if err != nil {
-		return Result{}, fmt.Errorf("search the app's memory: %w", err)
+		return attack.Result{}, fmt.Errorf("search the app's memory: %w", err)
 	}
 	g.Say("Attached a debugger to the process and found the number %d at %d places in its memory.", transferCap, len(addresses))
 	slices.Reverse(addresses) // what a program made lies above what it was built with
@@ -62,29 +63,29 @@ func instrumentedApp(ctx context.Context, g *Given) (Result, error) {
 		if err := held.Write(address, transferCap, raised); errors.Is(err, debugger.ErrMoved) {
 			continue
 		} else if err != nil {
-			return Result{}, fmt.Errorf("change the app's memory: %w", err)
+			return attack.Result{}, fmt.Errorf("change the app's memory: %w", err)
 		}
-		switch refused, err := phone.capped(ctx, payment); {
+		switch refused, err := capped(ctx, phone, payment); {
 		case err != nil:
-			return stopped(err)
+			return attack.Stopped(err)
 		case !refused:
 			g.Say("Raised it to %d at the place number %d; the app transfers %d, the debugger still attached.", raised, i+1, payment.Amount)
-			return Result{Claim: true}, nil
+			return attack.Result{Claim: true}, nil
 		}
 		// Not the cap, but something that happened to be as large.
 		if err := held.Write(address, raised, transferCap); err != nil && !errors.Is(err, debugger.ErrMoved) {
-			return Result{}, fmt.Errorf("restore the app's memory: %w", err)
+			return attack.Result{}, fmt.Errorf("restore the app's memory: %w", err)
 		}
 	}
-	return Result{Check: catalog.CheckTransferCap, Obstacle: "the number is nowhere in the app's memory where changing it helps"}, nil
+	return attack.Result{Check: catalog.CheckTransferCap, Obstacle: "the number is nowhere in the app's memory where changing it helps"}, nil
 }
 
 // capped tells whether the app refuses a payment because of its cap. If it doesn't,
 // the payment is made, or the error says what else stopped it.
-func (p *phone) capped(ctx context.Context, payment device.Payment) (bool, error) {
-	_, err := shown(p.app.Transfer(ctx, payment))
-	var refused *refusal
-	if errors.As(err, &refused) && refused.check == catalog.CheckTransferCap {
+func capped(ctx context.Context, phone *attack.Phone, payment device.Payment) (bool, error) {
+	_, err := attack.Shown(phone.App.Transfer(ctx, payment))
+	var refused *attack.Refusal
+	if errors.As(err, &refused) && refused.Check == catalog.CheckTransferCap {
 		return true, nil
 	}
 	return false, err

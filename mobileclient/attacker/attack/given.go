@@ -1,8 +1,9 @@
-package attacker
+package attack
 
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -11,6 +12,7 @@ import (
 	"keyladder/mobileclient/attacker/network"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
+	"keyladder/stages/protect"
 )
 
 // Given is what an attack is given: what everybody has, and what its position gives.
@@ -99,21 +101,21 @@ type Inside struct {
 	VictimPays func(context.Context) error
 }
 
-// sendFromInside sends a call to the API from behind the end of TLS, as it is, and records
+// SendFromInside sends a call to the API from behind the end of TLS, as it is, and records
 // it as the attacker's, under a Traffic-Id of its own: no check reads that.
-func (g *Given) sendFromInside(ctx context.Context, call Captured) (status int, body []byte, err error) {
+func (g *Given) SendFromInside(ctx context.Context, call Captured) (status int, body []byte, err error) {
 	exchange := rand.Text()
 	call.Header = call.Header.Clone()
 	call.Header.Set(traffic.Header, exchange)
 	summary := call.Method + " " + call.Target
-	g.record(traffic.Message{
+	g.Record(traffic.Message{
 		Exchange: exchange, Kind: traffic.Request, From: network.Party, To: "resource",
 		Summary: summary, Head: network.Head(summary+" HTTP/1.1", "", call.Header), Body: call.Body, Size: len(call.Body),
 	})
 	if status, body, err = g.Inside.Send(ctx, call); err != nil {
 		return 0, nil, fmt.Errorf("send a call from behind the end of TLS: %w", err)
 	}
-	g.record(traffic.Message{
+	g.Record(traffic.Message{
 		Exchange: exchange, Kind: traffic.Response, From: "resource", To: network.Party,
 		Summary: fmt.Sprintf("%d %s", status, http.StatusText(status)), Body: body, Size: len(body),
 	})
@@ -145,4 +147,30 @@ type Result struct {
 	Check    catalog.Check // what stopped it, where nobody but the attacker can tell
 	Obstacle string        // what stopped it, for people
 	Stolen   []string      // what it took from somebody and called with, as it stands in messages
+}
+
+// PayTo changes the payee of a payment, and tells whether it did. A payment that can't be
+// read is replaced by another one.
+func (c *Captured) PayTo(account string) bool {
+	if !network.IsPayment(c.Method, c.Target) {
+		return false
+	}
+	body, err := network.WithPayee(c.Body, account)
+	if err != nil { // the payee, or all of it, is sealed
+		body = ownPayment(account)
+		c.Header.Set("Content-Type", protect.JSON)
+	}
+	c.Body = body
+	return true
+}
+
+// ownPayment is the body of a payment that somebody makes up who knows an account.
+func ownPayment(payee string) []byte {
+	body, err := json.Marshal(map[string]any{
+		"from": AnAccount.ID, "to": payee, "amount": Pittance, "currency": AnAccount.Currency, "reference": "invoice",
+	})
+	if err != nil {
+		panic(err) // strings and a number
+	}
+	return body
 }
