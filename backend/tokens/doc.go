@@ -21,4 +21,10 @@
 // A revocation is written first. Then it is in force here, and within a second in every
 // process that follows the feed of changes ([Store.Follow]). It is forgotten when the token
 // would have expired anyway.
+//
+// # On other servers
+//
+// A resource server that does not issue its tokens has a [Mirror]: the same memory, kept in
+// step with the issuer's feed over its management API. It checks tokens alone, and asks nobody
+// when a call comes.
 package tokens

@@ -9,11 +9,11 @@ import (
 
 // Examine makes all checks on a token of a stage, revocation included, and says what each
 // finds. An error is [ErrNoIssuer].
-func (s *Store) Examine(stage, text string, at time.Time) (manage.TokenExamination, error) {
-	if _, ok := s.issuers[stage]; !ok {
+func (b *Book) Examine(stage, text string, at time.Time) (manage.TokenExamination, error) {
+	if _, ok := b.issuers[stage]; !ok {
 		return manage.TokenExamination{}, ErrNoIssuer
 	}
-	examined := s.Verifier(stage, at).Examine(text, at)
+	examined := b.Verifier(stage, at).Examine(text, at)
 	out := manage.TokenExamination{Header: examined.Header, Claims: examined.Claims, Findings: []manage.TokenFinding{}}
 	for _, f := range examined.Findings {
 		finding := manage.TokenFinding{Check: f.Check, Moot: f.Moot, Passed: f.Err == nil && !f.Moot}
@@ -30,9 +30,9 @@ func (s *Store) Examine(stage, text string, at time.Time) (manage.TokenExaminati
 		out.Subject = said.Subject
 	}
 	revoked := manage.TokenFinding{Check: "revoked", Moot: said.ID == "", Passed: said.ID != ""}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if _, is := s.revoked[idOf(said.ID)]; is && said.ID != "" {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if _, is := b.revoked[idOf(said.ID)]; is && said.ID != "" {
 		revoked.Passed, revoked.Reason = false, "it was revoked"
 	}
 	out.Findings = append(out.Findings, revoked)

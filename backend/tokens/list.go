@@ -60,10 +60,10 @@ func (s *Store) Query(ctx context.Context, q manage.TokenQuery) (manage.TokenLis
 }
 
 // Keys are all signing keys, newest first.
-func (s *Store) Keys() []manage.SigningKey {
+func (b *Book) Keys() []manage.SigningKey {
 	list := []manage.SigningKey{}
-	for _, k := range s.keys.Load().byID {
-		list = append(list, s.signingKey(k))
+	for _, k := range b.keys.Load().byID {
+		list = append(list, b.signingKey(k))
 	}
 	slices.SortFunc(list, func(a, b manage.SigningKey) int {
 		return cmp.Or(cmp.Compare(a.Stage, b.Stage), b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(a.ID, b.ID))
@@ -71,9 +71,9 @@ func (s *Store) Keys() []manage.SigningKey {
 	return list
 }
 
-func (s *Store) signingKey(k *key) manage.SigningKey {
-	out := manage.SigningKey{ID: k.ID, Stage: k.stage, CreatedAt: k.createdAt, Signs: k.replacedAt == nil, Good: k.good(s.config.Now(), s.config.Overlap)}
-	if until := k.goodUntil(s.config.Overlap); !until.IsZero() {
+func (b *Book) signingKey(k *key) manage.SigningKey {
+	out := manage.SigningKey{ID: k.ID, Stage: k.stage, CreatedAt: k.createdAt, Signs: k.replacedAt == nil, Good: k.good(b.config.Now(), b.config.Overlap)}
+	if until := k.goodUntil(b.config.Overlap); !until.IsZero() {
 		until = until.UTC()
 		out.GoodUntil = &until
 	}

@@ -137,24 +137,6 @@ func (s *Store) Flush(ctx context.Context) error {
 	return nil
 }
 
-// forgetExpired forgets, out of memory, tokens that have expired and their revocations, if it
-// is time for that.
-func (s *Store) forgetExpired(at time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if at.Sub(s.forgot).Abs() < forgetEvery {
-		return false
-	}
-	s.forgot = at
-	s.verified.forget(at)
-	for one, expires := range s.revoked {
-		if expires <= at.Unix() {
-			delete(s.revoked, one)
-		}
-	}
-	return true
-}
-
 // Reset removes all tokens, and has all issuers begin with new keys.
 func (s *Store) Reset(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -47,25 +46,11 @@ const DefaultRemembered = 100_000
 
 // Store is the tokens of one server. It is safe for concurrent use.
 type Store struct {
+	*Book
 	db       *gorm.DB
-	config   Config
-	issuers  map[string]Issuer
-	verifier map[string]token.Verifier // but for the keys, which depend on the time
 	changes  *durable.Feed[change]
 	follower feed.Follower[change]
-	verified *verified
-
-	writing sync.Mutex // one change at a time; held while the database is written, and memory after it
-	keys    atomic.Pointer[keyring]
-	mu      sync.RWMutex
-	revoked map[id]int64 // when the token expires, in seconds since 1970
-	forgot  time.Time    // when what has expired was forgotten last
-}
-
-// keyring is all keys. It is not changed once it is stored.
-type keyring struct {
-	byID   map[string]*key
-	newest map[string]*key // by stage
+	writing  sync.Mutex // one change at a time; held while the database is written, and memory after it
 }
 
 // change is what the feed tells. What a key is now, the database says.
@@ -81,22 +66,11 @@ var changesKept = feed.Limits{Entries: 10_000, Bytes: 1 << 20}
 // Open reads keys and revocations from a database that has the tables of [Models] and of
 // [durable.Models], and makes a key for each issuer that has none.
 func Open(ctx context.Context, db *gorm.DB, config Config) (*Store, error) {
-	if config.Now == nil {
-		config.Now = time.Now
+	book, err := newBook(config)
+	if err != nil {
+		return nil, err
 	}
-	if config.Remembered == 0 {
-		config.Remembered = DefaultRemembered
-	}
-	s := &Store{db: db, config: config, issuers: map[string]Issuer{}, verifier: map[string]token.Verifier{}, verified: newVerified(config.Remembered)}
-	s.keys.Store(&keyring{})
-	for _, issuer := range config.Issuers {
-		if issuer.Lifetime <= 0 {
-			return nil, fmt.Errorf("access tokens of %s need a lifetime", issuer.Stage)
-		}
-		s.issuers[issuer.Stage] = issuer
-		s.verifier[issuer.Stage] = token.Verifier{Issuer: issuer.URL, Audience: issuer.Audience, Leeway: config.Leeway}
-	}
-	var err error
+	s := &Store{Book: book, db: db}
 	if s.changes, err = durable.Open[change](ctx, db, "tokens", changesKept); err != nil {
 		return nil, err
 	}
@@ -144,48 +118,38 @@ func (s *Store) Follow(ctx context.Context) { s.follower.Run(ctx) }
 func (s *Store) Health() feed.Health { return s.follower.Health() }
 
 // load reads everything.
-func (s *Store) load(ctx context.Context) (at feed.Cursor, err error) {
+func (s *Store) load(ctx context.Context) (feed.Cursor, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	var keys []keyRow
+	state, err := s.read(ctx)
+	if err != nil {
+		return feed.Cursor{}, err
+	}
+	s.publish(state.Keys)
+	s.revokeOnly(state.Revoked)
+	return state.At, nil
+}
+
+// read reads all keys, and the revocations of tokens that have not expired.
+func (s *Store) read(ctx context.Context) (state snapshot, err error) {
 	var tokens []tokenRow
 	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if at, err = s.changes.End(tx); err != nil {
+		if state.At, err = s.changes.End(tx); err != nil {
 			return err
 		}
-		if err := tx.Find(&keys).Error; err != nil {
+		if err := tx.Find(&state.Keys).Error; err != nil {
 			return err
 		}
 		return tx.Select("id", "expires_at").Where("revoked_at IS NOT NULL AND expires_at > ?", s.config.Now().UTC()).Find(&tokens).Error
 	})
 	if err != nil {
-		return feed.Cursor{}, fmt.Errorf("read the access tokens: %w", err)
+		return snapshot{}, fmt.Errorf("read the access tokens: %w", err)
 	}
-	s.publish(keys)
-	revoked := make(map[id]int64, len(tokens))
-	for _, row := range tokens {
-		revoked[idOf(row.ID)] = row.ExpiresAt.Unix()
+	state.Revoked = make([]revocation, len(tokens))
+	for i, row := range tokens {
+		state.Revoked[i] = revocation{row.ID, row.ExpiresAt.Unix()}
 	}
-	s.mu.Lock()
-	s.revoked = revoked
-	s.mu.Unlock()
-	return at, nil
-}
-
-// publish puts keys in force.
-func (s *Store) publish(rows []keyRow) {
-	ring := &keyring{byID: map[string]*key{}, newest: map[string]*key{}}
-	for _, row := range rows {
-		k := &key{
-			Key: token.Key{ID: row.ID, Secret: row.Secret}, stage: row.Stage,
-			createdAt: row.CreatedAt, replacedAt: row.ReplacedAt, withdrawnAt: row.WithdrawnAt,
-		}
-		ring.byID[k.ID] = k
-		if k.replacedAt == nil {
-			ring.newest[k.stage] = k
-		}
-	}
-	s.keys.Store(ring)
+	return state, nil
 }
 
 // apply takes what a page of the feed tells.
@@ -211,13 +175,7 @@ func (s *Store) take(ctx context.Context, changes []change) error {
 		s.publish(keys)
 		break // they are few: one look reads them all
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range changes {
-		if c.Token != "" {
-			s.revoked[idOf(c.Token)] = c.Expires
-		}
-	}
+	s.revoke(changes)
 	return nil
 }
 

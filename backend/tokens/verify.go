@@ -41,24 +41,24 @@ func (t *Token) May(scope string) bool { return scope != "" && slices.Contains(t
 // not look at revocations. Errors are those of [token.Verifier.Verify].
 //
 //keyladder:code token-verify
-func (s *Store) Verify(stage, text string, at time.Time) (*Token, error) {
+func (b *Book) Verify(stage, text string, at time.Time) (*Token, error) {
 	hash := sha256.Sum256([]byte(text))
-	found := s.verified.get(hash)
+	found := b.verified.get(hash)
 	if found == nil {
-		claims, kid, err := s.Verifier(stage, at).VerifyKey(text, at)
+		claims, kid, err := b.Verifier(stage, at).VerifyKey(text, at)
 		if err != nil {
 			return nil, err
 		}
-		return s.verified.add(hash, &Token{Claims: claims, Scopes: strings.Fields(claims.Scope), id: idOf(claims.ID), key: kid, stage: stage, used: &use{}}), nil
+		return b.verified.add(hash, &Token{Claims: claims, Scopes: strings.Fields(claims.Scope), id: idOf(claims.ID), key: kid, stage: stage, used: &use{}}), nil
 	}
-	switch _, good := s.keyFor(stage, found.key, at); {
+	switch _, good := b.keyFor(stage, found.key, at); {
 	case found.stage != stage:
 		return nil, fmt.Errorf("%w: it is one of the stage %s", token.ErrIssuer, found.stage)
 	case !good:
 		return nil, fmt.Errorf("%w: kid is %q", token.ErrKey, found.key)
 	case !at.Before(found.Expires):
 		return nil, token.ErrExpired
-	case found.Issued.After(at.Add(s.config.Leeway)): // the clock was set back
+	case found.Issued.After(at.Add(b.config.Leeway)): // the clock was set back
 		return nil, token.ErrNotYet
 	}
 	return found, nil
@@ -66,26 +66,26 @@ func (s *Store) Verify(stage, text string, at time.Time) (*Token, error) {
 
 // Verifier is what decides on a stage's tokens at a time. Where the stage has no issuer it
 // refuses all.
-func (s *Store) Verifier(stage string, at time.Time) token.Verifier {
-	v := s.verifier[stage]
-	v.Keys = func(id string) (token.Secret, bool) { return s.keyFor(stage, id, at) }
+func (b *Book) Verifier(stage string, at time.Time) token.Verifier {
+	v := b.verifier[stage]
+	v.Keys = func(id string) (token.Secret, bool) { return b.keyFor(stage, id, at) }
 	return v
 }
 
 // keyFor is a key of a stage's issuer, if it is good at that time.
-func (s *Store) keyFor(stage, id string, at time.Time) (token.Secret, bool) {
-	k := s.keys.Load().byID[id]
-	if k == nil || k.stage != stage || !k.good(at, s.config.Overlap) {
+func (b *Book) keyFor(stage, id string, at time.Time) (token.Secret, bool) {
+	k := b.keys.Load().byID[id]
+	if k == nil || k.stage != stage || !k.good(at, b.config.Overlap) {
 		return nil, false
 	}
 	return k.Secret, true
 }
 
 // Revoked says whether a token was revoked.
-func (s *Store) Revoked(t *Token) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	_, revoked := s.revoked[t.id]
+func (b *Book) Revoked(t *Token) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	_, revoked := b.revoked[t.id]
 	return revoked
 }
 
