@@ -14,6 +14,8 @@ type Token struct {
 	User       string     `json:"user"`
 	Client     string     `json:"client"`
 	Scope      string     `json:"scope"`
+	Family     string     `json:"family,omitempty"` // of refresh tokens that it is renewed with: [Family]
+	Origin     string     `json:"origin,omitempty"` // the authorization code that it came of, by its ID
 	IssuedAt   time.Time  `json:"issued_at"`
 	ExpiresAt  time.Time  `json:"expires_at"`
 	RevokedAt  *time.Time `json:"revoked_at,omitempty"`
@@ -33,6 +35,7 @@ type TokenFilter struct {
 	User   string `json:"user,omitempty"`
 	Client string `json:"client,omitempty"`
 	Stage  string `json:"stage,omitempty"`
+	Family string `json:"family,omitempty"`
 	State  string `json:"state,omitempty"`  // good, revoked or expired
 	Search string `json:"search,omitempty"` // a part of the user or the client, or a whole ID
 }
@@ -46,7 +49,7 @@ type TokenList struct {
 // Tokens returns the access tokens that fit a query.
 func Tokens(ctx context.Context, d Doer, q TokenQuery) (TokenList, error) {
 	return list[TokenList](ctx, d, "/tokens", q.Part, map[string]string{
-		"user": q.User, "client": q.Client, "stage": q.Stage, "state": q.State, "search": q.Search,
+		"user": q.User, "client": q.Client, "stage": q.Stage, "family": q.Family, "state": q.State, "search": q.Search,
 	})
 }
 
