@@ -109,7 +109,8 @@ func (s *Server) examineToken(c echo.Context) error {
 		if !finding.Passed {
 			finding.Reason = "there is no user of that name"
 		}
-		found.Findings = append(found.Findings, finding)
+		// The guard asks for the user first, and then whether the token was revoked.
+		found.Findings = slices.Insert(found.Findings, len(found.Findings)-1, finding)
 	}
 	return c.JSON(http.StatusOK, found)
 }

@@ -85,6 +85,20 @@ type TokenExamination struct {
 	Findings []TokenFinding  `json:"findings"` // in the order in which the checks are made
 }
 
+// BearerCall is a call of GET /v1/accounts at a stage, with any text as the access token.
+type BearerCall struct {
+	Stage string `json:"stage"`
+	Token string `json:"token"`
+}
+
+// BearerAnswer is what the API answers to it.
+type BearerAnswer struct {
+	Status    int    `json:"status"`
+	Challenge string `json:"challenge,omitempty"` // its WWW-Authenticate field
+	Body      string `json:"body,omitempty"`
+	Exchange  string `json:"exchange"` // what the records know the call by
+}
+
 // TokenFinding is what one check says.
 type TokenFinding struct {
 	Check  string `json:"check"`

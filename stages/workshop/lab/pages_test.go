@@ -222,6 +222,7 @@ func (v *viewer) adminPages(filled bool) {
 		{"/sessions", "/sessions"},
 		{"/devices", "/devices"},
 		{"/tokens", "/tokens"},
+		{"/take-apart", "/take-apart"},
 		{"/audit", "/audit"},
 	} {
 		v.open(p.pattern, p.path, state)
@@ -248,6 +249,7 @@ func (v *viewer) adminPages(filled bool) {
 	v.open("/sessions/end", "/sessions/end?all=1", "")
 	v.open("/devices/ban", "/devices/ban?all=1", "")
 	v.open("/tokens/revoke", "/tokens/revoke?all=1", "")
+	v.tokenPages()
 	v.keyPages()
 	v.open("/devices/remove", "/devices/remove?all=1", "")
 	v.open("/matrix/:stage/:attack", "/matrix/"+last.Slug+"/token-lift", state)
@@ -261,6 +263,14 @@ func (v *viewer) adminPages(filled bool) {
 	v.do("run the matrix", chromedp.Click("[data-test=run-matrix]"), seen("[data-job] progress"))
 	v.look("admin /matrix", "/matrix", "running")
 	v.do("cancel it", click("[data-cancel]"), chromedp.WaitNotPresent("[data-job]"))
+}
+
+// tokenPages are those about one token.
+func (v *viewer) tokenPages() {
+	v.t.Helper()
+	v.open("/take-apart", "/take-apart?document=1", "document")
+	v.do("send it", click("[data-test=send]"), seen("[data-test=sent]"))
+	v.look("admin /take-apart", "/take-apart", "sent")
 }
 
 // keyPages are those that ask before a signing key is replaced, or withdrawn.
