@@ -205,7 +205,11 @@ func timeWords(claims json.RawMessage, now time.Time) []string {
 		if !at.After(now) {
 			when = ui.Ago(now, at)
 		}
-		lines = append(lines, fmt.Sprintf("%s, %s: %s UTC (%s)", claim.name, claim.words, ui.Stamp(at), when))
+		line := fmt.Sprintf("%s, %s: %s UTC", claim.name, claim.words, ui.Stamp(at))
+		if !strings.HasPrefix(ui.Stamp(at), when) { // the date alone is no news
+			line += " (" + when + ")"
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }

@@ -100,5 +100,6 @@ func (s *Server) postFreeze(c echo.Context, caller guard.Caller) error {
 	if err != nil {
 		return err
 	}
+	caller.Did(map[bool]string{true: "froze ", false: "thawed "}[frozen] + changed.ID)
 	return c.JSON(http.StatusOK, accountOf(changed))
 }

@@ -39,7 +39,7 @@ type tokenRow struct {
 func (tokenRow) TableName() string { return "access_tokens" }
 
 // Models are the tables of keys and tokens, without those of package feed.
-func Models() []any { return []any{&keyRow{}, &tokenRow{}} }
+func Models() []any { return []any{&keyRow{}, &tokenRow{}, &callRow{}, &offRow{}} }
 
 func (row tokenRow) manage() manage.Token {
 	return manage.Token{

@@ -31,6 +31,10 @@
 //	GET  /tokens                    [TokenQuery]: [TokenList]
 //	POST /tokens/revoke             [TokenSelection]: end them; answers with [Changed]
 //	POST /tokens/examine            [TokenToExamine]: what each check says of it; answers with a [TokenExamination]
+//	GET  /tokens/{id}/calls         what was done with it: [TokenCall], the latest first
+//	GET  /revocation-checks         [RevocationCheck], a stage each
+//	POST /stages/{slug}/revocation-check/off  serve access tokens although they were revoked, until it is on again
+//	POST /stages/{slug}/revocation-check/on
 //	GET  /signing-keys              [SigningKey], by stage, the newest first
 //	POST /stages/{slug}/signing-keys  make a new [SigningKey]; the one before is good for a while
 //	POST /signing-keys/{id}/withdraw  refuse what it has signed from now on

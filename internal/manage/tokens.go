@@ -3,6 +3,7 @@ package manage
 import (
 	"context"
 	"encoding/json"
+	"net/url"
 	"time"
 )
 
@@ -83,6 +84,28 @@ type TokenExamination struct {
 	Claims   json.RawMessage `json:"claims,omitempty"`
 	Subject  string          `json:"subject,omitempty"`
 	Findings []TokenFinding  `json:"findings"` // in the order in which the checks are made
+}
+
+// TokenCall is a call that was served with an access token.
+type TokenCall struct {
+	At      time.Time `json:"at"`
+	Route   string    `json:"route"` // POST /v1/transfers
+	Status  int       `json:"status"`
+	Address string    `json:"address"`       // from where it came
+	Did     string    `json:"did,omitempty"` // what came of it, for people; empty: nothing was changed
+}
+
+// TokenCalls returns what was done with an access token, the latest first. Of calls that changed
+// something, and of those that did not, the latest hundred each are kept.
+func TokenCalls(ctx context.Context, d Doer, id string) ([]TokenCall, error) {
+	return Get[[]TokenCall](ctx, d, "/tokens/"+url.PathEscape(id)+"/calls")
+}
+
+// RevocationCheck says whether access tokens that were revoked are refused at a stage.
+type RevocationCheck struct {
+	Stage string     `json:"stage"`
+	Off   bool       `json:"off"`
+	Since *time.Time `json:"since,omitempty"` // from when on it is off
 }
 
 // BearerCall is a call of GET /v1/accounts at a stage, with any text as the access token.
