@@ -185,8 +185,11 @@ func TestRevocationsAreOff(t *testing.T) {
 		off, text string
 		want      int
 	}{
-		{"", text, http.StatusUnauthorized}, {"tls", text, http.StatusUnauthorized}, {granted, text, http.StatusOK},
-		{granted, text[:len(text)-1], http.StatusUnauthorized}, {"", text, http.StatusUnauthorized},
+		{"", text, http.StatusUnauthorized},
+		{"tls", text, http.StatusUnauthorized},
+		{granted, text, http.StatusOK},
+		{granted, text[:len(text)-1], http.StatusUnauthorized},
+		{"", text, http.StatusUnauthorized},
 	} {
 		off = test.off
 		r := w.request(granted, http.MethodGet, "/v1/accounts", "")
