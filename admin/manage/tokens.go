@@ -24,22 +24,31 @@ var tokenColumns = []ui.Column{
 	{Name: "calls", Label: "Calls", LatestFirst: true},
 }
 
-var tokenFilters = []string{"search", "stage", "state"}
-
 // tokenStates are the choices: without one, those that are good are listed.
 var tokenStates = []ui.NavItem{
 	{Path: "", Label: "good"}, {Path: "revoked", Label: "revoked"}, {Path: "expired", Label: "expired"}, {Path: "any", Label: "any"},
 }
 
-func tokenFilter(values url.Values) manage.TokenFilter {
-	f := manage.TokenFilter{Search: values.Get("search"), Stage: values.Get("stage"), State: values.Get("state")}
-	switch f.State {
-	case "":
-		f.State = "good"
-	case "any":
-		f.State = ""
-	}
-	return f
+var accessTokens = kind[manage.Token, manage.TokenFilter]{
+	One: "access token", Many: "access tokens", Filters: []string{"search", "stage", "state"}, States: tokenStates,
+	Filter: func(values url.Values) manage.TokenFilter {
+		f := manage.TokenFilter{Search: values.Get("search"), Stage: values.Get("stage"), State: values.Get("state")}
+		switch f.State {
+		case "":
+			f.State = "good"
+		case "any":
+			f.State = ""
+		}
+		return f
+	},
+	Search: func(id string) manage.TokenFilter { return manage.TokenFilter{Search: id} },
+	Read: func(ctx context.Context, a *Administration, filter manage.TokenFilter, part manage.Part) ([]manage.Token, int, error) {
+		list, err := a.Resource.Tokens(ctx, manage.TokenQuery{TokenFilter: filter, Part: part})
+		return list.Tokens, list.Total, err
+	},
+	ID:    func(token manage.Token) string { return token.ID },
+	Stage: func(token manage.Token) string { return token.Stage },
+	Words: tokenWords,
 }
 
 // tokensData is what the page of the access tokens shows.
@@ -50,42 +59,19 @@ type tokensData struct {
 }
 
 func (a *Administration) tokensPage(c echo.Context) error {
-	data := tokensData{listed: listed{List: ui.ReadList(c, tokenColumns, "-issued", tokenFilters...), Strip: a.Runner.Strip(c, takesTokens)}}
-	filter := tokenFilter(data.List.Filter)
-	ctx := c.Request().Context()
-	p := a.list(c, &data.listed, func(part manage.Part) (int, error) {
-		found, err := a.Resource.Tokens(ctx, manage.TokenQuery{TokenFilter: filter, Part: part})
-		data.Tokens = found.Tokens
-		return found.Total, err
-	})
+	data := tokensData{listed: listed{List: ui.ReadList(c, tokenColumns, "-issued", accessTokens.Filters...), Strip: a.Runner.Strip(c, takesTokens)}}
+	found, p, err := accessTokens.list(a, c, &data.listed)
+	if err != nil {
+		return err
+	}
+	data.Tokens = found
 	if data.Silence == "" {
-		var err error
-		if data.Keys, err = a.Resource.SigningKeys(ctx); err != nil {
+		if data.Keys, err = a.Resource.SigningKeys(c.Request().Context()); err != nil {
 			data.Silence = ui.InWords(err)
 		}
 	}
 	p.Title = "Access tokens"
 	return ui.Render(c, http.StatusOK, tokensView(p, data, a.Stages, a.Now()))
-}
-
-// findTokens are some of those that are selected, and how many there are in all.
-func (a *Administration) findTokens(ctx context.Context, s selection) (found []manage.Token, total int, err error) {
-	if s.All {
-		list, err := a.Resource.Tokens(ctx, manage.TokenQuery{TokenFilter: tokenFilter(s.Filter), Part: manage.Part{Limit: named}})
-		return list.Tokens, list.Total, err
-	}
-	for _, id := range s.IDs[:min(len(s.IDs), named)] {
-		list, err := a.Resource.Tokens(ctx, manage.TokenQuery{TokenFilter: manage.TokenFilter{Search: id}, Part: manage.Part{Limit: named}})
-		if err != nil {
-			return nil, 0, err
-		}
-		for _, token := range list.Tokens {
-			if token.ID == id {
-				found = append(found, token)
-			}
-		}
-	}
-	return found, len(s.IDs), nil
 }
 
 func tokenWords(token manage.Token) string {
@@ -94,37 +80,22 @@ func tokenWords(token manage.Token) string {
 
 // askRevokeTokens asks before access tokens are revoked.
 func (a *Administration) askRevokeTokens(c echo.Context) error {
-	selection, any := chosen(c.QueryParams(), tokenFilters...)
+	selection, any := chosen(c.QueryParams(), accessTokens.Filters...)
 	if !any {
 		return a.nothingChosen(c)
 	}
-	found, total, err := a.findTokens(c.Request().Context(), selection)
-	if err != nil {
-		return err
-	}
-	lines := make([]string, len(found))
-	for i, token := range found {
-		lines[i] = tokenWords(token)
-	}
-	what := ui.Plural(total, "access token", "access tokens")
-	return a.ask(c, ui.Question{
-		Title: "Revoke " + what + "?",
-		Text:  "Every server refuses the next call with each of them, and the user has to sign in again. What was done with them stays done.",
-		About: lines, More: total - len(found), Nothing: total == 0,
-		Action: "/tokens/revoke", Fields: selection.fields(), Button: "Revoke " + what,
-	})
+	return accessTokens.ask(a, c, selection, "Revoke",
+		"Every server refuses the next call with each of them, and the user has to sign in again. What was done with them stays done.", "/tokens/revoke")
 }
 
 func (a *Administration) revokeTokens(c echo.Context) error {
-	selection, any := chosen(c.Request().PostForm, tokenFilters...)
+	selection, any := chosen(c.Request().PostForm, accessTokens.Filters...)
 	if !any {
 		return a.nothingChosen(c)
 	}
-	change := change{Action: "revoke access tokens", Subject: selection.words("access tokens"), Path: "/tokens/revoke"}
-	if found, _, err := a.findTokens(c.Request().Context(), selection); err == nil && len(selection.IDs) == 1 && len(found) == 1 {
-		change.Subject, change.Stage = tokenWords(found[0])+" ("+found[0].ID+")", found[0].Stage // only for the words
-	}
-	return a.takeMany(c, change, manage.TokenSelection{IDs: selection.IDs, All: selection.All, TokenFilter: tokenFilter(selection.Filter)},
+	change := change{Action: "revoke access tokens", Path: "/tokens/revoke"}
+	accessTokens.name(a, c, selection, &change)
+	return a.takeMany(c, change, manage.TokenSelection{IDs: selection.IDs, All: selection.All, TokenFilter: accessTokens.Filter(selection.Filter)},
 		func(count int) string {
 			if count == 0 {
 				return "No access token is left of those: they had ended before."

@@ -103,7 +103,7 @@ func TestTokensAreRevoked(t *testing.T) {
 	b.get("/tokens?state=any").want(t, http.StatusOK, `data-total="3"`, "revoked")
 	b.get("/tokens/revoke?back=/tokens").want(t, http.StatusSeeOther)
 	b.get("/tokens").want(t, http.StatusOK, "Choose some first")
-	b.get("/audit").want(t, http.StatusOK, "revoke access tokens", "alice in harbour-mobile at password-grant, 0 calls so far (T1)")
+	b.get("/audit").want(t, http.StatusOK, "revoke access tokens", "alice in harbour-mobile at password-grant, 0 calls so far (T1)", "all access tokens that are good<")
 }
 
 // TestSigningKeysAreReplaced and then withdrawn, which is refused for the one that signs.
