@@ -247,7 +247,7 @@ func respond(c *call) error {
 	}
 	if c.plan.route.handler != nil {
 		err := run(c)
-		if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
+		if refusal, ok := errors.AsType[*Refusal](err); ok {
 			c.refusal, c.check = refusal, refusal.Check
 			c.refusal.write(c)
 			return nil
