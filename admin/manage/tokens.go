@@ -2,6 +2,7 @@ package manage
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -56,6 +57,7 @@ type tokensData struct {
 	listed
 	Tokens []manage.Token
 	Keys   []manage.SigningKey
+	Checks []manage.RevocationCheck
 }
 
 func (a *Administration) tokensPage(c echo.Context) error {
@@ -66,12 +68,71 @@ func (a *Administration) tokensPage(c echo.Context) error {
 	}
 	data.Tokens = found
 	if data.Silence == "" {
-		if data.Keys, err = a.Resource.SigningKeys(c.Request().Context()); err != nil {
+		ctx := c.Request().Context()
+		keys, err := a.Resource.SigningKeys(ctx)
+		checks, err2 := a.Resource.RevocationChecks(ctx)
+		if err := errors.Join(err, err2); err != nil {
 			data.Silence = ui.InWords(err)
 		}
+		data.Keys, data.Checks = keys, checks
 	}
 	p.Title = "Access tokens"
 	return ui.Render(c, http.StatusOK, tokensView(p, data, a.Stages, a.Now()))
+}
+
+// tokenData is what the page of one access token shows.
+type tokenData struct {
+	manage.Token
+	Done    []manage.TokenCall // with it, the latest first
+	Silence string             // why that can't be shown
+}
+
+// wasRevoked says whether the token was revoked before a call was served with it all the same.
+func (d tokenData) wasRevoked(call manage.TokenCall) bool {
+	return d.RevokedAt != nil && call.At.After(*d.RevokedAt)
+}
+
+func (a *Administration) tokenPage(c echo.Context) error {
+	found, _, err := accessTokens.find(a, c, selection{IDs: []string{c.Param("token")}})
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return echo.NewHTTPError(http.StatusNotFound, "There is no such access token. Tokens are listed until an hour after they have expired.")
+	}
+	data := tokenData{Token: found[0]}
+	if data.Done, err = a.Resource.TokenCalls(c.Request().Context(), data.ID); err != nil {
+		data.Silence = ui.InWords(err)
+	}
+	return ui.Render(c, http.StatusOK, tokenView(a.Gate.Page(c, "Access token of "+data.User, "/users"), data, a.Stages, a.Now()))
+}
+
+// askServeRevoked asks before the check for revoked access tokens is switched off at a stage.
+func (a *Administration) askServeRevoked(c echo.Context) error {
+	stage, ok := a.Stages.Lookup(c.Param("stage"))
+	if !ok || stage.Auth.Revocations != catalog.RevokedRefused {
+		return echo.ErrNotFound
+	}
+	return a.ask(c, ui.Question{
+		Title:  "Serve revoked access tokens at " + stage.Slug + "?",
+		Text:   "This is to see what a token is worth that says everything itself: it goes on working until it expires, unless somebody looks at the list of those that were revoked. Every server stops to look, until you switch the check on again; a restart does not do that.",
+		Action: c.Request().URL.Path, Button: "Switch the check off",
+	})
+}
+
+// switchCheck switches the check for revoked access tokens on, or off.
+func (a *Administration) switchCheck(on bool) echo.HandlerFunc {
+	way := change{Action: "switch off the check for revoked access tokens", Path: "off", Done: "Revoked access tokens are served now, until they expire. Revoke one and see."}
+	if on {
+		way = change{Action: "switch on the check for revoked access tokens", Path: "on", Done: "Revoked access tokens are refused again, those too that were revoked meanwhile."}
+	}
+	return func(c echo.Context) error {
+		change := way
+		change.Subject = c.Param("stage")
+		change.Stage = change.Subject
+		change.Path = "/stages/" + url.PathEscape(change.Subject) + "/revocation-check/" + way.Path
+		return a.take(c, change)
+	}
 }
 
 func tokenWords(token manage.Token) string {

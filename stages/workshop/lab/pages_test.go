@@ -271,6 +271,15 @@ func (v *viewer) tokenPages() {
 	v.open("/take-apart", "/take-apart?document=1", "document")
 	v.do("send it", click("[data-test=send]"), seen("[data-test=sent]"))
 	v.look("admin /take-apart", "/take-apart", "sent")
+	v.visit(v.url + "/tokens")
+	v.do("open one", click(`[data-token] th a`), seen("[data-test=done]"))
+	v.look("admin /tokens/:token", "/tokens/one", "")
+	v.visit(v.url + "/tokens")
+	v.do("ask to serve revoked ones", click("[data-switch-off]"), seen("[data-question]"))
+	v.look("admin /revocation-checks/:stage/off", "/revocation-checks/stage/off", "")
+	v.do("be sure", click("[data-sure]"), seen("[data-revoked-served]"))
+	v.look("admin /tokens", "/tokens", "revoked ones are served")
+	v.do("switch it on again", click("[data-switch-on]"), seen("[data-switch-off]"))
 }
 
 // keyPages are those that ask before a signing key is replaced, or withdrawn.

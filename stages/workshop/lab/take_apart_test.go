@@ -86,3 +86,55 @@ func TestTokensAreTakenApartInTheBrowser(t *testing.T) {
 	a.do("once it is revoked", a.page("/take-apart"), chromedp.SetValue("#token", token), chromedp.SetValue("#stage", stage),
 		click("[data-test=send]"), seen(`[data-test=sent][data-status="401"] [data-check=revoked]`), seen(`[data-test=examined][data-refused-by=revoked]`))
 }
+
+// What was done with a token stays done after it was revoked, and stays listed. Where the check
+// for revoked tokens is switched off, such a one goes on working.
+func TestRevocationUndoesNothingInTheBrowser(t *testing.T) {
+	t.Parallel()
+	stage := takingTokens(t).Slug
+	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword})
+	a := signIn(t, l)
+	balance := func() int64 {
+		t.Helper()
+		ledger, err := l.Resource.Ledger(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, account := range ledger.Accounts {
+			if account.ID == catalog.AliceAccount {
+				return account.Balance
+			}
+		}
+		t.Fatal("alice has no account")
+		return 0
+	}
+	before := balance()
+	a.tokenInTraffic(stage)
+	after := balance()
+	if after != before-100 {
+		t.Fatalf("the app has paid %d", before-after)
+	}
+	a.do("take the token", click("[data-test=take-apart]"), seen(`[data-test=examined][data-refused-by=""]`))
+	token := read[string](a, `document.querySelector("#token").value`)
+	send := func(what string, status int, wanted string) {
+		t.Helper()
+		a.do(what, a.page("/take-apart"), chromedp.SetValue("#token", token), chromedp.SetValue("#stage", stage),
+			click("[data-test=send]"), seen(fmt.Sprintf(`[data-test=sent][data-status="%d"] %s`, status, wanted)))
+	}
+
+	done := []chromedp.Action[chromedp.Void]{seen(`[data-route="GET /v1/accounts"]`), seen(`[data-route="POST /v1/transfers"] [data-did^="paid EUR 1.00 from HB-1001"]`)}
+	a.do("open the token", append([]chromedp.Action[chromedp.Void]{a.page("/tokens?stage=" + stage), click("[data-token] th a")}, done...)...)
+	a.do("revoke it", click("[data-revoke-token]"), click("[data-sure]"), seen("[data-revoked=true]"), seen("[data-test=revoked]"))
+	a.do("see what was done", done...)
+	send("once it is revoked", 401, "[data-check=revoked]")
+	if now := balance(); now != after {
+		t.Errorf("the revocation has moved %d", now-after)
+	}
+
+	a.do("switch the check off", a.page("/tokens"), click("[data-switch-off]"), click("[data-sure]"), seen(`[data-revoked-served="`+stage+`"]`))
+	send("while nobody looks", 200, ".verdict.pass")
+	a.do("see it warned of", a.page("/stages/"+stage+"/try"), seen(`[data-revoked-served="`+stage+`"]`))
+	a.do("see what was done since", a.page("/tokens?state=revoked"), click("[data-token] th a"), seen("[data-test=after]"))
+	a.do("switch it on", a.page("/tokens"), click("[data-switch-on]"), chromedp.WaitNotPresent("[data-revoked-served]"))
+	send("while everybody looks", 401, "[data-check=revoked]")
+}
