@@ -141,8 +141,10 @@ func (j *Journal) Reset(ctx context.Context) error {
 
 // writeCalls writes calls, and drops the oldest of their tokens where there are too many.
 func writeCalls(tx *gorm.DB, noted map[noteKey]*latest) error {
+	var rows []callRow
+	var touched []string
 	for key, of := range noted {
-		rows := make([]callRow, 0, len(of.calls))
+		touched = append(touched, key.token)
 		for _, c := range slices.Concat(of.calls[of.next:], of.calls[:of.next]) {
 			address := ""
 			if c.Address.IsValid() {
@@ -152,20 +154,26 @@ func writeCalls(tx *gorm.DB, noted map[noteKey]*latest) error {
 				Token: key.token, ExpiresAt: of.expires.UTC(), At: c.At.UTC(), Route: c.Route, Status: c.Status, Address: address, Did: c.Did,
 			})
 		}
-		if err := tx.CreateInBatches(&rows, callsKept).Error; err != nil {
-			return err
-		}
-		kind := "did = ''"
-		if key.did {
-			kind = "did <> ''"
-		}
-		last := tx.Model(&callRow{}).Select("id").Where("token = ? AND "+kind, key.token).Order("id DESC").Offset(callsKept).Limit(1)
-		if err := tx.Where("token = ? AND "+kind+" AND id <= (?)", key.token, last).Delete(&callRow{}).Error; err != nil {
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := tx.CreateInBatches(&rows, inOneStatement).Error; err != nil {
+		return err
+	}
+	for tokens := range slices.Chunk(touched, inOneStatement) {
+		err := tx.Exec(`DELETE FROM access_token_calls WHERE id IN (SELECT id FROM (
+			SELECT id, ROW_NUMBER() OVER (PARTITION BY token, did <> '' ORDER BY id DESC) AS place
+			FROM access_token_calls WHERE token IN ?) WHERE place > ?)`, tokens, callsKept).Error
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// inOneStatement is how many rows or tokens a statement is about.
+const inOneStatement = 500
 
 // Calls are what was done with a token, the latest first.
 func (j *Journal) Calls(ctx context.Context, jti string) ([]manage.TokenCall, error) {

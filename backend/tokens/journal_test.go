@@ -68,9 +68,11 @@ func TestJournalIsBounded(t *testing.T) {
 		})
 	}
 	group.Wait()
+	begin := time.Now()
 	if err := j.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("written in %v", time.Since(begin))
 	var rows int64
 	if err := w.db.Table("access_token_calls").Count(&rows).Error; err != nil || rows != 20_000 {
 		t.Errorf("%d were written, %v", rows, err)
