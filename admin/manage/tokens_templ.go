@@ -52,7 +52,15 @@ func tokensView(p ui.Page, d tokensData, stages catalog.Set, now time.Time) temp
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"intro\"><h1>Access tokens</h1><p class=\"lede\">What was issued, to whom, and how often it was used. A token says for itself who may call, so it goes on working until it expires, unless it is on the list of those that were revoked. The tokens themselves are kept nowhere.</p>")
+			for _, check := range d.Checks {
+				if check.Off && check.Since != nil {
+					templ_7745c5c3_Err = ui.RevokedServed(check.Stage, now, *check.Since).Render(ctx, templ_7745c5c3_Buffer)
+					if templ_7745c5c3_Err != nil {
+						return templ_7745c5c3_Err
+					}
+				}
+			}
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, " <div class=\"intro\"><h1>Access tokens</h1><p class=\"lede\">What was issued, to whom, and how often it was used. A token says for itself who may call, so it goes on working until it expires, unless it is on the list of those that were revoked. The tokens themselves are kept nowhere.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -67,14 +75,6 @@ func tokensView(p ui.Page, d tokensData, stages catalog.Set, now time.Time) temp
 			templ_7745c5c3_Err = jobs.StripView(p, d.Strip).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
-			}
-			for _, check := range d.Checks {
-				if check.Off && check.Since != nil {
-					templ_7745c5c3_Err = ui.RevokedServed(check.Stage, now, *check.Since).Render(ctx, templ_7745c5c3_Buffer)
-					if templ_7745c5c3_Err != nil {
-						return templ_7745c5c3_Err
-					}
-				}
 			}
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, " ")
 			if templ_7745c5c3_Err != nil {
@@ -913,7 +913,7 @@ func tokenView(p ui.Page, d tokenData, stages catalog.Set, now time.Time) templ.
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 77, " served. The latest hundred that changed something are listed, and the latest hundred that did not.</p><table class=\"stacking listing\" data-test=\"done\"><caption class=\"away\">Calls that were served with it, the latest first</caption> <thead><tr><th scope=\"col\">When</th><th scope=\"col\">Call</th><th scope=\"col\">Answer</th><th scope=\"col\">From</th><th scope=\"col\">What came of it</th></tr></thead> <tbody>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 77, " served. The latest hundred that changed something are listed, and the latest hundred that did not.</p><table class=\"stacking\" data-test=\"done\"><caption class=\"away\">Calls that were served with it, the latest first</caption> <thead><tr><th scope=\"col\">When</th><th scope=\"col\">Call</th><th scope=\"col\">Answer</th><th scope=\"col\">From</th><th scope=\"col\">What came of it</th></tr></thead> <tbody>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
