@@ -142,10 +142,10 @@ func shippedCaller(folder *deployment.Folder, stage catalog.Stage) (caller *prot
 	if roots, err = folder.Read("roots.pem"); err != nil {
 		return nil, nil, err
 	}
-	api := protect.API{Stage: stage.Slug, Plain: settings.APIPlain, TLS: settings.APITLS}
+	api := protect.API{Stage: stage.Slug, Plain: settings.APIPlain, TLS: settings.APITLS, Auth: settings.AuthServer}
 	caller, err = protect.New(stage.Call, api, protect.Identity{
 		UserAgent: fmt.Sprintf("HarbourBank/%d.0", stage.Package.Release), ClientID: settings.ClientID,
-		Secret: settings.SharedSecret, Certificate: &certificate,
+		Secret: settings.Secret(stage.Call), Certificate: &certificate,
 	})
 	return caller, roots, err
 }

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
@@ -22,17 +21,24 @@ import (
 type harbourApp struct {
 	system   *sdk.System
 	settings *release.Settings
-	release  int
+	manifest release.Manifest
 
 	stage      string
 	caller     *protect.Caller // of the app alone; nil: it is not open
+	oauth      *protect.OAuth  // nil: nobody signs in on a page at the stage
 	connection connection
 
 	registering sync.Mutex // held while the installation registers
+	renewing    sync.Mutex // held while an access token is renewed
+	answering   sync.Mutex // held while a user is signed in by an authorization response
 
 	mu         sync.Mutex
 	registered *protect.Installation // nil: not yet
 	signedIn   protect.SignedIn      // empty: nobody is
+	renewalKey string                // of a renewal whose answer has not arrived; empty: there is none
+	stored     bool                  // what stands for the user is in the storage, too
+	pending    *pendingSignIn        // on a page; nil: none
+	failed     *sdk.Screen           // what the last sign-in on a page came to; nil: nothing to tell
 }
 
 // opening is how long the app waits for the network before it shows itself.
@@ -42,8 +48,11 @@ const opening = 5 * time.Second
 // start it registers. Where that fails the app opens all the same: the first call tries
 // again, and shows what is wrong.
 func (a *harbourApp) Open(ctx context.Context, stage string) error {
-	caller, err := newCaller(a.settings, a.release, stage)
+	caller, err := newCaller(a.settings, a.manifest.Release, stage)
 	if err != nil {
+		return err
+	}
+	if a.oauth, err = newOAuth(caller, a.manifest); err != nil {
 		return err
 	}
 	a.caller, a.stage = caller, stage
@@ -70,8 +79,12 @@ func (a *harbourApp) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 		return sdk.Screen{}, fmt.Errorf("the app is not open")
 	}
 	screen, err := a.tap(ctx, tap)
-	screen.User = a.who().User
-	if a.knowsUsers() {
+	who := a.who()
+	screen.User, screen.SignedIn = who.User, !who.Empty()
+	switch {
+	case a.oauth != nil:
+		screen.SignIn = sdk.InPage
+	case a.knowsUsers():
 		screen.SignIn = sdk.InApp
 	}
 	return screen, err
@@ -81,8 +94,11 @@ func (a *harbourApp) tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 	account := "/v1/accounts/" + url.PathEscape(tap.Account)
 	switch tap.What {
 	case sdk.Home:
-		return sdk.Screen{OK: true}, nil
+		return a.home(), nil
 	case sdk.SignIn:
+		if a.oauth != nil {
+			return a.openSignIn(tap.MemoryOnly), nil
+		}
 		return a.signIn(ctx, tap.User, tap.Password, tap.MemoryOnly), nil
 	case sdk.SignOut:
 		return a.signOut(ctx), nil
@@ -137,15 +153,6 @@ func (a *harbourApp) transfer(ctx context.Context, payment sdk.Payment) (sdk.Scr
 		return sdk.Screen{}, err
 	}
 	return a.callAsUser(ctx, transfer), nil
-}
-
-// OpenURL takes note of a link. No stage of this release waits for one.
-func (a *harbourApp) OpenURL(_ context.Context, link string) error {
-	u, err := url.Parse(link)
-	if err != nil {
-		return fmt.Errorf("this link can't be opened: %w", err)
-	}
-	return a.system.Report(sdk.Record{Kind: traffic.Note, Summary: "opened by a link: " + u.Scheme + "://" + u.Host})
 }
 
 // amount writes minor units for people.

@@ -52,7 +52,7 @@ func (o outcome) problem(status int, kind string) bool {
 // an authentic answer says so. Where answers are not signed, whoever could make this one up
 // could keep the app from its bank anyway.
 func (o outcome) gone() bool {
-	return o.problem(http.StatusUnauthorized, "session-not-accepted") ||
+	return o.problem(http.StatusUnauthorized, "session-not-accepted") || o.problem(http.StatusUnauthorized, "token-not-accepted") ||
 		o.dressed != nil && !o.dressed.Verifies() && o.answer.TokenRefused()
 }
 
@@ -63,18 +63,42 @@ func (a *harbourApp) callAsUser(ctx context.Context, c call) sdk.Screen {
 		return *refused
 	}
 	if a.knowsUsers() && !c.Public {
-		who := a.who()
-		if err := a.forgetExpired(who); err != nil {
-			return sdk.Screen{Error: err.Error()}
+		who, refused := a.current(ctx)
+		if refused != nil {
+			return *refused
 		}
-		if c.user = a.who(); c.user.Empty() {
-			if !who.Empty() {
-				return a.refuse("", catalog.CheckSignedIn, "the access token has expired", signedOut)
-			}
-			return a.refuse("", catalog.CheckSignedIn, "nobody is signed in", "Sign in first.")
-		}
+		c.user = who
 	}
-	return a.noticeSignedOut(c, a.sendKnown(ctx, c)).screen
+	o := a.sendKnown(ctx, c)
+	if c.user.Refresh != "" && o.gone() { // it was refused, and so not done: another token, and the call again
+		renewed, refused := a.renew(ctx, c.user)
+		if refused != nil {
+			return *refused
+		}
+		c.user = renewed
+		o = a.sendKnown(ctx, c)
+	}
+	return a.noticeSignedOut(c, o).screen
+}
+
+// current is what stands for the user in a call that is made now, or what to show where nobody
+// is signed in, or not any more.
+func (a *harbourApp) current(ctx context.Context) (protect.SignedIn, *sdk.Screen) {
+	who, now := a.who(), time.Now()
+	switch {
+	case who.Empty():
+		refused := a.refuse("", catalog.CheckSignedIn, "nobody is signed in", "Sign in first.")
+		return who, &refused
+	case who.Refresh != "" && !now.Before(who.RenewAt):
+		return a.renew(ctx, who)
+	case who.Token != "" && !now.Before(who.ExpiresAt): // what the bank would say of it is known
+		if err := a.forget(who); err != nil {
+			return who, &sdk.Screen{Error: err.Error()}
+		}
+		refused := a.refuse("", catalog.CheckSignedIn, "the access token has expired", signedOut)
+		return who, &refused
+	}
+	return who, nil
 }
 
 // sendKnown makes a call from this installation. A server that does not know it any more,
@@ -158,7 +182,7 @@ func uncertain(o outcome) bool {
 func (a *harbourApp) make(ctx context.Context, c call) outcome {
 	dressed, err := a.dress(c)
 	if err != nil {
-		return outcome{screen: a.failed("", err)}
+		return outcome{screen: a.failedCall("", err)}
 	}
 	return a.attempt(ctx, dressed)
 }
@@ -175,7 +199,10 @@ func (a *harbourApp) dress(c call) (*protect.Dressed, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Header = http.Header{"Accept": {strings.Join(append(caller.Accepts(), protect.JSON, errorMedia), ", ")}}
+	if c.Header = c.Header.Clone(); c.Header == nil {
+		c.Header = http.Header{}
+	}
+	c.Header.Set("Accept", strings.Join(append(caller.Accepts(), protect.JSON, errorMedia), ", "))
 	return caller.Dress(c.Call)
 }
 
@@ -184,40 +211,19 @@ func (a *harbourApp) attempt(ctx context.Context, dressed *protect.Dressed) (o o
 	o.dressed = dressed
 	exchange := rand.Text()
 	failed := func(err error) outcome {
-		o.screen = a.failed(exchange, err)
+		o.screen = a.failedCall(exchange, err)
 		return o
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	ctx = sdk.WithExchange(ctx, exchange)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) {
-			o.sent = true
-			_ = a.system.Use(info.Conn, exchange) // a note for the class; the call goes on without
-		},
-	})
 	req, err := dressed.HTTP(ctx)
 	if err != nil {
 		return failed(err)
 	}
-	req.Header.Set(traffic.Header, exchange)
-	client, err := a.connection.client(a.system, a.caller)
+	resp, received, err := a.exchange(exchange, req, dressed, &o.sent)
 	if err != nil {
 		return failed(err)
 	}
-	a.recordRequest(exchange, req, dressed)
-	resp, err := client.Do(req)
-	if err != nil {
-		a.logCall(req, "no answer")
-		return failed(err)
-	}
-	a.logCall(req, resp.Status)
-	defer resp.Body.Close()
-	received, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return failed(err)
-	}
-	a.recordResponse(exchange, resp, received)
 	answer, err := dressed.Check(resp, received)
 	if err != nil {
 		return failed(err)
@@ -228,6 +234,38 @@ func (a *harbourApp) attempt(ctx context.Context, dressed *protect.Dressed) (o o
 		o.wait = retryAfter(resp.Header.Get("Retry-After"), time.Now())
 	}
 	return o
+}
+
+// exchange sends a request and receives the answer. What was sent is dressed, which the record
+// takes the body from. Sent becomes true where the request, or a part of it, may have gone out.
+func (a *harbourApp) exchange(exchange string, req *http.Request, dressed *protect.Dressed, sent *bool) (*http.Response, []byte, error) {
+	ctx := sdk.WithExchange(req.Context(), exchange)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			*sent = true
+			_ = a.system.Use(info.Conn, exchange) // a note for the class; the call goes on without
+		},
+	})
+	req = req.WithContext(ctx)
+	req.Header.Set(traffic.Header, exchange)
+	client, err := a.connection.client(a.system, a.caller)
+	if err != nil {
+		return nil, nil, err
+	}
+	a.recordRequest(exchange, req, dressed)
+	resp, err := client.Do(req)
+	if err != nil {
+		a.logCall(req, "no answer")
+		return nil, nil, err
+	}
+	a.logCall(req, resp.Status)
+	defer resp.Body.Close()
+	received, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, nil, err
+	}
+	a.recordResponse(exchange, resp, received)
+	return resp, received, nil
 }
 
 // retryAfter reads the field of the same name (RFC 9110, section 10.2.3): seconds or

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
 	"keyladder/stages/mechanism/pin"
 	"keyladder/stages/protect"
@@ -29,11 +30,11 @@ func newCaller(settings *release.Settings, number int, stage string) (*protect.C
 	if !ok {
 		return nil, fmt.Errorf("%w: it knows no stage %q", errSettings, stage)
 	}
-	identity, err := shippedIdentity(settings, number)
+	identity, err := shippedIdentity(settings, number, policy)
 	if err != nil {
 		return nil, err
 	}
-	caller, err := protect.New(policy, protect.API{Stage: stage, Plain: settings.APIPlain, TLS: settings.APITLS}, identity)
+	caller, err := protect.New(policy, protect.API{Stage: stage, Plain: settings.APIPlain, TLS: settings.APITLS, Auth: settings.AuthServer}, identity)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +46,8 @@ func newCaller(settings *release.Settings, number int, stage string) (*protect.C
 
 // shippedIdentity is who the app is, as far as that is in its package. The installation
 // and the session come later.
-func shippedIdentity(settings *release.Settings, number int) (protect.Identity, error) {
-	identity := protect.Identity{ClientID: settings.ClientID, Secret: settings.SharedSecret}
+func shippedIdentity(settings *release.Settings, number int, policy catalog.Call) (protect.Identity, error) {
+	identity := protect.Identity{ClientID: settings.ClientID, Secret: settings.Secret(policy)}
 	product := products[settings.App]
 	if product == "" {
 		return identity, fmt.Errorf("%w: it is not the app %q", errSettings, settings.App)

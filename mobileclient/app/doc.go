@@ -21,8 +21,10 @@
 //   - record.go notes for the class what was sent and received.
 //
 // Before the first call registration.go makes the installation known to the server, and
-// session.go signs the user in and out.
+// session.go signs the user in and out. Where users sign in on a page of an authorization server,
+// oauth.go has it opened and takes the answer, and renewal.go keeps the access token fresh.
 //
 // Storage: "device.STAGE" holds how the server knows the installation, "session.STAGE" the
-// user's session. An access token stays in memory, and the password is kept nowhere.
+// user's session, or refresh token. An access token stays in memory, and the password is kept
+// nowhere: where there is a page for it, it never comes here.
 package main

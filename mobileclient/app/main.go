@@ -14,7 +14,7 @@ func main() {
 		if err != nil {
 			return nil, err
 		}
-		return &harbourApp{system: system, settings: settings, release: manifest.Release}, nil
+		return &harbourApp{system: system, settings: settings, manifest: manifest}, nil
 	})
 	ended()
 	if err != nil {

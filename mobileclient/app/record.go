@@ -21,13 +21,24 @@ func (a *harbourApp) report(record sdk.Record) {
 
 func (a *harbourApp) recordRequest(exchange string, req *http.Request, dressed *protect.Dressed) {
 	a.report(sdk.Record{
-		Kind: traffic.Request, Exchange: exchange, Summary: req.Method + " " + req.URL.RequestURI(),
+		Kind: traffic.Request, Exchange: exchange, With: a.peer(req), Summary: req.Method + " " + req.URL.RequestURI(),
 		Head: requestHead(req), Body: withoutPassword(dressed), Size: len(dressed.Body),
 	})
 	if dressed.Sealed {
 		a.recordInside(exchange, "the body that was sent", dressed.Media, dressed.Content)
 	}
 }
+
+// peer is who is asked; empty: the API.
+func (a *harbourApp) peer(req *http.Request) string {
+	if a.oauth != nil && strings.HasPrefix(req.URL.String(), a.oauth.Issuer()+"/") {
+		return authServer
+	}
+	return ""
+}
+
+// authServer is what the authorization server is called in records.
+const authServer = "auth"
 
 // passwordInForm is the parameter of RFC 6749, section 4.3.2.
 var passwordInForm = regexp.MustCompile(`(^|&)(password=)[^&]*`)
@@ -43,7 +54,7 @@ func withoutPassword(dressed *protect.Dressed) []byte {
 
 func (a *harbourApp) recordResponse(exchange string, resp *http.Response, body []byte) {
 	a.report(sdk.Record{
-		Kind: traffic.Response, Exchange: exchange, Summary: resp.Status,
+		Kind: traffic.Response, Exchange: exchange, With: a.peer(resp.Request), Summary: resp.Status,
 		Head: responseHead(resp), Body: body, Size: len(body),
 	})
 }

@@ -11,8 +11,8 @@ import (
 	"keyladder/stages/protect"
 )
 
-// failed makes a screen of a call that got no answer, or none that the app believes.
-func (a *harbourApp) failed(exchange string, err error) sdk.Screen {
+// failedCall makes a screen of a call that got no answer, or none that the app believes.
+func (a *harbourApp) failedCall(exchange string, err error) sdk.Screen {
 	if check, reason := protect.Refused(err); check != "" {
 		return a.refuse(exchange, check, reason, advice(check, reason, err))
 	}
@@ -43,6 +43,8 @@ func advice(check catalog.Check, reason string, err error) string {
 		return "This is not the bank's server: its key is not one of those that this app knows. Nothing was sent. Turn off the proxy, or use another network."
 	case catalog.CheckServerMAC:
 		return "This answer does not prove that it comes from the bank, so the app does not believe it. Something between the phone and the bank has made or changed it."
+	case catalog.CheckResponse:
+		return "Nobody was signed in by this link: it is not the answer to a sign-in that this app has begun. If you have begun one, begin again."
 	case catalog.CheckSealedAnswer:
 		return "The bank's answer is not sealed as it should be, so the app does not use it. If this lasts, update the app."
 	}

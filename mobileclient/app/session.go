@@ -13,12 +13,15 @@ import (
 	"keyladder/stages/protect"
 )
 
-// userSession is what the app's storage holds of a sign-in: a session key or an access token.
+// userSession is what the app's storage holds of a sign-in: a session key, a refresh token or
+// an access token.
 type userSession struct {
-	Key       session.Key `json:"session_key,omitempty"`
-	Token     string      `json:"access_token,omitempty"`
-	ExpiresAt time.Time   `json:"expires_at,omitzero"` // of the token
-	User      string      `json:"user"`
+	Key        session.Key `json:"session_key,omitempty"`
+	Refresh    string      `json:"refresh_token,omitempty"`
+	RenewalKey string      `json:"renewal_key,omitempty"` // of a renewal whose answer has not arrived
+	Token      string      `json:"access_token,omitempty"`
+	ExpiresAt  time.Time   `json:"expires_at,omitzero"` // of the access token
+	User       string      `json:"user"`
 }
 
 // sessionItem is the place in the app's storage; sessions are good at one stage.
@@ -41,8 +44,9 @@ func (a *harbourApp) loadSession() error {
 	if err := a.loadItem(a.sessionItem(), &stored); err != nil {
 		return err
 	}
-	if _, err := session.ParseKey(string(stored.Key)); err == nil || stored.Token != "" {
-		a.signedIn = protect.SignedIn{User: stored.User, Session: stored.Key, Token: stored.Token, ExpiresAt: stored.ExpiresAt}
+	if _, err := session.ParseKey(string(stored.Key)); err == nil || stored.Token != "" || stored.Refresh != "" {
+		a.signedIn = protect.SignedIn{User: stored.User, Session: stored.Key, Refresh: stored.Refresh, Token: stored.Token, ExpiresAt: stored.ExpiresAt}
+		a.renewalKey, a.stored = stored.RenewalKey, true
 	}
 	return nil
 }
@@ -103,22 +107,46 @@ func (a *harbourApp) signIn(ctx context.Context, user, password string, memoryOn
 //
 //keyladder:code app-keep-session
 func (a *harbourApp) keep(opened protect.SignedIn, stored bool) (before protect.SignedIn, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if stored {
-		kept := userSession{Key: opened.Session, Token: opened.Token, User: opened.User}
-		if opened.Token != "" {
-			kept.ExpiresAt = opened.ExpiresAt
-		}
-		err = a.storeItem(a.sessionItem(), kept)
+		err = a.storeSession(opened, "")
 	} else {
 		err = a.system.Delete(a.sessionItem()) // of an earlier sign-in
 	}
 	if err != nil {
 		return before, err
 	}
+	before, a.signedIn, a.renewalKey, a.stored = a.signedIn, opened, "", stored
+	return before, nil
+}
+
+// storeSession writes what stands for a user into the storage. An access token that can be had
+// anew stays in memory.
+func (a *harbourApp) storeSession(who protect.SignedIn, renewalKey string) error {
+	kept := userSession{Key: who.Session, Refresh: who.Refresh, RenewalKey: renewalKey, User: who.User}
+	if who.Token != "" && who.Refresh == "" {
+		kept.Token, kept.ExpiresAt = who.Token, who.ExpiresAt
+	}
+	return a.storeItem(a.sessionItem(), kept)
+}
+
+// replace puts something else that stands for the same user in the place of what does now, in
+// the storage first, where it is there. The renewal key is that of a renewal that begins; empty:
+// there is none. Its error is errReplaced where it is too late.
+func (a *harbourApp) replace(who, by protect.SignedIn, renewalKey string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	before, a.signedIn = a.signedIn, opened
-	return before, nil
+	if a.signedIn != who {
+		return errReplaced
+	}
+	if a.stored {
+		if err := a.storeSession(by, renewalKey); err != nil {
+			return err
+		}
+	}
+	a.signedIn, a.renewalKey = by, renewalKey
+	return nil
 }
 
 // signOut ends the session or revokes the token at the bank, where that is possible, and
@@ -126,12 +154,12 @@ func (a *harbourApp) keep(opened protect.SignedIn, stored bool) (before protect.
 //
 //keyladder:code app-sign-out
 func (a *harbourApp) signOut(ctx context.Context) sdk.Screen {
-	who := a.who()
+	who, err := a.drop()
+	if err != nil {
+		return sdk.Screen{Error: err.Error()}
+	}
 	if who.Empty() {
 		return sdk.Screen{OK: true}
-	}
-	if err := a.forget(who); err != nil {
-		return sdk.Screen{Error: err.Error()}
 	}
 	outcome := a.endAtBank(ctx, who)
 	if !outcome.screen.OK && !outcome.gone() && !outcome.revoked(who) {
@@ -145,15 +173,30 @@ func (a *harbourApp) signOut(ctx context.Context) sdk.Screen {
 func (a *harbourApp) endAtBank(ctx context.Context, who protect.SignedIn) outcome {
 	caller, err := a.caller.As(who.Show)
 	if err != nil {
-		return outcome{screen: a.failed("", err)}
+		return outcome{screen: a.failedCall("", err)}
 	}
-	return a.sendKnown(ctx, call{Call: caller.SignOutCall(), user: who, settled: true})
+	signOut, err := caller.SignOutCall()
+	if err != nil {
+		return outcome{screen: a.failedCall("", err)}
+	}
+	return a.sendKnown(ctx, call{Call: signOut, user: who, settled: true})
 }
 
 // revoked says whether the bank has taken a token back. What else is in the answer does not
 // matter (RFC 7009, section 2.2).
 func (o outcome) revoked(who protect.SignedIn) bool {
-	return who.Token != "" && o.answer.Status == http.StatusOK
+	return (who.Token != "" || who.Refresh != "") && o.answer.Status == http.StatusOK
+}
+
+// drop drops what stands for whoever is signed in, and returns it.
+func (a *harbourApp) drop() (who protect.SignedIn, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.signedIn.Empty() {
+		return who, nil
+	}
+	who, a.signedIn, a.renewalKey = a.signedIn, protect.SignedIn{}, ""
+	return who, a.system.Delete(a.sessionItem())
 }
 
 // forget drops what stands for a user, unless something else has taken its place.
@@ -163,16 +206,8 @@ func (a *harbourApp) forget(who protect.SignedIn) error {
 	if a.signedIn != who {
 		return nil
 	}
-	a.signedIn = protect.SignedIn{}
+	a.signedIn, a.renewalKey = protect.SignedIn{}, ""
 	return a.system.Delete(a.sessionItem())
-}
-
-// forgetExpired drops a token whose time is over: what the bank would say of it is known.
-func (a *harbourApp) forgetExpired(who protect.SignedIn) error {
-	if who.Token == "" || time.Now().Before(who.ExpiresAt) {
-		return nil
-	}
-	return a.forget(who)
 }
 
 // noticeSignedOut forgets what the bank does not accept any more. Only the bank can say so:

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -98,7 +99,7 @@ func (s *system) Report(record sdk.Record, _ *sdk.None) error {
 	d := s.app.device
 	m := traffic.Message{
 		Lane: traffic.App, Kind: record.Kind, Stage: s.app.stage, Exchange: record.Exchange,
-		From: d.config.Participant, To: "resource",
+		From: d.config.Participant, To: cmp.Or(record.With, "resource"),
 		Summary: record.Summary, Head: record.Head, Body: record.Body, Size: record.Size, Verdict: record.Verdict,
 	}
 	switch record.Kind {

@@ -78,7 +78,7 @@ func (a *testApp) Tap(_ context.Context, tap sdk.Tap) (sdk.Screen, error) {
 			return shown, err
 		}
 	}
-	shown.User = a.user
+	shown.User, shown.SignedIn = a.user, a.user != ""
 	return shown, nil
 }
 

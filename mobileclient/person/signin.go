@@ -1,6 +1,7 @@
 package person
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,9 +22,10 @@ var (
 	ErrLost = errors.New("this page leads nowhere")
 )
 
-// mustSignIn is whether an app that shows this wants the person to sign in.
+// mustSignIn is whether an app that shows this wants the person to sign in. An app that does not
+// know who is signed in is taken to be theirs.
 func (p Person) mustSignIn(home device.Screen) bool {
-	return home.SignIn != "" && home.User != p.Name
+	return home.SignIn != "" && (!home.SignedIn || home.User != "" && home.User != p.Name)
 }
 
 // SignIn signs the person in, where the app has them do it: in the app or on a page in the
@@ -79,7 +81,7 @@ func (p Person) signInOnPage(ctx context.Context, d *device.Device, app *device.
 	typed := false
 	for range maxPages {
 		if page.App != "" {
-			return signedIn(ctx, app)
+			return p.signedIn(ctx, app)
 		}
 		form, values, asks := p.fill(page)
 		if form == nil || asks && typed {
@@ -94,12 +96,12 @@ func (p Person) signInOnPage(ctx context.Context, d *device.Device, app *device.
 }
 
 // signedIn is what the app shows when a page has led back to an app.
-func signedIn(ctx context.Context, app *device.App) (device.Screen, error) {
+func (p Person) signedIn(ctx context.Context, app *device.App) (device.Screen, error) {
 	home, err := app.Home(ctx)
-	if err == nil && home.User == "" {
+	if err == nil && p.mustSignIn(home) {
 		home.OK = false
 		if home.Error == "" {
-			home.Error = "The page is done, but the app says that nobody is signed in."
+			home.Error = "The page is done, but the app says that " + cmp.Or(home.User, "nobody") + " is signed in."
 		}
 	}
 	return home, err

@@ -39,6 +39,15 @@ type Settings struct {
 	Stages            map[string]catalog.Call // how to call, by the stage's slug
 }
 
+// Secret is the one that the app proves with at a stage that it is this app: the client secret
+// where the authorization server asks for one, the one for signing calls before that.
+func (s *Settings) Secret(policy catalog.Call) string {
+	if policy.ClientAuth == catalog.ClientSecret {
+		return s.ClientSecret
+	}
+	return s.SharedSecret
+}
+
 // What an app writes to its log, which the device keeps. It never logs less than calls.
 const (
 	LogCalls      = "calls"      // method, path and status

@@ -24,7 +24,7 @@
 // # Mechanisms
 //
 // There is a file for each: tls.go (with client certificates and pins), sealed.go, device.go,
-// session.go, token.go, appkey.go, hawk.go. It says which values of the call policy it serves, and what
+// session.go, token.go (with oauth.go, which gets tokens), appkey.go, hawk.go. It says which values of the call policy it serves, and what
 // it does with a call. [New] refuses a policy with a value that no file serves, so that nobody
 // ever does less than a stage asks for. A new mechanism is a new file, and a line in the list
 // of mechanisms (mechanism.go).
@@ -34,6 +34,10 @@
 // How a user signs in, and what stands for them afterwards, differs from stage to stage. With
 // [Caller.SignInCall], [Caller.ReadSignIn] and [Caller.SignOutCall] (signin.go) nobody has to
 // ask which.
+//
+// Where users sign in on a page of an authorization server, the caller is a client of that
+// ([Caller.OAuth], in oauth.go): it has the user agent open the page, reads where that leads,
+// and gets tokens for it. No password passes through here then.
 //
 // # Identities with gaps
 //

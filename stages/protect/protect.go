@@ -36,6 +36,7 @@ type Identity struct {
 	Device  Installation
 	Session session.Key // the user's
 	Token   string      // the user's access token
+	Refresh string      // the user's refresh token: for the authorization server alone
 
 	// Proof is shown in the place of the app's proof, whatever else there is: a value that
 	// was found somewhere.

@@ -21,16 +21,18 @@ func (s SignIn) String() string { return fmt.Sprintf("the sign-in of %q", s.User
 // GoString does the same.
 func (s SignIn) GoString() string { return s.String() }
 
-// SignedIn is what a sign-in brought: one of session and token, which stands for the user from
+// SignedIn is what a sign-in brought: a session, or a token, which stands for the user from
 // then on.
 type SignedIn struct {
-	User    string
+	User    string // empty: nobody said
 	Session session.Key
 	Token   string
+	Refresh string // brings the next token; empty: nothing does
 
 	Scope       string    // of the token: for what it is good, with spaces between
 	IdleSeconds int       // the session ends after that time without calls; 0: it does not
-	ExpiresAt   time.Time // and it ends then in any case
+	ExpiresAt   time.Time // session or token ends then in any case
+	RenewAt     time.Time // of the token: a little earlier
 }
 
 // String is for logs, and says nothing that is secret.
@@ -40,18 +42,20 @@ func (s SignedIn) String() string { return fmt.Sprintf("what stands for %q", s.U
 func (s SignedIn) GoString() string { return s.String() }
 
 // Empty says whether it stands for nobody.
-func (s SignedIn) Empty() bool { return s.Session == "" && s.Token == "" }
+func (s SignedIn) Empty() bool { return s.Session == "" && s.Token == "" && s.Refresh == "" }
 
 // Show puts it into an identity.
-func (s SignedIn) Show(as *Identity) { as.Session, as.Token = s.Session, s.Token }
+func (s SignedIn) Show(as *Identity) {
+	as.Session, as.Token, as.Refresh = s.Session, s.Token, s.Refresh
+}
 
 // SignInCall trades a user's name and password for what stands for the user from then on. Its
 // error says why these can't be sent, or is [ErrNobody].
 func (c *Caller) SignInCall(user, password string) (Call, error) {
-	switch c.policy.UserProof {
-	case catalog.UserSession:
+	switch {
+	case c.policy.UserProof == catalog.UserSession:
 		return basicSignIn(user, password)
-	case catalog.AccessToken:
+	case c.policy.Grant == catalog.PasswordGrant:
 		return c.passwordGrant(user, password), nil
 	}
 	return Call{}, ErrNobody
@@ -65,10 +69,11 @@ func (c *Caller) ReadSignIn(user string, body []byte) (SignedIn, error) {
 	return readSession(body)
 }
 
-// SignOutCall ends what stands for the user of the identity.
-func (c *Caller) SignOutCall() Call {
+// SignOutCall ends what stands for the user of the identity. Its error says that nobody knows
+// where the authorization server is.
+func (c *Caller) SignOutCall() (Call, error) {
 	if c.policy.UserProof == catalog.AccessToken {
 		return c.revocation()
 	}
-	return endSession()
+	return endSession(), nil
 }

@@ -1,9 +1,11 @@
 package protect
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -38,6 +40,7 @@ var accessTokens = mechanism{
 			return nil
 		}}, nil
 	},
+	refusals: []refusal{{check: catalog.CheckResponse, is: oneOf(ErrResponse)}},
 }
 
 // passwordGrant trades a password for an access token (RFC 6749, section 4.3). It is put
@@ -59,45 +62,91 @@ func (c *Caller) passwordGrant(user, password string) Call {
 	return Call{Method: http.MethodPost, Path: tokenPath, Body: body, Media: FormMedia, Public: true, Unproven: true}
 }
 
-// revocation ends an access token (RFC 7009, section 2.1).
-func (c *Caller) revocation() Call {
-	form := url.Values{"token": {c.identity.Token}, "client_id": {c.identity.ClientID}}
-	return Call{Method: http.MethodPost, Path: revokePath, Body: []byte(form.Encode()), Media: FormMedia, Public: true, Unproven: true}
+// revocation ends the identity's access token, or the family of tokens that its refresh token
+// is of (RFC 7009, section 2.1).
+func (c *Caller) revocation() (Call, error) {
+	form := url.Values{"token": {c.identity.Token}}
+	call := Call{Method: http.MethodPost, Path: revokePath, Media: FormMedia, Public: true, Unproven: true}
+	if c.identity.Refresh != "" {
+		form = url.Values{"token": {c.identity.Refresh}, "token_type_hint": {"refresh_token"}}
+	}
+	if c.policy.Grant.InAgent() {
+		issuer, err := c.issuer()
+		if err != nil {
+			return Call{}, err
+		}
+		if call.URL, err = url.Parse(issuer + authRevokePath); err != nil {
+			return Call{}, err
+		}
+	}
+	if c.policy.ClientAuth == catalog.ClientSecret {
+		// Both are form-encoded first (RFC 6749, section 2.3.1).
+		credentials := url.QueryEscape(c.identity.ClientID) + ":" + url.QueryEscape(c.identity.Secret)
+		call.Header = http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(credentials))}}
+	} else {
+		form.Set("client_id", c.identity.ClientID)
+	}
+	call.Body = []byte(form.Encode())
+	return call, nil
 }
 
-// readToken reads a token endpoint's answer (RFC 6749, section 5.1). It names no user, and
+// issued is what a client is given (RFC 6749, sections 4.2.2 and 5.1). It names no user, and
 // what is in a token is not for clients to read (RFC 9068, section 6).
+type issued struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"` // seconds
+	Scope        string `json:"scope"`
+	RefreshToken string `json:"refresh_token"`
+}
+
+// readToken reads a token endpoint's answer.
 func readToken(user string, body []byte) (SignedIn, error) {
-	var issued struct {
-		AccessToken string `json:"access_token"`
-		TokenType   string `json:"token_type"`
-		ExpiresIn   int64  `json:"expires_in"`
-		Scope       string `json:"scope"`
-	}
-	if err := json.Unmarshal(body, &issued); err != nil {
+	var read issued
+	if err := json.Unmarshal(body, &read); err != nil {
 		return SignedIn{}, fmt.Errorf("read the answer to a token request: %w", err)
 	}
-	if !strings.EqualFold(issued.TokenType, token.Scheme) {
-		return SignedIn{}, fmt.Errorf("read the answer to a token request: the token is of the type %q", issued.TokenType)
+	signedIn, err := read.signedIn(time.Now())
+	if err != nil {
+		return SignedIn{}, fmt.Errorf("read the answer to a token request: %w", err)
+	}
+	signedIn.User = user
+	return signedIn, nil
+}
+
+// mostAhead is how long before its end a token is renewed at most: enough for a request and
+// its repetition.
+const mostAhead = 10 * time.Second
+
+// signedIn is what stands for the user then, if it can be used.
+func (i issued) signedIn(now time.Time) (SignedIn, error) {
+	if !strings.EqualFold(i.TokenType, token.Scheme) {
+		return SignedIn{}, fmt.Errorf("the token is of the type %q", i.TokenType)
 	}
 	header := http.Header{}
-	token.Set(header, issued.AccessToken)
+	token.Set(header, i.AccessToken)
 	if _, err := token.From(header); err != nil {
-		return SignedIn{}, fmt.Errorf("read the answer to a token request: %w", err)
+		return SignedIn{}, err
 	}
-	if issued.ExpiresIn <= 0 {
-		return SignedIn{}, errors.New("read the answer to a token request: it does not say how long the token is good")
+	if i.ExpiresIn <= 0 || i.ExpiresIn > int64(math.MaxInt32) {
+		return SignedIn{}, errors.New("it does not say how long the token is good")
 	}
+	life := time.Duration(i.ExpiresIn) * time.Second
 	return SignedIn{
-		User: user, Token: issued.AccessToken, Scope: issued.Scope,
-		ExpiresAt: time.Now().Add(time.Duration(issued.ExpiresIn) * time.Second),
+		Token: i.AccessToken, Scope: i.Scope, Refresh: i.RefreshToken,
+		ExpiresAt: now.Add(life), RenewAt: now.Add(life - min(life/10, mostAhead)),
 	}, nil
 }
 
-// GrantError is why a token endpoint refuses (RFC 6749, section 5.2).
+// GrantError is why an authorization server gives nothing (RFC 6749, sections 4.1.2.1 and 5.2).
 type GrantError struct {
 	Code        string `json:"error"` // invalid_grant
 	Description string `json:"error_description"`
+}
+
+// Error says what the server said.
+func (e *GrantError) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("the authorization server says %q. %s", e.Code, e.Description))
 }
 
 // GrantError is what a refusal says in the form of token endpoints; nil: it is none.

@@ -30,7 +30,7 @@ func BackupRestore(ctx context.Context, g *attack.Given) (attack.Result, error) 
 	if err != nil {
 		return attack.Result{}, fmt.Errorf("use the app: %w", err)
 	}
-	if home.User == "" {
+	if !home.SignedIn {
 		return attack.Result{Check: catalog.CheckNotStored, Obstacle: "the app finds nobody in its storage who is signed in"}, nil
 	}
 	g.Say("Started it: it takes us for %s.", home.User)

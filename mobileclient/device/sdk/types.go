@@ -52,7 +52,11 @@ type Screen struct {
 	Error  string          `json:"error,omitempty"` // for the user
 
 	SignIn SignInWay `json:"sign_in,omitempty"` // how people sign in; empty: nobody does at this stage
-	User   string    `json:"user,omitempty"`    // who is signed in; empty: nobody
+	User   string    `json:"user,omitempty"`    // who is signed in, as far as the app knows
+
+	// SignedIn is whether somebody is, though the app may not know who: it is told nothing
+	// that it would not need.
+	SignedIn bool `json:"signed_in,omitempty"`
 }
 
 // SignInWay is how an app has its user sign in.
@@ -87,6 +91,7 @@ type Record struct {
 	Kind     traffic.Kind     `json:"kind"`
 	Exchange string           `json:"exchange"`
 	Summary  string           `json:"summary"`
+	With     string           `json:"with,omitempty"` // who sent or got it, at the other end; empty: the API
 	Head     string           `json:"head,omitempty"`
 	Body     []byte           `json:"body,omitempty"`
 	Size     int              `json:"size"`

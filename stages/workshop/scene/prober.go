@@ -98,10 +98,10 @@ func (s *Station) newCaller(stage catalog.Stage, agent string, settings *release
 		return nil, err
 	}
 	api := protect.API{
-		Stage: stage.Slug, Plain: s.folder.Addresses.URL(deployment.PlainAPI), TLS: s.folder.Addresses.URL(deployment.API),
+		Stage: stage.Slug, Plain: s.folder.Addresses.URL(deployment.PlainAPI), TLS: s.folder.Addresses.URL(deployment.API), Auth: settings.AuthServer,
 	}
 	made, err := protect.New(stage.Declared().Call, api, protect.Identity{
-		UserAgent: agent, ClientID: settings.ClientID, Secret: settings.SharedSecret, Certificate: &certificate,
+		UserAgent: agent, ClientID: settings.ClientID, Secret: settings.Secret(stage.Declared().Call), Certificate: &certificate,
 	})
 	return &caller{made}, err
 }

@@ -379,6 +379,10 @@ func (s *Station) signAllIn(ctx context.Context, p *prober, who *people) (err er
 	if err != nil {
 		return err
 	}
-	_, err = p.made(ctx, p.bank, by.SignOutCall())
+	signOut, err := by.SignOutCall()
+	if err != nil {
+		return err
+	}
+	_, err = p.made(ctx, p.bank, signOut)
 	return err
 }

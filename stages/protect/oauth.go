@@ -1,0 +1,243 @@
+package protect
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"keyladder/stages/catalog"
+)
+
+// Paths below the issuer.
+const (
+	authorizePath  = "/authorize"
+	authTokenPath  = "/token"
+	authRevokePath = "/revoke"
+)
+
+// IdempotencyKey is the field by which the authorization server recognizes a refresh that is
+// asked for again because its answer was lost.
+const IdempotencyKey = "Idempotency-Key"
+
+// Errors of signing in on a page.
+var (
+	// ErrNoPage means that nobody signs in on a page of an authorization server at the stage.
+	ErrNoPage = errors.New("nobody signs in on a page at this stage")
+	// ErrResponse means that an authorization response can't be relied on.
+	ErrResponse = errors.New("the authorization response is not accepted")
+	// ErrNotAsked is an ErrResponse: it answers another request, or nobody's.
+	ErrNotAsked = fmt.Errorf("%w: it answers no request of this app", ErrResponse)
+)
+
+// OAuth is a client of the stage's authorization server. It may be used by several goroutines.
+type OAuth struct {
+	caller *Caller
+	config oauth2.Config
+	issuer string
+}
+
+// OAuth is the caller as a client of the stage's authorization server, to which that sends
+// user agents back under the redirect URI. Its error is [ErrNoPage], or says that nobody knows
+// where the server is.
+func (c *Caller) OAuth(redirectURI string) (*OAuth, error) {
+	if !c.policy.Grant.InAgent() {
+		return nil, ErrNoPage
+	}
+	issuer, err := c.issuer()
+	if err != nil {
+		return nil, err
+	}
+	o := &OAuth{caller: c, issuer: issuer, config: oauth2.Config{
+		ClientID: c.identity.ClientID, RedirectURL: redirectURI,
+		Endpoint: oauth2.Endpoint{
+			AuthURL: issuer + authorizePath, TokenURL: issuer + authTokenPath, AuthStyle: oauth2.AuthStyleInParams,
+		},
+	}}
+	if c.policy.ClientAuth == catalog.ClientSecret {
+		o.config.ClientSecret, o.config.Endpoint.AuthStyle = c.identity.Secret, oauth2.AuthStyleInHeader
+	}
+	return o, nil
+}
+
+// issuer is the stage's.
+func (c *Caller) issuer() (string, error) {
+	base, err := url.Parse(c.api.Auth)
+	if err != nil || base.Scheme != "https" || base.Host == "" || strings.Trim(base.Path, "/") != "" {
+		return "", fmt.Errorf("the address of the authorization server, %q, is not an https URL without a path", c.api.Auth)
+	}
+	return strings.TrimSuffix(c.api.Auth, "/") + "/" + c.api.Stage, nil
+}
+
+// RedirectURI is that of an app with a URI scheme of its own: one slash, as nobody's name
+// follows (RFC 8252, section 7.1).
+func RedirectURI(scheme string) string { return scheme + ":/callback" }
+
+// Issuer is the URL of the authorization server, as it names itself.
+func (o *OAuth) Issuer() string { return o.issuer }
+
+// NewState makes up a state: 256 random bits in base64url. Nobody else knows it, so that nobody
+// else can make up an answer (RFC 6749, section 10.12).
+func NewState() string {
+	var bits [32]byte
+	rand.Read(bits[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(bits[:])
+}
+
+// AuthorizationURL is the page on which a user signs in and is asked whether the app may act for
+// them (RFC 6749, sections 4.1.1 and 4.2.1). The options change its parameters.
+//
+//keyladder:code app-authorization-request
+func (o *OAuth) AuthorizationURL(state string, options ...oauth2.AuthCodeOption) string {
+	if o.caller.policy.Grant == catalog.ImplicitGrant {
+		options = append([]oauth2.AuthCodeOption{oauth2.SetAuthURLParam("response_type", "token")}, options...)
+	}
+	return o.config.AuthCodeURL(state, options...)
+}
+
+// Response is an authorization response: a code or, at the implicit grant, what stands for
+// the user at once.
+type Response struct {
+	Code     string
+	SignedIn SignedIn
+}
+
+// String is for logs, and says nothing that is secret.
+func (r Response) String() string { return "an authorization response" }
+
+// GoString does the same.
+func (r Response) GoString() string { return r.String() }
+
+// ReadResponse reads the link that the authorization server has led the user agent to (RFC
+// 6749, sections 4.1.2 and 4.2.2). It has to carry the state of the request that it answers,
+// and the issuer that was asked (RFC 9207, section 2.4). Its error is [ErrResponse], or a
+// [GrantError] where the server gives nothing.
+//
+//keyladder:code app-authorization-response
+func (o *OAuth) ReadResponse(link, state string) (Response, error) {
+	target, fragment, _ := strings.Cut(link, "#")
+	target, query, _ := strings.Cut(target, "?")
+	if o.caller.policy.Grant == catalog.ImplicitGrant {
+		query = fragment // which browsers send to no server
+	}
+	parameters, err := url.ParseQuery(query)
+	if err != nil {
+		return Response{}, fmt.Errorf("%w: its parameters can't be read", ErrResponse)
+	}
+	given := parameters["state"]
+	if target != o.config.RedirectURL || state == "" || len(given) != 1 || subtle.ConstantTimeCompare([]byte(given[0]), []byte(state)) != 1 {
+		return Response{}, ErrNotAsked
+	}
+	for name, values := range parameters {
+		if len(values) > 1 { // RFC 6749, section 3.1
+			return Response{}, fmt.Errorf("%w: %.40q is in it more than once", ErrResponse, name)
+		}
+	}
+	if iss := parameters.Get("iss"); iss != o.issuer {
+		return Response{}, fmt.Errorf("%w: it is of the issuer %.200q, and %q was asked", ErrResponse, iss, o.issuer)
+	}
+	if code := parameters.Get("error"); code != "" {
+		return Response{}, &GrantError{Code: code, Description: parameters.Get("error_description")}
+	}
+	if o.caller.policy.Grant == catalog.ImplicitGrant {
+		return readFragment(parameters)
+	}
+	if parameters.Get("code") == "" {
+		return Response{}, fmt.Errorf("%w: there is neither a code nor an error in it", ErrResponse)
+	}
+	return Response{Code: parameters.Get("code")}, nil
+}
+
+// readFragment reads the access token out of a response.
+func readFragment(parameters url.Values) (Response, error) {
+	seconds, err := strconv.ParseInt(parameters.Get("expires_in"), 10, 64)
+	if err != nil {
+		return Response{}, fmt.Errorf("%w: it does not say how long the token is good", ErrResponse)
+	}
+	signedIn, err := issued{
+		AccessToken: parameters.Get("access_token"), TokenType: parameters.Get("token_type"),
+		ExpiresIn: seconds, Scope: parameters.Get("scope"),
+	}.signedIn(time.Now())
+	if err != nil {
+		return Response{}, fmt.Errorf("%w: %w", ErrResponse, err)
+	}
+	return Response{SignedIn: signedIn}, nil
+}
+
+// Exchange trades a code for what stands for the user (RFC 6749, section 4.1.3). Its error is a
+// [GrantError] where the server gives nothing. The client decides how the server is reached,
+// and whether it is trusted.
+//
+//keyladder:code app-code-exchange
+func (o *OAuth) Exchange(ctx context.Context, client *http.Client, code string) (SignedIn, error) {
+	return o.read(o.config.Exchange(o.over(ctx, client, ""), code))
+}
+
+// Refresh trades a refresh token for an access token and the next refresh token (RFC 6749,
+// section 6). Whoever asks again because an answer was lost does it with the same key: the
+// server takes that for what it is, and gives the same refresh token again. An empty key is
+// not sent. Its error is a [GrantError] where the server gives nothing.
+//
+//keyladder:code app-refresh-request
+func (o *OAuth) Refresh(ctx context.Context, client *http.Client, refreshToken, key string) (SignedIn, error) {
+	return o.read(o.config.TokenSource(o.over(ctx, client, key), &oauth2.Token{RefreshToken: refreshToken}).Token())
+}
+
+// over has golang.org/x/oauth2 use a client, which follows no redirects with what is secret.
+func (o *OAuth) over(ctx context.Context, client *http.Client, key string) context.Context {
+	own := *client
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	own.Transport = &tokenRequests{next: cmp.Or(client.Transport, http.DefaultTransport), agent: o.caller.identity.UserAgent, key: key}
+	return context.WithValue(ctx, oauth2.HTTPClient, &own)
+}
+
+// tokenRequests adds to requests what golang.org/x/oauth2 does not.
+type tokenRequests struct {
+	next       http.RoundTripper
+	agent, key string // empty: not sent
+}
+
+func (t *tokenRequests) RoundTrip(request *http.Request) (*http.Response, error) {
+	request = request.Clone(request.Context())
+	request.Header.Set("Accept", JSON)
+	for name, value := range map[string]string{"User-Agent": t.agent, IdempotencyKey: t.key} {
+		if value != "" {
+			request.Header.Set(name, value)
+		}
+	}
+	return t.next.RoundTrip(request)
+}
+
+// read is what a token endpoint has given. Where it is not JSON with an error, nothing of the
+// answer goes into ours: it can be a token.
+func (o *OAuth) read(given *oauth2.Token, err error) (SignedIn, error) {
+	var refused *oauth2.RetrieveError
+	switch {
+	case errors.As(err, &refused) && refused.ErrorCode != "":
+		return SignedIn{}, &GrantError{Code: refused.ErrorCode, Description: refused.ErrorDescription}
+	case errors.As(err, &refused):
+		return SignedIn{}, fmt.Errorf("the token endpoint answers with the status %d, and does not say why", refused.Response.StatusCode)
+	case err != nil:
+		return SignedIn{}, fmt.Errorf("ask the token endpoint: %w", err)
+	}
+	answer := issued{AccessToken: given.AccessToken, TokenType: given.TokenType, ExpiresIn: given.ExpiresIn}
+	answer.Scope, _ = given.Extra("scope").(string)
+	if o.caller.policy.Grant == catalog.CodeAndRefresh {
+		answer.RefreshToken = given.RefreshToken
+	}
+	signedIn, err := answer.signedIn(time.Now())
+	if err != nil {
+		return SignedIn{}, fmt.Errorf("read the answer to a token request: %w", err)
+	}
+	return signedIn, nil
+}
