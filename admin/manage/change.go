@@ -68,3 +68,84 @@ func (a *Administration) ask(c echo.Context, q ui.Question) error {
 	q.Fields.Set("back", q.Back)
 	return ui.Render(c, http.StatusOK, ui.QuestionView(a.Gate.Page(c, strings.TrimSuffix(q.Title, "?"), "/users"), q))
 }
+
+// selection says which entries of a list are meant: those that were chosen, or all that match.
+type selection struct {
+	IDs    []string
+	All    bool
+	Filter url.Values // of the list, where all are meant
+}
+
+// chosen reads a selection from a form or an address. There may be none.
+func chosen(values url.Values, filters ...string) (s selection, any bool) {
+	s.IDs, s.Filter = values["id"], url.Values{}
+	s.All = len(s.IDs) == 0 && values.Get("all") != ""
+	for _, name := range filters {
+		if value := values.Get(name); s.All && value != "" {
+			s.Filter.Set(name, value)
+		}
+	}
+	return s, s.All || len(s.IDs) > 0
+}
+
+// fields carry a selection through a form.
+func (s selection) fields() url.Values {
+	fields := maps.Clone(s.Filter)
+	if s.All {
+		fields.Set("all", "1")
+	} else {
+		fields["id"] = s.IDs
+	}
+	return fields
+}
+
+// words are what the audit log calls a selection that is more than one entry.
+func (s selection) words(what string) string {
+	if !s.All {
+		return ui.Plural(len(s.IDs), "chosen one", "chosen "+what)
+	}
+	var conditions []string
+	switch s.Filter.Get("by") {
+	case "":
+		conditions = append(conditions, "but for the workshop's")
+	case string(manage.Workshop):
+		conditions = append(conditions, "of the workshop")
+	}
+	if search := s.Filter.Get("search"); search != "" {
+		conditions = append(conditions, "with “"+search+"”")
+	}
+	if stage := s.Filter.Get("stage"); stage != "" {
+		conditions = append(conditions, "at "+stage)
+	}
+	if state := s.Filter.Get("state"); state != "" {
+		conditions = append(conditions, "that are "+state)
+	}
+	return strings.TrimSpace("all " + what + " " + strings.Join(conditions, " "))
+}
+
+// nothingChosen goes back and says so.
+func (a *Administration) nothingChosen(c echo.Context) error {
+	a.Gate.Notify(c, ui.Notice{Kind: ui.Failed, Text: "Choose some first, with the boxes in their rows. Nothing was done."})
+	return c.Redirect(http.StatusSeeOther, access.OwnPath(cmp.Or(c.FormValue("back"), "/users")))
+}
+
+// named is how many entries a question names.
+const named = 5
+
+// maker is whose entries a page lists: without those of the workshop, unless it is asked for them.
+func maker(by string) manage.Maker {
+	switch by {
+	case "":
+		return manage.NotWorkshop
+	case string(manage.Workshop):
+		return manage.Workshop
+	}
+	return manage.Anyone
+}
+
+// makers are the choices.
+var makers = []ui.NavItem{
+	{Path: "", Label: "without the workshop's"},
+	{Path: "all", Label: "with the workshop's"},
+	{Path: string(manage.Workshop), Label: "the workshop's alone"},
+}

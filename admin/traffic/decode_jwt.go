@@ -15,9 +15,6 @@ import (
 
 const maxTokens = 8 // decoded per message
 
-// tokenSection is the kind of sections about them.
-const tokenSection = "token"
-
 // webTokens are JSON Web Tokens (RFC 7519).
 var webTokens = decoder{
 	Decode: func(seen text) []section { return findTokens(seen.Head, seen.Body) },
@@ -73,7 +70,7 @@ func decodeToken(token string) (section, bool) {
 		}
 	}
 	return section{
-		Kind: tokenSection, Title: "A JSON Web Token, taken apart", token: token,
+		Kind: "token", Title: "A JSON Web Token, taken apart",
 		Parts: []part{{Title: "Header", Text: texts[0]}, payload, {Title: "Signature", Text: parts[2]}},
 	}, true
 }

@@ -5,11 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"keyladder/backend/tokens"
 	"keyladder/stages/catalog"
 )
 
-func steps() []step { return pipeline(Config{Tokens: &tokens.Store{}}, &memories{}).steps() }
+func steps() []step { return pipeline(Config{}, &memories{}).steps() }
 
 // TestUnservedValuesAreRefused takes each check out of the pipeline: stages whose policies ask
 // for it can't be guarded any more, and the error says which field does.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -67,18 +68,11 @@ type Sources struct {
 	db  *gorm.DB
 	now func() time.Time
 
-	mu      sync.Mutex
-	pending pendingSources
+	mu      sync.RWMutex
+	pending [2]map[sourceKey]*atomic.Int64 // refused and let through
 
 	flushing sync.Mutex
 	swept    string // the day on which old days were last removed
-}
-
-// pendingSources are calls that were refused, and those that were let through.
-type pendingSources [2]counts[sourceKey, int64]
-
-func newPendingSources() pendingSources {
-	return pendingSources{newCounts[sourceKey, int64](), newCounts[sourceKey, int64]()}
 }
 
 type sourceKey struct {
@@ -92,7 +86,7 @@ func NewSources(db *gorm.DB, now func() time.Time) *Sources {
 	if now == nil {
 		now = time.Now
 	}
-	return &Sources{db: db, now: now, pending: newPendingSources()}
+	return &Sources{db: db, now: now, pending: [2]map[sourceKey]*atomic.Int64{{}, {}}}
 }
 
 // Count counts one call.
@@ -107,18 +101,33 @@ func (s *Sources) Count(at time.Time, from Source, letThrough bool) {
 	if letThrough {
 		which = 1
 	}
+	s.mu.RLock()
+	n := s.pending[which][k]
+	if n != nil {
+		n.Add(1)
+	}
+	s.mu.RUnlock()
+	if n == nil {
+		s.first(which, k)
+	}
+}
+
+// first counts a call from where none came since the last flush, as far as is known.
+func (s *Sources) first(which int, k sourceKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pending := &s.pending[which]
-	n := pending.find(k)
-	if n == nil {
-		if len(pending.all) >= maxPending {
-			k = sourceKey{day: k.day, other: true, Source: Source{Stage: k.Stage, App: k.App}}
-		}
-		k.Agent = strings.Clone(k.Agent) // not all of a long field
-		n = pending.findOrAdd(k)
+	pending := s.pending[which]
+	n := pending[k]
+	if n == nil && len(pending) >= maxPending {
+		k = sourceKey{day: k.day, other: true, Source: Source{Stage: k.Stage, App: k.App}}
+		n = pending[k]
 	}
-	*n++
+	if n == nil {
+		n = new(atomic.Int64)
+		k.Agent = strings.Clone(k.Agent) // not all of a long field
+		pending[k] = n
+	}
+	n.Add(1)
 }
 
 // Flush adds to the database what was counted since the last time. Of a kind and day that has
@@ -129,10 +138,10 @@ func (s *Sources) Flush(ctx context.Context) error {
 	defer s.flushing.Unlock()
 	s.mu.Lock()
 	taken := s.pending
-	s.pending = newPendingSources()
+	s.pending = [2]map[sourceKey]*atomic.Int64{{}, {}}
 	s.mu.Unlock()
 	today := s.now().UTC().Format(time.DateOnly)
-	if len(taken[0].all)+len(taken[1].all) == 0 && s.swept == today {
+	if len(taken[0])+len(taken[1]) == 0 && s.swept == today {
 		return nil
 	}
 	rows := rowsOf(taken)
@@ -152,8 +161,11 @@ func (s *Sources) Flush(ctx context.Context) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for which, counts := range taken {
-			for k, n := range counts.all {
-				*s.pending[which].findOrAdd(k) += *n
+			for k, n := range counts {
+				if later := s.pending[which][k]; later != nil {
+					n.Add(later.Load())
+				}
+				s.pending[which][k] = n
 			}
 		}
 		return fmt.Errorf("write who called: %w", err)
@@ -163,10 +175,10 @@ func (s *Sources) Flush(ctx context.Context) error {
 }
 
 // rowsOf are the rows that the counts add to.
-func rowsOf(taken pendingSources) []sourceRow {
+func rowsOf(taken [2]map[sourceKey]*atomic.Int64) []sourceRow {
 	sums := map[sourceRow]sourceRow{} // by the row without its counts
 	for which, counts := range taken {
-		for k, n := range counts.all {
+		for k, n := range counts {
 			values := map[manage.SourceKind]string{manage.ByUser: k.User, manage.ByAddress: addressText(k.Address), manage.ByAgent: agentText(k.Agent)}
 			for kind, value := range values {
 				if k.other {
@@ -180,9 +192,9 @@ func rowsOf(taken pendingSources) []sourceRow {
 					sum = id
 				}
 				if which == 1 {
-					sum.Served += *n
+					sum.Served += n.Load()
 				} else {
-					sum.Refused += *n
+					sum.Refused += n.Load()
 				}
 				sums[id] = sum
 			}
@@ -321,6 +333,6 @@ func (s *Sources) Reset(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending = newPendingSources()
+	s.pending = [2]map[sourceKey]*atomic.Int64{{}, {}}
 	return nil
 }

@@ -48,8 +48,7 @@ func (m *Memory[T]) Append(value T, size int) {
 		*oldest = sized[T]{}
 		m.first++
 	}
-	entry := m.at(m.next)
-	entry.value, entry.size = value, size
+	*m.at(m.next) = sized[T]{value, size}
 	m.bytes += size
 	m.next++
 	m.signal()

@@ -28,13 +28,13 @@ type issuer struct {
 	client *http.Client
 
 	mu       sync.Mutex
-	life     int                                     // of access tokens as the app is told, in seconds
-	redirect func(url.Values)                        // changes what the redirect carries; nil: nothing
+	life     int                                        // of access tokens as the app is told, in seconds
+	redirect func(url.Values)                           // changes what the redirect carries; nil: nothing
 	token    func(http.ResponseWriter, url.Values) bool // answers token requests instead; nil: nobody does
-	losing   int                                     // answers of the token endpoint that get lost
-	codes    map[string]string                       // users, by code
-	families map[string]*family                      // by their newest refresh token
-	requests []url.Values                            // of the token endpoint: forms, with the fields of the head
+	losing   int                                        // answers of the token endpoint that get lost
+	codes    map[string]string                          // users, by code
+	families map[string]*family                         // by their newest refresh token
+	requests []url.Values                               // of the token endpoint: forms, with the fields of the head
 	revoked  []url.Values
 }
 

@@ -109,6 +109,9 @@ func (a *Agent) load(ctx context.Context, method, rawURL string, fields url.Valu
 		}
 		if u.Scheme != "http" && u.Scheme != "https" {
 			name, err := a.device.HandOver(ctx, rawURL, from.stage)
+			if errors.Is(err, ErrUnclaimed) && strings.Contains(u.Scheme, ".") {
+				return a.show(unclaimed(rawURL, u.Scheme, from.stage)), nil
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -137,6 +140,16 @@ func (a *Agent) load(ctx context.Context, method, rawURL string, fields url.Valu
 		}
 	}
 	return nil, fmt.Errorf("open a page: %w", ErrRedirects)
+}
+
+// unclaimed is the page for a URL with a scheme that an app would have to itself (RFC 8252,
+// section 7.1), where none does.
+func unclaimed(rawURL, scheme, stage string) *Page {
+	return &Page{
+		URL: rawURL, Unclaimed: true, stage: stage,
+		Title: "No app opens this link",
+		Text:  "No app on this phone opens links that begin with " + scheme + ":. Install the app that this page wants to lead back to, and begin again there.",
+	}
 }
 
 func redirects(status int) bool {

@@ -322,8 +322,9 @@ func TestAgentSignsIn(t *testing.T) {
 	if _, err := agent.Submit(t.Context(), page, page.Forms[0], url.Values{"nothing": {"x"}}, allow); !errors.Is(err, ErrNoField) {
 		t.Errorf("a field that is not there: %v", err)
 	}
-	if _, err := agent.Submit(t.Context(), page, page.Forms[0], values, allow); !errors.Is(err, ErrUnclaimed) {
-		t.Errorf("no app claims the scheme: %v", err)
+	lost, err := agent.Submit(t.Context(), page, page.Forms[0], values, allow)
+	if err != nil || !lost.Unclaimed || lost.App != "" || !strings.HasPrefix(lost.URL, "com.example.app://done?") || lost.Title == "" || !strings.Contains(lost.Text, "com.example.app:") || strings.Contains(lost.Text, "form=") {
+		t.Errorf("no app claims the scheme: %+v, %v", lost, err)
 	}
 
 	name := install(t, d, packaged(t, developer, release.Manifest{Schemes: []string{"com.example.app"}}, "")).Name

@@ -26,6 +26,9 @@ type Page struct {
 	// App is the package of the app that the URL was handed to: then there is no page.
 	App string
 
+	// Unclaimed is whether the URL is one for an app, and no app on the phone claims it.
+	Unclaimed bool
+
 	stage string
 }
 

@@ -104,7 +104,11 @@ func (p *Phone) browsed(c echo.Context, shown *device.Page, err error) error {
 	if err != nil {
 		return p.next(c, "/browser", &notice{Title: "That page can't be shown", Text: sentence(err)})
 	}
-	if shown.App != "" {
+	if shown != nil && shown.App != "" {
+		ctx := c.Request().Context()
+		if home := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Home(ctx) }); !home.OK {
+			return p.next(c, "/", refusal(home))
+		}
 		return p.next(c, "/", &notice{Good: true, Title: "The page led back to the app " + appLabel(shown.App)})
 	}
 	return p.next(c, "/browser", nil)

@@ -38,7 +38,7 @@ func newPageApp(system *sdk.System) (sdk.Handler, error) {
 func (a *pageApp) Open(context.Context, string) error { return nil }
 
 func (a *pageApp) Tap(_ context.Context, tap sdk.Tap) (sdk.Screen, error) {
-	shown := sdk.Screen{OK: true, SignIn: sdk.InPage, User: a.user, Body: []byte(`{"accounts":[]}`)}
+	shown := sdk.Screen{OK: true, SignIn: sdk.InPage, User: a.user, SignedIn: a.user != "", Body: []byte(`{"accounts":[]}`)}
 	switch {
 	case tap.Password != "" || tap.User != "":
 		return sdk.Screen{Error: "this app was told a password: " + tap.Password}, nil

@@ -139,13 +139,15 @@ type page struct {
 	App    string   // name of the one in use
 	Apps   []string // names of those that can be used
 	Update bool     // the store has a newer package of it
-	User   string   // who is signed in; empty: nobody
+	User   string   // who is signed in, as far as the app knows
+
+	SignedIn bool
 }
 
 // page is a page on which the app shows a screen.
 func (p *Phone) page(title, tab string, shown device.Screen) page {
 	made := p.around(title, tab)
-	made.User, made.Notice = shown.User, p.told()
+	made.User, made.SignedIn, made.Notice = shown.User, shown.SignedIn, p.told()
 	if !shown.OK {
 		made.Notice = refusal(shown)
 	}
@@ -162,7 +164,7 @@ func (p *Phone) own(ctx context.Context, title, tab string, n *notice) page {
 	defer cancel()
 	home := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Home(ctx) })
 	made := p.around(title, tab)
-	made.User, made.Notice = home.User, n
+	made.User, made.SignedIn, made.Notice = home.User, home.SignedIn, n
 	return made
 }
 

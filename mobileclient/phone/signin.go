@@ -12,7 +12,7 @@ import (
 )
 
 // mustSignIn is whether an app that shows this wants somebody to sign in first.
-func mustSignIn(home device.Screen) bool { return home.SignIn != "" && home.User == "" }
+func mustSignIn(home device.Screen) bool { return home.SignIn != "" && !home.SignedIn }
 
 // signedOut is whether a screen could not be shown because nobody is signed in.
 func signedOut(screen device.Screen) bool { return !screen.OK && mustSignIn(screen) }
@@ -40,7 +40,7 @@ func (p *Phone) signIn(c echo.Context) error {
 		if !opened.OK {
 			return p.next(c, "/", refusal(opened))
 		}
-		return p.next(c, "/browser", nil)
+		return p.browsed(c, p.device.Agent().Current(), nil) // it may have led back already
 	}
 	who := person.Person{Name: c.FormValue("user"), Password: c.FormValue("password"), Once: c.FormValue("stay") == ""}
 	screen := p.ask(ctx, func(a *device.App) (device.Screen, error) { return who.SignIn(ctx, p.device, a) })

@@ -184,21 +184,24 @@ func TestTokenRequests(t *testing.T) {
 			func(o *protect.OAuth, c *http.Client) (protect.SignedIn, error) {
 				return o.Exchange(t.Context(), c, "c1")
 			},
-			url.Values{"grant_type": {"authorization_code"}, "code": {"c1"}, "redirect_uri": {redirectURI}, "client_id": {"harbour-mobile"}}, "", "",
+			url.Values{"grant_type": {"authorization_code"}, "code": {"c1"}, "redirect_uri": {redirectURI}, "client_id": {"harbour-mobile"}},
+			"", "",
 		},
 		{
 			"code of a client with a secret", catalog.CodeAndRefresh, catalog.ClientSecret,
 			func(o *protect.OAuth, c *http.Client) (protect.SignedIn, error) {
 				return o.Exchange(t.Context(), c, "c1")
 			},
-			url.Values{"grant_type": {"authorization_code"}, "code": {"c1"}, "redirect_uri": {redirectURI}}, "", "r2",
+			url.Values{"grant_type": {"authorization_code"}, "code": {"c1"}, "redirect_uri": {redirectURI}},
+			"", "r2",
 		},
 		{
 			"refresh", catalog.CodeAndRefresh, catalog.ClientSecret,
 			func(o *protect.OAuth, c *http.Client) (protect.SignedIn, error) {
 				return o.Refresh(t.Context(), c, "r1", "k1")
 			},
-			url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r1"}}, "k1", "r2",
+			url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r1"}},
+			"k1", "r2",
 		},
 	} {
 		server, asked, form := tokenEndpoint(t, http.StatusOK, answer)
