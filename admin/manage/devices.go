@@ -2,6 +2,7 @@ package manage
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"net/url"
 
@@ -20,80 +21,58 @@ var deviceColumns = []ui.Column{
 	{Name: "seen", Label: "Last seen", LatestFirst: true},
 }
 
-var deviceFilters = []string{"search", "stage", "state", "by"}
-
-func deviceFilter(values url.Values) manage.DeviceFilter {
-	return manage.DeviceFilter{Search: values.Get("search"), Stage: values.Get("stage"), State: values.Get("state"), By: maker(values.Get("by"))}
+var devices = kind[manage.Device, manage.DeviceFilter]{
+	One: "device", Many: "devices", Filters: []string{"search", "stage", "state", "by"}, States: deviceStates,
+	Filter: func(values url.Values) manage.DeviceFilter {
+		return manage.DeviceFilter{Search: values.Get("search"), Stage: values.Get("stage"), State: values.Get("state"), By: maker(values.Get("by"))}
+	},
+	Search: func(id string) manage.DeviceFilter { return manage.DeviceFilter{Search: id} },
+	Read: func(ctx context.Context, a *Administration, filter manage.DeviceFilter, part manage.Part) ([]manage.Device, int, error) {
+		list, err := a.Resource.Devices(ctx, manage.DeviceQuery{DeviceFilter: filter, Part: part})
+		return list.Devices, list.Total, err
+	},
+	ID:    func(device manage.Device) string { return device.ID },
+	Stage: func(device manage.Device) string { return device.Stage },
+	Words: deviceWords,
 }
 
 // devicesData is what the page of the devices shows.
 type devicesData struct {
 	listed
 	Devices []manage.Device
-	Hidden  int // that are the workshop's, where those are not listed
 }
 
 func (a *Administration) devicesPage(c echo.Context) error {
-	data := devicesData{listed: listed{List: ui.ReadList(c, deviceColumns, "-seen", deviceFilters...), Strip: a.Runner.Strip(c, registersDevices)}}
+	data := devicesData{listed: listed{List: ui.ReadList(c, deviceColumns, "-seen", devices.Filters...), Strip: a.Runner.Strip(c, registersDevices)}}
 	if _, ok := data.Strip.Stages.Lookup(data.List.Filter.Get("stage")); !ok {
 		data.List.Filter.Del("stage")
 	}
 	if state := data.List.Filter.Get("state"); state != "served" && state != "banned" {
 		data.List.Filter.Del("state")
 	}
-	filter := deviceFilter(data.List.Filter)
-	p := a.list(c, &data.listed, func(part manage.Part) (int, error) {
-		found, err := a.Resource.Devices(c.Request().Context(), manage.DeviceQuery{DeviceFilter: filter, Part: part})
-		data.Devices = found.Devices
-		return found.Total, err
-	})
-	if filter.By == manage.NotWorkshop && data.Silence == "" {
-		filter.By = manage.Workshop
-		hidden, err := a.Resource.Devices(c.Request().Context(), manage.DeviceQuery{DeviceFilter: filter, Part: manage.Part{Limit: 1}})
-		if err != nil {
-			return err
-		}
-		data.Hidden = hidden.Total
+	found, p, err := devices.list(a, c, &data.listed)
+	if err != nil {
+		return err
 	}
+	data.Devices = found
 	p.Title = "Devices"
 	return ui.Render(c, http.StatusOK, devicesView(p, data, a.Stages, a.Now()))
-}
-
-// findDevices are some of those that are selected, and how many there are in all.
-func (a *Administration) findDevices(c echo.Context, s selection) (found []manage.Device, total int, err error) {
-	ctx := c.Request().Context()
-	if s.All {
-		list, err := a.Resource.Devices(ctx, manage.DeviceQuery{DeviceFilter: deviceFilter(s.Filter), Part: manage.Part{Limit: named}})
-		return list.Devices, list.Total, err
-	}
-	for _, id := range s.IDs[:min(len(s.IDs), named)] {
-		list, err := a.Resource.Devices(ctx, manage.DeviceQuery{DeviceFilter: manage.DeviceFilter{Search: id}, Part: manage.Part{Limit: named}})
-		if err != nil {
-			return nil, 0, err
-		}
-		for _, device := range list.Devices {
-			if device.ID == id {
-				found = append(found, device)
-			}
-		}
-	}
-	return found, len(s.IDs), nil
 }
 
 func deviceWords(device manage.Device) string { return device.Identifier + " at " + device.Stage }
 
 // toDevices is something that is done to devices.
 type toDevices struct {
-	Path         string // here and, below /devices, in the management API
-	Action       string
-	Verb, Button string
-	Text         string // what it means, for the question
-	Done         func(count int) string
+	Path   string // here and, below /devices, in the management API
+	Action string
+	Verb   string // of the button
+	Text   string // what it means, for the question
+	Done   func(count int) string
 }
 
 var (
 	banning = toDevices{
-		Path: "/devices/ban", Action: "ban devices", Verb: "Ban", Button: "Ban",
+		Path: "/devices/ban", Action: "ban devices", Verb: "Ban",
 		Text: "Their next calls are refused, and they can't be registered anew under their identifiers, until they are allowed again. Nothing keeps an owner from installing the app anew.",
 		Done: func(count int) string {
 			return ui.Plural(count, "device is", "devices are") + " banned: the next call of each is refused. They can be allowed again."
@@ -104,7 +83,7 @@ var (
 		Done: func(count int) string { return ui.Plural(count, "device is", "devices are") + " served again." },
 	}
 	removing = toDevices{
-		Path: "/devices/remove", Action: "remove devices", Verb: "Remove", Button: "Remove",
+		Path: "/devices/remove", Action: "remove devices", Verb: "Remove",
 		Text: "They are forgotten, and their GUIDs are void. That keeps nobody out: an app that is refused for it registers its installation again by itself, once, and goes on. To refuse an installation, ban it.",
 		Done: func(count int) string {
 			return ui.Plural(count, "device is", "devices are") + " removed. An app that is still there registers again with its next call."
@@ -115,7 +94,7 @@ var (
 // askDevices asks before something is done to devices.
 func (a *Administration) askDevices(what toDevices) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		selection, any := chosen(c.QueryParams(), deviceFilters...)
+		selection, any := chosen(c.QueryParams(), devices.Filters...)
 		if !any {
 			return a.nothingChosen(c)
 		}
@@ -126,36 +105,20 @@ func (a *Administration) askDevices(what toDevices) echo.HandlerFunc {
 				text += " Those that are banned stay: choose them, or list them alone, to end their bans with it."
 			}
 		}
-		found, total, err := a.findDevices(c, selection)
-		if err != nil {
-			return err
-		}
-		lines := make([]string, len(found))
-		for i, device := range found {
-			lines[i] = deviceWords(device)
-		}
-		return a.ask(c, ui.Question{
-			Title: what.Verb + " " + ui.Plural(total, "device", "devices") + "?", Text: text,
-			About: lines, More: total - len(found), Nothing: total == 0,
-			Action: what.Path, Fields: selection.fields(), Button: what.Button + " " + ui.Plural(total, "device", "devices"),
-		})
+		return devices.ask(a, c, selection, what.Verb, text, what.Path)
 	}
 }
 
 func (a *Administration) changeDevices(what toDevices) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		selection, any := chosen(c.Request().PostForm, deviceFilters...)
+		selection, any := chosen(c.Request().PostForm, devices.Filters...)
 		if !any {
 			return a.nothingChosen(c)
 		}
-		change := change{Action: what.Action, Subject: selection.words("devices"), Path: what.Path}
-		if len(selection.IDs) == 1 {
-			if found, _, err := a.findDevices(c, selection); err == nil && len(found) == 1 { // for the words
-				change.Subject, change.Stage = deviceWords(found[0])+" ("+found[0].ID+")", found[0].Stage
-			}
-		}
+		change := change{Action: what.Action, Path: what.Path}
+		devices.name(a, c, selection, &change)
 		return a.takeMany(c, change,
-			manage.DeviceSelection{IDs: selection.IDs, All: selection.All, DeviceFilter: deviceFilter(selection.Filter)}, what.Done)
+			manage.DeviceSelection{IDs: selection.IDs, All: selection.All, DeviceFilter: devices.Filter(selection.Filter)}, what.Done)
 	}
 }
 
@@ -171,7 +134,7 @@ func (a *Administration) markDevice(c echo.Context, action, how, done, undo stri
 	id := c.Param("device")
 	marking := change{Action: action, Subject: id, Path: "/devices/" + url.PathEscape(id) + "/" + how}
 	name := id
-	if found, _, err := a.findDevices(c, selection{IDs: []string{id}}); err == nil && len(found) == 1 { // for the words
+	if found, _, err := devices.find(a, c, selection{IDs: []string{id}}); err == nil && len(found) == 1 { // for the words
 		name, marking.Stage = found[0].Identifier, found[0].Stage
 		marking.Subject = deviceWords(found[0]) + " (" + id + ")"
 	}

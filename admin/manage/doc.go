@@ -13,6 +13,13 @@
 //	POST /users/{user}/failed-sign-ins/clear
 //	GET  /sessions                        ?stage=, ?by= (all, workshop; without it all but the workshop's)
 //	GET  /sessions/end                    asks: ?id= (repeatable), or ?all=1 with the list's filter; POST ends them
+//	GET  /tokens                          ?stage=, ?state= (revoked, expired, any; without it those that are good)
+//	GET  /tokens/revoke                   asks, as for sessions; POST revokes them
+//	GET  /tokens/{id}                     one, and what was done with it
+//	GET  /revocation-checks/{stage}/off   asks; POST has revoked tokens be served
+//	POST /revocation-checks/{stage}/on
+//	GET  /signing-keys/{stage}/rotate     asks; POST makes a new key
+//	GET  /signing-keys/{id}/withdraw      asks; POST does it
 //	GET  /devices                         ?stage=, ?state=, ?by=
 //	POST /devices/{id}/ban, /devices/{id}/allow
 //	GET  /devices/ban, /devices/remove    ask, as for sessions; POST does it

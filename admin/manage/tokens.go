@@ -2,6 +2,7 @@ package manage
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,22 +25,31 @@ var tokenColumns = []ui.Column{
 	{Name: "calls", Label: "Calls", LatestFirst: true},
 }
 
-var tokenFilters = []string{"search", "stage", "state"}
-
 // tokenStates are the choices: without one, those that are good are listed.
 var tokenStates = []ui.NavItem{
 	{Path: "", Label: "good"}, {Path: "revoked", Label: "revoked"}, {Path: "expired", Label: "expired"}, {Path: "any", Label: "any"},
 }
 
-func tokenFilter(values url.Values) manage.TokenFilter {
-	f := manage.TokenFilter{Search: values.Get("search"), Stage: values.Get("stage"), State: values.Get("state")}
-	switch f.State {
-	case "":
-		f.State = "good"
-	case "any":
-		f.State = ""
-	}
-	return f
+var accessTokens = kind[manage.Token, manage.TokenFilter]{
+	One: "access token", Many: "access tokens", Filters: []string{"search", "stage", "state"}, States: tokenStates,
+	Filter: func(values url.Values) manage.TokenFilter {
+		f := manage.TokenFilter{Search: values.Get("search"), Stage: values.Get("stage"), State: values.Get("state")}
+		switch f.State {
+		case "":
+			f.State = "good"
+		case "any":
+			f.State = ""
+		}
+		return f
+	},
+	Search: func(id string) manage.TokenFilter { return manage.TokenFilter{Search: id} },
+	Read: func(ctx context.Context, a *Administration, filter manage.TokenFilter, part manage.Part) ([]manage.Token, int, error) {
+		list, err := a.Resource.Tokens(ctx, manage.TokenQuery{TokenFilter: filter, Part: part})
+		return list.Tokens, list.Total, err
+	},
+	ID:    func(token manage.Token) string { return token.ID },
+	Stage: func(token manage.Token) string { return token.Stage },
+	Words: tokenWords,
 }
 
 // tokensData is what the page of the access tokens shows.
@@ -47,45 +57,82 @@ type tokensData struct {
 	listed
 	Tokens []manage.Token
 	Keys   []manage.SigningKey
+	Checks []manage.RevocationCheck
 }
 
 func (a *Administration) tokensPage(c echo.Context) error {
-	data := tokensData{listed: listed{List: ui.ReadList(c, tokenColumns, "-issued", tokenFilters...), Strip: a.Runner.Strip(c, takesTokens)}}
-	filter := tokenFilter(data.List.Filter)
-	ctx := c.Request().Context()
-	p := a.list(c, &data.listed, func(part manage.Part) (int, error) {
-		found, err := a.Resource.Tokens(ctx, manage.TokenQuery{TokenFilter: filter, Part: part})
-		data.Tokens = found.Tokens
-		return found.Total, err
-	})
+	data := tokensData{listed: listed{List: ui.ReadList(c, tokenColumns, "-issued", accessTokens.Filters...), Strip: a.Runner.Strip(c, takesTokens)}}
+	found, p, err := accessTokens.list(a, c, &data.listed)
+	if err != nil {
+		return err
+	}
+	data.Tokens = found
 	if data.Silence == "" {
-		var err error
-		if data.Keys, err = a.Resource.SigningKeys(ctx); err != nil {
+		ctx := c.Request().Context()
+		keys, err := a.Resource.SigningKeys(ctx)
+		checks, err2 := a.Resource.RevocationChecks(ctx)
+		if err := errors.Join(err, err2); err != nil {
 			data.Silence = ui.InWords(err)
 		}
+		data.Keys, data.Checks = keys, checks
 	}
 	p.Title = "Access tokens"
 	return ui.Render(c, http.StatusOK, tokensView(p, data, a.Stages, a.Now()))
 }
 
-// findTokens are some of those that are selected, and how many there are in all.
-func (a *Administration) findTokens(ctx context.Context, s selection) (found []manage.Token, total int, err error) {
-	if s.All {
-		list, err := a.Resource.Tokens(ctx, manage.TokenQuery{TokenFilter: tokenFilter(s.Filter), Part: manage.Part{Limit: named}})
-		return list.Tokens, list.Total, err
+// tokenData is what the page of one access token shows.
+type tokenData struct {
+	manage.Token
+	Done    []manage.TokenCall // with it, the latest first
+	Silence string             // why that can't be shown
+}
+
+// wasRevoked says whether the token was revoked before a call was served with it all the same.
+func (d tokenData) wasRevoked(call manage.TokenCall) bool {
+	return d.RevokedAt != nil && call.At.After(*d.RevokedAt)
+}
+
+func (a *Administration) tokenPage(c echo.Context) error {
+	found, _, err := accessTokens.find(a, c, selection{IDs: []string{c.Param("token")}})
+	if err != nil {
+		return err
 	}
-	for _, id := range s.IDs[:min(len(s.IDs), named)] {
-		list, err := a.Resource.Tokens(ctx, manage.TokenQuery{TokenFilter: manage.TokenFilter{Search: id}, Part: manage.Part{Limit: named}})
-		if err != nil {
-			return nil, 0, err
-		}
-		for _, token := range list.Tokens {
-			if token.ID == id {
-				found = append(found, token)
-			}
-		}
+	if len(found) == 0 {
+		return echo.NewHTTPError(http.StatusNotFound, "There is no such access token. Tokens are listed until an hour after they have expired.")
 	}
-	return found, len(s.IDs), nil
+	data := tokenData{Token: found[0]}
+	if data.Done, err = a.Resource.TokenCalls(c.Request().Context(), data.ID); err != nil {
+		data.Silence = ui.InWords(err)
+	}
+	return ui.Render(c, http.StatusOK, tokenView(a.Gate.Page(c, "Access token of "+data.User, "/users"), data, a.Stages, a.Now()))
+}
+
+// askServeRevoked asks before the check for revoked access tokens is switched off at a stage.
+func (a *Administration) askServeRevoked(c echo.Context) error {
+	stage, ok := a.Stages.Lookup(c.Param("stage"))
+	if !ok || stage.Auth.Revocations != catalog.RevokedRefused {
+		return echo.ErrNotFound
+	}
+	return a.ask(c, ui.Question{
+		Title:  "Serve revoked access tokens at " + stage.Slug + "?",
+		Text:   "This is to see what a token is worth that says everything itself: it goes on working until it expires, unless somebody looks at the list of those that were revoked. Every server stops to look, until you switch the check on again; a restart does not do that.",
+		Action: c.Request().URL.Path, Button: "Switch the check off",
+	})
+}
+
+// switchCheck switches the check for revoked access tokens on, or off.
+func (a *Administration) switchCheck(on bool) echo.HandlerFunc {
+	way := change{Action: "switch off the check for revoked access tokens", Path: "off", Done: "Revoked access tokens are served now, until they expire. Revoke one and see."}
+	if on {
+		way = change{Action: "switch on the check for revoked access tokens", Path: "on", Done: "Revoked access tokens are refused again, those too that were revoked meanwhile."}
+	}
+	return func(c echo.Context) error {
+		change := way
+		change.Subject = c.Param("stage")
+		change.Stage = change.Subject
+		change.Path = "/stages/" + url.PathEscape(change.Subject) + "/revocation-check/" + way.Path
+		return a.take(c, change)
+	}
 }
 
 func tokenWords(token manage.Token) string {
@@ -94,37 +141,22 @@ func tokenWords(token manage.Token) string {
 
 // askRevokeTokens asks before access tokens are revoked.
 func (a *Administration) askRevokeTokens(c echo.Context) error {
-	selection, any := chosen(c.QueryParams(), tokenFilters...)
+	selection, any := chosen(c.QueryParams(), accessTokens.Filters...)
 	if !any {
 		return a.nothingChosen(c)
 	}
-	found, total, err := a.findTokens(c.Request().Context(), selection)
-	if err != nil {
-		return err
-	}
-	lines := make([]string, len(found))
-	for i, token := range found {
-		lines[i] = tokenWords(token)
-	}
-	what := ui.Plural(total, "access token", "access tokens")
-	return a.ask(c, ui.Question{
-		Title: "Revoke " + what + "?",
-		Text:  "Every server refuses the next call with each of them, and the user has to sign in again. What was done with them stays done.",
-		About: lines, More: total - len(found), Nothing: total == 0,
-		Action: "/tokens/revoke", Fields: selection.fields(), Button: "Revoke " + what,
-	})
+	return accessTokens.ask(a, c, selection, "Revoke",
+		"Every server refuses the next call with each of them, and the user has to sign in again. What was done with them stays done.", "/tokens/revoke")
 }
 
 func (a *Administration) revokeTokens(c echo.Context) error {
-	selection, any := chosen(c.Request().PostForm, tokenFilters...)
+	selection, any := chosen(c.Request().PostForm, accessTokens.Filters...)
 	if !any {
 		return a.nothingChosen(c)
 	}
-	change := change{Action: "revoke access tokens", Subject: selection.words("access tokens"), Path: "/tokens/revoke"}
-	if found, _, err := a.findTokens(c.Request().Context(), selection); err == nil && len(selection.IDs) == 1 && len(found) == 1 {
-		change.Subject, change.Stage = tokenWords(found[0])+" ("+found[0].ID+")", found[0].Stage // only for the words
-	}
-	return a.takeMany(c, change, manage.TokenSelection{IDs: selection.IDs, All: selection.All, TokenFilter: tokenFilter(selection.Filter)},
+	change := change{Action: "revoke access tokens", Path: "/tokens/revoke"}
+	accessTokens.name(a, c, selection, &change)
+	return a.takeMany(c, change, manage.TokenSelection{IDs: selection.IDs, All: selection.All, TokenFilter: accessTokens.Filter(selection.Filter)},
 		func(count int) string {
 			if count == 0 {
 				return "No access token is left of those: they had ended before."

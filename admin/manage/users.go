@@ -6,7 +6,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"keyladder/admin/jobs"
 	"keyladder/admin/ui"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
@@ -15,23 +14,6 @@ import (
 func signsCalls(p catalog.Policies) bool       { return p.Call.AppProof == catalog.Hawk }
 func registersDevices(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }
 func knowsUsers(p catalog.Policies) bool       { return p.Call.UserProof == catalog.UserSession }
-
-// listed is what all pages with a long list show around it.
-type listed struct {
-	List    ui.List
-	Silence string // why the list can't be shown
-	Strip   jobs.Strip
-}
-
-// list reads the part of a list that a page shows, and shows the page.
-func (a *Administration) list(c echo.Context, page *listed, read func(manage.Part) (total int, err error)) ui.Page {
-	if err := page.List.Load(read); err != nil {
-		page.Silence = ui.InWords(err)
-	}
-	p := a.Gate.Page(c, "", "/users")
-	p.Waiting = page.Strip.Panel.Job != nil
-	return p
-}
 
 var userColumns = []ui.Column{
 	{Name: "name", Label: "User"},
@@ -67,7 +49,7 @@ func (a *Administration) askEndSessionsOf(c echo.Context) error {
 	return a.ask(c, ui.Question{
 		Title: "End all sessions of " + user + "?",
 		Text:  "In every app, on every device, at every stage: the next call with each of them is refused, and the user has to sign in again. They can't be brought back.",
-		About: sessionLines(found.Sessions), More: found.Total - len(found.Sessions), Nothing: found.Total == 0,
+		About: sessions.lines(found.Sessions), More: found.Total - len(found.Sessions), Nothing: found.Total == 0,
 		Action: c.Request().URL.Path, Button: "End " + ui.Plural(found.Total, "session", "sessions"),
 	})
 }

@@ -150,6 +150,25 @@ func (r Remote) Tokens(ctx context.Context, q manage.TokenQuery) (manage.TokenLi
 	return manage.Tokens(ctx, r, q)
 }
 
+// TokenCalls are what was done with an access token, the latest first.
+func (r Remote) TokenCalls(ctx context.Context, id string) ([]manage.TokenCall, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return manage.TokenCalls(ctx, r, id)
+}
+
+// RevocationChecks say at which stages revoked access tokens are refused.
+func (r Remote) RevocationChecks(ctx context.Context) ([]manage.RevocationCheck, error) {
+	return get[[]manage.RevocationCheck](ctx, r, "/revocation-checks")
+}
+
+// Examine asks what each check says of a text that may be an access token.
+func (r Remote) Examine(ctx context.Context, asked manage.TokenToExamine) (manage.TokenExamination, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return manage.Post[manage.TokenExamination](ctx, r, "/tokens/examine", asked)
+}
+
 // SigningKeys are the keys that access tokens are, or were, signed with.
 func (r Remote) SigningKeys(ctx context.Context) ([]manage.SigningKey, error) {
 	return get[[]manage.SigningKey](ctx, r, "/signing-keys")

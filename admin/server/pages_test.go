@@ -26,7 +26,7 @@ var allPages = []string{
 	"/traffic", "/traffic?stage=tls", "/traffic/999", "/traffic/x", "/matrix", "/matrix/tls/wiretap", "/matrix/tls/repin", "/matrix/tls/nothing",
 	"/apps", "/apps/harbour-mobile", "/apps/nobody", "/callers", "/callers?kind=agent&stage=tls", "/keys/harbour-mobile/secret", "/keys/nobody/secret",
 	"/users", "/users?sort=-failed&search=a", "/users/alice/sessions/end", "/sessions", "/sessions?by=all&page=9", "/sessions/end?id=S1", "/sessions/end?all=1",
-	"/tokens", "/tokens?state=any&sort=-calls", "/tokens/revoke?all=1", "/signing-keys/password-grant/rotate", "/signing-keys/K1/withdraw",
+	"/take-apart", "/take-apart?document=1", "/tokens", "/tokens?state=any&sort=-calls", "/tokens/revoke?all=1", "/tokens/T9", "/revocation-checks/password-grant/off", "/signing-keys/password-grant/rotate", "/signing-keys/K1/withdraw",
 	"/devices", "/devices?stage=hmac&search=a", "/devices/ban?id=D1&id=D2", "/devices/remove?all=1", "/releases", "/audit", "/audit?outcome=done&sort=who&page=2", "/reset", "/nowhere",
 }
 

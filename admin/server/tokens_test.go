@@ -17,6 +17,8 @@ import (
 type fakeTokens struct {
 	tokens []manage.Token
 	keys   []manage.SigningKey
+	calls  map[string][]manage.TokenCall // by the token's ID
+	off    *time.Time                    // from when on nobody looks whether a token was revoked
 }
 
 // grantTokens adds the routes about access tokens, and some of them.
@@ -43,6 +45,23 @@ func (b *fakeBank) grantTokens() {
 				}
 			}
 			programtest.Answer(w, manage.Changed{Changed: changed})
+		})
+	})
+	b.HandleFunc("GET /tokens/{id}/calls", func(w http.ResponseWriter, r *http.Request) {
+		b.locked(func() { programtest.Answer(w, b.calls[r.PathValue("id")]) })
+	})
+	b.HandleFunc("GET /revocation-checks", func(w http.ResponseWriter, _ *http.Request) {
+		b.locked(func() {
+			programtest.Answer(w, []manage.RevocationCheck{{Stage: "password-grant", Off: b.off != nil, Since: b.off}})
+		})
+	})
+	b.HandleFunc("POST /stages/password-grant/revocation-check/{way}", func(_ http.ResponseWriter, r *http.Request) {
+		b.locked(func() {
+			now := b.now()
+			b.off = &now
+			if r.PathValue("way") == "on" {
+				b.off = nil
+			}
 		})
 	})
 	b.HandleFunc("GET /signing-keys", func(w http.ResponseWriter, _ *http.Request) { b.locked(func() { programtest.Answer(w, b.keys) }) })
@@ -103,7 +122,7 @@ func TestTokensAreRevoked(t *testing.T) {
 	b.get("/tokens?state=any").want(t, http.StatusOK, `data-total="3"`, "revoked")
 	b.get("/tokens/revoke?back=/tokens").want(t, http.StatusSeeOther)
 	b.get("/tokens").want(t, http.StatusOK, "Choose some first")
-	b.get("/audit").want(t, http.StatusOK, "revoke access tokens", "alice in harbour-mobile at password-grant, 0 calls so far (T1)")
+	b.get("/audit").want(t, http.StatusOK, "revoke access tokens", "alice in harbour-mobile at password-grant, 0 calls so far (T1)", "all access tokens that are good<")
 }
 
 // TestSigningKeysAreReplaced and then withdrawn, which is refused for the one that signs.
@@ -119,4 +138,53 @@ func TestSigningKeysAreReplaced(t *testing.T) {
 	b.get("/tokens").want(t, http.StatusOK, "signed with a new key", `data-withdraw="K1"`, `data-rotate="password-grant"`)
 	b.sure("/signing-keys/K1/withdraw?back=/tokens").want(t, http.StatusSeeOther)
 	b.get("/tokens").want(t, http.StatusOK, "nothing that it signed is accepted")
+}
+
+// TestPageOfAToken lists what was done with it, and what was done after it was revoked.
+func TestPageOfAToken(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set).signIn()
+	tokensOf(set)
+	b.get("/tokens").want(t, http.StatusOK, `href="/tokens/T1"`)
+	b.get("/tokens/T1").want(t, http.StatusOK, "Access token of alice", `data-revoke-token="T1"`, "Nothing yet")
+	b.get("/tokens/T9").want(t, http.StatusNotFound, "no such access token")
+	now := set.clock.now()
+	set.bank.locked(func() {
+		set.bank.calls = map[string][]manage.TokenCall{"T1": {
+			{At: now.Add(2 * time.Second), Route: "GET /v1/rates<b>", Status: 200, Address: "::1"},
+			{At: now.Add(-time.Second), Route: "POST /v1/transfers", Status: 201, Address: "192.0.2.7", Did: "paid EUR 1.00 from HB-1001 to HB-2001"},
+		}}
+	})
+	b.sure("/tokens/revoke?id=T1&back=/tokens/T1").want(t, http.StatusSeeOther)
+	set.clock.turn(time.Minute)
+	page := b.get("/tokens/T1")
+	page.want(t, http.StatusOK, `data-revoked="true"`, "stays done", "paid EUR 1.00 from HB-1001 to HB-2001", "192.0.2.7", "GET /v1/rates&lt;b&gt;")
+	if n := strings.Count(page.Body, `data-test="after"`); n != 1 {
+		t.Errorf("%d calls are after the revocation", n)
+	}
+}
+
+// TestRevocationCheckIsSwitched after a question, and it can't be overlooked that it is off.
+func TestRevocationCheckIsSwitched(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set).signIn()
+	const warning = `data-revoked-served="password-grant"`
+	pages := []string{"/tokens", "/stages/password-grant/try"}
+	for _, page := range pages {
+		if strings.Contains(b.get(page).Body, warning) {
+			t.Errorf("%s warns", page)
+		}
+	}
+	b.get("/revocation-checks/tls/off").want(t, http.StatusNotFound)
+	b.get("/revocation-checks/nowhere/off").want(t, http.StatusNotFound)
+	b.sure("/revocation-checks/password-grant/off?back=/tokens").want(t, http.StatusSeeOther)
+	for _, page := range pages {
+		b.get(page).want(t, http.StatusOK, warning, "Revoked access tokens are served at password-grant")
+	}
+	b.get("/tokens").want(t, http.StatusOK, `data-switch-on="password-grant"`, "off: revoked tokens are served")
+	b.post("/revocation-checks/password-grant/on", "back", "/tokens").want(t, http.StatusSeeOther)
+	b.get("/tokens").want(t, http.StatusOK, `data-switch-off="password-grant"`, "refused again")
+	b.get("/audit").want(t, http.StatusOK, "switch off the check for revoked access tokens", "switch on the check for revoked access tokens")
 }

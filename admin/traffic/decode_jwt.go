@@ -15,6 +15,9 @@ import (
 
 const maxTokens = 8 // decoded per message
 
+// tokenSection is the kind of sections about them.
+const tokenSection = "token"
+
 // webTokens are JSON Web Tokens (RFC 7519).
 var webTokens = decoder{
 	Decode: func(seen text) []section { return findTokens(seen.Head, seen.Body) },
@@ -70,7 +73,7 @@ func decodeToken(token string) (section, bool) {
 		}
 	}
 	return section{
-		Kind: "token", Title: "A JSON Web Token, taken apart",
+		Kind: tokenSection, Title: "A JSON Web Token, taken apart", token: token,
 		Parts: []part{{Title: "Header", Text: texts[0]}, payload, {Title: "Signature", Text: parts[2]}},
 	}, true
 }

@@ -3,6 +3,8 @@ package traffic
 import (
 	"slices"
 
+	"github.com/a-h/templ"
+
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 )
@@ -33,6 +35,9 @@ type section struct {
 	Title  string
 	Note   string // who has verified it, or why it can't be read
 	Parts  []part
+
+	token string        // of a tokenSection
+	Link  templ.SafeURL // to what can be done with it; empty: nothing
 }
 
 // part of a section: attributes, or a text as it is.

@@ -150,11 +150,8 @@ func (t *Traffic) messagePage(c echo.Context) error {
 		all, _ := t.hub.since(0, "")
 		data.Exchange = slices.DeleteFunc(all, func(r record) bool { return r.Exchange != found.Exchange })
 	}
-	seen := text{Head: found.Head, Body: string(found.Body)}
-	if found.Kind == traffic.Bytes { // in clear text, a head is among them
-		seen.Head += "\n" + data.BodyView.Text
-	}
-	data.Sections = takeApart(seen, found.Kind, verdictOf(data.Exchange))
+	data.Sections = takeApart(found.text(), found.Kind, verdictOf(data.Exchange))
+	linkTokens(found.ID, data.Sections)
 	data.Head, data.BodyView.Text = masked(found.Head), masked(data.BodyView.Text)
 	if t.Stolen != nil {
 		data.Stolen = t.Stolen(found.Message.Stage, found.At)

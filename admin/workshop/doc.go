@@ -10,6 +10,8 @@
 //	POST /stages/{stage}/run              the genuine app runs there, on the phone
 //	POST /stages/{stage}/phone            the phone uses this stage from now on
 //	GET  /phone                           on to the phone's screen, with a code that pairs the browser
+//	GET  /take-apart                      ?message=ID&n=N, ?document=1, ?stage=: a token, taken apart
+//	POST /take-apart                      what was pasted; change it, send it as a call
 //	GET  /matrix                          expected and measured
 //	POST /matrix/run                      all attacks at the chosen stages
 //	GET  /matrix/{stage}/{attack}         a cell: outcome, steps, evidence

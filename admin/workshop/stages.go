@@ -119,6 +119,7 @@ type stageData struct {
 	Diagram   traffic.Diagram
 	OnPhone   bool
 	Run       jobs.Panel
+	Served    time.Time // from when on revoked tokens are served here; zero: they are not
 	Now       time.Time
 }
 
@@ -188,6 +189,14 @@ func (w *Workshop) tryPage(c echo.Context) error {
 	}
 	p := w.gate.Page(c, stage.Title+": try it", "/stages")
 	p.Waiting = data.Run.Job != nil
+	if stage.Built && stage.Auth.Revocations == catalog.RevokedRefused {
+		checks, _ := w.runner.Resource.RevocationChecks(c.Request().Context()) // without them the page says less
+		for _, check := range checks {
+			if check.Stage == stage.Slug && check.Since != nil {
+				data.Served = *check.Since
+			}
+		}
+	}
 	if stage.Built {
 		if phone, err := w.phone.Phone(c.Request().Context()); err == nil {
 			data.OnPhone = phone.Stage == stage.Slug

@@ -30,6 +30,7 @@ type Workshop struct {
 	stages  catalog.Set
 	referee Referee
 	phone   programs.Remote
+	station programs.Remote // the attacker's
 	traffic *traffic.Traffic
 	runner  *jobs.Runner
 	gate    *access.Gate
@@ -40,9 +41,9 @@ type Workshop struct {
 }
 
 // New renders the narratives.
-func New(stages catalog.Set, referee Referee, seen *traffic.Traffic, runner *jobs.Runner, now func() time.Time) (*Workshop, error) {
+func New(stages catalog.Set, referee Referee, station programs.Remote, seen *traffic.Traffic, runner *jobs.Runner, now func() time.Time) (*Workshop, error) {
 	w := &Workshop{
-		stages: stages, referee: referee, phone: runner.Phone, traffic: seen, runner: runner, gate: runner.Gate, now: now,
+		stages: stages, referee: referee, phone: runner.Phone, station: station, traffic: seen, runner: runner, gate: runner.Gate, now: now,
 		narratives: map[string]narrative{},
 	}
 	for _, stage := range stages {
@@ -72,6 +73,8 @@ func (w *Workshop) Mount(e *echo.Echo) {
 	e.POST("/stages/:stage/run", w.runAtStage, in)
 	e.POST("/stages/:stage/phone", w.switchPhone, in)
 	e.GET("/phone", w.openPhone, in)
+	e.GET("/take-apart", w.tokenPage, in)
+	e.POST("/take-apart", w.takeApart, in)
 	e.GET("/matrix", w.matrixPage, in)
 	e.POST("/matrix/run", w.runMatrix, in)
 	e.GET("/matrix/:stage/:attack", w.cellPage, in)

@@ -49,6 +49,7 @@ type call struct {
 	user     *users.User       // proven
 	session  *sessions.Session // that proves the user
 	token    *tokens.Token     // the same, where tokens do
+	did      string            // see Caller.Did
 
 	refusal *Refusal
 	check   catalog.Check // the check that refused, or the last
@@ -103,6 +104,10 @@ func (c Caller) Session() string {
 	}
 	return c.call.session.ID
 }
+
+// Did notes what came of the call, in a few words without secrets, for those who look later at
+// what was done with its credentials.
+func (c Caller) Did(words string) { c.call.did = words }
 
 // Device is the identifier of the device that the app runs on; empty where the stage or
 // the route does not ask for it.

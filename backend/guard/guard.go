@@ -25,21 +25,23 @@ import (
 
 // Config is what a guard needs.
 type Config struct {
-	Stages    catalog.Set
-	Apps      *clients.Registry
-	Users     *users.Directory
-	Sessions  *sessions.Store
-	Tokens    *tokens.Store
-	Devices   *devices.Registry
-	ClientCAs *x509.CertPool // issues the apps' client certificates
-	Host      string         // of the API as apps call it, for signed requests
-	Port      int            // the same
-	Usage     Counter
-	Log       *traffic.Log     // nil: no records
-	Address   Limit            // calls from one address
-	Observe   func(Outcome)    // is told of each call when it is over; may be nil
-	Now       func() time.Time // nil: the clock
-	Nonces    int              // how many are remembered at most; 0: those of 5,000 calls a second
+	Stages   catalog.Set
+	Apps     *clients.Registry
+	Users    *users.Directory
+	Sessions *sessions.Store
+	Tokens   *tokens.Store
+	Devices  *devices.Registry
+	// RevocationsOff says where the check for revoked access tokens is switched off. Nil: nowhere.
+	RevocationsOff func(stage string) bool
+	ClientCAs      *x509.CertPool // issues the apps' client certificates
+	Host           string         // of the API as apps call it, for signed requests
+	Port           int            // the same
+	Usage          Counter
+	Log            *traffic.Log     // nil: no records
+	Address        Limit            // calls from one address
+	Observe        func(Outcome)    // is told of each call when it is over; may be nil
+	Now            func() time.Time // nil: the clock
+	Nonces         int              // how many are remembered at most; 0: those of 5,000 calls a second
 	// Mark says for which time requests may have been signed that a server before this one
 	// has served, and whose nonces are forgotten: they are stale. Nil: there was no server.
 	Mark *replay.Mark
@@ -58,6 +60,8 @@ type Outcome struct {
 	Route    string        // "GET /v1/accounts/{id}"; [OtherRoute] for what is none
 	App      string        // proven; empty: none
 	User     string        // proven; empty: nobody
+	Token    *tokens.Token // that proves the user; nil: none does
+	Did      string        // what the handler noted: see [Caller.Did]
 	Check    catalog.Check // the check that refused it; empty: it was let through
 	Status   int
 	Size     int64 // of the answer's body, in bytes
@@ -222,7 +226,7 @@ func (g *Guard) serve(ec echo.Context) error {
 	end := g.Now()
 	recorder.finish(c, end)
 	outcome := Outcome{
-		Request: c.request, Address: c.address, Route: c.plan.route.name, App: c.appID(), User: Caller{c}.User(),
+		Request: c.request, Address: c.address, Route: c.plan.route.name, App: c.appID(), User: Caller{c}.User(), Token: c.token, Did: c.did,
 		Status: ec.Response().Status, Size: ec.Response().Size, At: c.at, Duration: end.Sub(c.at),
 	}
 	if c.stage != nil {
@@ -243,7 +247,7 @@ func respond(c *call) error {
 	}
 	if c.plan.route.handler != nil {
 		err := run(c)
-		if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
+		if refusal, ok := errors.AsType[*Refusal](err); ok {
 			c.refusal, c.check = refusal, refusal.Check
 			c.refusal.write(c)
 			return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"keyladder/backend/tokens"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
@@ -59,7 +60,7 @@ func pipeline(c Config, m *memories) segments {
 			{check: catalog.CheckSignIn, serves: values{catalog.UserSession}, on: byPassword, run: signIn(c.Users.SignIn)},
 			{check: catalog.CheckSession, serves: values{catalog.UserSession}, on: withUser, run: findSession(c.Sessions.Find, c.Users.Lookup)},
 			{check: catalog.CheckToken, serves: values{catalog.AccessToken}, on: withUser, run: accessToken(c.Tokens.Verify, c.Users.Lookup)},
-			{check: catalog.CheckRevoked, serves: values{catalog.RevokedRefused}, on: withUser, run: notRevoked(c.Tokens.Revoked)},
+			{check: catalog.CheckRevoked, serves: values{catalog.RevokedRefused}, on: withUser, run: notRevoked(c.Tokens.Revoked, c.RevocationsOff)},
 			{
 				check: catalog.CheckBinding, serves: values{catalog.SessionOfApp, catalog.SessionOfDevice, catalog.SessionOfCall, catalog.TokenOfClient, catalog.TokenOfCall},
 				with: apps, on: withUser, run: binding,
@@ -76,7 +77,7 @@ func (s segments) steps() []step { return slices.Concat(s.admission, s.proof, s.
 // Checks are the names of the checks, in the order of the pipeline.
 func Checks() []catalog.Check {
 	var names []catalog.Check
-	for _, step := range pipeline(Config{}, &memories{}).steps() {
+	for _, step := range pipeline(Config{Tokens: &tokens.Store{}}, &memories{}).steps() {
 		names = append(names, step.check)
 	}
 	return names

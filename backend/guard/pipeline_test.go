@@ -5,10 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"keyladder/backend/tokens"
 	"keyladder/stages/catalog"
 )
 
-func steps() []step { return pipeline(Config{}, &memories{}).steps() }
+func steps() []step { return pipeline(Config{Tokens: &tokens.Store{}}, &memories{}).steps() }
 
 // TestUnservedValuesAreRefused takes each check out of the pipeline: stages whose policies ask
 // for it can't be guarded any more, and the error says which field does.

@@ -168,3 +168,34 @@ func TestKeyBesideToken(t *testing.T) {
 		t.Errorf("the key in the user's field: %+v", verdict)
 	}
 }
+
+// TestRevocationsAreOff at one stage: there a token that was revoked is served. Whatever else is
+// wrong with one is refused as before.
+func TestRevocationsAreOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, catalog.All())
+	off := ""
+	w.config.RevocationsOff = func(stage string) bool { return stage == off }
+	w.start()
+	text := alices(w)
+	if _, err := w.tokens.RevokeSelected(t.Context(), manage.TokenSelection{All: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		off, text string
+		want      int
+	}{
+		{"", text, http.StatusUnauthorized},
+		{"tls", text, http.StatusUnauthorized},
+		{granted, text, http.StatusOK},
+		{granted, text[:len(text)-1], http.StatusUnauthorized},
+		{"", text, http.StatusUnauthorized},
+	} {
+		off = test.off
+		r := w.request(granted, http.MethodGet, "/v1/accounts", "")
+		token.Set(r.Header, test.text)
+		if answer, _ := w.do(r); answer.Code != test.want {
+			t.Errorf("off at %q: %d, want %d", test.off, answer.Code, test.want)
+		}
+	}
+}

@@ -41,7 +41,7 @@ func (s *Server) getAccounts(c echo.Context, caller guard.Caller) error {
 	for i := range found {
 		accounts[i] = accountOf(found[i])
 	}
-	return c.JSON(http.StatusOK, map[string]any{"accounts": accounts})
+	return writeJSON(c, http.StatusOK, map[string]any{"accounts": accounts})
 }
 
 func (s *Server) getAccount(c echo.Context, caller guard.Caller) error {
@@ -49,7 +49,7 @@ func (s *Server) getAccount(c echo.Context, caller guard.Caller) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, accountOf(found))
+	return writeJSON(c, http.StatusOK, accountOf(found))
 }
 
 func (s *Server) getTransfers(c echo.Context, caller guard.Caller) error {
@@ -65,7 +65,7 @@ func (s *Server) getTransfers(c echo.Context, caller guard.Caller) error {
 	for i := range history {
 		transfers[i] = transferOf(history[i])
 	}
-	return c.JSON(http.StatusOK, map[string]any{"transfers": transfers})
+	return writeJSON(c, http.StatusOK, map[string]any{"transfers": transfers})
 }
 
 // historyLength is how many transfers an account's history shows.
@@ -100,5 +100,6 @@ func (s *Server) postFreeze(c echo.Context, caller guard.Caller) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, accountOf(changed))
+	caller.Did(map[bool]string{true: "froze ", false: "thawed "}[frozen] + changed.ID)
+	return writeJSON(c, http.StatusOK, accountOf(changed))
 }

@@ -23,7 +23,7 @@ func (s *Server) postDevice(c echo.Context, caller guard.Caller) error {
 	if err != nil {
 		return registrationProblem(err)
 	}
-	return c.JSON(http.StatusCreated, map[string]string{"guid": guid})
+	return writeJSON(c, http.StatusCreated, map[string]string{"guid": guid})
 }
 
 // registrationProblem tells the app what was wrong; other errors are ours.

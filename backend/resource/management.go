@@ -217,7 +217,7 @@ func (s *Server) findTransfers(c echo.Context) error {
 // would be good once more.
 func (s *Server) reset(c echo.Context) error {
 	ctx := c.Request().Context()
-	err := errors.Join(s.ledger.Reset(ctx), s.apps.Reset(ctx), s.users.Reset(ctx), s.sessions.Reset(ctx), s.tokens.Reset(ctx), s.devices.Reset(ctx), s.usage.Reset(ctx), s.sources.Reset(ctx))
+	err := errors.Join(s.ledger.Reset(ctx), s.apps.Reset(ctx), s.users.Reset(ctx), s.sessions.Reset(ctx), s.tokens.Reset(ctx), s.journal.Reset(ctx), s.revocations.Reset(ctx), s.devices.Reset(ctx), s.usage.Reset(ctx), s.sources.Reset(ctx))
 	if err != nil {
 		return err
 	}

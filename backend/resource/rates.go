@@ -20,5 +20,5 @@ var today = rates{Base: ledger.Currency, Rates: map[string]string{
 }}
 
 func (s *Server) getRates(c echo.Context, _ guard.Caller) error {
-	return c.JSON(http.StatusOK, today)
+	return writeJSON(c, http.StatusOK, today)
 }

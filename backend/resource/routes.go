@@ -38,3 +38,7 @@ func (s *Server) routes(e *echo.Echo, g *guard.Guard) {
 func withDevices(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }
 
 func withSessions(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }
+
+// writeJSON answers with JSON. Echo's own way looks for `pretty` in the query first, which has
+// to be parsed for that; the API's answers do not depend on it.
+func writeJSON(c echo.Context, status int, value any) error { return c.JSONPretty(status, value, "") }

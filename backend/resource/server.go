@@ -61,24 +61,26 @@ type Config struct {
 
 // Server is the resource server.
 type Server struct {
-	config     Config
-	db         *gorm.DB
-	ledger     *ledger.Ledger
-	apps       *clients.Registry
-	users      *users.Directory
-	sessions   *sessions.Store
-	tokens     *tokens.Store
-	devices    *devices.Registry
-	usage      *usage.Counter
-	sources    *usage.Sources
-	guard      *guard.Guard
-	mark       *replay.Mark
-	echo       *echo.Echo
-	manage     *manage.Server
-	metrics    *metrics
-	access     *accessLog
-	tls        *tls.Config // where apps come in
-	terminated *tls.Config // where the terminator comes in
+	config      Config
+	db          *gorm.DB
+	ledger      *ledger.Ledger
+	apps        *clients.Registry
+	users       *users.Directory
+	sessions    *sessions.Store
+	tokens      *tokens.Store
+	journal     *tokens.Journal
+	revocations *tokens.RevocationSwitch
+	devices     *devices.Registry
+	usage       *usage.Counter
+	sources     *usage.Sources
+	guard       *guard.Guard
+	mark        *replay.Mark
+	echo        *echo.Echo
+	manage      *manage.Server
+	metrics     *metrics
+	access      *accessLog
+	tls         *tls.Config // where apps come in
+	terminated  *tls.Config // where the terminator comes in
 }
 
 // database is the file in the role's folder.
@@ -148,6 +150,10 @@ func New(config Config) (server *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s.journal = tokens.NewJournal(s.db, config.Now)
+	if s.revocations, err = tokens.OpenRevocationSwitch(ctx, s.db); err != nil {
+		return nil, err
+	}
 	if s.devices, err = devices.Open(ctx, s.db); err != nil {
 		return nil, err
 	}
@@ -159,12 +165,13 @@ func New(config Config) (server *Server, err error) {
 		return nil, err
 	}
 	s.guard, err = guard.New(guard.Config{
-		Stages: config.Stages, Apps: s.apps, Users: s.users, Sessions: s.sessions, Tokens: s.tokens, Devices: s.devices,
+		Stages: config.Stages, Apps: s.apps, Users: s.users, Sessions: s.sessions, Tokens: s.tokens, RevocationsOff: s.revocations.Off, Devices: s.devices,
 		ClientCAs: clientCAs, Host: host, Port: port, Usage: s.usage, Log: config.Log,
 		Address: config.Address, Nonces: config.Nonces, Now: config.Now, Mark: s.mark,
 		Observe: func(o guard.Outcome) {
 			s.metrics.observe(o)
 			s.countSource(o)
+			s.noteToken(o)
 			s.access.add(o)
 		},
 	})
@@ -306,13 +313,17 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		s.tokens.Follow(ctx)
 		return nil
 	})
+	group.Go(func() error {
+		s.revocations.Follow(ctx)
+		return nil
+	})
 	err := group.Wait()
 	return errors.Join(err, s.write(context.WithoutCancel(ctx)), s.mark.Close(s.guard.Signed()))
 }
 
 // write writes what calls leave in memory.
 func (s *Server) write(ctx context.Context) error {
-	return errors.Join(s.usage.Flush(ctx), s.sources.Flush(ctx), s.sessions.Flush(ctx, s.config.Now()), s.tokens.Flush(ctx), s.devices.Flush(ctx), s.mark.Advance(s.config.Now()))
+	return errors.Join(s.usage.Flush(ctx), s.sources.Flush(ctx), s.sessions.Flush(ctx, s.config.Now()), s.tokens.Flush(ctx), s.journal.Flush(ctx), s.devices.Flush(ctx), s.mark.Advance(s.config.Now()))
 }
 
 func (s *Server) serve(ctx context.Context, kind guard.Listener, handler http.Handler, listener net.Listener) error {

@@ -29,7 +29,7 @@ func (s *Server) postSession(c echo.Context, caller guard.Caller) error {
 		return err
 	}
 	lifetimes := s.sessions.Lifetimes()
-	return c.JSON(http.StatusCreated, opened{
+	return writeJSON(c, http.StatusCreated, opened{
 		Key: string(key), User: session.User, IdleSeconds: int64(lifetimes.Idle.Seconds()),
 		ExpiresAt: session.CreatedAt.Add(lifetimes.Absolute),
 	})

@@ -33,5 +33,5 @@ func (s *Server) getSettlements(c echo.Context, caller guard.Caller) error {
 	for i := range found {
 		settlements[i] = settlement(found[i])
 	}
-	return c.JSON(http.StatusOK, map[string]any{"settlements": settlements})
+	return writeJSON(c, http.StatusOK, map[string]any{"settlements": settlements})
 }

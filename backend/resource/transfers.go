@@ -53,9 +53,10 @@ func (s *Server) postTransfer(c echo.Context, caller guard.Caller) error {
 	if err != nil {
 		return transferProblem(err, caller)
 	}
+	caller.Did(fmt.Sprintf("paid %s %d.%02d from %s to %s", booked.Currency, booked.Amount/100, booked.Amount%100, booked.Payer, booked.Payee))
 	// A transfer is shown in its accounts' histories, where its ID finds it.
 	c.Response().Header().Set(echo.HeaderLocation, fmt.Sprintf("/%s/v1/accounts/%s/transfers#%d", stage, booked.Payer, booked.ID))
-	return c.JSON(http.StatusCreated, transferOf(booked))
+	return writeJSON(c, http.StatusCreated, transferOf(booked))
 }
 
 // transferProblem tells the client why the ledger refused; other errors are ours. To users

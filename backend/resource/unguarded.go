@@ -30,7 +30,7 @@ func (s *Server) unguarded() http.Handler {
 		if err != nil {
 			return err
 		}
-		return c.JSON(http.StatusOK, accountOf(found))
+		return writeJSON(c, http.StatusOK, accountOf(found))
 	})
 	return e
 }

@@ -27,4 +27,10 @@
 // A resource server that does not issue its tokens has a [Mirror]: the same memory, kept in
 // step with the issuer's feed over its management API. It checks tokens alone, and asks nobody
 // when a call comes.
+//
+// # Use
+//
+// What was done with tokens is kept by the servers that check them ([Journal]), and so is where
+// an admin has switched off that they refuse those that were revoked ([RevocationSwitch]): to
+// show what a token that says everything itself is without that check.
 package tokens

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"gorm.io/gorm"
+
 	"keyladder/stages/mechanism/token"
 )
 
@@ -14,6 +16,8 @@ type Grant struct {
 	User   string // the resource owner
 	Client string
 	Scope  string // with spaces between
+	Family string // of refresh tokens that it is renewed with; empty: none
+	Origin string // the authorization code that it came of, by its ID; empty: none
 }
 
 // Issued is a new access token.
@@ -27,6 +31,12 @@ type Issued struct {
 //
 //keyladder:code token-issue
 func (s *Store) Issue(ctx context.Context, at time.Time, g Grant) (Issued, error) {
+	return s.IssueIn(s.db.WithContext(context.WithoutCancel(ctx)), at, g)
+}
+
+// IssueIn is [Store.Issue] in a transaction on the store's database: what the token is given
+// for is used up with it, or nothing of both happens.
+func (s *Store) IssueIn(tx *gorm.DB, at time.Time, g Grant) (Issued, error) {
 	issuer, ok := s.issuers[g.Stage]
 	signing := s.keys.Load().newest[g.Stage]
 	if !ok || signing == nil {
@@ -43,10 +53,10 @@ func (s *Store) Issue(ctx context.Context, at time.Time, g Grant) (Issued, error
 	}
 	row := tokenRow{
 		ID: claims.ID, Key: signing.ID, Stage: g.Stage, User: g.User, Client: g.Client, Scope: g.Scope,
-		IssuedAt: claims.Issued, ExpiresAt: claims.Expires,
+		Family: g.Family, Origin: g.Origin, IssuedAt: claims.Issued, ExpiresAt: claims.Expires,
 	}
 	// Written before anybody has it: a token that is in no list could not be revoked.
-	if err := s.db.WithContext(context.WithoutCancel(ctx)).Create(&row).Error; err != nil {
+	if err := tx.Create(&row).Error; err != nil {
 		return Issued{}, fmt.Errorf("issue an access token: %w", err)
 	}
 	return Issued{Text: text, ID: claims.ID, ExpiresIn: issuer.Lifetime}, nil

@@ -22,7 +22,7 @@ const good = "revoked_at IS NULL AND expires_at > ?"
 // fit are the rows that a filter means.
 func (s *Store) fit(db *gorm.DB, f manage.TokenFilter) *gorm.DB {
 	query := db.Model(&tokenRow{})
-	for column, value := range map[string]string{"user": f.User, "client": f.Client, "stage": f.Stage} {
+	for column, value := range map[string]string{"user": f.User, "client": f.Client, "stage": f.Stage, "family": f.Family} {
 		if value != "" {
 			query = query.Where(column+" = ?", value)
 		}

@@ -33,31 +33,64 @@ func (s *Store) Revoke(ctx context.Context, jti string) error {
 func (s *Store) RevokeSelected(ctx context.Context, selection manage.TokenSelection) (revoked int, err error) {
 	at := s.config.Now().UTC()
 	err = s.change(ctx, "revoke access tokens", func(tx *gorm.DB) ([]change, error) {
-		var rows []tokenRow
 		query := s.fit(tx, selection.TokenFilter)
 		if len(selection.IDs) > 0 {
 			query = tx.Model(&tokenRow{}).Where("id IN ?", selection.IDs)
 		}
-		if err := query.Where(good, at).Select("id", "expires_at").Find(&rows).Error; err != nil {
-			return nil, err
-		}
-		revoked = len(rows)
-		changes := make([]change, len(rows))
-		for batch := range slices.Chunk(rows, 500) {
-			ids := make([]string, len(batch))
-			for i, row := range batch {
-				ids[i] = row.ID
-			}
-			if err := tx.Model(&tokenRow{}).Where("id IN ?", ids).Update("revoked_at", at).Error; err != nil {
-				return nil, err
-			}
-		}
-		for i, row := range rows {
-			changes[i] = change{Token: row.ID, Expires: row.ExpiresAt.Unix()}
-		}
-		return changes, nil
+		changes, err := revokeRows(tx, query, at)
+		revoked = len(changes)
+		return changes, err
 	})
 	return revoked, err
+}
+
+// RevokeOf ends the tokens that came of these families of refresh tokens, or of these
+// authorization codes, as far as they are still good, and says how many those were.
+func (s *Store) RevokeOf(ctx context.Context, sources ...string) (revoked int, err error) {
+	sources = slices.DeleteFunc(slices.Clone(sources), func(source string) bool { return source == "" })
+	if len(sources) == 0 {
+		return 0, nil
+	}
+	at := s.config.Now().UTC()
+	err = s.change(ctx, "revoke access tokens", func(tx *gorm.DB) ([]change, error) {
+		var all []change
+		for batch := range slices.Chunk(sources, 500) {
+			for _, column := range []string{"family", "origin"} {
+				// Without the second condition, the column's index can't be used.
+				query := tx.Model(&tokenRow{}).Where(column+" IN ? AND "+column+" <> ''", batch)
+				changes, err := revokeRows(tx, query, at)
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, changes...)
+			}
+		}
+		revoked = len(all)
+		return all, nil
+	})
+	return revoked, err
+}
+
+// revokeRows ends those of the tokens that are still good.
+func revokeRows(tx, query *gorm.DB, at time.Time) ([]change, error) {
+	var rows []tokenRow
+	if err := query.Where(good, at).Select("id", "expires_at").Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	changes := make([]change, len(rows))
+	for i, row := range rows {
+		changes[i] = change{Token: row.ID, Expires: row.ExpiresAt.Unix()}
+	}
+	for batch := range slices.Chunk(rows, 500) {
+		ids := make([]string, len(batch))
+		for i, row := range batch {
+			ids[i] = row.ID
+		}
+		if err := tx.Model(&tokenRow{}).Where("id IN ?", ids).Update("revoked_at", at).Error; err != nil {
+			return nil, err
+		}
+	}
+	return changes, nil
 }
 
 // Rotate makes a new key for a stage's issuer. The one before is good for as long as the

@@ -27,6 +27,8 @@ type tokenRow struct {
 	User       string    `gorm:"not null;index"`
 	Client     string    `gorm:"not null;index"`
 	Scope      string    `gorm:"not null"`
+	Family     string    `gorm:"not null;default:'';index:access_tokens_of_family,where:family <> ''"`
+	Origin     string    `gorm:"not null;default:'';index:access_tokens_of_origin,where:origin <> ''"`
 	IssuedAt   time.Time `gorm:"not null;index"`
 	ExpiresAt  time.Time `gorm:"not null;index"`
 	RevokedAt  *time.Time
@@ -37,11 +39,12 @@ type tokenRow struct {
 func (tokenRow) TableName() string { return "access_tokens" }
 
 // Models are the tables of keys and tokens, without those of package feed.
-func Models() []any { return []any{&keyRow{}, &tokenRow{}} }
+func Models() []any { return []any{&keyRow{}, &tokenRow{}, &callRow{}, &offRow{}} }
 
 func (row tokenRow) manage() manage.Token {
 	return manage.Token{
 		ID: row.ID, Key: row.Key, Stage: row.Stage, User: row.User, Client: row.Client, Scope: row.Scope,
+		Family: row.Family, Origin: row.Origin,
 		IssuedAt: row.IssuedAt, ExpiresAt: row.ExpiresAt, RevokedAt: row.RevokedAt, Calls: row.Calls, LastUsedAt: row.LastUsedAt,
 	}
 }

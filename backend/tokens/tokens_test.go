@@ -240,6 +240,70 @@ func waitFor(t *testing.T, what string, is func() bool) {
 	}
 }
 
+// TestRevokeOf ends what came of a family or a code, and nothing else.
+func TestRevokeOf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	issue := func(family, origin string) string {
+		t.Helper()
+		issued, err := w.Issue(t.Context(), w.Now(), tokens.Grant{Stage: "one", User: "alice", Client: "app", Family: family, Origin: origin})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return issued.ID
+	}
+	first, second, code, other, alone := issue("F1", "C1"), issue("F1", "C1"), issue("", "C2"), issue("F2", "C3"), issue("", "")
+	good := func() (ids []string) {
+		t.Helper()
+		list, err := w.Query(t.Context(), manage.TokenQuery{TokenFilter: manage.TokenFilter{State: "good"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range list.Tokens {
+			ids = append(ids, one.ID)
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	for _, step := range []struct {
+		of      []string
+		revoked int
+		left    []string
+	}{
+		{nil, 0, []string{first, second, code, other, alone}},
+		{[]string{"", "no such", "alice"}, 0, []string{first, second, code, other, alone}},
+		{[]string{"C2"}, 1, []string{first, second, other, alone}},
+		{[]string{"F1", "C1", "F1"}, 2, []string{other, alone}},
+		{[]string{"F1"}, 0, []string{other, alone}},
+	} {
+		n, err := w.RevokeOf(t.Context(), step.of...)
+		slices.Sort(step.left)
+		if err != nil || n != step.revoked || !slices.Equal(good(), step.left) {
+			t.Errorf("of %q: revoked %d, %v, left %v", step.of, n, err, good())
+		}
+	}
+	list, err := w.Query(t.Context(), manage.TokenQuery{TokenFilter: manage.TokenFilter{Family: "F1"}})
+	if err != nil || list.Total != 2 || list.Tokens[0].Origin != "C1" {
+		t.Errorf("the family's: %+v, %v", list, err)
+	}
+}
+
+// TestIssueIn: a token of a transaction that does not come about was never issued.
+func TestIssueIn(t *testing.T) {
+	t.Parallel()
+	w, full := newWorld(t), errors.New("the disk is full")
+	for _, want := range []error{full, nil} {
+		err := w.db.Transaction(func(tx *gorm.DB) error {
+			_, err := w.IssueIn(tx, w.Now(), tokens.Grant{Stage: "one", User: "alice", Client: "app"})
+			return errors.Join(err, want)
+		})
+		list, listed := w.Query(t.Context(), manage.TokenQuery{})
+		if !errors.Is(err, want) || listed != nil || (list.Total == 0) != (want != nil) {
+			t.Errorf("%v: %+v, %v", err, list, listed)
+		}
+	}
+}
+
 // TestRevocationsSurvive: a server that starts anew knows what was revoked before, as long as
 // it matters.
 func TestRevocationsSurvive(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -68,11 +67,18 @@ type Sources struct {
 	db  *gorm.DB
 	now func() time.Time
 
-	mu      sync.RWMutex
-	pending [2]map[sourceKey]*atomic.Int64 // refused and let through
+	mu      sync.Mutex
+	pending pendingSources
 
 	flushing sync.Mutex
 	swept    string // the day on which old days were last removed
+}
+
+// pendingSources are calls that were refused, and those that were let through.
+type pendingSources [2]counts[sourceKey, int64]
+
+func newPendingSources() pendingSources {
+	return pendingSources{newCounts[sourceKey, int64](), newCounts[sourceKey, int64]()}
 }
 
 type sourceKey struct {
@@ -86,7 +92,7 @@ func NewSources(db *gorm.DB, now func() time.Time) *Sources {
 	if now == nil {
 		now = time.Now
 	}
-	return &Sources{db: db, now: now, pending: [2]map[sourceKey]*atomic.Int64{{}, {}}}
+	return &Sources{db: db, now: now, pending: newPendingSources()}
 }
 
 // Count counts one call.
@@ -101,33 +107,18 @@ func (s *Sources) Count(at time.Time, from Source, letThrough bool) {
 	if letThrough {
 		which = 1
 	}
-	s.mu.RLock()
-	n := s.pending[which][k]
-	if n != nil {
-		n.Add(1)
-	}
-	s.mu.RUnlock()
-	if n == nil {
-		s.first(which, k)
-	}
-}
-
-// first counts a call from where none came since the last flush, as far as is known.
-func (s *Sources) first(which int, k sourceKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	pending := s.pending[which]
-	n := pending[k]
-	if n == nil && len(pending) >= maxPending {
-		k = sourceKey{day: k.day, other: true, Source: Source{Stage: k.Stage, App: k.App}}
-		n = pending[k]
-	}
+	pending := &s.pending[which]
+	n := pending.find(k)
 	if n == nil {
-		n = new(atomic.Int64)
+		if len(pending.all) >= maxPending {
+			k = sourceKey{day: k.day, other: true, Source: Source{Stage: k.Stage, App: k.App}}
+		}
 		k.Agent = strings.Clone(k.Agent) // not all of a long field
-		pending[k] = n
+		n = pending.findOrAdd(k)
 	}
-	n.Add(1)
+	*n++
 }
 
 // Flush adds to the database what was counted since the last time. Of a kind and day that has
@@ -138,10 +129,10 @@ func (s *Sources) Flush(ctx context.Context) error {
 	defer s.flushing.Unlock()
 	s.mu.Lock()
 	taken := s.pending
-	s.pending = [2]map[sourceKey]*atomic.Int64{{}, {}}
+	s.pending = newPendingSources()
 	s.mu.Unlock()
 	today := s.now().UTC().Format(time.DateOnly)
-	if len(taken[0])+len(taken[1]) == 0 && s.swept == today {
+	if len(taken[0].all)+len(taken[1].all) == 0 && s.swept == today {
 		return nil
 	}
 	rows := rowsOf(taken)
@@ -161,11 +152,8 @@ func (s *Sources) Flush(ctx context.Context) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for which, counts := range taken {
-			for k, n := range counts {
-				if later := s.pending[which][k]; later != nil {
-					n.Add(later.Load())
-				}
-				s.pending[which][k] = n
+			for k, n := range counts.all {
+				*s.pending[which].findOrAdd(k) += *n
 			}
 		}
 		return fmt.Errorf("write who called: %w", err)
@@ -175,10 +163,10 @@ func (s *Sources) Flush(ctx context.Context) error {
 }
 
 // rowsOf are the rows that the counts add to.
-func rowsOf(taken [2]map[sourceKey]*atomic.Int64) []sourceRow {
+func rowsOf(taken pendingSources) []sourceRow {
 	sums := map[sourceRow]sourceRow{} // by the row without its counts
 	for which, counts := range taken {
-		for k, n := range counts {
+		for k, n := range counts.all {
 			values := map[manage.SourceKind]string{manage.ByUser: k.User, manage.ByAddress: addressText(k.Address), manage.ByAgent: agentText(k.Agent)}
 			for kind, value := range values {
 				if k.other {
@@ -192,9 +180,9 @@ func rowsOf(taken [2]map[sourceKey]*atomic.Int64) []sourceRow {
 					sum = id
 				}
 				if which == 1 {
-					sum.Served += n.Load()
+					sum.Served += *n
 				} else {
-					sum.Refused += n.Load()
+					sum.Refused += *n
 				}
 				sums[id] = sum
 			}
@@ -333,6 +321,6 @@ func (s *Sources) Reset(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending = [2]map[sourceKey]*atomic.Int64{{}, {}}
+	s.pending = newPendingSources()
 	return nil
 }

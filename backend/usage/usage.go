@@ -40,7 +40,7 @@ type Counter struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	pending map[key]*count
+	pending counts[key, count]
 	days    int64  // since 1970, of today
 	today   string // the same as text
 
@@ -53,7 +53,7 @@ func New(db *gorm.DB, now func() time.Time) *Counter {
 	if now == nil {
 		now = time.Now
 	}
-	return &Counter{db: db, now: now, pending: map[key]*count{}}
+	return &Counter{db: db, now: now, pending: newCounts[key, count]()}
 }
 
 // Count counts one call. App is the proven app, or empty.
@@ -64,21 +64,12 @@ func (c *Counter) Count(at time.Time, app, stage, route string, served bool) {
 		c.days, c.today = days, at.UTC().Format(time.DateOnly)
 	}
 	k := key{day: c.today, app: app, stage: stage, route: route}
+	n := c.pending.findOrAdd(k)
 	if served {
-		c.of(k).served++
+		n.served++
 	} else {
-		c.of(k).refused++
+		n.refused++
 	}
-}
-
-// of is where calls of a kind are counted. It needs mu.
-func (c *Counter) of(k key) *count {
-	n := c.pending[k]
-	if n == nil {
-		n = &count{}
-		c.pending[k] = n
-	}
-	return n
 }
 
 // Flush adds to the database what was counted since the last time. What can't be
@@ -87,8 +78,8 @@ func (c *Counter) Flush(ctx context.Context) error {
 	c.flushing.Lock()
 	defer c.flushing.Unlock()
 	c.mu.Lock()
-	taken := c.pending
-	c.pending = map[key]*count{}
+	taken := c.pending.all
+	c.pending = newCounts[key, count]()
 	c.mu.Unlock()
 	if len(taken) == 0 {
 		return nil
@@ -108,7 +99,7 @@ func (c *Counter) Flush(ctx context.Context) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for k, n := range taken {
-			now := c.of(k)
+			now := c.pending.findOrAdd(k)
 			now.served, now.refused = now.served+n.served, now.refused+n.refused
 		}
 		return fmt.Errorf("write the usage statistics: %w", err)
@@ -131,7 +122,7 @@ func (c *Counter) Latest(ctx context.Context, days int) ([]manage.Usage, error) 
 		counts[key{r.Day, r.App, r.Stage, r.Route}] = count{r.Served, r.Refused}
 	}
 	c.mu.Lock()
-	for k, n := range c.pending {
+	for k, n := range c.pending.all {
 		if k.day >= since {
 			counts[k] = count{counts[k].served + n.served, counts[k].refused + n.refused}
 		}
@@ -156,6 +147,6 @@ func (c *Counter) Reset(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	clear(c.pending)
+	c.pending = newCounts[key, count]()
 	return nil
 }

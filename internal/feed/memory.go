@@ -48,7 +48,8 @@ func (m *Memory[T]) Append(value T, size int) {
 		*oldest = sized[T]{}
 		m.first++
 	}
-	*m.at(m.next) = sized[T]{value, size}
+	entry := m.at(m.next)
+	entry.value, entry.size = value, size
 	m.bytes += size
 	m.next++
 	m.signal()

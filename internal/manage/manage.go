@@ -28,6 +28,16 @@
 //	GET  /sessions                  [SessionQuery], those that are good now: [SessionList]
 //	POST /sessions/{id}/revoke
 //	POST /sessions/revoke           [SessionSelection]: end them; answers with [Changed]
+//	GET  /tokens                    [TokenQuery]: [TokenList]
+//	POST /tokens/revoke             [TokenSelection]: end them; answers with [Changed]
+//	POST /tokens/examine            [TokenToExamine]: what each check says of it; answers with a [TokenExamination]
+//	GET  /tokens/{id}/calls         what was done with it: [TokenCall], the latest first
+//	GET  /revocation-checks         [RevocationCheck], a stage each
+//	POST /stages/{slug}/revocation-check/off  serve access tokens although they were revoked, until it is on again
+//	POST /stages/{slug}/revocation-check/on
+//	GET  /signing-keys              [SigningKey], by stage, the newest first
+//	POST /stages/{slug}/signing-keys  make a new [SigningKey]; the one before is good for a while
+//	POST /signing-keys/{id}/withdraw  refuse what it has signed from now on
 //	GET  /devices                   [DeviceQuery]: [DeviceList]
 //	POST /devices/{id}/ban          refuse its calls from now on
 //	POST /devices/{id}/allow        serve them again
@@ -57,6 +67,7 @@
 //	                       strictly: and calls that the stage must refuse: [Run]
 //	POST /installations/take  which [Installation]s were made since this was asked last
 //	POST /attack           [Brief]: carry out one attack; answers with a [Report]
+//	POST /calls            [BearerCall]: call as the genuine app does, but with that token; answers with a [BearerAnswer]
 //
 // Long lists are sorted and cut by the server ([Part]): ?sort=seen or ?sort=-seen, ?from=N and
 // ?limit=N ([MostListed]), and ?search= and other filters by the names of the query's members.

@@ -3,6 +3,7 @@ package manage
 import (
 	"context"
 	"encoding/json"
+	"net/url"
 	"time"
 )
 
@@ -14,6 +15,8 @@ type Token struct {
 	User       string     `json:"user"`
 	Client     string     `json:"client"`
 	Scope      string     `json:"scope"`
+	Family     string     `json:"family,omitempty"` // of refresh tokens that it is renewed with: [Family]
+	Origin     string     `json:"origin,omitempty"` // the authorization code that it came of, by its ID
 	IssuedAt   time.Time  `json:"issued_at"`
 	ExpiresAt  time.Time  `json:"expires_at"`
 	RevokedAt  *time.Time `json:"revoked_at,omitempty"`
@@ -33,6 +36,7 @@ type TokenFilter struct {
 	User   string `json:"user,omitempty"`
 	Client string `json:"client,omitempty"`
 	Stage  string `json:"stage,omitempty"`
+	Family string `json:"family,omitempty"`
 	State  string `json:"state,omitempty"`  // good, revoked or expired
 	Search string `json:"search,omitempty"` // a part of the user or the client, or a whole ID
 }
@@ -46,7 +50,7 @@ type TokenList struct {
 // Tokens returns the access tokens that fit a query.
 func Tokens(ctx context.Context, d Doer, q TokenQuery) (TokenList, error) {
 	return list[TokenList](ctx, d, "/tokens", q.Part, map[string]string{
-		"user": q.User, "client": q.Client, "stage": q.Stage, "state": q.State, "search": q.Search,
+		"user": q.User, "client": q.Client, "stage": q.Stage, "family": q.Family, "state": q.State, "search": q.Search,
 	})
 }
 
@@ -80,6 +84,42 @@ type TokenExamination struct {
 	Claims   json.RawMessage `json:"claims,omitempty"`
 	Subject  string          `json:"subject,omitempty"`
 	Findings []TokenFinding  `json:"findings"` // in the order in which the checks are made
+}
+
+// TokenCall is a call that was served with an access token.
+type TokenCall struct {
+	At      time.Time `json:"at"`
+	Route   string    `json:"route"` // POST /v1/transfers
+	Status  int       `json:"status"`
+	Address string    `json:"address"`       // from where it came
+	Did     string    `json:"did,omitempty"` // what came of it, for people; empty: nothing was changed
+}
+
+// TokenCalls returns what was done with an access token, the latest first. Of calls that changed
+// something, and of those that did not, the latest hundred each are kept.
+func TokenCalls(ctx context.Context, d Doer, id string) ([]TokenCall, error) {
+	return Get[[]TokenCall](ctx, d, "/tokens/"+url.PathEscape(id)+"/calls")
+}
+
+// RevocationCheck says whether access tokens that were revoked are refused at a stage.
+type RevocationCheck struct {
+	Stage string     `json:"stage"`
+	Off   bool       `json:"off"`
+	Since *time.Time `json:"since,omitempty"` // from when on it is off
+}
+
+// BearerCall is a call of GET /v1/accounts at a stage, with any text as the access token.
+type BearerCall struct {
+	Stage string `json:"stage"`
+	Token string `json:"token"`
+}
+
+// BearerAnswer is what the API answers to it.
+type BearerAnswer struct {
+	Status    int    `json:"status"`
+	Challenge string `json:"challenge,omitempty"` // its WWW-Authenticate field
+	Body      string `json:"body,omitempty"`
+	Exchange  string `json:"exchange"` // what the records know the call by
 }
 
 // TokenFinding is what one check says.

@@ -19,45 +19,44 @@ import (
 )
 
 // values are what pages show that comes from elsewhere.
-type values struct{ text, uri string }
+type values struct{ text, user, scope, uri string }
 
 var (
-	friendly = values{text: "Harbour Bank for phones", uri: "com.harbourbank.mobile:/signed-in"}
-	hostile  = values{
-		text: `"><script>alert(1)</script><img src=x onerror='alert(2)'>` + "`${1}`</title></form>" + strings.Repeat("W", 200),
-		uri:  `https://mallory.test"><script>alert(3)</script>/`,
-	}
+	friendly = values{text: "Harbour Bank for phones", user: "alice", scope: "ships:berth", uri: "com.harbourbank.mobile:/signed-in"}
+	hostile  = values{text: markup, user: markup, scope: markup, uri: `https://mallory.test"><script>alert(3)</script>/`}
+
+	markup = `"><script>alert(1)</script><img src=x onerror='alert(2)'>` + "`${1}`</title></form>" + strings.Repeat("W", 200)
 )
 
 // all are the pages in all their states, by name.
 func all(v values) map[string]templ.Component {
 	site := pages.Site{Assets: "/assets/", Stage: "Code grant", Origin: "https://localhost:8444"}
 	form := func(action string) pages.Form {
-		return pages.Form{Action: action, Hidden: []pages.Hidden{{Name: "interaction", Value: v.text}}}
+		return pages.Form{Action: action, Hidden: []pages.Hidden{{Name: "interaction", Value: v.user}}}
 	}
 	client := pages.Client{Name: v.text, ID: "harbour-mobile", RedirectURI: v.uri}
 	scopes := []string{"transfers:write", "rates:read", "accounts:read"}
 	now := time.Date(2026, 11, 27, 9, 30, 0, 0, time.UTC)
 	refused := pages.RedirectMismatch(site, client)
-	refused.Reference = v.text
+	refused.Reference = v.user
 	return map[string]templ.Component{
 		"sign-in":          pages.SignInPage(pages.SignIn{Site: site, Form: form("/sign-in"), Client: &client}),
-		"sign-in-refused":  pages.SignInPage(pages.SignIn{Site: site, Form: form("/sign-in"), Client: &client, Name: v.text, Failed: pages.WrongCredentials}),
+		"sign-in-refused":  pages.SignInPage(pages.SignIn{Site: site, Form: form("/sign-in"), Client: &client, Name: v.user, Failed: pages.WrongCredentials}),
 		"sign-in-throttle": pages.SignInPage(pages.SignIn{Site: site, Form: form("/sign-in"), Client: &client, Name: "alice", Failed: pages.Throttled(29500 * time.Millisecond)}),
 		"sign-in-consents": pages.SignInPage(pages.SignIn{Site: site, Form: form("/sign-in"), Failed: pages.TooOld}),
 		"consent": pages.ConsentPage(pages.Consent{
-			Site: site, Form: form("/consent"), Client: client, User: v.text, Scopes: append(scopes, "accounts:freeze", v.text),
+			Site: site, Form: form("/consent"), Client: client, User: v.user, Scopes: append(scopes, "accounts:freeze", v.scope),
 			Lifetime: 10 * time.Minute, Renewal: 30 * 24 * time.Hour, Consents: "/consents",
 		}),
 		"consent-short": pages.ConsentPage(pages.Consent{Site: site, Form: form("/consent"), Client: client, User: "alice", Scopes: scopes, Lifetime: time.Hour}),
 		"consents": pages.ConsentsPage(pages.Consents{
-			Site: site, User: v.text, Withdraw: form("/consents/withdraw"), SignOut: form("/sign-out"), Withdrawn: v.text,
+			Site: site, User: v.user, Withdraw: form("/consents/withdraw"), SignOut: form("/sign-out"), Withdrawn: v.text,
 			Given: []pages.Given{
 				{ID: "C1", Client: client, Scopes: scopes, Since: now},
 				{ID: "C2", Client: pages.Client{Name: "Kiosk in the branch", ID: "harbour-kiosk"}, Scopes: scopes[1:], Since: now.Add(-40 * 24 * time.Hour)},
 			},
 		}),
-		"consents-none":    pages.ConsentsPage(pages.Consents{Site: site, User: v.text, SignOut: form("/sign-out")}),
+		"consents-none":    pages.ConsentsPage(pages.Consents{Site: site, User: v.user, SignOut: form("/sign-out")}),
 		"problem-redirect": pages.ProblemPage(refused),
 		"problem-client":   pages.ProblemPage(pages.UnknownClient(site, v.text)),
 		"problem-outdated": pages.ProblemPage(pages.Outdated(site)),
@@ -193,7 +192,7 @@ func TestWords(t *testing.T) {
 		"odd":            {consent(90*time.Minute+5*time.Second, 0, ""), "1 hour 30 minutes. "},
 		"gap":            {consent(24*time.Hour+5*time.Second, 0, ""), "1 day. "},
 		"nothing":        {consent(time.Millisecond, 0, ""), "less than a second. "},
-		"private-use":    {consent(0, 0, "com.harbourbank.mobile:/x"), "the app on this device that opens links with com.harbourbank.mobile:<"},
+		"private-use":    {consent(0, 0, "com.harbourbank.mobile:/x"), "the app on this device that opens com.harbourbank.mobile links<"},
 		"loopback":       {consent(0, 0, "http://127.0.0.1:5000/callback"), "a program on this device, at 127.0.0.1:5000<"},
 		"loopback, IPv6": {consent(0, 0, "http://[::1]:5000/callback"), "a program on this device, at [::1]:5000<"},
 		"website":        {consent(0, 0, "https://shop.example:444/x"), "the website shop.example:444<"},

@@ -25,13 +25,14 @@ func UnknownClient(site Site, id string) Problem {
 // RedirectMismatch is for a redirect_uri that is not registered for the client. Nobody is sent
 // there (RFC 6749, section 4.1.2.1).
 func RedirectMismatch(site Site, client Client) Problem {
-	where := "This request names no address that its answer could go to."
+	detail := "This request does not say where its answer should go. So the bank sends you nowhere, and gives no access."
 	if client.RedirectURI != "" {
-		where = "The answer to this request would go to " + destination(client.RedirectURI) + "."
+		detail = "The answer to this request would go to " + destination(client.RedirectURI) + ". " +
+			client.Name + " has not registered that address with the bank. So the bank sends you nowhere, and gives no access."
 	}
 	return Problem{
 		Site: site, Status: http.StatusBadRequest, Code: "invalid_request", Title: "This request may be from somebody else",
-		Detail:   where + " That is not an address which " + client.Name + " has registered with the bank, so the bank sends you nowhere and gives no access.",
+		Detail:   detail,
 		WhatToDo: "Close this page, and begin again in the app. If you see this page again, the app may not be genuine.",
 	}
 }
@@ -50,7 +51,7 @@ func Unclaimed(site Site, client Client) Problem {
 	return Problem{
 		Site: site, Status: http.StatusOK, Title: "No app on this device takes the answer",
 		Detail:   "You have signed in, and the answer goes to " + destination(client.RedirectURI) + ". There is no such app on this device.",
-		WhatToDo: "Install " + client.Name + ", or begin again on the device that has it. The answer that was on its way can't be used by now.",
+		WhatToDo: "Install " + client.Name + ", or begin again on the device that has it.",
 	}
 }
 

@@ -51,7 +51,7 @@ func destination(redirectURI string) string {
 	case err != nil || u.Scheme == "":
 		return "an address that nobody can read"
 	case u.Scheme != "http" && u.Scheme != "https":
-		return "the app on this device that opens links with " + u.Scheme + ":"
+		return "the app on this device that opens " + u.Scheme + " links"
 	case loopback(u.Hostname()):
 		return "a program on this device, at " + u.Host
 	}

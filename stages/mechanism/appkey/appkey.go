@@ -51,13 +51,13 @@ func SetQuery(req *http.Request, key string) {
 //keyladder:code appkey-read
 func FromRequest(req *http.Request, field string) (key string, inURL bool, err error) {
 	fields := req.Header.Values(field)
-	inQuery, malformed := keysIn(req.URL.RawQuery)
-	inURL = len(inQuery) > 0
+	inQuery, count, malformed := keysIn(req.URL.RawQuery)
+	inURL = count > 0
 	// A query that can't be parsed may hide a key from us and show it to a log.
 	if malformed != nil {
 		return "", inURL || Mentioned(req.URL.RawQuery), ErrMalformed
 	}
-	if len(fields) > 1 || len(inQuery) > 1 {
+	if len(fields) > 1 || count > 1 {
 		return "", inURL, ErrTwice
 	}
 	found := ""
@@ -74,7 +74,7 @@ func FromRequest(req *http.Request, field string) (key string, inURL bool, err e
 		}
 	}
 	if inURL {
-		found = inQuery[0]
+		found = inQuery
 		if !Valid(found) {
 			return "", inURL, ErrMalformed
 		}
@@ -85,13 +85,17 @@ func FromRequest(req *http.Request, field string) (key string, inURL bool, err e
 	return found, inURL, nil
 }
 
-// keysIn are the keys in a raw query. An error means that it can't be parsed.
-func keysIn(rawQuery string) ([]string, error) {
-	if key, only := strings.CutPrefix(rawQuery, Parameter+"="); rawQuery == "" || only && Valid(key) {
-		return []string{key}[:min(len(key), 1)], nil // as apps send it: there is nothing else to be found
+// keysIn finds the first key in a raw query, and how many there are. An error means that it
+// can't be parsed.
+func keysIn(rawQuery string) (first string, count int, err error) {
+	if rawQuery == "" {
+		return "", 0, nil
+	}
+	if key, only := strings.CutPrefix(rawQuery, Parameter+"="); only && Valid(key) {
+		return key, 1, nil // as apps send it: there is nothing else to be found
 	}
 	query, err := url.ParseQuery(rawQuery)
-	return query[Parameter], err
+	return query.Get(Parameter), len(query[Parameter]), err
 }
 
 // Valid says whether a text can be a key: 1 to [MaxLength] of the characters that

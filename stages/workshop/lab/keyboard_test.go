@@ -60,7 +60,19 @@ func (k *keyboard) journey() {
 	k.press(`[data-test=run-app]`, `[data-run-ok=false]`)
 	k.press(restore, revoke)
 	k.press(`[data-test=run-app]`, `[data-run-ok=true]`)
+	k.forge()
 	k.press(`[data-test=sign-out]`, "#sign-in")
+}
+
+// forge takes the document's token apart, makes one of it that is not signed, and sends that.
+func (k *keyboard) forge() {
+	k.t.Helper()
+	k.visit(k.url + "/take-apart")
+	k.press("[data-test=document]", `[data-test=examined][data-refused-by=header]`)
+	k.reach("[name=signature]")
+	k.key(kb.ArrowDown)
+	k.press("[data-test=make]", "[name=signature][value=none][checked]")
+	k.press("[data-test=send]", "[data-test=sent] [data-check=access-token]")
 }
 
 // walk goes to a message in the middle of the diagram: with arrow keys, where the script has

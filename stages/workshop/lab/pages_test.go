@@ -222,6 +222,7 @@ func (v *viewer) adminPages(filled bool) {
 		{"/sessions", "/sessions"},
 		{"/devices", "/devices"},
 		{"/tokens", "/tokens"},
+		{"/take-apart", "/take-apart"},
 		{"/audit", "/audit"},
 	} {
 		v.open(p.pattern, p.path, state)
@@ -248,6 +249,7 @@ func (v *viewer) adminPages(filled bool) {
 	v.open("/sessions/end", "/sessions/end?all=1", "")
 	v.open("/devices/ban", "/devices/ban?all=1", "")
 	v.open("/tokens/revoke", "/tokens/revoke?all=1", "")
+	v.tokenPages()
 	v.keyPages()
 	v.open("/devices/remove", "/devices/remove?all=1", "")
 	v.open("/matrix/:stage/:attack", "/matrix/"+last.Slug+"/token-lift", state)
@@ -261,6 +263,23 @@ func (v *viewer) adminPages(filled bool) {
 	v.do("run the matrix", chromedp.Click("[data-test=run-matrix]"), seen("[data-job] progress"))
 	v.look("admin /matrix", "/matrix", "running")
 	v.do("cancel it", click("[data-cancel]"), chromedp.WaitNotPresent("[data-job]"))
+}
+
+// tokenPages are those about one token.
+func (v *viewer) tokenPages() {
+	v.t.Helper()
+	v.open("/take-apart", "/take-apart?document=1", "document")
+	v.do("send it", click("[data-test=send]"), seen("[data-test=sent]"))
+	v.look("admin /take-apart", "/take-apart", "sent")
+	v.visit(v.url + "/tokens")
+	v.do("open one", click(`[data-token] th a`), seen("[data-test=done]"))
+	v.look("admin /tokens/:token", "/tokens/one", "")
+	v.visit(v.url + "/tokens")
+	v.do("ask to serve revoked ones", click("[data-switch-off]"), seen("[data-question]"))
+	v.look("admin /revocation-checks/:stage/off", "/revocation-checks/stage/off", "")
+	v.do("be sure", click("[data-sure]"), seen("[data-revoked-served]"))
+	v.look("admin /tokens", "/tokens", "revoked ones are served")
+	v.do("switch it on again", click("[data-switch-on]"), seen("[data-switch-off]"))
 }
 
 // keyPages are those that ask before a signing key is replaced, or withdrawn.

@@ -7,5 +7,6 @@
 //
 // The station also makes the calls that the API must refuse, each with one thing wrong
 // about it (probes.go). They are no attacks: they have what the bank's apps have, and show
-// that each check still refuses what it is for.
+// that each check still refuses what it is for. And it makes the call for which somebody has
+// made up an access token by hand (bearer.go).
 package scene

@@ -77,6 +77,7 @@ func New(folder *deployment.Folder, stages catalog.Set, log *traffic.Log) (*Stat
 	admin.POST("/genuine", s.serveGenuine)
 	admin.POST("/attack", s.serveAttack)
 	admin.POST("/installations/take", s.serveInstallations)
+	admin.POST("/calls", s.serveBearer)
 	return s, nil
 }
 
