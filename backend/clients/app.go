@@ -32,6 +32,8 @@ type App struct {
 	Kind         manage.Kind
 	Scopes       []string
 	Certificates []string // pins
+	RedirectURIs []string // to which the authorization server may send users back
+	Public       bool     // it could keep no secret, and has none (RFC 6749, section 2.1)
 	Tier         string   // of service, which has its limits; empty: it has limits of its own
 	PerSecond    float64  // rate limit: calls a second over time
 	Burst        int      // and at once
@@ -138,6 +140,11 @@ func check(a manage.App) error {
 		}
 		if slices.Contains(a.Scopes[:i], scope) {
 			return invalid("the scope %s is there twice", scope)
+		}
+	}
+	for _, uri := range a.RedirectURIs {
+		if err := checkRedirectURI(uri); err != nil {
+			return invalid("redirect URIs: %v", err)
 		}
 	}
 	for _, certificate := range a.Certificates {

@@ -50,7 +50,7 @@ func take[T any](tx *gorm.DB, id string, missing error) (row T, err error) {
 // Register adds an app; its first key equals its ID.
 func (r *Registry) Register(ctx context.Context, app manage.App) (manage.App, error) {
 	at := r.now().UTC()
-	key := keyRow{ID: app.ID, App: app.ID, Secret: secretFor(app.Kind), CreatedAt: at}
+	key := keyRow{ID: app.ID, App: app.ID, Secret: secretFor(app.Kind, app.Public), CreatedAt: at}
 	err := r.change(ctx, "register an app", func(tx *gorm.DB) ([]change, error) {
 		if err := limitsOf(tx, &app); err != nil {
 			return nil, err
@@ -97,9 +97,10 @@ func pinsAreFree(tx *gorm.DB, app manage.App) error {
 	return nil
 }
 
-// secretFor makes the secret of a new key. Partners need none.
-func secretFor(kind manage.Kind) string {
-	if kind == manage.Partner {
+// secretFor makes the secret of a new key. Partners need none, and public clients could not
+// keep one.
+func secretFor(kind manage.Kind, public bool) string {
+	if kind == manage.Partner || public {
 		return ""
 	}
 	return newSecret()
@@ -116,6 +117,7 @@ func (r *Registry) Change(ctx context.Context, id string, to manage.AppChange) (
 		set(&changed.Name, to.Name)
 		set(&changed.UserAgent, to.UserAgent)
 		set(&changed.Scopes, to.Scopes)
+		set(&changed.RedirectURIs, to.RedirectURIs)
 		if err := limitsOf(tx, &changed); err != nil { // which it keeps if it leaves the tier
 			return nil, err
 		}
@@ -178,7 +180,7 @@ func (r *Registry) issue(ctx context.Context, app string, revokeOthers bool) (ma
 				}
 			}
 		}
-		row := keyRow{ID: id, App: app, Secret: secretFor(manage.Kind(owner.Kind)), CreatedAt: at}
+		row := keyRow{ID: id, App: app, Secret: secretFor(manage.Kind(owner.Kind), owner.Public), CreatedAt: at}
 		return changes, tx.Omit("Of").Create(&row).Error
 	})
 	if err != nil {

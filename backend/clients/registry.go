@@ -16,7 +16,7 @@ import (
 	"keyladder/internal/manage"
 )
 
-// Errors of [Registry.Lookup], which must look the same to a client.
+// Errors of [Book.Lookup], which must look the same to a client.
 var (
 	ErrUnknown = errors.New("the key is not registered")
 	ErrRevoked = errors.New("the key was revoked")
@@ -41,20 +41,30 @@ type Config struct {
 
 // Registry is the apps and keys of one server. It is safe for concurrent use.
 type Registry struct {
+	*Book
 	db       *gorm.DB
 	config   Config
 	now      func() time.Time
 	changes  *durable.Feed[change]
 	follower feed.Follower[change]
 	mu       sync.Mutex // one snapshot is made at a time, from what is in the database then
-	state    atomic.Pointer[state]
+}
+
+// Book is what a server knows about clients, in memory. A [Registry] keeps it in step with its
+// own database, a [Mirror] with the feed of the server that owns the clients.
+type Book struct{ state atomic.Pointer[state] }
+
+func newBook() *Book {
+	b := &Book{}
+	b.state.Store(&state{})
+	return b
 }
 
 // Lookup finds a key and its app: [ErrUnknown] where there is none. With [ErrRevoked]
 // the key comes along, so that its refusal can be noted. Partners do not prove themselves
-// with keys, so theirs are unknown here; see [Registry.Partner].
-func (r *Registry) Lookup(key string) (*App, *Key, error) {
-	s := r.state.Load()
+// with keys, so theirs are unknown here; see [Book.Partner].
+func (b *Book) Lookup(key string) (*App, *Key, error) {
+	s := b.state.Load()
 	found, ok := s.keys[key]
 	if !ok || s.apps[found.App].Kind == manage.Partner {
 		return nil, nil, ErrUnknown
@@ -67,9 +77,9 @@ func (r *Registry) Lookup(key string) (*App, *Key, error) {
 
 // Partner finds the partner that a certificate is registered for, by the certificate's pin,
 // and the key that stands for the registration: a partner is in as long as one of its keys
-// is not revoked. Errors are as for [Registry.Lookup].
-func (r *Registry) Partner(pin string) (*App, *Key, error) {
-	s := r.state.Load()
+// is not revoked. Errors are as for [Book.Lookup].
+func (b *Book) Partner(pin string) (*App, *Key, error) {
+	s := b.state.Load()
 	partner := s.partners[pin]
 	if partner == nil {
 		return nil, nil, ErrUnknown
@@ -88,15 +98,15 @@ func (r *Registry) Partner(pin string) (*App, *Key, error) {
 }
 
 // KnowsUserAgent says whether a User-Agent field begins with the product of any app.
-func (r *Registry) KnowsUserAgent(field string) bool {
-	return slices.ContainsFunc(r.state.Load().products, func(product string) bool {
+func (b *Book) KnowsUserAgent(field string) bool {
+	return slices.ContainsFunc(b.state.Load().products, func(product string) bool {
 		return strings.HasPrefix(field, product)
 	})
 }
 
 // Apps are all apps with their keys, oldest first.
-func (r *Registry) Apps() []manage.App {
-	s := r.state.Load()
+func (b *Book) Apps() []manage.App {
+	s := b.state.Load()
 	apps := make([]manage.App, 0, len(s.apps))
 	for _, app := range s.apps {
 		apps = append(apps, s.manage(app))
@@ -110,6 +120,7 @@ func (r *Registry) Apps() []manage.App {
 func (a *App) manage() manage.App {
 	return manage.App{
 		ID: a.ID, Kind: a.Kind, Name: a.name, UserAgent: a.userAgent, Scopes: a.Scopes, Certificates: a.Certificates,
+		RedirectURIs: a.RedirectURIs, Public: a.Public,
 		Tier: a.Tier, PerSecond: a.PerSecond, Burst: a.Burst, CreatedAt: a.createdAt, Keys: []manage.Key{},
 	}
 }

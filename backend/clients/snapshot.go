@@ -48,8 +48,7 @@ func Open(ctx context.Context, db *gorm.DB, config Config) (*Registry, error) {
 			return nil, fmt.Errorf("seed the registry with %q: %w", app.ID, err)
 		}
 	}
-	r := &Registry{db: db, config: config, now: time.Now}
-	r.state.Store(&state{})
+	r := &Registry{Book: newBook(), db: db, config: config, now: time.Now}
 	var err error
 	if r.changes, err = durable.Open[change](ctx, db, "clients", changesKept); err != nil {
 		return nil, err
@@ -135,49 +134,65 @@ func (r *Registry) refresh(ctx context.Context, changes []change) error {
 	return nil
 }
 
+// rows are apps and keys as the database has them.
+type rows struct {
+	Apps     []appRow      `json:"apps"`
+	Keys     []keyRow      `json:"keys"`
+	Replaced []replacedRow `json:"replaced"` // newest first
+	Tiers    []tierRow     `json:"tiers"`
+}
+
 // read reads apps and keys into a state (nil: all) and puts it in force. r.mu is held.
 func (r *Registry) read(next *state, tx *gorm.DB, appIDs, keyIDs []string) error {
-	var apps []appRow
-	var keys []keyRow
-	var replaced []replacedRow
+	found, err := readRows(tx, appIDs, keyIDs)
+	if err != nil {
+		return err
+	}
+	r.publish(next, found)
+	return nil
+}
+
+// readRows reads those with the IDs; where there are neither: all.
+func readRows(tx *gorm.DB, appIDs, keyIDs []string) (found rows, err error) {
 	some := func(column string, ids []string) *gorm.DB {
 		if appIDs == nil && keyIDs == nil {
 			return tx
 		}
 		return tx.Where(column+" IN ?", ids)
 	}
-	if err := some("id", appIDs).Find(&apps).Error; err != nil {
-		return err
+	if err := some("id", appIDs).Find(&found.Apps).Error; err != nil {
+		return found, err
 	}
-	if err := some("id", keyIDs).Find(&keys).Error; err != nil {
-		return err
+	if err := some("id", keyIDs).Find(&found.Keys).Error; err != nil {
+		return found, err
 	}
-	if err := some("key", keyIDs).Order("replaced_at DESC").Find(&replaced).Error; err != nil {
-		return err
+	if err := some("key", keyIDs).Order("replaced_at DESC").Find(&found.Replaced).Error; err != nil {
+		return found, err
 	}
-	var tiers []tierRow
-	if err := tx.Find(&tiers).Error; err != nil {
-		return err
-	}
-	old := r.state.Load()
+	return found, tx.Find(&found.Tiers).Error
+}
+
+// publish puts rows into a state, and that in force.
+func (b *Book) publish(next *state, found rows) {
+	old := b.state.Load()
 	next.tiers = map[string]tierRow{}
-	for _, tier := range tiers {
+	for _, tier := range found.Tiers {
 		next.tiers[tier.Name] = tier
 	}
-	for _, row := range apps {
+	for _, row := range found.Apps {
 		next.apps[row.ID] = row.app(old.apps[row.ID], next.tiers)
 	}
-	for _, row := range keys {
+	for _, row := range found.Keys {
 		next.keys[row.ID] = row.key(old.keys[row.ID])
 	}
-	for _, row := range replaced {
+	for _, row := range found.Replaced {
 		key := next.keys[row.Key]
 		secret := secretOf(row.Secret)
 		secret.replacedAt = row.ReplacedAt
 		key.secrets = append(key.secrets, secret)
 	}
-	next.publish(r)
-	return nil
+	next.index()
+	b.state.Store(next)
 }
 
 // app is the app as it is now. What calls use up goes on from the one before: another name is
@@ -185,6 +200,7 @@ func (r *Registry) read(next *state, tx *gorm.DB, appIDs, keyIDs []string) error
 func (row appRow) app(before *App, tiers map[string]tierRow) *App {
 	app := &App{
 		ID: row.ID, Kind: manage.Kind(row.Kind), Scopes: row.Scopes, Certificates: row.Certificates,
+		RedirectURIs: row.RedirectURIs, Public: row.Public,
 		Tier: row.Tier, PerSecond: row.PerSecond, Burst: row.Burst,
 		name: row.Name, userAgent: row.UserAgent, createdAt: row.CreatedAt,
 	}
@@ -212,7 +228,8 @@ func (row keyRow) key(before *Key) *Key {
 	return key
 }
 
-func (s *state) publish(r *Registry) {
+// index makes what is looked up beside the IDs.
+func (s *state) index() {
 	s.products, s.partners = nil, map[string]*App{}
 	for _, app := range s.apps {
 		s.products = append(s.products, app.userAgent)
@@ -224,5 +241,4 @@ func (s *state) publish(r *Registry) {
 	}
 	slices.Sort(s.products)
 	s.products = slices.Compact(s.products)
-	r.state.Store(s)
 }

@@ -15,6 +15,8 @@ type appRow struct {
 	UserAgent    string   `gorm:"not null"`
 	Scopes       []string `gorm:"not null;serializer:json"`
 	Certificates []string `gorm:"not null;serializer:json"`
+	RedirectURIs []string `gorm:"column:redirect_uris;not null;default:'[]';serializer:json"`
+	Public       bool     `gorm:"not null;default:false"`
 	Tier         string   `gorm:"not null;default:'';index"`
 	PerSecond    float64  `gorm:"not null;check:per_second > 0"` // of its own; what counts is its tier's, if it is in one
 	Burst        int      `gorm:"not null;check:burst > 0"`
@@ -31,7 +33,7 @@ type keyRow struct {
 	CreatedAt time.Time `gorm:"not null"`
 	RevokedAt *time.Time
 
-	Of appRow `gorm:"foreignKey:App;references:ID"`
+	Of appRow `gorm:"foreignKey:App;references:ID" json:"-"`
 }
 
 func (keyRow) TableName() string { return "keys" }
@@ -42,7 +44,7 @@ type replacedRow struct {
 	ReplacedAt time.Time `gorm:"primaryKey"`
 	Secret     string    `gorm:"not null"` // in clear: see [Secret]
 
-	Of keyRow `gorm:"foreignKey:Key;references:ID"`
+	Of keyRow `gorm:"foreignKey:Key;references:ID" json:"-"`
 }
 
 func (replacedRow) TableName() string { return "replaced_secrets" }
@@ -53,6 +55,7 @@ func Models() []any { return []any{&appRow{}, &keyRow{}, &replacedRow{}, &tierRo
 func rowOf(a manage.App, at time.Time) appRow {
 	row := appRow{
 		ID: a.ID, Kind: string(cmp.Or(a.Kind, manage.MobileApp)), Name: a.Name, UserAgent: product(a.UserAgent), Scopes: a.Scopes, Certificates: a.Certificates,
+		RedirectURIs: a.RedirectURIs, Public: a.Public,
 		Tier: a.Tier, PerSecond: a.PerSecond, Burst: a.Burst, CreatedAt: at,
 	}
 	if row.Scopes == nil {
@@ -60,6 +63,9 @@ func rowOf(a manage.App, at time.Time) appRow {
 	}
 	if row.Certificates == nil {
 		row.Certificates = []string{}
+	}
+	if row.RedirectURIs == nil {
+		row.RedirectURIs = []string{}
 	}
 	return row
 }

@@ -22,10 +22,12 @@ type App struct {
 	Name         string    `json:"name"`
 	UserAgent    string    `json:"user_agent"` // product token that its User-Agent field starts with
 	Scopes       []string  `json:"scopes"`
-	Tier         string    `json:"tier"`         // of service, which has the limits; empty: they are the app's own
-	PerSecond    float64   `json:"per_second"`   // rate limit: calls a second over time
-	Burst        int       `json:"burst"`        // and at once
-	Certificates []string  `json:"certificates"` // pins of its client certificates: "sha256/" + base64
+	Tier         string    `json:"tier"`                    // of service, which has the limits; empty: they are the app's own
+	PerSecond    float64   `json:"per_second"`              // rate limit: calls a second over time
+	Burst        int       `json:"burst"`                   // and at once
+	Certificates []string  `json:"certificates"`            // pins of its client certificates: "sha256/" + base64
+	RedirectURIs []string  `json:"redirect_uris,omitempty"` // to which the authorization server may send its users back
+	Public       bool      `json:"public,omitempty"`        // a client of OAuth that could keep no secret
 	CreatedAt    time.Time `json:"created_at"`
 	Keys         []Key     `json:"keys"`
 }
@@ -58,12 +60,13 @@ type TierChange struct {
 // AppChange changes an app; what is nil stays as it is. With limits of its own, but no tier, the
 // app leaves its tier.
 type AppChange struct {
-	Name      *string   `json:"name,omitempty"`
-	UserAgent *string   `json:"user_agent,omitempty"`
-	Scopes    *[]string `json:"scopes,omitempty"`
-	Tier      *string   `json:"tier,omitempty"` // whose limits it has from now on; "": its own
-	PerSecond *float64  `json:"per_second,omitempty"`
-	Burst     *int      `json:"burst,omitempty"`
+	Name         *string   `json:"name,omitempty"`
+	UserAgent    *string   `json:"user_agent,omitempty"`
+	Scopes       *[]string `json:"scopes,omitempty"`
+	RedirectURIs *[]string `json:"redirect_uris,omitempty"`
+	Tier         *string   `json:"tier,omitempty"` // whose limits it has from now on; "": its own
+	PerSecond    *float64  `json:"per_second,omitempty"`
+	Burst        *int      `json:"burst,omitempty"`
 }
 
 // Usage counts the calls of an app to a route at a stage on a day.

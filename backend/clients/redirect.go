@@ -1,0 +1,63 @@
+package clients
+
+import (
+	"errors"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// RedirectsTo says whether the authorization server may send a user back to a URI: it has to be
+// one of the registered ones, byte for byte (RFC 9700, section 2.1). Of a loopback address the
+// port may be any, because a program on a desktop gets one from its system each time (RFC 8252,
+// section 7.3).
+//
+//keyladder:code redirect-uri
+func (a *App) RedirectsTo(uri string) bool {
+	for _, registered := range a.RedirectURIs {
+		if uri == registered || isLoopback(registered) && withoutPort(uri) == registered {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutPort is a URI without its port, where it has one; nothing else about it is changed.
+// What can't be read is as it was.
+func withoutPort(uri string) string {
+	u, err := url.Parse(uri)
+	if err != nil || u.Port() == "" || u.User != nil {
+		return uri
+	}
+	before, after, _ := strings.Cut(uri, u.Host)
+	return before + strings.TrimSuffix(u.Host, ":"+u.Port()) + after
+}
+
+func isLoopback(uri string) bool {
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme != "http" {
+		return false
+	}
+	address, err := netip.ParseAddr(u.Hostname())
+	return err == nil && address.IsLoopback()
+}
+
+// checkRedirectURI refuses what a user should not be sent to.
+func checkRedirectURI(uri string) error {
+	u, err := url.Parse(uri)
+	switch {
+	case err != nil:
+		return errors.New("that is no URI")
+	case strings.Contains(uri, "#"):
+		return errors.New("a redirect URI has no fragment (RFC 6749, section 3.1.2)")
+	case strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' || r == '*' }):
+		return errors.New("a redirect URI has no spaces, no wildcards, and ASCII alone")
+	case u.Scheme == "https" && u.Host != "", isLoopback(uri):
+		return nil
+	case u.Scheme == "http":
+		return errors.New("http is for loopback addresses alone, such as http://127.0.0.1/callback")
+	case strings.Contains(u.Scheme, ".") && u.Host == "":
+		return nil // private-use, RFC 8252, section 7.1
+	}
+	return errors.New("give one with https, with http and a loopback address, or with a scheme of the app's own, such as com.example.app:/callback")
+}
