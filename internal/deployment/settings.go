@@ -29,6 +29,11 @@ type Settings struct {
 	AdminLifetime     time.Duration // how long it lasts at most
 	SecretOverlap     time.Duration // how long a replaced client secret is kept, for stages that accept it
 	TokenLifetime     time.Duration // of an access token, where it is long
+	ShortLifetime     time.Duration // of an access token, where there are refresh tokens
+	CodeLifetime      time.Duration // of an authorization code
+	RefreshIdle       time.Duration // how long a family of refresh tokens lasts without use
+	RefreshLifetime   time.Duration // how long it lasts at most
+	ClientOverlap     time.Duration // how long a client secret that was replaced is accepted by the authorization server
 	TokenLeeway       time.Duration // how far the clock of a token's issuer may be ahead
 	SigningKeyOverlap time.Duration // how long the tokens of a signing key that was replaced are accepted
 	AddressPerSecond  float64       // calls from one address
@@ -43,6 +48,11 @@ var DefaultSettings = Settings{
 	AdminIdle:         2 * time.Hour, // a class is talked to for long
 	AdminLifetime:     12 * time.Hour,
 	TokenLifetime:     time.Hour,
+	ShortLifetime:     time.Minute,
+	CodeLifetime:      time.Minute,
+	RefreshIdle:       24 * time.Hour,
+	RefreshLifetime:   30 * 24 * time.Hour,
+	ClientOverlap:     time.Hour,
 	TokenLeeway:       5 * time.Second,
 	SigningKeyOverlap: time.Hour,
 	AddressPerSecond:  20,
@@ -68,11 +78,16 @@ var settings = []Setting{
 	durationSetting("admin_idle", "how long an admin session lasts without use", time.Minute, func(s *Settings) *time.Duration { return &s.AdminIdle }, Admin),
 	durationSetting("admin_lifetime", "how long an admin session lasts at most", time.Minute, func(s *Settings) *time.Duration { return &s.AdminLifetime }, Admin),
 	durationSetting("secret_overlap", "how long a client secret that was replaced is kept, for stages that still accept it; 0s: not at all", 0, func(s *Settings) *time.Duration { return &s.SecretOverlap }, Resource),
-	durationSetting("token_lifetime", "how long an access token is good, where it lives long", time.Second, func(s *Settings) *time.Duration { return &s.TokenLifetime }, Resource),
+	durationSetting("token_lifetime", "how long an access token is good, where it lives long", time.Second, func(s *Settings) *time.Duration { return &s.TokenLifetime }, Resource, Auth),
+	durationSetting("token_lifetime_short", "how long an access token is good, where the app can refresh it", time.Second, func(s *Settings) *time.Duration { return &s.ShortLifetime }, Resource, Auth),
+	durationSetting("code_lifetime", "how long an authorization code is good", time.Second, func(s *Settings) *time.Duration { return &s.CodeLifetime }, Auth),
+	durationSetting("refresh_idle", "how long a family of refresh tokens lasts without use", time.Second, func(s *Settings) *time.Duration { return &s.RefreshIdle }, Auth),
+	durationSetting("refresh_lifetime", "how long a family of refresh tokens lasts at most", time.Second, func(s *Settings) *time.Duration { return &s.RefreshLifetime }, Auth),
+	durationSetting("client_secret_overlap", "how long the authorization server keeps a client secret that was replaced; 0s: not at all", 0, func(s *Settings) *time.Duration { return &s.ClientOverlap }, Auth),
 	durationSetting("token_leeway", "how far the clock of a token's issuer may be ahead of the resource server's", 0, func(s *Settings) *time.Duration { return &s.TokenLeeway }, Resource),
-	durationSetting("signing_key_overlap", "how long the access tokens of a signing key that was replaced are accepted", 0, func(s *Settings) *time.Duration { return &s.SigningKeyOverlap }, Resource),
+	durationSetting("signing_key_overlap", "how long the access tokens of a signing key that was replaced are accepted", 0, func(s *Settings) *time.Duration { return &s.SigningKeyOverlap }, Resource, Auth),
 	{
-		Name: "address_per_second", What: "calls a second from one address, in the long run", roles: []Role{Resource},
+		Name: "address_per_second", What: "calls a second from one address, in the long run", roles: []Role{Resource, Auth},
 		text: func(s *Settings) string { return strconv.FormatFloat(s.AddressPerSecond, 'f', -1, 64) },
 		set: func(s *Settings, text string) error {
 			value, err := strconv.ParseFloat(text, 64)
@@ -83,8 +98,8 @@ var settings = []Setting{
 			return nil
 		},
 	},
-	numberSetting("address_burst", "calls from one address at once", 1, 1_000_000, func(s *Settings) *int { return &s.AddressBurst }, Resource),
-	numberSetting("traffic_records", "messages that a program keeps for the pages that show traffic", 64, 1_000_000, func(s *Settings) *int { return &s.TrafficRecords }, Resource, Phone, Attacker),
+	numberSetting("address_burst", "calls from one address at once", 1, 1_000_000, func(s *Settings) *int { return &s.AddressBurst }, Resource, Auth),
+	numberSetting("traffic_records", "messages that a program keeps for the pages that show traffic", 64, 1_000_000, func(s *Settings) *int { return &s.TrafficRecords }, Resource, Auth, Phone, Attacker),
 }
 
 func durationSetting(name, what string, least time.Duration, field func(*Settings) *time.Duration, roles ...Role) Setting {
@@ -176,6 +191,9 @@ func (s *Settings) ChangeAll(role Role, changes map[string]string) error {
 func (s *Settings) check() error {
 	if s.SessionLifetime < s.SessionIdle {
 		return fmt.Errorf("%w: session_lifetime (%s) is shorter than session_idle (%s)", ErrSettings, shortDuration(s.SessionLifetime), shortDuration(s.SessionIdle))
+	}
+	if s.RefreshLifetime < s.RefreshIdle {
+		return fmt.Errorf("%w: refresh_lifetime (%s) is shorter than refresh_idle (%s)", ErrSettings, shortDuration(s.RefreshLifetime), shortDuration(s.RefreshIdle))
 	}
 	if s.AdminLifetime < s.AdminIdle {
 		return fmt.Errorf("%w: admin_lifetime (%s) is shorter than admin_idle (%s)", ErrSettings, shortDuration(s.AdminLifetime), shortDuration(s.AdminIdle))

@@ -12,6 +12,7 @@ type Role string
 // The roles. Offline is for what no running program needs: the keys of the
 // authorities, the developer's signing key and the backup key of the server.
 const (
+	Auth     Role = "auth"
 	Resource Role = "resource"
 	Phone    Role = "phone"
 	Attacker Role = "attacker"
@@ -46,6 +47,7 @@ type ServiceName string
 
 // The services that code asks for by name; [Manage] names the others.
 const (
+	AuthServer    ServiceName = "auth"
 	API           ServiceName = "api"
 	PlainAPI      ServiceName = "api-plain"
 	TerminatedAPI ServiceName = "api-terminated"
@@ -77,7 +79,14 @@ type Program struct {
 // what the admin UI asks, health checks and the test of docker-compose.yml follow it.
 var programs = []Program{
 	{
-		Role: Resource, Title: "The resource server", Command: []string{"backend", "resource"},
+		Role: Auth, Title: "The authorization server", Command: []string{"backend", "auth"},
+		Services: []Service{
+			{AuthServer, 8444, TLS, "the authorization server"},
+			{Manage(Auth), 9446, Management, "the authorization server's management"},
+		},
+	},
+	{
+		Role: Resource, Title: "The resource server", Command: []string{"backend", "resource"}, Needs: []Role{Auth},
 		Services: []Service{
 			{PlainAPI, 8080, PlainHTTP, "the API over HTTP"},
 			{API, 8443, TLS, "the API over TLS"},
@@ -86,20 +95,20 @@ var programs = []Program{
 		},
 	},
 	{
-		Role: Phone, Title: "The phone", Command: []string{"mobileclient", "serve"}, Needs: []Role{Resource},
+		Role: Phone, Title: "The phone", Command: []string{"mobileclient", "serve"}, Needs: []Role{Auth, Resource},
 		Services: []Service{
 			{PhoneScreen, 8090, Browser, "the phone's screen"},
 			{Manage(Phone), 9444, Management, "the phone's management"},
 		},
 	},
 	{
-		Role: Attacker, Title: "The attacker's station", Command: []string{"stages", "attacker"}, Needs: []Role{Resource},
+		Role: Attacker, Title: "The attacker's station", Command: []string{"stages", "attacker"}, Needs: []Role{Auth, Resource},
 		Services: []Service{
 			{Manage(Attacker), 9445, Management, "the attacker's management"},
 		},
 	},
 	{
-		Role: Admin, Title: "The admin UI", Command: []string{"admin"}, Needs: []Role{Resource, Phone, Attacker},
+		Role: Admin, Title: "The admin UI", Command: []string{"admin"}, Needs: []Role{Auth, Resource, Phone, Attacker},
 		Services: []Service{
 			{AdminUI, 8000, Browser, "the admin UI"},
 		},
