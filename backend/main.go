@@ -2,12 +2,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"keyladder/backend/authserver"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/program"
@@ -41,19 +43,26 @@ func command() *cobra.Command {
 		}
 		slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 	}
-	root.AddCommand(resourceCommand(data), program.HealthCommand(data, deployment.Resource))
+	root.AddCommand(
+		serverCommand(data, deployment.Auth, "The authorization server", newAuth),
+		serverCommand(data, deployment.Resource, "The resource server: Harbour Bank's API", newResource),
+		program.HealthCommand(data, deployment.Resource, deployment.Auth),
+	)
 	return root
 }
 
-func resourceCommand(data *string) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "resource",
-		Short: "The resource server: Harbour Bank's API",
-		Args:  cobra.NoArgs,
-	}
+// server is a server that a role runs.
+type server struct {
+	serve func(context.Context, program.Listeners) error
+	close func() error
+}
+
+// serverCommand runs the program of a role, out of its folder, until it is told to end.
+func serverCommand(data *string, role deployment.Role, short string, make func(*deployment.Folder, deployment.Settings, *traffic.Log) (server, error)) *cobra.Command {
+	cmd := &cobra.Command{Use: string(role), Short: short, Args: cobra.NoArgs}
 	places := program.PlacesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		folder, err := places.Open(*data, deployment.Resource)
+		folder, err := places.Open(*data, role)
 		if err != nil {
 			return err
 		}
@@ -61,23 +70,40 @@ func resourceCommand(data *string) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		server, err := resource.New(resource.Config{
-			Folder: folder, Stages: catalog.All(), Log: traffic.New(string(folder.Role), settings.TrafficRecords),
-		}.With(settings))
+		server, err := make(folder, settings, traffic.New(string(role), settings.TrafficRecords))
 		if err != nil {
 			return err
 		}
-		defer server.Close()
-		listeners, err := program.Listen(folder.Role, folder.Addresses)
+		defer server.close()
+		listeners, err := program.Listen(role, folder.Addresses)
 		if err != nil {
 			return err
 		}
 		defer listeners.Close()
 		listeners.Log()
-		return server.Serve(cmd.Context(), resource.Listeners{
-			Plain: listeners[deployment.PlainAPI], TLS: listeners[deployment.API], Terminated: listeners[deployment.TerminatedAPI],
-			Manage: listeners[deployment.Manage(folder.Role)],
-		})
+		return server.serve(cmd.Context(), listeners)
 	}
 	return cmd
+}
+
+func newResource(folder *deployment.Folder, settings deployment.Settings, log *traffic.Log) (server, error) {
+	s, err := resource.New(resource.Config{Folder: folder, Stages: catalog.All(), Log: log}.With(settings))
+	if err != nil {
+		return server{}, err
+	}
+	return server{func(ctx context.Context, l program.Listeners) error {
+		return s.Serve(ctx, resource.Listeners{
+			Plain: l[deployment.PlainAPI], TLS: l[deployment.API], Terminated: l[deployment.TerminatedAPI], Manage: l[deployment.Manage(folder.Role)],
+		})
+	}, s.Close}, nil
+}
+
+func newAuth(folder *deployment.Folder, settings deployment.Settings, log *traffic.Log) (server, error) {
+	s, err := authserver.New(authserver.Config{Folder: folder, Stages: catalog.All(), Log: log}.With(settings))
+	if err != nil {
+		return server{}, err
+	}
+	return server{func(ctx context.Context, l program.Listeners) error {
+		return s.Serve(ctx, authserver.Listeners{TLS: l[deployment.AuthServer], Manage: l[deployment.Manage(folder.Role)]})
+	}, s.Close}, nil
 }

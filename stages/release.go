@@ -32,7 +32,11 @@ They are asked for at the running deployment, with the admin's certificate.`,
 			if err != nil {
 				return err
 			}
-			valid, err := deploy.Valid(c.Context(), resource)
+			auth, err := manage.NewClient(folder, deployment.Auth)
+			if err != nil {
+				return err
+			}
+			valid, err := deploy.Valid(c.Context(), resource, auth)
 			if err != nil {
 				return err
 			}

@@ -158,3 +158,6 @@ func check(a manage.App) error {
 // product is the user agent's product with its slash, so that `Harbour` is no prefix
 // of `HarbourBank/1.0`.
 func product(userAgent string) string { return strings.TrimSuffix(userAgent, "/") + "/" }
+
+// Name is how people know the app.
+func (a *App) Name() string { return a.name }

@@ -6,13 +6,13 @@
 //	form          read the parameters, each once
 //	client        which client is it?
 //	grant         is that grant offered here, at this stage?
-//	owner         the grant's own part: whose rights are given to the client?
+//	              the grant's own part: whose rights are given to the client? What it uses up, a
+//	              code or a refresh token, it claims in the transaction that makes the tokens
 //	scope-wanted  what do request, client and owner have in common?
-//	              issue the token
+//	              issue the token, and where the stage has it, a refresh token
 //
 // What a grant adds is a [Grant], with the one phase that differs. Which grants there are says
-// the stage. The routes are
-//
-//	POST /v1/token    get a token
-//	POST /v1/revoke   give it back (RFC 7009)
+// the stage. The resource server has the password grant under /v1/token, the authorization
+// server all others. The endpoints for revocation (RFC 7009) and introspection (RFC 7662) are
+// here as well.
 package grants

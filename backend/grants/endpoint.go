@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"gorm.io/gorm"
 
 	"keyladder/backend/clients"
 	"keyladder/backend/guard"
 	"keyladder/backend/oauth"
+	"keyladder/backend/refresh"
 	"keyladder/backend/tokens"
 	"keyladder/backend/users"
 	"keyladder/internal/problem"
@@ -20,24 +22,42 @@ import (
 
 // Request is a request for a token, as far as the phases have come.
 type Request struct {
+	HTTP   *http.Request
 	Caller guard.Caller
 	Form   oauth.Form
 	Client *clients.App
 }
 
+// Rights are what a client is given.
+type Rights struct {
+	Owner *users.User
+	// Allowed is what the owner has allowed the client. Nil: whatever both of them may do.
+	Allowed []string
+	Family  string // of refresh tokens that this came of; empty: none
+	Origin  string // the authorization code that this came of, by its ID; empty: none
+	// Renewable says that the client gets a refresh token, where the stage has any.
+	Renewable bool
+}
+
+// Mint makes what the client gets, in the transaction in which the grant is used up; nil: the
+// grant uses up nothing.
+type Mint func(tx *gorm.DB, r Rights) error
+
 // Grant is a way to get a token.
 type Grant struct {
 	Type    string         // grant_type
 	Offered catalog.Grants // the stages where it is
-	// Owner finds out who gives the client rights. An error is a refusal ([oauth.Refuse]), or a
-	// fault of ours.
-	Owner func(context.Context, Request) (*users.User, error)
+	// Claim finds out whose rights the client is given, and has mint make the tokens, once. It
+	// returns the refresh token that follows one which was used, where there is one. An error is
+	// mint's, a refusal ([oauth.Refuse]), or a fault of ours.
+	Claim func(ctx context.Context, r Request, mint Mint) (next string, err error)
 }
 
 // Endpoint is the token endpoint.
 type Endpoint struct {
-	Clients *clients.Registry
+	Clients oauth.Lookup
 	Tokens  *tokens.Store
+	Refresh *refresh.Store // nil: there are no refresh tokens
 	Grants  []Grant
 }
 
@@ -46,6 +66,7 @@ type answer struct {
 	Token     string `json:"access_token"`
 	Type      string `json:"token_type"`
 	ExpiresIn int64  `json:"expires_in"` // seconds
+	Refresh   string `json:"refresh_token,omitempty"`
 	Scope     string `json:"scope"`
 }
 
@@ -53,12 +74,12 @@ type answer struct {
 //
 //keyladder:code grant-phases
 func (e *Endpoint) Token(c echo.Context, caller guard.Caller) error {
-	ctx := c.Request().Context()
-	form, err := oauth.ReadForm(c.Request(), caller.Body())
+	ctx, r := c.Request().Context(), c.Request()
+	form, err := oauth.ReadForm(r, caller.Body())
 	if err != nil {
 		return err
 	}
-	client, err := oauth.PublicClient(c.Request(), form, e.Clients.Lookup)
+	client, err := oauth.Client(r, form, caller.Stage(), caller.At(), e.Clients)
 	if err != nil {
 		return err
 	}
@@ -66,20 +87,45 @@ func (e *Endpoint) Token(c echo.Context, caller guard.Caller) error {
 	if err != nil {
 		return err
 	}
-	owner, err := grant.Owner(ctx, Request{Caller: caller, Form: form, Client: client})
+	request, out := Request{HTTP: r, Caller: caller, Form: form, Client: client}, answer{}
+	next, err := grant.Claim(ctx, request, func(tx *gorm.DB, rights Rights) (err error) {
+		out, err = e.mint(ctx, tx, request, rights)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	scope, err := inCommon(form, client, owner)
-	if err != nil {
-		return err
-	}
-	issued, err := e.Tokens.Issue(ctx, caller.At(), tokens.Grant{Stage: caller.Stage().Slug, User: owner.Name, Client: client.ID, Scope: scope})
-	if err != nil {
-		return err
+	if next != "" {
+		out.Refresh = next
 	}
 	c.Response().Header().Set("Pragma", "no-cache") // as section 5.1 has it, beside Cache-Control
-	return c.JSON(http.StatusOK, answer{Token: issued.Text, Type: "Bearer", ExpiresIn: int64(issued.ExpiresIn / time.Second), Scope: scope})
+	return c.JSON(http.StatusOK, out)
+}
+
+// mint makes the tokens for what a grant has brought: within what request, client and owner
+// have in common.
+func (e *Endpoint) mint(ctx context.Context, tx *gorm.DB, r Request, rights Rights) (answer, error) {
+	scope, err := InCommon(r.Form, r.Client, rights)
+	if err != nil {
+		return answer{}, err
+	}
+	stage, out := r.Caller.Stage(), answer{Type: "Bearer", Scope: scope}
+	if rights.Renewable && stage.Auth.Grants == catalog.CodeAndRefresh {
+		family := refresh.Grant{Stage: stage.Slug, User: rights.Owner.Name, Client: r.Client.ID, Scope: scope, Origin: rights.Origin}
+		text, begun, err := e.Refresh.BeginIn(tx, r.Caller.At(), family)
+		if err != nil {
+			return answer{}, err
+		}
+		out.Refresh, rights.Family = text, begun.ID
+	}
+	given := tokens.Grant{Stage: stage.Slug, User: rights.Owner.Name, Client: r.Client.ID, Scope: scope, Family: rights.Family, Origin: rights.Origin}
+	issue := func() (tokens.Issued, error) { return e.Tokens.Issue(ctx, r.Caller.At(), given) }
+	if tx != nil {
+		issue = func() (tokens.Issued, error) { return e.Tokens.IssueIn(tx, r.Caller.At(), given) }
+	}
+	issued, err := issue()
+	out.Token, out.ExpiresIn = issued.Text, int64(issued.ExpiresIn/time.Second)
+	return out, err
 }
 
 // grant is the grant that a request names, if the stage offers it.
@@ -89,7 +135,7 @@ func (e *Endpoint) grant(form oauth.Form, stage catalog.Stage) (Grant, error) {
 		return Grant{}, err
 	}
 	for _, grant := range e.Grants {
-		if grant.Type == name && stage.Auth.Grants == grant.Offered {
+		if grant.Type == name && stage.Auth.Offers(grant.Offered) {
 			return grant, nil
 		}
 	}
@@ -97,11 +143,11 @@ func (e *Endpoint) grant(form oauth.Form, stage catalog.Stage) (Grant, error) {
 		"the grant %.80q is not offered", name)
 }
 
-// inCommon is what request, client and owner have in common: nobody can give away what is not
+// InCommon is what request, client and owner have in common: nobody can give away what is not
 // theirs. A request that does not say gets all of it.
 //
 //keyladder:code grant-scope
-func inCommon(form oauth.Form, client *clients.App, owner *users.User) (string, error) {
+func InCommon(form oauth.Form, client *clients.App, rights Rights) (string, error) {
 	wanted, err := form.Scope()
 	if err != nil {
 		return "", err
@@ -111,13 +157,14 @@ func inCommon(form oauth.Form, client *clients.App, owner *users.User) (string, 
 	}
 	var granted []string
 	for _, scope := range wanted {
-		if client.May(scope) && owner.May(scope) && !slices.Contains(granted, scope) {
+		allowed := rights.Allowed == nil || slices.Contains(rights.Allowed, scope)
+		if allowed && client.May(scope) && rights.Owner.May(scope) && !slices.Contains(granted, scope) {
 			granted = append(granted, scope)
 		}
 	}
 	if len(granted) == 0 {
 		return "", oauth.Refuse(catalog.CheckWanted, oauth.InvalidScope("Client and user have none of it in common."),
-			"%s and %s have nothing of %q in common", client.ID, owner.Name, wanted)
+			"%s and %s have nothing of %q in common", client.ID, rights.Owner.Name, wanted)
 	}
 	return strings.Join(granted, " "), nil
 }

@@ -25,17 +25,20 @@ type SignIn func(ctx context.Context, at time.Time, from users.Origin, name, pas
 func Password(signIn SignIn) Grant {
 	return Grant{
 		Type: "password", Offered: catalog.PasswordGrant,
-		Owner: func(ctx context.Context, r Request) (*users.User, error) {
+		Claim: func(ctx context.Context, r Request, mint Mint) (string, error) {
 			name, err := r.Form.Required("username")
 			if err != nil {
-				return nil, err
+				return "", err
 			}
 			password, err := r.Form.Required("password")
 			if err != nil {
-				return nil, err
+				return "", err
 			}
 			user, err := signIn(ctx, r.Caller.At(), users.Origin{Address: r.Caller.Address()}, name, password)
-			return user, refusal(err, r.Caller.At())
+			if err != nil {
+				return "", refusal(err, r.Caller.At())
+			}
+			return "", mint(nil, Rights{Owner: user})
 		},
 	}
 }
@@ -44,8 +47,6 @@ func Password(signIn SignIn) Grant {
 func refusal(err error, at time.Time) error {
 	var throttled *users.ThrottledError
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &throttled):
 		wait := int(math.Ceil(throttled.Until.Sub(at).Seconds()))
 		return oauth.Refuse(catalog.CheckSignIn, problem.New(http.StatusTooManyRequests, "rate-limited", "Too many failed sign-ins",

@@ -8,21 +8,24 @@ import (
 
 	"keyladder/backend/guard"
 	"keyladder/backend/oauth"
+	"keyladder/backend/refresh"
 	"keyladder/backend/tokens"
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
 )
 
 // Revoke is the handler of the revocation endpoint (RFC 7009): a client gives back a token of
-// its own. A token that is not good, or not any more, is as good as revoked: 200.
+// its own. With a refresh token its whole family ends, and the access tokens that came of it
+// (section 2.1). A token that is not good, or not any more, is as good as revoked: 200.
 //
 //keyladder:code token-revocation-endpoint
 func (e *Endpoint) Revoke(c echo.Context, caller guard.Caller) error {
-	form, err := oauth.ReadForm(c.Request(), caller.Body())
+	ctx, r := c.Request().Context(), c.Request()
+	form, err := oauth.ReadForm(r, caller.Body())
 	if err != nil {
 		return err
 	}
-	client, err := oauth.PublicClient(c.Request(), form, e.Clients.Lookup)
+	client, err := oauth.Client(r, form, caller.Stage(), caller.At(), e.Clients)
 	if err != nil {
 		return err
 	}
@@ -30,15 +33,32 @@ func (e *Endpoint) Revoke(c echo.Context, caller guard.Caller) error {
 	if err != nil {
 		return err
 	}
+	another := func(owner string) error {
+		return oauth.Refuse(catalog.CheckClient, problem.New(http.StatusForbidden, "not-allowed", "The token is another client's", ""),
+			"the token was issued to %s, and this is %s", owner, client.ID)
+	}
+	if e.Refresh != nil {
+		family, err := e.Refresh.RevokeByToken(ctx, caller.Stage().Slug, text, client.ID)
+		switch {
+		case errors.Is(err, refresh.ErrClient):
+			return another("another client")
+		case err == nil:
+			if _, err := e.Tokens.RevokeOf(ctx, family.ID); err != nil {
+				return err
+			}
+			return c.NoContent(http.StatusOK)
+		case !errors.Is(err, refresh.ErrUnknown):
+			return err
+		}
+	}
 	found, err := e.Tokens.Verify(caller.Stage().Slug, text, caller.At())
 	if err != nil {
 		return c.NoContent(http.StatusOK)
 	}
 	if found.ClientID != client.ID {
-		return oauth.Refuse(catalog.CheckClient, problem.New(http.StatusForbidden, "not-allowed", "The token is another client's", ""),
-			"the token was issued to %s, and this is %s", found.ClientID, client.ID)
+		return another(found.ClientID)
 	}
-	if err := e.Tokens.Revoke(c.Request().Context(), found.ID); err != nil && !errors.Is(err, tokens.ErrNoToken) {
+	if err := e.Tokens.Revoke(ctx, found.ID); err != nil && !errors.Is(err, tokens.ErrNoToken) {
 		return err
 	}
 	return c.NoContent(http.StatusOK)

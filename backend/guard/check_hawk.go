@@ -33,8 +33,8 @@ func signature(verifier hawk.Verifier, find lookup, since time.Time) func(*call)
 	}
 }
 
-// lookup finds a key and the app that it is one of.
-type lookup func(id string) (*clients.App, *clients.Key, error)
+// lookup finds a key of a stage, and the app that it is one of.
+type lookup func(stage *catalog.Stage, id string) (*clients.App, *clients.Key, error)
 
 // verifyWithAnySecret tries the secrets that the key has: the one in force, and those that it
 // replaced a while ago, for as long as the policy says.
@@ -43,7 +43,7 @@ func verifyWithAnySecret(c *call, v hawk.Verifier, find lookup) (app *clients.Ap
 	v.Field = c.policies.Call.AppProofField()
 	v.Lookup = func(id string) (string, error) {
 		if app == nil {
-			found, key, err := find(id)
+			found, key, err := find(c.stage, id)
 			c.key = key // so that a refusal is noted with it
 			if err != nil {
 				return "", err

@@ -36,7 +36,7 @@ func appKey(find lookup) func(*call) *Refusal {
 			return refuse(problem.New(http.StatusBadRequest, "bad-request", "The key can't be read",
 				"Send exactly one, in one field: `"+field+": key …`."), "%v", err)
 		}
-		c.claimed, c.key, err = find(key)
+		c.claimed, c.key, err = find(c.stage, key)
 		if errors.Is(err, clients.ErrUnknown) || errors.Is(err, clients.ErrRevoked) {
 			return refuse(notAccepted("The key is not good.", appkey.Challenge), "%v", err) // one text for both
 		}

@@ -8,13 +8,14 @@ import (
 	"keyladder/backend/tokens"
 	"keyladder/backend/users"
 	"keyladder/internal/problem"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/token"
 )
 
 // accessToken finds out what the access token says that came along, and with it the user.
 //
 //keyladder:code guard-access-token
-func accessToken(verify func(stage, text string, at time.Time) (*tokens.Token, error), lookup func(name string) *users.User) func(*call) *Refusal {
+func accessToken(verify func(stage *catalog.Stage, text string, at time.Time) (*tokens.Token, error), lookup func(*catalog.Stage, *tokens.Token) *users.User) func(*call) *Refusal {
 	return func(c *call) *Refusal {
 		text, err := token.From(c.request.Header)
 		switch {
@@ -25,11 +26,11 @@ func accessToken(verify func(stage, text string, at time.Time) (*tokens.Token, e
 				"Send exactly one, in one field: `Authorization: Bearer …`.").
 				With("WWW-Authenticate", `Bearer realm="`+realm+`", error="invalid_request"`), "%v", err)
 		}
-		found, err := verify(c.stage.Slug, text, c.at)
+		found, err := verify(c.stage, text, c.at)
 		if err != nil {
 			return tokenNotAccepted("the access token: %v", err)
 		}
-		user := lookup(found.Subject)
+		user := lookup(c.stage, found)
 		if user == nil {
 			return tokenNotAccepted("the access token's user %q is not there", found.Subject)
 		}
@@ -42,12 +43,12 @@ func accessToken(verify func(stage, text string, at time.Time) (*tokens.Token, e
 // for the stage, to show that the token alone would be good until it expires.
 //
 //keyladder:code guard-revoked
-func notRevoked(isRevoked func(*tokens.Token) bool, off func(stage string) bool) func(*call) *Refusal {
+func notRevoked(isRevoked func(*catalog.Stage, *tokens.Token) bool, off func(stage string) bool) func(*call) *Refusal {
 	return func(c *call) *Refusal {
 		switch {
 		case c.token == nil:
 			return tokenNotAccepted("there is no access token to look at")
-		case isRevoked(c.token) && (off == nil || !off(c.stage.Slug)):
+		case isRevoked(c.stage, c.token) && (off == nil || !off(c.stage.Slug)):
 			return tokenNotAccepted("the access token was revoked")
 		}
 		return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -16,6 +17,7 @@ import (
 	"keyladder/backend/sessions"
 	"keyladder/backend/tokens"
 	"keyladder/backend/users"
+	"keyladder/internal/deployment"
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
@@ -25,12 +27,16 @@ import (
 
 // Config is what a guard needs.
 type Config struct {
-	Stages   catalog.Set
-	Apps     *clients.Registry
-	Users    *users.Directory
-	Sessions *sessions.Store
-	Tokens   *tokens.Store
-	Devices  *devices.Registry
+	Stages catalog.Set
+	// OAuthAlone says that all routes are endpoints of OAuth (see [Route].OAuth), so that the
+	// guard needs nothing of what proves callers.
+	OAuthAlone bool
+	Apps       *clients.Registry
+	Users      *users.Directory
+	Sessions   *sessions.Store
+	Tokens     *tokens.Store
+	Devices    *devices.Registry
+	Issued     Issued // by the authorization server
 	// RevocationsOff says where the check for revoked access tokens is switched off. Nil: nowhere.
 	RevocationsOff func(stage string) bool
 	ClientCAs      *x509.CertPool // issues the apps' client certificates
@@ -42,9 +48,18 @@ type Config struct {
 	Observe        func(Outcome)    // is told of each call when it is over; may be nil
 	Now            func() time.Time // nil: the clock
 	Nonces         int              // how many are remembered at most; 0: those of 5,000 calls a second
+	Server         string           // its name in records; empty: the resource server's
 	// Mark says for which time requests may have been signed that a server before this one
 	// has served, and whose nonces are forgotten: they are stale. Nil: there was no server.
 	Mark *replay.Mark
+}
+
+// Issued is what an authorization server knows and this server needs: at stages that have one,
+// clients and access tokens are looked up there. The zero value knows nobody, so that nobody
+// gets in.
+type Issued struct {
+	Clients *clients.Book
+	Tokens  *tokens.Book
 }
 
 // Counter counts calls.
@@ -97,12 +112,19 @@ type memories struct {
 // New makes a guard. It refuses stages that are built and that it could not guard as their
 // policies say: the error names their fields.
 func New(config Config) (*Guard, error) {
-	if config.Apps == nil || config.Users == nil || config.Sessions == nil || config.Tokens == nil || config.Devices == nil ||
+	if config.OAuthAlone {
+		if config.Apps == nil || config.Usage == nil || len(config.Stages) == 0 {
+			return nil, errors.New("the guard lacks stages, a registry or a counter")
+		}
+	} else if config.Apps == nil || config.Users == nil || config.Sessions == nil || config.Tokens == nil || config.Devices == nil ||
 		config.Usage == nil || config.ClientCAs == nil || len(config.Stages) == 0 {
 		return nil, errors.New("the guard lacks stages, a registry, an authority or a counter")
 	}
 	if config.Now == nil {
 		config.Now = time.Now
+	}
+	if config.Server == "" {
+		config.Server = string(deployment.Resource)
 	}
 	if config.Observe == nil {
 		config.Observe = func(Outcome) {}
@@ -146,11 +168,17 @@ func (g *Guard) Handle(e *echo.Echo, r Route, handler Handler) {
 	if r.Method == http.MethodGet {
 		methods = append(methods, http.MethodHead)
 	}
+	if g.OAuthAlone && !r.OAuth {
+		panic("guard: a route that is none of OAuth needs what this guard does not have")
+	}
 	path := prefix + r.Path
+	if r.WellKnown != "" {
+		path = "/.well-known/" + r.WellKnown + prefix
+	}
 	if g.routes[path] == nil {
 		g.routes[path] = map[string]*route{}
 	}
-	registered := g.newRoute(r, r.Method+" "+braces(r.Path), handler)
+	registered := g.newRoute(r, r.Method+" "+braces(strings.TrimPrefix(path, prefix)), handler)
 	for _, method := range methods {
 		g.routes[path][method] = registered
 		// Echo finds the route; what it would run must never be run but by the guard.
@@ -178,13 +206,16 @@ func (g *Guard) newRoute(r Route, name string, handler Handler) *route {
 // planFor finds out what a call has to pass.
 func (g *Guard) planFor(ec echo.Context) *plan {
 	r := ec.Request()
-	found := g.other
+	found, slug := g.other, firstSegment(r)
 	if r.URL.RawPath == "" { // else the path was written in an unusual way: %2F, %2D, …
 		if registered := g.routes[ec.Path()][r.Method]; registered != nil && parametersGiven(ec) {
 			found = registered
+			if found.WellKnown != "" {
+				slug = ec.Param(stageParameter)
+			}
 		}
 	}
-	if p := found.plans[firstSegment(r)]; p != nil {
+	if p := found.plans[slug]; p != nil {
 		return p
 	}
 	return found.plans[noStage]
@@ -194,7 +225,10 @@ func (g *Guard) planFor(ec echo.Context) *plan {
 const noStage = ""
 
 // prefix is the path segment that names the stage.
-const prefix = "/:stage"
+const (
+	prefix         = "/:" + stageParameter
+	stageParameter = "stage"
+)
 
 // Middleware is the guard as Echo runs it. It answers all calls itself and never calls
 // what comes after it.
@@ -202,7 +236,7 @@ func (g *Guard) Middleware(echo.HandlerFunc) echo.HandlerFunc { return g.answer 
 
 func (g *Guard) serve(ec echo.Context) error {
 	c := newCall(ec, g.planFor(ec), g.Now())
-	recorder := c.record(g.Log)
+	recorder := c.record(g.Log, g.Server)
 	c.readOrigin()
 	c.refusal, c.check = c.plan.decide(c)
 	if c.refusal != nil {

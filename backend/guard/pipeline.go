@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"keyladder/backend/tokens"
+	"keyladder/backend/clients"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
@@ -37,21 +37,21 @@ func pipeline(c Config, m *memories) segments {
 			{check: catalog.CheckAddressLimit, serves: values{catalog.LimitedRates}, run: limitAddress(m.addresses)},
 			{check: catalog.CheckStage, run: findStage(c.Stages)},
 			{check: catalog.CheckTransport, serves: values{catalog.PlainHTTP, catalog.TLS, catalog.MutualTLS}, run: transport},
-			{check: catalog.CheckUserAgent, serves: values{catalog.RegisteredUserAgents}, run: userAgent(c.Apps.KnowsUserAgent)},
+			{check: catalog.CheckUserAgent, serves: values{catalog.RegisteredUserAgents}, run: userAgent(func(field string) bool { return c.Apps.KnowsUserAgent(field) })},
 			{check: catalog.CheckBody, run: readBody},
 		},
 		proof: []step{
 			{check: catalog.CheckClientCert, serves: values{catalog.MutualTLS}, run: certificateShown(clientcert.NewVerifier(c.ClientCAs))},
 			{check: catalog.CheckKeyInURL, serves: values{catalog.KeyInURLRefused}, run: keyInURL},
-			{check: catalog.CheckAppKey, serves: values{catalog.AppKey}, run: appKey(c.Apps.Lookup)},
+			{check: catalog.CheckAppKey, serves: values{catalog.AppKey}, run: appKey(c.lookUp)},
 			{
 				check: catalog.CheckHawk, serves: values{catalog.Hawk, anyValueOf("api.secret_overlap")},
-				run: signature(hawk.Verifier{Host: c.Host, Port: c.Port}, c.Apps.Lookup, m.since), finish: signAnswer,
+				run: signature(hawk.Verifier{Host: c.Host, Port: c.Port}, c.lookUp, m.since), finish: signAnswer,
 			},
 			{check: catalog.CheckSignedFields, serves: values{catalog.SessionOfCall, catalog.TokenOfCall}, with: signed, run: signedFields},
 			{check: catalog.CheckNonce, serves: values{catalog.NoncesRemembered}, with: signed, run: nonceIsNew(m.nonces)},
 			{check: catalog.CheckCertOfApp, serves: values{catalog.MutualTLS}, with: apps, run: certificateOfApp},
-			{check: catalog.CheckPartner, serves: values{catalog.PartnersByCertificate}, run: partner(c.Apps.Partner)},
+			{check: catalog.CheckPartner, serves: values{catalog.PartnersByCertificate}, run: partner(func(pin string) (*clients.App, *clients.Key, error) { return c.Apps.Partner(pin) })},
 			{check: catalog.CheckApp, serves: known, run: appProven},
 			{check: catalog.CheckAppLimit, serves: values{catalog.LimitedRates}, with: known, run: limitApp(c.Now)},
 			{check: catalog.CheckNonceKept, serves: values{catalog.NoncesRemembered}, with: signed, run: keepNonce(m.nonces)},
@@ -59,8 +59,8 @@ func pipeline(c Config, m *memories) segments {
 			{check: catalog.CheckDevice, serves: values{catalog.RegisteredDevices}, on: withDevice, run: device(c.Devices.Check)},
 			{check: catalog.CheckSignIn, serves: values{catalog.UserSession}, on: byPassword, run: signIn(c.Users.SignIn)},
 			{check: catalog.CheckSession, serves: values{catalog.UserSession}, on: withUser, run: findSession(c.Sessions.Find, c.Users.Lookup)},
-			{check: catalog.CheckToken, serves: values{catalog.AccessToken}, on: withUser, run: accessToken(c.Tokens.Verify, c.Users.Lookup)},
-			{check: catalog.CheckRevoked, serves: values{catalog.RevokedRefused}, on: withUser, run: notRevoked(c.Tokens.Revoked, c.RevocationsOff)},
+			{check: catalog.CheckToken, serves: values{catalog.AccessToken}, on: withUser, run: accessToken(c.verify, c.owner)},
+			{check: catalog.CheckRevoked, serves: values{catalog.RevokedRefused}, on: withUser, run: notRevoked(c.revoked, c.RevocationsOff)},
 			{
 				check: catalog.CheckBinding, serves: values{catalog.SessionOfApp, catalog.SessionOfDevice, catalog.SessionOfCall, catalog.TokenOfClient, catalog.TokenOfCall},
 				with: apps, on: withUser, run: binding,
@@ -77,7 +77,7 @@ func (s segments) steps() []step { return slices.Concat(s.admission, s.proof, s.
 // Checks are the names of the checks, in the order of the pipeline.
 func Checks() []catalog.Check {
 	var names []catalog.Check
-	for _, step := range pipeline(Config{Tokens: &tokens.Store{}}, &memories{}).steps() {
+	for _, step := range pipeline(Config{}, &memories{}).steps() {
 		names = append(names, step.check)
 	}
 	return names

@@ -14,18 +14,19 @@ import (
 type recorder struct {
 	http.ResponseWriter
 	log  *traffic.Log
+	name string       // the server's, in records
 	head traffic.HTTP // of the request
 	body []byte
 	size int
 }
 
 // record starts to record. Without a log it does nothing.
-func (c *call) record(log *traffic.Log) *recorder {
+func (c *call) record(log *traffic.Log, server string) *recorder {
 	if log == nil {
 		return nil
 	}
 	response := c.echo.Response()
-	c.recorder = recorder{ResponseWriter: response.Writer, log: log, head: traffic.RequestHead(c.request)}
+	c.recorder = recorder{ResponseWriter: response.Writer, log: log, name: server, head: traffic.RequestHead(c.request)}
 	response.Writer = &c.recorder
 	return &c.recorder
 }
@@ -41,10 +42,8 @@ func (r *recorder) Write(data []byte) (int, error) {
 // Unwrap is for [http.ResponseController].
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-const (
-	client = "network" // who it was is for the app's lane to tell; here it comes from the network
-	server = "resource"
-)
+// client is who calls. Who that was is for the app's lane to tell; here it comes from the network.
+const client = "network"
 
 func (r *recorder) finish(c *call, end time.Time) {
 	if r == nil {
@@ -56,7 +55,7 @@ func (r *recorder) finish(c *call, end time.Time) {
 	}
 	exchange := exchangeOf(c.request)
 	r.log.Add(traffic.Message{
-		At: c.at, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Request, From: client, To: server,
+		At: c.at, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Request, From: client, To: r.name,
 		HTTP: r.head, Body: c.raw, Size: len(c.raw),
 	})
 	verdict := c.plan.passed
@@ -65,7 +64,7 @@ func (r *recorder) finish(c *call, end time.Time) {
 	}
 	response := c.echo.Response()
 	r.log.Add(traffic.Message{
-		At: end, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Response, From: server, To: client,
+		At: end, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Response, From: r.name, To: client,
 		HTTP: traffic.AnswerHead(c.request.Proto, response.Status, response.Header()), Body: r.body, Size: r.size,
 		Verdict: verdict,
 	})

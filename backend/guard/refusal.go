@@ -13,6 +13,10 @@ type Refusal struct {
 	Problem *problem.Problem // what went wrong, for the client
 	Reason  string           // private, for people who look at the traffic
 	Check   catalog.Check    // of a handler; the guard knows its own
+
+	// Answered says that the handler has written the answer, a page or a redirect. Then there
+	// need be no problem.
+	Answered bool
 }
 
 // Error makes a refusal one that a [Handler] can return. It is private, too.
@@ -24,6 +28,9 @@ func refuse(p *problem.Problem, reason string, values ...any) *Refusal {
 
 // write writes the refusal as its route says.
 func (r *Refusal) write(c *call) {
+	if r.Answered {
+		return
+	}
 	format := c.plan.route.Refusals
 	if format == nil {
 		format = problem.Details

@@ -10,6 +10,9 @@ import (
 type Route struct {
 	Method string
 	Path   string // after the stage, with Echo's parameters: /v1/accounts/:id
+	// WellKnown is in place of the path: the route is /.well-known/NAME/STAGE (RFC 8414, section
+	// 3.1).
+	WellKnown string
 	// Scope is what the app must be allowed to do, and the user, too, where the stage
 	// looks at both. [AnyScope] asks for none; without it nobody gets through.
 	Scope string
@@ -45,7 +48,7 @@ func byPassword(r Route) bool { return r.User == ByPassword }
 func withDevice(r Route) bool { return !r.WithoutDevice }
 
 // isRoute is false for what is none, which does nothing: it is 404 or 405.
-func isRoute(r Route) bool { return r.Path != "" }
+func isRoute(r Route) bool { return r.Path != "" || r.WellKnown != "" }
 
 // route is a registered route, or stands for all that are none.
 type route struct {

@@ -1,37 +1,102 @@
 package oauth
 
 import (
+	"crypto/subtle"
+	"encoding/base64"
 	"net/http"
+	"net/url"
+	"strings"
+	"time"
 
 	"keyladder/backend/clients"
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
 )
 
-// PublicClient finds the client that says who it is and proves nothing: one that could not keep
-// a secret has none (RFC 6749, section 2.1). A request that brings credentials nevertheless is
-// refused, because nobody would look at them.
+// Lookup finds a client by its ID, and the key that has its secret.
+type Lookup func(id string) (*clients.App, *clients.Key, error)
+
+// Client finds out which client sends a request, as the stage has it prove that. A public one
+// proves nothing, whatever the stage: one that could not keep a secret has none (RFC 6749,
+// section 2.1).
 //
-//keyladder:code oauth-public-client
-func PublicClient(r *http.Request, form Form, find func(key string) (*clients.App, *clients.Key, error)) (*clients.App, error) {
-	if r.Header.Get("Authorization") != "" {
-		return nil, Refuse(catalog.CheckClient, notAccepted("Clients do not authenticate here. Send client_id in the body, and no Authorization field.").
-			With("WWW-Authenticate", `Basic realm="Harbour Bank"`), "the client authenticates, and has nothing to do that with")
-	}
-	if form["client_secret"] != "" {
-		return nil, Refuse(catalog.CheckClient, notAccepted("Clients have no secret here. Send client_id alone."), "the client sends a secret")
-	}
-	id, err := form.Required("client_id")
+//keyladder:code oauth-client
+func Client(r *http.Request, form Form, stage catalog.Stage, at time.Time, find Lookup) (*clients.App, error) {
+	id, secret, err := credentials(r, form, stage)
 	if err != nil {
 		return nil, err
 	}
-	client, _, err := find(id)
-	if err != nil {
-		return nil, Refuse(catalog.CheckClient, notAccepted("It is not registered."), "the client %.80q: %v", id, err)
+	client, key, err := find(id)
+	switch {
+	case err != nil:
+		return nil, RefuseClient(r, stage, "It is not registered.", "the client %.80q: %v", id, err)
+	case stage.Auth.ClientAuth == catalog.NoClientAuth || client.Public:
+		if secret != "" { // nobody would look at it
+			return nil, RefuseClient(r, stage, "It has no secret here. Send client_id alone, in the body.", "the client authenticates, and has nothing to do that with")
+		}
+		return client, nil
 	}
-	return client, nil
+	overlap, _ := stage.API.SecretOverlap.Value()
+	for _, good := range key.Secrets(at, overlap) {
+		if good.Text() != "" && subtle.ConstantTimeCompare([]byte(good.Text()), []byte(secret)) == 1 {
+			return client, nil
+		}
+	}
+	return nil, RefuseClient(r, stage, "Authenticate with the client secret, in the field of Basic authentication or in the body.", "the secret of %s is not right", client.ID)
 }
 
-func notAccepted(detail string) *problem.Problem {
-	return problem.New(http.StatusUnauthorized, "client-not-accepted", "The client is not accepted", detail)
+// credentials are the client's ID and secret, from the field of Basic authentication or the
+// body, but not from both (RFC 6749, section 2.3). The URL is no place for them.
+//
+//keyladder:code oauth-client-credentials
+func credentials(r *http.Request, form Form, stage catalog.Stage) (id, secret string, err error) {
+	fields := r.Header.Values("Authorization")
+	if len(fields) == 0 {
+		id, err = form.Required("client_id")
+		return id, form["client_secret"], err
+	}
+	id, secret, ok := basic(fields)
+	switch {
+	case !ok:
+		return "", "", RefuseClient(r, stage, "Use Basic authentication, with client ID and secret form-encoded.", "the Authorization field can't be read")
+	case form["client_secret"] != "":
+		return "", "", Refuse(catalog.CheckForm, problem.New(http.StatusBadRequest, "bad-request", "The client authenticates twice",
+			"Use the field or the body, not both."), "the client authenticates in the field and in the body")
+	case form["client_id"] != "" && form["client_id"] != id:
+		return "", "", Refuse(catalog.CheckForm, problem.New(http.StatusBadRequest, "bad-request", "There are two clients",
+			"The field and the body name different ones."), "the field and the body name different clients")
+	}
+	return id, secret, nil
+}
+
+// basic reads Basic authentication as clients of OAuth write it: ID and secret are form-encoded
+// before they are joined (RFC 6749, section 2.3.1, RFC 7617).
+func basic(fields []string) (id, secret string, ok bool) {
+	scheme, encoded, _ := strings.Cut(fields[0], " ")
+	if len(fields) > 1 || !strings.EqualFold(scheme, "Basic") {
+		return "", "", false
+	}
+	joined, err := base64.StdEncoding.DecodeString(strings.TrimSpace(encoded))
+	if err != nil {
+		return "", "", false
+	}
+	before, after, ok := strings.Cut(string(joined), ":")
+	if !ok {
+		return "", "", false
+	}
+	if id, err = url.QueryUnescape(before); err != nil || id == "" {
+		return "", "", false
+	}
+	secret, err = url.QueryUnescape(after)
+	return id, secret, err == nil
+}
+
+// RefuseClient refuses a client that does not prove who it is. Where clients authenticate, or
+// this one tried, it is told how (RFC 6749, section 5.2).
+func RefuseClient(r *http.Request, stage catalog.Stage, detail, reason string, values ...any) error {
+	p := problem.New(http.StatusUnauthorized, "client-not-accepted", "The client is not accepted", detail)
+	if stage.Auth.ClientAuth != catalog.NoClientAuth || len(r.Header.Values("Authorization")) > 0 {
+		p.With("WWW-Authenticate", `Basic realm="Harbour Bank"`)
+	}
+	return Refuse(catalog.CheckClient, p, reason, values...)
 }

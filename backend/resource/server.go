@@ -52,6 +52,7 @@ type Config struct {
 	Sessions session.Lifetimes // of users' sessions; zero: [sessions.Default]
 	// Access tokens that this server issues, where the stage has it do that.
 	TokenLifetime time.Duration    // zero: [deployment.DefaultSettings]
+	ShortLifetime time.Duration    // of those that can be refreshed
 	TokenLeeway   time.Duration    // how far another server's clock may be ahead
 	KeyOverlap    time.Duration    // for how long a signing key that was replaced is good
 	Overlap       time.Duration    // for how long a secret that was replaced can be accepted, where the stage accepts it; 0: not at all
@@ -68,6 +69,7 @@ type Server struct {
 	users       *users.Directory
 	sessions    *sessions.Store
 	tokens      *tokens.Store
+	issued      *issued // by the authorization server; nil: there is none
 	journal     *tokens.Journal
 	revocations *tokens.RevocationSwitch
 	devices     *devices.Registry
@@ -99,6 +101,9 @@ func New(config Config) (server *Server, err error) {
 	}
 	if config.TokenLifetime == 0 {
 		config.TokenLifetime = deployment.DefaultSettings.TokenLifetime
+	}
+	if config.ShortLifetime == 0 {
+		config.ShortLifetime = deployment.DefaultSettings.ShortLifetime
 	}
 	if config.Now == nil {
 		config.Now = time.Now
@@ -157,6 +162,9 @@ func New(config Config) (server *Server, err error) {
 	if s.devices, err = devices.Open(ctx, s.db); err != nil {
 		return nil, err
 	}
+	if s.issued, err = config.followAuth(); err != nil {
+		return nil, err
+	}
 	s.usage, s.sources = usage.New(s.db, config.Now), usage.NewSources(s.db, config.Now)
 	s.access = newAccessLog(config.Stages, config.Logger)
 	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
@@ -165,7 +173,7 @@ func New(config Config) (server *Server, err error) {
 		return nil, err
 	}
 	s.guard, err = guard.New(guard.Config{
-		Stages: config.Stages, Apps: s.apps, Users: s.users, Sessions: s.sessions, Tokens: s.tokens, RevocationsOff: s.revocations.Off, Devices: s.devices,
+		Stages: config.Stages, Apps: s.apps, Users: s.users, Sessions: s.sessions, Tokens: s.tokens, Issued: s.issued.guarded(), RevocationsOff: s.revocations.Off, Devices: s.devices,
 		ClientCAs: clientCAs, Host: host, Port: port, Usage: s.usage, Log: config.Log,
 		Address: config.Address, Nonces: config.Nonces, Now: config.Now, Mark: s.mark,
 		Observe: func(o guard.Outcome) {
@@ -309,10 +317,12 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		s.apps.Follow(ctx)
 		return nil
 	})
-	group.Go(func() error {
-		s.tokens.Follow(ctx)
-		return nil
-	})
+	for _, follow := range []func(context.Context){s.tokens.Follow, s.issued.follow} {
+		group.Go(func() error {
+			follow(ctx)
+			return nil
+		})
+	}
 	group.Go(func() error {
 		s.revocations.Follow(ctx)
 		return nil
@@ -361,6 +371,10 @@ func (s *Server) health(ctx context.Context) error {
 	if err := s.tokens.Health().Err; err != nil {
 		s.config.Logger.Error("health", "error", err)
 		return errors.New("it is not known which access tokens were revoked meanwhile")
+	}
+	if err := s.issued.health(); err != nil {
+		s.config.Logger.Error("health", "error", err)
+		return err
 	}
 	if _, err := s.ledger.Sum(ctx); err != nil {
 		s.config.Logger.Error("health", "error", err)

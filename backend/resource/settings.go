@@ -11,6 +11,7 @@ func (c Config) With(settings deployment.Settings) Config {
 	c.Sessions = session.Lifetimes{Idle: settings.SessionIdle, Absolute: settings.SessionLifetime}
 	c.Address = guard.Limit{PerSecond: settings.AddressPerSecond, Burst: settings.AddressBurst}
 	c.Overlap = settings.SecretOverlap
-	c.TokenLifetime, c.TokenLeeway, c.KeyOverlap = settings.TokenLifetime, settings.TokenLeeway, settings.SigningKeyOverlap
+	c.TokenLifetime, c.ShortLifetime = settings.TokenLifetime, settings.ShortLifetime
+	c.TokenLeeway, c.KeyOverlap = settings.TokenLeeway, settings.SigningKeyOverlap
 	return c
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"gorm.io/gorm"
 
 	"keyladder/internal/feed"
 	"keyladder/internal/manage"
@@ -14,8 +16,9 @@ import (
 
 // Where the management API of the server that issues tokens has what a [Mirror] reads.
 const (
-	feedPath  = "/tokens/feed"
-	statePath = "/tokens/state"
+	feedPath    = "/tokens/feed"
+	keysPath    = "/tokens/keys"
+	revokedPath = "/tokens/revoked"
 )
 
 // Mirror is what a server knows about tokens that another one issues. It follows the other's
@@ -26,14 +29,16 @@ type Mirror struct {
 	follower feed.Follower[change]
 }
 
-// snapshot is all keys and revocations, and up to where in the feed that holds. The keys are
-// symmetric, so whoever checks tokens could issue them as well: with HS256 the resource server
+// snapshot is all keys, and up to where in the feed that holds. The keys are symmetric, so whoever checks tokens could issue them as well: with HS256 the resource server
 // is trusted like the issuer. A product signs with RS256 or ES256 (RFC 9068, section 2.1).
 type snapshot struct {
 	At      feed.Cursor  `json:"at"`
 	Keys    []keyRow     `json:"keys"`
-	Revoked []revocation `json:"revoked"`
+	Revoked []revocation `json:"-"` // page by page: see [revokedPage]
 }
+
+// revokedPage is how many revocations are in one answer.
+const revokedPage = 50_000
 
 // NewMirror makes one that knows nothing yet; [Mirror.Follow] fills it. Of the configuration
 // the issuers, leeway and overlap have to be the issuing server's.
@@ -55,8 +60,19 @@ func (m *Mirror) Health() feed.Health { return m.follower.Health() }
 
 func (m *Mirror) load(ctx context.Context) (feed.Cursor, error) {
 	var state snapshot
-	if err := m.issuer.Do(ctx, http.MethodGet, statePath, nil, &state); err != nil {
-		return feed.Cursor{}, fmt.Errorf("ask for keys and revocations: %w", err)
+	if err := m.issuer.Do(ctx, http.MethodGet, keysPath, nil, &state); err != nil {
+		return feed.Cursor{}, fmt.Errorf("ask for the signing keys: %w", err)
+	}
+	// What is revoked while the pages are read is in the feed after the cursor.
+	for after := ""; ; after = state.Revoked[len(state.Revoked)-1].Token {
+		var page []revocation
+		if err := m.issuer.Do(ctx, http.MethodGet, revokedPath+"?after="+url.QueryEscape(after), nil, &page); err != nil {
+			return feed.Cursor{}, fmt.Errorf("ask for the revoked access tokens: %w", err)
+		}
+		state.Revoked = append(state.Revoked, page...)
+		if len(page) < revokedPage {
+			break
+		}
 	}
 	m.publish(state.Keys)
 	m.revokeOnly(state.Revoked)
@@ -79,11 +95,31 @@ func (m *Mirror) apply(ctx context.Context, page feed.Page[change]) error {
 // Serve serves the feed to the servers that check tokens, and to nobody else.
 func (s *Store) Serve(routes manage.Routes) {
 	routes.GET(feedPath, manage.Feed[change](s.changes))
-	routes.GET(statePath, func(c echo.Context) error {
-		state, err := s.read(c.Request().Context())
+	routes.GET(keysPath, func(c echo.Context) error {
+		var state snapshot
+		err := s.db.WithContext(c.Request().Context()).Transaction(func(tx *gorm.DB) (err error) {
+			if state.At, err = s.changes.End(tx); err != nil {
+				return err
+			}
+			return tx.Find(&state.Keys).Error
+		})
 		if err != nil {
 			return err
 		}
 		return c.JSON(http.StatusOK, state)
+	})
+	routes.GET(revokedPath, func(c echo.Context) error {
+		var rows []tokenRow
+		err := s.db.WithContext(c.Request().Context()).Select("id", "expires_at").
+			Where("id > ? AND revoked_at IS NOT NULL AND expires_at > ?", c.QueryParam("after"), s.config.Now().UTC()).
+			Order("id").Limit(revokedPage).Find(&rows).Error
+		if err != nil {
+			return err
+		}
+		page := make([]revocation, len(rows))
+		for i, row := range rows {
+			page[i] = revocation{row.ID, row.ExpiresAt.Unix()}
+		}
+		return c.JSON(http.StatusOK, page)
 	})
 }

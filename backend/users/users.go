@@ -31,8 +31,17 @@ type User struct {
 	Name  string
 	Staff bool // works for the bank
 
-	hash string
+	hash   string
+	scopes []string // of a user of another server
 }
+
+// Elsewhere is a user whom another server knows, and who may do what that server says.
+func Elsewhere(name string, scopes []string) *User {
+	return &User{Name: name, Staff: slices.Contains(scopes, staffScope), scopes: scopes}
+}
+
+// staffScope is the one that only staff have.
+const staffScope = "accounts:freeze"
 
 // What users may do, whatever the app may. Staff have no business with customers' money.
 var (
@@ -42,6 +51,9 @@ var (
 
 // May says whether the user has a scope.
 func (u *User) May(scope string) bool {
+	if u.scopes != nil {
+		return slices.Contains(u.scopes, scope)
+	}
 	if u.Staff {
 		return slices.Contains(staffScopes, scope)
 	}

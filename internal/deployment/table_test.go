@@ -53,7 +53,7 @@ func TestChoosePorts(t *testing.T) {
 		{name: "dashes", environment: map[string]string{"KEYLADDER_PORT_API_PLAIN": "8000", "KEYLADDER_PORT_ADMIN": "8080"}, admin: 8080},
 		{name: "no number", environment: map[string]string{"KEYLADDER_PORT_ADMIN": "eighty"}, problem: "KEYLADDER_PORT_ADMIN=eighty"},
 		{name: "too high", given: map[string]int{"admin": 65536}, problem: "from 1 to 65535"},
-		{name: "unknown", given: map[string]int{"nothing": 1}, problem: `no service "nothing": they are api-plain`},
+		{name: "unknown", given: map[string]int{"nothing": 1}, problem: `no service "nothing": they are auth`},
 		{name: "twice", given: map[string]int{"admin": 8443}, problem: "admin and api can't both have port 8443"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -111,7 +111,7 @@ func (p *Places) Open(data string, role deployment.Role) (*deployment.Folder, er
 }
 
 // HealthCommand asks a program on this machine, of one of the roles, whether it can do its
-// work. The first role is the one that is meant where none is given.
+// work. Where none is given, the first is meant whose folder is here: a container has one.
 func HealthCommand(data *string, roles ...deployment.Role) *cobra.Command {
 	names := make([]string, len(roles))
 	for i, role := range roles {
@@ -133,6 +133,12 @@ func HealthCommand(data *string, roles ...deployment.Role) *cobra.Command {
 			role = deployment.Role(args[0])
 		}
 		folder, err := places.Open(*data, role)
+		for _, other := range roles {
+			if len(args) > 0 || !errors.Is(err, deployment.ErrMissing) {
+				break
+			}
+			folder, err = places.Open(*data, other)
+		}
 		if err != nil {
 			return err
 		}

@@ -156,6 +156,36 @@ var apps = []manage.App{
 	{ID: "quayside-books", Kind: manage.Partner, Name: "Quayside Books, web shop", UserAgent: "QuaysideBooks/", Scopes: []string{"settlements:read"}},
 }
 
+// clientsOfOAuth are those at the authorization server: the bank's apps, with where their users
+// come back to, and two for whoever tries OAuth with a program of their own.
+func clientsOfOAuth() []manage.App {
+	var all []manage.App
+	for _, app := range apps {
+		if app.Kind == manage.Partner {
+			continue
+		}
+		for _, product := range products {
+			if product.clientID == app.ID {
+				app.RedirectURIs = []string{product.redirectURI()}
+			}
+		}
+		all = append(all, app)
+	}
+	scopes := []string{"rates:read", "accounts:read", "transfers:write"}
+	return append(all,
+		manage.App{
+			ID: "workshop-native", Name: "A program on your machine", UserAgent: "Workshop/", Scopes: scopes, Tier: "standard",
+			RedirectURIs: []string{loopbackRedirect}, Public: true,
+		},
+		manage.App{
+			ID: "workshop-web", Name: "A web server on your machine", UserAgent: "Workshop/", Scopes: scopes, Tier: "standard",
+			RedirectURIs: []string{loopbackRedirect},
+		})
+}
+
+// loopbackRedirect is where programs on a desktop listen, at any port (RFC 8252, section 7.3).
+const loopbackRedirect = "http://127.0.0.1/callback"
+
 // The people who sign in from stage 6 on; staff work for the bank.
 var people = []User{{Name: "alice"}, {Name: "bob"}, {Name: "mallory"}, {Name: "carol", Staff: true}}
 
@@ -181,28 +211,40 @@ var products = []product{
 // passwordCost is the first of OWASP's choices for Argon2id.
 var passwordCost = &argon2id.Params{Memory: 19456, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
+// redirectURI is where the app's users come back to: a scheme of its own (RFC 8252, section 7.1).
+func (p product) redirectURI() string { return p.manifest.Schemes[0] + ":/callback" }
+
 type material struct {
-	server, backup, terminator pki.Pair
-	serverCA, clientCA, manage *pki.CA
-	clients                    map[string]pki.Pair // by client ID
-	developer                  ed25519.PrivateKey
-	secrets                    map[string]string // by key, shared by app and API, from stage 4 on
-	passwords                  map[string]string // by user
-	users                      []byte            // users.json, with the passwords' hashes
+	server, auth, backup, terminator pki.Pair
+	serverCA, clientCA, manage       *pki.CA
+	clients                          map[string]pki.Pair // by client ID
+	developer                        ed25519.PrivateKey
+	secrets                          map[string]string // by key, shared by app and API, from stage 4 on
+	clientSecrets                    map[string]string // by client, of OAuth
+	passwords                        map[string]string // by user
+	users                            []byte            // users.json, with the passwords' hashes
 }
 
 func write(o Options, m *material) error {
-	registry, err := m.registry()
+	registry, err := m.registry(apps)
 	if err != nil {
 		return err
 	}
 	credentials := map[string]Credentials{}
 	for id, secret := range m.secrets {
-		credentials[id] = Credentials{Key: id, Secret: secret}
+		credentials[id] = Credentials{Key: id, Secret: secret, ClientSecret: m.clientSecrets[id]}
+	}
+	oauthClients, err := m.registry(clientsOfOAuth())
+	if err != nil {
+		return err
+	}
+	clientSecrets, err := json.MarshalIndent(m.clientSecrets, "", "  ")
+	if err != nil {
+		return err
 	}
 	packages, err := Pack(PackOptions{
 		Programs: o.Programs, Stages: o.Stages, Addresses: o.Addresses, Developer: m.developer,
-		Credentials: credentials, Clients: m.clients, Servers: []pki.Pair{m.server, m.backup},
+		Credentials: credentials, Clients: m.clients, Servers: []pki.Pair{m.server, m.auth, m.backup},
 	})
 	if err != nil {
 		return err
@@ -233,6 +275,13 @@ func write(o Options, m *material) error {
 		toWhom = withPackages
 	}
 	contents := map[deployment.Role]func(*deployment.Writer) error{
+		deployment.Auth: func(w *deployment.Writer) error {
+			return errors.Join(
+				w.Pair("server", m.auth),
+				w.File("clients.json", oauthClients),
+				w.File("secrets.json", clientSecrets),
+				w.File("users.json", m.users))
+		},
 		deployment.Resource: func(w *deployment.Writer) error {
 			return errors.Join(
 				w.Pair("server", m.server),
@@ -258,7 +307,8 @@ func write(o Options, m *material) error {
 				w.Pair("server-ca", m.serverCA.Pair),
 				w.Pair("client-ca", m.clientCA.Pair),
 				w.Pair("manage-ca", m.manage.Pair),
-				w.File("server.pem", m.server.Certificate), // for its pin, when apps are packed anew
+				w.File("server.pem", m.server.Certificate), // for their pins, when apps are packed anew
+				w.File("auth.pem", m.auth.Certificate),
 				w.Pair("server-backup", m.backup),
 				w.File("developer-key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: developerKey})),
 			}
@@ -310,12 +360,16 @@ func write(o Options, m *material) error {
 }
 
 func generate(cost *argon2id.Params) (m *material, err error) {
-	m = &material{clients: map[string]pki.Pair{}, secrets: map[string]string{}, passwords: map[string]string{}}
+	m = &material{clients: map[string]pki.Pair{}, secrets: map[string]string{}, clientSecrets: map[string]string{}, passwords: map[string]string{}}
 	steps := []func() error{
 		func() (err error) { m.serverCA, err = pki.NewCA("Keyladder workshop CA"); return },
 		func() (err error) { m.clientCA, err = pki.NewCA("Harbour Bank app CA"); return },
 		func() (err error) { m.manage, err = pki.NewCA("Keyladder management CA"); return },
 		func() (err error) { m.server, err = m.serverCA.Server("Harbour Bank API", hosts...); return },
+		func() (err error) {
+			m.auth, err = m.serverCA.Server("Harbour Bank authorization server", hosts...)
+			return
+		},
 		func() (err error) { m.backup, err = m.serverCA.Server("Harbour Bank API, backup", hosts...); return },
 		func() (err error) { m.terminator, err = m.manage.Client("terminator"); return },
 		func() (err error) { _, m.developer, err = ed25519.GenerateKey(rand.Reader); return },
@@ -333,6 +387,11 @@ func generate(cost *argon2id.Params) (m *material, err error) {
 			m.secrets[app.ID] = rand.Text() + rand.Text() // 260 random bits
 		}
 	}
+	for _, client := range clientsOfOAuth() {
+		if !client.Public {
+			m.clientSecrets[client.ID] = rand.Text() + rand.Text()
+		}
+	}
 	for _, user := range people {
 		m.passwords[user.Name] = user.Name + "-" + strings.ToLower(rand.Text()[:16])
 	}
@@ -340,15 +399,17 @@ func generate(cost *argon2id.Params) (m *material, err error) {
 	return m, err
 }
 
-// registry is the seed of the resource server's app registry.
-func (m *material) registry() ([]byte, error) {
-	seeded := slices.Clone(apps)
+// registry is the seed of a registry of clients.
+func (m *material) registry(of []manage.App) ([]byte, error) {
+	seeded := slices.Clone(of)
 	for i := range seeded {
-		p, err := pinOf(m.clients[seeded[i].ID])
-		if err != nil {
-			return nil, err
+		if pair, ok := m.clients[seeded[i].ID]; ok {
+			p, err := pinOf(pair)
+			if err != nil {
+				return nil, err
+			}
+			seeded[i].Certificates = []string{string(p)}
 		}
-		seeded[i].Certificates = []string{string(p)}
 		if seeded[i].Tier == "" && seeded[i].PerSecond == 0 {
 			seeded[i].PerSecond, seeded[i].Burst = 200, 600
 		}

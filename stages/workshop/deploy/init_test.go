@@ -226,7 +226,7 @@ func TestSecretsAreWhereTheyBelong(t *testing.T) {
 		"the app's certificate key": {mobile, []string{"admin/" + packages, "attacker/" + packages, "offline/apps/harbour-mobile-key.pem", "phone/" + packages}},
 		"the kiosk's":               {kiosk, []string{"offline/apps/harbour-kiosk-key.pem"}},
 		"alice's password":          {passwords["alice"], []string{"attacker/passwords.json", "phone/passwords.json"}},
-		"the hash of alice's":       {users[0].PasswordHash, []string{"resource/users.json"}},
+		"the hash of alice's":       {users[0].PasswordHash, []string{"auth/users.json", "resource/users.json"}},
 	}
 	for name, tt := range rows {
 		if len(tt.secret) < 16 {
@@ -449,7 +449,8 @@ func TestRelease(t *testing.T) {
 	}
 	before := settings(t, dir, deployment.Phone)["harbour-bank-2.pkg"]
 	names, err := deploy.Release(t.Context(), dir, catalog.All(), map[string]deploy.Credentials{
-		"harbour-mobile": {Key: "k-app", Secret: "new of the app"}, "harbour-ops": {Key: "k-staff", Secret: "new of the staff"},
+		"harbour-mobile": {Key: "k-app", Secret: "new of the app", ClientSecret: "OAuth of the app"},
+		"harbour-ops":    {Key: "k-staff", Secret: "new of the staff", ClientSecret: "OAuth of the staff"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -470,7 +471,7 @@ func TestRelease(t *testing.T) {
 		}
 	}
 	after := settings(t, dir, deployment.Phone)["harbour-bank-2.pkg"]
-	before.SharedSecret, before.ClientID = after.SharedSecret, after.ClientID
+	before.SharedSecret, before.ClientSecret, before.ClientID = after.SharedSecret, after.ClientSecret, after.ClientID
 	if diff := cmp.Diff(before, after, cmp.AllowUnexported(catalog.Duration{})); diff != "" {
 		t.Errorf("more than key and secret has changed: %s", diff)
 	}

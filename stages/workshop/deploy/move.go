@@ -69,7 +69,8 @@ func readdress(path string, addresses deployment.Addresses, developer ed25519.Pr
 	return release.Assemble(program, manifest, assets, developer)
 }
 
-// setAPI tells an app where the API is.
+// setAPI tells an app where the API and the authorization server are.
 func setAPI(settings *release.Settings, addresses deployment.Addresses) {
 	settings.APIPlain, settings.APITLS = addresses.URL(deployment.PlainAPI), addresses.URL(deployment.API)
+	settings.AuthServer = addresses.URL(deployment.AuthServer)
 }

@@ -22,12 +22,13 @@ type PackOptions struct {
 
 	Credentials map[string]Credentials // by app
 	Clients     map[string]pki.Pair    // client certificates, by app
-	Servers     []pki.Pair             // whose public keys are pinned: in use, and the backup
+	Servers     []pki.Pair             // whose public keys are pinned: those in use, and the backup
 }
 
 // Credentials are what an app proves with that it is this app: a key, which it shows, and
-// from stage 4 on the secret that belongs to the key.
-type Credentials struct{ Key, Secret string }
+// from stage 4 on the secret that belongs to the key. As a client of OAuth it has a secret of
+// its own.
+type Credentials struct{ Key, Secret, ClientSecret string }
 
 // Ways are how the packages of these stages' releases carry their secrets.
 func Ways(stages catalog.Set) []catalog.Secrets {
@@ -84,6 +85,9 @@ func (o *PackOptions) pack(p product, number int, stages catalog.Set, pins []str
 	setAPI(&settings, o.Addresses)
 	for _, stage := range stages {
 		settings.Stages[stage.Slug] = stage.Call
+		if stage.Call.ClientAuth == catalog.ClientSecret {
+			settings.ClientSecret = o.Credentials[p.clientID].ClientSecret
+		}
 		if stage.Package.Secrets != secrets {
 			return nil, fmt.Errorf("%w: the stage %s wants them %q, and %s wants them %q",
 				release.ErrSecrets, stage.Slug, stage.Package.Secrets, stages[0].Slug, secrets)

@@ -29,9 +29,9 @@ func ClientIDs() []string {
 // ErrNoKey means that the bank accepts no key of an app any more.
 var ErrNoKey = errors.New("all its keys are revoked: issue one, or restore one, first")
 
-// Valid asks the resource server for what is valid now: the newest key of each app that is
-// not revoked, and its secret.
-func Valid(ctx context.Context, resource manage.Doer) (map[string]Credentials, error) {
+// Valid asks the servers for what is valid now: the newest key of each app that is not revoked,
+// its secret, and its client secret at the authorization server.
+func Valid(ctx context.Context, resource, auth manage.Doer) (map[string]Credentials, error) {
 	apps, err := manage.Get[[]manage.App](ctx, resource, "/apps")
 	if err != nil {
 		return nil, fmt.Errorf("ask for the apps' keys: %w", err)
@@ -46,13 +46,25 @@ func Valid(ctx context.Context, resource manage.Doer) (map[string]Credentials, e
 			return nil, fmt.Errorf("pack %s: %w", app.ID, ErrNoKey)
 		}
 		newest := slices.MaxFunc(keys, func(a, b manage.Key) int { return a.CreatedAt.Compare(b.CreatedAt) })
-		secret, err := manage.Get[manage.Secret](ctx, resource, "/keys/"+url.PathEscape(newest.ID)+"/secret")
+		secret, err := secretOf(ctx, resource, newest.ID)
 		if err != nil {
-			return nil, fmt.Errorf("ask for the secret of the key %s: %w", newest.ID, err)
+			return nil, err
 		}
-		valid[app.ID] = Credentials{Key: newest.ID, Secret: secret.Secret}
+		clientSecret, err := secretOf(ctx, auth, app.ID)
+		if err != nil {
+			return nil, err
+		}
+		valid[app.ID] = Credentials{Key: newest.ID, Secret: secret, ClientSecret: clientSecret}
 	}
 	return valid, nil
+}
+
+func secretOf(ctx context.Context, server manage.Doer, key string) (string, error) {
+	secret, err := manage.Get[manage.Secret](ctx, server, "/keys/"+url.PathEscape(key)+"/secret")
+	if err != nil {
+		return "", fmt.Errorf("ask for the secret of the key %s: %w", key, err)
+	}
+	return secret.Secret, nil
 }
 
 // Release packs and signs all apps anew with what is valid now, see [Valid], and puts the
@@ -80,7 +92,7 @@ func Release(ctx context.Context, dir string, stages catalog.Set, credentials ma
 			return nil, err
 		}
 	}
-	for _, name := range []string{"server.pem", "server-backup.pem"} { // in the order of use
+	for _, name := range []string{"server.pem", "auth.pem", "server-backup.pem"} { // in the order of use
 		certificate, err := offline.Read(name)
 		if err != nil {
 			return nil, err

@@ -49,12 +49,15 @@ func TestValid(t *testing.T) {
 		},
 		"/keys/k2/secret":          manage.Secret{Secret: "of k2"},
 		"/keys/harbour-ops/secret": manage.Secret{Secret: "of the staff"},
+	}, answers{
+		"/keys/harbour-mobile/secret": manage.Secret{Secret: "of OAuth"},
+		"/keys/harbour-ops/secret":    manage.Secret{Secret: "of the staff's OAuth"},
 	})
-	want := map[string]deploy.Credentials{"harbour-mobile": {Key: "k2", Secret: "of k2"}, "harbour-ops": {Key: "harbour-ops", Secret: "of the staff"}}
+	want := map[string]deploy.Credentials{"harbour-mobile": {Key: "k2", Secret: "of k2", ClientSecret: "of OAuth"}, "harbour-ops": {Key: "harbour-ops", Secret: "of the staff", ClientSecret: "of the staff's OAuth"}}
 	if err != nil || !maps.Equal(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
-	_, err = deploy.Valid(t.Context(), answers{"/apps": []manage.App{app("harbour-mobile", key("harbour-mobile", 0, true)), staffs}})
+	_, err = deploy.Valid(t.Context(), answers{"/apps": []manage.App{app("harbour-mobile", key("harbour-mobile", 0, true)), staffs}}, answers{})
 	if !errors.Is(err, deploy.ErrNoKey) {
 		t.Errorf("all keys revoked: %v", err)
 	}

@@ -168,7 +168,7 @@ func TestRevocationsInTheBrowser(t *testing.T) {
 
 	withinASecond(t, "the rotation of a secret", func() time.Duration {
 		took := a.refuses("/keys/harbour-mobile/secret", `[data-rotate-secret=harbour-mobile]`, seen(`[data-notice=done]`), accounts, 401)
-		valid, err := deploy.Valid(t.Context(), l.Resource)
+		valid, err := deploy.Valid(t.Context(), l.Resource, l.Auth)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -49,9 +49,9 @@ type Lab struct {
 	Addresses deployment.Addresses
 	Roots     []byte // PEM, what devices trust
 
-	Resource, Phone, Station *manage.Client
-	clients                  map[deployment.Role]*manage.Client // these, by their roles
-	Referee                  *referee.Referee
+	Auth, Resource, Phone, Station *manage.Client
+	clients                        map[deployment.Role]*manage.Client // these, by their roles
+	Referee                        *referee.Referee
 
 	InitialPassword string   // of the admin UI, when it was made just now
 	PhoneLink       string   // pairs a browser with the phone's screen, once
@@ -146,7 +146,7 @@ func (l *Lab) connect(o Options) error {
 		return err
 	}
 	l.clients = clients
-	l.Resource, l.Phone, l.Station = clients[deployment.Resource], clients[deployment.Phone], clients[deployment.Attacker]
+	l.Auth, l.Resource, l.Phone, l.Station = clients[deployment.Auth], clients[deployment.Resource], clients[deployment.Phone], clients[deployment.Attacker]
 	l.Referee = referee.New(o.Stages, clients)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"keyladder/admin/programs"
 	"keyladder/admin/server"
+	"keyladder/backend/authserver"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/program"
@@ -20,6 +21,7 @@ type starter func(l *Lab, o Options, folder *deployment.Folder, listeners progra
 
 // starters has one for each program of the table.
 var starters = map[deployment.Role]starter{
+	deployment.Auth:     startAuth,
 	deployment.Resource: startResource,
 	deployment.Phone:    startPhone,
 	deployment.Attacker: startAttacker,
@@ -54,6 +56,21 @@ func startResource(l *Lab, o Options, folder *deployment.Folder, listeners progr
 			Plain: listeners[deployment.PlainAPI], TLS: listeners[deployment.API], Terminated: listeners[deployment.TerminatedAPI],
 			Manage: listeners[deployment.Manage(folder.Role)],
 		})
+	}, nil
+}
+
+func startAuth(l *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
+	settings, log, err := o.settings(folder)
+	if err != nil {
+		return nil, err
+	}
+	server, err := authserver.New(authserver.Config{Folder: folder, Stages: o.Stages, Logger: o.Logger, Log: log}.With(settings))
+	if err != nil {
+		return nil, err
+	}
+	l.closers = append(l.closers, server.Close)
+	return func(ctx context.Context) error {
+		return server.Serve(ctx, authserver.Listeners{TLS: listeners[deployment.AuthServer], Manage: listeners[deployment.Manage(folder.Role)]})
 	}, nil
 }
 

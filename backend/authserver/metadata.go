@@ -1,0 +1,65 @@
+package authserver
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/backend/clients"
+	"keyladder/backend/guard"
+	"keyladder/stages/catalog"
+)
+
+// metadata is what a client can find out about an issuer (RFC 8414, section 2).
+type metadata struct {
+	Issuer             string   `json:"issuer"`
+	Authorization      string   `json:"authorization_endpoint"`
+	Token              string   `json:"token_endpoint,omitempty"`
+	Revocation         string   `json:"revocation_endpoint"`
+	Introspection      string   `json:"introspection_endpoint,omitempty"`
+	ResponseTypes      []string `json:"response_types_supported"`
+	ResponseModes      []string `json:"response_modes_supported"`
+	GrantTypes         []string `json:"grant_types_supported"`
+	Scopes             []string `json:"scopes_supported"`
+	TokenAuth          []string `json:"token_endpoint_auth_methods_supported,omitempty"`
+	RevocationAuth     []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionAuth  []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	IssuerInResponse   bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207, section 3
+	ServiceDescription string   `json:"service_documentation,omitempty"`
+}
+
+// showMetadata says what the stage's issuer offers, and so what it does not.
+//
+//keyladder:code auth-metadata
+func (s *Server) showMetadata(c echo.Context, caller guard.Caller) error {
+	stage := caller.Stage()
+	issuer := s.issuer(stage)
+	m := metadata{
+		Issuer: issuer, Authorization: issuer + "/authorize", Revocation: issuer + "/revoke",
+		ResponseTypes: []string{responseType(stage)}, ResponseModes: []string{"query"},
+		Scopes: clients.Scopes(), RevocationAuth: authMethods(stage), IssuerInResponse: true,
+	}
+	switch stage.Auth.Grants {
+	case catalog.ImplicitGrant:
+		m.GrantTypes, m.ResponseModes = []string{"implicit"}, []string{"fragment"}
+	case catalog.CodeGrant:
+		m.GrantTypes = []string{"authorization_code"}
+	case catalog.CodeAndRefresh:
+		m.GrantTypes = []string{"authorization_code", "refresh_token"}
+	}
+	if withTokenEndpoint(stage.Policies) {
+		m.Token, m.TokenAuth = issuer+"/token", authMethods(stage)
+	}
+	if withIntrospection(stage.Policies) {
+		m.Introspection, m.IntrospectionAuth = issuer+"/introspect", []string{"client_secret_basic", "client_secret_post"}
+	}
+	return c.JSON(http.StatusOK, m)
+}
+
+// authMethods are how clients authenticate; a public one says its ID alone.
+func authMethods(stage catalog.Stage) []string {
+	if stage.Auth.ClientAuth == catalog.NoClientAuth {
+		return []string{"none"}
+	}
+	return []string{"client_secret_basic", "client_secret_post", "none"}
+}

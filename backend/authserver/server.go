@@ -1,0 +1,384 @@
+package authserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/a-h/templ"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"golang.org/x/sync/errgroup"
+	"gorm.io/gorm"
+
+	"keyladder/backend/authserver/pages"
+	"keyladder/backend/clients"
+	"keyladder/backend/codes"
+	"keyladder/backend/consents"
+	"keyladder/backend/grants"
+	"keyladder/backend/guard"
+	"keyladder/backend/refresh"
+	"keyladder/backend/tokens"
+	"keyladder/backend/usage"
+	"keyladder/backend/users"
+	"keyladder/internal/deployment"
+	"keyladder/internal/feed/durable"
+	"keyladder/internal/manage"
+	"keyladder/internal/problem"
+	"keyladder/internal/serve"
+	"keyladder/internal/statefile"
+	"keyladder/internal/store"
+	"keyladder/internal/traffic"
+	"keyladder/stages/catalog"
+)
+
+// Config is what an authorization server needs.
+type Config struct {
+	Folder  *deployment.Folder // of the role auth; the database is made in it
+	Stages  catalog.Set
+	Log     *traffic.Log // nil: no records
+	Address guard.Limit  // calls from one address
+
+	TokenLifetime   time.Duration // of access tokens, where they live long
+	ShortLifetime   time.Duration // and where they can be refreshed
+	CodeLifetime    time.Duration
+	RefreshIdle     time.Duration
+	RefreshLifetime time.Duration
+	KeyOverlap      time.Duration // for how long a signing key that was replaced is good
+	SecretOverlap   time.Duration // for how long a client secret that was replaced is kept
+
+	Logger *slog.Logger     // nil: the default one
+	Now    func() time.Time // nil: the clock
+}
+
+// With is the configuration with the lifetimes and limits of the deployment's settings.
+func (c Config) With(s deployment.Settings) Config {
+	c.Address = guard.Limit{PerSecond: s.AddressPerSecond, Burst: s.AddressBurst}
+	c.TokenLifetime, c.ShortLifetime, c.CodeLifetime = s.TokenLifetime, s.ShortLifetime, s.CodeLifetime
+	c.RefreshIdle, c.RefreshLifetime = s.RefreshIdle, s.RefreshLifetime
+	c.KeyOverlap, c.SecretOverlap = s.SigningKeyOverlap, s.ClientOverlap
+	return c
+}
+
+// repeatWithin is for how long the lost answer to a refresh can be asked for again.
+const repeatWithin = time.Minute
+
+// Server is the authorization server.
+type Server struct {
+	config   Config
+	db       *gorm.DB
+	clients  *clients.Registry
+	users    *users.Directory
+	codes    *codes.Store
+	families *refresh.Store
+	consents *consents.Store
+	tokens   *tokens.Store
+	usage    *usage.Counter
+	underWay *underWay
+	guard    *guard.Guard
+	echo     *echo.Echo
+	manage   *manage.Server
+	tls      *tls.Config
+}
+
+// database is the file in the role's folder.
+const database = "auth.db"
+
+// New makes a server and opens its database, which is seeded when it is new.
+func New(config Config) (server *Server, err error) {
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	var seed []manage.App
+	var secrets map[string]string
+	var people []users.Seed
+	err = errors.Join(
+		config.Folder.JSON("clients.json", &seed),
+		config.Folder.JSON("secrets.json", &secrets),
+		config.Folder.JSON("users.json", &people))
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := config.Folder.Pair("server")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, underWay: newUnderWay(config.Now), tls: &tls.Config{
+		MinVersion: tls.VersionTLS12, CipherSuites: serve.Suites(), Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"},
+	}}
+	models := slices.Concat(clients.Models(), users.Models(), codes.Models(), refresh.Models(), consents.Models(), tokens.Models(), usage.Models(), durable.Models())
+	if s.db, err = store.Open(config.Folder.Path(database), models...); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			store.Close(s.db)
+		}
+	}()
+	ctx := context.Background()
+	if s.clients, err = clients.Open(ctx, s.db, clients.Config{Seed: seed, Secrets: secrets, Overlap: config.SecretOverlap}); err != nil {
+		return nil, err
+	}
+	if s.users, err = users.New(ctx, s.db, people); err != nil {
+		return nil, err
+	}
+	if s.codes, err = codes.Open(ctx, s.db, codes.Config{Lifetime: config.CodeLifetime, Now: config.Now}); err != nil {
+		return nil, err
+	}
+	s.families, err = refresh.Open(ctx, s.db, refresh.Config{Idle: config.RefreshIdle, Absolute: config.RefreshLifetime, Repeat: repeatWithin, Now: config.Now})
+	if err != nil {
+		return nil, err
+	}
+	if s.consents, err = consents.Open(ctx, s.db); err != nil {
+		return nil, err
+	}
+	s.tokens, err = tokens.Open(ctx, s.db, tokens.Config{
+		Issuers: Issuers(config.Stages, config.Folder.Addresses, config.TokenLifetime, config.ShortLifetime), Overlap: config.KeyOverlap, Now: config.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.usage = usage.New(s.db, config.Now)
+	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
+	s.guard, err = guard.New(guard.Config{
+		Stages: config.Stages, OAuthAlone: true, Apps: s.clients, Usage: s.usage, Server: string(deployment.Auth), Log: config.Log,
+		Address: config.Address, Now: config.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.echo = s.newEcho()
+	s.routes()
+	s.management()
+	return s, nil
+}
+
+// Issuers are those of the stages that have an authorization server, for it and for the
+// resource servers that check what it issues.
+func Issuers(stages catalog.Set, at deployment.Addresses, long, short time.Duration) []tokens.Issuer {
+	var all []tokens.Issuer
+	for _, stage := range stages.Built() {
+		if !offered(stage.Policies) {
+			continue
+		}
+		issuer := tokens.Issuer{
+			Stage: stage.Slug, URL: at.URL(deployment.AuthServer) + "/" + stage.Slug,
+			Audience: at.URL(deployment.API) + "/" + stage.Slug + "/v1", Lifetime: long,
+		}
+		if stage.Auth.TokenLife == catalog.ShortLivedTokens {
+			issuer.Lifetime = short
+		}
+		all = append(all, issuer)
+	}
+	return all
+}
+
+func (s *Server) issuer(stage catalog.Stage) string {
+	return s.config.Folder.Addresses.URL(deployment.AuthServer) + "/" + stage.Slug
+}
+
+// lifetime is that of the stage's access tokens.
+func (s *Server) lifetime(stage catalog.Stage) time.Duration {
+	if stage.Auth.TokenLife == catalog.ShortLivedTokens {
+		return s.config.ShortLifetime
+	}
+	return s.config.TokenLifetime
+}
+
+func (s *Server) newEcho() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = problem.Handler(func(err error) { s.config.Logger.Error("a call failed", "error", err) })
+	e.Use(
+		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(_ echo.Context, err error, _ []byte) error { return err }}),
+		headers,
+		assets,
+		s.guard.Middleware,
+	)
+	return e
+}
+
+// headers keep answers out of caches and frames, and the addresses of pages, which say which
+// sign-in is under way, from wherever links lead.
+func headers(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set(echo.HeaderCacheControl, "no-store")
+		h.Set(echo.HeaderXContentTypeOptions, "nosniff")
+		h.Set(echo.HeaderXFrameOptions, "DENY")
+		h.Set(echo.HeaderReferrerPolicy, "no-referrer")
+		h.Set(echo.HeaderContentSecurityPolicy, pages.ContentSecurityPolicy(""))
+		return next(c)
+	}
+}
+
+// assetPath is where pages load what they look like.
+const assetPath = "/assets/"
+
+func assets(next echo.HandlerFunc) echo.HandlerFunc {
+	files := pages.Assets()
+	return func(c echo.Context) error {
+		if path := c.Request().URL.Path; len(path) > len(assetPath) && path[:len(assetPath)] == assetPath {
+			files.ServeHTTP(c.Response(), c.Request())
+			return nil
+		}
+		return next(c)
+	}
+}
+
+// offered says whether a stage has an authorization server, and the others what it has.
+func offered(p catalog.Policies) bool           { return p.Auth.Issuer == catalog.AuthServer }
+func withTokenEndpoint(p catalog.Policies) bool { return offered(p) && p.Auth.Grants.HasCode() }
+func withIntrospection(p catalog.Policies) bool {
+	return offered(p) && p.Auth.ClientAuth != catalog.NoClientAuth
+}
+
+// routes is what there is.
+//
+//keyladder:code auth-routes
+func (s *Server) routes() {
+	endpoint := &grants.Endpoint{Clients: s.clients.Lookup, Tokens: s.tokens, Refresh: s.families, Grants: []grants.Grant{
+		grants.Code(s.codes, s.users.Lookup, s.end), grants.Refresh(s.families, s.users.Lookup, s.end),
+	}}
+	for _, r := range []struct {
+		method, path string
+		at           func(catalog.Policies) bool
+		refusals     problem.Format
+		handler      guard.Handler
+	}{
+		{http.MethodGet, "/authorize", offered, nil, s.authorize},
+		{http.MethodPost, "/sign-in", offered, nil, s.signIn},
+		{http.MethodGet, "/consent", offered, nil, s.askForConsent},
+		{http.MethodPost, "/consent", offered, nil, s.consent},
+		{http.MethodGet, "/consents", offered, nil, s.showGiven},
+		{http.MethodPost, "/consents/withdraw", offered, nil, s.withdraw},
+		{http.MethodPost, "/consents/sign-out", offered, nil, s.signOut},
+		{http.MethodPost, "/token", withTokenEndpoint, problem.OAuth, endpoint.Token},
+		{http.MethodPost, "/revoke", offered, problem.OAuth, endpoint.Revoke},
+		{http.MethodPost, "/introspect", withIntrospection, problem.OAuth, endpoint.Introspect},
+	} {
+		s.guard.Handle(s.echo, guard.Route{Method: r.method, Path: r.path, Scope: guard.AnyScope, OAuth: true, Refusals: r.refusals, At: r.at}, r.handler)
+	}
+	s.guard.Handle(s.echo, guard.Route{
+		Method: http.MethodGet, WellKnown: "oauth-authorization-server", Scope: guard.AnyScope, OAuth: true, At: offered,
+	}, s.showMetadata)
+}
+
+// end ends what came of codes and families that turned out to be in two hands.
+func (s *Server) end(ctx context.Context, sources ...string) error {
+	for _, source := range slices.Clone(sources) {
+		families, err := s.families.RevokeOf(ctx, source)
+		if err != nil {
+			return err
+		}
+		sources = append(sources, families...)
+	}
+	_, err := s.tokens.RevokeOf(ctx, sources...)
+	return err
+}
+
+// site is what all pages need to know.
+func (s *Server) site(stage catalog.Stage) pages.Site {
+	return pages.Site{Assets: assetPath, Stage: stage.Title, Origin: s.config.Folder.Addresses.URL(deployment.AuthServer)}
+}
+
+// show writes a page. Its form may lead to the redirect URI, if there is one.
+func (s *Server) show(c echo.Context, status int, redirectURI string, page templ.Component) error {
+	h := c.Response().Header()
+	h.Set(echo.HeaderContentSecurityPolicy, pages.ContentSecurityPolicy(redirectURI))
+	h.Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
+	c.Response().WriteHeader(status)
+	return page.Render(c.Request().Context(), c.Response())
+}
+
+// Listeners are where a server answers. Those that are nil are left out.
+type Listeners struct{ TLS, Manage net.Listener }
+
+// flushEvery is how much of the statistics a server may lose when it is killed.
+const flushEvery = time.Second
+
+// Serve answers until ctx ends, lets calls that are under way finish, and writes what they used.
+func (s *Server) Serve(ctx context.Context, l Listeners) error {
+	group, ctx := errgroup.WithContext(ctx)
+	if l.TLS != nil {
+		group.Go(func() error { return s.serve(ctx, tls.NewListener(l.TLS, s.tls)) })
+	}
+	if l.Manage != nil {
+		group.Go(func() error { return s.manage.Serve(ctx, l.Manage) })
+	}
+	for _, run := range []func(context.Context){s.flush, s.clients.Follow, s.tokens.Follow} {
+		group.Go(func() error {
+			run(ctx)
+			return nil
+		})
+	}
+	err := group.Wait()
+	return errors.Join(err, s.write(context.WithoutCancel(ctx)))
+}
+
+func (s *Server) serve(ctx context.Context, listener net.Listener) error {
+	server := serve.New(s.echo)
+	server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = 5*time.Second, 15*time.Second, 30*time.Second, time.Minute
+	server.BaseContext = func(net.Listener) context.Context {
+		return guard.WithListener(context.WithoutCancel(ctx), guard.TLS)
+	}
+	server.ErrorLog = slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug)
+	return serve.HTTP(ctx, server, listener)
+}
+
+func (s *Server) write(ctx context.Context) error {
+	return errors.Join(s.usage.Flush(ctx), s.tokens.Flush(ctx))
+}
+
+// forgetEvery is how often codes and families that are over are removed.
+const forgetEvery = 10 * time.Minute
+
+func (s *Server) flush(ctx context.Context) {
+	ticker, forget := time.NewTicker(flushEvery), time.NewTicker(forgetEvery)
+	defer ticker.Stop()
+	defer forget.Stop()
+	for {
+		var err error
+		select {
+		case <-ticker.C:
+			err = s.write(ctx)
+		case <-forget.C:
+			err = errors.Join(s.codes.Forget(ctx), s.families.Forget(ctx))
+		case <-ctx.Done():
+			return
+		}
+		if err != nil && ctx.Err() == nil {
+			s.config.Logger.Error("write what was used", "error", err)
+		}
+	}
+}
+
+// health is nil when the database answers, what other processes wrote there is known, and
+// something can be written.
+func (s *Server) health(ctx context.Context) error {
+	fault := func(err error, words string) error {
+		s.config.Logger.Error("health", "error", err)
+		return errors.New(words)
+	}
+	if err := errors.Join(s.clients.Health().Err, s.tokens.Health().Err); err != nil {
+		return fault(err, "it is not known which clients and tokens were changed meanwhile")
+	}
+	if _, err := s.consents.Query(ctx, manage.ConsentQuery{Part: manage.Part{Limit: 1}}); err != nil {
+		return fault(err, "the database does not answer")
+	}
+	if err := statefile.CanWrite(s.config.Folder.Dir); err != nil {
+		return fault(err, "nothing can be written: is the disk full?")
+	}
+	return nil
+}
+
+// Close closes the database. Call it when Serve is over.
+func (s *Server) Close() error { return store.Close(s.db) }

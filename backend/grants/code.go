@@ -1,0 +1,111 @@
+package grants
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"keyladder/backend/codes"
+	"keyladder/backend/oauth"
+	"keyladder/backend/refresh"
+	"keyladder/backend/users"
+	"keyladder/internal/problem"
+	"keyladder/stages/catalog"
+)
+
+// Lookup finds a user; nil: there is none of that name.
+type Lookup func(name string) *users.User
+
+// Ending ends what came of authorization codes and of families of refresh tokens, by their IDs.
+type Ending func(ctx context.Context, sources ...string) error
+
+// Code is the authorization code grant (RFC 6749, section 4.1.3): the client trades the code
+// that a redirect has brought for a token. A code that comes a second time ends what the first
+// one made, and nothing else (section 4.1.2).
+//
+//keyladder:code code-grant
+func Code(store *codes.Store, lookup Lookup, end Ending) Grant {
+	return Grant{
+		Type: "authorization_code", Offered: catalog.CodeGrant,
+		Claim: func(ctx context.Context, r Request, mint Mint) (string, error) {
+			text, err := r.Form.Required("code")
+			if err != nil {
+				return "", err
+			}
+			delete(r.Form, "scope") // what the user has allowed was said before
+			presented := codes.Presented{Stage: r.Caller.Stage().Slug, Text: text, Client: r.Client.ID, RedirectURI: r.Form["redirect_uri"]}
+			_, err = store.Redeem(ctx, r.Caller.At(), presented, func(tx *gorm.DB, code codes.Code) error {
+				owner := lookup(code.User)
+				if owner == nil {
+					return invalid(catalog.CheckCode, "its user %q is not there any more", code.User)
+				}
+				return mint(tx, Rights{Owner: owner, Allowed: strings.Fields(code.Scope), Origin: code.ID, Renewable: true})
+			})
+			var used *codes.UsedError
+			switch {
+			case errors.As(err, &used):
+				if err := end(ctx, used.Code.ID); err != nil {
+					return "", err
+				}
+				return "", invalid(catalog.CheckCode, "%v", used)
+			case errors.Is(err, codes.ErrUnknown), errors.Is(err, codes.ErrClient), errors.Is(err, codes.ErrRedirect), errors.Is(err, codes.ErrExpired):
+				return "", invalid(catalog.CheckCode, "%v", err)
+			}
+			return "", err
+		},
+	}
+}
+
+// Refresh is the refresh token grant (RFC 6749, section 6): each refresh token is good once and
+// brings its successor. One that comes a second time ends its family (RFC 9700, section 4.14.2),
+// because one of the two who had it has stolen it.
+//
+// The request may narrow the scope of the access token. The family keeps its own.
+//
+//keyladder:code refresh-grant
+func Refresh(store *refresh.Store, lookup Lookup, end Ending) Grant {
+	return Grant{
+		Type: "refresh_token", Offered: catalog.CodeAndRefresh,
+		Claim: func(ctx context.Context, r Request, mint Mint) (string, error) {
+			text, err := r.Form.Required("refresh_token")
+			if err != nil {
+				return "", err
+			}
+			presented := refresh.Presented{
+				Stage: r.Caller.Stage().Slug, Text: text, Client: r.Client.ID,
+				Key: strings.Trim(r.HTTP.Header.Get("Idempotency-Key"), `"`), // a string of RFC 9651, in the draft
+			}
+			rotated, err := store.Rotate(ctx, r.Caller.At(), presented, func(tx *gorm.DB, family refresh.Family) error {
+				owner := lookup(family.User)
+				if owner == nil {
+					return invalid(catalog.CheckRefresh, "its user %q is not there any more", family.User)
+				}
+				return mint(tx, Rights{Owner: owner, Allowed: strings.Fields(family.Scope), Family: family.ID, Origin: family.Origin})
+			})
+			var reused *refresh.ReusedError
+			switch {
+			case errors.As(err, &reused):
+				if err := end(ctx, reused.Family.ID); err != nil {
+					return "", err
+				}
+				return "", invalid(catalog.CheckRefresh, "%v", reused)
+			case errors.Is(err, refresh.ErrKey):
+				return "", oauth.Refuse(catalog.CheckForm, problem.New(http.StatusBadRequest, "bad-request", "The Idempotency-Key can't be used",
+					"Send one of 22 to 255 random characters, or none."), "%v", err)
+			case errors.Is(err, refresh.ErrUnknown), errors.Is(err, refresh.ErrClient), errors.Is(err, refresh.ErrRevoked),
+				errors.Is(err, refresh.ErrExpired), errors.Is(err, refresh.ErrIdle):
+				return "", invalid(catalog.CheckRefresh, "%v", err)
+			}
+			return rotated.Text, err
+		},
+	}
+}
+
+// invalid refuses what was presented. The client is told the same whatever is wrong: who tries
+// does not learn what was good once.
+func invalid(check catalog.Check, reason string, values ...any) error {
+	return oauth.Refuse(check, problem.New(http.StatusBadRequest, "invalid-grant", "That is not good, or not any more", ""), reason, values...)
+}

@@ -1,0 +1,58 @@
+package grants
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/backend/guard"
+	"keyladder/backend/oauth"
+	"keyladder/stages/catalog"
+)
+
+// introspection is what a token says (RFC 7662, section 2.2).
+type introspection struct {
+	Active    bool   `json:"active"`
+	Scope     string `json:"scope,omitempty"`
+	ClientID  string `json:"client_id,omitempty"`
+	Username  string `json:"username,omitempty"`
+	TokenType string `json:"token_type,omitempty"`
+	Expires   int64  `json:"exp,omitempty"` // in seconds since 1970, and so is iat
+	Issued    int64  `json:"iat,omitempty"`
+	Subject   string `json:"sub,omitempty"`
+	Audience  string `json:"aud,omitempty"`
+	Issuer    string `json:"iss,omitempty"`
+	ID        string `json:"jti,omitempty"`
+}
+
+// Introspect is the handler of the introspection endpoint (RFC 7662): it says whether an access
+// token is good, and what it says. Only clients that prove themselves may ask, and about their
+// own tokens: of all others they are told that these are not active (section 4).
+//
+//keyladder:code token-introspection-endpoint
+func (e *Endpoint) Introspect(c echo.Context, caller guard.Caller) error {
+	form, err := oauth.ReadForm(c.Request(), caller.Body())
+	if err != nil {
+		return err
+	}
+	client, err := oauth.Client(c.Request(), form, caller.Stage(), caller.At(), e.Clients)
+	if err != nil {
+		return err
+	}
+	if client.Public || caller.Stage().Auth.ClientAuth == catalog.NoClientAuth {
+		return oauth.RefuseClient(c.Request(), caller.Stage(), "Only a client that has a secret may ask.", "%s is public", client.ID)
+	}
+	text, err := form.Required("token")
+	if err != nil {
+		return err
+	}
+	found, err := e.Tokens.Verify(caller.Stage().Slug, text, caller.At())
+	if err != nil || found.ClientID != client.ID || e.Tokens.Revoked(found) {
+		return c.JSON(http.StatusOK, introspection{})
+	}
+	return c.JSON(http.StatusOK, introspection{
+		Active: true, Scope: found.Scope, ClientID: found.ClientID, Username: found.Subject, TokenType: "Bearer",
+		Expires: found.Expires.Unix(), Issued: found.Issued.Unix(), Subject: found.Subject, Audience: found.Audience[0],
+		Issuer: found.Issuer, ID: found.ID,
+	})
+}

@@ -1,0 +1,92 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"keyladder/backend/authserver"
+	"keyladder/backend/clients"
+	"keyladder/backend/guard"
+	"keyladder/backend/tokens"
+	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+)
+
+// issued is what the authorization server knows: its clients, and the tokens that it issues.
+// This server has a copy in memory, asks nobody when a call comes, and goes on with what it has
+// while the other can't be asked.
+type issued struct {
+	clients *clients.Mirror
+	tokens  *tokens.Mirror
+}
+
+// followAuth gets ready to follow the authorization server. Nil: no stage has one, or the
+// deployment does not say where it is.
+func (c Config) followAuth() (*issued, error) {
+	if !slices.ContainsFunc(c.Stages.Built(), func(s catalog.Stage) bool { return s.Auth.Issuer == catalog.AuthServer }) ||
+		c.Folder.Addresses.URL(deployment.Manage(deployment.Auth)) == "" {
+		return nil, nil
+	}
+	auth, err := manage.NewClient(c.Folder, deployment.Auth)
+	if err != nil {
+		return nil, err
+	}
+	mirror, err := tokens.NewMirror(auth, tokens.Config{
+		Issuers: authserver.Issuers(c.Stages, c.Folder.Addresses, c.TokenLifetime, c.ShortLifetime),
+		Leeway:  c.TokenLeeway, Overlap: c.KeyOverlap, Now: c.Now,
+	})
+	return &issued{clients.NewMirror(auth), mirror}, err
+}
+
+// guarded is the same for the guard.
+func (i *issued) guarded() guard.Issued {
+	if i == nil {
+		return guard.Issued{}
+	}
+	return guard.Issued{Clients: i.clients.Book, Tokens: i.tokens.Book}
+}
+
+// follow follows the other server until ctx ends.
+func (i *issued) follow(ctx context.Context) {
+	if i == nil {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		i.clients.Follow(ctx)
+	}()
+	i.tokens.Follow(ctx)
+	<-done
+}
+
+// health says since when nothing was heard from the authorization server, if that is so. What
+// was revoked there meanwhile is still served here.
+func (i *issued) health() error {
+	if i == nil {
+		return nil
+	}
+	for _, h := range []struct {
+		heard time.Time
+		err   error
+	}{{i.clients.Health().Heard, i.clients.Health().Err}, {i.tokens.Health().Heard, i.tokens.Health().Err}} {
+		switch {
+		case h.err != nil && h.heard.IsZero():
+			return errors.New("the authorization server can't be asked for its clients and keys, so nobody gets in where it issues the tokens")
+		case h.err != nil:
+			return errors.New("the authorization server can't be asked what it has revoked since " + h.heard.UTC().Format(time.TimeOnly) + " UTC")
+		}
+	}
+	return nil
+}
+
+// book is what is known about the access tokens of a stage.
+func (s *Server) book(stage string) *tokens.Book {
+	if found, ok := s.config.Stages.Lookup(stage); ok && found.Auth.Issuer == catalog.AuthServer && s.issued != nil {
+		return s.issued.tokens.Book
+	}
+	return s.tokens.Book
+}
