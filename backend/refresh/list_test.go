@@ -139,6 +139,7 @@ func TestQuery(t *testing.T) {
 	stolen, reused := w.begin(t, "reused")
 	w.rotate(t, stolen, "")
 	w.refused(t, "reuse", with(stolen, ""), refresh.ErrReused)
+	w.at = w.at.Add(time.Second)
 	_, revoked := w.begin(t, "revoked")
 	if err := w.Revoke(t.Context(), revoked.ID); err != nil {
 		t.Fatal(err)
