@@ -17,6 +17,7 @@ import (
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
+	"keyladder/stages/workshop/lab/testbank"
 )
 
 // issuer is an authorization server in front of the bank's: what the app asks of one, and no
@@ -47,12 +48,20 @@ type family struct {
 const clientSecret = "s3cret+/ %:\u00fc"
 
 // issuing has the bank's app sign in its users on a page of an issuer.
-func issuing(t *testing.T, grant catalog.Grants, change ...func(*bench)) (*bench, *issuer) {
+func issuing(t *testing.T, grant catalog.Grants) (*bench, *issuer) {
 	t.Helper()
-	b := newBench(t, append(change, func(b *bench) {
-		b.settings.AuthServer, b.settings.ClientSecret = b.bank.TLS, clientSecret
+	return issuingAt(t, testbank.Start(t, testbank.Options{}), grant, clientSecret)
+}
+
+// issuingAt is the same at a bank of the test's own.
+func issuingAt(t *testing.T, bank *testbank.Bank, grant catalog.Grants, secret string) (*bench, *issuer) {
+	t.Helper()
+	b := newBenchAt(t, bank, func(b *bench) {
+		b.settings.AuthServer, b.settings.ClientSecret = b.bank.TLS, secret
 		b.policy = func(slug string, as catalog.Call) catalog.Call {
 			if slug == tokenStage {
+				stage, _ := bank.Stages.Lookup(slug)
+				as = stage.Call
 				as.Grant = grant
 				if grant != catalog.ImplicitGrant {
 					as.ClientAuth = catalog.ClientSecret
@@ -63,7 +72,7 @@ func issuing(t *testing.T, grant catalog.Grants, change ...func(*bench)) (*bench
 			}
 			return as
 		}
-	})...)
+	})
 	roots, err := pki.Pool(b.roots)
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +212,7 @@ func (i *issuer) redeem(form url.Values) (user, next string) {
 		i.families[next] = &family{user: user}
 		return user, next
 	}
-	token, key := form.Get("refresh_token"), form.Get("Idempotency-Key")
+	token, key := form.Get("refresh_token"), strings.Trim(form.Get("Idempotency-Key"), `"`)
 	if f := i.families[token]; f != nil {
 		delete(i.families, token)
 		f.before, f.key = token, key

@@ -14,6 +14,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
+	"keyladder/stages/workshop/lab/testbank"
 )
 
 // renewing has alice signed in, with an access token that the app is told lasts that long, and
@@ -222,6 +223,41 @@ func TestRevokedTokenIsRenewed(t *testing.T) {
 	}
 	if calls := b.bank.Calls()[before:]; count(calls, "GET /v1/accounts") != 2 || len(issuer.asked("refresh_token")) != 2 {
 		t.Errorf("calls: %v", calls)
+	}
+}
+
+// TestRenewalOfSignedCalls has the bank sign its answers: the app believes only those that a
+// token is not good any more, and signs each call with the token of its own.
+func TestRenewalOfSignedCalls(t *testing.T) {
+	t.Parallel()
+	bank := testbank.Start(t, testbank.Options{Stages: catalog.All().With(tokenStage, func(p *catalog.Policies) {
+		p.Call.AppProof, p.Call.KeyPlace, p.Call.Nonces, p.Call.Binding = catalog.Hawk, catalog.NoKeySent, catalog.NoncesRemembered, catalog.TokenOfCall
+	})})
+	b, issuer := issuingAt(t, bank, catalog.CodeAndRefresh, bank.Secret(clientID))
+	b.settings.SharedSecret = "which no call is signed with here, and more" // as it would be for calls before this
+	app := b.launch(t, tokenStage)
+	if screen := b.onPage(t, app, "alice"); !screen.OK || screen.User != "alice" {
+		t.Fatalf("%+v", screen)
+	}
+	if proof := b.last(t).Header.Get("App-Authorization"); !strings.HasPrefix(proof, "Hawk ") {
+		t.Errorf("proof of the app: %q", proof)
+	}
+	b.bank.ChangeAnswers(func(r *http.Response, body []byte) []byte {
+		if r.StatusCode != http.StatusOK {
+			return body
+		}
+		r.StatusCode, r.Header = http.StatusUnauthorized, http.Header{"Content-Type": {errorMedia}, "Www-Authenticate": {`Bearer error="invalid_token"`}}
+		return []byte(`{"type":"urn:keyladder:problem:token-not-accepted","title":"No","status":401}`)
+	})
+	if screen := shown(t)(app.Accounts(t.Context())); screen.OK || !screen.SignedIn || len(issuer.asked("refresh_token")) != 0 {
+		t.Errorf("anybody could have said that: %+v", screen)
+	}
+	b.bank.ChangeAnswers(nil)
+	if _, err := manage.Post[manage.Changed](t.Context(), b.bank.Manage(), "/tokens/revoke", manage.TokenSelection{TokenFilter: manage.TokenFilter{User: "alice"}}); err != nil {
+		t.Fatal(err)
+	}
+	if screen := shown(t)(app.Transfer(t.Context(), payment())); !screen.OK || len(issuer.asked("refresh_token")) != 1 {
+		t.Errorf("%+v, asked: %d", screen, len(issuer.asked("refresh_token")))
 	}
 }
 

@@ -27,7 +27,8 @@ const (
 )
 
 // IdempotencyKey is the field by which the authorization server recognizes a refresh that is
-// asked for again because its answer was lost.
+// asked for again because its answer was lost. It holds a string of RFC 9651
+// (draft-ietf-httpapi-idempotency-key-header).
 const IdempotencyKey = "Idempotency-Key"
 
 // Errors of signing in on a page.
@@ -185,8 +186,8 @@ func (o *OAuth) Exchange(ctx context.Context, client *http.Client, code string) 
 
 // Refresh trades a refresh token for an access token and the next refresh token (RFC 6749,
 // section 6). Whoever asks again because an answer was lost does it with the same key: the
-// server takes that for what it is, and gives the same refresh token again. An empty key is
-// not sent. Its error is a [GrantError] where the server gives nothing.
+// server takes that for what it is, and gives the same refresh token again. A key is letters and
+// digits; an empty one is not sent. Its error is a [GrantError] where the server gives nothing.
 //
 //keyladder:code app-refresh-request
 func (o *OAuth) Refresh(ctx context.Context, client *http.Client, refreshToken, key string) (SignedIn, error) {
@@ -210,10 +211,11 @@ type tokenRequests struct {
 func (t *tokenRequests) RoundTrip(request *http.Request) (*http.Response, error) {
 	request = request.Clone(request.Context())
 	request.Header.Set("Accept", JSON)
-	for name, value := range map[string]string{"User-Agent": t.agent, IdempotencyKey: t.key} {
-		if value != "" {
-			request.Header.Set(name, value)
-		}
+	if t.agent != "" {
+		request.Header.Set("User-Agent", t.agent)
+	}
+	if t.key != "" {
+		request.Header.Set(IdempotencyKey, `"`+t.key+`"`)
 	}
 	return t.next.RoundTrip(request)
 }

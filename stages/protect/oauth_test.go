@@ -201,7 +201,7 @@ func TestTokenRequests(t *testing.T) {
 				return o.Refresh(t.Context(), c, "r1", "k1")
 			},
 			url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r1"}},
-			"k1", "r2",
+			`"k1"`, "r2",
 		},
 	} {
 		server, asked, form := tokenEndpoint(t, http.StatusOK, answer)
