@@ -367,7 +367,7 @@ func Layout(p Page) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "</main><p class=\"away\" role=\"status\" data-say></p><footer class=\"foot\"><p>Harbour Bank is made up. <a href=\"/workshop-ca.pem\" download>The workshop's CA certificate</a> makes curl and browsers trust the API. ")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 36, "</main><p class=\"away\" role=\"status\" data-say></p><footer class=\"foot\"><p>Harbour Bank is made up. <a href=\"/workshop-ca.pem\" download>The workshop's CA certificate</a> is what curl wants for the API (<code>--cacert</code>). Browsers warn without it; <code>stages trust</code> gives it to them. ")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

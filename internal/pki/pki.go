@@ -33,12 +33,14 @@ type CA struct {
 }
 
 // NewCA makes a self-signed authority.
-func NewCA(name string) (*CA, error) {
+func NewCA(name string) (*CA, error) { return newCA(template(name)) }
+
+func newCA(template *x509.Certificate) (*CA, error) {
+	name := template.Subject.CommonName
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make the key of %s: %w", name, err)
 	}
-	template := template(name)
 	template.IsCA = true
 	template.BasicConstraintsValid = true
 	template.MaxPathLenZero = true

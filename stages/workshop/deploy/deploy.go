@@ -47,9 +47,6 @@ type Options struct {
 	PasswordCost *argon2id.Params // of the people's hashes; nil: what OWASP recommends
 }
 
-// hosts are in every server's certificate.
-var hosts = []string{"localhost", "127.0.0.1", "::1"}
-
 // Done is what [Init] did.
 type Done string
 
@@ -330,7 +327,7 @@ func write(o Options, m *material) error {
 			}
 			writers[i] = w
 			if role != deployment.Offline {
-				pair, err := m.manage.Peer(string(role), slices.Concat(hosts, []string{string(role)})...)
+				pair, err := m.manage.Peer(string(role), slices.Concat(pki.LocalHosts, []string{string(role)})...)
 				if err != nil {
 					return err
 				}
@@ -362,15 +359,18 @@ func write(o Options, m *material) error {
 func generate(cost *argon2id.Params) (m *material, err error) {
 	m = &material{clients: map[string]pki.Pair{}, secrets: map[string]string{}, clientSecrets: map[string]string{}, passwords: map[string]string{}}
 	steps := []func() error{
-		func() (err error) { m.serverCA, err = pki.NewCA("Keyladder workshop CA"); return },
+		func() (err error) { m.serverCA, err = pki.NewLocalCA("Keyladder workshop CA"); return },
 		func() (err error) { m.clientCA, err = pki.NewCA("Harbour Bank app CA"); return },
 		func() (err error) { m.manage, err = pki.NewCA("Keyladder management CA"); return },
-		func() (err error) { m.server, err = m.serverCA.Server("Harbour Bank API", hosts...); return },
+		func() (err error) { m.server, err = m.serverCA.Server("Harbour Bank API", pki.LocalHosts...); return },
 		func() (err error) {
-			m.auth, err = m.serverCA.Server("Harbour Bank authorization server", hosts...)
+			m.auth, err = m.serverCA.Server("Harbour Bank authorization server", pki.LocalHosts...)
 			return
 		},
-		func() (err error) { m.backup, err = m.serverCA.Server("Harbour Bank API, backup", hosts...); return },
+		func() (err error) {
+			m.backup, err = m.serverCA.Server("Harbour Bank API, backup", pki.LocalHosts...)
+			return
+		},
 		func() (err error) { m.terminator, err = m.manage.Client("terminator"); return },
 		func() (err error) { _, m.developer, err = ed25519.GenerateKey(rand.Reader); return },
 	}
