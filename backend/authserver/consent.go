@@ -70,6 +70,9 @@ func (s *Server) allowed(c echo.Context, caller guard.Caller, i *interaction) er
 	if !s.underWay.end(i) {
 		return s.problem(c, catalog.CheckForm, pages.Outdated(s.site(stage)), "the form was sent twice")
 	}
+	if _, _, err := s.clients.Lookup(i.client.ID); err != nil { // it was good when the sign-in began
+		return s.problem(c, catalog.CheckClient, pages.UnknownClient(s.site(stage), i.client.ID), i.client.ID+": "+err.Error())
+	}
 	scope := strings.Join(i.scope, " ")
 	if stage.Auth.Grants != catalog.ImplicitGrant {
 		code, err := s.codes.Issue(ctx, caller.At(), codes.Code{

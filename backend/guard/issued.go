@@ -24,6 +24,11 @@ func (c Config) lookUp(stage *catalog.Stage, id string) (*clients.App, *clients.
 	return c.Issued.Clients.Lookup(id)
 }
 
+// knowsUserAgent does not ask for the stage: the field proves nothing anyway.
+func (c Config) knowsUserAgent(field string) bool {
+	return c.Apps.KnowsUserAgent(field) || c.Issued.Clients != nil && c.Issued.Clients.KnowsUserAgent(field)
+}
+
 func (c Config) verify(stage *catalog.Stage, text string, at time.Time) (*tokens.Token, error) {
 	switch {
 	case !withAuthServer(stage):

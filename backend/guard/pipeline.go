@@ -37,7 +37,7 @@ func pipeline(c Config, m *memories) segments {
 			{check: catalog.CheckAddressLimit, serves: values{catalog.LimitedRates}, run: limitAddress(m.addresses)},
 			{check: catalog.CheckStage, run: findStage(c.Stages)},
 			{check: catalog.CheckTransport, serves: values{catalog.PlainHTTP, catalog.TLS, catalog.MutualTLS}, run: transport},
-			{check: catalog.CheckUserAgent, serves: values{catalog.RegisteredUserAgents}, run: userAgent(func(field string) bool { return c.Apps.KnowsUserAgent(field) })},
+			{check: catalog.CheckUserAgent, serves: values{catalog.RegisteredUserAgents}, run: userAgent(c.knowsUserAgent)},
 			{check: catalog.CheckBody, run: readBody},
 		},
 		proof: []step{
