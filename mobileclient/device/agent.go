@@ -75,15 +75,9 @@ func (a *Agent) Open(ctx context.Context, rawURL, stage string) (*Page, error) {
 // Submit fills in a form of a page and presses a button of it; the zero Button stands for
 // the Enter key. Fields that are not given keep what the page has put into them.
 func (a *Agent) Submit(ctx context.Context, page *Page, form Form, values url.Values, pressed Button) (*Page, error) {
-	fields := form.preset()
-	for name, value := range values {
-		if !form.has(name) {
-			return nil, fmt.Errorf("fill in %q: %w", name, ErrNoField)
-		}
-		fields[name] = value
-	}
-	if pressed.Name != "" {
-		fields.Add(pressed.Name, pressed.Value)
+	fields, err := form.Filled(values, pressed)
+	if err != nil {
+		return nil, err
 	}
 	if form.Method == http.MethodPost {
 		return a.load(ctx, http.MethodPost, form.Action, fields, page)

@@ -2,6 +2,7 @@ package device
 
 import (
 	"bytes"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
@@ -349,4 +350,27 @@ func attribute(node *html.Node, name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// ReadPage reads a page that some other user agent has loaded.
+func ReadPage(status int, contentType string, body []byte, at *url.URL) *Page {
+	page := &Page{URL: at.String(), Status: status}
+	page.read(contentType, body, at)
+	return page
+}
+
+// Filled is what a form sends: what the page has put into it, the given values in their place,
+// and the button that was pressed. Its error is [ErrNoField].
+func (f *Form) Filled(values url.Values, pressed Button) (url.Values, error) {
+	fields := f.preset()
+	for name, value := range values {
+		if !f.has(name) {
+			return nil, fmt.Errorf("fill in %q: %w", name, ErrNoField)
+		}
+		fields[name] = value
+	}
+	if pressed.Name != "" {
+		fields.Add(pressed.Name, pressed.Value)
+	}
+	return fields, nil
 }

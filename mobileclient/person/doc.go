@@ -7,6 +7,7 @@
 // shows the page itself could read what is typed into it).
 //
 //   - signin.go: signing in, in the app or on a page
+//   - browser.go: signing in with a browser that is on no phone
 //   - exercise.go: what the app's users do, one thing after the other
 //   - people.go: the workshop's people, whose passwords lie in a file
 package person
