@@ -103,15 +103,7 @@ func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Sta
 			return nil, err
 		}
 	}
-	call, err := caller.SignInCall(who.Name, who.Password)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := answered(ctx, client, caller, call)
-	if err != nil {
-		return nil, err
-	}
-	signedIn, err := caller.ReadSignIn(who.Name, answer)
+	signedIn, err := signIn(ctx, caller, client, who)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +119,41 @@ func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Sta
 		dressed.Header.Del(stage.Call.AppProofField())
 	}
 	return dressed.Header, nil
+}
+
+// signIn signs a person in, with a call or on the page of the authorization server.
+func signIn(ctx context.Context, caller *protect.Caller, client *http.Client, who person.Person) (protect.SignedIn, error) {
+	if caller.Policy().Grant.InAgent() {
+		return signInOnPage(ctx, caller, client, who)
+	}
+	call, err := caller.SignInCall(who.Name, who.Password)
+	if err != nil {
+		return protect.SignedIn{}, err
+	}
+	answer, err := answered(ctx, client, caller, call)
+	if err != nil {
+		return protect.SignedIn{}, err
+	}
+	return caller.ReadSignIn(who.Name, answer)
+}
+
+// signInOnPage has a person go through the pages, and takes what they lead to.
+func signInOnPage(ctx context.Context, caller *protect.Caller, client *http.Client, who person.Person) (signedIn protect.SignedIn, err error) {
+	redirectURI := protect.RedirectURI(deploy.AppScheme)
+	server, err := caller.OAuth(redirectURI)
+	if err != nil {
+		return signedIn, err
+	}
+	state := protect.NewState()
+	link, err := who.Authorize(ctx, client.Transport, server.AuthorizationURL(state), redirectURI)
+	if err != nil {
+		return signedIn, err
+	}
+	response, err := server.ReadResponse(link, state)
+	if err != nil || response.Code == "" {
+		return response.SignedIn, err
+	}
+	return server.Exchange(ctx, client, response.Code)
 }
 
 // shippedCaller calls with what the bank's app is shipped with.

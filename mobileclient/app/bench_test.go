@@ -145,7 +145,7 @@ func (b *bench) signIn(t *testing.T, app *device.App, policy catalog.Call) {
 	if policy.UserProof == catalog.NoUser {
 		return
 	}
-	if screen := shown(t)(app.SignIn(t.Context(), "alice", b.bank.Passwords["alice"])); !screen.OK || screen.User != "alice" {
+	if screen := b.enter(t, app, "alice"); !screen.OK || screen.User != "alice" {
 		t.Fatalf("sign in: %+v", screen)
 	}
 }

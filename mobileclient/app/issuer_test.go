@@ -251,8 +251,8 @@ func (i *issuer) newest() []string {
 	return slices.Collect(maps.Keys(i.families))
 }
 
-// onPage signs somebody in.
-func (b *bench) onPage(t *testing.T, app *device.App, user string) device.Screen {
+// enter signs somebody in, in the app or on a page.
+func (b *bench) enter(t *testing.T, app *device.App, user string) device.Screen {
 	t.Helper()
 	return shown(t)(person.People(b.bank.Passwords).Named(user).SignIn(t.Context(), b.device, app))
 }

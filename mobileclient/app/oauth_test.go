@@ -25,7 +25,7 @@ func TestSignInOnAPage(t *testing.T) {
 			if home := shown(t)(app.Home(t.Context())); !home.OK || home.SignIn != device.InPage || home.SignedIn {
 				t.Errorf("at first: %+v", home)
 			}
-			if screen := b.onPage(t, app, "alice"); !screen.OK || !screen.SignedIn || screen.User != "alice" {
+			if screen := b.enter(t, app, "alice"); !screen.OK || !screen.SignedIn || screen.User != "alice" {
 				t.Fatalf("%+v", screen)
 			}
 			if screen := shown(t)(app.Transfer(t.Context(), payment())); !screen.OK {
@@ -92,7 +92,7 @@ func TestWhatIsOnRecord(t *testing.T) {
 	t.Parallel()
 	b, issuer := issuing(t, catalog.CodeAndRefresh)
 	app := b.launch(t, tokenStage)
-	if screen := b.onPage(t, app, "alice"); !screen.OK {
+	if screen := b.enter(t, app, "alice"); !screen.OK {
 		t.Fatalf("%+v", screen)
 	}
 	sent, got := false, false
@@ -194,7 +194,7 @@ func (b *bench) responseHeldBack(t *testing.T, issuer *issuer, app *device.App) 
 			clear(answer)
 		}
 	})
-	if screen := b.onPage(t, app, "alice"); screen.SignedIn {
+	if screen := b.enter(t, app, "alice"); screen.SignedIn {
 		t.Fatalf("signed in by an empty response: %+v", screen)
 	}
 	if good == nil {
@@ -256,14 +256,14 @@ func TestSignInIsDenied(t *testing.T) {
 		t.Errorf("denied: %+v", home)
 	}
 	issuer.change(func() { issuer.redirect = func(answer url.Values) { answer.Set("code", "another") } })
-	if screen := b.onPage(t, app, "alice"); screen.OK || screen.SignedIn || !strings.Contains(screen.Error, "Sign in again") {
+	if screen := b.enter(t, app, "alice"); screen.OK || screen.SignedIn || !strings.Contains(screen.Error, "Sign in again") {
 		t.Errorf("another code: %+v", screen)
 	}
 	issuer.change(func() { issuer.redirect = nil })
-	if screen := b.onPage(t, app, "alice"); !screen.OK || screen.User != "alice" {
+	if screen := b.enter(t, app, "alice"); !screen.OK || screen.User != "alice" {
 		t.Errorf("allowed: %+v", screen)
 	}
-	if screen := b.onPage(t, app, "bob"); !screen.OK || screen.User != "bob" || len(issuer.revoked) != 1 {
+	if screen := b.enter(t, app, "bob"); !screen.OK || screen.User != "bob" || len(issuer.revoked) != 1 {
 		t.Errorf("somebody else: %+v, revoked: %v", screen, issuer.revoked)
 	}
 }
@@ -278,7 +278,7 @@ func TestATokenOfAnotherClient(t *testing.T) {
 		}
 	})
 	app := b.launch(t, tokenStage)
-	if screen := b.onPage(t, app, "alice"); screen.OK || screen.SignedIn || !strings.Contains(screen.Error, "Sign in again") {
+	if screen := b.enter(t, app, "alice"); screen.OK || screen.SignedIn || !strings.Contains(screen.Error, "Sign in again") {
 		t.Errorf("%+v", screen)
 	}
 }
@@ -292,7 +292,7 @@ func TestStaffOnAPage(t *testing.T) {
 		return bytes.Replace(body, []byte(`"owner":"alice"`), []byte(`"owner":"bob"`), 1)
 	})
 	app := b.launch(t, tokenStage)
-	screen := b.onPage(t, app, "alice")
+	screen := b.enter(t, app, "alice")
 	if !screen.OK || !screen.SignedIn || screen.User != "" {
 		t.Errorf("%+v", screen)
 	}

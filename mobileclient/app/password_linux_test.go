@@ -18,7 +18,7 @@ func TestPasswordStaysOnThePage(t *testing.T) {
 			t.Parallel()
 			b, _ := issuing(t, grant)
 			app := b.launch(t, tokenStage)
-			if screen := b.onPage(t, app, "alice"); !screen.OK {
+			if screen := b.enter(t, app, "alice"); !screen.OK {
 				t.Fatalf("%+v", screen)
 			}
 			if screen := shown(t)(app.Accounts(t.Context())); !screen.OK {

@@ -24,7 +24,7 @@ func renewing(t *testing.T, life int) (*bench, *issuer, *device.App) {
 	b, issuer := issuing(t, catalog.CodeAndRefresh)
 	issuer.life = life
 	app := b.launch(t, tokenStage)
-	if screen := b.onPage(t, app, "alice"); !screen.OK || screen.User != "alice" {
+	if screen := b.enter(t, app, "alice"); !screen.OK || screen.User != "alice" {
 		t.Fatalf("%+v", screen)
 	}
 	return b, issuer, app
@@ -236,7 +236,7 @@ func TestRenewalOfSignedCalls(t *testing.T) {
 	b, issuer := issuingAt(t, bank, catalog.CodeAndRefresh, bank.Secret(clientID))
 	b.settings.SharedSecret = "which no call is signed with here, and more" // as it would be for calls before this
 	app := b.launch(t, tokenStage)
-	if screen := b.onPage(t, app, "alice"); !screen.OK || screen.User != "alice" {
+	if screen := b.enter(t, app, "alice"); !screen.OK || screen.User != "alice" {
 		t.Fatalf("%+v", screen)
 	}
 	if proof := b.last(t).Header.Get("App-Authorization"); !strings.HasPrefix(proof, "Hawk ") {

@@ -179,6 +179,9 @@ func unbuilt() string {
 func (h *hand) signIn(t *testing.T, user string) string {
 	t.Helper()
 	_, page := h.see(t, "/?fill="+user)
+	if strings.Contains(page, "does not ask for your password") {
+		return h.signInOnPages(t, user)
+	}
 	wants(t, "fill in "+user, page, `name="user" value="`+user+`"`)
 	_, password, _ := strings.Cut(page, `type="password" value="`)
 	password, _, _ = strings.Cut(password, `"`)
@@ -188,6 +191,25 @@ func (h *hand) signIn(t *testing.T, user string) string {
 	_, page = h.submit(t, "/sign-in", url.Values{"user": {user}, "password": {password}, "stay": {"yes"}})
 	wants(t, "sign in", page, "Signed in as "+user, "in the app&#39;s ")
 	return page
+}
+
+// signInOnPages signs in on the pages that the app has opened in the phone's browser, and allows
+// what they ask for.
+func (h *hand) signInOnPages(t *testing.T, user string) string {
+	t.Helper()
+	_, page := h.submit(t, "/sign-in", nil)
+	for range 5 {
+		if strings.Contains(page, "The page led back to the app") {
+			wants(t, "signed in", page, "Signed in as </span>"+user)
+			return page
+		}
+		_, page = h.see(t, "/browser?fill="+user)
+		form := fields(t, page, "/browser/submit")
+		form.Set("button", "0")
+		_, page = h.submit(t, "/browser/submit", form)
+	}
+	t.Fatalf("the pages lead nowhere: %s", page)
+	return ""
 }
 
 func wants(t *testing.T, what, page string, parts ...string) {

@@ -31,6 +31,7 @@ import (
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/pin"
+	"keyladder/stages/protect"
 )
 
 // Options say what to make.
@@ -201,15 +202,18 @@ type product struct {
 }
 
 var products = []product{
-	{"harbour-bank", "harbour-mobile", release.Manifest{Name: "com.harbourbank.app", Label: "Harbour Bank", Schemes: []string{"com.harbourbank.app"}}},
+	{"harbour-bank", "harbour-mobile", release.Manifest{Name: "com.harbourbank.app", Label: "Harbour Bank", Schemes: []string{AppScheme}}},
 	{"harbour-ops", "harbour-ops", release.Manifest{Name: "com.harbourbank.ops", Label: "Harbour Bank operations", Schemes: []string{"com.harbourbank.ops"}}},
 }
 
 // passwordCost is the first of OWASP's choices for Argon2id.
 var passwordCost = &argon2id.Params{Memory: 19456, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
+// AppScheme is the URI scheme that the customers' app claims.
+const AppScheme = "com.harbourbank.app"
+
 // redirectURI is where the app's users come back to: a scheme of its own (RFC 8252, section 7.1).
-func (p product) redirectURI() string { return p.manifest.Schemes[0] + ":/callback" }
+func (p product) redirectURI() string { return protect.RedirectURI(p.manifest.Schemes[0]) }
 
 type material struct {
 	server, auth, backup, terminator pki.Pair

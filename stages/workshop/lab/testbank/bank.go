@@ -35,6 +35,10 @@ type Options struct {
 	Stages  catalog.Set
 	Address guard.Limit // calls from one address; zero: more than any test makes
 
+	// ShortTokens is how long access tokens live that can be refreshed, in whole seconds; 0: as
+	// the deployment has it.
+	ShortTokens time.Duration
+
 	// BackupKey has the bank show the key that it keeps offline: the other one whose pin
 	// packages hold.
 	BackupKey bool
@@ -48,6 +52,8 @@ type Bank struct {
 	Developer ed25519.PrivateKey // signs packages
 	Passwords map[string]string  // of people, by name
 	Log       *traffic.Log       // what the resource server records
+	AuthURL   string             // of the authorization server, without a path; empty: no stage has one
+	AuthLog   *traffic.Log       // what that records
 
 	t       testing.TB
 	options Options
@@ -56,6 +62,9 @@ type Bank struct {
 	ahead   atomic.Int64 // of its clock, in nanoseconds
 	stop    func()       // the resource server
 	manage  *manage.Client
+
+	auth       auth
+	manageAuth *manage.Client
 }
 
 // Start starts a bank that stops at the end of the test.
@@ -69,7 +78,7 @@ func Start(t testing.TB, options Options) *Bank {
 	}
 	b := &Bank{
 		t: t, options: options, Stages: options.Stages, dir: t.TempDir(), Log: traffic.New(string(deployment.Resource), 4096),
-		folders: map[deployment.Role]*deployment.Folder{},
+		AuthLog: traffic.New(string(deployment.Auth), 4096), folders: map[deployment.Role]*deployment.Folder{},
 	}
 	made, err := deploymentOfProcess()
 	b.must(err)
@@ -89,9 +98,11 @@ func Start(t testing.TB, options Options) *Bank {
 	addresses := deployment.Addresses{Public: map[deployment.ServiceName]string{
 		deployment.PlainAPI: b.Plain, deployment.API: b.TLS, // as clients know them
 	}}
+	b.listenAuth(addresses.Public)
 	for _, folder := range b.folders {
 		folder.Addresses = addresses
 	}
+	b.openAuth()
 	b.open()
 	t.Cleanup(func() { b.stop() })
 	return b
@@ -116,7 +127,7 @@ func (b *Bank) open() {
 	b.t.Helper()
 	server, err := resource.New(resource.Config{
 		Folder: b.folders[deployment.Resource], Stages: b.Stages, Log: b.Log, Address: b.options.Address,
-		Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return time.Now().Add(time.Duration(b.ahead.Load())) },
+		Logger: slog.New(slog.DiscardHandler), Now: b.now,
 	})
 	b.must(err)
 	listeners := resource.Listeners{Plain: b.listen(), Terminated: b.listen(), Manage: b.listen()}
@@ -145,6 +156,8 @@ func (b *Bank) listen() net.Listener {
 
 // Manage is the client of the bank's management.
 func (b *Bank) Manage() *manage.Client { return b.manage }
+
+func (b *Bank) now() time.Time { return time.Now().Add(time.Duration(b.ahead.Load())) }
 
 // SetClock sets the bank's clock.
 func (b *Bank) SetClock(ahead time.Duration) { b.ahead.Store(int64(ahead)) }
@@ -204,10 +217,18 @@ func (b *Bank) Settings(clientID string) release.Settings {
 	b.t.Helper()
 	pair := b.Pair(clientID)
 	return release.Settings{
-		App: clientID, ClientID: clientID, SharedSecret: b.Secret(clientID),
+		App: clientID, ClientID: clientID, SharedSecret: b.Secret(clientID), ClientSecret: b.ClientSecret(clientID), AuthServer: b.AuthURL,
 		ClientCertificate: string(pair.Certificate), ClientKey: string(pair.Key), ServerPins: b.Pins(),
 		APIPlain: b.Plain, APITLS: b.TLS, TransferCap: catalog.TransferCap, Stages: map[string]catalog.Call{},
 	}
+}
+
+// IdentityAt is the same, with the secret that the client proves itself with at a stage.
+func (b *Bank) IdentityAt(policy catalog.Call, clientID string) protect.Identity {
+	b.t.Helper()
+	identity, settings := b.Identity(clientID), b.Settings(clientID)
+	identity.Secret = settings.Secret(policy)
+	return identity
 }
 
 // Identity is all that a client has before its first call.
@@ -227,7 +248,7 @@ var userAgents = map[string]string{"harbour-mobile": "HarbourBank/1.0", "harbour
 
 // API is where a stage's API is.
 func (b *Bank) API(stage string) protect.API {
-	return protect.API{Stage: stage, Plain: b.Plain, TLS: b.TLS}
+	return protect.API{Stage: stage, Plain: b.Plain, TLS: b.TLS, Auth: b.AuthURL}
 }
 
 var process struct {

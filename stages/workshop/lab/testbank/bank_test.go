@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 	"keyladder/stages/workshop/lab/testbank"
@@ -31,7 +32,7 @@ type client struct {
 
 func newClient(t *testing.T, b *testbank.Bank, stage catalog.Stage) *client {
 	t.Helper()
-	caller, err := protect.New(stage.Call, b.API(stage.Slug), b.Identity("harbour-mobile"))
+	caller, err := protect.New(stage.Call, b.API(stage.Slug), b.IdentityAt(stage.Call, "harbour-mobile"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,6 +76,32 @@ func (c *client) call(call protect.Call) protect.Answer {
 	return answer
 }
 
+// authorize signs alice in on the authorization server's page.
+func (c *client) authorize(b *testbank.Bank) {
+	c.t.Helper()
+	redirectURI := protect.RedirectURI("com.harbourbank.app")
+	as, err := c.caller.OAuth(redirectURI)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	state := protect.NewState()
+	link, err := person.People(b.Passwords).Named("alice").Authorize(c.t.Context(), c.http.Transport, as.AuthorizationURL(state), redirectURI)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	response, err := as.ReadResponse(link, state)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	opened := response.SignedIn
+	if response.Code != "" {
+		if opened, err = as.Exchange(c.t.Context(), c.http, response.Code); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	c.as(opened.Show)
+}
+
 // enter registers and signs in, where the stage has that.
 func (c *client) enter(b *testbank.Bank) {
 	c.t.Helper()
@@ -86,7 +113,9 @@ func (c *client) enter(b *testbank.Bank) {
 		}
 		c.as(func(i *protect.Identity) { i.Device = made })
 	}
-	if policy.UserProof != catalog.NoUser {
+	if policy.Grant.InAgent() {
+		c.authorize(b)
+	} else if policy.UserProof != catalog.NoUser {
 		signIn, err := c.caller.SignInCall("alice", b.Passwords["alice"])
 		if err != nil {
 			c.t.Fatal(err)
