@@ -142,7 +142,10 @@ func printSignedIn(out io.Writer, body []byte) error {
 	if err := json.Unmarshal(body, &session); err != nil {
 		return unreadable(err)
 	}
-	text := "Signed in as " + printable(session.User)
+	text := "Signed in"
+	if session.User != "" { // an app that was not told does not know
+		text += " as " + printable(session.User)
+	}
 	if !session.ExpiresAt.IsZero() {
 		text += session.ExpiresAt.UTC().Format(": until 2006-01-02 15:04 UTC at most")
 	}
