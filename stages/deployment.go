@@ -78,6 +78,17 @@ func firstAddresses(addresses deployment.Addresses) []string {
 	return found
 }
 
+// firstIssuer is where the first stage that has an authorization server says what that offers;
+// empty: no stage has one.
+func firstIssuer(addresses deployment.Addresses) string {
+	for _, stage := range catalog.All().Built() {
+		if stage.Auth.Issuer == catalog.AuthServer {
+			return addresses.URL(deployment.AuthServer) + "/.well-known/oauth-authorization-server/" + stage.Slug
+		}
+	}
+	return ""
+}
+
 // tellUnfit says which apps do not know how to call at their stages.
 func tellUnfit(out io.Writer, dir string) error {
 	unfit, err := deploy.Unfit(dir, catalog.All())
@@ -191,7 +202,11 @@ password of the admin UI.`,
 			fmt.Fprintf(out, "Keyladder is up after %.1f s.\n\n", time.Since(begin).Seconds())
 			fmt.Fprintf(out, "  Begin here      %s    stages, attacks, traffic, matrix, administration\n", l.Addresses.URL(deployment.AdminUI))
 			fmt.Fprintf(out, "  The phone       %s    the Harbour Bank app; this link is good once\n", l.PhoneLink)
-			fmt.Fprintf(out, "  The API         %s\n\n", strings.Join(firstAddresses(l.Addresses), "\n                  "))
+			fmt.Fprintf(out, "  The API         %s\n", strings.Join(firstAddresses(l.Addresses), "\n                  "))
+			if issuer := firstIssuer(l.Addresses); issuer != "" {
+				fmt.Fprintf(out, "  Authorization   %s\n", issuer)
+			}
+			fmt.Fprintln(out)
 			switch {
 			case l.InitialPassword != "":
 				fmt.Fprintf(out, "  Sign in as admin with the password %s\n", l.InitialPassword)

@@ -14,6 +14,7 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
+	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
 	"keyladder/stages/protect"
@@ -23,6 +24,7 @@ import (
 // identity is what the bank's app is shipped with, and what its user knows.
 type identity struct {
 	id, secret     string
+	clientSecret   string // of OAuth
 	certificate    tls.Certificate
 	roots          []byte
 	user, password string
@@ -31,19 +33,22 @@ type identity struct {
 func readIdentity(dir string) (who identity, err error) {
 	who.id, who.user = deploy.ClientIDs()[0], "alice"
 	folders := map[deployment.Role]*deployment.Folder{}
-	for _, role := range []deployment.Role{deployment.Offline, deployment.Resource, deployment.Phone} {
+	for _, role := range []deployment.Role{deployment.Offline, deployment.Auth, deployment.Resource, deployment.Phone} {
 		if folders[role], err = deployment.Open(dir, role); err != nil {
 			return who, err
 		}
 	}
-	var secrets, passwords map[string]string
+	var secrets, clientSecrets, passwords map[string]string
+	if err := folders[deployment.Auth].JSON("secrets.json", &clientSecrets); err != nil {
+		return who, err
+	}
 	if err := folders[deployment.Resource].JSON("secrets.json", &secrets); err != nil {
 		return who, err
 	}
 	if err := folders[deployment.Phone].JSON("passwords.json", &passwords); err != nil {
 		return who, err
 	}
-	who.secret, who.password = secrets[who.id], passwords[who.user]
+	who.secret, who.clientSecret, who.password = secrets[who.id], clientSecrets[who.id], passwords[who.user]
 	if who.certificate, err = folders[deployment.Offline].Pair("apps/" + who.id); err != nil {
 		return who, err
 	}
@@ -57,12 +62,17 @@ func raiseLimit(ctx context.Context, dir, app string) error {
 	if err != nil {
 		return err
 	}
-	server, err := manage.NewClient(folder, deployment.Resource)
-	if err != nil {
-		return err
-	}
 	change := manage.AppChange{PerSecond: &unreached.PerSecond, Burst: &unreached.Burst}
-	return server.Do(ctx, http.MethodPatch, "/apps/"+app, change, nil)
+	for _, role := range []deployment.Role{deployment.Resource, deployment.Auth} {
+		server, err := manage.NewClient(folder, role)
+		if err != nil {
+			return err
+		}
+		if err := server.Do(ctx, http.MethodPatch, "/apps/"+app, change, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // caller makes the calls of the bank's app at a stage.
@@ -73,9 +83,12 @@ type caller struct {
 }
 
 func newCaller(stage catalog.Stage, who identity, at addresses) (*caller, error) {
-	made, err := protect.New(stage.Call, protect.API{Stage: stage.Slug, Plain: "http://" + at.Plain, TLS: "https://" + at.TLS}, protect.Identity{
-		UserAgent: "HarbourBank/1.0", ClientID: who.id, Secret: who.secret, Certificate: &who.certificate,
-	})
+	secret := who.secret
+	if stage.Call.ClientAuth == catalog.ClientSecret {
+		secret = who.clientSecret
+	}
+	api := protect.API{Stage: stage.Slug, Plain: "http://" + at.Plain, TLS: "https://" + at.TLS, Auth: "https://" + at.Auth}
+	made, err := protect.New(stage.Call, api, protect.Identity{UserAgent: "HarbourBank/1.0", ClientID: who.id, Secret: secret, Certificate: &who.certificate})
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +113,14 @@ func (c *caller) settle(ctx context.Context) error {
 			return err
 		}
 	}
+	if c.stage.Call.Grant.InAgent() {
+		opened, err := c.onPages(ctx, client)
+		if err != nil {
+			return fmt.Errorf("sign in at %s: %w", c.stage.Slug, err)
+		}
+		c.Caller, err = c.As(opened.Show)
+		return err
+	}
 	if c.stage.Call.UserProof != catalog.NoUser {
 		call, err := c.SignInCall(c.user, c.password)
 		if err != nil {
@@ -118,6 +139,25 @@ func (c *caller) settle(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// onPages signs the user in on the pages of the authorization server.
+func (c *caller) onPages(ctx context.Context, client *http.Client) (protect.SignedIn, error) {
+	oauth, err := c.OAuth(deploy.RedirectURI())
+	if err != nil {
+		return protect.SignedIn{}, err
+	}
+	state := protect.NewState()
+	who := person.Person{Name: c.user, Password: c.password}
+	link, err := who.Authorize(ctx, client.Transport, oauth.AuthorizationURL(state), deploy.RedirectURI())
+	if err != nil {
+		return protect.SignedIn{}, err
+	}
+	response, err := oauth.ReadResponse(link, state)
+	if err != nil || response.Code == "" {
+		return response.SignedIn, err
+	}
+	return oauth.Exchange(ctx, client, response.Code)
 }
 
 // made sends a call that makes something, and returns what the answer says.

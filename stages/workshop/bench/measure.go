@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -176,7 +177,13 @@ func (o *Options) targets(ctx context.Context, who identity, at addresses) ([]*t
 // simple are calls without anything that a guard would look at.
 func simple(host, path string) func(context.Context, int) ([][]byte, error) {
 	call := fmt.Appendf(nil, "GET /unguarded%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: HarbourBank/1.0\r\n\r\n", path, host)
-	return func(_ context.Context, count int) ([][]byte, error) { return slices.Repeat([][]byte{call}, count), nil }
+	return func(_ context.Context, count int) ([][]byte, error) {
+		calls := make([][]byte, count)
+		for i := range calls {
+			calls[i] = bytes.Clone(call) // each in memory of its own, as the calls of stages are
+		}
+		return calls, nil
+	}
 }
 
 // open opens the connections and finds out how fast the target is, roughly.

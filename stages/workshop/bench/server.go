@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"keyladder/backend/authserver"
 	"keyladder/backend/guard"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
@@ -35,6 +36,7 @@ const nonces = 4_000_000
 type addresses struct {
 	Plain string `json:"plain"` // the API
 	TLS   string `json:"tls"`
+	Auth  string `json:"auth"` // the authorization server
 	Free  string `json:"free"` // the API's handlers without the guard
 	Freed string `json:"freed"`
 	Bare  string `json:"bare"` // net/http with a fixed answer
@@ -57,25 +59,36 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		all = append(all, *into)
 		return (*into).Addr().String(), nil
 	}
-	var plain, tls, manage, free, freed, bare net.Listener
+	var plain, tls, auth, manage, manageAuth, free, freed, bare net.Listener
 	var at addresses
-	var manageAt string
+	var manageAt, manageAuthAt string
 	var err error
 	for _, l := range []struct {
 		into    *net.Listener
 		address *string
-	}{{&plain, &at.Plain}, {&tls, &at.TLS}, {&manage, &manageAt}, {&free, &at.Free}, {&freed, &at.Freed}, {&bare, &at.Bare}} {
+	}{{&plain, &at.Plain}, {&tls, &at.TLS}, {&auth, &at.Auth}, {&manage, &manageAt}, {&manageAuth, &manageAuthAt}, {&free, &at.Free}, {&freed, &at.Freed}, {&bare, &at.Bare}} {
 		if *l.address, err = listen(l.into); err != nil {
 			return err
 		}
 	}
-	if err := deployIn(ctx, dir, stages, at, manageAt); err != nil {
+	if err := deployIn(ctx, dir, stages, at, manageAt, manageAuthAt); err != nil {
 		return err
 	}
 	folder, err := deployment.Open(dir, deployment.Resource)
 	if err != nil {
 		return err
 	}
+	authFolder, err := deployment.Open(dir, deployment.Auth)
+	if err != nil {
+		return err
+	}
+	issuing, err := authserver.New(authserver.Config{
+		Folder: authFolder, Stages: stages, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}.With(unlimited()))
+	if err != nil {
+		return err
+	}
+	defer issuing.Close()
 	server, err := resource.New(resource.Config{
 		Folder: folder, Stages: stages, Log: traffic.New(string(deployment.Resource), deployment.DefaultSettings.TrafficRecords),
 		Address: unreached, Nonces: nonces, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -85,6 +98,7 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 	}
 	defer server.Close()
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return issuing.Serve(ctx, authserver.Listeners{TLS: auth, Manage: manageAuth}) })
 	group.Go(func() error {
 		return server.Serve(ctx, resource.Listeners{Plain: plain, TLS: tls, Manage: manage})
 	})
@@ -97,6 +111,14 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 	return group.Wait()
 }
 
+// unlimited are settings with which tokens outlive every measurement.
+func unlimited() deployment.Settings {
+	settings := deployment.DefaultSettings
+	settings.AddressPerSecond, settings.AddressBurst = unreached.PerSecond, unreached.Burst
+	settings.ShortLifetime = settings.TokenLifetime
+	return settings
+}
+
 // fixed is about as long as the answer with the rates.
 func fixed(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
@@ -104,7 +126,7 @@ func fixed(w http.ResponseWriter, _ *http.Request) {
 }
 
 // deployIn makes the deployment. Nobody starts the app, so its packages hold no program.
-func deployIn(ctx context.Context, dir string, stages catalog.Set, at addresses, manage string) error {
+func deployIn(ctx context.Context, dir string, stages catalog.Set, at addresses, manage, manageAuth string) error {
 	programs := build.Programs{}
 	for _, way := range deploy.Ways(stages) {
 		programs[way] = filepath.Join(dir, "no-program")
@@ -116,6 +138,7 @@ func deployIn(ctx context.Context, dir string, stages catalog.Set, at addresses,
 		Dir: dir, Stages: stages, Programs: programs,
 		Addresses: deployment.Addresses{Public: map[deployment.ServiceName]string{
 			deployment.PlainAPI: "http://" + at.Plain, deployment.API: "https://" + at.TLS,
+			deployment.AuthServer: "https://" + at.Auth, deployment.Manage(deployment.Auth): "https://" + manageAuth,
 			deployment.Manage(deployment.Resource): "https://" + manage,
 		}},
 	})

@@ -445,6 +445,9 @@ func (m *material) hashed(cost *argon2id.Params) ([]byte, error) {
 	return json.MarshalIndent(users, "", "  ")
 }
 
+// RedirectURI is where users of the bank's app come back to.
+func RedirectURI() string { return products[0].redirectURI() }
+
 // PackageName is the file name of a release of the bank's app.
 func PackageName(number int) string { return products[0].fileName(number) }
 
