@@ -19,6 +19,7 @@ import (
 // This server has a copy in memory, asks nobody when a call comes, and goes on with what it has
 // while the other can't be asked.
 type issued struct {
+	server  *manage.Client
 	clients *clients.Mirror
 	tokens  *tokens.Mirror
 }
@@ -38,7 +39,7 @@ func (c Config) followAuth() (*issued, error) {
 		Issuers: authserver.Issuers(c.Stages, c.Folder.Addresses, c.TokenLifetime, c.ShortLifetime),
 		Leeway:  c.TokenLeeway, Overlap: c.KeyOverlap, Now: c.Now,
 	})
-	return &issued{clients.NewMirror(auth), mirror}, err
+	return &issued{auth, clients.NewMirror(auth), mirror}, err
 }
 
 // guarded is the same for the guard.
@@ -54,6 +55,7 @@ func (i *issued) follow(ctx context.Context) {
 	if i == nil {
 		return
 	}
+	defer i.server.Close()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -63,6 +63,10 @@ func NewClient(folder *deployment.Folder, program deployment.Role) (*Client, err
 	}, nil
 }
 
+// Close closes connections that wait for the next request. A server that is asked to stop waits
+// for those that have carried none yet.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
 // NewClients makes a client of every program that has a management API.
 func NewClients(folder *deployment.Folder) (map[deployment.Role]*Client, error) {
 	clients := map[deployment.Role]*Client{}
