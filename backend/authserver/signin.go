@@ -2,8 +2,10 @@ package authserver
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -28,7 +30,12 @@ func (s *Server) askToSignIn(c echo.Context, stage catalog.Stage, i *interaction
 		redirectURI = i.request.redirectURI
 		page.Client = &pages.Client{Name: i.client.Name(), ID: i.client.ID, RedirectURI: redirectURI}
 	}
-	return s.show(c, http.StatusOK, redirectURI, pages.SignInPage(page))
+	status := http.StatusOK
+	if failed.Wait() > 0 {
+		status = http.StatusTooManyRequests
+		c.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(failed.Wait().Seconds()))))
+	}
+	return s.show(c, status, redirectURI, pages.SignInPage(page))
 }
 
 // form is one of the forms of a sign-in.

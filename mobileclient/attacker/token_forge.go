@@ -4,11 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/forge"
+	"keyladder/stages/mechanism/token"
 	"keyladder/stages/protect"
 )
+
+// inventedToken is like those of the stage's issuer, but for the key that signs it.
+func inventedToken(g *attack.Given) (string, error) {
+	now := time.Now().Truncate(time.Second)
+	return token.NewKey().Sign(token.Claims{
+		Issuer: g.Auth + "/" + g.Stage.Slug, Subject: g.User, Audience: []string{g.TLS + "/" + g.Stage.Slug + "/v1"}, ClientID: "harbour-mobile",
+		Issued: now, Expires: now.Add(time.Hour), ID: token.NewID(), Scope: "accounts:read transfers:write",
+	})
+}
 
 // tokenForge gets a token as any customer does, and makes others out of it that say that the
 // user is the victim. A token carries with it what a server would have to look up otherwise,
@@ -25,7 +36,13 @@ func tokenForge(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err := p.Enter(ctx); err != nil {
 		return attack.Stopped(err)
 	}
-	own := p.Caller.Identity().Token
+	own, whence := p.Caller.Identity().Token, "Signed in as ourselves, and took our own token apart: header, claims, signature."
+	if own == "" { // the issuer gives none to a program without the app's secret
+		if own, err = inventedToken(g); err != nil {
+			return attack.Result{}, err
+		}
+		whence = "The issuer gives a token to nobody without the app's secret. Made one up, as the issuer's metadata and RFC 9068 say what is in one."
+	}
 	dressed, err := p.Caller.Dress(protect.Call{Path: "/v1/accounts"})
 	if err != nil {
 		return attack.Result{}, err
@@ -41,7 +58,7 @@ func tokenForge(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err != nil {
 		return attack.Result{}, err
 	}
-	g.Say("Signed in as ourselves, and took our own token apart: header, claims, signature. Made %d tokens for %s out of it.", len(forgeries), aCustomer)
+	g.Say("%s Made %d tokens for %s out of it.", whence, len(forgeries), aCustomer)
 	for _, forged := range forgeries {
 		if err = p.Show(func(as *protect.Identity) { as.Token = forged.Token }); err != nil {
 			return attack.Result{}, err

@@ -12,6 +12,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -118,6 +119,9 @@ func (a *Agent) load(ctx context.Context, method, rawURL string, fields url.Valu
 		location := resp.Header.Get("Location")
 		if location == "" || !redirects(resp.StatusCode) {
 			page := &Page{URL: u.String(), Status: resp.StatusCode, stage: from.stage}
+			if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
+				page.Wait = time.Duration(seconds) * time.Second
+			}
 			page.read(resp.Header.Get("Content-Type"), body, u)
 			return a.show(page), nil
 		}

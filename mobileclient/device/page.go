@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -23,6 +24,9 @@ type Page struct {
 	Text   string // what there is to read besides links and forms: a line for each block, spaces folded
 	Forms  []Form
 	Links  []Link
+
+	// Wait is what the server asks for before another try (Retry-After); 0: nothing.
+	Wait time.Duration
 
 	// App is the package of the app that the URL was handed to: then there is no page.
 	App string

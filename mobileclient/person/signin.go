@@ -7,9 +7,13 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"time"
 
 	"keyladder/mobileclient/device"
 )
+
+// patience is how long a person waits for a page that asks for it.
+const patience = 10 * time.Second
 
 // maxPages is how many pages a person goes through to sign in.
 const maxPages = 10
@@ -78,12 +82,20 @@ func (p Person) signInOnPage(ctx context.Context, d *device.Device, app *device.
 	if page == nil || page == before {
 		return device.Screen{}, fmt.Errorf("sign in: %w", ErrNoPage)
 	}
-	typed := false
+	typed, waited := false, false
 	for range maxPages {
 		if page.App != "" {
 			return p.signedIn(ctx, app)
 		}
 		form, values, asks := p.fill(page)
+		if asks && typed && !waited && page.Wait > 0 && page.Wait <= patience { // others may have tried
+			select {
+			case <-time.After(page.Wait):
+			case <-ctx.Done():
+				return device.Screen{}, ctx.Err()
+			}
+			typed, waited = false, true
+		}
 		if form == nil || asks && typed {
 			return device.Screen{Status: page.Status, Error: "The page says: " + page.Text, SignIn: device.InPage}, nil
 		}

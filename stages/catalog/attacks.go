@@ -5,7 +5,7 @@ var attacks = []Attack{
 		Name: "unknown-client", Position: Anyone, outcomes: row("bbbbbb bbbbbbb bbb bb"),
 		Summary:   "Call the API with credentials that were made up, and with none at all.",
 		Goal:      BookTransfer,
-		blockedBy: []blockedBy{{1, CheckAppKey}, {3, CheckClientCert}, {7, CheckAppKey}},
+		blockedBy: []blockedBy{{1, CheckAppKey}, {3, CheckClientCert}, {7, CheckAppKey}, {9, CheckHawk}},
 	},
 	{
 		Name: "flood", Position: OwnDevice, outcomes: row("bbbbbb bbbbbbb bbb bb"),
@@ -107,8 +107,9 @@ var attacks = []Attack{
 	},
 	{
 		Name: "password-grab", Position: LookAlike, outcomes: row(".....S Sbbbbbb bbb bb"),
-		Summary: "A look-alike app asks for the password, and the user types it in.",
-		Goal:    RobVictim,
+		Summary:   "A look-alike app asks for the password, and the user types it in.",
+		Goal:      RobVictim,
+		blockedBy: []blockedBy{{8, CheckNotTyped}},
 	},
 	{
 		Name: "backup-theft", Position: StorageCopy, outcomes: row(".....S bbbSbbb bbb bb"),
@@ -126,7 +127,7 @@ var attacks = []Attack{
 		Name: "token-forge", Position: Anyone, outcomes: row("...... bbbbbbb bbb bb"),
 		Summary:   "Make a token oneself: algorithm none, confused keys, changed claims, another audience, expired, tricks with kid.",
 		Goal:      RobVictim,
-		blockedBy: []blockedBy{{7, CheckToken}},
+		blockedBy: []blockedBy{{7, CheckToken}, {9, CheckHawk}},
 	},
 	{
 		Name: "agent-spy", Position: UserAgentSpy, outcomes: row("...... .Sbbbbb bbb bb"),

@@ -61,6 +61,7 @@ const (
 const (
 	CheckHidden    Check = "hidden"     // secrets, in a package
 	CheckNotStored Check = "not-stored" // what stands for the user, in the app's storage
+	CheckNotTyped  Check = "not-typed"  // the password, into an app: the bank's own never asks for it
 )
 
 // Owner is the part that makes a check, or goes by a field of a policy.
@@ -89,7 +90,7 @@ var ownerships = []struct {
 	}},
 	{OfApp, []Check{CheckTLS, CheckPins, CheckServerMAC, CheckSealedAnswer, CheckTransferCap, CheckSignedIn, CheckResponse}},
 	{OfAuth, []Check{CheckForm, CheckClient, CheckRedirect, CheckGrant, CheckCode, CheckRefresh, CheckWanted, CheckConsent}},
-	{OfPackage, []Check{CheckHidden, CheckNotStored}},
+	{OfPackage, []Check{CheckHidden, CheckNotStored, CheckNotTyped}},
 }
 
 // Owner is whose check it is; empty: it is declared nowhere.
@@ -107,7 +108,7 @@ func (c Check) Owner() Owner {
 // be found in a package, and no key in a log of URLs.
 func (c Check) OnRecord() bool {
 	switch c {
-	case CheckTLS, CheckHidden, CheckNotStored, CheckKeyInURL:
+	case CheckTLS, CheckHidden, CheckNotStored, CheckNotTyped, CheckKeyInURL:
 		return false
 	}
 	return c.Owner() != ""

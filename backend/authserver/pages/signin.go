@@ -21,7 +21,11 @@ type SignIn struct {
 type Failure struct {
 	text  string
 	wrong bool // what was typed was
+	wait  time.Duration
 }
+
+// Wait is after which time it makes sense to try again; 0: at once.
+func (f Failure) Wait() time.Duration { return f.wait }
 
 // The reasons why signing in does not work.
 var (
@@ -34,7 +38,7 @@ var (
 // Throttled is the failure after too many attempts. The wait is rounded up to seconds.
 func Throttled(wait time.Duration) Failure {
 	seconds := max(1, int(math.Ceil(wait.Seconds())))
-	return Failure{text: fmt.Sprintf("There were too many attempts. Wait %s and try again.", lasting(time.Duration(seconds)*time.Second))}
+	return Failure{wait: time.Duration(seconds) * time.Second, text: fmt.Sprintf("There were too many attempts. Wait %s and try again.", lasting(time.Duration(seconds)*time.Second))}
 }
 
 // attributes join a field with what is said about it.

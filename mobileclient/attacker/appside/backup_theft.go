@@ -24,7 +24,7 @@ func BackupTheft(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		stolen.Search(g.Storage[name])
 	}
 	g.Say("Found in it: %s.", stolen)
-	if len(stolen.Sessions) == 0 && len(stolen.Tokens) == 0 {
+	if len(stolen.Sessions) == 0 && len(stolen.Tokens) == 0 && len(stolen.Refreshing) == 0 {
 		return attack.Result{Check: catalog.CheckNotStored, Obstacle: "what the app stores on the victim's phone stands for nobody"}, nil
 	}
 	phone, found, err := g.Hook(ctx)

@@ -32,7 +32,7 @@ func PasswordGrab(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	}
 	grabbed, ok := collector.Latest()
 	if !ok {
-		return attack.Result{Check: catalog.CheckHidden, Obstacle: "the victim typed no password into the look-alike app"}, nil
+		return attack.Result{Check: catalog.CheckNotTyped, Obstacle: "the victim typed no password into the look-alike app"}, nil
 	}
 	g.Say("The victim signed in with it as %s; the name and the password came to our own server.", grabbed.User)
 	phone, err := g.Open(ctx, g.Package, nil)

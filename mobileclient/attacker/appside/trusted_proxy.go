@@ -48,6 +48,10 @@ func TrustedProxy(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	for _, call := range proxy.Calls() {
 		g.Say("The proxy reads: %s %s, answered with %d.", call.Request.Method, call.Request.URL.Path, call.Status)
 		heard.Search(call.Sent)
+		heard.Search([]byte(call.Answer))
+	}
+	if len(heard.Tokens) > 0 && g.ClientID != "" {
+		heard.ClientIDs = append(heard.ClientIDs, g.ClientID) // which everybody knows
 	}
 	switch {
 	case len(heard.ClientIDs) == 0 && appErr != nil:
@@ -63,7 +67,11 @@ func TrustedProxy(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		return attack.Result{}, fmt.Errorf("through the proxy, %w", appErr)
 	}
 	g.Say("In it: %s.", &heard)
-	tries, err := g.Identities(heard.OfApp()...)
+	finders := heard.OfApp()
+	if len(heard.Tokens) > 0 {
+		finders = append(finders, &heard.Tokens)
+	}
+	tries, err := g.Identities(finders...)
 	if err != nil {
 		return attack.Result{}, err
 	}

@@ -21,6 +21,7 @@ type Given struct {
 	Stage     catalog.Stage // public: how the API of that stage is used
 	Plain     string        // base URL of the API over HTTP: http://127.0.0.1:8080
 	TLS       string        // base URL of the API over TLS
+	Auth      string        // base URL of the authorization server
 	Routes    route.Table   // where these addresses lead
 	Roots     []byte        // the public CA that every device trusts, PEM
 	Account   string        // the attacker's own account
@@ -42,6 +43,15 @@ type Given struct {
 	// ClientID is what the bank's app is registered as. It is there where that alone says which
 	// client calls, so that everybody knows it.
 	ClientID string
+
+	// RedirectURI is where the bank's app has users come back to: it stands in every address of
+	// the page on which they sign in.
+	RedirectURI string
+
+	// Authorize goes through the authorization server's pages in a browser of the attacker's, with
+	// a name and a password, and returns where they lead. It is there where the stage has such
+	// pages. Its error is a [*Refusal] where they lead nowhere.
+	Authorize func(ctx context.Context, transport http.RoundTripper, authorizationURL, redirectURI, user, password string) (link string, err error)
 
 	// SignIn types a name and a password in wherever an app on a device of the attacker's
 	// asks for them. It is there where the stage knows users.

@@ -36,7 +36,7 @@ func (g *Given) Caller(as protect.Identity) (*protect.Caller, error) {
 	if as.UserAgent == "" {
 		as.UserAgent = PublicUserAgent
 	}
-	return protect.New(g.Stage.Call, protect.API{Stage: g.Stage.Slug, Plain: g.Plain, TLS: g.TLS}, as)
+	return protect.New(g.Stage.Call, protect.API{Stage: g.Stage.Slug, Plain: g.Plain, TLS: g.TLS, Auth: g.Auth}, as)
 }
 
 // Lacks tells whether a caller has no such thing, and its calls need one.
@@ -182,6 +182,9 @@ func (p *Program) Register(ctx context.Context) error {
 
 // SignIn gets what stands for a user: a session or an access token.
 func (p *Program) SignIn(ctx context.Context, user, password string) (protect.Answer, error) {
+	if p.g.Stage.Call.Grant.InAgent() {
+		return protect.Answer{}, p.signInOnPages(ctx, user, password)
+	}
 	call, err := p.Caller.SignInCall(user, password)
 	if err != nil {
 		return protect.Answer{}, err
@@ -199,15 +202,20 @@ func (p *Program) SignIn(ctx context.Context, user, password string) (protect.An
 
 // Enter does what the app does before it can be used: it registers, and signs in the
 // attacker, who is a customer, too, unless it has what stands for somebody. Nobody issues a
-// token to a program that does not even say which client it is.
+// token to a program that does not even say which client it is, or does not prove it where
+// clients authenticate.
 func (p *Program) Enter(ctx context.Context) error {
 	if err := p.Register(ctx); err != nil {
 		return err
 	}
-	as := p.Caller.Identity()
-	if p.g.Stage.Call.UserProof == catalog.NoUser || as.Session != "" || as.Token != "" ||
-		p.g.Stage.Call.UserProof == catalog.AccessToken && as.ClientID == "" {
+	as, policy := p.Caller.Identity(), p.g.Stage.Call
+	switch {
+	case policy.UserProof == catalog.NoUser, as.Session != "", as.Token != "",
+		policy.UserProof == catalog.AccessToken && as.ClientID == "",
+		policy.ClientAuth == catalog.ClientSecret && as.Secret == "":
 		return nil
+	case as.Refresh != "":
+		return p.Renew(ctx)
 	}
 	_, err := p.SignIn(ctx, p.g.User, p.g.Password)
 	return err

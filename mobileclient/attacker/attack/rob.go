@@ -118,7 +118,7 @@ func RobAs(ctx context.Context, g *Given, identities []protect.Identity) (Result
 // proves the app, which is its ID where it has no secret.
 func Stolen(as protect.Identity) []string {
 	proof := cmp.Or(as.Proof, as.Secret, as.ClientID)
-	return slices.DeleteFunc([]string{proof, string(as.Session), as.Token}, func(text string) bool { return text == "" })
+	return slices.DeleteFunc([]string{proof, string(as.Session), as.Token, as.Refresh}, func(text string) bool { return text == "" })
 }
 
 // describe says what is in an identity without giving it away.
@@ -138,6 +138,9 @@ func describe(as protect.Identity) string {
 	}
 	if as.Token != "" {
 		text += " and an access token"
+	}
+	if as.Refresh != "" {
+		text += " and a refresh token"
 	}
 	return text
 }

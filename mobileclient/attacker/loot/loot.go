@@ -26,6 +26,7 @@ type Loot struct {
 	Installations Installations
 	Sessions      Sessions
 	Tokens        Tokens
+	Refreshing    Refreshing
 }
 
 // Finder finds what one mechanism identifies a caller by.
@@ -45,7 +46,7 @@ func (l *Loot) OfApp() []Finder {
 
 // OfUser are the finders of what one installation and its user have.
 func (l *Loot) OfUser() []Finder {
-	return []Finder{&l.Sessions, &l.Tokens, &l.Installations}
+	return []Finder{&l.Sessions, &l.Tokens, &l.Refreshing, &l.Installations}
 }
 
 // telling are names that developers give to secrets.

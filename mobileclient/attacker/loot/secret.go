@@ -30,14 +30,16 @@ type Signed struct {
 const maxSigned = 64 // requests that are kept
 
 var (
-	namedSecret = regexp.MustCompile(`SHARED_SECRET"?\s{0,4}[:=]\s{0,4}"?([A-Za-z0-9+/=._~-]{8,128})`)
+	namedSecret = regexp.MustCompile(`(?:SHARED|CLIENT)_SECRET"?\s{0,4}[:=]\s{0,4}"?([A-Za-z0-9+/=._~-]{8,128})`)
 	requestLine = regexp.MustCompile(`(GET|POST|PUT|DELETE) (/[!-~]{1,512}) HTTP/1\.1`)
 	hawkField   = regexp.MustCompile(`^Hawk (?:[a-z]{2,5}="[ !#-\[\]-~]+"(?:, ?)?)+`)
 )
 
 func (f *Secrets) search(data []byte) {
-	for _, match := range submatches(data, "SHARED_SECRET", namedSecret) {
-		f.Values = addNew(f.Values, match)
+	for _, name := range []string{"SHARED_SECRET", "CLIENT_SECRET"} {
+		for _, match := range submatches(data, name, namedSecret) {
+			f.Values = addNew(f.Values, match)
+		}
 	}
 	f.searchSigned(data)
 }

@@ -14,6 +14,7 @@ type Tokens []string
 var (
 	sentToken   = regexp.MustCompile(`(?i:authorization): ?Bearer ([A-Za-z0-9._~+/-]{20,}=*)(?:\r?\n|\\r)`)
 	issuedToken = regexp.MustCompile(`"access_token": ?"([A-Za-z0-9._~+/-]{20,}=*)"`)
+	tokenInURL  = regexp.MustCompile(`[#?&]access_token=([A-Za-z0-9._~-]{20,})`)
 )
 
 // longestToken is how far what follows a token's name is looked at, in bytes.
@@ -25,6 +26,11 @@ func (f *Tokens) search(data []byte) {
 	}
 	for _, match := range submatchesWithin(data, `"access_token"`, issuedToken, longestToken) {
 		f.add(match)
+	}
+	for _, mark := range []string{"#", "?", "&"} {
+		for _, match := range submatchesWithin(data, mark+"access_token=", tokenInURL, longestToken) {
+			f.add(match)
+		}
 	}
 }
 

@@ -38,7 +38,8 @@ type Call struct {
 	Request  *http.Request
 	Sent     []byte // the request as text, head and body
 	Status   int    // of the answer; 0: none yet
-	Received []byte // the answer's body
+	Answer   string // the answer's head, as text
+	Received []byte // and its body
 }
 
 // NewInterceptor starts a proxy. Close it.
@@ -125,6 +126,7 @@ func (i *Interceptor) onResponse(response *http.Response, ctx *goproxy.ProxyCtx)
 	i.mu.Lock()
 	call := &i.calls[index]
 	call.Status, call.Received = response.StatusCode, body
+	call.Answer = Head("HTTP/1.1 "+response.Status, "", response.Header)
 	exchange := call.Request.Header.Get(traffic.Header)
 	i.mu.Unlock()
 	i.uplink.Record(traffic.Message{

@@ -448,6 +448,16 @@ func (m *material) hashed(cost *argon2id.Params) ([]byte, error) {
 // RedirectURI is where users of the bank's app come back to.
 func RedirectURI() string { return products[0].redirectURI() }
 
+// RedirectURIOf is the same of another of the bank's apps, by its client ID; empty: there is none.
+func RedirectURIOf(clientID string) string {
+	for _, product := range products {
+		if product.clientID == clientID {
+			return product.redirectURI()
+		}
+	}
+	return ""
+}
+
 // PackageName is the file name of a release of the bank's app.
 func PackageName(number int) string { return products[0].fileName(number) }
 

@@ -14,9 +14,12 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/oauth2"
+
 	"keyladder/internal/deployment"
 	"keyladder/internal/route"
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/person"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
@@ -40,6 +43,7 @@ type prober struct {
 // caller is an app of the bank, on a phone of its own.
 type caller struct {
 	*protect.Caller
+	redirectURI string // where its users come back to
 }
 
 // show changes who is calling, from now on.
@@ -81,7 +85,8 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 		if err != nil {
 			return nil, err
 		}
-		if other.ClientID == own.ClientID {
+		sameRelease := strings.HasSuffix(path, fmt.Sprintf("-%d.pkg", stage.Package.Release))
+		if other.App == own.App || !sameRelease {
 			continue
 		}
 		if p.staff, err = s.newCaller(stage, "HarbourOps/1.0", other); err != nil {
@@ -103,7 +108,7 @@ func (s *Station) newCaller(stage catalog.Stage, agent string, settings *release
 	made, err := protect.New(stage.Declared().Call, api, protect.Identity{
 		UserAgent: agent, ClientID: settings.ClientID, Secret: settings.Secret(stage.Declared().Call), Certificate: &certificate,
 	})
-	return &caller{made}, err
+	return &caller{made, deploy.RedirectURIOf(settings.App)}, err
 }
 
 // close ends the connections.
@@ -218,6 +223,9 @@ func (p *prober) register(ctx context.Context, by *caller) (protect.Installation
 // signIn signs a user in with an app. A scope is asked for where there are tokens; empty: all
 // that there is.
 func (p *prober) signIn(ctx context.Context, by *caller, user, password, scope string) (protect.SignedIn, error) {
+	if p.policies.Call.Grant.InAgent() {
+		return p.onPages(ctx, by, user, password, scope)
+	}
 	call, err := by.SignInCall(user, password)
 	if err != nil {
 		return protect.SignedIn{}, err
@@ -230,6 +238,28 @@ func (p *prober) signIn(ctx context.Context, by *caller, user, password, scope s
 		return protect.SignedIn{}, err
 	}
 	return by.ReadSignIn(user, body)
+}
+
+// onPages signs a user in on the authorization server's pages.
+func (p *prober) onPages(ctx context.Context, by *caller, user, password, scope string) (protect.SignedIn, error) {
+	oauth, err := by.OAuth(by.redirectURI)
+	if err != nil {
+		return protect.SignedIn{}, err
+	}
+	var options []oauth2.AuthCodeOption
+	if scope != "" {
+		options = append(options, oauth2.SetAuthURLParam("scope", scope))
+	}
+	state, client := protect.NewState(), p.client(by.Caller)
+	link, err := person.Person{Name: user, Password: password}.Authorize(ctx, client.Transport, oauth.AuthorizationURL(state, options...), by.redirectURI)
+	if err != nil {
+		return protect.SignedIn{}, err
+	}
+	response, err := oauth.ReadResponse(link, state)
+	if err != nil || response.Code == "" {
+		return response.SignedIn, err
+	}
+	return oauth.Exchange(ctx, client, response.Code)
 }
 
 // announced are the names of the rate limits on an answer, and their quotas.

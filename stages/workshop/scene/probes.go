@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
@@ -383,6 +384,25 @@ func (s *Station) signAllIn(ctx context.Context, p *prober, who *people) (err er
 	if err != nil {
 		return err
 	}
-	_, err = p.made(ctx, p.bank, signOut)
-	return err
+	if _, err = p.made(ctx, p.bank, signOut); err != nil {
+		return err
+	}
+	return p.untilRevoked(ctx, by)
+}
+
+// feedTime is how long a revocation may take from the authorization server to the API.
+const feedTime = time.Second
+
+// untilRevoked waits until the API has heard that what a caller has was revoked, or should have.
+func (p *prober) untilRevoked(ctx context.Context, by *protect.Caller) error {
+	for end := time.Now().Add(feedTime); time.Now().Before(end); {
+		got, err := p.send(ctx, draft{by: &caller{Caller: by}, Call: protect.Call{Path: "/v1/accounts"}})
+		if err != nil || got.status == http.StatusUnauthorized {
+			return err
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -184,6 +184,7 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 		Stage:     stage,
 		Plain:     s.folder.Addresses.URL(deployment.PlainAPI),
 		TLS:       s.folder.Addresses.URL(deployment.API),
+		Auth:      s.folder.Addresses.URL(deployment.AuthServer),
 		Routes:    s.folder.Addresses.Routes(),
 		Roots:     s.roots,
 		Account:   catalog.MalloryAccount,
@@ -200,7 +201,10 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 			return person.Person{Name: user, Password: password}.SignIn(ctx, d, app)
 		}
 	}
-	if stage.Call.UserProof != catalog.NoUser && stage.Call.AppProof == catalog.AppKey {
+	if stage.Call.Grant.InAgent() {
+		given.RedirectURI, given.Authorize = deploy.RedirectURI(), browse
+	}
+	if stage.Call.Grant.InAgent() || stage.Call.UserProof != catalog.NoUser && stage.Call.AppProof == catalog.AppKey {
 		shipped, err := deploy.Shipped(s.packageFile(stage))
 		if err != nil {
 			return attack.Result{}, err
@@ -213,6 +217,16 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 		return attack.Result{}, fmt.Errorf("set the scene: %w", err)
 	}
 	return attacker.Run(ctx, wanted.Name, given)
+}
+
+// browse goes through an authorization server's pages in a browser.
+func browse(ctx context.Context, transport http.RoundTripper, authorizationURL, redirectURI, user, password string) (string, error) {
+	link, err := person.Person{Name: user, Password: password}.Authorize(ctx, transport, authorizationURL, redirectURI)
+	var refused *person.ErrRefused
+	if errors.As(err, &refused) {
+		return "", &attack.Refusal{Obstacle: refused.Error()}
+	}
+	return link, err
 }
 
 // position adds to what the attack is given what its position gives. Leave ends what was started for it,

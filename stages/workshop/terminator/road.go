@@ -42,14 +42,14 @@ func (t *Terminator) ServeRoad(ctx context.Context, road net.Listener, api, plai
 				}
 				return fmt.Errorf("lead to a TLS terminator: %w", err)
 			}
-			go carry(ctx, conn, ends)
+			go t.carry(ctx, conn, ends)
 		}
 	})
 	return programs.Wait()
 }
 
 // carry brings one connection to where it leads: its first line says where it wants to go.
-func carry(ctx context.Context, from net.Conn, ends map[string]string) {
+func (t *Terminator) carry(ctx context.Context, from net.Conn, ends map[string]string) {
 	defer from.Close()
 	defer context.AfterFunc(ctx, func() { from.Close() })()
 	reader := bufio.NewReader(from)
@@ -57,9 +57,10 @@ func carry(ctx context.Context, from net.Conn, ends map[string]string) {
 	if err != nil {
 		return
 	}
-	end, ok := ends[strings.TrimSpace(string(line))]
-	if !ok {
-		return
+	address := strings.TrimSpace(string(line))
+	end, ok := ends[address]
+	if !ok { // it leads elsewhere, past the terminator
+		end = t.config.Routes.To(address)
 	}
 	to, err := (&net.Dialer{}).DialContext(ctx, "tcp", end)
 	if err != nil {
