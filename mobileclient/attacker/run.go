@@ -31,6 +31,11 @@ var attacks = map[string]func(context.Context, *attack.Given) (attack.Result, er
 	"backup-theft":     appside.BackupTheft,
 	"backup-restore":   appside.BackupRestore,
 	"token-forge":      tokenForge,
+	"agent-spy":        agentSpy,
+	"redirect-swap":    redirectSwap,
+	"code-hijack":      appside.CodeHijack,
+	"code-relay":       appside.CodeRelay,
+	"refresh-reuse":    appside.RefreshReuse,
 }
 
 // Names are the attacks that can be run, in alphabetical order.

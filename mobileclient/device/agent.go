@@ -43,6 +43,7 @@ type Agent struct {
 	jar    http.CookieJar
 
 	mu        sync.Mutex
+	seen      func(url string) // see [Agent.Spy]
 	current   *Page
 	shown     int // pages so far
 	transport *http.Transport
@@ -59,6 +60,14 @@ func newAgent(d *Device) *Agent {
 
 // Agent is the device's user agent.
 func (d *Device) Agent() *Agent { return d.agent }
+
+// Spy has somebody told of each address that is loaded or handed to an app from now on, with its
+// fragment: an extension or a library in the browser sees that much. Nil ends it.
+func (a *Agent) Spy(seen func(url string)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.seen = seen
+}
 
 // Current is the page that is shown; nil before the first.
 func (a *Agent) Current() *Page {
@@ -101,6 +110,12 @@ func (a *Agent) load(ctx context.Context, method, rawURL string, fields url.Valu
 		u, err := url.Parse(rawURL)
 		if err != nil {
 			return nil, fmt.Errorf("open a page: %w", err)
+		}
+		a.mu.Lock()
+		seen := a.seen
+		a.mu.Unlock()
+		if seen != nil {
+			seen(rawURL)
 		}
 		if u.Scheme != "http" && u.Scheme != "https" {
 			name, err := a.device.HandOver(ctx, rawURL, from.stage)

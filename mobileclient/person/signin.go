@@ -82,29 +82,52 @@ func (p Person) signInOnPage(ctx context.Context, d *device.Device, app *device.
 	if page == nil || page == before {
 		return device.Screen{}, fmt.Errorf("sign in: %w", ErrNoPage)
 	}
+	last, err := p.goOn(ctx, agent, page)
+	switch {
+	case err != nil:
+		return device.Screen{}, fmt.Errorf("sign in: %w", err)
+	case last.App != "":
+		return p.signedIn(ctx, app)
+	}
+	return device.Screen{Status: last.Status, Error: "The page says: " + last.Text, SignIn: device.InPage}, nil
+}
+
+// Follow has the person open a link in the device's user agent, and go on from page to page as
+// when they sign in. It returns the page that is the last.
+func (p Person) Follow(ctx context.Context, d *device.Device, link, stage string) (*device.Page, error) {
+	page, err := d.Agent().Open(ctx, link, stage)
+	if err != nil {
+		return nil, err
+	}
+	return p.goOn(ctx, d.Agent(), page)
+}
+
+// goOn goes from page to page, until one leads to an app or wants nothing that the person knows
+// to do. A page that has them wait they try once more.
+func (p Person) goOn(ctx context.Context, agent *device.Agent, page *device.Page) (last *device.Page, err error) {
 	typed, waited := false, false
 	for range maxPages {
 		if page.App != "" {
-			return p.signedIn(ctx, app)
+			return page, nil
 		}
 		form, values, asks := p.fill(page)
 		if asks && typed && !waited && page.Wait > 0 && page.Wait <= patience { // others may have tried
 			select {
 			case <-time.After(page.Wait):
 			case <-ctx.Done():
-				return device.Screen{}, ctx.Err()
+				return nil, ctx.Err()
 			}
 			typed, waited = false, true
 		}
 		if form == nil || asks && typed {
-			return device.Screen{Status: page.Status, Error: "The page says: " + page.Text, SignIn: device.InPage}, nil
+			return page, nil
 		}
 		typed = typed || asks
 		if page, err = agent.Submit(ctx, page, *form, values, pressed(form)); err != nil {
-			return device.Screen{}, fmt.Errorf("sign in: %w", err)
+			return nil, err
 		}
 	}
-	return device.Screen{}, fmt.Errorf("sign in at %s: %w", page.URL, ErrLost)
+	return nil, fmt.Errorf("%s: %w", page.URL, ErrLost)
 }
 
 // signedIn is what the app shows when a page has led back to an app.

@@ -132,18 +132,22 @@ var attacks = []Attack{
 	{
 		Name: "agent-spy", Position: UserAgentSpy, outcomes: row("...... .Sbbbbb bbb bb"),
 		Summary: "Spy on the URLs in the user agent and use what they show.",
+		Goal:    RobVictim, blockedBy: []blockedBy{{9, CheckClient}},
 	},
 	{
 		Name: "redirect-swap", Position: Anyone, outcomes: row("...... .bbbbbb bbb bb"),
 		Summary: "Ask the authorization server to send its answer to another redirect URI.",
+		Goal:    RobVictim, blockedBy: []blockedBy{{8, CheckRedirect}},
 	},
 	{
 		Name: "code-hijack", Position: SchemeThief, outcomes: row("...... .SSSbbb bbb bb"),
 		Summary: "Catch the redirect with a malicious app, and redeem what it carries in one's own program, with hooked secrets.",
+		Goal:    RobVictim,
 	},
 	{
 		Name: "code-relay", Position: SchemeThief, outcomes: row("...... ..SSSSS bbb bb"),
 		Summary: "Catch the code with a malicious app, and put it into the genuine app on one's own device.",
+		Goal:    RobVictim,
 	},
 	{
 		Name: "verifier-spy", Position: UserAgentSpy, outcomes: row("...... ....... Sbb bb"),
@@ -152,6 +156,11 @@ var attacks = []Attack{
 	{
 		Name: "refresh-reuse", Position: StorageCopy, outcomes: row("...... ...bbbb bbb bb"),
 		Summary: "Use a refresh token that was already exchanged; the whole family must die.",
+		Goal:    RobVictim, blockedBy: []blockedBy{{10, CheckRefresh}},
+	},
+	{
+		Name: "hardware-oracle", Position: OwnDevice, outcomes: row("...... ....... ... bb"),
+		Summary: "One's own program has the secure hardware of one's own, unlocked phone sign with the genuine app's key, or drives the genuine app on it.",
 	},
 	{
 		Name: "weak-provider", Position: SchemeThief, outcomes: row("...... ....... .Sb bb"),

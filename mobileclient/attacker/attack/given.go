@@ -69,11 +69,32 @@ type Given struct {
 	AccessLog []string   // [catalog.AccessLog]: lines of the server's access log
 	Inside    *Inside    // [catalog.LogAfterTLS] and [catalog.Terminator]
 	LookAlike *LookAlike // [catalog.LookAlike]
+	Spied     *Spied     // [catalog.UserAgentSpy]
+	Thief     *Thief     // [catalog.SchemeThief]
 
 	// Storage is a copy of what the genuine app keeps on the victim's device, made while
 	// the victim is signed in, by the names under which it was stored
 	// ([catalog.StorageCopy]).
 	Storage map[string][]byte
+
+	// Later has the victim close the app, start it again and look at their accounts
+	// ([catalog.StorageCopy]).
+	Later func(context.Context) (device.Screen, error)
+}
+
+// Spied is a victim's user agent with a spy in it.
+type Spied struct {
+	// SignsIn has the victim sign in with the genuine app, and returns the addresses that the user
+	// agent went through meanwhile, with their fragments.
+	SignsIn func(context.Context) (addresses []string, err error)
+}
+
+// Thief is a place for an app of the attacker's on the victim's phone.
+type Thief struct {
+	// Install has the victim install the package, beside the genuine app.
+	Install func(packagePath string) error
+	// SignsIn has the victim sign in with the genuine app. Whether that works does not matter.
+	SignsIn func(context.Context) error
 }
 
 func (g *Given) newIdentifier() string {

@@ -67,6 +67,31 @@ func (p *Program) Renew(ctx context.Context) error {
 	return p.Show(renewed.Show)
 }
 
+// Accepted says whether the authorization server goes on with a request: it shows the page to
+// sign in on, or leads somewhere.
+func (p *Program) Accepted(ctx context.Context, authorizationURL string) (bool, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, authorizationURL, nil)
+	if err != nil {
+		return false, err
+	}
+	client := &http.Client{Transport: p.recording("auth"), Timeout: network.Timeout, CheckRedirect: p.Client.CheckRedirect}
+	response, err := client.Do(request)
+	if err != nil {
+		return false, fmt.Errorf("ask the authorization server: %w", err)
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(io.Discard, io.LimitReader(response.Body, network.MaxBody)); err != nil {
+		return false, err
+	}
+	switch {
+	case response.StatusCode < http.StatusBadRequest:
+		return true, nil
+	case response.StatusCode == http.StatusTooManyRequests:
+		return false, errors.New("the authorization server wants to be left alone")
+	}
+	return false, nil
+}
+
 // refusedGrant is a [*Refusal] where the authorization server gives nothing; other errors stay
 // errors.
 func refusedGrant(err error) error {

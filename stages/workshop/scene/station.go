@@ -277,7 +277,33 @@ func (s *Station) position(ctx context.Context, g *attack.Given, position catalo
 		if g.Storage, err = victim.device.Backup(victim.name); err != nil {
 			return leave, err
 		}
+		g.Later = victim.startAnew
 		s.ownDevices(g) // where static secrets are hooked
+	case catalog.UserAgentSpy:
+		victim, err := s.newVictim(ctx, g.Stage.Slug)
+		if err != nil {
+			return leave, err
+		}
+		leave = victim.leave
+		g.Spied = &attack.Spied{SignsIn: victim.spied}
+	case catalog.SchemeThief:
+		victim, err := s.newVictim(ctx, g.Stage.Slug)
+		if err != nil {
+			return leave, err
+		}
+		leave = victim.leave
+		g.Thief = &attack.Thief{
+			Install: func(packagePath string) error {
+				victim.device.AllowSideloading(true) // the store has let it in
+				_, err := victim.device.Install(packagePath)
+				return err
+			},
+			SignsIn: func(ctx context.Context) error {
+				_, err := victim.person.SignIn(ctx, victim.device, victim.app)
+				return err
+			},
+		}
+		s.ownDevices(g) // where static secrets are hooked, or the genuine app is used
 	case catalog.LookAlike:
 		g.LookAlike = &attack.LookAlike{Used: func(ctx context.Context, packagePath string) error {
 			return s.useLookAlike(ctx, g.Stage, packagePath)

