@@ -41,6 +41,9 @@ type appUse struct {
 	pack         string // path of a package to install instead of the store's; empty: none
 	accessPoint  string // host:port of the one that the phone joins; empty: none
 	proxy, trust string
+	beside       string           // path of a package that is installed beside the app, and later; empty: none
+	spy          string           // path to which the user agent's addresses are written; empty: they are not
+	relay        string           // an authorization code of somebody's that is put into the app; empty: none
 	memory       string           // path to which the app's memory is written; empty: it is not
 	numbers      map[string]int64 // in the app's memory that a debugger replaces
 	raw          bool
@@ -59,6 +62,9 @@ func (u *appUse) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&u.app, "app", "bank", "which of the bank's apps: bank, for customers, or ops, for staff")
 	flags.StringVar(&u.phone, "phone", "", "`NAME` of the phone to use, where there is to be more than one: each keeps its apps, and who is signed in")
 	flags.StringVar(&u.pack, "package", "", "package `file` that the phone installs in place of the store's, whoever has signed it")
+	flags.StringVar(&u.beside, "beside", "", "package `file` that the phone installs beside the app, after it")
+	flags.StringVar(&u.spy, "spy", "", "`file` to write the addresses to that the user agent goes through, as an extension in it sees them")
+	flags.StringVar(&u.relay, "relay-code", "", "`CODE`: begin to sign in, and open the app with a redirect that brings this authorization code")
 	flags.StringVar(&u.accessPoint, "access-point", "", "`HOST:PORT` of an access point that the phone joins, as \"stages intercept\" opens one")
 	flags.StringVar(&u.proxy, "proxy", "", "URL of an HTTP proxy that the phone is set to: http://127.0.0.1:8081")
 	flags.StringVar(&u.trust, "trust", "", "PEM `file` with a CA that is added to the phone's trust store")
@@ -190,6 +196,19 @@ func (u *appUse) runOn(cmd *cobra.Command, do func(context.Context, *device.Devi
 	if err != nil {
 		return err
 	}
+	if u.spy != "" {
+		file, err := os.OpenFile(u.spy, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+		if err != nil {
+			return fmt.Errorf("spy on the user agent: %w", err)
+		}
+		defer file.Close()
+		d.Agent().Spy(func(address string) { fmt.Fprintln(file, address) })
+	}
+	if u.relay != "" {
+		if err := relayCode(cmd.Context(), d, app, u.relay); err != nil {
+			return err
+		}
+	}
 	screen, err := u.debugged(cmd.Context(), app, func() (device.Screen, error) { return do(cmd.Context(), d, app) })
 	if err != nil {
 		return err
@@ -273,6 +292,14 @@ func (u *appUse) launch(ctx context.Context, d *device.Device, folder *deploymen
 	}
 	if err := u.install(d, wanted); err != nil {
 		return nil, err
+	}
+	if u.beside != "" {
+		if err := d.AllowSideloading(true); err != nil {
+			return nil, err
+		}
+		if _, err := d.Install(u.beside); err != nil {
+			return nil, err
+		}
 	}
 	return d.Launch(ctx, wanted.Name, stage.Slug)
 }

