@@ -31,7 +31,12 @@ type Issued struct {
 //
 //keyladder:code token-issue
 func (s *Store) Issue(ctx context.Context, at time.Time, g Grant) (Issued, error) {
-	return s.IssueIn(s.db.WithContext(context.WithoutCancel(ctx)), at, g)
+	var issued Issued
+	err := s.writers.Write(ctx, func(tx *gorm.DB) (err error) {
+		issued, err = s.IssueIn(tx, at, g)
+		return err
+	})
+	return issued, err
 }
 
 // IssueIn is [Store.Issue] in a transaction on the store's database: what the token is given

@@ -11,6 +11,7 @@ import (
 
 	"keyladder/internal/feed"
 	"keyladder/internal/feed/durable"
+	"keyladder/internal/store"
 	"keyladder/stages/mechanism/token"
 )
 
@@ -48,6 +49,7 @@ const DefaultRemembered = 100_000
 type Store struct {
 	*Book
 	db       *gorm.DB
+	writers  *store.Group // who issue tokens
 	changes  *durable.Feed[change]
 	follower feed.Follower[change]
 	writing  sync.Mutex // one change at a time; held while the database is written, and memory after it
@@ -70,7 +72,7 @@ func Open(ctx context.Context, db *gorm.DB, config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Book: book, db: db}
+	s := &Store{Book: book, db: db, writers: store.NewGroup(db)}
 	if s.changes, err = durable.Open[change](ctx, db, "tokens", changesKept); err != nil {
 		return nil, err
 	}

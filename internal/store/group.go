@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"sync"
 
@@ -12,10 +13,11 @@ import (
 // waiting for the disk takes longer than all the rest (group commit). It is safe for concurrent
 // use. Its zero value is not: see [NewGroup].
 type Group struct {
-	db      *gorm.DB
-	mu      sync.Mutex
-	waiting []*change
-	busy    bool // somebody writes
+	db         *gorm.DB
+	statements *statements // of db; nil: they are not prepared
+	mu         sync.Mutex
+	waiting    []*change
+	busy       bool // somebody writes
 }
 
 // change is what one caller writes.
@@ -31,7 +33,12 @@ const mostTogether = 100
 
 // NewGroup makes a group of those who write to a database.
 func NewGroup(db *gorm.DB) *Group {
-	return &Group{db: db.Session(&gorm.Session{PrepareStmt: true})}
+	g := &Group{db: db.Session(&gorm.Session{NewDB: true, Context: context.Background()})}
+	if writer, ok := db.ConnPool.(*sql.DB); ok {
+		g.statements = newStatements(writer)
+		g.db.Statement.ConnPool = g.statements
+	}
+	return g
 }
 
 // Write has write change the database, and returns when that is committed. Where write returns
@@ -81,6 +88,9 @@ func (g *Group) work() {
 				c.err = fmt.Errorf("write to the database: %w", err)
 			}
 			close(c.done)
+		}
+		if g.statements != nil {
+			g.statements.prepare(context.Background())
 		}
 	}
 }

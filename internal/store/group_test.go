@@ -55,6 +55,41 @@ func TestGroup(t *testing.T) {
 	}
 }
 
+// TestManyStatements: more different ones than are kept prepared, each many times.
+func TestManyStatements(t *testing.T) {
+	t.Parallel()
+	db := opened(t, filepath.Join(t.TempDir(), "x.db"))
+	group := NewGroup(db)
+	var wg sync.WaitGroup
+	for i := range 3 * mostPrepared {
+		wg.Go(func() {
+			for range 3 {
+				err := group.Write(t.Context(), func(tx *gorm.DB) error {
+					var name string
+					if err := tx.Exec(fmt.Sprintf("INSERT INTO parents (name) VALUES ('%d')", i)).Error; err != nil {
+						return err
+					}
+					if err := tx.Raw(fmt.Sprintf("SELECT name FROM parents WHERE name = '%d'", i)).Scan(&name).Error; err != nil || name != fmt.Sprint(i) {
+						return fmt.Errorf("read %q: %w", name, err)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	var n int64
+	if err := db.Model(&parent{}).Count(&n).Error; err != nil || n != 9*mostPrepared {
+		t.Errorf("%d rows, %v", n, err)
+	}
+	if n := group.statements.prepared.Len(); n != mostPrepared {
+		t.Errorf("%d statements are prepared", n)
+	}
+}
+
 // TestGroupWithoutDatabase: everybody is told that nothing was written.
 func TestGroupWithoutDatabase(t *testing.T) {
 	t.Parallel()
