@@ -27,7 +27,7 @@ type endpoint struct {
 	tokens  *tokens.Store
 }
 
-func newEndpoint(t *testing.T) *endpoint {
+func newEndpoint(t testing.TB) *endpoint {
 	t.Helper()
 	db, err := store.Open(filepath.Join(t.TempDir(), "auth.db"), slices.Concat(codes.Models(), refresh.Models(), tokens.Models(), durable.Models())...)
 	if err != nil {
