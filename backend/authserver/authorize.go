@@ -60,6 +60,9 @@ func (s *Server) authorize(c echo.Context, caller guard.Caller) error {
 //keyladder:code authorize-redirect
 func redirect(client *clients.App, query url.Values) (request, bool) {
 	given := query["redirect_uri"]
+	if len(given) == 1 && given[0] == "" {
+		given = nil // what has no value counts as left out (section 3.1)
+	}
 	switch {
 	case len(given) == 1 && client.RedirectsTo(given[0]):
 		return request{redirectURI: given[0], given: given[0]}, true

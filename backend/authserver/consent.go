@@ -49,6 +49,9 @@ func (s *Server) consent(c echo.Context, caller guard.Caller) error {
 	if form[pages.FieldDecision] != pages.Allow {
 		return s.denied(c, stage, i)
 	}
+	if !s.underWay.end(i) {
+		return s.sentTwice(c, stage)
+	}
 	party := consents.Party{Stage: stage.Slug, User: i.user.Name, Client: i.client.ID}
 	if _, err := s.consents.Give(c.Request().Context(), caller.At(), party, i.scope); err != nil {
 		return err
@@ -58,18 +61,23 @@ func (s *Server) consent(c echo.Context, caller guard.Caller) error {
 
 // denied leads back with the news that the user does not want it.
 func (s *Server) denied(c echo.Context, stage catalog.Stage, i *interaction) error {
-	s.underWay.end(i)
+	if !s.underWay.end(i) {
+		return s.sentTwice(c, stage)
+	}
 	return s.refuse(c, stage, i.request, refusal{catalog.CheckConsent, accessDenied, "The user does not allow it.", "the user does not allow it"})
 }
 
-// allowed leads back with what the stage gives: a code, or the access token itself.
+// sentTwice is for all of those who send a form at once but the first.
+func (s *Server) sentTwice(c echo.Context, stage catalog.Stage) error {
+	return s.problem(c, catalog.CheckForm, pages.Outdated(s.site(stage)), "the form was sent twice")
+}
+
+// allowed leads back with what the stage gives: a code, or the access token itself. The sign-in
+// has ended by then.
 //
 //keyladder:code authorize-answer
 func (s *Server) allowed(c echo.Context, caller guard.Caller, i *interaction) error {
 	stage, ctx := caller.Stage(), c.Request().Context()
-	if !s.underWay.end(i) {
-		return s.problem(c, catalog.CheckForm, pages.Outdated(s.site(stage)), "the form was sent twice")
-	}
 	if _, _, err := s.clients.Lookup(i.client.ID); err != nil { // it was good when the sign-in began
 		return s.problem(c, catalog.CheckClient, pages.UnknownClient(s.site(stage), i.client.ID), i.client.ID+": "+err.Error())
 	}

@@ -64,11 +64,14 @@ func (u *underWay) find(r *http.Request, stage, id string) *interaction {
 }
 
 // signedIn is the same sign-in, with the user who was proven and what they are asked for. It has
-// another ID: who knew the one before knows nothing of this one.
+// another ID: who knew the one before knows nothing of this one. Nil: it has ended, or the form
+// was sent twice.
 func (u *underWay) signedIn(i *interaction, user *users.User, scope []string) *interaction {
 	next := *i
 	next.id, next.user, next.scope = rand.Text(), user, scope
-	u.all.Remove(i.id)
+	if !u.all.Remove(i.id) {
+		return nil
+	}
 	u.all.Add(next.id, &next)
 	return &next
 }

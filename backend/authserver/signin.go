@@ -68,19 +68,28 @@ func (s *Server) signIn(c echo.Context, caller guard.Caller) error {
 	}
 	if i.client == nil {
 		next := s.underWay.signedIn(i, user, nil)
+		if next == nil {
+			return s.sentTwice(c, stage)
+		}
 		return c.Redirect(http.StatusSeeOther, "/"+stage.Slug+"/consents?"+fieldInteraction+"="+next.id)
 	}
 	scope := slices.DeleteFunc(slices.Clone(i.request.scope), func(scope string) bool { return !user.May(scope) })
 	if len(scope) == 0 {
-		s.underWay.end(i)
+		if !s.underWay.end(i) {
+			return s.sentTwice(c, stage)
+		}
 		return s.refuse(c, stage, i.request, refusal{catalog.CheckWanted, invalidScope, "The user may do none of that.", user.Name + " may do nothing of what the client asks for"})
 	}
 	next := s.underWay.signedIn(i, user, scope)
+	if next == nil {
+		return s.sentTwice(c, stage)
+	}
 	granted, err := s.consents.Granted(c.Request().Context(), consents.Party{Stage: stage.Slug, User: user.Name, Client: i.client.ID})
 	if err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(scope, func(scope string) bool { return !slices.Contains(granted, scope) }) {
+		s.underWay.end(next)
 		return s.allowed(c, caller, next)
 	}
 	return c.Redirect(http.StatusSeeOther, "/"+stage.Slug+"/consent?"+fieldInteraction+"="+next.id)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -26,7 +27,10 @@ func (a *App) RedirectsTo(uri string) bool {
 // What can't be read is as it was.
 func withoutPort(uri string) string {
 	u, err := url.Parse(uri)
-	if err != nil || u.Port() == "" || u.User != nil {
+	if err != nil || u.User != nil {
+		return uri
+	}
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
 		return uri
 	}
 	before, after, _ := strings.Cut(uri, u.Host)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
@@ -79,6 +80,9 @@ func Refresh(store *refresh.Store, lookup Lookup, end Ending) Grant {
 				Key: strings.Trim(r.HTTP.Header.Get("Idempotency-Key"), `"`), // a string of RFC 9651, in the draft
 			}
 			rotated, err := store.Rotate(ctx, r.Caller.At(), presented, func(tx *gorm.DB, family refresh.Family) error {
+				if err := within(r.Form, family.Scope); err != nil {
+					return err
+				}
 				owner := lookup(family.User)
 				if owner == nil {
 					return invalid(catalog.CheckRefresh, "its user %q is not there any more", family.User)
@@ -102,6 +106,20 @@ func Refresh(store *refresh.Store, lookup Lookup, end Ending) Grant {
 			return rotated.Text, err
 		},
 	}
+}
+
+// within refuses a scope beyond what the user has allowed (RFC 6749, section 6).
+func within(form oauth.Form, allowed string) error {
+	wanted, err := form.Scope()
+	if err != nil {
+		return err
+	}
+	for _, scope := range wanted {
+		if !slices.Contains(strings.Fields(allowed), scope) {
+			return oauth.Refuse(catalog.CheckWanted, oauth.InvalidScope("The user has not allowed that much."), "the scope %.80q is beyond %q", scope, allowed)
+		}
+	}
+	return nil
 }
 
 // invalid refuses what was presented. The client is told the same whatever is wrong: who tries

@@ -144,7 +144,7 @@ func New(config Config) (*Guard, error) {
 			faults = append(faults, fits(s, g.steps))
 		}
 	}
-	g.other = g.newRoute(Route{}, OtherRoute, nil)
+	g.other = g.newRoute(Route{OAuth: config.OAuthAlone}, OtherRoute, nil)
 	g.answer = g.serve
 	return g, errors.Join(faults...)
 }

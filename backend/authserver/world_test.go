@@ -1,0 +1,202 @@
+package authserver_test
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alexedwards/argon2id"
+
+	"keyladder/backend/authserver"
+	"keyladder/backend/guard"
+	"keyladder/backend/users"
+	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
+	"keyladder/internal/pki"
+	"keyladder/internal/traffic"
+	"keyladder/stages/catalog"
+)
+
+// The stages that have an authorization server.
+const (
+	implicit = "implicit-grant"
+	code     = "code-grant"
+	refresh  = "refresh"
+)
+
+// Clients, and where their users come back to.
+const (
+	web    = "web" // confidential
+	native = "native"
+	odd    = "odd" // confidential, with a secret that form-encoding changes
+	ops    = "ops"
+	other  = "other" // confidential
+
+	webURI      = "https://web.example/callback?tenant=1"
+	otherURI    = "https://other.example/callback"
+	oddURI      = "https://odd.example/callback"
+	loopbackURI = "http://127.0.0.1/callback"
+	privateURI  = "com.example.app:/callback"
+	opsURI      = "com.example.ops:/callback"
+)
+
+const password = "correct horse" // of everybody
+
+var clientsOf = []manage.App{
+	{ID: web, Name: "A web server", UserAgent: "Web/", Scopes: all, RedirectURIs: []string{webURI}, PerSecond: 1e6, Burst: 1e6},
+	{ID: other, Name: "Another web server", UserAgent: "Web/", Scopes: all, RedirectURIs: []string{otherURI}, PerSecond: 1e6, Burst: 1e6},
+	{ID: odd, Name: "A client with an odd secret", UserAgent: "Web/", Scopes: all, RedirectURIs: []string{oddURI}, PerSecond: 1e6, Burst: 1e6},
+	{ID: native, Name: "A program", UserAgent: "Native/", Scopes: all, RedirectURIs: []string{loopbackURI, privateURI}, Public: true, PerSecond: 1e6, Burst: 1e6},
+	{ID: ops, Name: "For staff", UserAgent: "Ops/", Scopes: []string{"accounts:freeze"}, RedirectURIs: []string{opsURI}, Public: true, PerSecond: 1e6, Burst: 1e6},
+}
+
+var all = []string{"rates:read", "accounts:read", "transfers:write"}
+
+var secrets = map[string]string{web: "the secret of web", other: "the secret of other", odd: `s:%2B+é "&=`}
+
+// uriOf is where a client's answers go.
+var uriOf = map[string]string{web: webURI, other: otherURI, odd: oddURI, native: loopbackURI, ops: opsURI}
+
+// stages are those of the catalog, with all that have an authorization server.
+func stages() catalog.Set {
+	set := catalog.All()
+	like, _ := set.Lookup("password-grant")
+	p := like.Policies
+	for i := range set {
+		switch set[i].Slug {
+		case implicit:
+			p.Call.Grant, p.Auth.Issuer, p.Auth.Grants = catalog.ImplicitGrant, catalog.AuthServer, catalog.ImplicitGrant
+		case code:
+			p.Call.AppProof, p.Call.KeyPlace, p.Call.Nonces, p.Call.Binding = catalog.Hawk, catalog.NoKeySent, catalog.NoncesRemembered, catalog.TokenOfCall
+			p.Call.Grant, p.Call.ClientAuth = catalog.CodeGrant, catalog.ClientSecret
+			p.API.SecretOverlap = catalog.Decide(time.Hour)
+			p.Auth.Grants, p.Auth.ClientAuth = catalog.CodeGrant, catalog.ClientSecret
+		case refresh:
+			p.Call.Grant, p.Call.UserKey = catalog.CodeAndRefresh, catalog.UserKeyInStorage
+			p.Auth.Grants, p.Auth.TokenLife = catalog.CodeAndRefresh, catalog.ShortLivedTokens
+		default:
+			continue
+		}
+		if !set[i].Built {
+			set[i].Built, set[i].Policies = true, p
+		}
+	}
+	return set
+}
+
+// passwordHash is as cheap as can be: tests are not about its cost.
+var passwordHash = sync.OnceValues(func() (string, error) {
+	return argon2id.CreateHash(password, &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
+})
+
+func must[T any](t testing.TB) func(v T, err error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// world is an authorization server that runs, and its deployment.
+type world struct {
+	dir    string
+	base   string // https://host:port
+	roots  *x509.CertPool
+	server *authserver.Server
+	log    *traffic.Log
+	ahead  atomic.Int64 // of its clock
+	stop   func()
+	listen authserver.Listeners
+}
+
+func (w *world) now() time.Time             { return time.Now().Add(time.Duration(w.ahead.Load())) }
+func (w *world) advance(by time.Duration)   { w.ahead.Add(int64(by)) }
+func (w *world) issuer(stage string) string { return w.base + "/" + stage }
+func listener(t testing.TB) net.Listener {
+	return must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+}
+
+func (w *world) folder(t testing.TB, role deployment.Role) *deployment.Folder {
+	t.Helper()
+	return must[*deployment.Folder](t)(deployment.Open(w.dir, role))
+}
+
+// deploy makes a deployment's folders, and finds ports for its authorization server.
+func deploy(t testing.TB) *world {
+	t.Helper()
+	w := &world{dir: t.TempDir(), log: traffic.New("auth", 256), listen: authserver.Listeners{TLS: listener(t), Manage: listener(t)}}
+	w.base = "https://" + w.listen.TLS.Addr().String()
+	addresses := deployment.Addresses{Public: map[deployment.ServiceName]string{
+		deployment.API: "https://localhost:8443", deployment.AuthServer: w.base,
+		deployment.Manage(deployment.Auth): "https://" + w.listen.Manage.Addr().String(),
+	}}
+	ca, pair := must[*pki.CA](t), must[pki.Pair](t)
+	public, inside, apps := ca(pki.NewCA("public")), ca(pki.NewCA("inside")), ca(pki.NewCA("apps"))
+	w.roots = must[*x509.CertPool](t)(pki.Pool(public.Certificate))
+	server := pair(public.Server("API", "localhost", "127.0.0.1"))
+	var people []users.Seed
+	for _, name := range []string{"alice", "bob", "carol"} {
+		people = append(people, users.Seed{Name: name, PasswordHash: must[string](t)(passwordHash()), Staff: name == "carol"})
+	}
+	for _, role := range []deployment.Role{deployment.Auth, deployment.Resource, deployment.Admin} {
+		writer := must[*deployment.Writer](t)(deployment.NewWriter(w.dir, role, "test", time.Now(), addresses))
+		write := func(name string, content any) error {
+			return writer.File(name, must[[]byte](t)(json.Marshal(content)))
+		}
+		err := errors.Join(
+			writer.Pair("manage", pair(inside.Peer(string(role), "localhost", "127.0.0.1", string(role)))),
+			writer.File("manage-ca.pem", inside.Certificate),
+			writer.Pair("server", server),
+			writer.File("client-ca.pem", apps.Certificate),
+			write("clients.json", clientsOf),
+			write("apps.json", clientsOf),
+			write("secrets.json", secrets),
+			write("users.json", people),
+			writer.Close())
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+// start starts an authorization server with the deployment's usual lifetimes.
+func start(t testing.TB) *world {
+	t.Helper()
+	w := deploy(t)
+	w.open(t)
+	return w
+}
+
+func (w *world) config(t testing.TB) authserver.Config {
+	t.Helper()
+	config := authserver.Config{
+		Folder: w.folder(t, deployment.Auth), Stages: stages(), Log: w.log, Logger: slog.New(slog.DiscardHandler), Now: w.now,
+	}.With(deployment.DefaultSettings)
+	config.Address = guard.Limit{PerSecond: 1e6, Burst: 1e6}
+	return config
+}
+
+func (w *world) open(t testing.TB) {
+	t.Helper()
+	w.server = must[*authserver.Server](t)(authserver.New(w.config(t)))
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- w.server.Serve(ctx, w.listen) }()
+	w.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := errors.Join(<-served, w.server.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(w.stop)
+}
