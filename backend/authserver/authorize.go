@@ -44,11 +44,11 @@ func (s *Server) authorize(c echo.Context, caller guard.Caller) error {
 		return s.problem(c, catalog.CheckClient, pages.UnknownClient(s.site(stage), fmt.Sprintf("%.80q", query.Get("client_id"))), fmt.Sprintf("the client %.80q: %v", query["client_id"], err))
 	}
 	r, ok := redirect(client, query)
-	if !ok {
+	if !ok && stage.Heeds(catalog.CheckRedirect) {
 		asked := pages.Client{Name: client.Name(), ID: client.ID, RedirectURI: query.Get("redirect_uri")}
 		return s.problem(c, catalog.CheckRedirect, pages.RedirectMismatch(s.site(stage), asked), fmt.Sprintf("%.200q is not registered for %s", query["redirect_uri"], client.ID))
 	}
-	if refused := r.read(query, stage, client); refused != nil {
+	if refused := r.read(query, stage, client); refused != nil && stage.Heeds(refused.check) {
 		return s.refuse(c, stage, r, *refused)
 	}
 	return s.askToSignIn(c, stage, s.underWay.begin(c.Response(), c.Request(), interaction{stage: stage.Slug, client: client, request: r}), "", pages.Failure{})
@@ -69,7 +69,7 @@ func redirect(client *clients.App, query url.Values) (request, bool) {
 	case len(given) == 0 && len(client.RedirectURIs) == 1:
 		return request{redirectURI: client.RedirectURIs[0]}, true
 	}
-	return request{}, false
+	return request{redirectURI: query.Get("redirect_uri"), given: query.Get("redirect_uri")}, false
 }
 
 // read reads the rest of a request. The client is told what is wrong with it.

@@ -282,6 +282,9 @@ func respond(c *call) error {
 	if c.plan.route.handler != nil {
 		err := run(c)
 		if refusal, ok := errors.AsType[*Refusal](err); ok {
+			if !c.stage.Heeds(refusal.Check) { // and yet the handler can't go on
+				return fmt.Errorf("%s: refused by the check %q, which is not heeded here: %w", c.plan.route.name, refusal.Check, err)
+			}
 			c.refusal, c.check = refusal, refusal.Check
 			c.refusal.write(c)
 			return nil

@@ -116,8 +116,9 @@ func (s Set) With(slug string, change func(*Policies)) Set {
 	panic(fmt.Sprintf("catalog: no stage %q", slug))
 }
 
-// WithoutCheck is the set with one stage at which refusals by a check of the guard are not
-// heeded. A policy can't say that of every check, and where it can, the app reads it, too.
+// WithoutCheck is the set with one stage at which refusals by a check of the guard, or of an
+// endpoint of OAuth, are not heeded: the call goes on, or, where nothing is left to go on with, it
+// fails and is on record as one that nothing refused. A policy can't say that of every check, and where it can, the app reads it, too.
 // It is how tests switch off one check of the server and nothing else, to see that it is
 // missed. It panics when there is no such stage.
 func (s Set) WithoutCheck(slug string, check Check) Set {

@@ -93,6 +93,16 @@ var ownerships = []struct {
 	{OfPackage, []Check{CheckHidden, CheckNotStored, CheckNotTyped}},
 }
 
+// Checks are those that the owner makes, in their order.
+func (o Owner) Checks() []Check {
+	for _, ownership := range ownerships {
+		if ownership.owner == o {
+			return slices.Clone(ownership.checks)
+		}
+	}
+	return nil
+}
+
 // Owner is whose check it is; empty: it is declared nowhere.
 func (c Check) Owner() Owner {
 	for _, o := range ownerships {

@@ -250,7 +250,7 @@ func (p *prober) onPages(ctx context.Context, by *caller, user, password, scope 
 	if scope != "" {
 		options = append(options, oauth2.SetAuthURLParam("scope", scope))
 	}
-	state, client := protect.NewState(), p.client(by.Caller)
+	state, client := protect.NewState(), &http.Client{Transport: p.browser(by), Timeout: probeTime}
 	link, err := person.Person{Name: user, Password: password}.Authorize(ctx, client.Transport, oauth.AuthorizationURL(state, options...), by.redirectURI)
 	if err != nil {
 		return protect.SignedIn{}, err

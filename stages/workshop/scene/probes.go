@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
 	"keyladder/stages/mechanism/session"
+	"keyladder/stages/mechanism/token"
 	"keyladder/stages/protect"
 )
 
@@ -70,12 +72,16 @@ func tokens(p catalog.Policies) bool       { return p.Call.UserProof == catalog.
 func revocations(p catalog.Policies) bool  { return p.Auth.Revocations == catalog.RevokedRefused }
 func byPassword(p catalog.Policies) bool   { return p.Auth.Offers(catalog.PasswordGrant) }
 func boundToApp(p catalog.Policies) bool   { return p.Call.Binding != catalog.NotBound }
-func boundToCall(p catalog.Policies) bool  { return p.Call.Binding == catalog.SessionOfCall }
-func boundToDevice(p catalog.Policies) bool {
-	return p.Call.Binding == catalog.SessionOfDevice || boundToCall(p)
+func boundToCall(p catalog.Policies) bool {
+	return p.Call.Binding == catalog.SessionOfCall || p.Call.Binding == catalog.TokenOfCall
 }
 
-// probes are all probes, in the order of the ladder. The last one uses up an app's limit.
+func boundToDevice(p catalog.Policies) bool {
+	return p.Call.Binding == catalog.SessionOfDevice || p.Call.Binding == catalog.SessionOfCall
+}
+
+// probes are the calls that the API must refuse, in the order of the ladder. The last one uses up
+// an app's limit. Those of the authorization server are in probes_auth.go, and come before them.
 var probes = []probe{
 	{"rates in a browser", registeredAgents, catalog.CheckUserAgent, 403, ratesAs(func(_ *prober, as *protect.Identity) {
 		as.UserAgent = "Mozilla/5.0 (X11; Linux x86_64)"
@@ -140,9 +146,15 @@ var probes = []probe{
 		users.alice.Show(as)
 		as.Device = users.elsewhere
 	}, nil)},
-	{"a signed call with another user's session put into it", boundToCall, catalog.CheckSignedFields, 401, accounts(func(as *protect.Identity, users people) {
+	{"a signed call with another user put into it", boundToCall, catalog.CheckSignedFields, 401, accounts(func(as *protect.Identity, users people) {
 		users.alice.Show(as)
-	}, func(r *protect.Request, users people) { session.SetKey(r.Header, users.carol.Session) })},
+	}, func(r *protect.Request, users people) {
+		if users.carol.Token != "" {
+			token.Set(r.Header, users.carol.Token)
+			return
+		}
+		session.SetKey(r.Header, users.carol.Session)
+	})},
 	{"accounts with a token for something else", tokensRights, catalog.CheckScope, 403, accounts(func(as *protect.Identity, users people) {
 		users.narrow.Show(as)
 	}, nil)},
@@ -305,7 +317,7 @@ func (s *Station) probe(ctx context.Context, stage catalog.Stage) ([]manage.Call
 		return nil, err
 	}
 	var calls []manage.Call
-	for _, probe := range probes {
+	for _, probe := range slices.Concat(authProbes, probes) {
 		if !probe.applies(p.policies) {
 			continue
 		}
