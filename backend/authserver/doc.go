@@ -20,5 +20,6 @@
 //   - authorize.go, redirect.go: requests and where their answers go
 //   - interaction.go: what is known of a sign-in between its pages
 //   - signin.go, consent.go, given.go: the pages
-//   - metadata.go, management.go, server.go
+//   - metadata.go, server.go
+//   - management.go, grants.go: what the admin sees and changes
 package authserver

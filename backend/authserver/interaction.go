@@ -79,6 +79,15 @@ func (u *underWay) signedIn(i *interaction, user *users.User, scope []string) *i
 // end ends one, and says whether it was there: of two who end it, one does.
 func (u *underWay) end(i *interaction) bool { return u.all.Remove(i.id) }
 
+// endOf ends those in which a user has signed in; with no name, all that there are.
+func (u *underWay) endOf(name string) {
+	for _, i := range u.all.Values() {
+		if name == "" || i.user != nil && i.user.Name == name {
+			u.all.Remove(i.id)
+		}
+	}
+}
+
 // browserCookie tells browsers apart while somebody signs in. The prefix binds it to this host
 // (RFC 6265bis, section 4.1.3.2).
 const browserCookie = "__Host-browser"

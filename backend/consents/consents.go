@@ -196,3 +196,12 @@ func (s *Store) Query(ctx context.Context, q manage.ConsentQuery) (manage.Consen
 	}
 	return list, nil
 }
+
+// Count is how many consents each user has.
+func (s *Store) Count(ctx context.Context) (map[string]int, error) {
+	byUser, err := store.CountByUser(fit(s.db.WithContext(ctx), manage.ConsentFilter{}))
+	if err != nil {
+		return nil, fmt.Errorf("count the consents: %w", err)
+	}
+	return byUser, nil
+}

@@ -71,3 +71,12 @@ func (s *Store) Query(ctx context.Context, q manage.FamilyQuery) (manage.FamilyL
 	}
 	return list, nil
 }
+
+// Count is how many families of refresh tokens that are good each user has.
+func (s *Store) Count(ctx context.Context) (map[string]int, error) {
+	byUser, err := store.CountByUser(s.fit(s.db.WithContext(ctx), manage.FamilyFilter{State: "good"}))
+	if err != nil {
+		return nil, fmt.Errorf("count the families of refresh tokens: %w", err)
+	}
+	return byUser, nil
+}

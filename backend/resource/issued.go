@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"keyladder/backend/authserver"
@@ -56,13 +57,25 @@ func (i *issued) follow(ctx context.Context) {
 		return
 	}
 	defer i.server.Close()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		i.clients.Follow(ctx)
-	}()
-	i.tokens.Follow(ctx)
-	<-done
+	var all sync.WaitGroup
+	for _, run := range []func(context.Context){i.clients.Follow, i.tokens.Follow, i.tellUses} {
+		all.Go(func() { run(ctx) })
+	}
+	all.Wait()
+}
+
+// tellUses tells the other server how often its access tokens are used here.
+func (i *issued) tellUses(ctx context.Context) {
+	ticker := time.NewTicker(flushEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			_ = i.tokens.TellUses(ctx) // that the other does not answer is in health, and it is told later
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // health says since when nothing was heard from the authorization server, if that is so. What

@@ -1,89 +1,35 @@
 package resource
 
 import (
-	"cmp"
+	"context"
 	"errors"
-	"math"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"keyladder/backend/devices"
 	"keyladder/backend/sessions"
 	"keyladder/internal/manage"
-	"keyladder/internal/problem"
 	"keyladder/internal/store"
 )
 
-// listUsers lists those of the directory, which has all in memory: they come from a file.
-func (s *Server) listUsers(c echo.Context) error {
-	part, err := partOf(c)
-	if err != nil {
-		return err
-	}
-	at := s.config.Now()
-	good, err := s.sessions.Count(c.Request().Context(), at)
-	if err != nil {
-		return err
-	}
-	search := strings.ToLower(c.QueryParam("search"))
-	users := slices.DeleteFunc(s.users.List(at), func(u manage.User) bool { return !strings.Contains(strings.ToLower(u.Name), search) })
-	for i := range users {
-		users[i].Sessions = good[users[i].Name]
-	}
-	column, descending := strings.CutPrefix(cmp.Or(part.Sort, "name"), "-")
-	order, ok := usersBy[column]
-	if !ok {
-		return badRequest("sort must be name, role, sessions or failed, with or without a - in front of it.")
-	}
-	slices.SortStableFunc(users, func(a, b manage.User) int { // by name, as they came, where they are equal
-		if descending {
-			a, b = b, a
-		}
-		return order(a, b)
-	})
-	list := manage.UserList{Users: users[min(part.From, len(users)):], Total: len(users)}
-	list.Users = list.Users[:min(cmp.Or(part.Limit, manage.MostListed), len(list.Users))]
-	return c.JSON(http.StatusOK, list)
-}
-
-var usersBy = map[string]func(a, b manage.User) int{
-	"name":     func(a, b manage.User) int { return strings.Compare(a.Name, b.Name) },
-	"sessions": func(a, b manage.User) int { return a.Sessions - b.Sessions },
-	"failed":   func(a, b manage.User) int { return a.FailedSignIns - b.FailedSignIns },
-	"role": func(a, b manage.User) int {
-		switch {
-		case a.Staff == b.Staff:
-			return 0
-		case a.Staff:
-			return -1
-		}
-		return 1
-	},
+// countOwned says what users have here.
+func (s *Server) countOwned(ctx context.Context) (func(*manage.User), error) {
+	sessions, err := s.sessions.Count(ctx, s.config.Now())
+	tokens, err2 := s.tokens.Count(ctx)
+	return func(user *manage.User) { user.Sessions, user.Tokens = sessions[user.Name], tokens[user.Name] }, errors.Join(err, err2)
 }
 
 // revokeSessions ends all sessions of a user.
 func (s *Server) revokeSessions(c echo.Context) error {
 	name := c.Param("name")
 	if s.users.Lookup(name) == nil {
-		return nothingToChange("there is no user of that name")
+		return manage.NothingToChange("there is no user of that name")
 	}
 	if _, err := s.sessions.EndAll(c.Request().Context(), name); err != nil {
 		return err
 	}
-	return c.NoContent(http.StatusNoContent)
-}
-
-// clearFailedSignIns lets a user sign in at once, and everybody else guess anew.
-func (s *Server) clearFailedSignIns(c echo.Context) error {
-	name := c.Param("name")
-	if s.users.Lookup(name) == nil {
-		return nothingToChange("there is no user of that name")
-	}
-	s.users.Clear(name)
 	return c.NoContent(http.StatusNoContent)
 }
 
@@ -92,7 +38,7 @@ func (s *Server) listSessions(c echo.Context) error {
 		User: c.QueryParam("user"), App: c.QueryParam("app"), Stage: c.QueryParam("stage"), Search: c.QueryParam("search"),
 	}}
 	var err error
-	if query.Part, err = partOf(c); err != nil {
+	if query.Part, err = manage.PartOf(c); err != nil {
 		return err
 	}
 	if query.By, err = makerOf(c.QueryParam("by")); err != nil {
@@ -100,7 +46,7 @@ func (s *Server) listSessions(c echo.Context) error {
 	}
 	list, err := s.sessions.Query(c.Request().Context(), s.config.Now(), query)
 	if err != nil {
-		return listProblem(err)
+		return store.Problem(err)
 	}
 	return c.JSON(http.StatusOK, list)
 }
@@ -108,7 +54,7 @@ func (s *Server) listSessions(c echo.Context) error {
 func (s *Server) revokeSession(c echo.Context) error {
 	err := s.sessions.End(c.Request().Context(), c.Param("id"))
 	if errors.Is(err, sessions.ErrNoSession) {
-		return nothingToChange(err.Error())
+		return manage.NothingToChange(err.Error())
 	}
 	if err != nil {
 		return err
@@ -119,17 +65,17 @@ func (s *Server) revokeSession(c echo.Context) error {
 // revokeSelected ends many sessions. A selection of nothing in particular is refused, here and
 // below: it would be all of them.
 func (s *Server) revokeSelected(c echo.Context) error {
-	selection, err := read[manage.SessionSelection](c)
+	selection, err := manage.Read[manage.SessionSelection](c)
 	if err != nil {
 		return err
 	}
 	if len(selection.IDs) == 0 && !selection.All && selection.SessionFilter == (manage.SessionFilter{}) {
-		return unprocessable("Say which sessions.")
+		return manage.Unprocessable("Say which sessions.")
 	}
 	if _, err := makerOf(string(selection.By)); err != nil {
 		return err
 	}
-	return changed(c)(s.sessions.EndSelected(c.Request().Context(), s.config.Now(), selection))
+	return manage.SayChanged(c)(s.sessions.EndSelected(c.Request().Context(), s.config.Now(), selection))
 }
 
 func (s *Server) listDevices(c echo.Context) error {
@@ -137,7 +83,7 @@ func (s *Server) listDevices(c echo.Context) error {
 		Stage: c.QueryParam("stage"), App: c.QueryParam("app"), Search: c.QueryParam("search"), State: c.QueryParam("state"), By: manage.Maker(c.QueryParam("by")),
 	}}
 	var err error
-	if query.Part, err = partOf(c); err != nil {
+	if query.Part, err = manage.PartOf(c); err != nil {
 		return err
 	}
 	if err := checkDevices(query.DeviceFilter); err != nil {
@@ -145,7 +91,7 @@ func (s *Server) listDevices(c echo.Context) error {
 	}
 	list, err := s.devices.Query(c.Request().Context(), query)
 	if err != nil {
-		return listProblem(err)
+		return store.Problem(err)
 	}
 	return c.JSON(http.StatusOK, list)
 }
@@ -155,7 +101,7 @@ func checkDevices(f manage.DeviceFilter) error {
 		return err
 	}
 	if !slices.Contains([]string{"", "served", "banned"}, f.State) {
-		return badRequest("state must be served, banned, or nothing.")
+		return manage.BadRequest("state must be served, banned, or nothing.")
 	}
 	return nil
 }
@@ -173,7 +119,7 @@ func (s *Server) banDevices(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return changed(c)(s.devices.BanSelected(c.Request().Context(), s.config.Now(), selection))
+	return manage.SayChanged(c)(s.devices.BanSelected(c.Request().Context(), s.config.Now(), selection))
 }
 
 func (s *Server) allowDevices(c echo.Context) error {
@@ -181,7 +127,7 @@ func (s *Server) allowDevices(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return changed(c)(s.devices.AllowSelected(c.Request().Context(), selection))
+	return manage.SayChanged(c)(s.devices.AllowSelected(c.Request().Context(), selection))
 }
 
 func (s *Server) removeDevices(c echo.Context) error {
@@ -189,16 +135,16 @@ func (s *Server) removeDevices(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return changed(c)(s.devices.Remove(c.Request().Context(), selection))
+	return manage.SayChanged(c)(s.devices.Remove(c.Request().Context(), selection))
 }
 
 func selectedDevices(c echo.Context) (manage.DeviceSelection, error) {
-	selection, err := read[manage.DeviceSelection](c)
+	selection, err := manage.Read[manage.DeviceSelection](c)
 	if err != nil {
 		return selection, err
 	}
 	if len(selection.IDs) == 0 && !selection.All && selection.DeviceFilter == (manage.DeviceFilter{}) && !selection.NeverUsed && selection.UnseenSince == nil {
-		return selection, unprocessable("Say which devices.")
+		return selection, manage.Unprocessable("Say which devices.")
 	}
 	return selection, checkDevices(selection.DeviceFilter)
 }
@@ -206,7 +152,7 @@ func selectedDevices(c echo.Context) (manage.DeviceSelection, error) {
 // markWorkshop marks what the workshop has made. Who may say so is who has the admin's
 // certificate: if apps could, whoever attacks would hide there.
 func (s *Server) markWorkshop(c echo.Context) error {
-	made, err := read[[]manage.Installation](c)
+	made, err := manage.Read[[]manage.Installation](c)
 	if err != nil {
 		return err
 	}
@@ -228,22 +174,13 @@ func (s *Server) markWorkshop(c echo.Context) error {
 			total += marked
 		}
 	}
-	return changed(c)(total, nil)
-}
-
-func changed(c echo.Context) func(int, error) error {
-	return func(count int, err error) error {
-		if err != nil {
-			return err
-		}
-		return c.JSON(http.StatusOK, manage.Changed{Changed: count})
-	}
+	return manage.SayChanged(c)(total, nil)
 }
 
 func deviceAnswer(c echo.Context) func(manage.Device, error) error {
 	return func(device manage.Device, err error) error {
 		if errors.Is(err, devices.ErrNoDevice) {
-			return nothingToChange(err.Error())
+			return manage.NothingToChange(err.Error())
 		}
 		if err != nil {
 			return err
@@ -252,41 +189,10 @@ func deviceAnswer(c echo.Context) func(manage.Device, error) error {
 	}
 }
 
-// partOf reads which part of a list is asked for.
-func partOf(c echo.Context) (part manage.Part, err error) {
-	part.Sort = c.QueryParam("sort")
-	if part.Limit, err = number(c, "limit", manage.MostListed, manage.MostListed); err != nil {
-		return part, err
-	}
-	part.From, err = number(c, "from", 0, math.MaxInt32)
-	return part, err
-}
-
 func makerOf(text string) (manage.Maker, error) {
 	by := manage.Maker(text)
 	if !slices.Contains([]manage.Maker{manage.Anyone, manage.Workshop, manage.NotWorkshop}, by) {
-		return by, badRequest("by must be %s, %s, or nothing.", manage.Workshop, manage.NotWorkshop)
+		return by, manage.BadRequest("by must be %s, %s, or nothing.", manage.Workshop, manage.NotWorkshop)
 	}
 	return by, nil
-}
-
-// listProblem tells the admin what was wrong; other errors are ours.
-func listProblem(err error) error {
-	if errors.Is(err, store.ErrSort) {
-		return problem.New(http.StatusBadRequest, "bad-request", "The request can't be read", err.Error())
-	}
-	return err
-}
-
-// number reads a query parameter from 1 to most.
-func number(c echo.Context, name string, usual, most int) (int, error) {
-	text := c.QueryParam(name)
-	if text == "" {
-		return usual, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > most {
-		return 0, badRequest("%s must be a number from 1 to %d.", name, most)
-	}
-	return n, nil
 }

@@ -19,35 +19,23 @@ func (s *Server) countSource(o guard.Outcome) {
 	}
 }
 
-func (s *Server) showUsage(c echo.Context) error {
-	days, err := number(c, "days", 30, 3660)
-	if err != nil {
-		return err
-	}
-	usage, err := s.usage.Latest(c.Request().Context(), days)
-	if err != nil {
-		return err
-	}
-	return c.JSON(http.StatusOK, usage)
-}
-
 func (s *Server) showSources(c echo.Context) error {
 	q := manage.SourceQuery{
 		Kind: manage.SourceKind(c.QueryParam("kind")), Stage: c.QueryParam("stage"), App: c.QueryParam("app"), Search: c.QueryParam("search"),
 	}
 	var err error
-	if q.Days, err = number(c, "days", 14, 3660); err != nil {
+	if q.Days, err = manage.Number(c, "days", 14, 3660); err != nil {
 		return err
 	}
-	if q.Limit, err = number(c, "limit", 50, manage.MostListed); err != nil {
+	if q.Limit, err = manage.Number(c, "limit", 50, manage.MostListed); err != nil {
 		return err
 	}
-	if q.From, err = number(c, "from", 0, math.MaxInt32); err != nil {
+	if q.From, err = manage.Number(c, "from", 0, math.MaxInt32); err != nil {
 		return err
 	}
 	list, err := s.sources.Query(c.Request().Context(), q)
 	if errors.Is(err, usage.ErrKind) {
-		return badRequest("kind must be user, address or agent.")
+		return manage.BadRequest("kind must be user, address or agent.")
 	}
 	if err != nil {
 		return err

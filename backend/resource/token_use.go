@@ -54,7 +54,7 @@ func (s *Server) switchRevocationCheck(on bool) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		stage, ok := s.config.Stages.Lookup(c.Param("slug"))
 		if !ok || !refusesRevoked(stage) {
-			return nothingToChange("there is no stage of that name that refuses revoked access tokens")
+			return manage.NothingToChange("there is no stage of that name that refuses revoked access tokens")
 		}
 		if err := s.revocations.Set(c.Request().Context(), stage.Slug, on, s.config.Now()); err != nil {
 			return err

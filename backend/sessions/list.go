@@ -58,17 +58,9 @@ func (s *Store) good(db *gorm.DB, at time.Time, f manage.SessionFilter) *gorm.DB
 // Count is how many sessions each user has that are good at that time; users without any are
 // left out.
 func (s *Store) Count(ctx context.Context, at time.Time) (map[string]int, error) {
-	var counts []struct {
-		User  string
-		Count int
-	}
-	query := s.good(s.db.WithContext(ctx), at, manage.SessionFilter{})
-	if err := query.Select("user, COUNT(*) AS count").Group("user").Find(&counts).Error; err != nil {
+	byUser, err := store.CountByUser(s.good(s.db.WithContext(ctx), at, manage.SessionFilter{}))
+	if err != nil {
 		return nil, fmt.Errorf("count the sessions: %w", err)
-	}
-	byUser := make(map[string]int, len(counts))
-	for _, c := range counts {
-		byUser[c.User] = c.Count
 	}
 	return byUser, nil
 }

@@ -8,8 +8,9 @@ import (
 )
 
 // Examine makes all checks on a token of a stage, revocation included, and says what each
-// finds. An error is [ErrNoIssuer].
-func (b *Book) Examine(stage, text string, at time.Time) (manage.TokenExamination, error) {
+// finds, in the order in which the guard makes them. Known says whether there is a user of that
+// name; nil: the server knows no users. An error is [ErrNoIssuer].
+func (b *Book) Examine(stage, text string, at time.Time, known func(user string) bool) (manage.TokenExamination, error) {
 	if _, ok := b.issuers[stage]; !ok {
 		return manage.TokenExamination{}, ErrNoIssuer
 	}
@@ -28,6 +29,13 @@ func (b *Book) Examine(stage, text string, at time.Time) (manage.TokenExaminatio
 	}
 	if json.Unmarshal(examined.Claims, &said) == nil {
 		out.Subject = said.Subject
+	}
+	if out.Subject != "" && known != nil {
+		finding := manage.TokenFinding{Check: "user", Passed: known(out.Subject)}
+		if !finding.Passed {
+			finding.Reason = "there is no user of that name"
+		}
+		out.Findings = append(out.Findings, finding)
 	}
 	revoked := manage.TokenFinding{Check: "revoked", Moot: said.ID == "", Passed: said.ID != ""}
 	b.mu.RLock()

@@ -59,6 +59,15 @@ func (s *Store) Query(ctx context.Context, q manage.TokenQuery) (manage.TokenLis
 	return list, nil
 }
 
+// Count is how many access tokens that are good each user has.
+func (s *Store) Count(ctx context.Context) (map[string]int, error) {
+	byUser, err := store.CountByUser(s.fit(s.db.WithContext(ctx), manage.TokenFilter{State: "good"}))
+	if err != nil {
+		return nil, fmt.Errorf("count the access tokens: %w", err)
+	}
+	return byUser, nil
+}
+
 // Keys are all signing keys, newest first.
 func (b *Book) Keys() []manage.SigningKey {
 	list := []manage.SigningKey{}

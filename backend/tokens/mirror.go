@@ -27,6 +27,7 @@ type Mirror struct {
 	*Book
 	issuer   feed.Doer
 	follower feed.Follower[change]
+	untold   map[string]served // by the token's ID
 }
 
 // snapshot is all keys, and up to where in the feed that holds. The keys are symmetric, so whoever checks tokens could issue them as well: with HS256 the resource server
@@ -47,7 +48,7 @@ func NewMirror(issuer feed.Doer, config Config) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Mirror{Book: book, issuer: issuer}
+	m := &Mirror{Book: book, issuer: issuer, untold: map[string]served{}}
 	m.follower = feed.Follower[change]{Feed: feed.Remote[change](issuer, feedPath), Wait: 20 * time.Second, Apply: m.apply, Load: m.load}
 	return m, nil
 }
@@ -92,8 +93,10 @@ func (m *Mirror) apply(ctx context.Context, page feed.Page[change]) error {
 	return nil
 }
 
-// Serve serves the feed to the servers that check tokens, and to nobody else.
+// Serve serves the feed to the servers that check tokens, and to nobody else, and lets them
+// tell how often tokens were used.
 func (s *Store) Serve(routes manage.Routes) {
+	routes.POST(UsesPath, s.takeUses)
 	routes.GET(feedPath, manage.Feed[change](s.changes))
 	routes.GET(keysPath, func(c echo.Context) error {
 		var state snapshot

@@ -152,15 +152,12 @@ func (s *Store) Flush(ctx context.Context) error {
 		return nil
 	}
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		all := make([]served, 0, len(used))
 		for jti, u := range used {
-			err := tx.Model(&tokenRow{}).Where("id = ?", jti).
-				Updates(map[string]any{"calls": gorm.Expr("calls + ?", u.calls.Load()), "last_used_at": time.Unix(0, u.last.Load()).UTC()}).Error
-			if err != nil {
-				return err
-			}
+			all = append(all, served{Token: jti, Calls: u.calls.Load(), Last: time.Unix(0, u.last.Load())})
 		}
-		if !forget {
-			return nil
+		if err := count(tx, all); err != nil || !forget {
+			return err
 		}
 		return tx.Where("expires_at < ?", at.Add(-keptAfter)).Delete(&tokenRow{}).Error
 	})

@@ -108,7 +108,7 @@ type SessionSelection struct {
 }
 
 // UserQuery asks for users; what is empty does not matter. They are sorted by name, role,
-// sessions or failed.
+// sessions, tokens, families, consents or failed.
 type UserQuery struct {
 	Search string // a part of the name
 	Part
