@@ -53,6 +53,18 @@
 //	GET  /accesslog                 the latest lines of the access log, oldest first, as a JSON list
 //	POST /reset                     ledger, apps, secrets and usage as they were seeded; no sessions, devices or failed sign-ins
 //
+// Routes of the authorization server: those on /apps, /tiers, /keys, /tokens, /signing-keys, /users
+// and /usage as above, but for further keys, sessions and what was done with a token; and
+//
+//	POST /users/{name}/end          end all that came of the user's sign-ins, and those that are under way
+//	GET  /families                  [FamilyQuery]: [FamilyList]
+//	POST /families/revoke           [FamilySelection]: end them and the access tokens that came of them; answers with [Changed]
+//	GET  /consents                  [ConsentQuery]: [ConsentList]
+//	POST /consents/withdraw         [ConsentSelection]: and end all that came of them; answers with [Changed]
+//	POST /reset                     clients, secrets and usage as they were seeded; nothing that came of sign-ins, and new signing keys
+//
+// and, for the resource server, feeds of what it has to know (packages clients and tokens).
+//
 // Routes of the phone:
 //
 //	GET  /phone            [Phone]

@@ -127,9 +127,9 @@ type Calls struct {
 type User struct {
 	Name           string     `json:"name"`
 	Staff          bool       `json:"staff"`
-	Sessions       int        `json:"sessions"`                  // that are good now
-	Tokens         int        `json:"tokens,omitempty"`          // access tokens that are good now
-	Families       int        `json:"families,omitempty"`        // of refresh tokens that are good now
+	Sessions       int        `json:"sessions"`           // that are good now
+	Tokens         int        `json:"tokens,omitempty"`   // access tokens that are good now
+	Families       int        `json:"families,omitempty"` // of refresh tokens that are good now
 	Consents       int        `json:"consents,omitempty"`
 	FailedSignIns  int        `json:"failed_sign_ins,omitempty"` // that still count against the next ones
 	ThrottledUntil *time.Time `json:"throttled_until,omitempty"` // for devices that are new to the user
