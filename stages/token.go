@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -22,6 +23,7 @@ import (
 
 func tokenCommand() *cobra.Command {
 	var dir, slug, user, secret string
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "token",
 		Short: "Sign in as a person, and print what the app would hold then, as fields for curl",
@@ -31,8 +33,12 @@ what the app would hold then, as fields for curl:
   go run ./stages token --stage password-grant --user alice > alice.txt
   curl -H @alice.txt …
 
+Where users sign in on the pages of the authorization server, the person goes through these.
 Where the app signs each request, the signature is for stages sign, which takes the fields
-on its standard input.`,
+on its standard input. What the app holds besides fields, a refresh token, is printed with
+--json:
+
+  go run ./stages token --stage refresh --user alice --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			stage, err := builtStage(slug)
@@ -54,9 +60,12 @@ on its standard input.`,
 			if who.Password == "" {
 				return fmt.Errorf("nobody knows a password of %q: the people are %q", user, people.Names())
 			}
-			header, err := heldByApp(c.Context(), folder, stage, who, secret)
+			header, signedIn, err := heldByApp(c.Context(), folder, stage, who, secret)
 			if err != nil {
 				return err
+			}
+			if asJSON {
+				return writeHeld(c.OutOrStdout(), header, signedIn)
 			}
 			for _, name := range slices.Sorted(maps.Keys(header)) {
 				if _, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", name, header.Get(name)); err != nil {
@@ -68,6 +77,7 @@ on its standard input.`,
 	}
 	dataFlag(c, &dir)
 	c.Flags().StringVar(&slug, "stage", "", "the stage")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the fields and, where there is one, the refresh token as JSON")
 	c.Flags().StringVar(&secret, "secret", "", "a secret to use in place of the one that the app was shipped with")
 	c.Flags().StringVar(&user, "user", "", "name of the person: alice")
 	for _, required := range []string{"stage", "user"} {
@@ -78,16 +88,31 @@ on its standard input.`,
 	return c
 }
 
-// heldByApp signs a person in as the app does, and returns the fields that are the same in all
-// of its calls from then on.
-func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Stage, who person.Person, secret string) (http.Header, error) {
+// writeHeld writes what the app holds as JSON.
+func writeHeld(w io.Writer, header http.Header, signedIn protect.SignedIn) error {
+	held := struct {
+		Fields       map[string]string `json:"fields"` // of a request, by name
+		RefreshToken string            `json:"refresh_token,omitempty"`
+	}{map[string]string{}, signedIn.Refresh}
+	for name := range header {
+		held.Fields[name] = header.Get(name)
+	}
+	if err := json.NewEncoder(w).Encode(held); err != nil {
+		return fmt.Errorf("print what the app holds: %w", err)
+	}
+	return nil
+}
+
+// heldByApp signs a person in as the app does, and returns what it holds from then on, with
+// the fields that are the same in all of its calls.
+func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Stage, who person.Person, secret string) (header http.Header, signedIn protect.SignedIn, err error) {
 	caller, roots, err := shippedCaller(folder, stage)
 	if err != nil {
-		return nil, err
+		return nil, signedIn, err
 	}
 	if secret != "" {
 		if caller, err = caller.As(func(as *protect.Identity) { as.Secret = secret }); err != nil {
-			return nil, err
+			return nil, signedIn, err
 		}
 	}
 	client := &http.Client{
@@ -99,32 +124,32 @@ func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Sta
 		identifier := rand.Text()
 		answer, err := answered(ctx, client, caller, protect.RegisterCall(identifier))
 		if err != nil {
-			return nil, err
+			return nil, signedIn, err
 		}
 		device, err := protect.ReadInstallation(answer, identifier)
 		if err != nil {
-			return nil, err
+			return nil, signedIn, err
 		}
 		if caller, err = caller.As(func(as *protect.Identity) { as.Device = device }); err != nil {
-			return nil, err
+			return nil, signedIn, err
 		}
 	}
-	signedIn, err := signIn(ctx, caller, client, who)
+	signedIn, err = signIn(ctx, caller, client, who)
 	if err != nil {
-		return nil, err
+		return nil, signedIn, err
 	}
 	if caller, err = caller.As(signedIn.Show); err != nil {
-		return nil, err
+		return nil, signedIn, err
 	}
 	dressed, err := caller.Dress(protect.Call{Path: "/v1/accounts"})
 	if err != nil {
-		return nil, err
+		return nil, signedIn, err
 	}
 	dressed.Header.Del("User-Agent")
 	if stage.Call.AppProof == catalog.Hawk { // it is good for this one call
 		dressed.Header.Del(stage.Call.AppProofField())
 	}
-	return dressed.Header, nil
+	return dressed.Header, signedIn, nil
 }
 
 // signIn signs a person in, with a call or on the page of the authorization server.
