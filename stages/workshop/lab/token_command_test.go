@@ -17,7 +17,7 @@ import (
 func TestTokenCommandPrintsWhatTheAppHolds(t *testing.T) {
 	testenv.Program(t, "go")
 	t.Parallel()
-	l := start(t, lab.Options{})
+	l := start(t, lab.Options{Screens: true})
 	path := "PATH=" + toolPath(t)
 	for _, stage := range catalog.All().Built() {
 		if stage.Call.UserProof == catalog.NoUser {
@@ -27,7 +27,7 @@ func TestTokenCommandPrintsWhatTheAppHolds(t *testing.T) {
 			t.Parallel()
 			token := exec.CommandContext(t.Context(), "bash", "-c", "go run ./stages token --json --data \"$1\" --stage \"$2\" --user alice", "bash", l.Dir, stage.Slug)
 			token.Env = append(os.Environ(), path)
-			output, err := token.Output()
+			output, err := token.CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, output)
 			}
