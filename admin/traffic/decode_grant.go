@@ -10,7 +10,7 @@ import (
 
 // grantForms are what apps send to token endpoints (RFC 6749, section 4.3.2, and RFC 7009).
 var grantForms = decoder{
-	Checks: []catalog.Check{catalog.CheckForm, catalog.CheckClient, catalog.CheckGrant, catalog.CheckSignIn, catalog.CheckWanted},
+	Checks: []catalog.Check{catalog.CheckForm, catalog.CheckClient, catalog.CheckGrant, catalog.CheckSignIn, catalog.CheckWanted, catalog.CheckCode, catalog.CheckRefresh, catalog.CheckConsent},
 	Decode: func(seen text) []section {
 		body := strings.TrimSpace(seen.Body)
 		if !strings.Contains(strings.ToLower(seen.Head), "application/x-www-form-urlencoded") || strings.ContainsAny(body, " \r\n{") {
@@ -26,22 +26,28 @@ var grantForms = decoder{
 			title = "A request for an access token"
 		case form.Has("token"):
 			title = "A token is given back"
+		case form.Has("interaction"):
+			title = "A page of the authorization server is sent"
 		default:
 			return nil
 		}
-		var attributes []attribute
-		for _, p := range formWords {
-			for _, value := range form[p.name] {
-				if p.secret {
-					value = mask
-				}
-				if len(attributes) < maxAttributes {
-					attributes = append(attributes, attribute{p.name, value, p.words})
-				}
+		return []section{{Kind: "credential", Scheme: "form", Title: title, Parts: []part{{Attributes: attributesOf(form, formWords)}}}}
+	},
+}
+
+// attributesOf are the values of the parameters that are known, in their order.
+func attributesOf(values url.Values, known []parameter) (attributes []attribute) {
+	for _, p := range known {
+		for _, value := range values[p.name] {
+			if p.secret {
+				value = mask
+			}
+			if len(attributes) < maxAttributes {
+				attributes = append(attributes, attribute{p.name, value, p.words})
 			}
 		}
-		return []section{{Kind: "credential", Scheme: "form", Title: title, Parts: []part{{Attributes: attributes}}}}
-	},
+	}
+	return attributes
 }
 
 // parameter is one of a form.
@@ -53,10 +59,15 @@ type parameter struct {
 // formWords say what the parameters are, in the order in which they are shown.
 var formWords = []parameter{
 	{"grant_type", "what the app has that is traded for a token", false},
-	{"client_id", "which app asks; here nothing proves it", false},
+	{"client_id", "which app asks; alone it proves nothing", false},
 	{"client_secret", "the app's. It is masked here only: who reads the request has it", true},
 	{"username", "whose rights the app asks for", false},
-	{"password", "typed into the app. It is masked here only: who reads the request has it", true},
+	{"password", "what its user has typed. It is masked here only: who reads the request has it", true},
+	{"decision", "what the user says to what the app asks for", false},
+	{"interaction", "which sign-in in this browser the page belongs to", false},
+	{"code", "what the app was led back with. It is good once", false},
+	{"redirect_uri", "where the app was led back to, as it was asked for", false},
+	{"refresh_token", "good once: the answer brings the next", false},
 	{"scope", "what the token is to be good for", false},
 	{"token", "from now on it is not to be good any more", false},
 	{"token_type_hint", "of which kind it is", false},

@@ -63,12 +63,45 @@ func TestForms(t *testing.T) {
 		"a password":  {head, "grant_type=password&client_id=a&username=bob&password=pa%26ss&scope=x+y", "grant_type=password client_id=a username=bob password=" + mask + " scope=x y"},
 		"twice":       {head, "grant_type=password&client_id=a&client_id=b", "grant_type=password client_id=a client_id=b"},
 		"given back":  {head, "token=a.b.c&client_id=a", "client_id=a token=a.b.c"},
+		"a code":      {head, "grant_type=authorization_code&code=c&redirect_uri=app%3A%2Fcallback", "grant_type=authorization_code code=c redirect_uri=app:/callback"},
+		"a renewal":   {head, "grant_type=refresh_token&refresh_token=r&client_id=a&client_secret=s", "grant_type=refresh_token client_id=a client_secret=" + mask + " refresh_token=r"},
+		"a page":      {head, "interaction=i&username=bob&password=pass", "username=bob password=" + mask + " interaction=i"},
 		"no form":     {"POST /v1/transfers HTTP/1.1\r\nContent-Type: application/json\r\n", `{"grant_type":"x"}`, ""},
 		"other forms": {head, "name=bob", ""},
 		"broken":      {head, "grant_type=%zz", ""},
 	} {
 		var got []string
 		for _, s := range takeApart(text{Head: test.head, Body: test.body}, traffic.Request, nil) {
+			for _, a := range s.Parts[0].Attributes {
+				got = append(got, a.Name+"="+a.Value)
+			}
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// What the user agent carries between an app and the authorization server is laid out, and so
+// are a token endpoint's answers.
+func TestAuthorizations(t *testing.T) {
+	t.Parallel()
+	const moved = "HTTP/1.1 303 See Other\r\nLocation: "
+	for name, test := range map[string]struct{ head, body, want string }{
+		"a request":       {head: "GET /code-grant/authorize?response_type=code&client_id=a&redirect_uri=app%3A%2Fcallback&state=s HTTP/1.1\r\nHost: b", want: "response_type=code client_id=a redirect_uri=app:/callback state=s"},
+		"a code":          {head: moved + "app:/callback?code=c&state=s&iss=https%3A%2F%2Fb\r\n", want: "code=c state=s iss=https://b"},
+		"a token":         {head: moved + "app:/callback#access_token=t&token_type=Bearer&state=s\r\n", want: "access_token=t token_type=Bearer state=s"},
+		"an error":        {head: moved + "app:/callback?error=access_denied&state=s", want: "error=access_denied state=s"},
+		"another page":    {head: moved + "/code-grant/consent?interaction=i", want: ""},
+		"no redirect":     {head: "HTTP/1.1 200 OK\r\nX: Location: app:/callback?code=c&state=s", want: ""},
+		"broken":          {head: moved + "app:/callback?code=%zz&state=s", want: ""},
+		"tokens":          {body: `{"access_token":"t","token_type":"Bearer","expires_in":60,"refresh_token":"r"}`, want: "access_token=t token_type=Bearer expires_in=60 refresh_token=r"},
+		"none":            {body: `{"error":"invalid_grant","error_description":"It is not good."}`, want: "error=invalid_grant error_description=It is not good."},
+		"another answer":  {body: `{"access_token":"t"}`, want: ""},
+		"another problem": {body: `{"error":"e"}`, want: ""},
+	} {
+		var got []string
+		for _, s := range takeApart(text{Head: test.head, Body: test.body}, traffic.Response, nil) {
 			for _, a := range s.Parts[0].Attributes {
 				got = append(got, a.Name+"="+a.Value)
 			}

@@ -144,17 +144,19 @@ func TestEveryCheckIsMissed(t *testing.T) {
 		"key-in-url":         {call: "rates with the key in the URL", at: func(p catalog.Policies) bool { return p.API.KeyInURL == catalog.KeyInURLRefused }},
 		"app-key":            {call: "rates under an invented key", at: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.AppKey }},
 		"hawk":               {call: "rates signed with another secret", at: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.Hawk }},
-		"signed-fields":      {call: "a signed call with another user put into it", at: func(p catalog.Policies) bool { return p.Call.Binding == catalog.SessionOfCall }},
-		"nonce":              {call: "rates asked for with one nonce twice", at: func(p catalog.Policies) bool { return p.Call.Nonces == catalog.NoncesRemembered }},
-		"app-limit":          {call: "more calls at once than the app may make", at: func(p catalog.Policies) bool { return p.API.RateLimits == catalog.LimitedRates }},
-		"sealed-body":        {call: "a signed transfer in the clear", at: func(p catalog.Policies) bool { return p.Call.Bodies == catalog.SealedBodies }},
-		"device":             {call: "rates without a device", at: func(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }},
-		"sign-in":            {call: "a sign-in with a wrong password", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }},
-		"session":            {call: "accounts without a session", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }},
-		"access-token":       {call: "accounts with a token that says more than its issuer signed", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.AccessToken }},
-		"revoked":            {call: "accounts with a token that was revoked", at: func(p catalog.Policies) bool { return p.Auth.Revocations == catalog.RevokedRefused }},
-		"binding":            {call: "accounts as a user who signed in with another app", at: func(p catalog.Policies) bool { return p.Call.Binding != catalog.NotBound }},
-		"scope":              {call: "a freeze with an app that lacks the scope", at: func(p catalog.Policies) bool { return p.API.Authorization != catalog.NotAuthorized }},
+		"signed-fields": {call: "a signed call with another user put into it", at: func(p catalog.Policies) bool {
+			return p.Call.Binding == catalog.SessionOfCall || p.Call.Binding == catalog.TokenOfCall
+		}},
+		"nonce":        {call: "rates asked for with one nonce twice", at: func(p catalog.Policies) bool { return p.Call.Nonces == catalog.NoncesRemembered }},
+		"app-limit":    {call: "more calls at once than the app may make", at: func(p catalog.Policies) bool { return p.API.RateLimits == catalog.LimitedRates }},
+		"sealed-body":  {call: "a signed transfer in the clear", at: func(p catalog.Policies) bool { return p.Call.Bodies == catalog.SealedBodies }},
+		"device":       {call: "rates without a device", at: func(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }},
+		"sign-in":      {call: "a sign-in with a wrong password", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }},
+		"session":      {call: "accounts without a session", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }},
+		"access-token": {call: "accounts with a token that says more than its issuer signed", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.AccessToken }},
+		"revoked":      {call: "accounts with a token that was revoked", at: func(p catalog.Policies) bool { return p.Auth.Revocations == catalog.RevokedRefused }},
+		"binding":      {call: "accounts as a user who signed in with another app", at: func(p catalog.Policies) bool { return p.Call.Binding != catalog.NotBound }},
+		"scope":        {call: "a freeze with an app that lacks the scope", at: func(p catalog.Policies) bool { return p.API.Authorization != catalog.NotAuthorized }},
 	}
 	elsewhere := map[catalog.Check]string{
 		"stage":      "without it there is no stage, and no matrix",
@@ -197,6 +199,59 @@ func TestEveryCheckIsMissed(t *testing.T) {
 	}
 }
 
+// An authorization server that does not heed one of its checks is found out at each stage that
+// has one.
+func TestEveryCheckOfTheAuthorizationServerIsMissed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as heavy as the matrix")
+	}
+	t.Parallel()
+	always := func(p catalog.Policies) bool { return p.Auth.Issuer == catalog.AuthServer }
+	codes := func(p catalog.Policies) bool { return always(p) && p.Auth.Grants.HasCode() }
+	secrets := func(p catalog.Policies) bool { return codes(p) && p.Auth.ClientAuth == catalog.ClientSecret }
+	public := func(p catalog.Policies) bool { return always(p) && !secrets(p) }
+	const byAnotherSecret = "a token request with another client secret"
+	rows := map[catalog.Check]missed{
+		catalog.CheckForm:     {call: "an authorization request with a parameter twice", at: always},
+		catalog.CheckClient:   {call: "an authorization request of an unknown client", at: public},
+		catalog.CheckRedirect: {call: "an authorization request for another redirect URI", at: always},
+		catalog.CheckGrant:    {call: "an authorization request for another grant", at: always},
+		catalog.CheckWanted:   {call: "an authorization request for what nobody may do", at: always},
+		catalog.CheckSignIn:   {call: "a sign-in on the page with a wrong password", at: always},
+		catalog.CheckConsent:  {call: "an app that its user does not allow anything", at: always},
+		catalog.CheckCode:     {call: "a token request with a code that was used", at: codes},
+		catalog.CheckRefresh: {call: "a token request with a refresh token that was used", at: func(p catalog.Policies) bool {
+			return codes(p) && p.Auth.Grants == catalog.CodeAndRefresh
+		}},
+	}
+	for _, check := range append(catalog.OfAuth.Checks(), catalog.CheckSignIn) {
+		row, ok := rows[check]
+		if !ok {
+			t.Errorf("say of the check %q where it is missed", check)
+			continue
+		}
+		for _, stage := range catalog.All().Built() {
+			row := row
+			if check == catalog.CheckClient && secrets(stage.Policies) { // this one is answered, and so tells first
+				row = missed{call: byAnotherSecret, at: secrets}
+			}
+			if !row.at(stage.Policies) {
+				continue
+			}
+			t.Run(string(check)+"/"+stage.Slug, func(t *testing.T) {
+				t.Parallel()
+				genuine, err := lab.Genuine(t.Context(), catalog.All().WithoutCheck(stage.Slug, check), stage.Slug)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if genuine.OK || !strings.HasPrefix(genuine.Reason, row.call+": ") {
+					t.Errorf("ok %v, %q", genuine.OK, genuine.Reason)
+				}
+			})
+		}
+	}
+}
+
 // firstAndLast are the first and the last built stage at which a policy is like that, as the
 // catalog has it.
 func firstAndLast(t *testing.T, at func(catalog.Policies) bool) catalog.Set {
@@ -221,7 +276,8 @@ func TestForgedTokensMeetTheirCheck(t *testing.T) {
 	}
 	t.Parallel()
 	for _, stage := range catalog.All().Built() {
-		if stage.Call.UserProof != catalog.AccessToken {
+		forging, _ := catalog.LookupAttack("token-forge")
+		if forging.BlockedBy(stage) != catalog.CheckToken { // nobody gets as far, or there are no tokens
 			continue
 		}
 		stages := catalog.All().WithoutCheck(stage.Slug, catalog.CheckToken)
