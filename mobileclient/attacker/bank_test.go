@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,6 +30,7 @@ import (
 
 const (
 	clientID        = "harbour-mobile"
+	appPackage      = "com.harbourbank.app" // and the scheme of its links
 	reference       = "ref-attack" // of the attacker's own transfers
 	victimReference = "ref-victim" // of the payments that the victim makes
 )
@@ -38,6 +40,7 @@ type bank struct {
 	*testbank.Bank
 	t     *testing.T
 	stage catalog.Stage
+	taken []string // what was taken from the victim: codes and tokens
 }
 
 // stage is one of the catalog, with changes to its policies.
@@ -88,12 +91,18 @@ func (b *bank) given() *attack.Given {
 			return person.Person{Name: user, Password: password}.SignIn(ctx, d, app)
 		}
 	}
+	if b.stage.Call.Grant.InAgent() {
+		g.Auth, g.RedirectURI = b.AuthURL, protect.RedirectURI(appPackage)
+		g.Authorize = func(ctx context.Context, transport http.RoundTripper, authorizationURL, redirectURI, user, password string) (string, error) {
+			return person.Person{Name: user, Password: password}.Authorize(ctx, transport, authorizationURL, redirectURI)
+		}
+	}
 	return g
 }
 
 // secrets are those of the bank and those that arrived there.
 func (b *bank) secrets() []string {
-	all := []string{b.Secret(clientID), "-----BEGIN"}
+	all := append([]string{b.Secret(clientID), b.ClientSecret(clientID), "-----BEGIN"}, b.taken...)
 	for _, password := range b.Passwords {
 		all = append(all, password)
 	}
@@ -149,7 +158,9 @@ func (b *bank) robbed(want bool) {
 
 // refused are the checks of the bank's that refused calls, in order.
 func (b *bank) refused() (checks []catalog.Check) {
-	for _, m := range b.Log.After(0) {
+	messages := append(b.Log.After(0), b.AuthLog.After(0)...)
+	slices.SortStableFunc(messages, func(x, y traffic.Message) int { return x.At.Compare(y.At) })
+	for _, m := range messages {
 		if m.Verdict != nil && !m.Verdict.Allowed {
 			checks = append(checks, m.Verdict.Check)
 		}
@@ -195,7 +206,7 @@ func (b *bank) publish(program string, change func(*release.Settings)) (path str
 		b.t.Fatal(err)
 	}
 	path = filepath.Join(b.t.TempDir(), "app.pkg")
-	manifest := release.Manifest{Name: "com.harbourbank.app", Label: "Harbour Bank", Release: 1}
+	manifest := release.Manifest{Name: appPackage, Label: "Harbour Bank", Release: 1, Schemes: []string{appPackage}}
 	if err := release.Pack(path, program, manifest, assets, b.Developer); err != nil {
 		b.t.Fatal(err)
 	}

@@ -189,7 +189,7 @@ func (b *bank) victimsStorage(g *attack.Given) map[string][]byte {
 	if err := victim.SignInAs(b.t.Context(), "alice", b.Passwords["alice"]); err != nil {
 		b.t.Fatal(err)
 	}
-	storage, err := victim.Device.Backup("com.harbourbank.app")
+	storage, err := victim.Device.Backup(appPackage)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -304,6 +304,8 @@ func TestAgentSignsIn(t *testing.T) {
 
 	d := newDevice(t)
 	agent := d.Agent()
+	var seen []string
+	agent.Spy(func(address string) { seen = append(seen, address) })
 	page, err := agent.Open(t.Context(), server.URL+"/start#frag", "app-id")
 	if err != nil {
 		t.Fatal(err)
@@ -327,12 +329,18 @@ func TestAgentSignsIn(t *testing.T) {
 		t.Errorf("no app claims the scheme: %+v, %v", lost, err)
 	}
 
+	// A spy sees where it goes, fragments too, and not what is typed.
+	if want := []string{server.URL + "/start#frag", server.URL + "/login?for=app#frag", server.URL + "/login", lost.URL}; !slices.Equal(seen, want) {
+		t.Errorf("the spy saw %q, want %q", seen, want)
+	}
+	agent.Spy(nil)
+
 	name := install(t, d, packaged(t, developer, release.Manifest{Schemes: []string{"com.example.app"}}, "")).Name
 	done, err := agent.Submit(t.Context(), page, page.Forms[0], values, allow)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if done.App != name || agent.Current() != done {
+	if done.App != name || agent.Current() != done || len(seen) != 4 {
 		t.Errorf("ended at %+v", done)
 	}
 	got, err := url.Parse(do[string](t, launch(t, d, name), "load url"))

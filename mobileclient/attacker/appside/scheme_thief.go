@@ -28,7 +28,7 @@ func CodeHijack(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	var caught loot.Loot
 	caught.Search([]byte(link))
 	if len(caught.Tokens) > 0 {
-		g.Say("In it: %s.", &caught.Tokens)
+		g.Say("In it: an access token.")
 		return attack.RobAs(ctx, g, []protect.Identity{{ClientID: g.ClientID, Token: caught.Tokens[0]}})
 	}
 	code := parameter(link, "code")
@@ -95,6 +95,15 @@ func CodeRelay(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	g.Say("Began to sign in with the genuine app on our own phone, and opened it with a link that carries its own state and the victim's code.")
 	if _, err := phone.Device.HandOver(ctx, relayed, g.Stage.Slug); err != nil {
 		return attack.Result{}, fmt.Errorf("open the app with a link: %w", err)
+	}
+	home, err := phone.App.Home(ctx)
+	switch {
+	case err != nil:
+		return attack.Result{}, fmt.Errorf("look who is signed in: %w", err)
+	case !home.SignedIn && home.Error == "":
+		return attack.Result{}, errors.New("nobody is signed in, and the app does not say why")
+	case !home.SignedIn: // the authorization server knows which check it was, where the app does not
+		return attack.Stopped(&attack.Refusal{Check: home.Check, Obstacle: "nobody is signed in: " + home.Error})
 	}
 	payment, err := phone.Payment(ctx, attack.Pittance)
 	if err != nil {
