@@ -31,8 +31,8 @@ import (
 const (
 	clientID        = "harbour-mobile"
 	appPackage      = "com.harbourbank.app" // and the scheme of its links
-	reference       = "ref-attack" // of the attacker's own transfers
-	victimReference = "ref-victim" // of the payments that the victim makes
+	reference       = "ref-attack"          // of the attacker's own transfers
+	victimReference = "ref-victim"          // of the payments that the victim makes
 )
 
 // bank is Harbour Bank, with one stage that may be changed.

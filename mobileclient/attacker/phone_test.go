@@ -206,7 +206,7 @@ func TestPasswordGrab(t *testing.T) {
 	}{
 		{name: "the victim signs in", types: "the password", claim: true},
 		{name: "the victim mistypes", types: "horse correct", by: catalog.CheckSignIn},
-		{name: "the victim does not sign in", by: catalog.CheckHidden},
+		{name: "the victim does not sign in", by: catalog.CheckNotTyped},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -51,7 +51,7 @@ func TestStaticExtract(t *testing.T) {
 			s.ClientCertificate = base64.RawURLEncoding.EncodeToString([]byte(s.ClientCertificate))
 		}},
 		{name: "under no name", stage: stage(t, "hmac"), claim: true, tries: true, settings: func(s *release.Settings) {
-			s.SharedSecret, s.ServerPins = "", []string{s.SharedSecret}
+			s.SharedSecret, s.ClientSecret, s.ServerPins = "", "", []string{s.SharedSecret}
 		}},
 		{name: "the secret was changed", stage: stage(t, "hmac"), by: catalog.CheckHawk, obstacle: "401", tries: true, settings: func(s *release.Settings) {
 			s.SharedSecret = strings.ToLower(s.SharedSecret)
