@@ -52,8 +52,10 @@ func TestRevokedKey(t *testing.T) {
 	}
 	change := func(what string) {
 		t.Helper()
-		if _, err := manage.Post[any](t.Context(), l.Resource, "/keys/harbour-mobile/"+what, nil); err != nil {
-			t.Fatal(err)
+		for _, server := range []*manage.Client{l.Resource, l.Auth} { // each has clients of its own
+			if _, err := manage.Post[any](t.Context(), server, "/keys/harbour-mobile/"+what, nil); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	change("revoke")
