@@ -55,7 +55,7 @@ func command(adminPassword string) *cobra.Command {
 	root.AddCommand(
 		initCommand(), upCommand(lab.Start, adminPassword), resetCommand(), attackerCommand(), healthCommand(), settingsCommand(),
 		listCommand(), showCommand(catalog.All()), runCommand(), attackCommand(catalog.All()), matrixCommand(), benchCommand(),
-		signCommand(), openCommand(), tokenCommand(), packCommand(), lootCommand(), interceptCommand(), accessLogCommand(), releaseCommand(), trustCommand(),
+		signCommand(), openCommand(), tokenCommand(), clientSecretCommand(), packCommand(), lootCommand(), interceptCommand(), accessLogCommand(), releaseCommand(), trustCommand(),
 		readmeCommand(), snippetsCommand(),
 	)
 	return root

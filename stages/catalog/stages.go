@@ -156,17 +156,17 @@ var stages = Set{
 		Adds:  "The session key becomes a JWT access token that the server can check without looking anything up.",
 	},
 	{
-		Number: 8, Slug: "implicit-grant", Chapter: 2, Policies: Policies{Package: Package{Release: 2}},
+		Number: 8, Slug: "implicit-grant", Chapter: 2, Built: true, Policies: implicitGrantPolicies,
 		Title: "Implicit grant",
 		Adds:  "A separate authorization server asks the user in the user agent; the API no longer sees credentials. The token comes back in the URL fragment.",
 	},
 	{
-		Number: 9, Slug: "code-grant", Chapter: 2, Policies: Policies{Package: Package{Release: 2}},
+		Number: 9, Slug: "code-grant", Chapter: 2, Built: true, Policies: codeGrantPolicies,
 		Title: "Authorization code grant",
 		Adds:  "The user agent carries a code only, which the app exchanges with its client secret. The app also proves itself on every call.",
 	},
 	{
-		Number: 10, Slug: "refresh", Chapter: 2, Policies: Policies{Package: Package{Release: 2}},
+		Number: 10, Slug: "refresh", Chapter: 2, Built: true, Policies: refreshPolicies,
 		Title: "Refresh tokens",
 		Adds:  "Access tokens live for a minute; refresh tokens are rotated at each use, and the reuse of an old one revokes the whole family.",
 	},
