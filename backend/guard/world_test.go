@@ -198,6 +198,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 	}
 	w.config = guard.Config{
 		Stages: stages, Apps: w.apps, Users: w.users, Sessions: w.sessions, Tokens: w.tokens, Devices: w.devices, ClientCAs: pool,
+		Issued: guard.Issued{Clients: w.apps.Book, Tokens: w.tokens.Book}, // one server for all
 		Host: host, Port: port, Usage: w.usage, Log: w.log, Now: w.clock.Now,
 		Observe: func(o guard.Outcome) {
 			w.mu.Lock()

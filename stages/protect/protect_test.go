@@ -134,7 +134,7 @@ func TestServersUnderstand(t *testing.T) {
 					ext = received.Ext
 				}
 				covered := ""
-				if policy.Binding == catalog.SessionOfCall {
+				if policy.Binding == catalog.SessionOfCall || policy.Binding == catalog.TokenOfCall {
 					covered, _ = session.Covered(r.Header)
 				}
 				if ext != covered {

@@ -63,7 +63,7 @@ func raiseLimit(ctx context.Context, dir, app string) error {
 		return err
 	}
 	change := manage.AppChange{PerSecond: &unreached.PerSecond, Burst: &unreached.Burst}
-	for _, role := range []deployment.Role{deployment.Resource} {
+	for _, role := range []deployment.Role{deployment.Resource, deployment.Auth} {
 		server, err := manage.NewClient(folder, role)
 		if err != nil {
 			return err
