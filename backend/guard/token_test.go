@@ -59,7 +59,7 @@ var tokenRefusals = []refusal{
 		return func(r *http.Request) { token.Set(r.Header, text) }
 	}, "access-token", 401, "token-not-accepted", tokenless},
 	{"a token under a key that was withdrawn", granted, func(w *world) func(*http.Request) {
-		text, old := alices(w), w.tokens.Keys()[0].ID
+		text, old := alices(w), w.keyOf(granted)
 		if _, err := w.tokens.Rotate(context.Background(), granted); err != nil {
 			w.Fatal(err)
 		}

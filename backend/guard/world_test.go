@@ -199,7 +199,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 	w.config = guard.Config{
 		Stages: stages, Apps: w.apps, Users: w.users, Sessions: w.sessions, Tokens: w.tokens, Devices: w.devices, ClientCAs: pool,
 		Issued: guard.Issued{Clients: w.apps.Book, Tokens: w.tokens.Book}, // one server for all
-		Host: host, Port: port, Usage: w.usage, Log: w.log, Now: w.clock.Now,
+		Host:   host, Port: port, Usage: w.usage, Log: w.log, Now: w.clock.Now,
 		Observe: func(o guard.Outcome) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -254,4 +254,15 @@ func (w *world) sealing(app string) sealed.Keys {
 		w.Fatal(err)
 	}
 	return keys
+}
+
+// keyOf is the ID of the key with which a stage's tokens are signed.
+func (w *world) keyOf(stage string) string {
+	for _, key := range w.tokens.Keys() {
+		if key.Stage == stage && key.Signs {
+			return key.ID
+		}
+	}
+	w.Fatalf("no key signs at %s", stage)
+	return ""
 }
