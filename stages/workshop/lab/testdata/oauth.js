@@ -1,0 +1,98 @@
+// A client of OAuth that somebody wrote with the package named in the first argument. The second
+// is the settings as JSON. It prints the address that the user's browser has to open, waits for
+// its answer at a loopback address, and then prints what came of everything that it tried.
+'use strict';
+
+const http = require('http');
+const { issuer, id, secret, renews } = JSON.parse(process.argv[3]);
+
+// Both packages, under the same few names. Each throws where the server's answer is not as the
+// standards have it.
+const packages = {
+	async 'openid-client'() {
+		const oauth = require('openid-client');
+		const auth = secret ? oauth.ClientSecretPost(secret) : oauth.None();
+		const config = await oauth.discovery(new URL(issuer), id, undefined, auth, { algorithm: 'oauth2' });
+		return {
+			authorize: (redirectURI, state) => oauth.buildAuthorizationUrl(config, { redirect_uri: redirectURI, state, scope: 'rates:read accounts:read' }),
+			redeem: (callback, redirectURI, state) => oauth.authorizationCodeGrant(config, callback, { expectedState: state }),
+			refresh: (token) => oauth.refreshTokenGrant(config, token),
+			revoke: (token) => oauth.tokenRevocation(config, token),
+			introspect: (token) => oauth.tokenIntrospection(config, token),
+		};
+	},
+	async oauth4webapi() {
+		const oauth = require('oauth4webapi');
+		const client = { client_id: id };
+		const auth = secret ? oauth.ClientSecretBasic(secret) : oauth.None();
+		const as = await oauth.processDiscoveryResponse(new URL(issuer), await oauth.discoveryRequest(new URL(issuer), { algorithm: 'oauth2' }));
+		return {
+			authorize(redirectURI, state) {
+				const url = new URL(as.authorization_endpoint);
+				url.search = new URLSearchParams({ response_type: 'code', client_id: id, redirect_uri: redirectURI, state, scope: 'rates:read accounts:read' });
+				return url;
+			},
+			async redeem(callback, redirectURI, state) {
+				const parameters = oauth.validateAuthResponse(as, client, callback, state);
+				const response = await oauth.authorizationCodeGrantRequest(as, client, auth, parameters, redirectURI, oauth.nopkce);
+				return oauth.processAuthorizationCodeResponse(as, client, response);
+			},
+			refresh: async (token) => oauth.processRefreshTokenResponse(as, client, await oauth.refreshTokenGrantRequest(as, client, auth, token)),
+			revoke: async (token) => oauth.processRevocationResponse(await oauth.revocationRequest(as, client, auth, token)),
+			introspect: async (token) => oauth.processIntrospectionResponse(as, client, await oauth.introspectionRequest(as, client, auth, token)),
+		};
+	},
+};
+
+// outcome is "ok", or the error that the server answered; of a challenge, its scheme.
+async function outcome(promise) {
+	try {
+		await promise;
+		return 'ok';
+	} catch (err) {
+		if (err.code === 'OAUTH_WWW_AUTHENTICATE_CHALLENGE') return `${err.status} ${err.cause[0].scheme}`;
+		return err.error ?? err.cause?.error ?? String(err.stack ?? err);
+	}
+}
+
+(async () => {
+	const oauth = await packages[process.argv[2]]();
+	const arrived = {};
+	arrived.promise = new Promise((resolve) => (arrived.resolve = resolve));
+	const server = http.createServer((req, res) => {
+		res.end('Back in the program.');
+		arrived.resolve(req.url);
+	});
+	await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+	const origin = `http://127.0.0.1:${server.address().port}`;
+	const redirectURI = origin + '/callback';
+	const state = 'a state & more';
+	console.log(oauth.authorize(redirectURI, state).href);
+	const callback = new URL(await arrived.promise, origin);
+	server.close();
+	server.closeAllConnections();
+
+	const said = {};
+	const active = async (token) => (secret ? String((await oauth.introspect(token)).active) : await outcome(oauth.introspect(token)));
+	let tokens = await oauth.redeem(callback, redirectURI, state);
+	said.scope = tokens.scope;
+	said.renewable = tokens.refresh_token !== undefined;
+	said.active = await active(tokens.access_token);
+	if (renews) {
+		const old = tokens.refresh_token;
+		tokens = await oauth.refresh(old);
+		said.renewed = await active(tokens.access_token);
+		await oauth.revoke(tokens.access_token);
+		said.revoked = await active(tokens.access_token);
+		said.reuse = await outcome(oauth.refresh(old));
+		said.newest = await outcome(oauth.refresh(tokens.refresh_token));
+	} else {
+		await oauth.revoke(tokens.access_token);
+		said.revoked = await active(tokens.access_token);
+	}
+	said.again = await outcome(oauth.redeem(callback, redirectURI, state));
+	console.log(JSON.stringify(said));
+})().catch((err) => {
+	console.error(err);
+	process.exit(1);
+});
