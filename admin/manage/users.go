@@ -11,7 +11,10 @@ import (
 	"keyladder/stages/catalog"
 )
 
-func signsCalls(p catalog.Policies) bool       { return p.Call.AppProof == catalog.Hawk }
+func signsCalls(p catalog.Policies) bool {
+	return p.Call.AppProof == catalog.Hawk && p.Auth.Issuer != catalog.AuthServer // which has secrets of its own
+}
+
 func registersDevices(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }
 func knowsUsers(p catalog.Policies) bool       { return p.Call.UserProof == catalog.UserSession }
 
