@@ -51,6 +51,8 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		{"binding", func(p *catalog.Policies) { p.Call.Binding = catalog.SessionOfApp }, "user-session", "backup-restore", catalog.Succeeds, ""},
 		{"not-stored", func(p *catalog.Policies) { p.Call.UserKey = catalog.UserKeyInStorage }, "password-grant", "backup-theft", catalog.Succeeds, ""},
 		{"not-stored", func(p *catalog.Policies) { p.Call.UserKey = catalog.UserKeyInStorage }, "password-grant", "backup-restore", catalog.Succeeds, ""},
+		{"not-stored", func(p *catalog.Policies) { p.Call.UserKey = catalog.UserKeyInStorage }, "code-grant", "backup-theft", catalog.Succeeds, ""},
+		{"nonce", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "code-grant", "replay", catalog.Succeeds, ""},
 	} {
 		t.Run(string(tt.check)+"/"+tt.attack, func(t *testing.T) {
 			t.Parallel()
@@ -106,6 +108,9 @@ func TestGenuineMissesWhatAPolicyLeavesOut(t *testing.T) {
 		{"password-grant", func(p *catalog.Policies) { p.Auth.Revocations = catalog.RevokedServed }, "accounts with a token that was revoked: "},
 		{"password-grant", func(p *catalog.Policies) { p.Call.Binding = catalog.NotBound }, "accounts as a user who signed in with another app: "},
 		{"password-grant", func(p *catalog.Policies) { p.API.Authorization = catalog.AppAndUser }, "accounts with a token for something else: "},
+		{"code-grant", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "rates asked for with one nonce twice: "},
+		{"code-grant", func(p *catalog.Policies) { p.Call.Binding = catalog.TokenOfClient }, "a signed call with another user put into it: "},
+		{"refresh", func(p *catalog.Policies) { p.Auth.Revocations = catalog.RevokedServed }, "accounts with a token that was revoked: "},
 	} {
 		t.Run(tt.stage+"/"+tt.want, func(t *testing.T) {
 			t.Parallel()
