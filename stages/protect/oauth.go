@@ -217,8 +217,30 @@ func (t *tokenRequests) RoundTrip(request *http.Request) (*http.Response, error)
 	if t.key != "" {
 		request.Header.Set(IdempotencyKey, `"`+t.key+`"`)
 	}
+	response, err := t.next.RoundTrip(request)
+	if err != nil || response.StatusCode != http.StatusTooManyRequests || request.GetBody == nil {
+		return response, err
+	}
+	// Refused before anybody looked at it, so it is sent once more when the server says.
+	seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
+	wait := time.Duration(seconds) * time.Second
+	if err != nil || wait > patience {
+		return response, nil
+	}
+	select {
+	case <-time.After(wait):
+	case <-request.Context().Done():
+		return response, nil
+	}
+	response.Body.Close()
+	if request.Body, err = request.GetBody(); err != nil {
+		return nil, err
+	}
 	return t.next.RoundTrip(request)
 }
+
+// patience is how long a token request waits for a server that asks for that.
+const patience = 10 * time.Second
 
 // read is what a token endpoint has given. Where it is not JSON with an error, nothing of the
 // answer goes into ours: it can be a token.
