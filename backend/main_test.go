@@ -197,7 +197,7 @@ func TestMistakes(t *testing.T) {
 		"port taken":     {[]string{"resource", "--data", dir, "--listen", "api-plain=" + taken.Addr().String()}, "the API over HTTP can't listen"},
 		"no sessions":    {[]string{"resource", "--data", nonsense}, "session_idle is \"0s\""},
 		"unknown role":   {[]string{"healthcheck", "--data", dir, "nobody"}, `invalid argument "nobody"`},
-		"unknown place":  {[]string{"resource", "--data", dir, "--listen", "nothing=127.0.0.1:0"}, "they are api-plain, api"},
+		"unknown place":  {[]string{"resource", "--data", dir, "--listen", "nothing=127.0.0.1:0"}, "they are auth, manage-auth"},
 		"no address":     {[]string{"resource", "--data", dir}, "--listen api-plain=HOST:PORT"},
 		"argument":       {[]string{"resource", "extra"}, "unknown command"},
 		"unknown server": {[]string{"sourcerer"}, "unknown command"},

@@ -11,7 +11,6 @@ import (
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/traffic"
-	"keyladder/stages/catalog"
 )
 
 // BenchmarkCall compares a call at each stage with the same handler without guard: the rates,
@@ -26,7 +25,7 @@ func BenchmarkCall(b *testing.B) {
 		c.Now, c.Log = clock.Now, traffic.New("resource", deployment.DefaultSettings.TrafficRecords)
 	})
 	for name, path := range map[string]string{"rates": "/v1/rates", "account": "/v1/accounts/HB-1001"} {
-		for _, stage := range catalog.All().Built() {
+		for _, stage := range ownStages() {
 			b.Run(name+"/"+stage.Slug, func(b *testing.B) {
 				measure(b, clock, server.Handler(), server.Unguarded(), func() *http.Request { return ready(server, site.call(mobile, stage.Slug, http.MethodGet, path, "")) })
 			})
