@@ -127,7 +127,7 @@ func (a *Administration) appsPage(c echo.Context) error {
 }
 
 func (a *Administration) showApps(c echo.Context, status int, form appForm) error {
-	data := appsData{List: ui.ReadList(c, appColumns, "created", "search"), Form: form, Run: a.Runner.Panel(""), Stages: a.Stages.Built(), Now: a.Now()}
+	data := appsData{List: ui.ReadList(c, appColumns, "created", "search"), Form: form, Run: a.Runner.Panel(""), Stages: ownStages(a.Stages), Now: a.Now()}
 	var apps []manage.App
 	var usage []manage.Usage
 	var phone manage.Phone
@@ -337,4 +337,10 @@ func (a *Administration) runApp(c echo.Context) error {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, "/apps#the-run")
+}
+
+// ownStages are those whose apps the resource server knows by itself, so that what is changed
+// here is seen there.
+func ownStages(all catalog.Set) catalog.Set {
+	return slices.DeleteFunc(all.Built(), func(s catalog.Stage) bool { return s.Auth.Issuer == catalog.AuthServer })
 }

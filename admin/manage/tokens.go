@@ -16,6 +16,9 @@ import (
 
 func takesTokens(p catalog.Policies) bool { return p.Call.UserProof == catalog.AccessToken }
 
+// issuesTokens is where the resource server does, whose tokens the list has.
+func issuesTokens(p catalog.Policies) bool { return p.Auth.Issuer == catalog.ResourceServer }
+
 var tokenColumns = []ui.Column{
 	{Name: "user", Label: "User"},
 	{Name: "client", Label: "Client"},
@@ -61,7 +64,7 @@ type tokensData struct {
 }
 
 func (a *Administration) tokensPage(c echo.Context) error {
-	data := tokensData{listed: listed{List: ui.ReadList(c, tokenColumns, "-issued", accessTokens.Filters...), Strip: a.Runner.Strip(c, takesTokens)}}
+	data := tokensData{listed: listed{List: ui.ReadList(c, tokenColumns, "-issued", accessTokens.Filters...), Strip: a.Runner.Strip(c, issuesTokens)}}
 	found, p, err := accessTokens.list(a, c, &data.listed)
 	if err != nil {
 		return err

@@ -296,7 +296,8 @@ func (v *viewer) keyPages() {
 func (v *viewer) fill() {
 	v.t.Helper()
 	built := catalog.All().Built()
-	for _, stage := range []catalog.Stage{built[0], built[len(built)-1]} {
+	issuing := built[slices.IndexFunc(built, func(s catalog.Stage) bool { return s.Auth.Issuer == catalog.ResourceServer })] // its tokens are in the list
+	for _, stage := range []catalog.Stage{built[0], issuing, built[len(built)-1]} {
 		v.visit(v.url + "/stages/" + stage.Slug + "/try")
 		v.do("run the app at "+stage.Slug, click(`[data-test=run-app]`), seen(`[data-run-ok=true]`))
 		v.do("attack "+stage.Slug, click(`[data-attack=wiretap]`), seen(`.outcome-card [data-outcome]`))
