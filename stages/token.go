@@ -155,7 +155,11 @@ func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Sta
 // signIn signs a person in, with a call or on the page of the authorization server.
 func signIn(ctx context.Context, caller *protect.Caller, client *http.Client, who person.Person) (protect.SignedIn, error) {
 	if caller.Policy().Grant.InAgent() {
-		return signInOnPage(ctx, caller, client, who)
+		server, err := caller.OAuth(deploy.RedirectURI())
+		if err != nil {
+			return protect.SignedIn{}, err
+		}
+		return who.SignInTo(ctx, server, client, deploy.RedirectURI())
 	}
 	call, err := caller.SignInCall(who.Name, who.Password)
 	if err != nil {
@@ -166,25 +170,6 @@ func signIn(ctx context.Context, caller *protect.Caller, client *http.Client, wh
 		return protect.SignedIn{}, err
 	}
 	return caller.ReadSignIn(who.Name, answer)
-}
-
-// signInOnPage has a person go through the pages, and takes what they lead to.
-func signInOnPage(ctx context.Context, caller *protect.Caller, client *http.Client, who person.Person) (signedIn protect.SignedIn, err error) {
-	redirectURI := protect.RedirectURI(deploy.AppScheme)
-	server, err := caller.OAuth(redirectURI)
-	if err != nil {
-		return signedIn, err
-	}
-	state := protect.NewState()
-	link, err := who.Authorize(ctx, client.Transport, server.AuthorizationURL(state), redirectURI)
-	if err != nil {
-		return signedIn, err
-	}
-	response, err := server.ReadResponse(link, state)
-	if err != nil || response.Code == "" {
-		return response.SignedIn, err
-	}
-	return server.Exchange(ctx, client, response.Code)
 }
 
 // shippedCaller calls with what the bank's app is shipped with.

@@ -9,7 +9,10 @@ import (
 	"net/url"
 	"strings"
 
+	"golang.org/x/oauth2"
+
 	"keyladder/mobileclient/device"
+	"keyladder/stages/protect"
 )
 
 // maxPage is how much of a page is read, in bytes.
@@ -54,6 +57,22 @@ func (p Person) Authorize(ctx context.Context, transport http.RoundTripper, auth
 		method, at = form.Method, form.Action
 	}
 	return "", fmt.Errorf("sign in at %s: %w", at, ErrLost)
+}
+
+// SignInTo has the person sign in to a client of an authorization server, which sends them back
+// under the redirect URI, and the client take what comes of it: a token, or a code that it
+// exchanges over the same connections. The options change the client's request.
+func (p Person) SignInTo(ctx context.Context, server *protect.OAuth, client *http.Client, redirectURI string, options ...oauth2.AuthCodeOption) (protect.SignedIn, error) {
+	state := protect.NewState()
+	link, err := p.Authorize(ctx, client.Transport, server.AuthorizationURL(state, options...), redirectURI)
+	if err != nil {
+		return protect.SignedIn{}, err
+	}
+	response, err := server.ReadResponse(link, state)
+	if err != nil || response.Code == "" {
+		return response.SignedIn, err
+	}
+	return server.Exchange(ctx, client, response.Code)
 }
 
 // visit loads a page, or finds out where else it leads.

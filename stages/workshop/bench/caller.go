@@ -147,17 +147,7 @@ func (c *caller) onPages(ctx context.Context, client *http.Client) (protect.Sign
 	if err != nil {
 		return protect.SignedIn{}, err
 	}
-	state := protect.NewState()
-	who := person.Person{Name: c.user, Password: c.password}
-	link, err := who.Authorize(ctx, client.Transport, oauth.AuthorizationURL(state), deploy.RedirectURI())
-	if err != nil {
-		return protect.SignedIn{}, err
-	}
-	response, err := oauth.ReadResponse(link, state)
-	if err != nil || response.Code == "" {
-		return response.SignedIn, err
-	}
-	return oauth.Exchange(ctx, client, response.Code)
+	return person.Person{Name: c.user, Password: c.password}.SignInTo(ctx, oauth, client, deploy.RedirectURI())
 }
 
 // made sends a call that makes something, and returns what the answer says.

@@ -250,16 +250,7 @@ func (p *prober) onPages(ctx context.Context, by *caller, user, password, scope 
 	if scope != "" {
 		options = append(options, oauth2.SetAuthURLParam("scope", scope))
 	}
-	state, client := protect.NewState(), &http.Client{Transport: p.browser(by), Timeout: probeTime}
-	link, err := person.Person{Name: user, Password: password}.Authorize(ctx, client.Transport, oauth.AuthorizationURL(state, options...), by.redirectURI)
-	if err != nil {
-		return protect.SignedIn{}, err
-	}
-	response, err := oauth.ReadResponse(link, state)
-	if err != nil || response.Code == "" {
-		return response.SignedIn, err
-	}
-	return oauth.Exchange(ctx, client, response.Code)
+	return person.Person{Name: user, Password: password}.SignInTo(ctx, oauth, p.client(by.Caller), by.redirectURI, options...)
 }
 
 // announced are the names of the rate limits on an answer, and their quotas.
