@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"gorm.io/gorm"
 
 	"keyladder/backend/authserver/pages"
 	"keyladder/backend/codes"
@@ -99,4 +100,10 @@ func (s *Server) allowed(c echo.Context, caller guard.Caller, i *interaction) er
 	}
 	return s.back(c, stage, i.request, parameter{"access_token", issued.Text}, parameter{"token_type", "Bearer"},
 		parameter{"expires_in", strconv.FormatInt(int64(issued.ExpiresIn/time.Second), 10)}, parameter{"scope", scope})
+}
+
+// allowedNow is what the user of a code allows its client at the moment: a consent may be
+// withdrawn between the page and the token endpoint.
+func (s *Server) allowedNow(tx *gorm.DB, code codes.Code) ([]string, error) {
+	return s.consents.GrantedIn(tx, consents.Party{Stage: code.Stage, User: code.User, Client: code.Client})
 }

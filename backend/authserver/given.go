@@ -18,10 +18,14 @@ import (
 // showGiven shows a user what they have allowed. Who has not signed in is asked to.
 func (s *Server) showGiven(c echo.Context, caller guard.Caller) error {
 	stage := caller.Stage()
-	i := s.underWay.find(c.Request(), stage.Slug, c.QueryParam(fieldInteraction))
+	id, failed := c.QueryParam(fieldInteraction), pages.Failure{}
+	i := s.underWay.find(c.Request(), stage.Slug, id)
 	if i == nil || i.user == nil || i.client != nil {
+		if id != "" {
+			failed = pages.TooOld
+		}
 		i = s.underWay.begin(c.Response(), c.Request(), interaction{stage: stage.Slug})
-		return s.askToSignIn(c, stage, i, "", pages.Failure{})
+		return s.askToSignIn(c, stage, i, "", failed)
 	}
 	return s.listGiven(c, stage, i, "")
 }

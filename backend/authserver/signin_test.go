@@ -130,8 +130,8 @@ func TestFormSentTwice(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		// The server makes few hashes of passwords at once; others are asked to wait, with 200.
-		if statuses[http.StatusSeeOther] != 1 || statuses[http.StatusBadRequest]+statuses[http.StatusOK] != 19 {
+		// The server makes few hashes of passwords at once; others are asked to wait, with 429.
+		if statuses[http.StatusSeeOther] != 1 || statuses[http.StatusBadRequest]+statuses[http.StatusTooManyRequests] != 19 {
 			t.Errorf("%s: %v", what, statuses)
 		}
 	}
@@ -301,4 +301,15 @@ func (w *world) clientOf(t *testing.T, id string) string {
 	}
 	t.Fatalf("there is no consent %s", id)
 	return ""
+}
+
+// TestConsentWithdrawnBeforeTheCodeIsRedeemed: a code is worth what its user still allows.
+func TestConsentWithdrawnBeforeTheCodeIsRedeemed(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	text := w.code(t, code, "bob", web)
+	if _, err := w.server.Consents().WithdrawSelected(t.Context(), manage.ConsentSelection{All: true}); err != nil {
+		t.Fatal(err)
+	}
+	w.program(t, web).redeem(code, text).refused(t, "a code without a consent", 400, "invalid_grant")
 }

@@ -23,12 +23,16 @@ type Lookup func(name string) *users.User
 // Ending ends what came of authorization codes and of families of refresh tokens, by their IDs.
 type Ending func(ctx context.Context, sources ...string) error
 
+// Consent is what the owner of a code allows its client now, in the transaction in which the code
+// is claimed: that can be less than when the code was issued.
+type Consent func(tx *gorm.DB, c codes.Code) (scopes []string, err error)
+
 // Code is the authorization code grant (RFC 6749, section 4.1.3): the client trades the code
 // that a redirect has brought for a token. A code that comes a second time ends what the first
 // one made, and nothing else (section 4.1.2).
 //
 //keyladder:code code-grant
-func Code(store *codes.Store, lookup Lookup, end Ending) Grant {
+func Code(store *codes.Store, lookup Lookup, consent Consent, end Ending) Grant {
 	return Grant{
 		Type: "authorization_code", Offered: catalog.CodeGrant,
 		Claim: func(ctx context.Context, r Request, mint Mint) (string, error) {
@@ -43,7 +47,15 @@ func Code(store *codes.Store, lookup Lookup, end Ending) Grant {
 				if owner == nil {
 					return invalid(catalog.CheckCode, "its user %q is not there any more", code.User)
 				}
-				return mint(tx, Rights{Owner: owner, Allowed: strings.Fields(code.Scope), Origin: code.ID, Renewable: true})
+				granted, err := consent(tx, code)
+				if err != nil {
+					return err
+				}
+				allowed := slices.DeleteFunc(strings.Fields(code.Scope), func(scope string) bool { return !slices.Contains(granted, scope) })
+				if len(allowed) == 0 {
+					return invalid(catalog.CheckConsent, "%s has withdrawn what was allowed to %s", code.User, code.Client)
+				}
+				return mint(tx, Rights{Owner: owner, Allowed: allowed, Origin: code.ID, Renewable: true})
 			})
 			var used *codes.UsedError
 			switch {

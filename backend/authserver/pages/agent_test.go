@@ -50,7 +50,6 @@ func TestUserAgentOfThePhone(t *testing.T) {
 			says: []string{"See exchange rates rates:read", "Make transfers from your accounts transfers:write moves money", "10 minutes at a time. The app can renew it for up to 30 days without asking you again."},
 		},
 		{page: "problem-redirect", says: []string{"This request may be from somebody else", "invalid_request"}},
-		{page: "unclaimed", says: []string{"No app on this device takes the answer"}},
 	} {
 		page, err := phone.Agent().Open(t.Context(), base+"/"+test.page, "")
 		if err != nil {

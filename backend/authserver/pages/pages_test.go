@@ -60,7 +60,6 @@ func all(v values) map[string]templ.Component {
 		"problem-redirect": pages.ProblemPage(refused),
 		"problem-client":   pages.ProblemPage(pages.UnknownClient(site, v.text)),
 		"problem-outdated": pages.ProblemPage(pages.Outdated(site)),
-		"unclaimed":        pages.ProblemPage(pages.Unclaimed(site, client)),
 		"done":             pages.DonePage(pages.Done{Site: site, Text: v.text}),
 	}
 }

@@ -46,15 +46,6 @@ func Outdated(site Site) Problem {
 	}
 }
 
-// Unclaimed is for a redirect to a private-use scheme that no app opens (RFC 8252, section 7.1).
-func Unclaimed(site Site, client Client) Problem {
-	return Problem{
-		Site: site, Status: http.StatusOK, Title: "No app on this device takes the answer",
-		Detail:   "You have signed in, and the answer goes to " + destination(client.RedirectURI) + ". There is no such app on this device.",
-		WhatToDo: "Install " + client.Name + ", or begin again on the device that has it.",
-	}
-}
-
 // Done is a page for what is over.
 type Done struct {
 	Site
