@@ -511,7 +511,7 @@ func Result(p ui.Page, panel Panel) templ.Component {
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}
-					} else {
+					} else if !call.OK {
 						templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 41, "no answer")
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
