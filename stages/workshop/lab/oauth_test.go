@@ -13,43 +13,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/testenv"
 	"keyladder/mobileclient/person"
-	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
 )
-
-// onPages are the stages whose users sign in on pages, switched on where the catalog has them off.
-func onPages() catalog.Set {
-	set := catalog.All()
-	like, _ := set.Lookup("password-grant")
-	p := like.Policies
-	for i := range set {
-		switch set[i].Slug {
-		case "implicit-grant":
-			p.Call.Grant, p.Auth.Issuer, p.Auth.Grants = catalog.ImplicitGrant, catalog.AuthServer, catalog.ImplicitGrant
-		case "code-grant":
-			p.Call.AppProof, p.Call.KeyPlace, p.Call.Nonces, p.Call.Binding = catalog.Hawk, catalog.NoKeySent, catalog.NoncesRemembered, catalog.TokenOfCall
-			p.Call.Grant, p.Call.ClientAuth = catalog.CodeGrant, catalog.ClientSecret
-			p.API.SecretOverlap = catalog.Decide(time.Hour)
-			p.Auth.Grants, p.Auth.ClientAuth = catalog.CodeGrant, catalog.ClientSecret
-		case "refresh":
-			p.Call.Grant, p.Call.UserKey = catalog.CodeAndRefresh, catalog.UserKeyInStorage
-			p.Auth.Grants, p.Auth.TokenLife = catalog.CodeAndRefresh, catalog.ShortLivedTokens
-		default:
-			continue
-		}
-		if !set[i].Built {
-			set[i].Built, set[i].Policies = true, p
-		}
-	}
-	return set
-}
 
 // bank is a lab whose authorization server programs of others call.
 type bank struct {
@@ -62,7 +33,11 @@ type bank struct {
 
 func startForStrangers(t *testing.T) *bank {
 	t.Helper()
-	b := &bank{nodePath: testenv.NPM(t), Lab: start(t, lab.Options{Stages: onPages()}), ca: filepath.Join(t.TempDir(), "ca.pem")}
+	b := &bank{
+		nodePath: testenv.NPM(t), ca: filepath.Join(t.TempDir(), "ca.pem"),
+		// All of them call from one address, at once.
+		Lab: start(t, lab.Options{Settings: map[string]string{"address_per_second": "1000", "address_burst": "1000"}}),
+	}
 	if err := os.WriteFile(b.ca, b.Roots, 0o600); err != nil {
 		t.Fatal(err)
 	}
