@@ -39,6 +39,7 @@ type said struct {
 	Scope     string      `json:"scope"`
 	Active    bool        `json:"active"`
 	Subject   string      `json:"sub"`
+	Expires   int64       `json:"exp"`
 }
 
 // request is a request of the client, which says who it is in the way that is usual for it.

@@ -245,7 +245,7 @@ func withIntrospection(p catalog.Policies) bool {
 //
 //keyladder:code auth-routes
 func (s *Server) routes() {
-	endpoint := &grants.Endpoint{Clients: s.clients.Lookup, Tokens: s.tokens, Refresh: s.families, Grants: []grants.Grant{
+	endpoint := &grants.Endpoint{Clients: s.clients.Lookup, Tokens: s.tokens, Refresh: s.families, Issuer: s.issuer, Grants: []grants.Grant{
 		grants.Code(s.codes, s.users.Lookup, s.allowedNow, s.end), grants.Refresh(s.families, s.users.Lookup, s.end),
 	}}
 	for _, r := range []struct {

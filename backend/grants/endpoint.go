@@ -57,7 +57,8 @@ type Grant struct {
 type Endpoint struct {
 	Clients oauth.Lookup
 	Tokens  *tokens.Store
-	Refresh *refresh.Store // nil: there are no refresh tokens
+	Refresh *refresh.Store                   // nil: there are no refresh tokens
+	Issuer  func(stage catalog.Stage) string // iss of what refresh tokens stand for; nil: without Refresh
 	Grants  []Grant
 }
 

@@ -25,9 +25,14 @@ type introspection struct {
 	ID        string `json:"jti,omitempty"`
 }
 
-// Introspect is the handler of the introspection endpoint (RFC 7662): it says whether an access
-// token is good, and what it says. Only clients that prove themselves may ask, and about their
-// own tokens: of all others they are told that these are not active (section 4).
+// Introspect is the handler of the introspection endpoint (RFC 7662): it says whether a token is
+// good, and what it stands for. Only clients that prove themselves may ask, and about their own
+// tokens: of all others they are told that these are not active (section 4). Where the stage
+// gives refresh tokens, these can be asked about, too.
+//
+// token_type_hint says where to look first, and one that is wrong or unknown changes no answer
+// (section 2.1). Nothing is gained by it here: whether a text is an access token is known without
+// a look into the database.
 //
 //keyladder:code token-introspection-endpoint
 func (e *Endpoint) Introspect(c echo.Context, caller guard.Caller) error {
@@ -47,12 +52,31 @@ func (e *Endpoint) Introspect(c echo.Context, caller guard.Caller) error {
 		return err
 	}
 	found, err := e.Tokens.Verify(caller.Stage().Slug, text, caller.At())
-	if err != nil || found.ClientID != client.ID || e.Tokens.Revoked(found) {
+	switch {
+	case err != nil && e.Refresh != nil && caller.Stage().Auth.Grants == catalog.CodeAndRefresh:
+		return e.introspectRefresh(c, caller, client.ID, text)
+	case err != nil, found.ClientID != client.ID, e.Tokens.Revoked(found):
 		return c.JSON(http.StatusOK, introspection{})
 	}
 	return c.JSON(http.StatusOK, introspection{
 		Active: true, Scope: found.Scope, ClientID: found.ClientID, Username: found.Subject, TokenType: "Bearer",
 		Expires: found.Expires.Unix(), Issued: found.Issued.Unix(), Subject: found.Subject, Audience: found.Audience[0],
 		Issuer: found.Issuer, ID: found.ID,
+	})
+}
+
+// introspectRefresh answers for a refresh token. It has no token_type, which is that of an access
+// token, nor an audience or an ID: nobody but its issuer reads it.
+func (e *Endpoint) introspectRefresh(c echo.Context, caller guard.Caller, client, text string) error {
+	found, good, err := e.Refresh.Introspect(c.Request().Context(), caller.At(), caller.Stage().Slug, text, client)
+	switch {
+	case err != nil:
+		return err
+	case !good:
+		return c.JSON(http.StatusOK, introspection{})
+	}
+	return c.JSON(http.StatusOK, introspection{
+		Active: true, Scope: found.Family.Scope, ClientID: found.Family.Client, Username: found.Family.User,
+		Expires: found.EndsAt.Unix(), Issued: found.IssuedAt.Unix(), Subject: found.Family.User, Issuer: e.Issuer(caller.Stage()),
 	})
 }

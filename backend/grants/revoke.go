@@ -18,6 +18,9 @@ import (
 // its own. With a refresh token its whole family ends, and the access tokens that came of it
 // (section 2.1). A token that is not good, or not any more, is as good as revoked: 200.
 //
+// token_type_hint changes nothing (section 2.1 leaves it to the server): all kinds of tokens are
+// looked through.
+//
 //keyladder:code token-revocation-endpoint
 func (e *Endpoint) Revoke(c echo.Context, caller guard.Caller) error {
 	ctx, r := c.Request().Context(), c.Request()

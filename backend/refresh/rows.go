@@ -46,14 +46,19 @@ func (f familyRow) family() Family {
 	return Family{ID: f.ID, Grant: Grant{Stage: f.Stage, User: f.User, Client: f.Client, Scope: f.Scope, Origin: f.Origin}, Number: f.Number}
 }
 
-func (s *Store) manage(f familyRow, generations []manage.Generation) manage.Family {
+// ends is when a family ends that nobody uses any more.
+func (s *Store) ends(f familyRow) time.Time {
 	expires := f.UsedAt.Add(s.config.Idle)
 	if last := f.BegunAt.Add(s.config.Absolute); last.Before(expires) {
-		expires = last
+		return last
 	}
+	return expires
+}
+
+func (s *Store) manage(f familyRow, generations []manage.Generation) manage.Family {
 	return manage.Family{
 		ID: f.ID, Stage: f.Stage, User: f.User, Client: f.Client, Scope: f.Scope, Origin: f.Origin, BegunAt: f.BegunAt, UsedAt: f.UsedAt,
-		ExpiresAt: expires, RevokedAt: f.RevokedAt, Reused: f.Reused, Number: f.Number, Generations: generations,
+		ExpiresAt: s.ends(f), RevokedAt: f.RevokedAt, Reused: f.Reused, Number: f.Number, Generations: generations,
 	}
 }
 

@@ -149,7 +149,9 @@ func (b *bank) completes(t *testing.T, library, stage, client string) {
 	}
 	want := map[string]any{"scope": "rates:read accounts:read", "renewable": renews, "active": active, "revoked": revoked, "again": "invalid_grant"}
 	if renews {
-		maps.Copy(want, map[string]any{"renewed": active, "reuse": "invalid_grant", "newest": "invalid_grant"})
+		maps.Copy(want, map[string]any{
+			"unused": active, "used": revoked, "successor": active, "renewed": active, "reuse": "invalid_grant", "newest": "invalid_grant",
+		})
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)

@@ -18,7 +18,7 @@ const packages = {
 			redeem: (callback, redirectURI, state) => oauth.authorizationCodeGrant(config, callback, { expectedState: state }),
 			refresh: (token) => oauth.refreshTokenGrant(config, token),
 			revoke: (token) => oauth.tokenRevocation(config, token),
-			introspect: (token) => oauth.tokenIntrospection(config, token),
+			introspect: (token, hint) => oauth.tokenIntrospection(config, token, hint && { token_type_hint: hint }),
 		};
 	},
 	async oauth4webapi() {
@@ -39,7 +39,10 @@ const packages = {
 			},
 			refresh: async (token) => oauth.processRefreshTokenResponse(as, client, await oauth.refreshTokenGrantRequest(as, client, auth, token)),
 			revoke: async (token) => oauth.processRevocationResponse(await oauth.revocationRequest(as, client, auth, token)),
-			introspect: async (token) => oauth.processIntrospectionResponse(as, client, await oauth.introspectionRequest(as, client, auth, token)),
+			async introspect(token, hint) {
+				const options = { additionalParameters: new URLSearchParams(hint && { token_type_hint: hint }) };
+				return oauth.processIntrospectionResponse(as, client, await oauth.introspectionRequest(as, client, auth, token, options));
+			},
 		};
 	},
 };
@@ -73,14 +76,17 @@ async function outcome(promise) {
 	server.closeAllConnections();
 
 	const said = {};
-	const active = async (token) => (secret ? String((await oauth.introspect(token)).active) : await outcome(oauth.introspect(token)));
+	const active = async (token, hint) => (secret ? String((await oauth.introspect(token, hint)).active) : await outcome(oauth.introspect(token, hint)));
 	let tokens = await oauth.redeem(callback, redirectURI, state);
 	said.scope = tokens.scope;
 	said.renewable = tokens.refresh_token !== undefined;
 	said.active = await active(tokens.access_token);
 	if (renews) {
 		const old = tokens.refresh_token;
+		said.unused = await active(old, 'refresh_token');
 		tokens = await oauth.refresh(old);
+		said.used = await active(old, 'refresh_token');
+		said.successor = await active(tokens.refresh_token);
 		said.renewed = await active(tokens.access_token);
 		await oauth.revoke(tokens.access_token);
 		said.revoked = await active(tokens.access_token);
