@@ -15,6 +15,7 @@ import (
 
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/person"
+	"keyladder/stages/catalog"
 )
 
 // passwordEnv is the environment variable that sign-in takes the password from.
@@ -150,7 +151,7 @@ func printSignedIn(out io.Writer, body []byte) error {
 		text += session.ExpiresAt.UTC().Format(": until 2006-01-02 15:04 UTC at most")
 	}
 	if session.IdleSeconds > 0 {
-		text += fmt.Sprintf(", or %d minutes without a call", session.IdleSeconds/60)
+		text += ", or " + catalog.Lasting(time.Duration(session.IdleSeconds)*time.Second) + " without a call"
 	}
 	if !session.Stored && !session.ExpiresAt.IsZero() {
 		text += "; what stands for the user was in the app's memory only, and the app has ended with this command"

@@ -97,6 +97,9 @@ func (d *Decision) describe(v reflect.Value) {
 		if decided {
 			d.Value = fmt.Sprint(value)
 			d.Words, d.Off = d.Value, reflect.ValueOf(value).IsZero()
+			if length, ok := value.(time.Duration); ok {
+				d.Words = Lasting(length)
+			}
 		}
 		return
 	}

@@ -78,6 +78,9 @@ func TestDiffSeesAllKindsOfFields(t *testing.T) {
 	got := ""
 	for _, d := range appKeyPolicies.Diff(changed) {
 		got += d.To.Field + ": " + d.From.Value + " → " + d.To.Value + "\n"
+		if d.To.Field == "api.secret_overlap" && (d.From.Words != "none" || d.To.Words != "30 seconds") {
+			t.Errorf("in words: %q → %q", d.From.Words, d.To.Words)
+		}
 	}
 	want := "call.transport: http → tls\napi.secret_overlap: 0s → 30s\npackage.release: 1 → 2\n"
 	if got != want {
@@ -155,6 +158,18 @@ func TestEachRuleIsBroken(t *testing.T) {
 	}
 	if rules := len(callRules) + len(stageRules); rules != 30 {
 		t.Errorf("%d rules, and 30 are tested", rules)
+	}
+}
+
+func TestLasting(t *testing.T) {
+	t.Parallel()
+	for length, want := range map[time.Duration]string{
+		-time.Second: "none", 0: "none", time.Millisecond: "less than a second", time.Second: "1 second", time.Hour: "1 hour",
+		90*time.Minute + 5*time.Second: "1 hour 30 minutes", 24*time.Hour + 5*time.Second: "1 day", 30 * 24 * time.Hour: "30 days",
+	} {
+		if got := Lasting(length); got != want {
+			t.Errorf("%v is %q, want %q", length, got, want)
+		}
 	}
 }
 

@@ -56,7 +56,7 @@ type API struct {
 	UserAgents    UserAgents    `json:"user_agents" title:"User-Agent field"`
 	RateLimits    RateLimits    `json:"rate_limits" title:"Rate limits"`
 	KeyInURL      KeyInURL      `json:"key_in_url" title:"Key in the URL"`
-	SecretOverlap Duration      `json:"secret_overlap" title:"After a rotation, the old secret is good for another"`
+	SecretOverlap Duration      `json:"secret_overlap" title:"Time for which a replaced secret stays good"`
 	Authorization Authorization `json:"authorization" title:"Rights"`
 	Partners      Partners      `json:"partners" title:"Partners' servers"`
 }

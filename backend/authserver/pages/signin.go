@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/a-h/templ"
+
+	"keyladder/stages/catalog"
 )
 
 // SignIn is the page on which a resource owner signs in.
@@ -38,7 +40,7 @@ var (
 // Throttled is the failure after too many attempts. The wait is rounded up to seconds.
 func Throttled(wait time.Duration) Failure {
 	seconds := max(1, int(math.Ceil(wait.Seconds())))
-	return Failure{wait: time.Duration(seconds) * time.Second, text: fmt.Sprintf("There were too many attempts. Wait %s and try again.", lasting(time.Duration(seconds)*time.Second))}
+	return Failure{wait: time.Duration(seconds) * time.Second, text: fmt.Sprintf("There were too many attempts. Wait %s and try again.", catalog.Lasting(time.Duration(seconds)*time.Second))}
 }
 
 // attributes join a field with what is said about it.

@@ -1,10 +1,8 @@
 package pages
 
 import (
-	"fmt"
 	"net"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -61,35 +59,6 @@ func destination(redirectURI string) string {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// lasting is a length of time in words, in its two largest units: 1 hour 30 minutes. What is
-// shorter than a second is none.
-func lasting(d time.Duration) string {
-	var parts []string
-	for _, unit := range []struct {
-		length time.Duration
-		name   string
-	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
-		n := d / unit.length
-		d -= n * unit.length
-		if n == 0 && len(parts) > 0 {
-			break
-		}
-		switch {
-		case n == 1:
-			parts = append(parts, "1 "+unit.name)
-		case n > 1:
-			parts = append(parts, fmt.Sprintf("%d %ss", n, unit.name))
-		}
-		if len(parts) == 2 {
-			break
-		}
-	}
-	if len(parts) == 0 {
-		return "less than a second"
-	}
-	return strings.Join(parts, " ")
 }
 
 // moment is a time in words, UTC.
