@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,14 +30,41 @@ for programs of your own. It is asked for at the running deployment, with the ad
 			if err != nil {
 				return err
 			}
-			secret, err := manage.Get[manage.Secret](c.Context(), server, "/keys/"+url.PathEscape(args[0])+"/secret")
+			secret, err := clientSecret(c.Context(), server, args[0])
 			if err != nil {
-				return fmt.Errorf("%s: %w", args[0], err)
+				return err
 			}
-			_, err = fmt.Fprintln(c.OutOrStdout(), secret.Secret)
+			_, err = fmt.Fprintln(c.OutOrStdout(), secret)
 			return err
 		},
 	}
 	dataFlag(c, &dir)
 	return c
+}
+
+// clientSecret is the secret of a client of the authorization server. The error says where it is
+// public, or there is none of that ID, and which clients have a secret.
+func clientSecret(ctx context.Context, server manage.Doer, id string) (string, error) {
+	clients, err := manage.Get[[]manage.App](ctx, server, "/apps")
+	if err != nil {
+		return "", err
+	}
+	var having []string
+	for _, client := range clients {
+		if !client.Public {
+			having = append(having, client.ID)
+		}
+	}
+	what := "the authorization server has no client " + id
+	if i := slices.IndexFunc(clients, func(client manage.App) bool { return client.ID == id }); i >= 0 {
+		if !clients[i].Public {
+			secret, err := manage.Get[manage.Secret](ctx, server, "/keys/"+url.PathEscape(id)+"/secret")
+			if err != nil {
+				return "", fmt.Errorf("%s: %w", id, err)
+			}
+			return secret.Secret, nil
+		}
+		what = id + " is a public client and has no secret"
+	}
+	return "", fmt.Errorf("%s; these have one: %s", what, strings.Join(having, ", "))
 }
