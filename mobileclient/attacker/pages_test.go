@@ -2,6 +2,8 @@ package attacker
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +15,7 @@ import (
 
 	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/loot"
+	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 	"keyladder/stages/workshop/lab/testbank"
@@ -123,6 +126,15 @@ func TestAgentSpy(t *testing.T) {
 	}
 }
 
+// browser is how a customer's browser gets to the bank.
+func (b *bank) browser() http.RoundTripper {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(b.Roots)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+	b.t.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
 func TestRedirectSwap(t *testing.T) {
 	t.Parallel()
 	t.Run("at the bank", func(t *testing.T) {
@@ -140,6 +152,42 @@ func TestRedirectSwap(t *testing.T) {
 			}
 		}
 	})
+
+	for _, test := range []struct {
+		name    string
+		change  []func(*catalog.Policies)
+		immune  bool // the victim follows no link
+		by      catalog.Check
+		wantErr string
+	}{
+		{name: "a token", change: []func(*catalog.Policies){onPages(catalog.ImplicitGrant)}},
+		{name: "a code of a public client", change: []func(*catalog.Policies){onPages(catalog.CodeGrant)}},
+		{name: "a code of a client with a secret", change: []func(*catalog.Policies){onPages(catalog.CodeGrant), withSecret}, by: catalog.CheckClient},
+		{name: "an immune victim", change: []func(*catalog.Policies){onPages(catalog.ImplicitGrant)}, immune: true, wantErr: "was not led to the attacker's web site"},
+	} {
+		t.Run("without the check: "+test.name, func(t *testing.T) {
+			t.Parallel()
+			s := stage(t, "password-grant", test.change...)
+			b := open(t, s, testbank.Options{
+				Stages: catalog.All().With(s.Slug, func(p *catalog.Policies) { *p = s.Policies }).WithoutCheck(s.Slug, catalog.CheckRedirect),
+			})
+			g := b.given()
+			g.Lured = &attack.Lured{Follows: func(ctx context.Context, link, origin string) (string, error) {
+				if test.immune {
+					return "", nil
+				}
+				location, err := person.Person{Name: aCustomer, Password: b.Passwords[aCustomer]}.Authorize(ctx, b.browser(), link, origin+"/")
+				b.took(location)
+				return location, err
+			}}
+			result := run(t, "redirect-swap", g, test.wantErr)
+			claim := test.by == "" && test.wantErr == ""
+			if by := b.stoppedBy(result); test.wantErr == "" && (result.Claim != claim || by != test.by || !slices.Equal(result.Stolen[len(result.Stolen)-1:], b.taken)) {
+				t.Errorf("%+v, stopped by %q", result, by)
+			}
+			b.robbed(claim)
+		})
+	}
 
 	const registered = "com.harbourbank.app:/callback"
 	scheme := func(uri string) string { before, _, _ := strings.Cut(uri, ":"); return before }
@@ -181,7 +229,7 @@ func TestRedirectSwap(t *testing.T) {
 				}
 			}))
 			defer server.Close()
-			wantErr := "for an address of the app's"
+			wantErr := "for an address of the app's, and no web site of ours is there"
 			if test.careful {
 				wantErr = ""
 			}

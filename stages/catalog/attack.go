@@ -23,7 +23,7 @@ type Position string
 
 // The positions.
 const (
-	Anyone       Position = "anyone"               // the public addresses
+	Anyone       Position = "anyone"               // the public addresses, and sending others links to them
 	OnPath       Position = "on the path"          // carries the victim's connections
 	OwnDevice    Position = "own device"           // a phone of one's own, with the package on it
 	PackageFile  Position = "package"              // a copy of the package, as the store hands it out

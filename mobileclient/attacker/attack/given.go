@@ -69,6 +69,7 @@ type Given struct {
 	AccessLog []string   // [catalog.AccessLog]: lines of the server's access log
 	Inside    *Inside    // [catalog.LogAfterTLS] and [catalog.Terminator]
 	LookAlike *LookAlike // [catalog.LookAlike]
+	Lured     *Lured     // [catalog.Anyone], where users sign in on pages
 	Spied     *Spied     // [catalog.UserAgentSpy]
 	Thief     *Thief     // [catalog.SchemeThief]
 
@@ -80,6 +81,16 @@ type Given struct {
 	// Later has the victim close the app, start it again and look at their accounts
 	// ([catalog.StorageCopy]).
 	Later func(context.Context) (device.Screen, error)
+}
+
+// Lured is a victim who follows links that others send: attackers are taken to be able to lure
+// users to any address (RFC 9700, section 3).
+type Lured struct {
+	// Follows has the victim follow a link in their phone's user agent, and go on from page to page
+	// as when they sign in. Location is what a script on a page of the attacker's web site, which
+	// has that origin, sees of its own address: all of it, with the fragment. This user agent runs
+	// no scripts, so it is told in place of one. Empty: the victim was not led there.
+	Follows func(ctx context.Context, link, origin string) (location string, err error)
 }
 
 // Spied is a victim's user agent with a spy in it.

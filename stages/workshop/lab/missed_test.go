@@ -295,3 +295,34 @@ func TestForgedTokensMeetTheirCheck(t *testing.T) {
 		}
 	}
 }
+
+// TestSwappedRedirectsLeadToTheAttacker where redirect URIs are not compared: with a token the
+// victim is robbed, and with a code there is the check of clients left.
+func TestSwappedRedirectsLeadToTheAttacker(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as heavy as a cell of the matrix")
+	}
+	t.Parallel()
+	const name = "redirect-swap"
+	swapping, _ := catalog.LookupAttack(name)
+	for _, stage := range catalog.All().Built() {
+		if swapping.Expected(stage) != catalog.Blocked {
+			continue
+		}
+		t.Run(stage.Slug, func(t *testing.T) {
+			t.Parallel()
+			stages := catalog.All().WithoutCheck(stage.Slug, catalog.CheckRedirect)
+			cell, err := lab.Cell(t.Context(), stages, referee.Pair{Stage: stage.Slug, Attack: name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, by := catalog.Succeeds, catalog.Check("")
+			if stage.Auth.ClientAuth == catalog.ClientSecret {
+				want, by = catalog.Blocked, catalog.CheckClient
+			}
+			if cell.Outcome != string(want) || cell.Check != by || referee.Expected(stages, cell) == nil {
+				t.Errorf("%s by %q (%s), want %s by %q\n%s", cell.Outcome, cell.Check, cell.Reason, want, by, strings.Join(cell.Steps, "\n"))
+			}
+		})
+	}
+}

@@ -235,6 +235,11 @@ func (s *Station) position(ctx context.Context, g *attack.Given, position catalo
 	leave = func() {}
 	switch position {
 	case catalog.Anyone:
+		if g.Stage.Call.Grant.InAgent() {
+			g.Lured = &attack.Lured{Follows: func(ctx context.Context, link, origin string) (string, error) {
+				return s.lured(ctx, g.Stage.Slug, link, origin)
+			}}
+		}
 	case catalog.AccessLog:
 		g.AccessLog = brief.AccessLog
 	case catalog.PackageFile:

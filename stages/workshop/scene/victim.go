@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -67,6 +68,23 @@ func (v *victim) spied(ctx context.Context) (addresses []string, err error) {
 	v.device.Agent().Spy(func(address string) { addresses = append(addresses, address) })
 	defer v.device.Agent().Spy(nil)
 	return addresses, v.signIn(ctx)
+}
+
+// lured has a victim follow a link that somebody has sent, and returns the last address that the
+// user agent has loaded from an origin, with its fragment; empty: it has loaded none.
+func (s *Station) lured(ctx context.Context, slug, link, origin string) (location string, err error) {
+	v, err := s.newVictim(ctx, slug)
+	if err != nil {
+		return "", err
+	}
+	defer v.leave()
+	v.device.Agent().Spy(func(address string) {
+		if u, err := url.Parse(address); err == nil && u.Scheme+"://"+u.Host == origin {
+			location = address
+		}
+	})
+	_, err = v.person.Follow(ctx, v.device, link, slug)
+	return location, err
 }
 
 // startAnew closes the app, starts it again and looks at the accounts.
