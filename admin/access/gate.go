@@ -18,6 +18,7 @@ type Config struct {
 	Sessions Lifetimes
 	Parts    []ui.NavItem       // of the site, for its navigation
 	Down     func() []ui.Absent // programs that do not answer
+	Unwell   func() []ui.Unwell // programs that can't do all of their work
 	PhoneURL string             // where a browser finds the phone's screen; empty: no link
 }
 
@@ -83,7 +84,7 @@ func (g *Gate) frame(c echo.Context, title, nav string) ui.Page {
 	p := ui.Page{Title: title, Nav: nav, Parts: g.cfg.Parts, Self: c.Request().URL.RequestURI(), PhoneURL: g.cfg.PhoneURL}
 	if v := visitorOf(c); v.token != "" {
 		p.SignedIn, p.CSRF = true, formToken(v.token)
-		p.Down = g.cfg.Down()
+		p.Down, p.Unwell = g.cfg.Down(), g.cfg.Unwell()
 	}
 	return p
 }

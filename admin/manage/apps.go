@@ -45,6 +45,9 @@ type appForm struct {
 	Tiers                                       []manage.Tier // to choose from
 	Kind                                        manage.Kind
 	Scopes                                      []string
+	OfAuth                                      bool   // it is a client of the authorization server's
+	RedirectURIs                                string // a line each
+	Public                                      bool
 	Failure                                     string
 	Field                                       string // that the failure is about, where it is about one
 }
@@ -122,19 +125,19 @@ type appsData struct {
 	Now     time.Time
 }
 
-func (a *Administration) appsPage(c echo.Context) error {
+func (a section) appsPage(c echo.Context) error {
 	return a.showApps(c, http.StatusOK, appForm{PerSecond: "10", Burst: "20"})
 }
 
-func (a *Administration) showApps(c echo.Context, status int, form appForm) error {
+func (a section) showApps(c echo.Context, status int, form appForm) error {
 	data := appsData{List: ui.ReadList(c, appColumns, "created", "search"), Form: form, Run: a.Runner.Panel(""), Stages: ownStages(a.Stages), Now: a.Now()}
 	var apps []manage.App
 	var usage []manage.Usage
 	var phone manage.Phone
 	group, ctx := errgroup.WithContext(c.Request().Context())
-	group.Go(func() (err error) { apps, err = a.Resource.Apps(ctx); return err })
-	group.Go(func() (err error) { usage, err = a.Resource.Usage(ctx, chartDays); return err })
-	group.Go(func() (err error) { data.Form.Tiers, err = a.Resource.Tiers(ctx); return err })
+	group.Go(func() (err error) { apps, err = a.server.Apps(ctx); return err })
+	group.Go(func() (err error) { usage, err = a.server.Usage(ctx, chartDays); return err })
+	group.Go(func() (err error) { data.Form.Tiers, err = a.server.Tiers(ctx); return err })
 	var other errgroup.Group
 	other.Go(func() (err error) { phone, err = a.Phone.Phone(c.Request().Context()); return err })
 	if err := group.Wait(); err != nil {
@@ -171,8 +174,8 @@ type appData struct {
 	Now     time.Time
 }
 
-func (a *Administration) findApp(c echo.Context) (manage.App, error) {
-	apps, err := a.Resource.Apps(c.Request().Context())
+func (a section) findApp(c echo.Context) (manage.App, error) {
+	apps, err := a.server.Apps(c.Request().Context())
 	if err != nil {
 		return manage.App{}, err
 	}
@@ -183,17 +186,14 @@ func (a *Administration) findApp(c echo.Context) (manage.App, error) {
 	return apps[i], nil
 }
 
-func (a *Administration) appPage(c echo.Context) error { return a.showApp(c, http.StatusOK, nil) }
+func (a section) appPage(c echo.Context) error { return a.showApp(c, http.StatusOK, nil) }
 
-func (a *Administration) showApp(c echo.Context, status int, form *appForm) error {
+func (a section) showApp(c echo.Context, status int, form *appForm) error {
 	app, err := a.findApp(c)
 	if err != nil {
 		return err
 	}
-	data := appData{App: app, List: ui.ReadList(c, keyColumns, "-created", "search"), Now: a.Now(), Form: appForm{
-		ID: app.ID, Name: app.Name, UserAgent: app.UserAgent, Scopes: app.Scopes, Tier: app.Tier,
-		PerSecond: strconv.FormatFloat(app.PerSecond, 'f', -1, 64), Burst: strconv.Itoa(app.Burst),
-	}}
+	data := appData{App: app, List: ui.ReadList(c, keyColumns, "-created", "search"), Now: a.Now(), Form: formOf(app)}
 	if form != nil {
 		data.Form = *form
 	}
@@ -204,9 +204,9 @@ func (a *Administration) showApp(c echo.Context, status int, form *appForm) erro
 		return len(keys), nil
 	})
 	data.Form.Kind, data.First = app.Kind, a.firstCall(app)
-	usage, err := a.Resource.Usage(c.Request().Context(), chartDays)
+	usage, err := a.server.Usage(c.Request().Context(), chartDays)
 	if err == nil {
-		data.Form.Tiers, err = a.Resource.Tiers(c.Request().Context())
+		data.Form.Tiers, err = a.server.Tiers(c.Request().Context())
 	}
 	if err != nil {
 		data.Silence = ui.InWords(err)
@@ -215,14 +215,33 @@ func (a *Administration) showApp(c echo.Context, status int, form *appForm) erro
 	return ui.Render(c, status, appPageView(a.Gate.Page(c, app.Name, "/apps"), data))
 }
 
+// formOf is the form for the changes of an app.
+func formOf(app manage.App) appForm {
+	return appForm{
+		ID: app.ID, Name: app.Name, UserAgent: app.UserAgent, Scopes: app.Scopes, Tier: app.Tier,
+		PerSecond: strconv.FormatFloat(app.PerSecond, 'f', -1, 64), Burst: strconv.Itoa(app.Burst),
+		RedirectURIs: strings.Join(app.RedirectURIs, "\n"), Public: app.Public,
+	}
+}
+
+// changeOf is the changes that a form asks for.
+func changeOf(app manage.App) manage.AppChange {
+	change := manage.AppChange{Name: &app.Name, UserAgent: &app.UserAgent, Scopes: &app.Scopes, Tier: &app.Tier}
+	if app.Tier == "" {
+		change.PerSecond, change.Burst = &app.PerSecond, &app.Burst
+	}
+	return change
+}
+
 // readAppForm reads the form, which says where it can't be used.
 func readAppForm(form url.Values) (appForm, manage.App) {
 	f := appForm{
 		ID: strings.TrimSpace(form.Get("id")), Name: strings.TrimSpace(form.Get("name")),
 		UserAgent: strings.TrimSpace(form.Get("user_agent")), Scopes: form["scope"],
+		RedirectURIs: form.Get("redirect_uris"), Public: form.Get("client_type") == "public",
 		Tier: form.Get("tier"), PerSecond: strings.TrimSpace(form.Get("per_second")), Burst: strings.TrimSpace(form.Get("burst")),
 	}
-	app := manage.App{ID: f.ID, Name: f.Name, UserAgent: f.UserAgent, Scopes: f.Scopes, Tier: f.Tier}
+	app := manage.App{ID: f.ID, Name: f.Name, UserAgent: f.UserAgent, Scopes: f.Scopes, Tier: f.Tier, RedirectURIs: redirectURIs(f.RedirectURIs), Public: f.Public}
 	if app.Scopes == nil {
 		app.Scopes = []string{}
 	}
@@ -242,7 +261,7 @@ func readAppForm(form url.Values) (appForm, manage.App) {
 	return f, app
 }
 
-func (a *Administration) registerApp(c echo.Context) error {
+func (a section) registerApp(c echo.Context) error {
 	form, app := readAppForm(c.Request().PostForm)
 	if form.ID == "" {
 		form.fail("id", "Give the app an ID: small letters, digits and hyphens.")
@@ -251,7 +270,7 @@ func (a *Administration) registerApp(c echo.Context) error {
 		return a.showApps(c, http.StatusUnprocessableEntity, form)
 	}
 	err := a.Gate.Act(c, "register an app", app.ID, "“"+app.Name+"” is registered. Its first key is "+app.ID+".", func() error {
-		return a.Resource.Quick(c.Request().Context(), http.MethodPost, "/apps", app, nil)
+		return a.server.Quick(c.Request().Context(), http.MethodPost, "/apps", app, nil)
 	})
 	if p := ui.Refusal(err); p != nil {
 		form.fail("", ui.InWords(err))
@@ -266,7 +285,7 @@ func (a *Administration) registerApp(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/apps/"+url.PathEscape(app.ID)+"#first-call")
 }
 
-func (a *Administration) changeApp(c echo.Context) error {
+func (a section) changeApp(c echo.Context) error {
 	id := c.Param("app")
 	form, app := readAppForm(c.Request().PostForm)
 	form.ID = id
@@ -274,13 +293,7 @@ func (a *Administration) changeApp(c echo.Context) error {
 		return a.showApp(c, http.StatusUnprocessableEntity, &form)
 	}
 	err := a.Gate.Act(c, "change an app", id, "The changes hold from now on.", func() error {
-		change := manage.AppChange{
-			Name: &app.Name, UserAgent: &app.UserAgent, Scopes: &app.Scopes, Tier: &app.Tier,
-		}
-		if app.Tier == "" {
-			change.PerSecond, change.Burst = &app.PerSecond, &app.Burst
-		}
-		return a.Resource.Quick(c.Request().Context(), http.MethodPatch, "/apps/"+url.PathEscape(id), change, nil)
+		return a.server.Quick(c.Request().Context(), http.MethodPatch, "/apps/"+url.PathEscape(id), changeOf(app), nil)
 	})
 	if ui.Refusal(err) != nil {
 		form.fail("", ui.InWords(err))
@@ -293,7 +306,7 @@ func (a *Administration) changeApp(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/apps/"+url.PathEscape(id))
 }
 
-func (a *Administration) issueKey(c echo.Context) error {
+func (a section) issueKey(c echo.Context) error {
 	app := c.Param("app")
 	return a.take(c, change{
 		Action: "issue a key", Subject: app, Done: "A further key was issued for " + app + ".",
@@ -301,7 +314,7 @@ func (a *Administration) issueKey(c echo.Context) error {
 	})
 }
 
-func (a *Administration) rotateKeys(c echo.Context) error {
+func (a section) rotateKeys(c echo.Context) error {
 	app := c.Param("app")
 	return a.take(c, change{
 		Action: "rotate the keys", Subject: app,
@@ -310,7 +323,7 @@ func (a *Administration) rotateKeys(c echo.Context) error {
 	})
 }
 
-func (a *Administration) revokeKey(c echo.Context) error {
+func (a section) revokeKey(c echo.Context) error {
 	key := c.Param("key")
 	return a.take(c, change{
 		Action: "revoke a key", Subject: key,
@@ -320,7 +333,7 @@ func (a *Administration) revokeKey(c echo.Context) error {
 	})
 }
 
-func (a *Administration) restoreKey(c echo.Context) error {
+func (a section) restoreKey(c echo.Context) error {
 	key := c.Param("key")
 	return a.take(c, change{
 		Action: "restore a key", Subject: key, Done: "The key " + key + " is accepted again.",
@@ -328,7 +341,7 @@ func (a *Administration) restoreKey(c echo.Context) error {
 	})
 }
 
-func (a *Administration) runApp(c echo.Context) error {
+func (a section) runApp(c echo.Context) error {
 	stage, err := ui.BuiltStage(a.Stages, c.Request().PostForm.Get("stage"))
 	if err != nil {
 		return err

@@ -25,22 +25,22 @@ type change struct {
 
 // take carries out a change and goes back to the page that asked for it, where a button
 // lets the app run at the stage.
-func (a *Administration) take(c echo.Context, change change) error {
+func (a section) take(c echo.Context, change change) error {
 	return a.carryOut(c, change, func() (string, error) {
-		return change.Done, a.Resource.Quick(c.Request().Context(), http.MethodPost, change.Path, nil, nil)
+		return change.Done, a.server.Quick(c.Request().Context(), http.MethodPost, change.Path, nil, nil)
 	})
 }
 
 // takeMany is take for what is about many; done says what came of how many.
-func (a *Administration) takeMany(c echo.Context, change change, selection any, done func(count int) string) error {
+func (a section) takeMany(c echo.Context, change change, selection any, done func(count int) string) error {
 	return a.carryOut(c, change, func() (string, error) {
 		var changed manage.Changed
-		err := a.Resource.Quick(c.Request().Context(), http.MethodPost, change.Path, selection, &changed)
+		err := a.server.Quick(c.Request().Context(), http.MethodPost, change.Path, selection, &changed)
 		return done(changed.Changed), err
 	})
 }
 
-func (a *Administration) carryOut(c echo.Context, change change, do func() (done string, err error)) error {
+func (a section) carryOut(c echo.Context, change change, do func() (done string, err error)) error {
 	var done string
 	err := a.Gate.Act(c, change.Action, change.Subject, "", func() (err error) {
 		done, err = do()
@@ -59,12 +59,12 @@ func (a *Administration) carryOut(c echo.Context, change change, do func() (done
 }
 
 // ask shows the page that asks first, which comes back to where it was opened.
-func (a *Administration) ask(c echo.Context, q ui.Question) error {
-	q.Back = access.OwnPath(cmp.Or(c.QueryParam("back"), "/users"))
+func (a section) ask(c echo.Context, q ui.Question) error {
+	q.Back = access.OwnPath(cmp.Or(c.QueryParam("back"), a.nav))
 	q.Fields = maps.Clone(q.Fields)
 	if q.Fields == nil {
 		q.Fields = url.Values{}
 	}
 	q.Fields.Set("back", q.Back)
-	return ui.Render(c, http.StatusOK, ui.QuestionView(a.Gate.Page(c, strings.TrimSuffix(q.Title, "?"), "/users"), q))
+	return ui.Render(c, http.StatusOK, ui.QuestionView(a.Gate.Page(c, strings.TrimSuffix(q.Title, "?"), a.nav), q))
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"keyladder/admin/programs"
 	"keyladder/admin/ui"
 	"keyladder/internal/manage"
 )
@@ -27,8 +28,8 @@ var devices = kind[manage.Device, manage.DeviceFilter]{
 		return manage.DeviceFilter{Search: values.Get("search"), Stage: values.Get("stage"), State: values.Get("state"), By: maker(values.Get("by"))}
 	},
 	Search: func(id string) manage.DeviceFilter { return manage.DeviceFilter{Search: id} },
-	Read: func(ctx context.Context, a *Administration, filter manage.DeviceFilter, part manage.Part) ([]manage.Device, int, error) {
-		list, err := a.Resource.Devices(ctx, manage.DeviceQuery{DeviceFilter: filter, Part: part})
+	Read: func(ctx context.Context, server programs.Remote, filter manage.DeviceFilter, part manage.Part) ([]manage.Device, int, error) {
+		list, err := server.Devices(ctx, manage.DeviceQuery{DeviceFilter: filter, Part: part})
 		return list.Devices, list.Total, err
 	},
 	ID:    func(device manage.Device) string { return device.ID },
@@ -42,8 +43,8 @@ type devicesData struct {
 	Devices []manage.Device
 }
 
-func (a *Administration) devicesPage(c echo.Context) error {
-	data := devicesData{listed: listed{List: ui.ReadList(c, deviceColumns, "-seen", devices.Filters...), Strip: a.Runner.Strip(c, registersDevices)}}
+func (a section) devicesPage(c echo.Context) error {
+	data := devicesData{listed: a.listed(c, "/devices", "Devices", deviceColumns, "-seen", devices.Filters, registersDevices)}
 	if _, ok := data.Strip.Stages.Lookup(data.List.Filter.Get("stage")); !ok {
 		data.List.Filter.Del("stage")
 	}
@@ -55,7 +56,6 @@ func (a *Administration) devicesPage(c echo.Context) error {
 		return err
 	}
 	data.Devices = found
-	p.Title = "Devices"
 	return ui.Render(c, http.StatusOK, devicesView(p, data, a.Stages, a.Now()))
 }
 
@@ -92,7 +92,7 @@ var (
 )
 
 // askDevices asks before something is done to devices.
-func (a *Administration) askDevices(what toDevices) echo.HandlerFunc {
+func (a section) askDevices(what toDevices) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		selection, any := chosen(c.QueryParams(), devices.Filters...)
 		if !any {
@@ -109,7 +109,7 @@ func (a *Administration) askDevices(what toDevices) echo.HandlerFunc {
 	}
 }
 
-func (a *Administration) changeDevices(what toDevices) echo.HandlerFunc {
+func (a section) changeDevices(what toDevices) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		selection, any := chosen(c.Request().PostForm, devices.Filters...)
 		if !any {
@@ -122,15 +122,15 @@ func (a *Administration) changeDevices(what toDevices) echo.HandlerFunc {
 	}
 }
 
-func (a *Administration) banDevice(c echo.Context) error {
+func (a section) banDevice(c echo.Context) error {
 	return a.markDevice(c, "ban a device", "ban", "is banned: its next call is refused. If it is the phone's, a run of the genuine app shows it.", "allow")
 }
 
-func (a *Administration) allowDevice(c echo.Context) error {
+func (a section) allowDevice(c echo.Context) error {
 	return a.markDevice(c, "allow a device", "allow", "is served again.", "")
 }
 
-func (a *Administration) markDevice(c echo.Context, action, how, done, undo string) error {
+func (a section) markDevice(c echo.Context, action, how, done, undo string) error {
 	id := c.Param("device")
 	marking := change{Action: action, Subject: id, Path: "/devices/" + url.PathEscape(id) + "/" + how}
 	name := id

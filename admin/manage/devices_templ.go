@@ -62,7 +62,7 @@ func devicesView(p ui.Page, d devicesData, stages catalog.Set, now time.Time) te
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = userTabs("/devices").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = tabsView(d.Tabs).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -20,6 +20,19 @@
 //	POST /revocation-checks/{stage}/on
 //	GET  /signing-keys/{stage}/rotate     asks; POST makes a new key
 //	GET  /signing-keys/{id}/withdraw      asks; POST does it
+//	GET  /auth/clients, POST /auth/clients  the authorization server's clients; register one
+//	GET  /auth/clients/{id}, POST /auth/clients/{id}
+//	POST /auth/clients/{id}/revoke, /auth/clients/{id}/restore
+//	POST /auth/clients/{id}/secret        show it
+//	GET  /auth/clients/{id}/secret/rotate asks; POST makes a new one
+//	GET  /auth/users                      with what came of their sign-ins
+//	GET  /auth/users/{user}/end           asks; POST ends all of it
+//	GET  /auth/consents                   ?stage=
+//	GET  /auth/consents/withdraw          asks, as for sessions; POST withdraws them
+//	GET  /auth/families                   ?stage=, ?state= (revoked, reused, expired, any; without it those that are good)
+//	GET  /auth/families/revoke            asks, as for sessions; POST revokes them
+//	GET  /auth/families/{id}              one, as a tree
+//	GET  /auth/tokens, /auth/signing-keys and POST /auth/users/{user}/failed-sign-ins/clear as without /auth
 //	GET  /devices                         ?stage=, ?state=, ?by=
 //	POST /devices/{id}/ban, /devices/{id}/allow
 //	GET  /devices/ban, /devices/remove    ask, as for sessions; POST does it

@@ -12,8 +12,10 @@ import (
 
 	"keyladder/admin/access"
 	"keyladder/admin/jobs"
+	"keyladder/admin/programs"
 	"keyladder/admin/ui"
 	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
 )
 
 // listed is what all pages with a long list show around it.
@@ -22,14 +24,24 @@ type listed struct {
 	Silence string // why the list can't be shown
 	Hidden  int    // entries of the workshop's, where those are not listed
 	Strip   jobs.Strip
+	Prefix  string // of the paths of the server's pages
+	Tabs    tabs
+}
+
+// listed begins a page with a list. The genuine app can be run at the stages that fit.
+func (a section) listed(c echo.Context, path, title string, columns []ui.Column, usual string, filters []string, fits func(catalog.Policies) bool) listed {
+	return listed{
+		List: ui.ReadList(c, columns, usual, filters...), Prefix: a.prefix, Tabs: a.tabs.at(path, title),
+		Strip: a.Runner.Strip(c, func(p catalog.Policies) bool { return fits(p) && a.has(p) }),
+	}
 }
 
 // list reads the part of a list that a page shows, and shows the page.
-func (a *Administration) list(c echo.Context, page *listed, read func(manage.Part) (total int, err error)) ui.Page {
+func (a section) list(c echo.Context, page *listed, read func(manage.Part) (total int, err error)) ui.Page {
 	if err := page.List.Load(read); err != nil {
 		page.Silence = ui.InWords(err)
 	}
-	p := a.Gate.Page(c, "", "/users")
+	p := a.Gate.Page(c, page.Tabs.Title, a.nav)
 	p.Waiting = page.Strip.Panel.Job != nil
 	return p
 }
@@ -42,34 +54,34 @@ type kind[T, F any] struct {
 	States    []ui.NavItem       // choices of the filter "state", if there is one
 	Filter    func(url.Values) F // what the filters mean; what is not set has the list's default
 	Search    func(id string) F  // an entry by its ID, and perhaps others
-	Read      func(context.Context, *Administration, F, manage.Part) (found []T, total int, err error)
+	Read      func(context.Context, programs.Remote, F, manage.Part) (found []T, total int, err error)
 	ID, Stage func(T) string
 	Words     func(T) string // what an entry is called
 }
 
 // list reads the part that a page shows of those that fit, and shows the page.
-func (k kind[T, F]) list(a *Administration, c echo.Context, page *listed) (found []T, p ui.Page, err error) {
+func (k kind[T, F]) list(a section, c echo.Context, page *listed) (found []T, p ui.Page, err error) {
 	ctx, filter := c.Request().Context(), k.Filter(page.List.Filter)
 	p = a.list(c, page, func(part manage.Part) (total int, err error) {
-		found, total, err = k.Read(ctx, a, filter, part)
+		found, total, err = k.Read(ctx, a.server, filter, part)
 		return total, err
 	})
 	if page.Silence == "" && slices.Contains(k.Filters, "by") && page.List.Filter.Get("by") == "" {
 		workshops := maps.Clone(page.List.Filter)
 		workshops.Set("by", string(manage.Workshop))
-		_, page.Hidden, err = k.Read(ctx, a, k.Filter(workshops), manage.Part{Limit: 1})
+		_, page.Hidden, err = k.Read(ctx, a.server, k.Filter(workshops), manage.Part{Limit: 1})
 	}
 	return found, p, err
 }
 
 // find is some of those that are selected, and how many there are in all.
-func (k kind[T, F]) find(a *Administration, c echo.Context, s selection) (found []T, total int, err error) {
+func (k kind[T, F]) find(a section, c echo.Context, s selection) (found []T, total int, err error) {
 	ctx, some := c.Request().Context(), manage.Part{Limit: named}
 	if s.All {
-		return k.Read(ctx, a, k.Filter(s.Filter), some)
+		return k.Read(ctx, a.server, k.Filter(s.Filter), some)
 	}
 	for _, id := range s.IDs[:min(len(s.IDs), named)] {
-		fit, _, err := k.Read(ctx, a, k.Search(id), some)
+		fit, _, err := k.Read(ctx, a.server, k.Search(id), some)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -81,7 +93,7 @@ func (k kind[T, F]) find(a *Administration, c echo.Context, s selection) (found 
 }
 
 // ask asks before something is done to those that are selected.
-func (k kind[T, F]) ask(a *Administration, c echo.Context, s selection, verb, text, action string) error {
+func (k kind[T, F]) ask(a section, c echo.Context, s selection, verb, text, action string) error {
 	found, total, err := k.find(a, c, s)
 	if err != nil {
 		return err
@@ -103,7 +115,7 @@ func (k kind[T, F]) lines(found []T) []string {
 
 // name says in a change which entries it is about. Only words depend on it: whether there is
 // such an entry is the program's to say.
-func (k kind[T, F]) name(a *Administration, c echo.Context, s selection, change *change) {
+func (k kind[T, F]) name(a section, c echo.Context, s selection, change *change) {
 	change.Subject = k.selected(s)
 	if len(s.IDs) != 1 {
 		return
@@ -173,9 +185,9 @@ func (s selection) fields() url.Values {
 }
 
 // nothingChosen goes back and says so.
-func (a *Administration) nothingChosen(c echo.Context) error {
+func (a section) nothingChosen(c echo.Context) error {
 	a.Gate.Notify(c, ui.Notice{Kind: ui.Failed, Text: "Choose some first, with the boxes in their rows. Nothing was done."})
-	return c.Redirect(http.StatusSeeOther, access.OwnPath(cmp.Or(c.FormValue("back"), "/users")))
+	return c.Redirect(http.StatusSeeOther, access.OwnPath(cmp.Or(c.FormValue("back"), a.nav)))
 }
 
 // named is how many entries a question names.

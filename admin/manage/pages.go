@@ -6,6 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"keyladder/admin/access"
+	"keyladder/admin/programs"
 	"keyladder/admin/ui"
 	"keyladder/internal/manage"
 )
@@ -80,9 +81,11 @@ func (a *Administration) reset(c echo.Context) error {
 			"Nothing was reset. To confirm, type RESET in capital letters."))
 	}
 	ctx := c.Request().Context()
-	err := a.Gate.Act(c, "reset", "ledger, apps, sessions, devices, usage and traffic", "Ledger, apps and usage are as they were seeded. Sessions and devices are forgotten, and the traffic is cleared.", func() error {
-		if err := a.Resource.Quick(ctx, http.MethodPost, "/reset", nil, nil); err != nil {
-			return err
+	err := a.Gate.Act(c, "reset", "ledger, apps, clients, sessions, tokens, devices, usage and traffic", "Ledger, apps, clients and usage are as they were seeded. Sessions, consents, tokens and devices are forgotten, and the traffic is cleared.", func() error {
+		for _, server := range []programs.Remote{a.Auth, a.Resource} { // what comes of another first
+			if err := server.Quick(ctx, http.MethodPost, "/reset", nil, nil); err != nil {
+				return err
+			}
 		}
 		return a.DropTraffic(ctx)
 	})

@@ -23,8 +23,8 @@ type secretData struct {
 }
 
 // findKey is a key that has a secret, and its app.
-func (a *Administration) findKey(c echo.Context) (manage.App, manage.Key, error) {
-	apps, err := a.Resource.Apps(c.Request().Context())
+func (a section) findKey(c echo.Context) (manage.App, manage.Key, error) {
+	apps, err := a.server.Apps(c.Request().Context())
 	if err != nil {
 		return manage.App{}, manage.Key{}, err
 	}
@@ -41,7 +41,7 @@ func (a *Administration) findKey(c echo.Context) (manage.App, manage.Key, error)
 	return manage.App{}, manage.Key{}, echo.NewHTTPError(http.StatusNotFound, "There is no such key. “Apps and keys” lists them all.")
 }
 
-func (a *Administration) secretPage(c echo.Context) error {
+func (a section) secretPage(c echo.Context) error {
 	app, key, err := a.findKey(c)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (a *Administration) secretPage(c echo.Context) error {
 	return ui.Render(c, http.StatusOK, secretView(p, data))
 }
 
-func (a *Administration) rotateSecret(c echo.Context) error {
+func (a section) rotateSecret(c echo.Context) error {
 	key := c.Param("key")
 	return a.take(c, change{
 		Action: "rotate a secret", Subject: key,

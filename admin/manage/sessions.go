@@ -7,6 +7,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"keyladder/admin/programs"
 	"keyladder/admin/ui"
 	"keyladder/internal/manage"
 )
@@ -26,8 +27,8 @@ var sessions = kind[manage.Session, manage.SessionFilter]{
 		return manage.SessionFilter{Search: values.Get("search"), Stage: values.Get("stage"), By: maker(values.Get("by"))}
 	},
 	Search: func(id string) manage.SessionFilter { return manage.SessionFilter{Search: id} },
-	Read: func(ctx context.Context, a *Administration, filter manage.SessionFilter, part manage.Part) ([]manage.Session, int, error) {
-		list, err := a.Resource.Sessions(ctx, manage.SessionQuery{SessionFilter: filter, Part: part})
+	Read: func(ctx context.Context, server programs.Remote, filter manage.SessionFilter, part manage.Part) ([]manage.Session, int, error) {
+		list, err := server.Sessions(ctx, manage.SessionQuery{SessionFilter: filter, Part: part})
 		return list.Sessions, list.Total, err
 	},
 	ID:    func(session manage.Session) string { return session.ID },
@@ -41,19 +42,18 @@ type sessionsData struct {
 	Sessions []manage.Session
 }
 
-func (a *Administration) sessionsPage(c echo.Context) error {
-	data := sessionsData{listed: listed{List: ui.ReadList(c, sessionColumns, "-created", sessions.Filters...), Strip: a.Runner.Strip(c, knowsUsers)}}
+func (a section) sessionsPage(c echo.Context) error {
+	data := sessionsData{listed: a.listed(c, "/sessions", "Sessions", sessionColumns, "-created", sessions.Filters, knowsUsers)}
 	found, p, err := sessions.list(a, c, &data.listed)
 	if err != nil {
 		return err
 	}
 	data.Sessions = found
-	p.Title = "Sessions"
 	return ui.Render(c, http.StatusOK, sessionsView(p, data, a.Stages, a.Now()))
 }
 
 // askEndSessions asks before sessions are ended.
-func (a *Administration) askEndSessions(c echo.Context) error {
+func (a section) askEndSessions(c echo.Context) error {
 	selection, any := chosen(c.QueryParams(), sessions.Filters...)
 	if !any {
 		return a.nothingChosen(c)
@@ -62,7 +62,7 @@ func (a *Administration) askEndSessions(c echo.Context) error {
 		"The next call with each of them is refused, and the user has to sign in again. They can't be brought back.", "/sessions/end")
 }
 
-func (a *Administration) endSessions(c echo.Context) error {
+func (a section) endSessions(c echo.Context) error {
 	selection, any := chosen(c.Request().PostForm, sessions.Filters...)
 	if !any {
 		return a.nothingChosen(c)
@@ -80,7 +80,7 @@ func (a *Administration) endSessions(c echo.Context) error {
 		})
 }
 
-func (a *Administration) endSession(c echo.Context, one selection) error {
+func (a section) endSession(c echo.Context, one selection) error {
 	ending := change{
 		Action: "end a session", Path: "/sessions/" + url.PathEscape(one.IDs[0]) + "/revoke",
 		Done: "The session has ended: the next call with it is refused. All others go on.",

@@ -69,7 +69,7 @@ func sessionsView(p ui.Page, d sessionsData, stages catalog.Set, now time.Time) 
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = userTabs("/sessions").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = tabsView(d.Tabs).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -42,7 +42,7 @@ func limitsText(perSecond float64, burst int) string {
 	return strconv.FormatFloat(perSecond, 'f', -1, 64) + calls + " a second, " + strconv.Itoa(burst) + " at once"
 }
 
-func (a *Administration) changeTier(c echo.Context) error {
+func (a section) changeTier(c echo.Context) error {
 	name := c.Param("tier")
 	form := c.Request().PostForm
 	perSecond, rateErr := strconv.ParseFloat(strings.TrimSpace(form.Get("per_second")), 64)
@@ -52,7 +52,7 @@ func (a *Administration) changeTier(c echo.Context) error {
 		return c.Redirect(http.StatusSeeOther, "/apps#tiers")
 	}
 	err := a.Gate.Act(c, "change a tier", name, "The limits of the tier “"+name+"” hold for all its apps from now on.", func() error {
-		return a.Resource.Quick(c.Request().Context(), http.MethodPatch, "/tiers/"+url.PathEscape(name), manage.TierChange{PerSecond: &perSecond, Burst: &burst}, nil)
+		return a.server.Quick(c.Request().Context(), http.MethodPatch, "/tiers/"+url.PathEscape(name), manage.TierChange{PerSecond: &perSecond, Burst: &burst}, nil)
 	})
 	if ui.Refusal(err) != nil {
 		a.Gate.Notify(c, ui.Notice{Kind: ui.Failed, Text: ui.InWords(err)})
@@ -67,7 +67,7 @@ func (a *Administration) changeTier(c echo.Context) error {
 
 // firstCall is the first call that an app's developer makes: with curl, at the first stage that
 // asks for no more than a registered ID. Empty: the app can't make one.
-func (a *Administration) firstCall(app manage.App) string {
+func (a section) firstCall(app manage.App) string {
 	path := ""
 	for _, scope := range app.Scopes {
 		switch {

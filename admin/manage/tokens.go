@@ -9,15 +9,13 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"keyladder/admin/programs"
 	"keyladder/admin/ui"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 )
 
 func takesTokens(p catalog.Policies) bool { return p.Call.UserProof == catalog.AccessToken }
-
-// issuesTokens is where the resource server does, whose tokens the list has.
-func issuesTokens(p catalog.Policies) bool { return p.Auth.Issuer == catalog.ResourceServer }
 
 var tokenColumns = []ui.Column{
 	{Name: "user", Label: "User"},
@@ -46,8 +44,8 @@ var accessTokens = kind[manage.Token, manage.TokenFilter]{
 		return f
 	},
 	Search: func(id string) manage.TokenFilter { return manage.TokenFilter{Search: id} },
-	Read: func(ctx context.Context, a *Administration, filter manage.TokenFilter, part manage.Part) ([]manage.Token, int, error) {
-		list, err := a.Resource.Tokens(ctx, manage.TokenQuery{TokenFilter: filter, Part: part})
+	Read: func(ctx context.Context, server programs.Remote, filter manage.TokenFilter, part manage.Part) ([]manage.Token, int, error) {
+		list, err := server.Tokens(ctx, manage.TokenQuery{TokenFilter: filter, Part: part})
 		return list.Tokens, list.Total, err
 	},
 	ID:    func(token manage.Token) string { return token.ID },
@@ -63,8 +61,8 @@ type tokensData struct {
 	Checks []manage.RevocationCheck
 }
 
-func (a *Administration) tokensPage(c echo.Context) error {
-	data := tokensData{listed: listed{List: ui.ReadList(c, tokenColumns, "-issued", accessTokens.Filters...), Strip: a.Runner.Strip(c, issuesTokens)}}
+func (a section) tokensPage(c echo.Context) error {
+	data := tokensData{listed: a.listed(c, a.prefix+"/tokens", "Access tokens", tokenColumns, "-issued", accessTokens.Filters, takesTokens)}
 	found, p, err := accessTokens.list(a, c, &data.listed)
 	if err != nil {
 		return err
@@ -72,20 +70,20 @@ func (a *Administration) tokensPage(c echo.Context) error {
 	data.Tokens = found
 	if data.Silence == "" {
 		ctx := c.Request().Context()
-		keys, err := a.Resource.SigningKeys(ctx)
-		checks, err2 := a.Resource.RevocationChecks(ctx)
+		keys, err := a.server.SigningKeys(ctx)
+		checks, err2 := a.Resource.RevocationChecks(ctx) // it is there that tokens are looked at
 		if err := errors.Join(err, err2); err != nil {
 			data.Silence = ui.InWords(err)
 		}
 		data.Keys, data.Checks = keys, checks
 	}
-	p.Title = "Access tokens"
 	return ui.Render(c, http.StatusOK, tokensView(p, data, a.Stages, a.Now()))
 }
 
 // tokenData is what the page of one access token shows.
 type tokenData struct {
 	manage.Token
+	Prefix  string
 	Done    []manage.TokenCall // with it, the latest first
 	Silence string             // why that can't be shown
 }
@@ -95,7 +93,7 @@ func (d tokenData) wasRevoked(call manage.TokenCall) bool {
 	return d.RevokedAt != nil && call.At.After(*d.RevokedAt)
 }
 
-func (a *Administration) tokenPage(c echo.Context) error {
+func (a section) tokenPage(c echo.Context) error {
 	found, _, err := accessTokens.find(a, c, selection{IDs: []string{c.Param("token")}})
 	if err != nil {
 		return err
@@ -103,15 +101,15 @@ func (a *Administration) tokenPage(c echo.Context) error {
 	if len(found) == 0 {
 		return echo.NewHTTPError(http.StatusNotFound, "There is no such access token. Tokens are listed until an hour after they have expired.")
 	}
-	data := tokenData{Token: found[0]}
+	data := tokenData{Token: found[0], Prefix: a.prefix}
 	if data.Done, err = a.Resource.TokenCalls(c.Request().Context(), data.ID); err != nil {
 		data.Silence = ui.InWords(err)
 	}
-	return ui.Render(c, http.StatusOK, tokenView(a.Gate.Page(c, "Access token of "+data.User, "/users"), data, a.Stages, a.Now()))
+	return ui.Render(c, http.StatusOK, tokenView(a.Gate.Page(c, "Access token of "+data.User, a.nav), data, a.Stages, a.Now()))
 }
 
 // askServeRevoked asks before the check for revoked access tokens is switched off at a stage.
-func (a *Administration) askServeRevoked(c echo.Context) error {
+func (a section) askServeRevoked(c echo.Context) error {
 	stage, ok := a.Stages.Lookup(c.Param("stage"))
 	if !ok || stage.Auth.Revocations != catalog.RevokedRefused {
 		return echo.ErrNotFound
@@ -124,7 +122,7 @@ func (a *Administration) askServeRevoked(c echo.Context) error {
 }
 
 // switchCheck switches the check for revoked access tokens on, or off.
-func (a *Administration) switchCheck(on bool) echo.HandlerFunc {
+func (a section) switchCheck(on bool) echo.HandlerFunc {
 	way := change{Action: "switch off the check for revoked access tokens", Path: "off", Done: "Revoked access tokens are served now, until they expire. Revoke one and see."}
 	if on {
 		way = change{Action: "switch on the check for revoked access tokens", Path: "on", Done: "Revoked access tokens are refused again, those too that were revoked meanwhile."}
@@ -143,16 +141,16 @@ func tokenWords(token manage.Token) string {
 }
 
 // askRevokeTokens asks before access tokens are revoked.
-func (a *Administration) askRevokeTokens(c echo.Context) error {
+func (a section) askRevokeTokens(c echo.Context) error {
 	selection, any := chosen(c.QueryParams(), accessTokens.Filters...)
 	if !any {
 		return a.nothingChosen(c)
 	}
 	return accessTokens.ask(a, c, selection, "Revoke",
-		"Every server refuses the next call with each of them, and the user has to sign in again. What was done with them stays done.", "/tokens/revoke")
+		"Every server refuses the next call with each of them, and the user has to sign in again. What was done with them stays done.", a.prefix+"/tokens/revoke")
 }
 
-func (a *Administration) revokeTokens(c echo.Context) error {
+func (a section) revokeTokens(c echo.Context) error {
 	selection, any := chosen(c.Request().PostForm, accessTokens.Filters...)
 	if !any {
 		return a.nothingChosen(c)
@@ -169,9 +167,9 @@ func (a *Administration) revokeTokens(c echo.Context) error {
 }
 
 // askRotate asks before a stage's signing key is replaced.
-func (a *Administration) askRotate(c echo.Context) error {
+func (a section) askRotate(c echo.Context) error {
 	stage, ok := a.Stages.Lookup(c.Param("stage"))
-	if !ok || !takesTokens(stage.Policies) {
+	if !ok || !takesTokens(stage.Policies) || !a.has(stage.Policies) {
 		return echo.ErrNotFound
 	}
 	return a.ask(c, ui.Question{
@@ -181,7 +179,7 @@ func (a *Administration) askRotate(c echo.Context) error {
 	})
 }
 
-func (a *Administration) rotate(c echo.Context) error {
+func (a section) rotate(c echo.Context) error {
 	slug := c.Param("stage")
 	return a.take(c, change{
 		Action: "rotate a signing key", Subject: slug, Stage: slug, Path: "/stages/" + url.PathEscape(slug) + "/signing-keys",
@@ -190,8 +188,8 @@ func (a *Administration) rotate(c echo.Context) error {
 }
 
 // askWithdraw asks before a key that was replaced is withdrawn.
-func (a *Administration) askWithdraw(c echo.Context) error {
-	keys, err := a.Resource.SigningKeys(c.Request().Context())
+func (a section) askWithdraw(c echo.Context) error {
+	keys, err := a.server.SigningKeys(c.Request().Context())
 	if err != nil {
 		return err
 	}
@@ -206,7 +204,7 @@ func (a *Administration) askWithdraw(c echo.Context) error {
 	})
 }
 
-func (a *Administration) withdraw(c echo.Context) error {
+func (a section) withdraw(c echo.Context) error {
 	key := c.Param("key")
 	return a.take(c, change{
 		Action: "withdraw a signing key", Subject: key, Path: "/signing-keys/" + url.PathEscape(key) + "/withdraw",

@@ -3,6 +3,7 @@ package manage
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -31,21 +32,20 @@ type usersData struct {
 	Users []manage.User
 }
 
-func (a *Administration) usersPage(c echo.Context) error {
-	data := usersData{listed: listed{List: ui.ReadList(c, userColumns, "name", "search"), Strip: a.Runner.Strip(c, knowsUsers)}}
+func (a section) usersPage(c echo.Context) error {
+	data := usersData{listed: a.listed(c, "/users", "Users", userColumns, "name", []string{"search"}, knowsUsers)}
 	p := a.list(c, &data.listed, func(part manage.Part) (int, error) {
-		found, err := a.Resource.Users(c.Request().Context(), manage.UserQuery{Search: data.List.Filter.Get("search"), Part: part})
+		found, err := a.server.Users(c.Request().Context(), manage.UserQuery{Search: data.List.Filter.Get("search"), Part: part})
 		data.Users = found.Users
 		return found.Total, err
 	})
-	p.Title = "Users"
 	return ui.Render(c, http.StatusOK, usersView(p, data, a.Now()))
 }
 
 // askEndSessionsOf asks before all sessions of a user are ended.
-func (a *Administration) askEndSessionsOf(c echo.Context) error {
+func (a section) askEndSessionsOf(c echo.Context) error {
 	user := c.Param("user")
-	found, err := a.Resource.Sessions(c.Request().Context(), manage.SessionQuery{SessionFilter: manage.SessionFilter{User: user}, Part: manage.Part{Limit: named}})
+	found, err := a.server.Sessions(c.Request().Context(), manage.SessionQuery{SessionFilter: manage.SessionFilter{User: user}, Part: manage.Part{Limit: named}})
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (a *Administration) askEndSessionsOf(c echo.Context) error {
 	})
 }
 
-func (a *Administration) endSessionsOf(c echo.Context) error {
+func (a section) endSessionsOf(c echo.Context) error {
 	user := c.Param("user")
 	return a.take(c, change{
 		Action: "end all sessions", Subject: user,
@@ -66,11 +66,61 @@ func (a *Administration) endSessionsOf(c echo.Context) error {
 	})
 }
 
-func (a *Administration) clearFailedSignIns(c echo.Context) error {
+func (a section) clearFailedSignIns(c echo.Context) error {
 	user := c.Param("user")
 	return a.take(c, change{
 		Action: "clear failed sign-ins", Subject: user,
 		Done: "The failed attempts to sign in as " + user + " are forgotten. The next ones are free, for whoever makes them.",
 		Path: "/users/" + url.PathEscape(user) + "/failed-sign-ins/clear",
+	})
+}
+
+var accountColumns = []ui.Column{
+	{Name: "name", Label: "User"},
+	{Name: "consents", Label: "Consents", LatestFirst: true},
+	{Name: "families", Label: "Refresh tokens", LatestFirst: true},
+	{Name: "tokens", Label: "Access tokens", LatestFirst: true},
+	{Name: "failed", Label: "Failed sign-ins", LatestFirst: true},
+}
+
+// accountsPage is who can sign in at the authorization server, and what came of it.
+func (a section) accountsPage(c echo.Context) error {
+	data := usersData{listed: a.listed(c, "/auth/users", "Users", accountColumns, "name", []string{"search"}, issuedByAuth)}
+	p := a.list(c, &data.listed, func(part manage.Part) (int, error) {
+		found, err := a.server.Users(c.Request().Context(), manage.UserQuery{Search: data.List.Filter.Get("search"), Part: part})
+		data.Users = found.Users
+		return found.Total, err
+	})
+	return ui.Render(c, http.StatusOK, accountsView(p, data, a.Now()))
+}
+
+// askEndAll asks before all that came of a user's sign-ins ends.
+func (a section) askEndAll(c echo.Context) error {
+	user := c.Param("user")
+	found, err := a.server.Users(c.Request().Context(), manage.UserQuery{Search: user})
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(found.Users, func(u manage.User) bool { return u.Name == user })
+	if i < 0 {
+		return echo.NewHTTPError(http.StatusNotFound, "There is no user of that name.")
+	}
+	return a.ask(c, ui.Question{
+		Title: "End all that " + user + " has given away?",
+		Text:  "Consents are withdrawn; authorization codes, refresh tokens and access tokens of every client end, at every stage, and so do sign-ins that are under way. The user has to sign in again, and is asked again.",
+		About: []string{
+			ui.Plural(found.Users[i].Consents, "consent", "consents"),
+			ui.Plural(found.Users[i].Families, "family of refresh tokens", "families of refresh tokens"),
+			ui.Plural(found.Users[i].Tokens, "access token", "access tokens"),
+		},
+		Action: c.Request().URL.Path, Button: "End all of it",
+	})
+}
+
+func (a section) endAll(c echo.Context) error {
+	user := c.Param("user")
+	return a.take(c, change{
+		Action: "end all of a user", Subject: user, Path: "/users/" + url.PathEscape(user) + "/end",
+		Done: "All that came of " + user + "'s sign-ins has ended: the next call with any of it is refused. Others stay signed in.",
 	})
 }

@@ -150,6 +150,25 @@ func (r Remote) Tokens(ctx context.Context, q manage.TokenQuery) (manage.TokenLi
 	return manage.Tokens(ctx, r, q)
 }
 
+// Families are the families of refresh tokens that fit a query.
+func (r Remote) Families(ctx context.Context, q manage.FamilyQuery) (manage.FamilyList, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return manage.Families(ctx, r, q)
+}
+
+// Consents are what users allow clients that fits a query.
+func (r Remote) Consents(ctx context.Context, q manage.ConsentQuery) (manage.ConsentList, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return manage.Consents(ctx, r, q)
+}
+
+// Secret is the secret of a key or a client.
+func (r Remote) Secret(ctx context.Context, key string) (manage.Secret, error) {
+	return get[manage.Secret](ctx, r, "/keys/"+url.PathEscape(key)+"/secret")
+}
+
 // TokenCalls are what was done with an access token, the latest first.
 func (r Remote) TokenCalls(ctx context.Context, id string) ([]manage.TokenCall, error) {
 	ctx, cancel := context.WithTimeout(ctx, Patience)

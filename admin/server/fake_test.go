@@ -45,7 +45,7 @@ func (c *clockwork) turn(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// fakeBank is the resource server's side.
+// fakeBank is the resource server's side, or the authorization server's.
 type fakeBank struct {
 	*programtest.Program
 	fakePeople
@@ -59,8 +59,8 @@ type fakeBank struct {
 	resets int
 }
 
-func newFakeBank(now func() time.Time) *fakeBank {
-	b := &fakeBank{Program: programtest.New("resource"), now: now}
+func newFakeBank(name string, now func() time.Time) *fakeBank {
+	b := &fakeBank{Program: programtest.New(name), now: now}
 	created := now().Add(-72 * time.Hour)
 	for _, app := range []manage.App{
 		{ID: "harbour-mobile", Name: "Harbour Bank for phones", UserAgent: "HarbourBank/", Scopes: []string{"rates:read", "accounts:read", "transfers:write"}, PerSecond: 20, Burst: 40},
@@ -361,6 +361,7 @@ type setting struct {
 	*Server
 	clock   *clockwork
 	bank    *fakeBank
+	auth    *fakeBank
 	mobile  *fakePhone
 	foe     *programtest.Program
 	referee *fakeReferee
@@ -383,9 +384,10 @@ const testPassword = "correct horse battery"
 func newSetting(t *testing.T, change ...func(*Config)) *setting {
 	t.Helper()
 	clock := newClockwork()
-	bank := newFakeBank(clock.now)
+	bank, auth := newFakeBank("resource", clock.now), newFakeBank("auth", clock.now)
+	auth.grantMore()
 	set := &setting{
-		clock: clock, bank: bank, mobile: newFakePhone(bank, clock.now), foe: programtest.New("attacker"),
+		clock: clock, bank: bank, auth: auth, mobile: newFakePhone(bank, clock.now), foe: programtest.New("attacker"),
 		referee: &fakeReferee{stages: catalog.All(), differ: map[jobs.CellKey]catalog.Outcome{}}, dir: t.TempDir(),
 	}
 	writer, err := deployment.NewWriter(set.dir, deployment.Admin, "test", clock.now(), deployment.Addresses{})
@@ -404,7 +406,7 @@ func (set *setting) open(t *testing.T, change ...func(*Config)) {
 	must(t, err)
 	cfg := Config{
 		Folder: folder, Stages: catalog.All(), Referee: set.referee,
-		Programs: programs.Programs{deployment.Resource: set.bank, deployment.Phone: set.mobile, deployment.Attacker: set.foe},
+		Programs: programs.Programs{deployment.Auth: set.auth, deployment.Resource: set.bank, deployment.Phone: set.mobile, deployment.Attacker: set.foe},
 		Settings: deployment.DefaultSettings,
 		Password: testPassword, PhoneURL: "http://localhost:8090", Now: set.clock.now,
 	}

@@ -33,6 +33,7 @@ var navigation = []ui.NavItem{
 	{Path: "/matrix", Label: "Matrix"},
 	{Path: "/apps", Label: "Apps and keys"},
 	{Path: "/users", Label: "Users and devices"},
+	{Path: "/auth/clients", Label: "Authorization"},
 	{Path: "/releases", Label: "Releases"},
 	{Path: "/audit", Label: "Audit"},
 	{Path: "/reset", Label: "Reset"},
@@ -59,6 +60,7 @@ type Server struct {
 	db      *gorm.DB
 	gate    *access.Gate
 	traffic *traffic.Traffic
+	watch   *programs.Watch
 	runner  *jobs.Runner
 	echo    *echo.Echo
 	made    string
@@ -89,10 +91,11 @@ func New(cfg Config) (*Server, error) {
 // assemble makes the parts and mounts their routes.
 func (s *Server) assemble(cfg Config) (err error) {
 	resource, phone := cfg.Programs.Remote(deployment.Resource), cfg.Programs.Remote(deployment.Phone)
+	s.watch = programs.NewWatch(cfg.Programs.All()...)
 	s.traffic = traffic.New(s.stopped, cfg.Stages, cfg.Programs.All()...)
 	s.runner = &jobs.Runner{Jobs: jobs.New(s.stopped, cfg.Now), Phone: phone, Resource: resource, Stages: cfg.Stages}
 	s.gate, s.made, err = access.New(access.Config{
-		DB: s.db, Now: cfg.Now, Sessions: access.Lifetimes{Idle: cfg.Settings.AdminIdle, Absolute: cfg.Settings.AdminLifetime}, Parts: navigation, Down: s.traffic.Down, PhoneURL: cfg.PhoneURL,
+		DB: s.db, Now: cfg.Now, Sessions: access.Lifetimes{Idle: cfg.Settings.AdminIdle, Absolute: cfg.Settings.AdminLifetime}, Parts: navigation, Down: s.traffic.Down, Unwell: s.unwell, PhoneURL: cfg.PhoneURL,
 	}, cfg.Password)
 	if err != nil {
 		return err
@@ -103,7 +106,7 @@ func (s *Server) assemble(cfg Config) (err error) {
 		return err
 	}
 	administration := manage.New(manage.Config{
-		Folder: cfg.Folder, Stages: cfg.Stages, Resource: resource, Phone: phone,
+		Folder: cfg.Folder, Stages: cfg.Stages, Resource: resource, Auth: cfg.Programs.Remote(deployment.Auth), Phone: phone,
 		Runner: s.runner, Gate: s.gate, DropTraffic: s.traffic.Drop, Now: cfg.Now,
 	})
 
@@ -142,6 +145,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) (err error) {
 	defer release()
 	var wg sync.WaitGroup
 	wg.Go(func() { s.traffic.Run(s.stopped) })
+	wg.Go(func() { s.watch.Run(s.stopped) })
 	defer func() {
 		s.stop()
 		wg.Wait()
@@ -161,6 +165,17 @@ func (s *Server) Close() error {
 		err = store.Close(s.db)
 	})
 	return err
+}
+
+// unwell are the programs that can't do all of their work.
+func (s *Server) unwell() []ui.Unwell {
+	var unwell []ui.Unwell
+	for _, role := range deployment.Managed() {
+		if reason := s.watch.Unwell(role); reason != "" {
+			unwell = append(unwell, ui.Unwell{Program: string(role), Title: programs.Title(role), Reason: ui.Sentence(reason)})
+		}
+	}
+	return unwell
 }
 
 func (s *Server) health(c echo.Context) error {

@@ -20,6 +20,7 @@ type Page struct {
 	CSRF     string // token of its forms
 	Notice   *Notice
 	Down     []Absent // programs that do not answer
+	Unwell   []Unwell // and that do, but can't do all of their work
 	Waiting  bool     // something is running: look again by itself
 	Self     string   // this page without a fragment, with which browsers would not load it again
 	PhoneURL string   // where a browser finds the phone's screen; empty: no link
@@ -30,6 +31,12 @@ type Absent struct {
 	Program  string // its name for `docker compose`
 	Title    string // as a sentence begins with it
 	WhatToDo string
+}
+
+// Unwell is a program that can't do all of its work.
+type Unwell struct {
+	Program, Title string // as in [Absent]
+	Reason         string // in the program's words
 }
 
 // NoticeKind says how a notice is meant.

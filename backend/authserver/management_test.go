@@ -49,7 +49,7 @@ func TestFamiliesAreRevoked(t *testing.T) {
 		t.Fatalf("%+v", list)
 	}
 	family := list.Families[0].ID
-	if found := w.tokens(t, manage.TokenFilter{Family: family, State: "good"}); found.Total != 2 {
+	if found := w.tokens(t, manage.TokenFilter{Family: family, State: "good"}); found.Total != 2 || found.Tokens[0].Generation+found.Tokens[1].Generation != 1+2 {
 		t.Errorf("access tokens of the family: %+v", found)
 	}
 	if n := w.change(t, "/families/revoke", manage.FamilySelection{IDs: []string{family}}); n != 1 {

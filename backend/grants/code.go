@@ -99,7 +99,7 @@ func Refresh(store *refresh.Store, lookup Lookup, end Ending) Grant {
 				if owner == nil {
 					return invalid(catalog.CheckRefresh, "its user %q is not there any more", family.User)
 				}
-				return mint(tx, Rights{Owner: owner, Allowed: strings.Fields(family.Scope), Family: family.ID, Origin: family.Origin})
+				return mint(tx, Rights{Owner: owner, Allowed: strings.Fields(family.Scope), Family: family.ID, Generation: family.Number, Origin: family.Origin})
 			})
 			var reused *refresh.ReusedError
 			switch {

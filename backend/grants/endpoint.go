@@ -32,9 +32,10 @@ type Request struct {
 type Rights struct {
 	Owner *users.User
 	// Allowed is what the owner has allowed the client. Nil: whatever both of them may do.
-	Allowed []string
-	Family  string // of refresh tokens that this came of; empty: none
-	Origin  string // the authorization code that this came of, by its ID; empty: none
+	Allowed    []string
+	Family     string // of refresh tokens that this came of; empty: none
+	Generation int    // number of the one that is issued now; 0: none is
+	Origin     string // the authorization code that this came of, by its ID; empty: none
 	// Renewable says that the client gets a refresh token, where the stage has any.
 	Renewable bool
 }
@@ -117,9 +118,11 @@ func (e *Endpoint) mint(ctx context.Context, tx *gorm.DB, r Request, rights Righ
 		if err != nil {
 			return answer{}, err
 		}
-		out.Refresh, rights.Family = text, begun.ID
+		out.Refresh, rights.Family, rights.Generation = text, begun.ID, begun.Number
 	}
-	given := tokens.Grant{Stage: stage.Slug, User: rights.Owner.Name, Client: r.Client.ID, Scope: scope, Family: rights.Family, Origin: rights.Origin}
+	given := tokens.Grant{
+		Stage: stage.Slug, User: rights.Owner.Name, Client: r.Client.ID, Scope: scope, Family: rights.Family, Generation: rights.Generation, Origin: rights.Origin,
+	}
 	issue := func() (tokens.Issued, error) { return e.Tokens.Issue(ctx, r.Caller.At(), given) }
 	if tx != nil {
 		issue = func() (tokens.Issued, error) { return e.Tokens.IssueIn(tx, r.Caller.At(), given) }

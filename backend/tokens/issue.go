@@ -17,7 +17,9 @@ type Grant struct {
 	Client string
 	Scope  string // with spaces between
 	Family string // of refresh tokens that it is renewed with; empty: none
-	Origin string // the authorization code that it came of, by its ID; empty: none
+	// Generation is the number of the refresh token that is issued beside it; 0: there is none.
+	Generation int
+	Origin     string // the authorization code that it came of, by its ID; empty: none
 }
 
 // Issued is a new access token.
@@ -58,7 +60,7 @@ func (s *Store) IssueIn(tx *gorm.DB, at time.Time, g Grant) (Issued, error) {
 	}
 	row := tokenRow{
 		ID: claims.ID, Key: signing.ID, Stage: g.Stage, User: g.User, Client: g.Client, Scope: g.Scope,
-		Family: g.Family, Origin: g.Origin, IssuedAt: claims.Issued, ExpiresAt: claims.Expires,
+		Family: g.Family, Generation: g.Generation, Origin: g.Origin, IssuedAt: claims.Issued, ExpiresAt: claims.Expires,
 	}
 	// Written before anybody has it: a token that is in no list could not be revoked.
 	if err := tx.Create(&row).Error; err != nil {

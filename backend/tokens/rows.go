@@ -28,6 +28,7 @@ type tokenRow struct {
 	Client     string    `gorm:"not null;index"`
 	Scope      string    `gorm:"not null"`
 	Family     string    `gorm:"not null;default:'';index:access_tokens_of_family,where:family <> ''"`
+	Generation int       `gorm:"not null;default:0"`
 	Origin     string    `gorm:"not null;default:'';index:access_tokens_of_origin,where:origin <> ''"`
 	IssuedAt   time.Time `gorm:"not null;index"`
 	ExpiresAt  time.Time `gorm:"not null;index"`
@@ -44,7 +45,7 @@ func Models() []any { return []any{&keyRow{}, &tokenRow{}, &callRow{}, &offRow{}
 func (row tokenRow) manage() manage.Token {
 	return manage.Token{
 		ID: row.ID, Key: row.Key, Stage: row.Stage, User: row.User, Client: row.Client, Scope: row.Scope,
-		Family: row.Family, Origin: row.Origin,
+		Family: row.Family, Generation: row.Generation, Origin: row.Origin,
 		IssuedAt: row.IssuedAt, ExpiresAt: row.ExpiresAt, RevokedAt: row.RevokedAt, Calls: row.Calls, LastUsedAt: row.LastUsedAt,
 	}
 }

@@ -15,8 +15,9 @@ type Token struct {
 	User       string     `json:"user"`
 	Client     string     `json:"client"`
 	Scope      string     `json:"scope"`
-	Family     string     `json:"family,omitempty"` // of refresh tokens that it is renewed with: [Family]
-	Origin     string     `json:"origin,omitempty"` // the authorization code that it came of, by its ID
+	Family     string     `json:"family,omitempty"`     // of refresh tokens that it is renewed with: [Family]
+	Generation int        `json:"generation,omitempty"` // number of the refresh token that was issued beside it
+	Origin     string     `json:"origin,omitempty"`     // the authorization code that it came of, by its ID
 	IssuedAt   time.Time  `json:"issued_at"`
 	ExpiresAt  time.Time  `json:"expires_at"`
 	RevokedAt  *time.Time `json:"revoked_at,omitempty"`

@@ -1,0 +1,205 @@
+package manage
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"keyladder/admin/ui"
+	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+)
+
+var clientColumns = []ui.Column{{Name: "id", Label: "Client"}, {Name: "name", Label: "Name"}, {Name: "created", Label: "Registered", LatestFirst: true}}
+
+// clientsData is what the page of the authorization server's clients shows.
+type clientsData struct {
+	listed
+	Clients []manage.App
+	Form    appForm
+}
+
+func (a section) clientsPage(c echo.Context) error {
+	return a.showClients(c, http.StatusOK, appForm{PerSecond: "10", Burst: "20", Scopes: []string{"rates:read", "accounts:read"}})
+}
+
+func (a section) showClients(c echo.Context, status int, form appForm) error {
+	data := clientsData{Form: form, listed: a.listed(c, "/auth/clients", "Clients", clientColumns, "id", []string{"search"}, issuedByAuth)}
+	data.Form.OfAuth = true
+	p := a.list(c, &data.listed, func(part manage.Part) (int, error) {
+		all, err := a.server.Apps(c.Request().Context())
+		if err != nil {
+			return 0, err
+		}
+		data.Form.Tiers, err = a.server.Tiers(c.Request().Context())
+		all = slices.DeleteFunc(all, func(app manage.App) bool { return !fits(app, data.List.Filter.Get("search")) })
+		sorted(all, data.List.Sort, appsBy)
+		data.Clients = ui.Part(all, part)
+		return len(all), err
+	})
+	return ui.Render(c, status, clientsView(p, data, a.Now()))
+}
+
+func (a section) registerClient(c echo.Context) error {
+	form, client := readAppForm(c.Request().PostForm)
+	if form.ID == "" {
+		form.fail("id", "Give the client an ID: small letters, digits and hyphens.")
+	}
+	if form.Failure != "" {
+		return a.showClients(c, http.StatusUnprocessableEntity, form)
+	}
+	done := "“" + client.Name + "” is registered."
+	if !client.Public {
+		done += " It has a client secret, which the page of the client shows."
+	}
+	err := a.Gate.Act(c, "register a client", client.ID, done, func() error {
+		return a.server.Quick(c.Request().Context(), http.MethodPost, "/apps", client, nil)
+	})
+	if p := ui.Refusal(err); p != nil {
+		form.fail("", ui.InWords(err))
+		if p.Status == http.StatusConflict {
+			form.Field = "id"
+		}
+		return a.showClients(c, http.StatusUnprocessableEntity, form)
+	}
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, string(clientPath(client.ID, "")))
+}
+
+// clientData is what the page of one client shows.
+type clientData struct {
+	App     manage.App
+	Form    appForm
+	Secret  string // that was asked for; empty: it was not
+	Chart   chart
+	Routes  []routeUse
+	Silence string // why there is no usage
+	Stages  catalog.Set
+}
+
+// key is what the client is known by: its ID.
+func (d clientData) key() manage.Key { return d.App.Keys[0] }
+
+func (a section) clientPage(c echo.Context) error { return a.showClient(c, http.StatusOK, nil, "") }
+
+func (a section) showClient(c echo.Context, status int, form *appForm, secret string) error {
+	client, err := a.findApp(c)
+	if err != nil {
+		return err
+	}
+	data := clientData{App: client, Form: formOf(client), Secret: secret}
+	if form != nil {
+		data.Form = *form
+	}
+	data.Form.Kind, data.Form.OfAuth = client.Kind, true
+	for _, stage := range a.Stages.Built() {
+		if a.has(stage.Policies) {
+			data.Stages = append(data.Stages, stage)
+		}
+	}
+	ctx := c.Request().Context()
+	usage, err := a.server.Usage(ctx, chartDays)
+	if err == nil {
+		data.Form.Tiers, err = a.server.Tiers(ctx)
+	}
+	if err != nil {
+		data.Silence = ui.InWords(err)
+	}
+	data.Chart, data.Routes = drawChart(client.ID, usage, a.Now()), useByRoute(client.ID, usage)
+	return ui.Render(c, status, clientView(a.Gate.Page(c, client.Name, a.nav), data, a.Now()))
+}
+
+func (a section) changeClient(c echo.Context) error {
+	id := c.Param("app")
+	form, client := readAppForm(c.Request().PostForm)
+	form.ID = id
+	if form.Failure != "" {
+		return a.showClient(c, http.StatusUnprocessableEntity, &form, "")
+	}
+	err := a.Gate.Act(c, "change a client", id, "The changes hold from now on. What was given to the client before stays as it is.", func() error {
+		change := changeOf(client)
+		change.RedirectURIs = &client.RedirectURIs
+		return a.server.Quick(c.Request().Context(), http.MethodPatch, "/apps/"+url.PathEscape(id), change, nil)
+	})
+	if ui.Refusal(err) != nil {
+		form.fail("", ui.InWords(err))
+		return a.showClient(c, http.StatusUnprocessableEntity, &form, "")
+	}
+	if err != nil {
+		return err
+	}
+	a.Runner.Changed()
+	return c.Redirect(http.StatusSeeOther, string(clientPath(id, "")))
+}
+
+func (a section) revokeClient(c echo.Context) error {
+	id := c.Param("app")
+	return a.take(c, change{
+		Action: "refuse a client", Subject: id, Path: "/keys/" + url.PathEscape(id) + "/revoke",
+		Done: "The client " + id + " is refused from now on, at the authorization server and with every token that it has.",
+		Undo: &ui.Undo{Action: string(clientPath(id, "/restore")), Label: "Undo: accept it"},
+	})
+}
+
+func (a section) restoreClient(c echo.Context) error {
+	id := c.Param("app")
+	return a.take(c, change{
+		Action: "accept a client", Subject: id, Path: "/keys/" + url.PathEscape(id) + "/restore",
+		Done: "The client " + id + " is accepted again, with the tokens that it has.",
+	})
+}
+
+// askRotateClientSecret asks before a client gets a new secret.
+func (a section) askRotateClientSecret(c echo.Context) error {
+	client, err := a.findApp(c)
+	if err != nil {
+		return err
+	}
+	if client.Public {
+		return echo.NewHTTPError(http.StatusNotFound, "A public client has no secret: its users could read it.")
+	}
+	return a.ask(c, ui.Question{
+		Title:  "Make a new secret for " + client.ID + "?",
+		Text:   "The authorization server takes the old one for a while longer (the setting client_secret_overlap: an hour, if nobody has changed it), so that the client has time to learn the new one. It is different with an app that carries the secret in its package: it is to be released anew, and installed.",
+		Action: c.Request().URL.Path, Button: "Make a new secret",
+	})
+}
+
+func (a section) rotateClientSecret(c echo.Context) error {
+	id := c.Param("app")
+	return a.take(c, change{
+		Action: "rotate a client secret", Subject: id, Path: "/keys/" + url.PathEscape(id) + "/secret",
+		Done: "The client " + id + " has a new secret. The old one is accepted for a while longer.",
+	})
+}
+
+// showSecret shows a client's secret, to give it to whoever runs the client. It is a form and
+// not a link, so that it is in no history, and it is written down that it was shown.
+func (a section) showSecret(c echo.Context) error {
+	id := c.Param("app")
+	var secret manage.Secret
+	err := a.Gate.Act(c, "show a client secret", id, "", func() (err error) {
+		secret, err = a.server.Secret(c.Request().Context(), id)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return a.showClient(c, http.StatusOK, nil, secret.Secret)
+}
+
+// redirectURIs are the lines of a text.
+func redirectURIs(text string) []string {
+	uris := []string{}
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			uris = append(uris, line)
+		}
+	}
+	return uris
+}
