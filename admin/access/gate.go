@@ -90,7 +90,7 @@ func (g *Gate) frame(c echo.Context, title, nav string) ui.Page {
 }
 
 // Act carries out a change: it is written to the audit log first and completed there
-// afterwards, and the next page says what came of it.
+// afterwards, and the next page says that it was done, unless done is empty.
 func (g *Gate) Act(c echo.Context, action, subject, done string, do func() error) error {
 	entry, err := g.Begin(c, action, subject)
 	if err != nil {
@@ -103,7 +103,9 @@ func (g *Gate) Act(c echo.Context, action, subject, done string, do func() error
 	if failure != nil {
 		return failure
 	}
-	g.Notify(c, ui.Notice{Kind: ui.Done, Text: done})
+	if done != "" {
+		g.Notify(c, ui.Notice{Kind: ui.Done, Text: done})
+	}
 	return nil
 }
 

@@ -207,4 +207,3 @@ func (b *browser) await(path string, is func(page string) bool) {
 	}
 	b.t.Fatalf("%s does not become as it should be", path)
 }
-

@@ -29,6 +29,10 @@ type admin struct {
 	t   *testing.T
 	tab context.Context
 	url string
+
+	// grace is for how long calls may still be served after a page has shown that it is done:
+	// as long as another server may need to hear of it.
+	grace time.Duration
 }
 
 func signIn(t *testing.T, l *lab.Lab) *admin {
@@ -198,7 +202,7 @@ func withinASecond(t *testing.T, what string, try func() time.Duration) {
 
 // refuses clicks at something on a page, and calls all the while, until a call is refused.
 // It returns for how long after the click calls were begun that were served. Once the page
-// has shown that it is done, none may be.
+// has shown that it is done, none may be, but for the time of grace.
 func (a *admin) refuses(page, selector string, done chromedp.Action[chromedp.Void], call func() (device.Screen, error), status int) time.Duration {
 	t := a.t
 	t.Helper()
@@ -212,7 +216,7 @@ func (a *admin) refuses(page, selector string, done chromedp.Action[chromedp.Voi
 	if _, err := chromedp.Run(a.tab, chromedp.Evaluate[*runtime.RemoteObject](note)); err != nil {
 		t.Fatal(err)
 	}
-	var shown atomic.Bool
+	var shown atomic.Pointer[time.Time]
 	type end struct {
 		last   time.Time // when the last call that was served began
 		screen device.Screen
@@ -222,7 +226,8 @@ func (a *admin) refuses(page, selector string, done chromedp.Action[chromedp.Voi
 	go func() {
 		var e end
 		for begin := time.Now(); ; begin = time.Now() {
-			late := shown.Load()
+			at := shown.Load()
+			late := at != nil && begin.After(at.Add(a.grace))
 			if e.screen, e.err = call(); e.err != nil || !e.screen.OK || late {
 				ended <- e
 				return
@@ -232,7 +237,8 @@ func (a *admin) refuses(page, selector string, done chromedp.Action[chromedp.Voi
 		}
 	}()
 	a.do("click "+selector, click(selector), done)
-	shown.Store(true)
+	now := time.Now()
+	shown.Store(&now)
 	e := <-ended
 	if e.err != nil || e.screen.OK || e.screen.Status != status {
 		t.Fatalf("%s: %v, %+v; want the status %d", selector, e.err, e.screen, status)

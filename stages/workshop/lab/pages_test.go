@@ -222,6 +222,11 @@ func (v *viewer) adminPages(filled bool) {
 		{"/sessions", "/sessions"},
 		{"/devices", "/devices"},
 		{"/tokens", "/tokens"},
+		{"/auth/clients", "/auth/clients"},
+		{"/auth/users", "/auth/users"},
+		{"/auth/consents", "/auth/consents"},
+		{"/auth/families", "/auth/families"},
+		{"/auth/tokens", "/auth/tokens"},
 		{"/take-apart", "/take-apart"},
 		{"/audit", "/audit"},
 	} {
@@ -250,7 +255,8 @@ func (v *viewer) adminPages(filled bool) {
 	v.open("/devices/ban", "/devices/ban?all=1", "")
 	v.open("/tokens/revoke", "/tokens/revoke?all=1", "")
 	v.tokenPages()
-	v.keyPages()
+	v.keyPages("")
+	v.authorizationPages()
 	v.open("/devices/remove", "/devices/remove?all=1", "")
 	v.open("/matrix/:stage/:attack", "/matrix/"+last.Slug+"/token-lift", state)
 	v.open("/matrix/:stage/:attack", "/matrix/"+last.Slug+"/wiretap", state)
@@ -283,13 +289,34 @@ func (v *viewer) tokenPages() {
 }
 
 // keyPages are those that ask before a signing key is replaced, or withdrawn.
-func (v *viewer) keyPages() {
+func (v *viewer) keyPages(prefix string) {
 	v.t.Helper()
-	v.visit(v.url + "/tokens")
+	v.visit(v.url + prefix + "/tokens")
 	v.do("replace a signing key", click("[data-rotate]"), seen("[data-question]"))
-	v.look("admin /signing-keys/:stage/rotate", "/signing-keys/stage/rotate", "")
+	v.look("admin "+prefix+"/signing-keys/:stage/rotate", prefix+"/signing-keys/stage/rotate", "")
 	v.do("be sure", click("[data-sure]"), seen("[data-withdraw]"), click("[data-withdraw]"), seen("[data-question]"))
-	v.look("admin /signing-keys/:key/withdraw", "/signing-keys/key/withdraw", "")
+	v.look("admin "+prefix+"/signing-keys/:key/withdraw", prefix+"/signing-keys/key/withdraw", "")
+}
+
+// authorizationPages are those about what the authorization server knows.
+func (v *viewer) authorizationPages() {
+	v.t.Helper()
+	v.open("/auth/clients/:app", "/auth/clients/workshop-native", "public")
+	v.open("/auth/clients/:app", "/auth/clients/workshop-web", "confidential")
+	v.do("show the secret", click("[data-show-secret]"), seen("[data-secret]"))
+	v.look("admin /auth/clients/:app", "/auth/clients/workshop-web", "secret")
+	v.open("/auth/clients/:app/secret/rotate", "/auth/clients/workshop-web/secret/rotate", "")
+	v.open("/auth/users/:user/end", "/auth/users/alice/end", "")
+	v.open("/auth/consents/withdraw", "/auth/consents/withdraw?all=1", "")
+	v.open("/auth/families/revoke", "/auth/families/revoke?all=1", "")
+	v.open("/auth/tokens/revoke", "/auth/tokens/revoke?all=1", "")
+	v.visit(v.url + "/auth/families?state=reused")
+	v.do("open a family", click(`[data-family] th a`), seen("[data-reused-generation]"))
+	v.look("admin /auth/families/:family", "/auth/families/one", "reused")
+	v.visit(v.url + "/auth/tokens?state=any&sort=-calls")
+	v.do("open one", click(`[data-token] th a`), seen("h1"))
+	v.look("admin /auth/tokens/:token", "/auth/tokens/one", "")
+	v.keyPages("/auth")
 }
 
 // fill uses the deployment.
@@ -304,6 +331,8 @@ func (v *viewer) fill() {
 	}
 	v.visit(v.url + "/stages/" + built[len(built)-1].Slug + "/try")
 	v.do("lift a token", click(`[data-attack=token-lift]`), seen(`.outcome-card [data-outcome]`))
+	v.visit(v.url + "/stages/" + built[len(built)-1].Slug + "/try")
+	v.do("use a refresh token twice", click(`[data-attack=refresh-reuse]`), seen(`.outcome-card [data-outcome]`))
 }
 
 // phonePages looks at all pages of the phone's screen.
