@@ -19,6 +19,7 @@ import (
 
 	"keyladder/internal/pki"
 	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/lab/testbank"
 )
 
 func TestMain(m *testing.M) {
@@ -39,7 +40,7 @@ func (c cleaned) Run() int {
 
 // TestScripts uses the command line as people do, against a bank that runs.
 func TestScripts(t *testing.T) {
-	bank, err := lab.Start(context.Background(), lab.Options{Phones: true})
+	bank, err := lab.Start(context.Background(), lab.Options{Phones: true, Settings: testbank.ManyCalls()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,7 @@ import (
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/lab/testbank"
 )
 
 // bank is one running bank for all tests; each test has a phone of its own.
@@ -61,7 +62,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	time.Local = time.FixedZone("elsewhere", 11*60*60) // times are shown in UTC wherever this runs
 	var err error
-	if bank, err = lab.Start(context.Background(), lab.Options{Phones: true}); err != nil {
+	if bank, err = lab.Start(context.Background(), lab.Options{Phones: true, Settings: testbank.ManyCalls()}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

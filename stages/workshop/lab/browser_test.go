@@ -20,6 +20,7 @@ import (
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
 	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/lab/testbank"
 )
 
 const adminPassword = "a password for this test"
@@ -118,7 +119,7 @@ func TestAdminInTheBrowser(t *testing.T) {
 // last.
 func TestRevocationsInTheBrowser(t *testing.T) {
 	t.Parallel()
-	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword})
+	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword, Settings: testbank.ManyCalls()})
 	a := signIn(t, l)
 
 	signedIn := map[string]*device.App{}
@@ -233,7 +234,7 @@ func (a *admin) refuses(page, selector string, done chromedp.Action[chromedp.Voi
 				return
 			}
 			e.last = begin
-			time.Sleep(10 * time.Millisecond) // not to meet the rate limit
+			time.Sleep(10 * time.Millisecond) // some of the processor is for the browser
 		}
 	}()
 	a.do("click "+selector, click(selector), done)

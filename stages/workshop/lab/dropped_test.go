@@ -9,6 +9,7 @@ import (
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/lab/testbank"
 )
 
 // What nothing on the ladder stops: whoever carries a call can drop it, encrypted, signed or
@@ -16,7 +17,7 @@ import (
 // is. The app can't tell, and says so.
 func TestDroppedCalls(t *testing.T) {
 	t.Parallel()
-	l := start(t, lab.Options{})
+	l := start(t, lab.Options{Settings: testbank.ManyCalls()})
 	for _, stage := range []string{"app-id", "tls", "hmac"} {
 		for _, test := range []struct {
 			name   string

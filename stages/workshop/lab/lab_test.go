@@ -17,9 +17,17 @@ import (
 	"keyladder/stages/workshop/lab"
 )
 
+// scratch is a folder for what tests share.
+var scratch string
+
 func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "keyladder-lab-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
-	if err := lab.Cleanup(); err != nil {
+	if err := errors.Join(lab.Cleanup(), os.RemoveAll(scratch)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/lab/testbank"
 )
 
 // command is a line of a narrative that a reader types, and what must come of it.
@@ -116,17 +118,25 @@ type result struct {
 // once, from any folder.
 func toolPath(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	programs := t.TempDir()
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", programs, "keyladder/stages", "keyladder/mobileclient").CombinedOutput(); err != nil {
-		t.Fatalf("build the command lines: %v\n%s", err, output)
-	}
-	script := "#!/bin/sh\nshift\nprogram=$1\nshift\nexec '" + programs + "'/\"$program\" \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(dir, "go"), []byte(script), 0o700); err != nil {
+	dir, err := commandLines()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return dir + string(os.PathListSeparator) + os.Getenv("PATH")
 }
+
+// commandLines are built once for all tests, in the folder that TestMain removes.
+var commandLines = sync.OnceValues(func() (dir string, err error) {
+	if output, err := exec.Command("go", "build", "-buildvcs=false", "-o", scratch, "keyladder/stages", "keyladder/mobileclient").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the command lines: %w\n%s", err, output)
+	}
+	dir = filepath.Join(scratch, "path")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	script := "#!/bin/sh\nshift\nprogram=$1\nshift\nexec '" + scratch + "'/\"$program\" \"$@\"\n"
+	return dir, os.WriteFile(filepath.Join(dir, "go"), []byte(script), 0o700)
+})
 
 // inDocker says that `docker compose` has started what the commands are for, on the ports
 // that are printed or on those that the environment moves them to. Where it is not set, they
@@ -153,7 +163,7 @@ func TestNarrativeCommands(t *testing.T) {
 		}
 		env = append(env, "COMPOSE_FILE="+file)
 	} else {
-		l := start(t, lab.Options{Screens: true})
+		l := start(t, lab.Options{Screens: true, Settings: testbank.ManyCalls()})
 		way, data = local, l.Dir
 		env = append(env, "PATH="+toolPath(t))
 		moved = l.Ports

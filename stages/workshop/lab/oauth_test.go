@@ -20,6 +20,7 @@ import (
 	"keyladder/internal/testenv"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/lab/testbank"
 )
 
 // bank is a lab whose authorization server programs of others call.
@@ -35,8 +36,7 @@ func startForStrangers(t *testing.T) *bank {
 	t.Helper()
 	b := &bank{
 		nodePath: testenv.NPM(t), ca: filepath.Join(t.TempDir(), "ca.pem"),
-		// All of them call from one address, at once.
-		Lab: start(t, lab.Options{Settings: map[string]string{"address_per_second": "1000", "address_burst": "1000"}}),
+		Lab: start(t, lab.Options{Settings: testbank.ManyCalls()}),
 	}
 	if err := os.WriteFile(b.ca, b.Roots, 0o600); err != nil {
 		t.Fatal(err)

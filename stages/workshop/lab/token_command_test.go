@@ -10,6 +10,7 @@ import (
 	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/lab/testbank"
 )
 
 // stages token prints as JSON what the app holds after a sign-in: the field that stands for the
@@ -17,7 +18,7 @@ import (
 func TestTokenCommandPrintsWhatTheAppHolds(t *testing.T) {
 	testenv.Program(t, "go")
 	t.Parallel()
-	l := start(t, lab.Options{Screens: true})
+	l := start(t, lab.Options{Screens: true, Settings: testbank.ManyCalls()})
 	path := "PATH=" + toolPath(t)
 	for _, stage := range catalog.All().Built() {
 		if stage.Call.UserProof == catalog.NoUser {

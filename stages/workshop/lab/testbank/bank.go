@@ -44,6 +44,12 @@ type Options struct {
 	BackupKey bool
 }
 
+// ManyCalls are settings of a lab whose callers share an address, as all on one machine do, and
+// call at once or in a loop: how fast the machine is must not decide whether they are refused.
+func ManyCalls() map[string]string {
+	return map[string]string{"address_per_second": "1000", "address_burst": "10000"}
+}
+
 // Bank is a running bank.
 type Bank struct {
 	*Front
