@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -302,7 +303,7 @@ func (a *admin) saveScreen() {
 		t.Logf("no picture of the page: %v", err)
 		return
 	}
-	file := filepath.Join(os.TempDir(), "keyladder-"+t.Name()+".png")
+	file := filepath.Join(os.TempDir(), "keyladder-"+strings.ReplaceAll(t.Name(), "/", "-")+".png")
 	if err := os.WriteFile(file, picture, 0o600); err != nil {
 		t.Log(err)
 		return

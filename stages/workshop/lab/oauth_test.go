@@ -3,22 +3,34 @@ package lab_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"context"
 	"crypto/tls"
 	"encoding/json"
+	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/security"
+	"github.com/chromedp/chromedp"
+	"golang.org/x/oauth2"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/testenv"
 	"keyladder/mobileclient/person"
+	"keyladder/stages/catalog"
+	"keyladder/stages/protect"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/lab/testbank"
 )
@@ -234,5 +246,147 @@ func TestPasswordGrantWithCurl(t *testing.T) {
 		if err := json.Unmarshal(body, &answer); err != nil || status != want || (answer.Token != "") != (want == "200") || (answer.Error == "invalid_grant") == (want == "200") {
 			t.Errorf("%s: %v", output, err)
 		}
+	}
+}
+
+// program is a program of one's own, which listens at a free port of the loopback address.
+type program struct {
+	*httptest.Server
+	came chan *http.Request // where a browser was led back to it
+}
+
+func newProgram(t *testing.T) *program {
+	t.Helper()
+	p := &program{came: make(chan *http.Request, 10)}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/callback" { // browsers ask for an icon, too
+			p.came <- r
+		}
+		_, _ = io.WriteString(w, `<!doctype html><title>Back</title><p id="back">Go back to the program.</p>`)
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+// toOpen is the address that a narrative has its readers open in a browser of their own.
+var toOpen = regexp.MustCompile(`(?m)^https://localhost:8444/\S+/authorize\?\S+$`)
+
+// TestNativeAppInABrowser: what the narratives say of a browser of one's own. A browser opens the
+// address, a person signs in on the page, allows what it asks for, and the browser leads back to
+// the program that listens (RFC 8252, section 7.3). The program exchanges what it gets, and calls
+// the API, which serves those that can prove which client they are.
+func TestNativeAppInABrowser(t *testing.T) {
+	t.Parallel()
+	tab := testenv.BrowserFor(t, 5*time.Minute) // no admin signs in there
+	b := &bank{Lab: start(t, lab.Options{})}
+	b.json(t, deployment.Phone, "passwords.json", &b.people)
+	b.json(t, deployment.Auth, "secrets.json", &b.secrets)
+	// As somebody does who goes on where the browser warns. Another test has it trust the CA.
+	order(&admin{t: t, tab: tab}, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true})
+	for _, stage := range catalog.All().Built() {
+		if !stage.Call.Grant.InAgent() {
+			continue
+		}
+		printed := toOpen.FindString(stage.Narrative())
+		for _, client := range []string{"workshop-native", "workshop-web"} {
+			t.Run(stage.Slug+"/"+client, func(t *testing.T) {
+				p := newProgram(t)
+				address := strings.NewReplacer("https://localhost:8444", b.Addresses.URL(deployment.AuthServer),
+					"http://127.0.0.1:8765", p.URL, "workshop-native", client).Replace(printed)
+				if u, err := url.Parse(address); err != nil || u.Query().Get("redirect_uri") != p.URL+"/callback" {
+					t.Fatalf("the narrative has its readers open %q, %v", printed, err)
+				}
+				answer := b.allow(t, &admin{t: t, tab: tab}, p, address)
+				if got := answer.Get("state"); got != "mine" {
+					t.Errorf("the state is %q", got)
+				}
+				token := answer.Get("access_token")
+				if stage.Call.Grant != catalog.ImplicitGrant {
+					token = b.redeem(t, stage, client, p.URL+"/callback", answer.Get("code"))
+				}
+				b.callsWith(t, stage, client, token)
+			})
+		}
+	}
+}
+
+// allow has alice do in a browser what an address leads to, and is the answer that arrives.
+func (b *bank) allow(t *testing.T, browser *admin, p *program, address string) url.Values {
+	t.Helper()
+	browser.do("open the page", chromedp.Navigate(address), seen(`[data-form=sign-in]`))
+	asks := read[string](browser, "document.body.innerText")
+	browser.do("sign in", chromedp.SendKeys("#name", "alice"), chromedp.SendKeys("#password", b.people["alice"]+"\r"), seen(`[data-form=consent]`))
+	browser.do("allow it", click(`button[value=allow]`), seen("#back"))
+	location := read[string](browser, "location.href")
+	if want := "a program on this device, at " + strings.TrimPrefix(p.URL, "http://"); !strings.Contains(asks, want) {
+		t.Errorf("the page does not say %q:\n%s", want, asks)
+	}
+	if len(p.came) != 1 {
+		t.Fatalf("%s is open, and the browser came to the program %d times", location, len(p.came))
+	}
+	came := <-p.came
+	if referer, cookies := came.Header.Get("Referer"), came.Header.Get("Cookie"); referer != "" || cookies != "" {
+		t.Errorf("the program is told of %q, and gets the cookies %q", referer, cookies)
+	}
+	_, fragment, _ := strings.Cut(location, "#")
+	if fragment != "" && came.URL.RawQuery != "" || strings.Contains(came.RequestURI, "access_token") {
+		t.Errorf("the program gets %q, and the browser has %q", came.RequestURI, location)
+	}
+	answer, err := url.ParseQuery(cmp.Or(fragment, came.URL.RawQuery))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// redeem exchanges a code as golang.org/x/oauth2 does it.
+func (b *bank) redeem(t *testing.T, stage catalog.Stage, client, redirectURI, code string) (accessToken string) {
+	t.Helper()
+	config := oauth2.Config{
+		ClientID: client, ClientSecret: b.secrets[client], RedirectURL: redirectURI,
+		Endpoint: oauth2.Endpoint{TokenURL: b.Addresses.URL(deployment.AuthServer) + "/" + stage.Slug + "/token"},
+	}
+	token, err := config.Exchange(context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: b.browser(t)}), code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := token.RefreshToken != "", stage.Call.Grant == catalog.CodeAndRefresh; got != want {
+		t.Errorf("a refresh token: %t, want %t", got, want)
+	}
+	return token.AccessToken
+}
+
+// callsWith calls the API with an access token, and with a MAC where the stage wants one and the
+// client has a secret. A client that can't prove itself as the stage wants it is not served.
+func (b *bank) callsWith(t *testing.T, stage catalog.Stage, client, token string) {
+	t.Helper()
+	api := protect.API{Stage: stage.Slug, TLS: b.Addresses.URL(deployment.API), Auth: b.Addresses.URL(deployment.AuthServer)}
+	caller, err := protect.New(stage.Call, api, protect.Identity{UserAgent: "Workshop/1.0", ClientID: client, Secret: b.secrets[client], Token: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dressed, err := caller.Dress(protect.Call{Path: "/v1/accounts"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := dressed.HTTP(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := b.browser(t).RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := http.StatusOK
+	if stage.Call.AppProof == catalog.Hawk && b.secrets[client] == "" {
+		want = http.StatusUnauthorized
+	}
+	if served := strings.Contains(string(body), `"owner":"alice"`); response.StatusCode != want || served != (want == http.StatusOK) {
+		t.Errorf("the API answers %s, want %d\n%s", response.Status, want, body)
 	}
 }
