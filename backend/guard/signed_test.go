@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"keyladder/backend/guard"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/sealed"
@@ -22,6 +23,7 @@ import (
 // TestRefusalsAreAuthenticated looks at refusals by every check after the signature's,
 // and at other answers that are no 200s. Receiving an answer checks it.
 func TestRefusalsAreAuthenticated(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	authenticated := map[catalog.Check]bool{}
 	for _, check := range guard.Checks()[slices.Index(guard.Checks(), "hawk")+1:] {

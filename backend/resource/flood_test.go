@@ -8,6 +8,7 @@ import (
 
 	"keyladder/backend/resource"
 	"keyladder/internal/feed"
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 )
 
@@ -15,6 +16,7 @@ import (
 // and of bytes that JSON makes six of, stay in bounds where they are recorded, and whoever
 // follows the records comes to what happened after them.
 func TestFloodDoesNotBlindReaders(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	log := traffic.New("resource", 4096)
 	r := start(t, func(c *resource.Config) { c.Log = log })

@@ -17,6 +17,7 @@ import (
 	"keyladder/backend/users"
 	"keyladder/internal/manage"
 	"keyladder/internal/store"
+	"keyladder/internal/testenv"
 )
 
 // many is how many users, sessions and devices there are.
@@ -94,6 +95,7 @@ func listings(ctx context.Context, api manage.Doer) map[string]listing {
 }
 
 func TestListsOfManyEntries(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	r := start(t, crowd(t))
 	ctx := context.Background()
@@ -140,6 +142,7 @@ func TestListsOfManyEntries(t *testing.T) {
 
 // TestManyAreChanged ends, bans, removes and marks in bulk, and what was not meant stays.
 func TestManyAreChanged(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	r := start(t, crowd(t))
 	ctx := context.Background()

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"keyladder/internal/testenv"
 )
 
 // elsewhere is one of many places of attackers: each a device of its own, at its own address.
@@ -111,6 +113,7 @@ func TestThrottledAttemptsAreNotTried(t *testing.T) {
 // ever new devices. Now and then the victim has a new phone, at a new address, and tries
 // every ten seconds.
 func TestOneAddressKeepsNobodyOut(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	d := quick(directory(t))
 	var phone Origin
@@ -140,6 +143,7 @@ func TestOneAddressKeepsNobodyOut(t *testing.T) {
 // TestFamiliarDevicesAreNeverKeptOut has attackers ask every second from everywhere, the
 // victim's own address included, across a restart of the server.
 func TestFamiliarDevicesAreNeverKeptOut(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "users.db")
 	d := quick(resume(t, path))
@@ -178,6 +182,7 @@ func TestFamiliarDevicesAreNeverKeptOut(t *testing.T) {
 // TestGuessesADay counts what is tried of one guess every second. How fast an attacker
 // changes addresses after those that are slow enough for strangers makes no difference.
 func TestGuessesADay(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	for name, test := range map[string]struct {
 		from func(second int) Origin
@@ -206,6 +211,7 @@ func TestGuessesADay(t *testing.T) {
 // TestInventedNamesAreThrottledLikeUsers: the same attempts, mixed in all kinds, get the
 // same answers, and so they do after the counts were flushed out.
 func TestInventedNamesAreThrottledLikeUsers(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	d := quick(directory(t))
 	at := begin
@@ -450,6 +456,7 @@ func TestAddressesOfOneSubscriber(t *testing.T) {
 
 // TestMemoryIsBounded makes up names and addresses. Attempts that are refused take no memory.
 func TestMemoryIsBounded(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	throttle := newThrottle()
 	for i := range maxCounts / 2 {

@@ -9,13 +9,21 @@ import (
 )
 
 // Browser is a tab in a fresh headless Chromium, for chromedp. It ends with the test,
-// after two minutes at the latest.
+// after two minutes at the latest. In short runs the test is skipped, as [InSequence] says;
+// [BrowserAlways] is for tests in which pages meet others at the same time.
 func Browser(t testing.TB) context.Context {
+	t.Helper()
+	InSequence(t)
+	return BrowserAlways(t)
+}
+
+// BrowserAlways is [Browser] in short runs, too.
+func BrowserAlways(t testing.TB) context.Context {
 	t.Helper()
 	return BrowserFor(t, 2*time.Minute)
 }
 
-// BrowserFor is [Browser] for tests that need it longer.
+// BrowserFor is [BrowserAlways] for tests that need it longer.
 func BrowserFor(t testing.TB, limit time.Duration) context.Context {
 	t.Helper()
 	options := []chromedp.ExecAllocatorOption{

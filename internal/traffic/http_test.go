@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keyladder/internal/testenv"
 )
 
 // hostile is a request as nobody sends it who means well.
@@ -93,6 +95,7 @@ func TestHostileMessagesStaySmall(t *testing.T) {
 
 // The limits count with a message's weight, so it must never be less than what is sent.
 func TestWeight(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	some := func(most int) string {

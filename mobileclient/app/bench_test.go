@@ -6,9 +6,12 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"keyladder/internal/pki"
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/release"
@@ -52,9 +55,21 @@ const (
 	clientID = "harbour-mobile"
 )
 
+// atOnce are the tests in which the app is used at every stage, or by several at the same time.
+var atOnce = []string{"TestStages", "TestDevices", "TestAccessPoint", "TestRenewal", "TestSignOutDuringARenewal", "TestAtTheAuthorizationServer"}
+
+// processAlone skips all other tests in short runs: the app is a process of its own.
+func processAlone(t *testing.T) {
+	t.Helper()
+	if name, _, _ := strings.Cut(t.Name(), "/"); !slices.Contains(atOnce, name) {
+		testenv.InSequence(t)
+	}
+}
+
 // newBench installs the app with settings that the test may change first.
 func newBench(t *testing.T, change ...func(*bench)) *bench {
 	t.Helper()
+	processAlone(t)
 	return newBenchAt(t, testbank.Start(t, testbank.Options{}), change...)
 }
 

@@ -50,6 +50,7 @@ const clientSecret = "s3cret+/ %:\u00fc"
 // issuing has the bank's app sign in its users on a page of an issuer.
 func issuing(t *testing.T, grant catalog.Grants) (*bench, *issuer) {
 	t.Helper()
+	processAlone(t)
 	return issuingAt(t, testbank.Start(t, testbank.Options{}), grant, clientSecret)
 }
 

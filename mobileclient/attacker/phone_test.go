@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"keyladder/internal/testenv"
 	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/loot"
 	"keyladder/mobileclient/device"
@@ -61,8 +62,11 @@ func TestOnOwnDevice(t *testing.T) {
 		{attack: "memory-hook", stage: stage(t, "password-grant"), claim: true},
 		{attack: "token-lift", stage: stage(t, "password-grant"), claim: true},
 	}
-	for _, test := range tests {
+	for i, test := range tests {
 		t.Run(test.attack+" at "+test.stage.Slug, func(t *testing.T) {
+			if i > 0 && tests[i-1].attack == test.attack {
+				testenv.InSequence(t)
+			}
 			b := open(t, test.stage, testbank.Options{})
 			g := b.given()
 			b.onPhone(g)
@@ -160,8 +164,11 @@ func TestStolenStorage(t *testing.T) {
 		{attack: "backup-restore", name: "nothing stored", stage: sessions, change: nothing, by: catalog.CheckNotStored},
 		{attack: "backup-restore", name: "a token in memory", stage: tokens, by: catalog.CheckNotStored},
 	}
-	for _, test := range tests {
+	for i, test := range tests {
 		t.Run(test.attack+": "+test.name, func(t *testing.T) {
+			if i > 0 && tests[i-1].attack == test.attack {
+				testenv.InSequence(t)
+			}
 			b := open(t, test.stage, testbank.Options{})
 			g := b.given()
 			b.onPhone(g)
@@ -208,8 +215,11 @@ func TestPasswordGrab(t *testing.T) {
 		{name: "the victim mistypes", types: "horse correct", by: catalog.CheckSignIn},
 		{name: "the victim does not sign in", by: catalog.CheckNotTyped},
 	}
-	for _, test := range tests {
+	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			if i > 0 {
+				testenv.InSequence(t)
+			}
 			b := open(t, stage(t, "user-session"), testbank.Options{})
 			g := b.given()
 			b.onPhone(g)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/internal/testenv"
 	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/loot"
 	"keyladder/mobileclient/device"
@@ -93,8 +94,11 @@ func TestSchemeThief(t *testing.T) {
 		{attack: "code-relay", name: "a code that has expired", stage: code, change: late, by: catalog.CheckCode},
 		{attack: "code-relay", name: "the genuine app gets the link", stage: code, change: notInstalled, err: "no link came"},
 	}
-	for _, test := range tests {
+	for i, test := range tests {
 		t.Run(test.attack+": "+test.name, func(t *testing.T) {
+			if i > 0 && tests[i-1].attack == test.attack {
+				testenv.InSequence(t)
+			}
 			b := open(t, test.stage, testbank.Options{})
 			g := b.given()
 			b.onPhone(g)
@@ -181,8 +185,11 @@ func TestRefreshReuse(t *testing.T) {
 			}
 		}},
 	}
-	for _, test := range tests {
+	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			if i > 0 {
+				testenv.InSequence(t)
+			}
 			b := open(t, stage(t, "password-grant", onPages(catalog.CodeAndRefresh), withSecret), testbank.Options{})
 			g := b.given()
 			b.onPhone(g)

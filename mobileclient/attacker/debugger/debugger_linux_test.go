@@ -24,6 +24,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"keyladder/internal/testenv"
 	"keyladder/mobileclient/attacker/loot"
 )
 
@@ -88,6 +89,7 @@ func (r *running) attached(ctx context.Context) *Debugger {
 }
 
 func TestDebuggerChangesARunningProgram(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	target := start(t)
 	debugger := target.attached(t.Context())
@@ -128,6 +130,7 @@ func TestDebuggerChangesARunningProgram(t *testing.T) {
 }
 
 func TestDebuggerWriteLeavesOtherValuesAlone(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	target := start(t)
 	debugger := target.attached(t.Context())

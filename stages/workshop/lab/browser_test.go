@@ -39,7 +39,7 @@ type admin struct {
 
 func signIn(t *testing.T, l *lab.Lab) *admin {
 	t.Helper()
-	a := &admin{t: t, tab: testenv.Browser(t), url: l.Addresses.URL(deployment.AdminUI)}
+	a := &admin{t: t, tab: testenv.BrowserAlways(t), url: l.Addresses.URL(deployment.AdminUI)}
 	a.signIn()
 	return a
 }

@@ -18,6 +18,7 @@ import (
 // A developer registers an app in the admin UI, is shown its ID and a first call with curl, and
 // that works as it is printed.
 func TestDeveloperRegistersAnApp(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	testenv.Program(t, "curl")
 	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword})

@@ -23,6 +23,7 @@ const mostStops = 60
 // From the sign-in to the refusal of the app whose key was revoked, without a mouse: with the
 // page's script, and in a browser that runs none.
 func TestWithTheKeyboardAlone(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword})
 	for _, script := range []bool{true, false} {
@@ -132,6 +133,7 @@ func (k *keyboard) reach(selector string) {
 // Of a page with hundreds of links in a table or a diagram, Tab reaches few, and arrow keys
 // the others.
 func TestFewTabStops(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword})
 	a := signIn(t, l)

@@ -4,12 +4,14 @@ import (
 	"testing"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/stages/workshop/lab"
 )
 
 // What attacks, probes and the runs of the genuine app around them register is marked, whoever
 // registered it: an app on a phone, a program of the attacker's, or a probe.
 func TestWhatTheWorkshopLeavesBehindIsMarked(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	l := start(t, lab.Options{})
 	ctx := t.Context()

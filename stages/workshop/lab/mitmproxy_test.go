@@ -23,6 +23,7 @@ import (
 // The phone's traffic goes through mitmproxy, a tool that is not ours, and it fares
 // there as the narratives say.
 func TestMitmproxy(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	mitmdump := testenv.Program(t, "mitmdump")
 	l := start(t, lab.Options{})

@@ -3,6 +3,7 @@ package lab_test
 import (
 	"testing"
 
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/referee"
@@ -11,6 +12,7 @@ import (
 // Where a portion of bodies is sealed in place of all, the genuine app works, and nobody
 // changes what was signed.
 func TestSealedPortions(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	stages := catalog.All()
 	slugs := []string{"hidden-secrets", "user-session"}

@@ -8,6 +8,7 @@ import (
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
 	"keyladder/stages/workshop/lab"
@@ -16,6 +17,7 @@ import (
 // With all ports moved, what is installed on the phone, the genuine app on a fresh device
 // and attacks work as before, and everything answers on both loopback addresses.
 func TestMovedPorts(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	dir := t.TempDir()
 	works := func(l *lab.Lab, reference string) {

@@ -8,6 +8,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
 )
@@ -47,6 +48,7 @@ func (a *admin) tokenInTraffic(stage string) {
 // A token out of the traffic is taken apart, and served when it is sent. Once a claim is
 // changed, it is refused, whatever it is signed with. So is the document's own token.
 func TestTokensAreTakenApartInTheBrowser(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	stage := takingTokens(t).Slug
 	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword})
@@ -90,6 +92,7 @@ func TestTokensAreTakenApartInTheBrowser(t *testing.T) {
 // What was done with a token stays done after it was revoked, and stays listed. Where the check
 // for revoked tokens is switched off, such a one goes on working.
 func TestRevocationUndoesNothingInTheBrowser(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	stage := takingTokens(t).Slug
 	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword})

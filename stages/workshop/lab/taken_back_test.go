@@ -13,6 +13,7 @@ import (
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/lab/testbank"
 )
 
 // An admin revokes an access token, a family of refresh tokens and a consent of the authorization
@@ -20,7 +21,7 @@ import (
 // other people's apps go on. In both themes.
 func TestAuthorizationIsTakenBackInTheBrowser(t *testing.T) {
 	t.Parallel()
-	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword})
+	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword, Settings: testbank.ManyCalls()})
 	a := signIn(t, l)
 	a.grace = time.Second // the resource server hears of it
 	code, refresh := granting(t, catalog.CodeGrant), granting(t, catalog.CodeAndRefresh)

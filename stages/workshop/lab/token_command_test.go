@@ -16,6 +16,7 @@ import (
 // stages token prints as JSON what the app holds after a sign-in: the field that stands for the
 // user, and a refresh token exactly where the stage has any.
 func TestTokenCommandPrintsWhatTheAppHolds(t *testing.T) {
+	testenv.InSequence(t)
 	testenv.Program(t, "go")
 	t.Parallel()
 	l := start(t, lab.Options{Screens: true, Settings: testbank.ManyCalls()})
