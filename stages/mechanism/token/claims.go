@@ -18,12 +18,12 @@ func everyClaim(_ Verifier, t *reading) error {
 	}
 	var faults []error
 	text := func(name string) string {
-		value, err := claims.text(name)
+		value, err := claims.Text(name)
 		faults = append(faults, err)
 		return value
 	}
 	instant := func(name string) time.Time {
-		value, err := claims.instant(name)
+		value, err := claims.Instant(name)
 		faults = append(faults, err)
 		return value
 	}
@@ -31,7 +31,7 @@ func everyClaim(_ Verifier, t *reading) error {
 		Issuer: text("iss"), Subject: text("sub"), ClientID: text("client_id"), ID: text("jti"), Scope: text("scope"),
 		Issued: instant("iat"), Expires: instant("exp"),
 	}
-	c.Audience, err = claims.audience()
+	c.Audience, err = claims.Audience()
 	faults = append(faults, err)
 	if _, there := claims["nbf"]; there {
 		t.notBefore = instant("nbf")
@@ -43,17 +43,18 @@ func everyClaim(_ Verifier, t *reading) error {
 	return nil
 }
 
-// object is a JSON object whose members were not looked into yet.
-type object map[string]json.RawMessage
+// Object is a JSON object whose members were not looked into yet. Errors of its methods say which
+// member is wrong, and how.
+type Object map[string]json.RawMessage
 
 // members reads a JSON object. One that has a member twice is refused: two readers could take
 // different ones (RFC 7519, section 4).
-func members(data []byte) (object, error) {
+func members(data []byte) (Object, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
 		return nil, errors.New("it is no JSON object")
 	}
-	found := object{}
+	found := Object{}
 	for decoder.More() {
 		name, err := decoder.Token()
 		if err != nil {
@@ -78,8 +79,8 @@ func members(data []byte) (object, error) {
 	return found, nil
 }
 
-// text is a member that has to be a string, and not an empty one.
-func (o object) text(name string) (string, error) {
+// Text is a member that has to be a string, and not an empty one.
+func (o Object) Text(name string) (string, error) {
 	var value *string
 	if raw, there := o[name]; !there {
 		return "", fmt.Errorf("%s is missing", name)
@@ -95,9 +96,9 @@ func (o object) text(name string) (string, error) {
 // latestInstant is the last second of the year 9999.
 const latestInstant = 253_402_300_799
 
-// instant is a member that has to be a NumericDate: seconds since 1970, which may have
+// Instant is a member that has to be a NumericDate: seconds since 1970, which may have
 // a fraction (RFC 7519, section 2).
-func (o object) instant(name string) (time.Time, error) {
+func (o Object) Instant(name string) (time.Time, error) {
 	var seconds *float64
 	if raw, there := o[name]; !there {
 		return time.Time{}, fmt.Errorf("%s is missing", name)
@@ -108,9 +109,9 @@ func (o object) instant(name string) (time.Time, error) {
 	return time.Unix(int64(whole), int64(fraction*1e9)), nil
 }
 
-// audience is aud, which may be a string or an array of strings (RFC 7519, section 4.1.3).
-func (o object) audience() ([]string, error) {
-	if _, err := o.text("aud"); err == nil {
+// Audience is aud, which may be a string or an array of strings (RFC 7519, section 4.1.3).
+func (o Object) Audience() ([]string, error) {
+	if _, err := o.Text("aud"); err == nil {
 		var one string
 		err := json.Unmarshal(o["aud"], &one)
 		return []string{one}, err

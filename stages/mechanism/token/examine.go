@@ -23,7 +23,7 @@ type Finding struct {
 // stopped: somebody who wants to understand a bad token wants to see all that is wrong with
 // it.
 func (v Verifier) Examine(text string, now time.Time) Examination {
-	t := reading{text: text, now: now}
+	t := reading{kind: Type, text: text, now: now}
 	var e Examination
 	failed := map[string]bool{}
 	for _, check := range checks {

@@ -67,20 +67,26 @@ type Claims struct {
 //
 //keyladder:code token-sign
 func (k Key) Sign(c Claims) (string, error) {
-	if len(k.Secret) < secretBytes {
-		return "", fmt.Errorf("sign a token: the secret has %d bytes, and needs %d", len(k.Secret), secretBytes)
-	}
 	var audience any = c.Audience
 	if len(c.Audience) == 1 {
 		audience = c.Audience[0]
 	}
+	return k.SignAs(Type, map[string]any{
+		"iss": c.Issuer, "sub": c.Subject, "aud": audience, "client_id": c.ClientID,
+		"iat": c.Issued.Unix(), "exp": c.Expires.Unix(), "jti": c.ID, "scope": c.Scope,
+	})
+}
+
+// SignAs makes a token of another kind, with a typ of its own, so that none opens what another
+// opens. It refuses a secret that is too short, and claims that are no JSON.
+func (k Key) SignAs(kind string, claims map[string]any) (string, error) {
+	if len(k.Secret) < secretBytes {
+		return "", fmt.Errorf("sign a token: the secret has %d bytes, and needs %d", len(k.Secret), secretBytes)
+	}
 	unsigned := jwt.Token{
 		Method: jwt.SigningMethodHS256,
-		Header: map[string]any{"alg": Algorithm, "kid": k.ID, "typ": Type},
-		Claims: jwt.MapClaims{
-			"iss": c.Issuer, "sub": c.Subject, "aud": audience, "client_id": c.ClientID,
-			"iat": c.Issued.Unix(), "exp": c.Expires.Unix(), "jti": c.ID, "scope": c.Scope,
-		},
+		Header: map[string]any{"alg": Algorithm, "kid": k.ID, "typ": kind},
+		Claims: jwt.MapClaims(claims),
 	}
 	text, err := unsigned.SignedString([]byte(k.Secret))
 	if err != nil {
@@ -92,8 +98,8 @@ func (k Key) Sign(c Claims) (string, error) {
 // Errors of [Verifier.Verify]. Each check has its own.
 var (
 	ErrForm      = errors.New("it is not a signed token: three parts in base64url with points between them")
-	ErrHeader    = errors.New("its header is not the one of an access token")
-	ErrType      = errors.New("it is not an access token")
+	ErrHeader    = errors.New("its header is not that of a token of ours")
+	ErrType      = errors.New("it is another kind of token")
 	ErrAlgorithm = errors.New("it wants to be verified with another algorithm than ours")
 	ErrKey       = errors.New("it names a key that the issuer does not have")
 	ErrSignature = errors.New("the signature is not that of the key that it names")

@@ -28,13 +28,29 @@ func (v Verifier) Verify(text string, now time.Time) (Claims, error) {
 
 // VerifyKey is Verify, and says by which key the token was good.
 func (v Verifier) VerifyKey(text string, now time.Time) (claims Claims, id string, err error) {
-	t := reading{text: text, now: now}
+	t := reading{kind: Type, text: text, now: now}
 	for _, check := range checks {
 		if err := check.run(v, &t); err != nil {
 			return Claims{}, "", err
 		}
 	}
 	return t.claims, t.kid, nil
+}
+
+// Open makes the checks on a token of any kind that come before its claims: its form, its header,
+// that it is of the kind, such as "at+jwt", and that the key which it names has signed it. What
+// the claims have to be, each kind says for itself. Errors are as those of [Verifier.Verify].
+func Open(text, kind string, keys func(id string) (Secret, bool)) (claims Object, id string, err error) {
+	t := reading{kind: kind, text: text}
+	for _, check := range checks[:beforeClaims] {
+		if err := check.run(Verifier{Keys: keys}, &t); err != nil {
+			return nil, "", err
+		}
+	}
+	if claims, err = members(t.body); err != nil {
+		return nil, "", fmt.Errorf("%w: %w", ErrClaims, err)
+	}
+	return claims, t.kid, nil
 }
 
 // A check is one thing that a token has to fulfil.
@@ -61,8 +77,12 @@ var checks = []check{
 	{"expiry", notExpired},
 }
 
+// beforeClaims is how many of them come before the claims are looked at.
+const beforeClaims = 6
+
 // reading is a token on its way through the checks.
 type reading struct {
+	kind  string // that it has to be of: a media type without "application/"
 	text  string
 	now   time.Time
 	parts []string // header, claims, signature, as they are written
@@ -103,9 +123,9 @@ func headerMembers(_ Verifier, t *reading) error {
 			return fmt.Errorf("%w: it has %q, which can't be there", ErrHeader, name)
 		}
 	}
-	t.alg, err = header.text("alg")
-	kid, err2 := header.text("kid")
-	typ, err3 := header.text("typ")
+	t.alg, err = header.Text("alg")
+	kid, err2 := header.Text("kid")
+	typ, err3 := header.Text("typ")
 	if err := errors.Join(err, err2, err3); err != nil {
 		return fmt.Errorf("%w: %w", ErrHeader, err)
 	}
@@ -115,7 +135,7 @@ func headerMembers(_ Verifier, t *reading) error {
 
 func tokenType(_ Verifier, t *reading) error {
 	// RFC 9068, section 4: with and without "application/". Media types know no case.
-	if kind := strings.ToLower(t.typ); kind != Type && kind != "application/"+Type {
+	if kind := strings.ToLower(t.typ); kind != t.kind && kind != "application/"+t.kind {
 		return fmt.Errorf("%w: typ is %q", ErrType, t.typ)
 	}
 	return nil

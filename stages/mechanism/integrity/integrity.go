@@ -1,0 +1,173 @@
+package integrity
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"time"
+
+	"keyladder/stages/mechanism/token"
+)
+
+// Field is the header field in which the app shows the token.
+const Field = "Client-Integrity-Token"
+
+// Type is the typ of client integrity tokens.
+const Type = "client-integrity+jwt"
+
+// Claims are what a token says.
+type Claims struct {
+	Issuer   string    // iss: the URL of the attestation service
+	ClientID string    // sub: the client that was looked at
+	Audience []string  // aud: for whom it is; one is written as a string, several as an array
+	Issued   time.Time // iat, in whole seconds
+	Expires  time.Time // exp, in whole seconds: from then on it is worth nothing
+	ID       string    // jti: no other token has it
+	Release  int       // release: of the app, from 1 on
+	Device   string    // device: the installation, as it named itself; may be empty
+	Level    string    // level: at which the app was looked at
+}
+
+// Sign makes a token that is good. It refuses a secret of less than 32 bytes.
+//
+//keyladder:code integrity-sign
+func Sign(secret token.Secret, c Claims) (string, error) {
+	var audience any = c.Audience
+	if len(c.Audience) == 1 {
+		audience = c.Audience[0]
+	}
+	return token.Key{ID: c.ClientID, Secret: secret}.SignAs(Type, map[string]any{
+		"iss": c.Issuer, "sub": c.ClientID, "aud": audience, "iat": c.Issued.Unix(), "exp": c.Expires.Unix(),
+		"jti": c.ID, "release": c.Release, "device": c.Device, "level": c.Level,
+	})
+}
+
+// Fail makes a token that looks the same and is good nowhere: it is signed with a key that nobody
+// knows once this has returned. It does the same work as [Sign].
+//
+//keyladder:code integrity-fail
+func Fail(c Claims) (string, error) {
+	secret := make(token.Secret, 32)
+	rand.Read(secret) // never fails
+	return Sign(secret, c)
+}
+
+// Errors of [From].
+var (
+	// ErrMissing means that no token was sent.
+	ErrMissing = errors.New("no client integrity token was sent")
+	// ErrTwice means that there is more than one field.
+	ErrTwice = errors.New("there is more than one " + Field + " field")
+)
+
+// Set puts a token into its field, in place of what is there.
+func Set(header http.Header, text string) { header.Set(Field, text) }
+
+// From reads the token out of its field.
+func From(header http.Header) (string, error) {
+	switch fields := header.Values(Field); {
+	case len(fields) == 0, len(fields) == 1 && fields[0] == "":
+		return "", ErrMissing
+	case len(fields) > 1:
+		return "", ErrTwice
+	default:
+		return fields[0], nil
+	}
+}
+
+// Verifier decides which tokens are good. Its zero value refuses all.
+type Verifier struct {
+	Issuer   string                                     // what iss has to be, byte for byte
+	Audience string                                     // what has to be in aud, byte for byte
+	Secrets  func(clientID string) (all []token.Secret) // that are good now; none: the client is not known
+	Leeway   time.Duration                              // how far the issuer's clock may be ahead; exp gets none
+}
+
+// ErrSubject means that a token was signed with the secret of another client than the one that it
+// names.
+var ErrSubject = errors.New("it is about another client than the one whose secret it is signed with")
+
+// Verify tells what a token says, if it is good at a time. Its errors wrap those of package token
+// and [ErrSubject]: they are for records and not for whoever sent the token. A client may have
+// several secrets while one takes the place of another.
+//
+//keyladder:code integrity-verify
+func (v Verifier) Verify(text string, now time.Time) (Claims, error) {
+	claims, client, err := v.open(text)
+	if err != nil {
+		return Claims{}, err
+	}
+	c, err := read(claims)
+	if err != nil {
+		return Claims{}, fmt.Errorf("%w: %w", token.ErrClaims, err)
+	}
+	latest := now.Add(v.Leeway)
+	switch {
+	case c.ClientID != client:
+		return Claims{}, ErrSubject
+	case v.Issuer == "" || c.Issuer != v.Issuer:
+		return Claims{}, fmt.Errorf("%w: iss is %q", token.ErrIssuer, c.Issuer)
+	case v.Audience == "" || !slices.Contains(c.Audience, v.Audience):
+		return Claims{}, fmt.Errorf("%w: aud is %q", token.ErrAudience, c.Audience)
+	case c.Issued.After(latest):
+		return Claims{}, fmt.Errorf("%w: issued %s from now", token.ErrNotYet, c.Issued.Sub(now).Round(time.Second))
+	case !now.Before(c.Expires): // RFC 7519, section 4.1.4: "on or after which"
+		return Claims{}, fmt.Errorf("%w, %s ago", token.ErrExpired, now.Sub(c.Expires).Round(time.Second))
+	}
+	return c, nil
+}
+
+// open reads the claims of a token that one of its client's secrets has signed.
+func (v Verifier) open(text string) (claims token.Object, client string, err error) {
+	if v.Secrets == nil {
+		return nil, "", token.ErrKey
+	}
+	for i, more := 0, true; more; i++ {
+		claims, client, err = token.Open(text, Type, func(id string) (token.Secret, bool) {
+			secrets := v.Secrets(id)
+			more = i+1 < len(secrets)
+			if i >= len(secrets) {
+				return nil, false
+			}
+			return secrets[i], true
+		})
+		if !errors.Is(err, token.ErrSignature) {
+			return claims, client, err
+		}
+	}
+	return nil, "", err
+}
+
+// read reads the claims, each once and with its type.
+func read(claims token.Object) (c Claims, err error) {
+	var faults [8]error
+	c.Issuer, faults[0] = claims.Text("iss")
+	c.ClientID, faults[1] = claims.Text("sub")
+	c.Audience, faults[2] = claims.Audience()
+	c.Issued, faults[3] = claims.Instant("iat")
+	c.Expires, faults[4] = claims.Instant("exp")
+	c.ID, faults[5] = claims.Text("jti")
+	c.Level, faults[6] = claims.Text("level")
+	c.Release, faults[7] = release(claims)
+	if err := errors.Join(faults[:]...); err != nil {
+		return Claims{}, err
+	}
+	var device *string
+	if json.Unmarshal(claims["device"], &device) != nil || device == nil {
+		return Claims{}, errors.New("device is no string")
+	}
+	c.Device = *device
+	return c, nil
+}
+
+func release(claims token.Object) (int, error) {
+	var number *int
+	if json.Unmarshal(claims["release"], &number) != nil || number == nil || *number < 1 || *number > math.MaxInt32 {
+		return 0, errors.New("release is no number from 1 on")
+	}
+	return *number, nil
+}
