@@ -13,10 +13,10 @@
 //	Authorization: Bearer eyJhbGciOiJIUzI1NiIsImtpZCI6Ijc…
 //
 // It is a JWS in compact form, signed with HMAC and SHA-256 under a secret that attestation service
-// and resource server share, and no app has. kid is the client ID, as each client has a secret of
-// its own:
+// and resource server share, and no app has. kid names a key of the client's, as each client has
+// secrets of its own:
 //
-//	header  {"alg":"HS256","kid":"harbour-mobile","typ":"client-integrity+jwt"}
+//	header  {"alg":"HS256","kid":"harbour-mobile-servers","typ":"client-integrity+jwt"}
 //	claims  {"iss":"https://localhost:8445/attested-hash","sub":"harbour-mobile",
 //	         "aud":"https://localhost:8443/attested-hash/v1","iat":1790000000,"exp":1790000060,
 //	         "jti":"…","release":2,"device":"…","level":"package-hash"}

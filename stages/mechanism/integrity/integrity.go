@@ -32,28 +32,29 @@ type Claims struct {
 	Level    string    // level: at which the app was looked at
 }
 
-// Sign makes a token that is good. It refuses a secret of less than 32 bytes.
+// Sign makes a token that is good, with a key of the client's. It refuses a secret of less than 32
+// bytes.
 //
 //keyladder:code integrity-sign
-func Sign(secret token.Secret, c Claims) (string, error) {
+func Sign(key token.Key, c Claims) (string, error) {
 	var audience any = c.Audience
 	if len(c.Audience) == 1 {
 		audience = c.Audience[0]
 	}
-	return token.Key{ID: c.ClientID, Secret: secret}.SignAs(Type, map[string]any{
+	return key.SignAs(Type, map[string]any{
 		"iss": c.Issuer, "sub": c.ClientID, "aud": audience, "iat": c.Issued.Unix(), "exp": c.Expires.Unix(),
 		"jti": c.ID, "release": c.Release, "device": c.Device, "level": c.Level,
 	})
 }
 
-// Fail makes a token that looks the same and is good nowhere: it is signed with a key that nobody
-// knows once this has returned. It does the same work as [Sign].
+// Fail makes a token that looks as if the key had signed it and is good nowhere: it is signed with a
+// secret that nobody knows once this has returned. It does the same work as [Sign].
 //
 //keyladder:code integrity-fail
-func Fail(c Claims) (string, error) {
+func Fail(keyID string, c Claims) (string, error) {
 	secret := make(token.Secret, 32)
 	rand.Read(secret) // never fails
-	return Sign(secret, c)
+	return Sign(token.Key{ID: keyID, Secret: secret}, c)
 }
 
 // Errors of [From].
@@ -81,65 +82,83 @@ func From(header http.Header) (string, error) {
 
 // Verifier decides which tokens are good. Its zero value refuses all.
 type Verifier struct {
-	Issuer   string                                     // what iss has to be, byte for byte
-	Audience string                                     // what has to be in aud, byte for byte
-	Secrets  func(clientID string) (all []token.Secret) // that are good now; none: the client is not known
-	Leeway   time.Duration                              // how far the issuer's clock may be ahead; exp gets none
+	Issuer   string        // what iss has to be, byte for byte
+	Audience string        // what has to be in aud, byte for byte
+	Leeway   time.Duration // how far the issuer's clock may be ahead; exp gets none
+
+	// Key is whose a key is, and its secrets that are good now: several, while one takes the place
+	// of another. None: there is no such key.
+	Key func(id string) (clientID string, secrets []token.Secret)
 }
 
-// ErrSubject means that a token was signed with the secret of another client than the one that it
-// names.
-var ErrSubject = errors.New("it is about another client than the one whose secret it is signed with")
+// ErrSubject means that a token was signed with a key of another client than the one that it names.
+var ErrSubject = errors.New("it is about another client than the one whose key it is signed with")
 
 // Verify tells what a token says, if it is good at a time. Its errors wrap those of package token
-// and [ErrSubject]: they are for records and not for whoever sent the token. A client may have
-// several secrets while one takes the place of another.
+// and [ErrSubject]: they are for records and not for whoever sent the token.
 //
 //keyladder:code integrity-verify
 func (v Verifier) Verify(text string, now time.Time) (Claims, error) {
-	claims, client, err := v.open(text)
+	claims, _, err := v.VerifyKey(text, now)
+	return claims, err
+}
+
+// VerifyKey is Verify, and says by which key the token was good.
+func (v Verifier) VerifyKey(text string, now time.Time) (Claims, token.Key, error) {
+	claims, client, key, err := v.open(text)
 	if err != nil {
-		return Claims{}, err
+		return Claims{}, token.Key{}, err
 	}
 	c, err := read(claims)
-	if err != nil {
-		return Claims{}, fmt.Errorf("%w: %w", token.ErrClaims, err)
+	if err == nil {
+		err = v.check(c, client, now)
+	} else {
+		err = fmt.Errorf("%w: %w", token.ErrClaims, err)
 	}
+	if err != nil {
+		return Claims{}, token.Key{}, err
+	}
+	return c, key, nil
+}
+
+// check is about what a token says that a client's key has signed.
+func (v Verifier) check(c Claims, client string, now time.Time) error {
 	latest := now.Add(v.Leeway)
 	switch {
 	case c.ClientID != client:
-		return Claims{}, ErrSubject
+		return ErrSubject
 	case v.Issuer == "" || c.Issuer != v.Issuer:
-		return Claims{}, fmt.Errorf("%w: iss is %q", token.ErrIssuer, c.Issuer)
+		return fmt.Errorf("%w: iss is %q", token.ErrIssuer, c.Issuer)
 	case v.Audience == "" || !slices.Contains(c.Audience, v.Audience):
-		return Claims{}, fmt.Errorf("%w: aud is %q", token.ErrAudience, c.Audience)
+		return fmt.Errorf("%w: aud is %q", token.ErrAudience, c.Audience)
 	case c.Issued.After(latest):
-		return Claims{}, fmt.Errorf("%w: issued %s from now", token.ErrNotYet, c.Issued.Sub(now).Round(time.Second))
+		return fmt.Errorf("%w: issued %s from now", token.ErrNotYet, c.Issued.Sub(now).Round(time.Second))
 	case !now.Before(c.Expires): // RFC 7519, section 4.1.4: "on or after which"
-		return Claims{}, fmt.Errorf("%w, %s ago", token.ErrExpired, now.Sub(c.Expires).Round(time.Second))
+		return fmt.Errorf("%w, %s ago", token.ErrExpired, now.Sub(c.Expires).Round(time.Second))
 	}
-	return c, nil
+	return nil
 }
 
-// open reads the claims of a token that one of its client's secrets has signed.
-func (v Verifier) open(text string) (claims token.Object, client string, err error) {
-	if v.Secrets == nil {
-		return nil, "", token.ErrKey
+// open reads the claims of a token that one of its key's secrets has signed, and whose key it is.
+func (v Verifier) open(text string) (claims token.Object, client string, key token.Key, err error) {
+	if v.Key == nil {
+		return nil, "", key, token.ErrKey
 	}
-	for i, more := 0, true; more; i++ {
-		claims, client, err = token.Open(text, Type, func(id string) (token.Secret, bool) {
-			secrets := v.Secrets(id)
-			more = i+1 < len(secrets)
-			if i >= len(secrets) {
+	var secrets []token.Secret
+	err = token.ErrSignature
+	for next := 0; errors.Is(err, token.ErrSignature) && (next == 0 || next < len(secrets)); next++ {
+		claims, key.ID, err = token.Open(text, Type, func(id string) (token.Secret, bool) {
+			if next == 0 {
+				client, secrets = v.Key(id)
+			}
+			if next >= len(secrets) {
 				return nil, false
 			}
-			return secrets[i], true
+			key.Secret = secrets[next]
+			return key.Secret, true
 		})
-		if !errors.Is(err, token.ErrSignature) {
-			return claims, client, err
-		}
 	}
-	return nil, "", err
+	return claims, client, key, err
 }
 
 // read reads the claims, each once and with its type.

@@ -25,18 +25,18 @@ var (
 	}
 	verifier = integrity.Verifier{
 		Issuer: good.Issuer, Audience: good.Audience[0], Leeway: 5 * time.Second,
-		Secrets: func(client string) []token.Secret {
-			if client != "app" {
-				return nil
+		Key: func(id string) (string, []token.Secret) {
+			if id != "key" {
+				return "", nil
 			}
-			return []token.Secret{secret}
+			return "app", []token.Secret{secret}
 		},
 	}
 )
 
 func sign(t testing.TB, secret token.Secret, c integrity.Claims) string {
 	t.Helper()
-	text, err := integrity.Sign(secret, c)
+	text, err := integrity.Sign(token.Key{ID: "key", Secret: secret}, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,13 +74,13 @@ func TestWrongTokens(t *testing.T) {
 		}
 		maps.Copy(claims, changes)
 		maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
-		text, err := token.Key{ID: "app", Secret: secret}.SignAs(kind, claims)
+		text, err := token.Key{ID: "key", Secret: secret}.SignAs(kind, claims)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return text
 	}
-	failing, err := integrity.Fail(good)
+	failing, err := integrity.Fail("key", good)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,8 +90,8 @@ func TestWrongTokens(t *testing.T) {
 	}{
 		"a failing one":           {failing, token.ErrSignature},
 		"another secret":          {sign(t, other, good), token.ErrSignature},
-		"another client":          {but(func(c *integrity.Claims) { c.ClientID = "kiosk" }), token.ErrKey},
-		"another's subject":       {as(integrity.Type, map[string]any{"sub": "kiosk"}), integrity.ErrSubject},
+		"another key":             {withHeader(`{"alg":"HS256","kid":"app","typ":"client-integrity+jwt"}`, sign(t, secret, good)), token.ErrKey},
+		"another client":          {but(func(c *integrity.Claims) { c.ClientID = "kiosk" }), integrity.ErrSubject},
 		"another issuer":          {but(func(c *integrity.Claims) { c.Issuer += "2" }), token.ErrIssuer},
 		"another audience":        {but(func(c *integrity.Claims) { c.Audience = []string{"https://localhost:8443/there/v1"} }), token.ErrAudience},
 		"expired":                 {but(func(c *integrity.Claims) { c.Expires = now }), token.ErrExpired},
@@ -115,7 +115,7 @@ func TestWrongTokens(t *testing.T) {
 		"nothing":                 {"", token.ErrForm},
 		"two parts":               {"a.b", token.ErrForm},
 		"a changed claim":         {changed(t, sign(t, secret, good)), token.ErrSignature},
-		"a header that asks none": {withHeader(`{"alg":"none","kid":"app","typ":"client-integrity+jwt"}`, sign(t, secret, good)), token.ErrAlgorithm},
+		"a header that asks none": {withHeader(`{"alg":"none","kid":"key","typ":"client-integrity+jwt"}`, sign(t, secret, good)), token.ErrAlgorithm},
 	} {
 		if _, err := verifier.Verify(c.text, now); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
@@ -154,7 +154,7 @@ func withHeader(header, text string) string {
 func TestSecretsOverlap(t *testing.T) {
 	t.Parallel()
 	v := verifier
-	v.Secrets = func(string) []token.Secret { return []token.Secret{other, secret} }
+	v.Key = func(string) (string, []token.Secret) { return "app", []token.Secret{other, secret} }
 	for name, s := range map[string]token.Secret{"the new one": other, "the old one": secret} {
 		if _, err := v.Verify(sign(t, s, good), now); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -168,7 +168,7 @@ func TestSecretsOverlap(t *testing.T) {
 // TestFailingLooksTheSame: whoever does not know the secret sees no difference, whatever the claims.
 func TestFailingLooksTheSame(t *testing.T) {
 	t.Parallel()
-	failing, err := integrity.Fail(good)
+	failing, err := integrity.Fail("key", good)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestFailingLooksTheSame(t *testing.T) {
 	if a[0] != b[0] || a[1] != b[1] || len(a[2]) != len(b[2]) || a[2] == b[2] {
 		t.Errorf("%v\n%v", a, b)
 	}
-	again, err := integrity.Fail(good)
+	again, err := integrity.Fail("key", good)
 	if err != nil || again == failing {
 		t.Errorf("two of them are signed with one key: %v", err)
 	}
