@@ -2,10 +2,12 @@ package manage
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -13,6 +15,7 @@ import (
 	"keyladder/admin/ui"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/token"
 )
 
 func takesTokens(p catalog.Policies) bool { return p.Call.UserProof == catalog.AccessToken }
@@ -86,6 +89,25 @@ type tokenData struct {
 	Prefix  string
 	Done    []manage.TokenCall // with it, the latest first
 	Silence string             // why that can't be shown
+}
+
+// decoded is what the token says, as it is written: header and claims. The token itself is not
+// known here, so that its signature is not shown.
+func (d tokenData) decoded() (header, claims string) {
+	return asJSON(map[string]any{"alg": token.Algorithm, "kid": d.Key, "typ": token.Type}), asJSON(map[string]any{
+		"iss": d.Issuer, "sub": d.User, "aud": d.Audience, "client_id": d.Client,
+		"iat": d.IssuedAt.Unix(), "exp": d.ExpiresAt.Unix(), "jti": d.ID, "scope": d.Scope,
+	})
+}
+
+// asJSON is an object for people, its members in the order of their names.
+func asJSON(members map[string]any) string {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(members) // texts and numbers
+	return strings.TrimSpace(text.String())
 }
 
 // wasRevoked says whether the token was revoked before a call was served with it all the same.

@@ -96,7 +96,7 @@ func tokensOf(set *setting) {
 	set.bank.locked(func() {
 		for i, user := range []string{"alice", "alice", "bob"} {
 			set.bank.tokens = append(set.bank.tokens, manage.Token{
-				ID: "T" + string(rune('1'+i)), Key: "K1", Stage: "password-grant", User: user, Client: "harbour-mobile", Scope: "accounts:read transfers:write",
+				ID: "T" + string(rune('1'+i)), Key: "K1", Stage: "password-grant", User: user, Client: "harbour-mobile", Scope: "accounts:read transfers:write", Issuer: "https://localhost:8443/password-grant", Audience: "https://localhost:8443/password-grant/v1",
 				IssuedAt: now.Add(-time.Minute), ExpiresAt: now.Add(59 * time.Minute), Calls: int64(i * 1200),
 			})
 		}
@@ -147,7 +147,7 @@ func TestPageOfAToken(t *testing.T) {
 	b := newBrowser(t, set).signIn()
 	tokensOf(set)
 	b.get("/tokens").want(t, http.StatusOK, `href="/tokens/T1"`)
-	b.get("/tokens/T1").want(t, http.StatusOK, "Access token of alice", `data-revoke-token="T1"`, "Nothing yet")
+	b.get("/tokens/T1").want(t, http.StatusOK, "Access token of alice", `data-revoke-token="T1"`, "Nothing yet", `&#34;typ&#34;: &#34;at+jwt&#34;`, `&#34;aud&#34;: &#34;https://localhost:8443/password-grant/v1&#34;`)
 	b.get("/tokens/T9").want(t, http.StatusNotFound, "no such access token")
 	now := set.clock.now()
 	set.bank.locked(func() {

@@ -55,6 +55,7 @@ func (s *Store) Query(ctx context.Context, q manage.TokenQuery) (manage.TokenLis
 	list := manage.TokenList{Tokens: make([]manage.Token, len(rows)), Total: total}
 	for i, row := range rows {
 		list.Tokens[i] = row.manage()
+		list.Tokens[i].Issuer, list.Tokens[i].Audience = s.issuers[row.Stage].URL, s.issuers[row.Stage].Audience
 	}
 	return list, nil
 }

@@ -283,7 +283,7 @@ func TestRevokeOf(t *testing.T) {
 		}
 	}
 	list, err := w.Query(t.Context(), manage.TokenQuery{TokenFilter: manage.TokenFilter{Family: "F1"}})
-	if err != nil || list.Total != 2 || list.Tokens[0].Origin != "C1" {
+	if err != nil || list.Total != 2 || list.Tokens[0].Origin != "C1" || list.Tokens[0].Issuer != "https://localhost/one" || list.Tokens[0].Audience != "https://localhost/one/v1" {
 		t.Errorf("the family's: %+v, %v", list, err)
 	}
 }

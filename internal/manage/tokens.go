@@ -15,6 +15,8 @@ type Token struct {
 	User       string     `json:"user"`
 	Client     string     `json:"client"`
 	Scope      string     `json:"scope"`
+	Issuer     string     `json:"issuer"`
+	Audience   string     `json:"audience"`
 	Family     string     `json:"family,omitempty"`     // of refresh tokens that it is renewed with: [Family]
 	Generation int        `json:"generation,omitempty"` // number of the refresh token that was issued beside it
 	Origin     string     `json:"origin,omitempty"`     // the authorization code that it came of, by its ID
