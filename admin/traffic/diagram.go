@@ -20,8 +20,7 @@ const (
 	verdictRow  = 38
 	letterWidth = 9
 	boxWidth    = 330
-	latestRows  = 40 // of the latest of all
-	betweenRows = 80 // of a time that was chosen
+	mostRows    = 80 // enough for a sign-in on pages and what follows
 )
 
 // Diagram is a sequence diagram, laid out.
@@ -61,17 +60,17 @@ type badge struct {
 
 func (i diagramItem) arrow() bool { return i.X1 != i.X2 }
 
-// layOut draws the latest of the records, which are in order of time, in so many rows. An
+// layOut draws the latest of the records, which are in order of time. An
 // attack's steps come at the given times; a message belongs to the step that is written down
 // after it.
-func layOut(records []record, rows int, steps []time.Time) Diagram {
+func layOut(records []record, steps []time.Time) Diagram {
 	all := len(records)
 	records = slices.DeleteFunc(records, func(r record) bool { return r.gap })
 	items := merge(records)
-	d := Diagram{Parties: lifelines(records), Cut: len(records) < all}
-	if len(items) > rows {
+	d := Diagram{Cut: len(records) < all}
+	if len(items) > mostRows {
 		d.Cut = true
-		items = items[len(items)-rows:]
+		items = items[len(items)-mostRows:]
 		for i, item := range items { // begin with a call, not in the middle of one
 			if item.Kind == traffic.Request && item.Lane == traffic.App {
 				items = items[i:]
@@ -79,6 +78,11 @@ func layOut(records []record, rows int, steps []time.Time) Diagram {
 			}
 		}
 	}
+	shown := make([]record, len(items))
+	for i, item := range items {
+		shown[i] = item.record
+	}
+	d.Parties = lifelines(shown)
 	d.Width = firstX*2 + (len(d.Parties)-1)*partyGap
 	theirs, y, step := ofAttackers(records), diagramTop, 0
 	for _, item := range items {

@@ -11,15 +11,15 @@ func TestDiagram(t *testing.T) {
 	t.Parallel()
 	var records []record
 	add := func(m traffic.Message) { records = append(records, record{ID: uint64(len(records) + 1), Message: m}) }
-	for range 20 {
+	for range 40 {
 		add(traffic.Message{Lane: traffic.App, Kind: traffic.Request, From: "app", To: "resource", Summary: "GET /tls/v1/rates"})
 		add(traffic.Message{Lane: traffic.Network, Kind: traffic.Bytes, From: "resource", To: "app", Exchange: "c", Summary: "server hello"})
 		add(traffic.Message{Lane: traffic.Network, Kind: traffic.Bytes, From: "resource", To: "app", Exchange: "c", Summary: "more"})
 		add(traffic.Message{Lane: traffic.Server, Kind: traffic.Request, From: "attacker", To: "resource", Summary: "GET /tls/v1/rates", Verdict: &traffic.Verdict{Check: "app-key"}})
 		add(traffic.Message{Lane: traffic.App, Kind: traffic.Note, From: "app", To: "app", Summary: "refused the server", Verdict: &traffic.Verdict{Check: "pins"}})
 	}
-	d := layOut(records, latestRows, nil)
-	if !d.Cut || len(d.Items) > latestRows {
+	d := layOut(records, nil)
+	if !d.Cut || len(d.Items) > mostRows {
 		t.Fatalf("%d rows, cut: %v", len(d.Items), d.Cut)
 	}
 	if got := names(d.Parties); got != "app, attacker, network, resource" {
@@ -59,7 +59,7 @@ func TestLifelinesOfPartiesToCome(t *testing.T) {
 	} {
 		records = append(records, record{ID: uint64(len(records) + 1), Message: m})
 	}
-	d := layOut(records, latestRows, nil)
+	d := layOut(records, nil)
 	if got := names(d.Parties); got != "user agent, app, attacker, network, authorization server, mediator, resource" {
 		t.Errorf("lifelines: %s", got)
 	}
@@ -84,7 +84,7 @@ func TestAttackersMessagesAndSteps(t *testing.T) {
 		{ID: 3, Message: traffic.Message{At: second(4), Lane: traffic.Server, Exchange: "b", Kind: traffic.Response, From: "resource", To: "network", Summary: "404 Not Found", Verdict: &traffic.Verdict{Allowed: true}}},
 		{ID: 4, Message: traffic.Message{At: second(9), Lane: traffic.App, Exchange: "c", Kind: traffic.Request, From: "app", To: "resource"}},
 	}
-	d := layOut(records, latestRows, []time.Time{second(0), second(2), second(5)})
+	d := layOut(records, []time.Time{second(0), second(2), second(5)})
 	for i, want := range []diagramItem{{Step: 2}, {Step: 3, Attacker: true}, {Attacker: true}, {}} {
 		if got := d.Items[i]; got.Step != want.Step || got.Attacker != want.Attacker {
 			t.Errorf("message %d: step %d, the attacker's: %v", i, got.Step, got.Attacker)

@@ -36,7 +36,7 @@ func TestStolenAndBookedInThePicture(t *testing.T) {
 		{Message: traffic.Message{Lane: traffic.App, Kind: traffic.Request, Exchange: "1", From: "app", To: "resource", Head: "Authorization: key harbour-mobile"}},
 		{Message: traffic.Message{Lane: traffic.App, Kind: traffic.Request, Exchange: "2", From: "attacker", To: "resource", Head: "Authorization: key harbour-mobile"}},
 		{Message: traffic.Message{Lane: traffic.App, Kind: traffic.Response, Exchange: "2", From: "resource", To: "attacker", Body: []byte("{}")}},
-	}, betweenRows, nil)
+	}, nil)
 	before := d.Height
 	d.mark([]string{"harbour-mobile"})
 	d.book([]manage.Transfer{{From: "HB-1001", To: "HB-3001", Amount: 150, Currency: "EUR"}})

@@ -66,16 +66,16 @@ func (t *Traffic) Latest(stage string, from, to, ended time.Time) Diagram {
 	records, _ := t.hub.since(0, stage)
 	later := slices.IndexFunc(records, func(r record) bool { return r.Kind == traffic.Request && r.At.After(ended) })
 	if later >= 0 {
-		return layOut(records[later:], latestRows, nil)
+		return layOut(records[later:], nil)
 	}
-	return layOut(slices.DeleteFunc(records, func(r record) bool { return r.At.Before(from) || r.At.After(to) }), latestRows, nil)
+	return layOut(slices.DeleteFunc(records, func(r record) bool { return r.At.Before(from) || r.At.After(to) }), nil)
 }
 
 // Of is the traffic of an attack as a sequence diagram, with its steps, what it has stolen and
 // what it has booked.
 func (t *Traffic) Of(cell manage.Cell) Diagram {
 	records, _ := t.hub.since(0, cell.Stage)
-	d := layOut(slices.DeleteFunc(records, func(r record) bool { return r.At.Before(cell.From) || r.At.After(cell.To) }), betweenRows, cell.StepsAt)
+	d := layOut(slices.DeleteFunc(records, func(r record) bool { return r.At.Before(cell.From) || r.At.After(cell.To) }), cell.StepsAt)
 	d.mark(cell.Stolen)
 	d.book(cell.Booked)
 	return d

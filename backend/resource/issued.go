@@ -78,6 +78,12 @@ func (i *issued) tellUses(ctx context.Context) {
 	}
 }
 
+// asked is whether the authorization server was asked at all, with whatever result.
+func (i *issued) asked() bool {
+	ever := func(heard time.Time, err error) bool { return !heard.IsZero() || err != nil }
+	return i == nil || ever(i.clients.Health().Heard, i.clients.Health().Err) && ever(i.tokens.Health().Heard, i.tokens.Health().Err)
+}
+
 // health says since when nothing was heard from the authorization server, if that is so. What
 // was revoked there meanwhile is still served here.
 func (i *issued) health() error {

@@ -372,6 +372,9 @@ func (s *Server) health(ctx context.Context) error {
 		s.config.Logger.Error("health", "error", err)
 		return errors.New("it is not known which access tokens were revoked meanwhile")
 	}
+	if !s.issued.asked() { // for a moment, when it starts
+		return errors.New("the authorization server was not asked yet for its clients and keys")
+	}
 	if err := s.issued.health(); err != nil {
 		s.config.Logger.Error("health", "error", err)
 		return err

@@ -45,6 +45,19 @@ func (a Addresses) Routes() route.Table {
 	return table
 }
 
+// Roles are the programs at the public addresses that clients know, by host:port.
+func (a Addresses) Roles() map[string]string {
+	roles := map[string]string{}
+	for _, program := range programs {
+		for _, service := range program.Services {
+			if host := hostOf(a.Public[service.Name]); host != "" && service.Protocol.Public() {
+				roles[host] = string(program.Role)
+			}
+		}
+	}
+	return roles
+}
+
 // Set says that a service is at an address, host:port, and nowhere else.
 func (a *Addresses) Set(service Service, address string) {
 	a.Public, a.Inside = maps.Clone(a.Public), maps.Clone(a.Inside)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"keyladder/internal/traffic"
 	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/protect"
@@ -36,7 +37,7 @@ func redirectSwap(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err != nil {
 		return attack.Result{}, err
 	}
-	site, closeSite, err := newSite()
+	site, closeSite, err := newSite(g)
 	if err != nil {
 		return attack.Result{}, err
 	}
@@ -78,14 +79,20 @@ func lure(ctx context.Context, g *attack.Given, link, redirectURI, site string) 
 }
 
 // newSite starts a web site of the attacker's, and returns its origin.
-func newSite() (origin string, closeSite func(), err error) {
+func newSite(g *attack.Given) (origin string, closeSite func(), err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, fmt.Errorf("start a web site: %w", err)
 	}
-	server := &http.Server{ReadHeaderTimeout: network.Timeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := &http.Server{ReadHeaderTimeout: network.Timeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		const page = "<!doctype html><title>Thank you</title><p>You have won. We will write to you."
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, "<!doctype html><title>Thank you</title><p>You have won. We will write to you.")
+		visit := traffic.Message{Lane: traffic.Server, Exchange: r.Header.Get(traffic.Header), Kind: traffic.Request, From: "network", To: network.Party, HTTP: traffic.RequestHead(r)}
+		g.Record(visit)
+		visit.Kind, visit.From, visit.To = traffic.Response, visit.To, visit.From
+		visit.HTTP, visit.Body, visit.Size = traffic.AnswerHead(r.Proto, http.StatusOK, w.Header()), []byte(page), len(page)
+		g.Record(visit)
+		_, _ = io.WriteString(w, page)
 	})}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()

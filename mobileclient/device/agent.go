@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -16,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"keyladder/internal/traffic"
 )
 
 // Bounds of the user agent.
@@ -89,23 +92,31 @@ func (a *Agent) Submit(ctx context.Context, page *Page, form Form, values url.Va
 	if err != nil {
 		return nil, err
 	}
+	secrets := form.passwords()
 	if form.Method == http.MethodPost {
-		return a.load(ctx, http.MethodPost, form.Action, fields, page)
+		return a.load(ctx, outgoing{method: http.MethodPost, fields: fields, secrets: secrets}, form.Action, page)
 	}
 	u, err := url.Parse(form.Action)
 	if err != nil {
 		return nil, fmt.Errorf("submit a form: %w", err)
 	}
 	u.RawQuery = fields.Encode() // HTML replaces the query of the action
-	return a.load(ctx, http.MethodGet, u.String(), nil, page)
+	return a.load(ctx, outgoing{method: http.MethodGet, secrets: secrets}, u.String(), page)
 }
 
 func (a *Agent) open(ctx context.Context, rawURL, stage string) (*Page, error) {
-	return a.load(ctx, http.MethodGet, rawURL, nil, &Page{stage: stage})
+	return a.load(ctx, outgoing{method: http.MethodGet}, rawURL, &Page{stage: stage})
+}
+
+// outgoing is what the user agent sends to a URL.
+type outgoing struct {
+	method  string
+	fields  url.Values // in the body; nil: there is none
+	secrets []string   // names of fields that no record holds
 }
 
 // load follows a URL to a page, or to an app.
-func (a *Agent) load(ctx context.Context, method, rawURL string, fields url.Values, from *Page) (*Page, error) {
+func (a *Agent) load(ctx context.Context, out outgoing, rawURL string, from *Page) (*Page, error) {
 	for range maxRedirects {
 		u, err := url.Parse(rawURL)
 		if err != nil {
@@ -118,6 +129,7 @@ func (a *Agent) load(ctx context.Context, method, rawURL string, fields url.Valu
 			seen(rawURL)
 		}
 		if u.Scheme != "http" && u.Scheme != "https" {
+			at := time.Now()
 			name, err := a.device.HandOver(ctx, rawURL, from.stage)
 			if errors.Is(err, ErrUnclaimed) && strings.Contains(u.Scheme, ".") {
 				return a.show(unclaimed(rawURL, u.Scheme, from.stage)), nil
@@ -125,9 +137,10 @@ func (a *Agent) load(ctx context.Context, method, rawURL string, fields url.Valu
 			if err != nil {
 				return nil, err
 			}
+			a.recordHandOver(rawURL, name, from.stage, at)
 			return a.show(&Page{URL: rawURL, App: name, stage: from.stage}), nil
 		}
-		resp, body, err := a.fetch(ctx, method, u, fields, from)
+		resp, body, err := a.fetch(ctx, out, u, from)
 		if err != nil {
 			return nil, fmt.Errorf("open %s://%s: %w", u.Scheme, u.Host, err)
 		}
@@ -149,7 +162,7 @@ func (a *Agent) load(ctx context.Context, method, rawURL string, fields url.Valu
 		}
 		rawURL = next.String()
 		if resp.StatusCode != http.StatusTemporaryRedirect && resp.StatusCode != http.StatusPermanentRedirect {
-			method, fields = http.MethodGet, nil
+			out = outgoing{method: http.MethodGet}
 		}
 	}
 	return nil, fmt.Errorf("open a page: %w", ErrRedirects)
@@ -178,41 +191,44 @@ func (a *Agent) show(page *Page) *Page {
 	return page
 }
 
-func (a *Agent) fetch(ctx context.Context, method string, u *url.URL, fields url.Values, from *Page) (*http.Response, []byte, error) {
-	ctx = context.WithValue(ctx, stageKey{}, from.stage)
+func (a *Agent) fetch(ctx context.Context, out outgoing, u *url.URL, from *Page) (*http.Response, []byte, error) {
+	seen := exchange{id: rand.Text(), stage: from.stage, with: a.device.server(u)}
 	var body io.Reader
-	if fields != nil {
-		body = strings.NewReader(fields.Encode())
+	if out.fields != nil {
+		body = strings.NewReader(out.fields.Encode())
 	}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	req, err := http.NewRequestWithContext(seen.carried(ctx), out.method, u.String(), body)
 	if err != nil {
 		return nil, nil, err
 	}
 	req.Header.Set("User-Agent", agentName)
 	req.Header.Set("Accept", "text/html, text/plain;q=0.8, */*;q=0.1")
-	if fields != nil {
+	if out.fields != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		if origin, err := url.Parse(from.URL); err == nil && origin.Host != "" {
 			req.Header.Set("Origin", origin.Scheme+"://"+origin.Host)
 		}
 	}
+	req.Header.Set(traffic.Header, seen.id)
+	a.recordRequest(seen, req, out)
 	client := &http.Client{
 		Transport: a.roundTripper(), Jar: a.jar, Timeout: pageTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Do(req)
 	if err != nil {
+		a.recordFailure(seen, err)
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
 	if err != nil {
+		a.recordFailure(seen, err)
 		return nil, nil, err
 	}
+	a.recordResponse(seen, resp, data)
 	return resp, data, nil
 }
-
-type stageKey struct{}
 
 // roundTripper uses the device's settings as they are now.
 func (a *Agent) roundTripper() http.RoundTripper {
@@ -234,9 +250,9 @@ func (a *Agent) roundTripper() http.RoundTripper {
 func (d *Device) agentTransport(roots *x509.CertPool, proxy string) *http.Transport {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-			stage, _ := ctx.Value(stageKey{}).(string)
-			n := d.newNotes(stage, "")
-			n.participant = "user agent"
+			seen, _ := ctx.Value(exchangeKey{}).(exchange)
+			n := d.newNotes(seen.stage, seen.id)
+			n.participant = d.config.Agent
 			conn, err := d.connect(ctx, n, address)
 			if err != nil {
 				return nil, err

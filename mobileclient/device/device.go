@@ -26,6 +26,8 @@ type Config struct {
 	Routes      route.Table         // where addresses lead; nil: they are what they are
 	Log         *traffic.Log        // nil: nothing is recorded
 	Participant string              // name of its apps in traffic; empty: app
+	Agent       string              // name of its user agent there; empty: [AgentParty]
+	Servers     map[string]string   // names there of those at an address, host:port; others are the network
 
 	NewIdentifier func() string // makes what it calls an installation; nil: [rand.Text]
 }
@@ -45,6 +47,9 @@ const (
 	InApp  = sdk.InApp
 	InPage = sdk.InPage
 )
+
+// AgentParty is what a user agent is called in traffic, unless its device says otherwise.
+const AgentParty = "user agent"
 
 // Errors of this package.
 var (
@@ -84,6 +89,9 @@ func New(config Config) (*Device, error) {
 	}
 	if config.Participant == "" {
 		config.Participant = "app"
+	}
+	if config.Agent == "" {
+		config.Agent = AgentParty
 	}
 	if config.NewIdentifier == nil {
 		config.NewIdentifier = rand.Text

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/device"
 )
 
 // made is a call that the app made, for the list beside the screen.
@@ -24,12 +25,12 @@ type made struct {
 	Answered string // and inside a sealed response
 }
 
-// latest are the latest n calls of apps, newest first.
+// latest are the latest n calls of apps, newest first. What the user agent loads it shows itself.
 func latest(log *traffic.Log, n int) []made {
 	var calls []*made
 	open := map[string]*made{}
 	for _, m := range log.After(0) {
-		if m.Lane != traffic.App {
+		if m.Lane != traffic.App || m.From == device.AgentParty || m.To == device.AgentParty {
 			continue
 		}
 		call := open[m.Exchange]

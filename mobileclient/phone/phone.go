@@ -166,7 +166,8 @@ func NewDevice(folder *deployment.Folder, dir string, log *traffic.Log) (*device
 		return nil, fmt.Errorf("read %s: %w", folder.Path("developer.pub"), err)
 	}
 	return device.New(device.Config{
-		Dir: dir, Owner: Owner, Roots: roots, Routes: folder.Addresses.Routes(), Log: log, Developers: []ed25519.PublicKey{developer},
+		Dir: dir, Owner: Owner, Roots: roots, Routes: folder.Addresses.Routes(), Servers: folder.Addresses.Roles(),
+		Log: log, Developers: []ed25519.PublicKey{developer},
 	})
 }
 

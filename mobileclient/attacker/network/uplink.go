@@ -32,8 +32,9 @@ func (u *Uplink) listen() (net.Listener, error) {
 
 // What attackers are called in traffic records.
 const (
-	Party    = "attacker"       // their programs and machines
-	AppParty = "attacker's app" // apps on phones of their own, genuine or not
+	Party      = "attacker"              // their programs and machines
+	AppParty   = "attacker's app"        // apps on phones of their own, genuine or not
+	AgentParty = "attacker's user agent" // the user agents of these phones
 )
 
 // Head is the head of a request or a response, as it is recorded.

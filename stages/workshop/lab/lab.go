@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -129,7 +130,22 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 	for _, serve := range serving {
 		l.programs.Go(func() error { return serve(ctx) })
 	}
+	l.awaitServers(ctx)
 	return nil
+}
+
+// awaitServers waits until the API knows what the other server issues, which it is told when both
+// run: before that it takes no tokens. What does not become well soon is for health to say.
+func (l *Lab) awaitServers(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for l.Resource.Healthy(ctx) != nil {
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // connect makes the clients of the programs' management and the referee.

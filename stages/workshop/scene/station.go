@@ -336,12 +336,12 @@ func (s *Station) packageFile(stage catalog.Stage) string {
 
 // newDevice makes a phone that is used at one stage.
 func (s *Station) newDevice(dir, owner, stage string) (*device.Device, error) {
-	participant := ""
+	participant, agent := "", ""
 	if owner == attackersName {
-		participant = network.AppParty
+		participant, agent = network.AppParty, network.AgentParty
 	}
 	return device.New(device.Config{
-		Dir: dir, Owner: owner, Participant: participant, Roots: s.roots, Developers: s.developers,
-		Routes: s.folder.Addresses.Routes(), Log: s.log, NewIdentifier: s.installations.maker(stage),
+		Dir: dir, Owner: owner, Participant: participant, Agent: agent, Roots: s.roots, Developers: s.developers,
+		Routes: s.folder.Addresses.Routes(), Servers: s.folder.Addresses.Roles(), Log: s.log, NewIdentifier: s.installations.maker(stage),
 	})
 }
