@@ -142,9 +142,12 @@ func check(a manage.App) error {
 			return invalid("the scope %s is there twice", scope)
 		}
 	}
-	for _, uri := range a.RedirectURIs {
+	for i, uri := range a.RedirectURIs {
 		if err := checkRedirectURI(uri); err != nil {
-			return invalid("redirect URIs: %v", err)
+			return invalid("the redirect URI %.200q: %v", uri, err)
+		}
+		if slices.Contains(a.RedirectURIs[:i], uri) {
+			return invalid("the redirect URI %s is there twice", uri)
 		}
 	}
 	for _, certificate := range a.Certificates {

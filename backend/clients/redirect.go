@@ -16,7 +16,7 @@ import (
 //keyladder:code redirect-uri
 func (a *App) RedirectsTo(uri string) bool {
 	for _, registered := range a.RedirectURIs {
-		if uri == registered || isLoopback(registered) && withoutPort(uri) == registered {
+		if uri == registered || isLoopback(registered) && withoutPort(uri) == withoutPort(registered) {
 			return true
 		}
 	}
@@ -54,13 +54,17 @@ func checkRedirectURI(uri string) error {
 		return errors.New("that is no URI")
 	case strings.Contains(uri, "#"):
 		return errors.New("a redirect URI has no fragment (RFC 6749, section 3.1.2)")
-	case strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' || r == '*' }):
-		return errors.New("a redirect URI has no spaces, no wildcards, and ASCII alone")
-	case u.Scheme == "https" && u.Host != "", isLoopback(uri):
+	case strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("*\"<>\\^`{|}", r) }):
+		return errors.New("a redirect URI has no spaces, no wildcards, and only the characters of RFC 3986")
+	case u.User != nil:
+		return errors.New("a redirect URI has no user name, which could be taken for the host")
+	case strings.HasSuffix(u.Host, ":"), u.Port() != "" && withoutPort(uri) == uri:
+		return errors.New("there is no such port")
+	case u.Scheme == "https" && u.Hostname() != "", isLoopback(uri):
 		return nil
 	case u.Scheme == "http":
 		return errors.New("http is for loopback addresses alone, such as http://127.0.0.1/callback")
-	case strings.Contains(u.Scheme, ".") && u.Host == "":
+	case strings.Contains(u.Scheme, ".") && u.Host == "" && u.Path+u.Opaque != "":
 		return nil // private-use, RFC 8252, section 7.1
 	}
 	return errors.New("give one with https, with http and a loopback address, or with a scheme of the app's own, such as com.example.app:/callback")
