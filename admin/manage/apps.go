@@ -181,6 +181,9 @@ func (a section) findApp(c echo.Context) (manage.App, error) {
 	}
 	i := slices.IndexFunc(apps, func(app manage.App) bool { return app.ID == c.Param("app") })
 	if i < 0 {
+		if a.ofAuth() {
+			return manage.App{}, echo.NewHTTPError(http.StatusNotFound, "There is no client of this ID. “Clients” lists them all.")
+		}
 		return manage.App{}, echo.NewHTTPError(http.StatusNotFound, "There is no app of this ID. “Apps and keys” lists them all.")
 	}
 	return apps[i], nil

@@ -102,11 +102,11 @@ func (a section) familyPage(c echo.Context) error {
 	}
 	data := familyData{Family: found[0], Tokens: map[int][]manage.Token{}}
 	slices.Reverse(data.Generations) // from the sign-in on
-	list, err := a.server.Tokens(ctx, manage.TokenQuery{TokenFilter: manage.TokenFilter{Family: data.ID}, Part: manage.Part{Sort: "issued"}})
+	list, err := a.server.Tokens(ctx, manage.TokenQuery{TokenFilter: manage.TokenFilter{Family: data.ID}, Part: manage.Part{Sort: "-issued"}}) // there can be more than a list has
 	if err != nil {
 		data.Silence = ui.InWords(err)
 	}
-	for _, token := range list.Tokens {
+	for _, token := range slices.Backward(list.Tokens) {
 		data.Tokens[token.Generation] = append(data.Tokens[token.Generation], token)
 	}
 	return ui.Render(c, http.StatusOK, familyView(a.Gate.Page(c, "Refresh tokens of "+data.User, a.nav), data, a.Stages, a.Now()))

@@ -162,6 +162,14 @@ func tokenWords(token manage.Token) string {
 	return token.User + " in " + token.Client + " at " + token.Stage + ", " + ui.Plural(int(token.Calls), "call", "calls") + " so far"
 }
 
+// afterThat is how somebody gets another access token.
+func (a section) afterThat() string {
+	if a.ofAuth() {
+		return "An app that has a refresh token gets another one by itself, until that is revoked, too; with all others the user has to sign in again."
+	}
+	return "The user has to sign in again."
+}
+
 // askRevokeTokens asks before access tokens are revoked.
 func (a section) askRevokeTokens(c echo.Context) error {
 	selection, any := chosen(c.QueryParams(), accessTokens.Filters...)
@@ -169,7 +177,7 @@ func (a section) askRevokeTokens(c echo.Context) error {
 		return a.nothingChosen(c)
 	}
 	return accessTokens.ask(a, c, selection, "Revoke",
-		"Every server refuses the next call with each of them, and the user has to sign in again. What was done with them stays done.", a.prefix+"/tokens/revoke")
+		"Every server refuses the next call with each of them. "+a.afterThat()+" What was done with them stays done.", a.prefix+"/tokens/revoke")
 }
 
 func (a section) revokeTokens(c echo.Context) error {
@@ -221,7 +229,7 @@ func (a section) askWithdraw(c echo.Context) error {
 	}
 	return a.ask(c, ui.Question{
 		Title: "Withdraw the signing key?",
-		Text:  "Every access token that it has signed is refused with its next call, and its user has to sign in again.",
+		Text:  "Every access token that it has signed is refused with its next call. " + a.afterThat(),
 		About: []string{keys[i].ID + " of " + keys[i].Stage}, Action: c.Request().URL.Path, Button: "Withdraw it",
 	})
 }

@@ -79,7 +79,7 @@ func TestClients(t *testing.T) {
 	b := newBrowser(t, set).signIn()
 	b.get("/auth/clients").want(t, http.StatusOK, `data-client="harbour-mobile"`, "com.harbourbank.app:/callback", "confidential")
 	b.get("/auth/clients?search=ops").want(t, http.StatusOK, `data-total="1"`)
-	b.get("/auth/clients/nobody").want(t, http.StatusNotFound)
+	b.get("/auth/clients/nobody").want(t, http.StatusNotFound, "There is no client of this ID")
 	b.get("/auth/clients/harbour-mobile").want(t, http.StatusOK, "A public client", `data-has-secret="false"`)
 	b.get("/auth/clients/harbour-mobile/secret/rotate").want(t, http.StatusNotFound, "has no secret")
 
@@ -124,6 +124,7 @@ func TestFamilyAsATree(t *testing.T) {
 		t.Error("the tree is not in the order in which it grew")
 	}
 	b.get("/auth/tokens/A1").want(t, http.StatusOK, `data-family="F1"`, "refresh token 23")
+	b.get("/auth/tokens/revoke?id=A1").want(t, http.StatusOK, "An app that has a refresh token gets another one by itself")
 	b.get("/auth/families/revoke?id=F1").want(t, http.StatusOK, "Revoke 1 family of refresh tokens?", "alice in harbour-mobile at refresh, 23 tokens so far")
 	b.sure("/auth/families/revoke?id=F1&back=/auth/families/F1").want(t, http.StatusSeeOther)
 	b.get("/auth/families/F1").want(t, http.StatusOK, "1 family of refresh tokens is revoked", `data-revoked="true"`)
