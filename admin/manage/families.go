@@ -101,7 +101,7 @@ func (a section) familyPage(c echo.Context) error {
 		return echo.NewHTTPError(http.StatusNotFound, "There is no such family of refresh tokens. “Refresh tokens” lists those that there are.")
 	}
 	data := familyData{Family: found[0], Tokens: map[int][]manage.Token{}}
-	slices.Reverse(data.Generations) // from the sign-in on
+	slices.Reverse(data.Generations)                                                                                                           // from the sign-in on
 	list, err := a.server.Tokens(ctx, manage.TokenQuery{TokenFilter: manage.TokenFilter{Family: data.ID}, Part: manage.Part{Sort: "-issued"}}) // there can be more than a list has
 	if err != nil {
 		data.Silence = ui.InWords(err)

@@ -64,7 +64,9 @@ func TestRedirectURIs(t *testing.T) {
 			t.Errorf("%s, %s: %v, %v", test.name, test.uri, registered.RedirectURIs, err)
 		}
 	}
-	twice := app(func(a *manage.App) { a.ID, a.RedirectURIs = "tester", []string{"https://shop.example/", "https://shop.example/"} })
+	twice := app(func(a *manage.App) {
+		a.ID, a.RedirectURIs = "tester", []string{"https://shop.example/", "https://shop.example/"}
+	})
 	if _, err := fresh(t).Register(t.Context(), twice); !errors.Is(err, clients.ErrInvalid) {
 		t.Errorf("the same twice: %v", err)
 	}
