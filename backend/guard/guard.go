@@ -36,7 +36,8 @@ type Config struct {
 	Sessions   *sessions.Store
 	Tokens     *tokens.Store
 	Devices    *devices.Registry
-	Issued     Issued // by the authorization server
+	Issued     Issued   // by the authorization server
+	Attested   Attested // by the attestation service
 	// RevocationsOff says where the check for revoked access tokens is switched off. Nil: nowhere.
 	RevocationsOff func(stage string) bool
 	ClientCAs      *x509.CertPool // issues the apps' client certificates
@@ -60,6 +61,13 @@ type Config struct {
 type Issued struct {
 	Clients *clients.Book
 	Tokens  *tokens.Book
+}
+
+// Attested says which client integrity tokens are good. The zero value accepts none.
+type Attested struct {
+	Issuer   func(stage string) string // the URL of a stage's attestation service, which iss has to be
+	Audience func(stage string) string // this API, which has to be in aud
+	Leeway   time.Duration             // how far the attestation service's clock may be ahead
 }
 
 // Counter counts calls.
@@ -106,6 +114,7 @@ type Guard struct {
 type memories struct {
 	addresses *addressLimits
 	nonces    *replay.Cache
+	integrity *integrityTokens
 	since     time.Time // from when on nonces are remembered
 }
 
@@ -150,7 +159,7 @@ func New(config Config) (*Guard, error) {
 }
 
 func newMemories(config Config) (*memories, error) {
-	m := &memories{since: config.Mark.Begins(config.Now())}
+	m := &memories{since: config.Mark.Begins(config.Now()), integrity: newIntegrityTokens(config.Attested)}
 	m.nonces = replay.New(replay.Config{Skew: hawk.DefaultSkew, Limit: config.nonceLimit(), Start: m.since, Mark: config.Mark})
 	var err error
 	m.addresses, err = newAddressLimits(config.Address, addressParts)

@@ -29,7 +29,7 @@ type segments struct{ admission, proof, rights []step }
 //
 //keyladder:code guard-pipeline
 func pipeline(c Config, m *memories) segments {
-	apps := values{catalog.AppKey, catalog.Hawk}
+	apps := values{catalog.AppKey, catalog.Hawk, catalog.IntegrityToken}
 	known := append(apps, catalog.PartnersByCertificate)
 	signed := values{catalog.Hawk}
 	return segments{
@@ -48,6 +48,7 @@ func pipeline(c Config, m *memories) segments {
 				check: catalog.CheckHawk, serves: values{catalog.Hawk, anyValueOf("api.secret_overlap")},
 				run: signature(hawk.Verifier{Host: c.Host, Port: c.Port}, c.lookUp, m.since), finish: signAnswer,
 			},
+			{check: catalog.CheckIntegrity, serves: values{catalog.IntegrityToken, anyValueOf("api.secret_overlap")}, run: integrityToken(m.integrity, c.lookUp)},
 			{check: catalog.CheckSignedFields, serves: values{catalog.SessionOfCall, catalog.TokenOfCall}, with: signed, run: signedFields},
 			{check: catalog.CheckNonce, serves: values{catalog.NoncesRemembered}, with: signed, run: nonceIsNew(m.nonces)},
 			{check: catalog.CheckCertOfApp, serves: values{catalog.MutualTLS}, with: apps, run: certificateOfApp},

@@ -240,8 +240,8 @@ func issue(w *world, ca *pki.CA, id string) *x509.Certificate {
 func TestChecksRefuse(t *testing.T) {
 	t.Parallel()
 	covered := map[catalog.Check]bool{
-		// They have their own: TestNobodyIsProven, TestFullMemoryOfNonces, TestPartners.
-		catalog.CheckApp: true, catalog.CheckNonceKept: true, catalog.CheckPartner: true,
+		// They have their own: TestNobodyIsProven, TestFullMemoryOfNonces, TestPartners, TestIntegrityTokens.
+		catalog.CheckApp: true, catalog.CheckNonceKept: true, catalog.CheckPartner: true, catalog.CheckIntegrity: true,
 	}
 	for _, test := range slices.Concat(refusals, signedRefusals, userRefusals, tokenRefusals) {
 		covered[test.check] = true

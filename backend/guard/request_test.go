@@ -18,6 +18,7 @@ import (
 	"keyladder/stages/mechanism/appkey"
 	"keyladder/stages/mechanism/deviceid"
 	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/mechanism/integrity"
 	"keyladder/stages/mechanism/sealed"
 	"keyladder/stages/mechanism/session"
 	"keyladder/stages/mechanism/token"
@@ -34,7 +35,7 @@ func (w *world) request(stage, method, path, body string) *http.Request {
 
 func (w *world) requestAs(who as, stage, method, path, body string) *http.Request {
 	w.Helper()
-	found, _ := catalog.All().Lookup(stage)
+	found, _ := withAttested().Lookup(stage)
 	var content io.Reader
 	if body != "" {
 		content = strings.NewReader(body)
@@ -68,6 +69,8 @@ func (w *world) requestAs(who as, stage, method, path, body string) *http.Reques
 	switch found.Call.AppProof {
 	case catalog.Hawk:
 		w.prove(r, found.Call, who.app, body)
+	case catalog.IntegrityToken:
+		integrity.Set(r.Header, w.attested(who.app, nil))
 	default:
 		appkey.Set(r.Header, found.Call.AppProofField(), who.app)
 	}

@@ -176,7 +176,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 		t.Fatal(err)
 	}
 	var issuers []tokens.Issuer
-	for _, s := range catalog.All().Built() {
+	for _, s := range withAttested().Built() {
 		if s.Auth.Issuer != catalog.NoIssuer {
 			url := "https://" + host + "/" + s.Slug
 			issuers = append(issuers, tokens.Issuer{Stage: s.Slug, URL: url, Audience: url + "/v1", Lifetime: time.Hour})
@@ -199,7 +199,10 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 	w.config = guard.Config{
 		Stages: stages, Apps: w.apps, Users: w.users, Sessions: w.sessions, Tokens: w.tokens, Devices: w.devices, ClientCAs: pool,
 		Issued: guard.Issued{Clients: w.apps.Book, Tokens: w.tokens.Book}, // one server for all
-		Host:   host, Port: port, Usage: w.usage, Log: w.log, Now: w.clock.Now,
+		Attested: guard.Attested{
+			Issuer: func(stage string) string { return attester + stage }, Audience: func(stage string) string { return "https://" + host + "/" + stage + "/v1" }, Leeway: 5 * time.Second,
+		},
+		Host: host, Port: port, Usage: w.usage, Log: w.log, Now: w.clock.Now,
 		Observe: func(o guard.Outcome) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

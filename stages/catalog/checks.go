@@ -17,6 +17,7 @@ const (
 	CheckKeyInURL     Check = "key-in-url"
 	CheckAppKey       Check = "app-key"
 	CheckHawk         Check = "hawk"
+	CheckIntegrity    Check = "integrity-token" // the attestation service signed it, for this API, and it has not expired
 	CheckSignedFields Check = "signed-fields"
 	CheckNonce        Check = "nonce"              // it is here for the first time
 	CheckCertOfApp    Check = "certificate-of-app" // the one that is shown belongs to the app
@@ -83,7 +84,7 @@ var ownerships = []struct {
 }{
 	{OfGuard, []Check{
 		CheckStage, CheckAddressLimit, CheckTransport, CheckUserAgent, CheckBody,
-		CheckClientCert, CheckKeyInURL, CheckAppKey, CheckHawk, CheckSignedFields, CheckNonce, CheckCertOfApp, CheckPartner, CheckApp,
+		CheckClientCert, CheckKeyInURL, CheckAppKey, CheckHawk, CheckIntegrity, CheckSignedFields, CheckNonce, CheckCertOfApp, CheckPartner, CheckApp,
 		CheckAppLimit, CheckNonceKept, CheckSealedBody, CheckDevice, CheckSignIn, CheckSession,
 		CheckToken, CheckRevoked, CheckBinding,
 		CheckScope,

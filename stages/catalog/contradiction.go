@@ -14,10 +14,10 @@ type rule[P any] struct {
 var callRules = []rule[Call]{
 	{"call.pins", "a server without TLS has no key to compare with pins", func(c Call) bool { return c.Pins == Pinned && c.Transport == PlainHTTP }},
 	{"call.key_place", "the app proves itself with a key that it sends nowhere", func(c Call) bool { return c.AppProof == AppKey && c.KeyPlace == NoKeySent }},
-	{"call.key_place", "the app sends a key, but that is not its proof", func(c Call) bool { return c.AppProof == Hawk && c.KeyPlace != NoKeySent }},
+	{"call.key_place", "the app sends a key, but that is not its proof", func(c Call) bool { return c.AppProof != AppKey && c.AppProof != NoAppProof && c.KeyPlace != NoKeySent }},
 	{"call.nonces", "requests are signed, but nothing is said about their nonces", func(c Call) bool { return c.AppProof == Hawk && c.Nonces == NoNonces }},
-	{"call.nonces", "nonces are remembered, but requests carry none", func(c Call) bool { return c.AppProof == AppKey && c.Nonces == NoncesRemembered }},
-	{"call.bodies", "bodies are sealed, but requests are not signed: a sealed body would fit any call", func(c Call) bool { return c.AppProof == AppKey && c.Bodies != PlainBodies }},
+	{"call.nonces", "nonces are remembered, but requests carry none", func(c Call) bool { return c.unsigned() && c.Nonces == NoncesRemembered }},
+	{"call.bodies", "bodies are sealed, but requests are not signed: a sealed body would fit any call", func(c Call) bool { return c.unsigned() && c.Bodies != PlainBodies }},
 	{"call.user_proof", "users sign in without TLS", func(c Call) bool { return c.UserProof != NoUser && c.Transport == PlainHTTP }},
 	{"call.user_proof", "the app's key and the user's session would go into one field", func(c Call) bool { return c.UserProof == UserSession && c.AppProof == AppKey }},
 	{"call.user_key", "the app keeps a user's key, but there are no users", func(c Call) bool { return c.UserKey != NoUserKey && c.UserProof == NoUser }},
@@ -30,7 +30,7 @@ var callRules = []rule[Call]{
 		return (c.Binding == SessionOfDevice || c.Binding == SessionOfCall) && c.Devices == NoDevices
 	}},
 	{"call.binding", "user and device are bound to signed requests, but requests are not signed", func(c Call) bool {
-		return (c.Binding == SessionOfCall || c.Binding == TokenOfCall) && c.AppProof == AppKey
+		return (c.Binding == SessionOfCall || c.Binding == TokenOfCall) && c.unsigned()
 	}},
 	{"call.grant", "calls carry access tokens, and the app has no way to get one", func(c Call) bool { return c.UserProof == AccessToken && c.Grant == NoGrants }},
 	{"call.grant", "the app gets access tokens, and calls carry none", func(c Call) bool { return c.UserProof != AccessToken && c.Grant != NoGrants }},
@@ -79,6 +79,9 @@ var stageRules = []rule[Policies]{
 		return p.Package.Secrets == HiddenSecrets && p.Call.Pins == NotPinned
 	}},
 }
+
+// unsigned says whether the app proves itself, and not with a signature over the call.
+func (c Call) unsigned() bool { return c.AppProof != NoAppProof && !c.AppProof.Signs() }
 
 // Contradictions are the fields whose values go against those of others, each with how.
 func (c Call) Contradictions() []string { return contradictions(callRules, c) }

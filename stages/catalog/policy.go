@@ -42,10 +42,16 @@ type Call struct {
 // user's.
 const AppAuthorization = "App-Authorization"
 
+// ClientIntegrityToken is the field of [IntegrityToken], whether there are users or not.
+const ClientIntegrityToken = "Client-Integrity-Token"
+
 // AppProofField is the field that carries the app's proof: Authorization, until users need
-// that.
+// that, but for a proof that has a field of its own.
 func (c Call) AppProofField() string {
-	if c.UserProof == NoUser {
+	switch {
+	case c.AppProof == IntegrityToken:
+		return ClientIntegrityToken
+	case c.UserProof == NoUser:
 		return "Authorization"
 	}
 	return AppAuthorization
@@ -146,7 +152,13 @@ const (
 	AppKey     AppProof = "app-key"
 	Hawk       AppProof = "hawk" // a MAC over the request under the app's secret
 	NoAppProof AppProof = "none"
+	// IntegrityToken is a token with which an attestation service says that the app is the genuine
+	// one. It has a field of its own, and the app keeps no secret for it.
+	IntegrityToken AppProof = "integrity-token"
 )
+
+// Signs says whether the proof is made anew for each call, over what is in it.
+func (p AppProof) Signs() bool { return p == Hawk }
 
 // KeyPlace says where the app puts its key, where that is its proof. Whether the API takes
 // one in a URL is [KeyInURL].

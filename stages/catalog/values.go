@@ -16,6 +16,7 @@ var declared = values(
 		Value[AppProof]{NoAppProof, "none", off},
 		Value[AppProof]{AppKey, "its ID, sent as a key with each call", on},
 		Value[AppProof]{Hawk, "a Hawk MAC over each call, made with a secret that never travels", on},
+		Value[AppProof]{IntegrityToken, "a client integrity token, with which an attestation service says that the app is the genuine one", on},
 	),
 	of[KeyPlace](
 		Value[KeyPlace]{NoKeySent, "nowhere: it sends none", off},

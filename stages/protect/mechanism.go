@@ -46,7 +46,7 @@ type part struct {
 type answerCheck func(*Answer) error
 
 // mechanisms are all that there are, in the order in which they have their turn.
-var mechanisms = []mechanism{transport, pins, sealedBodies, devices, sessions, accessTokens, appKeys, hawkSignatures}
+var mechanisms = []mechanism{transport, pins, sealedBodies, devices, sessions, accessTokens, appKeys, hawkSignatures, integrityTokens}
 
 // unserved are the values of a policy that none of the mechanisms serves.
 func unserved(policy catalog.Call, mechanisms []mechanism) []string {

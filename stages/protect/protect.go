@@ -38,6 +38,8 @@ type Identity struct {
 	Token   string      // the user's access token
 	Refresh string      // the user's refresh token: for the authorization server alone
 
+	Integrity string // the client integrity token
+
 	// Proof is shown in the place of the app's proof, whatever else there is: a value that
 	// was found somewhere.
 	Proof string
@@ -116,7 +118,7 @@ func (c *Caller) Identity() Identity { return c.identity }
 func (c *Caller) Policy() catalog.Call { return c.policy }
 
 // Lacks are the things that calls at the stage need from whoever is calling, for an app to
-// be taken for what it is, and that this identity does not have. Device, session and token, which
+// be taken for what it is, and that this identity does not have. Device, session and tokens, which
 // one gets by calling, do not count.
 func (c *Caller) Lacks() []string {
 	var lacks []string
