@@ -1,7 +1,10 @@
 # One image with all programs; docker-compose.yml says which of them a container runs.
-FROM golang:1.26-bookworm AS modules
+# What the programs are built on: .ci/compose brings an image in which all is compiled already.
+ARG GO=golang:1.26-bookworm
+FROM $GO AS modules
 ARG GOPROXY
 ARG GOFLAGS
+ENV XDG_CACHE_HOME=/go/cache
 WORKDIR /src
 # What seldom changes comes first, here and below.
 COPY go.mod go.sum ./

@@ -20,7 +20,7 @@ func TestBench(t *testing.T) {
 	}
 	t.Parallel()
 	dir := t.TempDir()
-	c := exec.CommandContext(t.Context(), "stages", "bench", "--json", "--seconds", "0.1")
+	c := exec.CommandContext(t.Context(), "stages", "bench", "--json", "--seconds", "0.02")
 	c.Env = append(os.Environ(), "TMPDIR="+dir)
 	var out, told bytes.Buffer
 	c.Stdout, c.Stderr = &out, &told

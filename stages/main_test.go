@@ -19,7 +19,9 @@ import (
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
+	"keyladder/stages/workshop/deploy"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/referee"
 )
@@ -56,6 +58,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("REPOSITORY", repository)
 			for _, name := range []string{"GOPATH", "GOCACHE", "GOMODCACHE", "HOME", "GOFLAGS"} {
 				env.Setenv(name, goEnv(name))
+			}
+			for _, way := range deploy.Ways(catalog.All()) { // empty: it builds the app's program
+				env.Setenv(build.Env(way), os.Getenv(build.Env(way)))
 			}
 			return nil
 		},
