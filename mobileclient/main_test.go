@@ -92,7 +92,7 @@ func TestScripts(t *testing.T) {
 
 // healthy runs a command until it succeeds.
 func healthy(ts *testscript.TestScript, _ bool, args []string) {
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(time.Minute)
 	for ts.Exec(args[0], args[1:]...) != nil {
 		select {
 		case <-deadline:

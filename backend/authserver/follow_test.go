@@ -18,6 +18,7 @@ import (
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/stages/mechanism/appkey"
 	"keyladder/stages/mechanism/token"
 	"keyladder/stages/protect"
@@ -70,19 +71,6 @@ func (a *api) accounts(t *testing.T, client, text string) int {
 	return response.StatusCode
 }
 
-// within waits until something is so, and fails where that takes longer.
-func within(t *testing.T, limit time.Duration, what string, is func() bool) {
-	t.Helper()
-	begin := time.Now()
-	for !is() {
-		if time.Since(begin) > limit {
-			t.Fatalf("%s: not after %v", what, limit)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	t.Logf("%s: after %v", what, time.Since(begin).Round(time.Millisecond))
-}
-
 // TestResourceServersFollow: what the authorization server issues is good at two resource servers,
 // and what it revokes is refused within a second. While it can't be asked, they say so, go on with
 // what they have, and catch up.
@@ -99,18 +87,18 @@ func TestResourceServersFollow(t *testing.T) {
 			return servers[0].accounts(t, web, text) == want && servers[1].accounts(t, web, text) == want
 		}
 	}
-	within(t, 10*time.Second, "both servers know clients and keys", status(http.StatusOK))
+	testenv.Within(t, 10*time.Second, "both servers know clients and keys", status(http.StatusOK))
 	if answer := w.program(t, web).post(implicit, "revoke", map[string][]string{"token": {text}}); answer.Status != http.StatusOK {
 		t.Fatal(answer.Body)
 	}
-	within(t, time.Second, "a token was revoked", status(http.StatusUnauthorized))
+	testenv.Within(t, time.Second, "a token was revoked", status(http.StatusUnauthorized))
 
 	text = issue()
-	within(t, time.Second, "another token", status(http.StatusOK))
+	testenv.Within(t, time.Second, "another token", status(http.StatusOK))
 	healthy := func(s *api) bool { return s.manage.Healthy(t.Context()) == nil }
-	within(t, 10*time.Second, "healthy", func() bool { return healthy(servers[0]) && healthy(servers[1]) })
+	testenv.Within(t, 10*time.Second, "healthy", func() bool { return healthy(servers[0]) && healthy(servers[1]) })
 	w.stop()
-	within(t, 40*time.Second, "health says that the authorization server is gone", func() bool {
+	testenv.Within(t, 40*time.Second, "health says that the authorization server is gone", func() bool {
 		err := servers[0].manage.Healthy(t.Context())
 		return err != nil && strings.Contains(err.Error(), "authorization server") && !healthy(servers[1])
 	})
@@ -135,8 +123,8 @@ func TestResourceServersFollow(t *testing.T) {
 			t.Error(err)
 		}
 	}))
-	within(t, 30*time.Second, "they have caught up", status(http.StatusUnauthorized))
-	within(t, 30*time.Second, "healthy again", func() bool { return healthy(servers[0]) && healthy(servers[1]) })
+	testenv.Within(t, 30*time.Second, "they have caught up", status(http.StatusUnauthorized))
+	testenv.Within(t, 30*time.Second, "healthy again", func() bool { return healthy(servers[0]) && healthy(servers[1]) })
 }
 
 func again(t *testing.T, old net.Listener) net.Listener {
@@ -166,12 +154,12 @@ func TestRotatedSecretReachesTheAPI(t *testing.T) {
 		response.Body.Close()
 		return response.StatusCode
 	}
-	within(t, 20*time.Second, "the first secret", func() bool { return status(secrets[web]) == http.StatusOK })
+	testenv.Within(t, 20*time.Second, "the first secret", func() bool { return status(secrets[web]) == http.StatusOK })
 	made, err := w.server.Clients().RotateSecret(t.Context(), web)
 	if err != nil {
 		t.Fatal(err)
 	}
-	within(t, time.Second, "the new secret", func() bool { return status(made.Secret) == http.StatusOK })
+	testenv.Within(t, time.Second, "the new secret", func() bool { return status(made.Secret) == http.StatusOK })
 	if status("wrong") != http.StatusUnauthorized {
 		t.Error("any secret will do")
 	}

@@ -13,6 +13,7 @@ import (
 
 	"keyladder/backend/clients"
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 )
 
 // following opens the registry as a process of its own does, and follows.
@@ -32,14 +33,7 @@ func following(t *testing.T, path string) *clients.Registry {
 // within waits up to a second for what another process has to hear of.
 func within(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	begin := time.Now()
-	for !holds() {
-		if time.Since(begin) > time.Second {
-			t.Fatalf("%s: not known after a second", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Logf("%s: known after %v", what, time.Since(begin).Round(time.Millisecond))
+	testenv.Within(t, time.Second, what, holds)
 }
 
 // Two processes on one database agree on every kind of change within a second, whoever made it.

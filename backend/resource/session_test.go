@@ -500,13 +500,13 @@ func TestAnyByteOnTheWire(t *testing.T) {
 			message[at] ^= 1 << random.IntN(7)
 		}
 
-		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", strings.TrimPrefix(r.tls, "https://"), &tls.Config{
+		conn, err := tls.DialWithDialer(&net.Dialer{Timeout: time.Minute}, "tcp", strings.TrimPrefix(r.tls, "https://"), &tls.Config{
 			RootCAs: r.roots, Certificates: []tls.Certificate{client}, NextProtos: []string{"http/1.1"},
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		conn.SetDeadline(time.Now().Add(time.Minute))
 		if _, err := conn.Write(message); err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package resource_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 )
 
 // second starts another server on the first one's data, with a database connection, memory and
@@ -22,21 +24,10 @@ func (r *running) second(t *testing.T) *resource.Server {
 	return other.server
 }
 
-// within waits until a call ends with the status, and fails after a second.
+// within waits up to a second until a call ends with the status.
 func within(t *testing.T, what string, want int, call func() *httptest.ResponseRecorder) {
 	t.Helper()
-	begin := time.Now()
-	for {
-		answer := call()
-		if answer.Code == want {
-			t.Logf("%s: %d after %v", what, want, time.Since(begin).Round(time.Millisecond))
-			return
-		}
-		if time.Since(begin) > time.Second {
-			t.Fatalf("%s: still %d after a second, want %d: %s", what, answer.Code, want, answer.Body)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	testenv.Within(t, time.Second, fmt.Sprintf("%s: %d", what, want), func() bool { return call().Code == want })
 }
 
 // TestTwoServers run on one folder's data. What an admin changes through one, the other goes by
@@ -131,7 +122,7 @@ func TestTwoServersDoNotShare(t *testing.T) {
 		if second.Handler().ServeHTTP(answer, r); answer.Code == http.StatusOK {
 			break
 		}
-		if time.Since(begin) > 20*time.Second {
+		if time.Since(begin) > time.Minute {
 			t.Fatalf("the second still refuses: %d %s", answer.Code, answer.Body)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // Browser is a tab in a fresh headless Chromium, for chromedp. It ends with the test,
-// after two minutes at the latest. In short runs the test is skipped, as [InSequence] says;
+// after five minutes at the latest. In short runs the test is skipped, as [InSequence] says;
 // [BrowserAlways] is for tests in which pages meet others at the same time.
 func Browser(t testing.TB) context.Context {
 	t.Helper()
@@ -20,7 +20,7 @@ func Browser(t testing.TB) context.Context {
 // BrowserAlways is [Browser] in short runs, too.
 func BrowserAlways(t testing.TB) context.Context {
 	t.Helper()
-	return BrowserFor(t, 2*time.Minute)
+	return BrowserFor(t, 5*time.Minute)
 }
 
 // BrowserFor is [BrowserAlways] for tests that need it longer.

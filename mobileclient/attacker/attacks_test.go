@@ -26,7 +26,7 @@ func write(t *testing.T, path string, data []byte) {
 // run runs an attack. Where an error is expected, wantErr is a part of its text.
 func run(t *testing.T, name string, g *attack.Given, wantErr string) attack.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	result, err := Run(ctx, name, g)
 	switch {

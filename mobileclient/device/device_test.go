@@ -226,7 +226,7 @@ func TestTrust(t *testing.T) {
 // background, and fails with the description when it does not.
 func waitFor(t *testing.T, condition func() bool, describe func() string) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {

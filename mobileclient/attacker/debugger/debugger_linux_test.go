@@ -65,7 +65,7 @@ func start(t *testing.T) *running {
 // ask puts a question to the target. A target that was left stopped never answers.
 func (r *running) ask(question string) string {
 	r.t.Helper()
-	watchdog := time.AfterFunc(20*time.Second, func() { _ = r.command.Process.Kill() })
+	watchdog := time.AfterFunc(time.Minute, func() { _ = r.command.Process.Kill() })
 	defer watchdog.Stop()
 	if _, err := io.WriteString(r.in, question+"\n"); err != nil {
 		r.t.Fatalf("the target is gone: %v", err)
@@ -277,7 +277,7 @@ func procFile(pid int, name string) string {
 // waitUntil waits until a condition holds.
 func waitUntil(t *testing.T, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !condition(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it does not come")
 		}
