@@ -24,6 +24,7 @@ import (
 var madeByHand = map[string]string{
 	"mobileclient/attacker/lookalike/collector.go": "the attacker's own",
 	"mobileclient/attacker/network/intercept.go":   "the attacker's own",
+	"mobileclient/attacker/redirect_swap.go":       "the attacker's own",
 	"stages/workshop/bench/server.go":              "what a bare server does is what is measured",
 }
 
