@@ -164,11 +164,12 @@ func TestEveryCheckIsMissed(t *testing.T) {
 		"scope":        {call: "a freeze with an app that lacks the scope", at: func(p catalog.Policies) bool { return p.API.Authorization != catalog.NotAuthorized }},
 	}
 	elsewhere := map[catalog.Check]string{
-		"stage":      "without it there is no stage, and no matrix",
-		"body":       "it reads the body for the others, and bounds memory: see TestChecksRefuse of the guard",
-		"partner":    "no app is one: see TestPartners of the guard",
-		"app":        "what proves an app has refused before: see TestNobodyIsProven of the guard",
-		"nonce-kept": "it refuses copies that come at the same moment, and when memory is full: see TestOneOfManyCopies of the guard",
+		"stage":           "without it there is no stage, and no matrix",
+		"body":            "it reads the body for the others, and bounds memory: see TestChecksRefuse of the guard",
+		"partner":         "no app is one: see TestPartners of the guard",
+		"integrity-token": "no stage that is built asks for one: see TestIntegrityTokens of the guard",
+		"app":             "what proves an app has refused before: see TestNobodyIsProven of the guard",
+		"nonce-kept":      "it refuses copies that come at the same moment, and when memory is full: see TestOneOfManyCopies of the guard",
 	}
 	for _, check := range guard.Checks() {
 		row, ok := rows[check]
