@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -294,5 +295,69 @@ func TestSignOutDuringARenewal(t *testing.T) {
 	}
 	if newest := issuer.newest(); len(issuer.revoked) != 2 || !slices.Contains(newest, issuer.revoked[1].Get("token")) {
 		t.Errorf("the newest %v was not given back: %v", newest, issuer.revoked)
+	}
+}
+
+// TestRenewalWithoutANextToken has the server give an access token alone: the refresh token that
+// the app has goes on being good (RFC 6749, section 6), and is kept.
+func TestRenewalWithoutANextToken(t *testing.T) {
+	t.Parallel()
+	b, issuer, app := renewing(t, 1)
+	first := issuer.newest()[0]
+	issuer.change(func() {
+		issuer.token = func(w http.ResponseWriter, form url.Values) bool {
+			given := issuer.access("alice")
+			w.Header().Set("Content-Type", "application/json")
+			if err := json.NewEncoder(w).Encode(given); err != nil {
+				t.Error(err)
+			}
+			return true
+		}
+	})
+	before := len(issuer.asked("refresh_token"))
+	for range 2 {
+		time.Sleep(time.Second) // the whole life of the access token
+		if screen := shown(t)(app.Accounts(t.Context())); !screen.OK || screen.User != "alice" {
+			t.Errorf("%+v", screen)
+		}
+	}
+	asked := issuer.asked("refresh_token")[before:]
+	if len(asked) < 2 {
+		t.Fatalf("asked %d times", len(asked))
+	}
+	for _, form := range asked {
+		if form.Get("refresh_token") != first {
+			t.Errorf("asked with another token: %v", form)
+		}
+	}
+	if stored, err := b.device.Backup(appName); err != nil || !bytes.Contains(stored["session."+tokenStage], []byte(first)) {
+		t.Errorf("stored: %s, %v", stored, err)
+	}
+}
+
+// TestNextTokenIsStoredFirst: by the time that the API sees the new access token, the refresh
+// token that came with it is in the app's storage. An app that ends in between loses nothing.
+func TestNextTokenIsStoredFirst(t *testing.T) {
+	t.Parallel()
+	b, issuer, app := renewing(t, 1)
+	first := issuer.newest()[0]
+	time.Sleep(time.Second) // the whole life of the access token
+	issuer.change(func() { issuer.life = 3600 })
+	var seen [][]byte // what was stored while a call was answered
+	b.bank.Answer(func(w http.ResponseWriter, r *http.Request, body []byte) bool {
+		if strings.HasSuffix(r.URL.Path, "/v1/accounts") {
+			stored, err := b.device.Backup(appName)
+			if err != nil {
+				t.Error(err)
+			}
+			seen = append(seen, stored["session."+tokenStage])
+		}
+		return issuer.serve(w, r, body)
+	})
+	if screen := shown(t)(app.Accounts(t.Context())); !screen.OK || screen.User != "alice" {
+		t.Errorf("%+v", screen)
+	}
+	if len(seen) != 1 || !bytes.Contains(seen[0], []byte(issuer.newest()[0])) || bytes.Contains(seen[0], []byte(first)) {
+		t.Errorf("stored at the call: %s", seen)
 	}
 }

@@ -168,6 +168,12 @@ func (f *forger) withOtherClaims() {
 		{"aud": ""},
 		{"aud": []any{fmt.Sprint(f.claims["aud"]), "https://attacker.example"}},
 		{"iss": "https://attacker.example"},
+		{"iss": fmt.Sprint(f.claims["iss"]) + "-2"}, // that of another stage is beside this one
+		{"iss": []any{f.claims["iss"]}},
+		{"iat": "0"},
+		{"jti": 1},
+		{"client_id": []any{f.claims["client_id"]}},
+		{"scope": []any{f.claims["scope"]}},
 		{"exp": "9999999999"},
 		{"exp": true},
 		{"sub": []string{fmt.Sprint(f.claims["sub"])}},
