@@ -49,6 +49,9 @@ var tokenRefusals = []refusal{
 		return func(r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }
 	}, "access-token", 400, "bad-request", tokenless},
 	{"an invented token", granted, withToken(func(*world) string { return "invented" }), "access-token", 401, "token-not-accepted", tokenless},
+	{"another stage's token", granted, withToken(func(w *world) string {
+		return w.token("implicit-grant", as{mobile, "alice"}, "accounts:read")
+	}), "access-token", 401, "token-not-accepted", tokenless},
 	{"a token with another signature", granted, withToken(func(w *world) string {
 		text := alices(w)
 		return text[:len(text)-43] + "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
