@@ -159,7 +159,7 @@ func TestSigningKeysOfBoth(t *testing.T) {
 	b.get("/auth/signing-keys/password-grant/rotate").want(t, http.StatusNotFound)
 	b.get("/signing-keys/refresh/rotate").want(t, http.StatusNotFound)
 	b.sure("/auth/signing-keys/refresh/rotate?back=/auth/tokens").want(t, http.StatusSeeOther)
-	b.get("/auth/tokens").want(t, http.StatusOK, `data-withdraw="K1"`, "signed with a new key")
+	b.get("/auth/tokens").want(t, http.StatusOK, `data-withdraw="K1"`, "signed with a new key", `href="/tokens#revocation-checks"`)
 	if len(set.bank.keys) != 1 {
 		t.Error("the resource server was asked")
 	}

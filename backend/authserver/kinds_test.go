@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/internal/testenv"
 	"keyladder/stages/mechanism/sealed"
 )
 
@@ -17,7 +18,7 @@ func TestKindsOfTokensAtTheAPI(t *testing.T) {
 	w := start(t)
 	server := w.api(t)
 	good := w.browser(t).allow(implicit, "alice", ask(implicit, web)).answer(t).Get("access_token")
-	within(t, 10*time.Second, "the API knows clients and keys", func() bool { return server.accounts(t, web, good) == http.StatusOK })
+	testenv.Within(t, 10*time.Second, "the API knows clients and keys", func() bool { return server.accounts(t, web, good) == http.StatusOK })
 	p := w.program(t, web)
 	renewable := p.tokens(refresh, "alice")
 	body := must[[]byte](t)(must[sealed.Keys](t)(sealed.DeriveKeys(strings.Repeat("s", 32))).Requests.Seal([]byte("{}"), "application/json"))

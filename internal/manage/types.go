@@ -32,7 +32,7 @@ type App struct {
 	Keys         []Key     `json:"keys"`
 }
 
-// Key is what an app shows. Up to stage 3 it is the ID alone; from stage 4 on a secret
+// Key is what an app shows. It is the ID alone, and where calls are signed a secret
 // that both ends know goes with it.
 type Key struct {
 	ID           string     `json:"id"`

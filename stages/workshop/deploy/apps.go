@@ -46,7 +46,7 @@ func clientsOfOAuth() []manage.App {
 // loopbackRedirect is where programs on a desktop listen, at any port (RFC 8252, section 7.3).
 const loopbackRedirect = "http://127.0.0.1/callback"
 
-// The people who sign in from stage 6 on; staff work for the bank.
+// The people who sign in, where there are users; staff work for the bank.
 var people = []User{{Name: "alice"}, {Name: "bob"}, {Name: "mallory"}, {Name: "carol", Staff: true}}
 
 // User is an entry of the resource server's users.json.

@@ -152,7 +152,7 @@ type material struct {
 	serverCA, clientCA, manage       *pki.CA
 	clients                          map[string]pki.Pair // by client ID
 	developer                        ed25519.PrivateKey
-	secrets                          map[string]string // by key, shared by app and API, from stage 4 on
+	secrets                          map[string]string // by key, shared by app and API where calls are signed
 	clientSecrets                    map[string]string // by client, of OAuth
 	passwords                        map[string]string // by user
 	users                            []byte            // users.json, with the passwords' hashes

@@ -26,8 +26,8 @@ type PackOptions struct {
 }
 
 // Credentials are what an app proves with that it is this app: a key, which it shows, and
-// from stage 4 on the secret that belongs to the key. As a client of OAuth it has a secret of
-// its own.
+// where it signs its calls the secret that belongs to the key. As a client of OAuth it has a
+// secret of its own.
 type Credentials struct{ Key, Secret, ClientSecret string }
 
 // Ways are how the packages of these stages' releases carry their secrets.
