@@ -1,6 +1,8 @@
 package manage
 
 import (
+	"net/http"
+
 	"github.com/labstack/echo/v4"
 
 	"keyladder/admin/programs"
@@ -112,6 +114,7 @@ func (a section) mountResource(e *echo.Echo, in echo.MiddlewareFunc) {
 
 func (a section) mountAuthorization(e *echo.Echo, in echo.MiddlewareFunc) {
 	a.mountTokens(e, in)
+	e.GET("/auth", func(c echo.Context) error { return c.Redirect(http.StatusSeeOther, "/auth/clients") }, in)
 	e.GET("/auth/clients", a.clientsPage, in)
 	e.POST("/auth/clients", a.registerClient, in)
 	e.GET("/auth/clients/:app", a.clientPage, in)

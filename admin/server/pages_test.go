@@ -118,6 +118,9 @@ func hear(t *testing.T, b *browser, set *setting) {
 	for _, program := range []*programtest.Program{set.bank.Program, set.mobile.Program, set.foe} {
 		want += len(program.Traffic().After(0))
 	}
+	if want == 0 { // or the answer would come when nobody had anything to say for a while
+		return
+	}
 	for range 400 {
 		if strings.Count(b.get("/traffic/rows?after=0").Body, "data-message") >= want {
 			return

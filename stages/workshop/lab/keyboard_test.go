@@ -17,8 +17,9 @@ import (
 )
 
 // mostStops is how often Tab may have to be pressed to get through a page: of a matrix, a
-// diagram or a list of messages it reaches one place, and arrow keys go on from there.
-const mostStops = 60
+// diagram or a list of messages it reaches one place, and arrow keys go on from there. The most
+// are in narratives: some thirty links, and a button for each command that can be copied.
+const mostStops = 80
 
 // From the sign-in to the refusal of the app whose key was revoked, without a mouse: with the
 // page's script, and in a browser that runs none.

@@ -28,7 +28,7 @@ const screens = "KEYLADDER_SCREENS"
 // script asks for, and what leads on to a page.
 var noPages = []string{
 	"admin /", "admin /healthz", "admin /workshop-ca.pem", "admin /assets/:file", "admin /packages/:file",
-	"admin /traffic/rows", "admin /jobs/:id", "admin /compare", "admin /phone",
+	"admin /traffic/rows", "admin /jobs/:id", "admin /compare", "admin /phone", "admin /auth",
 	"phone /healthz", "phone /style.css", "phone /icon.svg",
 }
 
