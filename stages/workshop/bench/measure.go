@@ -67,9 +67,9 @@ type Result struct {
 }
 
 const (
-	connections = 8                      // at once
-	longest     = 200 * time.Millisecond // that a target is measured in a round, if that makes enough of them
-	warmUp      = 300                    // calls, before it is known how fast a target is
+	connections = 8                     // at once
+	longest     = 50 * time.Millisecond // that a target is measured in a round, if that makes enough of them
+	warmUp      = 300                   // calls, before it is known how fast a target is
 	minRounds   = 5
 )
 
