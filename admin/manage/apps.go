@@ -14,6 +14,7 @@ import (
 
 	"keyladder/admin/jobs"
 	"keyladder/admin/ui"
+	"keyladder/admin/usage"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 )
@@ -60,7 +61,7 @@ func (f appForm) has(scope string) bool { return slices.Contains(f.Scopes, scope
 // appView is an app on the page of all.
 type appView struct {
 	manage.App
-	Chart chart
+	Chart usage.Chart
 }
 
 var (
@@ -132,11 +133,11 @@ func (a section) appsPage(c echo.Context) error {
 func (a section) showApps(c echo.Context, status int, form appForm) error {
 	data := appsData{List: ui.ReadList(c, appColumns, "created", "search"), Form: form, Run: a.Runner.Panel(""), Stages: ownStages(a.Stages), Now: a.Now()}
 	var apps []manage.App
-	var usage []manage.Usage
+	var calls []manage.Usage
 	var phone manage.Phone
 	group, ctx := errgroup.WithContext(c.Request().Context())
 	group.Go(func() (err error) { apps, err = a.server.Apps(ctx); return err })
-	group.Go(func() (err error) { usage, err = a.server.Usage(ctx, chartDays); return err })
+	group.Go(func() (err error) { calls, err = a.server.Usage(ctx, usage.Days); return err })
 	group.Go(func() (err error) { data.Form.Tiers, err = a.server.Tiers(ctx); return err })
 	var other errgroup.Group
 	other.Go(func() (err error) { phone, err = a.Phone.Phone(c.Request().Context()); return err })
@@ -153,7 +154,7 @@ func (a section) showApps(c echo.Context, status int, form appForm) error {
 	_ = data.List.Load(func(part manage.Part) (int, error) { // nothing can fail
 		data.Apps = nil
 		for _, app := range ui.Part(apps, part) {
-			data.Apps = append(data.Apps, appView{App: app, Chart: drawChart(app.ID, usage, a.Now())})
+			data.Apps = append(data.Apps, appView{App: app, Chart: usage.Draw(app.ID, calls, a.Now())})
 		}
 		return len(apps), nil
 	})
@@ -168,8 +169,8 @@ type appData struct {
 	List    ui.List // of its keys
 	Form    appForm
 	First   string // call; see firstCall
-	Chart   chart
-	Routes  []routeUse
+	Chart   usage.Chart
+	Routes  []usage.Route
 	Silence string // why there is no usage
 	Now     time.Time
 }
@@ -207,14 +208,14 @@ func (a section) showApp(c echo.Context, status int, form *appForm) error {
 		return len(keys), nil
 	})
 	data.Form.Kind, data.First = app.Kind, a.firstCall(app)
-	usage, err := a.server.Usage(c.Request().Context(), chartDays)
+	calls, err := a.server.Usage(c.Request().Context(), usage.Days)
 	if err == nil {
 		data.Form.Tiers, err = a.server.Tiers(c.Request().Context())
 	}
 	if err != nil {
 		data.Silence = ui.InWords(err)
 	}
-	data.Chart, data.Routes = drawChart(app.ID, usage, a.Now()), useByRoute(app.ID, usage)
+	data.Chart, data.Routes = usage.Draw(app.ID, calls, a.Now()), usage.ByRoute(app.ID, calls)
 	return ui.Render(c, status, appPageView(a.Gate.Page(c, app.Name, "/apps"), data))
 }
 

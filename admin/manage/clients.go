@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"keyladder/admin/ui"
+	"keyladder/admin/usage"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 )
@@ -76,8 +77,8 @@ type clientData struct {
 	App     manage.App
 	Form    appForm
 	Secret  string // that was asked for; empty: it was not
-	Chart   chart
-	Routes  []routeUse
+	Chart   usage.Chart
+	Routes  []usage.Route
 	Silence string // why there is no usage
 	Stages  catalog.Set
 }
@@ -103,14 +104,14 @@ func (a section) showClient(c echo.Context, status int, form *appForm, secret st
 		}
 	}
 	ctx := c.Request().Context()
-	usage, err := a.server.Usage(ctx, chartDays)
+	calls, err := a.server.Usage(ctx, usage.Days)
 	if err == nil {
 		data.Form.Tiers, err = a.server.Tiers(ctx)
 	}
 	if err != nil {
 		data.Silence = ui.InWords(err)
 	}
-	data.Chart, data.Routes = drawChart(client.ID, usage, a.Now()), useByRoute(client.ID, usage)
+	data.Chart, data.Routes = usage.Draw(client.ID, calls, a.Now()), usage.ByRoute(client.ID, calls)
 	return ui.Render(c, status, clientView(a.Gate.Page(c, client.Name, a.nav), data, a.Now()))
 }
 

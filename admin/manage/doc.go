@@ -37,10 +37,6 @@
 //	POST /devices/{id}/ban, /devices/{id}/allow
 //	GET  /devices/ban, /devices/remove    ask, as for sessions; POST does it
 //	POST /devices/allow
-//	GET  /releases
-//	GET  /packages/{file}                 an app package, as the store hands it out; open to everybody
-//	GET  /audit
-//	GET  /reset, POST /reset
 //
 // It keeps nothing: all of it belongs to the programs.
 package manage

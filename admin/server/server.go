@@ -18,6 +18,8 @@ import (
 	"keyladder/admin/programs"
 	"keyladder/admin/traffic"
 	"keyladder/admin/ui"
+	"keyladder/admin/upkeep"
+	"keyladder/admin/usage"
 	"keyladder/admin/workshop"
 	"keyladder/internal/deployment"
 	"keyladder/internal/serve"
@@ -90,7 +92,7 @@ func New(cfg Config) (*Server, error) {
 
 // assemble makes the parts and mounts their routes.
 func (s *Server) assemble(cfg Config) (err error) {
-	resource, phone := cfg.Programs.Remote(deployment.Resource), cfg.Programs.Remote(deployment.Phone)
+	auth, resource, phone := cfg.Programs.Remote(deployment.Auth), cfg.Programs.Remote(deployment.Resource), cfg.Programs.Remote(deployment.Phone)
 	s.watch = programs.NewWatch(cfg.Programs.All()...)
 	s.traffic = traffic.New(s.stopped, cfg.Stages, cfg.Programs.All()...)
 	s.runner = &jobs.Runner{Jobs: jobs.New(s.stopped, cfg.Now), Phone: phone, Resource: resource, Stages: cfg.Stages}
@@ -106,9 +108,12 @@ func (s *Server) assemble(cfg Config) (err error) {
 		return err
 	}
 	administration := manage.New(manage.Config{
-		Folder: cfg.Folder, Stages: cfg.Stages, Resource: resource, Auth: cfg.Programs.Remote(deployment.Auth), Phone: phone,
-		Runner: s.runner, Gate: s.gate, DropTraffic: s.traffic.Drop, Now: cfg.Now,
+		Folder: cfg.Folder, Stages: cfg.Stages, Resource: resource, Auth: auth, Phone: phone, Runner: s.runner, Gate: s.gate, Now: cfg.Now,
 	})
+	upkeep := upkeep.New(upkeep.Config{
+		Folder: cfg.Folder, Auth: auth, Resource: resource, Phone: phone, Runner: s.runner, Gate: s.gate, DropTraffic: s.traffic.Drop,
+	})
+	usage := &usage.Pages{Stages: cfg.Stages, Resource: resource, Gate: s.gate}
 
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -123,6 +128,8 @@ func (s *Server) assemble(cfg Config) (err error) {
 	s.traffic.Mount(e, s.gate)
 	s.runner.Mount(e)
 	administration.Mount(e)
+	usage.Mount(e)
+	upkeep.Mount(e)
 	s.echo = e
 	return nil
 }

@@ -1,4 +1,4 @@
-package manage
+package usage
 
 import (
 	"testing"
@@ -10,14 +10,14 @@ import (
 func TestChart(t *testing.T) {
 	t.Parallel()
 	today := time.Date(2026, 11, 21, 23, 0, 0, 0, time.UTC)
-	c := drawChart("harbour-mobile", []manage.Usage{
+	c := Draw("harbour-mobile", []manage.Usage{
 		{Day: "2026-11-21", App: "harbour-mobile", Served: 300, Refused: 1},
 		{Day: "2026-11-21", App: "harbour-mobile", Served: 100},
 		{Day: "2026-11-21", App: "harbour-ops", Served: 1000},
 		{Day: "2026-11-08", App: "harbour-mobile", Served: 5},
 		{Day: "2026-11-01", App: "harbour-mobile", Served: 7},
 	}, today)
-	last := c.Days[chartDays-1]
+	last := c.Days[Days-1]
 	if c.Top != 500 || c.Served != 405 || c.Refused != 1 || last.Day != "2026-11-21" || last.Served != 400 {
 		t.Errorf("chart: %+v", c)
 	}

@@ -1,4 +1,4 @@
-package manage
+package usage
 
 import (
 	"cmp"
@@ -8,9 +8,11 @@ import (
 	"keyladder/internal/manage"
 )
 
+// Days is over how many days usage is shown.
+const Days = 14
+
 // The chart's measures, in units of its view box.
 const (
-	chartDays   = 14
 	chartWidth  = 460
 	chartHeight = 190
 	chartLeft   = 50
@@ -18,15 +20,15 @@ const (
 	chartFloor  = 156
 )
 
-// chart is the usage of one app over the latest days, laid out.
-type chart struct {
+// Chart is the usage of one app over the latest days, laid out.
+type Chart struct {
 	App             string
-	Days            []chartDay // oldest first
-	Top             int64      // calls at the upper line
+	Days            []day // oldest first
+	Top             int64 // calls at the upper line
 	Served, Refused int64
 }
 
-type chartDay struct {
+type day struct {
 	Day             string
 	Served, Refused int64
 	X, Width        int
@@ -34,11 +36,12 @@ type chartDay struct {
 	RefusedY        int // upper edge of the refused part, on top of it
 }
 
-func drawChart(app string, usage []manage.Usage, today time.Time) chart {
-	c := chart{App: app}
-	byDay := map[string]*chartDay{}
-	for i := range chartDays {
-		c.Days = append(c.Days, chartDay{Day: today.UTC().AddDate(0, 0, i-chartDays+1).Format(time.DateOnly)})
+// Draw lays out the usage of an app up to today.
+func Draw(app string, usage []manage.Usage, today time.Time) Chart {
+	c := Chart{App: app}
+	byDay := map[string]*day{}
+	for i := range Days {
+		c.Days = append(c.Days, day{Day: today.UTC().AddDate(0, 0, i-Days+1).Format(time.DateOnly)})
 	}
 	for i := range c.Days {
 		byDay[c.Days[i].Day] = &c.Days[i]
@@ -56,7 +59,7 @@ func drawChart(app string, usage []manage.Usage, today time.Time) chart {
 		c.Refused += day.Refused
 	}
 	c.Top = roundUp(highest)
-	step := (chartWidth - chartLeft - 8) / chartDays
+	step := (chartWidth - chartLeft - 8) / Days
 	for i := range c.Days {
 		day := &c.Days[i]
 		day.X, day.Width = chartLeft+i*step+4, step-8
@@ -67,7 +70,7 @@ func drawChart(app string, usage []manage.Usage, today time.Time) chart {
 }
 
 // height never lets a day with calls look like one without.
-func (c chart) height(calls int64) int {
+func (c Chart) height(calls int64) int {
 	if calls == 0 {
 		return 0
 	}
@@ -85,27 +88,28 @@ func roundUp(n int64) int64 {
 	}
 }
 
-// routeUse is the usage of one route at one stage, over all days.
-type routeUse struct {
+// Route is the usage of one route at one stage, over all days.
+type Route struct {
 	Stage, Route    string
 	Served, Refused int64
 }
 
-func useByRoute(app string, usage []manage.Usage) []routeUse {
-	var list []routeUse
+// ByRoute sums up the usage of an app.
+func ByRoute(app string, usage []manage.Usage) []Route {
+	var list []Route
 	for _, u := range usage {
 		if u.App != app {
 			continue
 		}
-		i := slices.IndexFunc(list, func(r routeUse) bool { return r.Stage == u.Stage && r.Route == u.Route })
+		i := slices.IndexFunc(list, func(r Route) bool { return r.Stage == u.Stage && r.Route == u.Route })
 		if i < 0 {
 			i = len(list)
-			list = append(list, routeUse{Stage: u.Stage, Route: u.Route})
+			list = append(list, Route{Stage: u.Stage, Route: u.Route})
 		}
 		list[i].Served += u.Served
 		list[i].Refused += u.Refused
 	}
-	slices.SortFunc(list, func(a, b routeUse) int {
+	slices.SortFunc(list, func(a, b Route) int {
 		return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Route, b.Route))
 	})
 	return list

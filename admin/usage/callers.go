@@ -1,4 +1,4 @@
-package manage
+package usage
 
 import (
 	"net/http"
@@ -8,10 +8,24 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"keyladder/admin/access"
+	"keyladder/admin/programs"
 	"keyladder/admin/ui"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 )
+
+// Pages are those about usage.
+type Pages struct {
+	Stages   catalog.Set
+	Resource programs.Remote
+	Gate     *access.Gate
+}
+
+// Mount adds the routes.
+func (p *Pages) Mount(e *echo.Echo) { e.GET("/callers", p.callersPage, p.Gate.SignedIn) }
+
+func knowsUsers(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }
 
 // How many callers are listed: of each kind, and where only one kind is.
 const (
@@ -44,10 +58,10 @@ type callersData struct {
 	Silence string // why they can't be shown
 }
 
-func (a *Administration) callersPage(c echo.Context) error {
+func (p *Pages) callersPage(c echo.Context) error {
 	ctx := c.Request().Context()
-	data := callersData{Stages: a.Stages.Built(), Query: manage.SourceQuery{
-		Kind: manage.SourceKind(c.QueryParam("kind")), Days: chartDays,
+	data := callersData{Stages: p.Stages.Built(), Query: manage.SourceQuery{
+		Kind: manage.SourceKind(c.QueryParam("kind")), Days: Days,
 		Stage: c.QueryParam("stage"), App: c.QueryParam("app"), Search: strings.TrimSpace(c.QueryParam("search")),
 	}}
 	q := &data.Query
@@ -57,7 +71,7 @@ func (a *Administration) callersPage(c echo.Context) error {
 		q.Stage = ""
 	}
 	var err error
-	data.Apps, err = a.Resource.Apps(ctx)
+	data.Apps, err = p.Resource.Apps(ctx)
 	for _, kind := range callerKinds {
 		if q.Kind != "" && kind.Kind != q.Kind || err != nil {
 			continue
@@ -71,13 +85,13 @@ func (a *Administration) callersPage(c echo.Context) error {
 			asked.From, asked.Limit = 0, callersOfAll
 		}
 		kind.From = asked.From
-		kind.List, err = a.Resource.Callers(ctx, asked)
+		kind.List, err = p.Resource.Callers(ctx, asked)
 		data.Kinds = append(data.Kinds, kind)
 	}
 	if err != nil {
 		data.Kinds, data.Silence = nil, ui.InWords(err)
 	}
-	return ui.Render(c, http.StatusOK, callersView(a.Gate.Page(c, "Callers", "/apps"), data))
+	return ui.Render(c, http.StatusOK, callersView(p.Gate.Page(c, "Callers", "/apps"), data))
 }
 
 // noUsers says why the chosen stage can't count users.
