@@ -74,7 +74,7 @@ func clientsView(p ui.Page, d clientsData, now time.Time) templ.Component {
 				}
 				return nil
 			})
-			templ_7745c5c3_Err = sectionHead(p, d.listed).Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = listHead(p, d.listed).Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
