@@ -10,11 +10,7 @@ import (
 	"keyladder/admin/programs"
 	"keyladder/admin/ui"
 	"keyladder/internal/manage"
-	"keyladder/stages/catalog"
 )
-
-// asksForConsent is where users say what a client may do.
-func asksForConsent(p catalog.Policies) bool { return issuedByAuth(p) }
 
 var consentColumns = []ui.Column{
 	{Name: "user", Label: "User"},
@@ -37,6 +33,9 @@ var consents = kind[manage.Consent, manage.ConsentFilter]{
 	ID:    func(consent manage.Consent) string { return consent.ID },
 	Stage: func(consent manage.Consent) string { return consent.Stage },
 	Words: consentWords,
+	Selection: func(s selection, filter manage.ConsentFilter) any {
+		return manage.ConsentSelection{IDs: s.IDs, All: s.All, ConsentFilter: filter}
+	},
 }
 
 func consentWords(consent manage.Consent) string {
@@ -50,7 +49,7 @@ type consentsData struct {
 }
 
 func (a section) consentsPage(c echo.Context) error {
-	data := consentsData{listed: a.listed(c, "/auth/consents", "Consents", consentColumns, "-given", consents.Filters, asksForConsent)}
+	data := consentsData{listed: a.listed(c, "/auth/consents", "Consents", consentColumns, "-given", consents.Filters, issuedByAuth)}
 	found, p, err := consents.list(a, c, &data.listed)
 	if err != nil {
 		return err
@@ -61,22 +60,12 @@ func (a section) consentsPage(c echo.Context) error {
 
 // askWithdrawConsents asks before consents are withdrawn.
 func (a section) askWithdrawConsents(c echo.Context) error {
-	selection, any := chosen(c.QueryParams(), consents.Filters...)
-	if !any {
-		return a.nothingChosen(c)
-	}
-	return consents.ask(a, c, selection, "Withdraw",
+	return consents.asks(a, c, "Withdraw",
 		"All that came of each of them ends: authorization codes, refresh tokens and access tokens. The user is asked anew at the next sign-in.", "/auth/consents/withdraw")
 }
 
 func (a section) withdrawConsents(c echo.Context) error {
-	selection, any := chosen(c.Request().PostForm, consents.Filters...)
-	if !any {
-		return a.nothingChosen(c)
-	}
-	change := change{Action: "withdraw consents", Path: "/consents/withdraw"}
-	consents.name(a, c, selection, &change)
-	return a.takeMany(c, change, manage.ConsentSelection{IDs: selection.IDs, All: selection.All, ConsentFilter: consents.Filter(selection.Filter)},
+	return consents.change(a, c, change{Action: "withdraw consents", Path: "/consents/withdraw"},
 		func(count int) string {
 			if count == 0 {
 				return "No consent is left of those: they had been withdrawn before."

@@ -35,6 +35,9 @@ var devices = kind[manage.Device, manage.DeviceFilter]{
 	ID:    func(device manage.Device) string { return device.ID },
 	Stage: func(device manage.Device) string { return device.Stage },
 	Words: deviceWords,
+	Selection: func(s selection, filter manage.DeviceFilter) any {
+		return manage.DeviceSelection{IDs: s.IDs, All: s.All, DeviceFilter: filter}
+	},
 }
 
 // devicesData is what the page of the devices shows.
@@ -111,14 +114,7 @@ func (a section) askDevices(what toDevices) echo.HandlerFunc {
 
 func (a section) changeDevices(what toDevices) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		selection, any := chosen(c.Request().PostForm, devices.Filters...)
-		if !any {
-			return a.nothingChosen(c)
-		}
-		change := change{Action: what.Action, Path: what.Path}
-		devices.name(a, c, selection, &change)
-		return a.takeMany(c, change,
-			manage.DeviceSelection{IDs: selection.IDs, All: selection.All, DeviceFilter: devices.Filter(selection.Filter)}, what.Done)
+		return devices.change(a, c, change{Action: what.Action, Path: what.Path}, what.Done)
 	}
 }
 

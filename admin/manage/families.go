@@ -39,14 +39,7 @@ var familyStates = []ui.NavItem{
 var families = kind[manage.Family, manage.FamilyFilter]{
 	One: "family of refresh tokens", Many: "families of refresh tokens", Filters: []string{"search", "stage", "state"}, States: familyStates,
 	Filter: func(values url.Values) manage.FamilyFilter {
-		f := manage.FamilyFilter{Search: values.Get("search"), Stage: values.Get("stage"), State: values.Get("state")}
-		switch f.State {
-		case "":
-			f.State = "good"
-		case "any":
-			f.State = ""
-		}
-		return f
+		return manage.FamilyFilter{Search: values.Get("search"), Stage: values.Get("stage"), State: goodUnlessSaid(values)}
 	},
 	Search: func(id string) manage.FamilyFilter { return manage.FamilyFilter{Search: id} },
 	Read: func(ctx context.Context, server programs.Remote, filter manage.FamilyFilter, part manage.Part) ([]manage.Family, int, error) {
@@ -56,6 +49,9 @@ var families = kind[manage.Family, manage.FamilyFilter]{
 	ID:    func(family manage.Family) string { return family.ID },
 	Stage: func(family manage.Family) string { return family.Stage },
 	Words: familyWords,
+	Selection: func(s selection, filter manage.FamilyFilter) any {
+		return manage.FamilySelection{IDs: s.IDs, All: s.All, FamilyFilter: filter}
+	},
 }
 
 func familyWords(family manage.Family) string {
@@ -114,22 +110,12 @@ func (a section) familyPage(c echo.Context) error {
 
 // askRevokeFamilies asks before families of refresh tokens are revoked.
 func (a section) askRevokeFamilies(c echo.Context) error {
-	selection, any := chosen(c.QueryParams(), families.Filters...)
-	if !any {
-		return a.nothingChosen(c)
-	}
-	return families.ask(a, c, selection, "Revoke",
+	return families.asks(a, c, "Revoke",
 		"No token of them gets another one, and the access tokens that came of them are refused with the next call. The user has to sign in again.", "/auth/families/revoke")
 }
 
 func (a section) revokeFamilies(c echo.Context) error {
-	selection, any := chosen(c.Request().PostForm, families.Filters...)
-	if !any {
-		return a.nothingChosen(c)
-	}
-	change := change{Action: "revoke refresh tokens", Path: "/families/revoke"}
-	families.name(a, c, selection, &change)
-	return a.takeMany(c, change, manage.FamilySelection{IDs: selection.IDs, All: selection.All, FamilyFilter: families.Filter(selection.Filter)},
+	return families.change(a, c, change{Action: "revoke refresh tokens", Path: "/families/revoke"},
 		func(count int) string {
 			if count == 0 {
 				return "No family of refresh tokens is left of those: they had ended before."

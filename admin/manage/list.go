@@ -57,6 +57,8 @@ type kind[T, F any] struct {
 	Read      func(context.Context, programs.Remote, F, manage.Part) (found []T, total int, err error)
 	ID, Stage func(T) string
 	Words     func(T) string // what an entry is called
+	// Selection tells the program which are meant, where many can be changed at once.
+	Selection func(s selection, filter F) any
 }
 
 // list reads the part that a page shows of those that fit, and shows the page.
@@ -90,6 +92,37 @@ func (k kind[T, F]) find(a section, c echo.Context, s selection) (found []T, tot
 		}
 	}
 	return found, len(s.IDs), nil
+}
+
+// asks asks before something is done to those that a page's address selects.
+func (k kind[T, F]) asks(a section, c echo.Context, verb, text, action string) error {
+	selection, any := chosen(c.QueryParams(), k.Filters...)
+	if !any {
+		return a.nothingChosen(c)
+	}
+	return k.ask(a, c, selection, verb, text, action)
+}
+
+// change makes a change of those that a form has selected.
+func (k kind[T, F]) change(a section, c echo.Context, change change, done func(count int) string) error {
+	selection, any := chosen(c.Request().PostForm, k.Filters...)
+	if !any {
+		return a.nothingChosen(c)
+	}
+	k.name(a, c, selection, &change)
+	return a.takeMany(c, change, k.Selection(selection, k.Filter(selection.Filter)), done)
+}
+
+// goodUnlessSaid is the state by which a list is filtered: without one, what is good is listed.
+func goodUnlessSaid(values url.Values) string {
+	switch state := values.Get("state"); state {
+	case "":
+		return "good"
+	case "any":
+		return ""
+	default:
+		return state
+	}
 }
 
 // ask asks before something is done to those that are selected.

@@ -54,11 +54,7 @@ func (a section) sessionsPage(c echo.Context) error {
 
 // askEndSessions asks before sessions are ended.
 func (a section) askEndSessions(c echo.Context) error {
-	selection, any := chosen(c.QueryParams(), sessions.Filters...)
-	if !any {
-		return a.nothingChosen(c)
-	}
-	return sessions.ask(a, c, selection, "End",
+	return sessions.asks(a, c, "End",
 		"The next call with each of them is refused, and the user has to sign in again. They can't be brought back.", "/sessions/end")
 }
 

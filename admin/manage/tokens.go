@@ -37,14 +37,7 @@ var tokenStates = []ui.NavItem{
 var accessTokens = kind[manage.Token, manage.TokenFilter]{
 	One: "access token", Many: "access tokens", Filters: []string{"search", "stage", "state"}, States: tokenStates,
 	Filter: func(values url.Values) manage.TokenFilter {
-		f := manage.TokenFilter{Search: values.Get("search"), Stage: values.Get("stage"), State: values.Get("state")}
-		switch f.State {
-		case "":
-			f.State = "good"
-		case "any":
-			f.State = ""
-		}
-		return f
+		return manage.TokenFilter{Search: values.Get("search"), Stage: values.Get("stage"), State: goodUnlessSaid(values)}
 	},
 	Search: func(id string) manage.TokenFilter { return manage.TokenFilter{Search: id} },
 	Read: func(ctx context.Context, server programs.Remote, filter manage.TokenFilter, part manage.Part) ([]manage.Token, int, error) {
@@ -54,6 +47,9 @@ var accessTokens = kind[manage.Token, manage.TokenFilter]{
 	ID:    func(token manage.Token) string { return token.ID },
 	Stage: func(token manage.Token) string { return token.Stage },
 	Words: tokenWords,
+	Selection: func(s selection, filter manage.TokenFilter) any {
+		return manage.TokenSelection{IDs: s.IDs, All: s.All, TokenFilter: filter}
+	},
 }
 
 // tokensData is what the page of the access tokens shows.
@@ -172,22 +168,12 @@ func (a section) afterThat() string {
 
 // askRevokeTokens asks before access tokens are revoked.
 func (a section) askRevokeTokens(c echo.Context) error {
-	selection, any := chosen(c.QueryParams(), accessTokens.Filters...)
-	if !any {
-		return a.nothingChosen(c)
-	}
-	return accessTokens.ask(a, c, selection, "Revoke",
+	return accessTokens.asks(a, c, "Revoke",
 		"Every server refuses the next call with each of them. "+a.afterThat()+" What was done with them stays done.", a.prefix+"/tokens/revoke")
 }
 
 func (a section) revokeTokens(c echo.Context) error {
-	selection, any := chosen(c.Request().PostForm, accessTokens.Filters...)
-	if !any {
-		return a.nothingChosen(c)
-	}
-	change := change{Action: "revoke access tokens", Path: "/tokens/revoke"}
-	accessTokens.name(a, c, selection, &change)
-	return a.takeMany(c, change, manage.TokenSelection{IDs: selection.IDs, All: selection.All, TokenFilter: accessTokens.Filter(selection.Filter)},
+	return accessTokens.change(a, c, change{Action: "revoke access tokens", Path: "/tokens/revoke"},
 		func(count int) string {
 			if count == 0 {
 				return "No access token is left of those: they had ended before."

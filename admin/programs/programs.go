@@ -102,6 +102,13 @@ func get[T any](ctx context.Context, r Remote, path string) (T, error) {
 	return manage.Get[T](ctx, r, path)
 }
 
+// asked asks for a list with the patience of a page.
+func asked[Q, L any](ctx context.Context, r Remote, ask func(context.Context, manage.Doer, Q) (L, error), about Q) (L, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return ask(ctx, r, about)
+}
+
 // Apps are the registered apps and partners.
 func (r Remote) Apps(ctx context.Context) ([]manage.App, error) {
 	return get[[]manage.App](ctx, r, "/apps")
@@ -131,37 +138,27 @@ func (r Remote) Callers(ctx context.Context, q manage.SourceQuery) (manage.Sourc
 
 // Users are those who can sign in and fit a query.
 func (r Remote) Users(ctx context.Context, q manage.UserQuery) (manage.UserList, error) {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
-	defer cancel()
-	return manage.Users(ctx, r, q)
+	return asked(ctx, r, manage.Users, q)
 }
 
 // Sessions are those that are good now and fit a query.
 func (r Remote) Sessions(ctx context.Context, q manage.SessionQuery) (manage.SessionList, error) {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
-	defer cancel()
-	return manage.Sessions(ctx, r, q)
+	return asked(ctx, r, manage.Sessions, q)
 }
 
 // Tokens are the access tokens that fit a query.
 func (r Remote) Tokens(ctx context.Context, q manage.TokenQuery) (manage.TokenList, error) {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
-	defer cancel()
-	return manage.Tokens(ctx, r, q)
+	return asked(ctx, r, manage.Tokens, q)
 }
 
 // Families are the families of refresh tokens that fit a query.
 func (r Remote) Families(ctx context.Context, q manage.FamilyQuery) (manage.FamilyList, error) {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
-	defer cancel()
-	return manage.Families(ctx, r, q)
+	return asked(ctx, r, manage.Families, q)
 }
 
 // Consents are what users allow clients that fits a query.
 func (r Remote) Consents(ctx context.Context, q manage.ConsentQuery) (manage.ConsentList, error) {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
-	defer cancel()
-	return manage.Consents(ctx, r, q)
+	return asked(ctx, r, manage.Consents, q)
 }
 
 // Secret is the secret of a key or a client.
@@ -171,9 +168,7 @@ func (r Remote) Secret(ctx context.Context, key string) (manage.Secret, error) {
 
 // TokenCalls are what was done with an access token, the latest first.
 func (r Remote) TokenCalls(ctx context.Context, id string) ([]manage.TokenCall, error) {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
-	defer cancel()
-	return manage.TokenCalls(ctx, r, id)
+	return asked(ctx, r, manage.TokenCalls, id)
 }
 
 // RevocationChecks say at which stages revoked access tokens are refused.
@@ -195,9 +190,7 @@ func (r Remote) SigningKeys(ctx context.Context) ([]manage.SigningKey, error) {
 
 // Devices are the registered installations that fit a query.
 func (r Remote) Devices(ctx context.Context, q manage.DeviceQuery) (manage.DeviceList, error) {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
-	defer cancel()
-	return manage.Devices(ctx, r, q)
+	return asked(ctx, r, manage.Devices, q)
 }
 
 // Phone is what the phone uses and has installed.
