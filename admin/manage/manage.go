@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -8,6 +9,7 @@ import (
 	"keyladder/admin/access"
 	"keyladder/admin/jobs"
 	"keyladder/admin/programs"
+	"keyladder/admin/ui"
 	"keyladder/internal/deployment"
 	"keyladder/stages/catalog"
 )
@@ -35,4 +37,130 @@ func (a *Administration) Mount(e *echo.Echo) {
 	in := a.Gate.SignedIn
 	a.resource().mountResource(e, in)
 	a.authorization().mountAuthorization(e, in)
+}
+
+// section is the pages about one of the servers. Both of them know apps, users and access tokens,
+// and their pages are made by the same handlers.
+type section struct {
+	*Administration
+	server programs.Remote
+	prefix string                      // of the pages' paths
+	nav    string                      // the part of the site that they belong to
+	tabs   tabs                        // that lead from one to the others
+	has    func(catalog.Policies) bool // stages that the server is about
+}
+
+// resource is what the resource server knows by itself.
+func (a *Administration) resource() section {
+	return section{
+		Administration: a, server: a.Resource, nav: "/users", has: func(p catalog.Policies) bool { return !issuedByAuth(p) },
+		tabs: tabs{Label: "Users, access tokens and devices", Pages: []ui.NavItem{
+			{Path: "/users", Label: "Users"},
+			{Path: "/sessions", Label: "Sessions"},
+			{Path: "/tokens", Label: "Access tokens"},
+			{Path: "/devices", Label: "Devices"},
+		}},
+	}
+}
+
+// authorization is what the authorization server knows.
+func (a *Administration) authorization() section {
+	return section{
+		Administration: a, server: a.Auth, prefix: "/auth", nav: "/auth/clients", has: issuedByAuth,
+		tabs: tabs{Label: "The authorization server's", Pages: []ui.NavItem{
+			{Path: "/auth/clients", Label: "Clients"},
+			{Path: "/auth/users", Label: "Users"},
+			{Path: "/auth/consents", Label: "Consents"},
+			{Path: "/auth/families", Label: "Refresh tokens"},
+			{Path: "/auth/tokens", Label: "Access tokens"},
+		}},
+	}
+}
+
+// ofAuth says whether a section is the authorization server's.
+func (a section) ofAuth() bool { return a.prefix != "" }
+
+func issuedByAuth(p catalog.Policies) bool { return p.Auth.Issuer == catalog.AuthServer }
+
+// tabs lead from one page of a section to the others.
+type tabs struct {
+	Label string
+	Pages []ui.NavItem
+	Path  string // of the one that is shown
+	Title string
+}
+
+func (t tabs) at(path, title string) tabs {
+	t.Path, t.Title = path, title
+	return t
+}
+
+// mountTokens adds the pages about access tokens and about the keys that sign them.
+func (a section) mountTokens(e *echo.Echo, in echo.MiddlewareFunc) {
+	e.GET(a.prefix+"/tokens", a.tokensPage, in)
+	e.GET(a.prefix+"/tokens/revoke", a.askRevokeTokens, in)
+	e.POST(a.prefix+"/tokens/revoke", a.revokeTokens, in)
+	e.GET(a.prefix+"/tokens/:token", a.tokenPage, in)
+	e.GET(a.prefix+"/signing-keys/:stage/rotate", a.askRotate, in)
+	e.POST(a.prefix+"/signing-keys/:stage/rotate", a.rotate, in)
+	e.GET(a.prefix+"/signing-keys/:key/withdraw", a.askWithdraw, in)
+	e.POST(a.prefix+"/signing-keys/:key/withdraw", a.withdraw, in)
+	e.POST(a.prefix+"/users/:user/failed-sign-ins/clear", a.clearFailedSignIns, in)
+}
+
+func (a section) mountResource(e *echo.Echo, in echo.MiddlewareFunc) {
+	a.mountTokens(e, in)
+	e.GET("/apps", a.appsPage, in)
+	e.POST("/apps", a.registerApp, in)
+	e.POST("/apps/run", a.runApp, in)
+	e.POST("/tiers/:tier", a.changeTier, in)
+	e.GET("/apps/:app", a.appPage, in)
+	e.POST("/apps/:app", a.changeApp, in)
+	e.POST("/apps/:app/keys", a.issueKey, in)
+	e.POST("/apps/:app/rotate", a.rotateKeys, in)
+	e.POST("/keys/:key/revoke", a.revokeKey, in)
+	e.POST("/keys/:key/restore", a.restoreKey, in)
+	e.GET("/keys/:key/secret", a.secretPage, in)
+	e.POST("/keys/:key/secret", a.rotateSecret, in)
+	e.GET("/users", a.usersPage, in)
+	e.GET("/users/:user/sessions/end", a.askEndSessionsOf, in)
+	e.POST("/users/:user/sessions/end", a.endSessionsOf, in)
+	e.GET("/sessions", a.sessionsPage, in)
+	e.GET("/sessions/end", a.askEndSessions, in)
+	e.POST("/sessions/end", a.endSessions, in)
+	e.GET("/revocation-checks/:stage/off", a.askServeRevoked, in)
+	e.POST("/revocation-checks/:stage/off", a.switchCheck(false), in)
+	e.POST("/revocation-checks/:stage/on", a.switchCheck(true), in)
+	e.GET("/devices", a.devicesPage, in)
+	e.POST("/devices/:device/ban", a.banDevice, in)
+	e.POST("/devices/:device/allow", a.allowDevice, in)
+	e.GET(banning.Path, a.askDevices(banning), in)
+	e.POST(banning.Path, a.changeDevices(banning), in)
+	e.POST(allowing.Path, a.changeDevices(allowing), in)
+	e.GET(removing.Path, a.askDevices(removing), in)
+	e.POST(removing.Path, a.changeDevices(removing), in)
+}
+
+func (a section) mountAuthorization(e *echo.Echo, in echo.MiddlewareFunc) {
+	a.mountTokens(e, in)
+	e.GET("/auth", func(c echo.Context) error { return c.Redirect(http.StatusSeeOther, "/auth/clients") }, in)
+	e.GET("/auth/clients", a.clientsPage, in)
+	e.POST("/auth/clients", a.registerClient, in)
+	e.GET("/auth/clients/:app", a.clientPage, in)
+	e.POST("/auth/clients/:app", a.changeClient, in)
+	e.POST("/auth/clients/:app/revoke", a.revokeClient, in)
+	e.POST("/auth/clients/:app/restore", a.restoreClient, in)
+	e.POST("/auth/clients/:app/secret", a.showSecret, in)
+	e.GET("/auth/clients/:app/secret/rotate", a.askRotateClientSecret, in)
+	e.POST("/auth/clients/:app/secret/rotate", a.rotateClientSecret, in)
+	e.GET("/auth/users", a.accountsPage, in)
+	e.GET("/auth/users/:user/end", a.askEndAll, in)
+	e.POST("/auth/users/:user/end", a.endAll, in)
+	e.GET("/auth/consents", a.consentsPage, in)
+	e.GET("/auth/consents/withdraw", a.askWithdrawConsents, in)
+	e.POST("/auth/consents/withdraw", a.withdrawConsents, in)
+	e.GET("/auth/families", a.familiesPage, in)
+	e.GET("/auth/families/revoke", a.askRevokeFamilies, in)
+	e.POST("/auth/families/revoke", a.revokeFamilies, in)
+	e.GET("/auth/families/:family", a.familyPage, in)
 }
