@@ -49,6 +49,7 @@ func (a *App) May(scope string) bool { return scope != "" && slices.Contains(a.S
 // Key is a key of an app.
 type Key struct {
 	ID, App   string
+	Servers   bool     // its secret is shared by servers alone, so that it proves that one of them calls
 	secrets   []Secret // the current one, and after it those that it replaced, newest first
 	createdAt time.Time
 	revokedAt *time.Time
@@ -64,10 +65,23 @@ func (k *Key) Secret() Secret { return k.secrets[0] }
 // [Config].Overlap.
 func (k *Key) Secrets(at time.Time, overlap time.Duration) []Secret {
 	n := 1
-	for overlap > 0 && n < len(k.secrets) && at.Before(k.secrets[n].replacedAt.Add(overlap)) {
+	for overlap > 0 && n < len(k.secrets) && at.Before(k.secrets[n].replacedAt.Add(overlap)) && at.Before(k.secrets[n].keptUntil) {
 		n++
 	}
 	return k.secrets[:n:n]
+}
+
+// spread is how long a new secret is not signed with, so that all who verify know it when one does.
+// They learn of it within a second.
+const spread = 2 * time.Second
+
+// Signing is the secret to sign with at a time: the newest that all servers know by then.
+func (k *Key) Signing(at time.Time) Secret {
+	i := 0
+	for i+1 < len(k.secrets) && at.Before(k.secrets[i+1].replacedAt.Add(spread)) {
+		i++
+	}
+	return k.secrets[i]
 }
 
 // use is how a key fares.
@@ -88,7 +102,7 @@ func (k *Key) Refused(at time.Time, reason string) {
 
 func (k *Key) manage() manage.Key {
 	key := manage.Key{
-		ID: k.ID, App: k.App, CreatedAt: k.createdAt, RevokedAt: k.revokedAt,
+		ID: k.ID, App: k.App, Servers: k.Servers, CreatedAt: k.createdAt, RevokedAt: k.revokedAt,
 		LastRefused: k.use.refused.Load(),
 	}
 	if accepted := k.use.accepted.Load(); accepted != 0 {

@@ -251,7 +251,11 @@ func (r *Registry) seed(tx *gorm.DB) error {
 			return err
 		}
 		row, key := rowOf(app, at), keyRow{ID: app.ID, App: app.ID, Secret: r.config.Secrets[app.ID], CreatedAt: at}
-		if err := errors.Join(tx.Create(&row).Error, tx.Omit("Of").Create(&key).Error); err != nil {
+		keys := []keyRow{key}
+		if id := app.ServersKey; id != "" {
+			keys = append(keys, keyRow{ID: id, App: app.ID, Secret: r.config.Secrets[id], Servers: true, CreatedAt: at})
+		}
+		if err := errors.Join(tx.Create(&row).Error, tx.Omit("Of").Create(&keys).Error); err != nil {
 			return err
 		}
 	}

@@ -76,6 +76,7 @@ func (r *Registry) Serve(routes manage.Routes) {
 				return err
 			}
 			all.rows, err = readRows(tx, nil, nil)
+			all.Overlap = r.config.Overlap
 			return err
 		})
 		if err != nil {

@@ -62,11 +62,30 @@ func newBook() *Book {
 
 // Lookup finds a key and its app: [ErrUnknown] where there is none. With [ErrRevoked]
 // the key comes along, so that its refusal can be noted. Partners do not prove themselves
-// with keys, so theirs are unknown here; see [Book.Partner].
-func (b *Book) Lookup(key string) (*App, *Key, error) {
+// with keys, so theirs are unknown here; see [Book.Partner]. Nor do apps with those that
+// servers share; see [Book.LookupServers].
+func (b *Book) Lookup(key string) (*App, *Key, error) { return b.lookup(key, false) }
+
+// LookupServers is Lookup for a key whose secret servers share.
+func (b *Book) LookupServers(key string) (*App, *Key, error) { return b.lookup(key, true) }
+
+// ServersKey is the key of an app whose secret servers share; nil: it has none, or it is revoked.
+func (b *Book) ServersKey(app string) *Key {
+	for _, key := range b.state.Load().keys {
+		if key.Servers && key.App == app && key.revokedAt == nil {
+			return key
+		}
+	}
+	return nil
+}
+
+// App is a registered app; nil: there is none under that ID.
+func (b *Book) App(id string) *App { return b.state.Load().apps[id] }
+
+func (b *Book) lookup(key string, servers bool) (*App, *Key, error) {
 	s := b.state.Load()
 	found, ok := s.keys[key]
-	if !ok || s.apps[found.App].Kind == manage.Partner {
+	if !ok || found.Servers != servers || s.apps[found.App].Kind == manage.Partner {
 		return nil, nil, ErrUnknown
 	}
 	if found.revokedAt != nil {

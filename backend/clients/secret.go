@@ -25,6 +25,7 @@ type Secret struct {
 	text       string
 	keys       sealed.Keys
 	replacedAt time.Time // zero: it is the current one
+	keptUntil  time.Time // where it was replaced: from then on nothing accepts it
 }
 
 // Text is the secret as both ends use it; empty: there is none.

@@ -140,6 +140,7 @@ type rows struct {
 	Keys     []keyRow      `json:"keys"`
 	Replaced []replacedRow `json:"replaced"` // newest first
 	Tiers    []tierRow     `json:"tiers"`
+	Overlap  time.Duration `json:"overlap"` // for how long those that were replaced are kept; in nanoseconds
 }
 
 // read reads apps and keys into a state (nil: all) and puts it in force. r.mu is held.
@@ -148,6 +149,7 @@ func (r *Registry) read(next *state, tx *gorm.DB, appIDs, keyIDs []string) error
 	if err != nil {
 		return err
 	}
+	found.Overlap = r.config.Overlap
 	r.publish(next, found)
 	return nil
 }
@@ -188,7 +190,7 @@ func (b *Book) publish(next *state, found rows) {
 	for _, row := range found.Replaced {
 		key := next.keys[row.Key]
 		secret := secretOf(row.Secret)
-		secret.replacedAt = row.ReplacedAt
+		secret.replacedAt, secret.keptUntil = row.ReplacedAt, row.ReplacedAt.Add(found.Overlap)
 		key.secrets = append(key.secrets, secret)
 	}
 	next.index()
@@ -216,7 +218,7 @@ func (row appRow) app(before *App, tiers map[string]tierRow) *App {
 }
 
 func (row keyRow) key(before *Key) *Key {
-	key := &Key{ID: row.ID, App: row.App, createdAt: row.CreatedAt, revokedAt: row.RevokedAt, use: &use{}}
+	key := &Key{ID: row.ID, App: row.App, Servers: row.Servers, createdAt: row.CreatedAt, revokedAt: row.RevokedAt, use: &use{}}
 	if before != nil && before.createdAt.Equal(row.CreatedAt) {
 		key.use = before.use
 	}

@@ -29,7 +29,8 @@ func (appRow) TableName() string { return "apps" }
 type keyRow struct {
 	ID        string    `gorm:"primaryKey"`
 	App       string    `gorm:"not null;index"`
-	Secret    string    `gorm:"not null;default:''"` // in clear: see [Secret]
+	Secret    string    `gorm:"not null;default:''"`    // in clear: see [Secret]
+	Servers   bool      `gorm:"not null;default:false"` // the secret is shared by servers alone
 	CreatedAt time.Time `gorm:"not null"`
 	RevokedAt *time.Time
 

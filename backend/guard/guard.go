@@ -355,6 +355,15 @@ func (c Config) lookUp(stage *catalog.Stage, id string) (*clients.App, *clients.
 	return c.Issued.Clients.Lookup(id)
 }
 
+// lookUpServers finds a key whose secret the attestation service shares with this server. Where a
+// stage has such a service, it has an authorization server, which owns the keys.
+func (c Config) lookUpServers(_ *catalog.Stage, id string) (*clients.App, *clients.Key, error) {
+	if c.Issued.Clients == nil {
+		return nil, nil, clients.ErrUnknown
+	}
+	return c.Issued.Clients.LookupServers(id)
+}
+
 // knowsUserAgent does not ask for the stage: the field proves nothing anyway.
 func (c Config) knowsUserAgent(field string) bool {
 	return c.Apps.KnowsUserAgent(field) || c.Issued.Clients != nil && c.Issued.Clients.KnowsUserAgent(field)

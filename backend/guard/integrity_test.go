@@ -25,14 +25,19 @@ func withAttested() catalog.Set {
 	like, _ := stages.Lookup("refresh")
 	like.Number, like.Slug = len(stages)+1, attestedStage
 	like.Call.AppProof, like.Call.Nonces, like.Call.Binding = catalog.IntegrityToken, catalog.NoNonces, catalog.TokenOfClient
+	like.API.SecretOverlap = catalog.Decide(30 * time.Second)
+	like.Attestation.Level = catalog.PackageHash
 	return append(stages, like)
 }
+
+// servers is the key of an app whose secret servers share.
+func servers(app string) string { return app + "-servers" }
 
 // attested is a client integrity token of an app, good for a minute, but for what is changed.
 func (w *world) attested(app string, change func(key *token.Key, claims *integrity.Claims)) string {
 	w.Helper()
 	now := w.clock.Now()
-	key := token.Key{ID: app, Secret: token.Secret(w.secrets[app])}
+	key := token.Key{ID: servers(app), Secret: token.Secret(w.secrets[servers(app)])}
 	claims := integrity.Claims{
 		Issuer: attester + attestedStage, ClientID: app, Audience: []string{"https://" + host + "/" + attestedStage + "/v1"},
 		Issued: now.Truncate(time.Second), Expires: now.Add(time.Minute).Truncate(time.Second), ID: token.NewID(), Release: 2, Level: "package-hash",
@@ -66,7 +71,7 @@ func TestIntegrityTokens(t *testing.T) {
 		}, 401},
 		"two": {func(w *world, r *http.Request) { r.Header.Add(integrity.Field, w.attested(mobile, nil)) }, 400},
 		"a failing one": {func(w *world, r *http.Request) {
-			text, err := integrity.Fail(mobile, integrity.Claims{
+			text, err := integrity.Fail(servers(mobile), integrity.Claims{
 				Issuer: attester + attestedStage, ClientID: mobile, Audience: []string{"https://" + host + "/" + attestedStage + "/v1"},
 				Issued: w.clock.Now(), Expires: w.clock.Now().Add(time.Minute), ID: "one", Release: 2, Level: "package-hash",
 			})
@@ -75,8 +80,14 @@ func TestIntegrityTokens(t *testing.T) {
 			}
 			integrity.Set(r.Header, text)
 		}, 401},
-		"an unknown key":              {set(func(k *token.Key, _ *integrity.Claims) { k.ID = "nobody" }), 401},
-		"another app's key":           {set(func(k *token.Key, _ *integrity.Claims) { k.ID = kiosk }), 401},
+		"an unknown key": {set(func(k *token.Key, _ *integrity.Claims) { k.ID = "nobody" }), 401},
+		"the app's own secret": {func(w *world, r *http.Request) {
+			integrity.Set(r.Header, w.attested(mobile, func(k *token.Key, _ *integrity.Claims) {
+				w.rotate(mobile) // to a secret that is long enough
+				*k = token.Key{ID: mobile, Secret: token.Secret(w.secrets[mobile])}
+			}))
+		}, 401},
+		"another app's key":           {set(func(k *token.Key, _ *integrity.Claims) { k.ID = servers(kiosk) }), 401},
 		"of another app":              {set(func(_ *token.Key, c *integrity.Claims) { c.ClientID = kiosk }), 401},
 		"of another stage":            {set(func(_ *token.Key, c *integrity.Claims) { c.Issuer = attester + "tls" }), 401},
 		"for another API":             {set(func(_ *token.Key, c *integrity.Claims) { c.Audience = []string{"https://elsewhere"} }), 401},
@@ -87,7 +98,7 @@ func TestIntegrityTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, withAttested())
-			w.rotate(mobile)
+			w.rotate(servers(mobile))
 			r := w.request(attestedStage, http.MethodGet, "/v1/accounts", "")
 			test.spoil(w, r)
 			answer, verdict := w.do(r)
@@ -104,14 +115,14 @@ func TestIntegrityTokens(t *testing.T) {
 	}
 }
 
-// rotate gives an app a new secret, of full length.
-func (w *world) rotate(app string) {
+// rotate gives a key a new secret, of full length.
+func (w *world) rotate(key string) {
 	w.Helper()
-	rotated, err := w.apps.RotateSecret(context.Background(), app)
+	rotated, err := w.apps.RotateSecret(context.Background(), key)
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.secrets[app] = rotated.Secret
+	w.secrets[key] = rotated.Secret
 }
 
 // TestWhatIsRememberedOfIntegrityTokens is looked at again with each call as far as it can change:
@@ -125,13 +136,13 @@ func TestWhatIsRememberedOfIntegrityTokens(t *testing.T) {
 		"nothing changes":        {func(*world) {}, 200},
 		"it expires":             {func(w *world) { w.clock.advance(time.Minute) }, 401},
 		"the clock is set back":  {func(w *world) { w.clock.advance(-time.Minute) }, 401},
-		"its secret is replaced": {func(w *world) { w.rotate(mobile) }, 200},
+		"its secret is replaced": {func(w *world) { w.rotate(servers(mobile)) }, 200},
 		"and the time for that is over": {func(w *world) {
-			w.rotate(mobile)
+			w.rotate(servers(mobile))
 			w.clock.advance(31 * time.Second)
 		}, 401},
 		"its key is revoked": {func(w *world) {
-			if _, err := w.apps.Revoke(context.Background(), mobile); err != nil {
+			if _, err := w.apps.Revoke(context.Background(), servers(mobile)); err != nil {
 				t.Fatal(err)
 			}
 		}, 401},
@@ -139,7 +150,7 @@ func TestWhatIsRememberedOfIntegrityTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, withAttested().With(attestedStage, func(p *catalog.Policies) { p.API.SecretOverlap = catalog.Decide(30 * time.Second) }))
-			w.rotate(mobile)
+			w.rotate(servers(mobile))
 			first := w.request(attestedStage, http.MethodGet, "/v1/rates", "")
 			text := first.Header.Get(integrity.Field)
 			for range 2 {
@@ -162,7 +173,7 @@ func TestWhatIsRememberedOfIntegrityTokens(t *testing.T) {
 func TestGuardWithoutAttester(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withAttested())
-	w.rotate(mobile)
+	w.rotate(servers(mobile))
 	w.config.Attested = guard.Attested{}
 	w.start()
 	if answer, verdict := w.do(w.request(attestedStage, http.MethodGet, "/v1/rates", "")); answer.Code != http.StatusUnauthorized || verdict.Check != catalog.CheckIntegrity {

@@ -48,7 +48,7 @@ func pipeline(c Config, m *memories) segments {
 				check: catalog.CheckHawk, serves: values{catalog.Hawk, anyValueOf("api.secret_overlap")},
 				run: signature(hawk.Verifier{Host: c.Host, Port: c.Port}, c.lookUp, m.since), finish: signAnswer,
 			},
-			{check: catalog.CheckIntegrity, serves: values{catalog.IntegrityToken, anyValueOf("api.secret_overlap")}, run: integrityToken(m.integrity, c.lookUp)},
+			{check: catalog.CheckIntegrity, serves: values{catalog.IntegrityToken, anyValueOf("api.secret_overlap")}, run: integrityToken(m.integrity, c.lookUpServers)},
 			{check: catalog.CheckSignedFields, serves: values{catalog.SessionOfCall, catalog.TokenOfCall}, with: signed, run: signedFields},
 			{check: catalog.CheckNonce, serves: values{catalog.NoncesRemembered}, with: signed, run: nonceIsNew(m.nonces)},
 			{check: catalog.CheckCertOfApp, serves: values{catalog.MutualTLS}, with: apps, run: certificateOfApp},

@@ -151,6 +151,8 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 			app.Kind = manage.Partner
 		} else {
 			w.secrets[id] = "the secret of " + id
+			app.ServersKey = servers(id)
+			w.secrets[servers(id)] = "the secret that servers share about " + id
 		}
 		seed = append(seed, app)
 	}

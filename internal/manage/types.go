@@ -28,6 +28,7 @@ type App struct {
 	Certificates []string  `json:"certificates"`            // pins of its client certificates: "sha256/" + base64
 	RedirectURIs []string  `json:"redirect_uris,omitempty"` // to which the authorization server may send its users back
 	Public       bool      `json:"public,omitempty"`        // a client of OAuth that could keep no secret
+	ServersKey   string    `json:"servers_key,omitempty"`   // the ID of a key whose secret servers share and the app does not have; empty: there is none
 	CreatedAt    time.Time `json:"created_at"`
 	Keys         []Key     `json:"keys"`
 }
@@ -37,6 +38,7 @@ type App struct {
 type Key struct {
 	ID           string     `json:"id"`
 	App          string     `json:"app"`
+	Servers      bool       `json:"servers,omitempty"` // its secret is shared by servers alone
 	CreatedAt    time.Time  `json:"created_at"`
 	RevokedAt    *time.Time `json:"revoked_at,omitempty"`
 	LastAccepted *time.Time `json:"last_accepted,omitempty"`

@@ -47,6 +47,12 @@ const (
 	CheckConsent  Check = "consent" // the user allows it
 )
 
+// The attestation service's checks. What it finds out about an app is none of them: it goes into a
+// token, which the others look at.
+const (
+	CheckAttestation Check = "attestation-session" // it is open, and answered once and in time
+)
+
 // The app's own checks.
 const (
 	CheckTLS          Check = "tls"                    // the server is who the device's trust store says
@@ -75,6 +81,7 @@ const (
 	OfPackage     Owner = "package" // nothing runs: it is how the package is made
 	OfAuth        Owner = "authorization server"
 	OfAttestation Owner = "attestation service"
+	OfMediator    Owner = "mediator"
 )
 
 // ownerships say whose each check is, and which of them stop an attack without a record.
@@ -91,6 +98,7 @@ var ownerships = []struct {
 	}},
 	{OfApp, []Check{CheckTLS, CheckPins, CheckServerMAC, CheckSealedAnswer, CheckTransferCap, CheckSignedIn, CheckResponse}},
 	{OfAuth, []Check{CheckForm, CheckClient, CheckRedirect, CheckGrant, CheckCode, CheckRefresh, CheckWanted, CheckConsent}},
+	{OfAttestation, []Check{CheckAttestation}},
 	{OfPackage, []Check{CheckHidden, CheckNotStored, CheckNotTyped}},
 }
 

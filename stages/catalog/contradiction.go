@@ -67,7 +67,24 @@ var stageRules = []rule[Policies]{
 		return p.Auth.Issuer == ResourceServer && p.Auth.Grants.InAgent()
 	}},
 	{"auth.client_auth", "clients authenticate, and the app does it in another way", func(p Policies) bool {
-		return p.Call.Grant != NoGrants && p.Call.ClientAuth != p.Auth.ClientAuth
+		return p.Call.Grant != NoGrants && p.Call.ClientAuth != p.Auth.ClientAuth && (p.Call.ClientAuth != Mediated || p.Auth.ClientAuth != ServersSecret)
+	}},
+	{"auth.client_auth", "a mediator adds the secret, but the app has no client integrity token to show it", func(p Policies) bool {
+		return p.Call.ClientAuth == Mediated && p.Call.AppProof != IntegrityToken && p.Call.AppProof != NoAppProof
+	}},
+	{"attestation.level", "calls carry client integrity tokens, and nobody issues them", func(p Policies) bool {
+		return p.Call.AppProof == IntegrityToken && p.Attestation.Level == NotAttested
+	}},
+	{"attestation.level", "apps are looked at, and nobody asks for what came of it", func(p Policies) bool {
+		return p.Call.AppProof != IntegrityToken && p.Call.AppProof != NoAppProof && p.Attestation.Level != NotAttested && p.Attestation.Level != ""
+	}},
+	{"attestation.executables", "nobody looks at the app, and yet something is found out", func(p Policies) bool {
+		a := p.Attestation
+		return a.Level == NotAttested && (a.Executables != NotLookedAt || a.Runtime != NotLookedAt || a.Configuration != NotLookedAt || a.Instance != NotLookedAt)
+	}},
+	{"attestation.runtime", "the app reports nothing about its surroundings", func(p Policies) bool {
+		a := p.Attestation
+		return a.Level == PackageHash && (a.Runtime != NotLookedAt || a.Configuration != NotLookedAt)
 	}},
 	{"auth.token_life", "access tokens are issued, but live not at all", func(p Policies) bool {
 		return p.Auth.Issuer != NoIssuer && p.Auth.TokenLife == NoTokens

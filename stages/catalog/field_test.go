@@ -141,6 +141,11 @@ func TestEachRuleIsBroken(t *testing.T) {
 		"auth.grants: the app asks":                  {passwordGrantPolicies, func(p *Policies) { p.Auth.Grants = ImplicitGrant }},
 		"auth.grants: users sign in on a page":       {implicitGrantPolicies, func(p *Policies) { p.Auth.Issuer = ResourceServer }},
 		"auth.client_auth: clients":                  {codeGrantPolicies, func(p *Policies) { p.Auth.ClientAuth = NoClientAuth }},
+		"auth.client_auth: a mediator":               {mediatedPolicies, func(p *Policies) { p.Call.AppProof = AppKey }},
+		"attestation.level: calls carry":             {attestedHashPolicies, func(p *Policies) { p.Attestation.Level = NotAttested }},
+		"attestation.level: apps are":                {refreshPolicies, func(p *Policies) { p.Attestation.Level = PackageHash }},
+		"attestation.executables: nobody":            {refreshPolicies, func(p *Policies) { p.Attestation.Executables = Watched }},
+		"attestation.runtime: the app":               {attestedHashPolicies, func(p *Policies) { p.Attestation.Runtime = Enforced }},
 		"call.grant: calls carry":                    {passwordGrantPolicies, func(p *Policies) { p.Call.Grant = NoGrants }},
 		"call.grant: the app gets":                   {sessionPolicies, func(p *Policies) { p.Call.Grant = PasswordGrant }},
 		"call.client_auth: the app authenticates":    {sessionPolicies, func(p *Policies) { p.Call.ClientAuth = ClientSecret }},
@@ -156,8 +161,8 @@ func TestEachRuleIsBroken(t *testing.T) {
 			t.Errorf("%s: not found in %q", name, changed.Contradictions())
 		}
 	}
-	if rules := len(callRules) + len(stageRules); rules != 30 {
-		t.Errorf("%d rules, and 30 are tested", rules)
+	if rules := len(callRules) + len(stageRules); rules != 35 {
+		t.Errorf("%d rules, and 35 are tested", rules)
 	}
 }
 

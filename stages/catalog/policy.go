@@ -95,9 +95,14 @@ func (a Auth) Offers(grant Grants) bool {
 	return a.Grants == grant || a.Grants == CodeAndRefresh && grant == CodeGrant
 }
 
-// Attestation is what the attestation service asks of the app.
+// Attestation is what the attestation service asks of the app. How long a challenge is and how
+// long its tokens are good says settings.json.
 type Attestation struct {
-	Level Level `json:"level" title:"Attestation" owner:"attestation service"`
+	Level         Level `json:"level" title:"Attestation" owner:"attestation service"`
+	Executables   Claim `json:"executables" title:"Its program" owner:"attestation service"`
+	Runtime       Claim `json:"runtime" title:"What it runs under" owner:"attestation service"`
+	Configuration Claim `json:"configuration" title:"How its device and its connection are set up" owner:"attestation service"`
+	Instance      Claim `json:"instance_identity" title:"Which installation it is" owner:"attestation service"`
 }
 
 // Package is the app package in use.
@@ -330,7 +335,16 @@ type ClientAuth string
 const (
 	NoClientAuth ClientAuth = "none"   // it says which it is
 	ClientSecret ClientAuth = "secret" // in the field of Basic authentication, or in the body
+	// ServersSecret is the same with a secret that servers share and no app carries, for clients
+	// that have one. The others have their own.
+	ServersSecret ClientAuth = "servers-secret"
+	// Mediated is an app's way where servers have the secret: it shows its client integrity token to
+	// a mediator, which adds the secret.
+	Mediated ClientAuth = "mediated"
 )
+
+// Proven says whether clients show a secret, whoever has it.
+func (a ClientAuth) Proven() bool { return a == ClientSecret || a == ServersSecret }
 
 // TokenLife is how long access tokens are good. How many seconds that are says settings.json.
 type TokenLife string
@@ -358,7 +372,20 @@ type Level string
 
 // The levels.
 const (
-	NotAttested Level = "none"
+	NotAttested      Level = "none"
+	PackageHash      Level = "package-hash"      // the hash of the package, as the app reports it
+	PackageChallenge Level = "package-challenge" // and what bytes of it are, and what the app found out about its surroundings
+)
+
+// Claim says what becomes of something that the attestation service finds out (the names of what
+// it finds out are those of a trustworthiness vector, draft-ietf-rats-ar4si).
+type Claim string
+
+// The policies for claims.
+const (
+	NotLookedAt Claim = "none"
+	Watched     Claim = "watched"  // on record, and counted
+	Enforced    Claim = "enforced" // an app with it gets no token that is good
 )
 
 // Secrets says how the app's package carries its secrets and pins.
@@ -366,6 +393,7 @@ type Secrets string
 
 // The policies for secrets in packages.
 const (
+	NoSecrets     Secrets = "none"
 	ClearSecrets  Secrets = "clear"
 	HiddenSecrets Secrets = "hidden" // encoded, cut up, scattered; put together in memory only
 )

@@ -28,9 +28,11 @@ var appKeyPolicies = Policies{
 		Partners:      NoPartners,
 	},
 	Auth:        Auth{Issuer: NoIssuer, Grants: NoGrants, ClientAuth: NoClientAuth, TokenLife: NoTokens, Revocations: NoRevocations},
-	Attestation: Attestation{Level: NotAttested},
+	Attestation: notAttested,
 	Package:     Package{Release: 1, Secrets: ClearSecrets},
 }
+
+var notAttested = Attestation{Level: NotAttested, Executables: NotLookedAt, Runtime: NotLookedAt, Configuration: NotLookedAt, Instance: NotLookedAt}
 
 // but is policies with some fields decided anew, so that each stage reads as the
 // difference to the one before.
@@ -117,6 +119,27 @@ var refreshPolicies = codeGrantPolicies.but(func(p *Policies) {
 	p.Call.UserKey = UserKeyInStorage
 	p.Auth.Grants = CodeAndRefresh
 	p.Auth.TokenLife = ShortLivedTokens
+})
+
+// attestedHashPolicies let the attestation service prove the app. What signed calls were good for
+// goes with the signatures.
+var attestedHashPolicies = refreshPolicies.but(func(p *Policies) {
+	p.Call.AppProof = IntegrityToken
+	p.Call.Nonces = NoNonces
+	p.Call.Binding = TokenOfClient
+	p.API.SecretOverlap = Decide(30 * time.Second) // servers learn of another one within a second
+	p.Attestation = Attestation{Level: PackageHash, Executables: Enforced, Runtime: NotLookedAt, Configuration: NotLookedAt, Instance: Enforced}
+})
+
+var attestedChallengePolicies = attestedHashPolicies.but(func(p *Policies) {
+	p.Attestation = Attestation{Level: PackageChallenge, Executables: Enforced, Runtime: Enforced, Configuration: Enforced, Instance: Enforced}
+})
+
+// mediatedPolicies take the last secret out of the app.
+var mediatedPolicies = attestedChallengePolicies.but(func(p *Policies) {
+	p.Call.ClientAuth = Mediated
+	p.Auth.ClientAuth = ServersSecret
+	p.Package = Package{Release: 3, Secrets: NoSecrets}
 })
 
 var stages = Set{

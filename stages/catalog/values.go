@@ -92,6 +92,8 @@ var declared = values(
 	of[ClientAuth](
 		Value[ClientAuth]{NoClientAuth, "not at all: it says which it is", off},
 		Value[ClientAuth]{ClientSecret, "with the client secret", on},
+		Value[ClientAuth]{ServersSecret, "with a client secret that the bank's servers share and no app carries", on},
+		Value[ClientAuth]{Mediated, "not itself: a mediator looks at its client integrity token, and adds the client secret", on},
 	),
 	of[TokenLife](
 		Value[TokenLife]{NoTokens, "not at all: there are none", off},
@@ -105,8 +107,16 @@ var declared = values(
 	),
 	of[Level](
 		Value[Level]{NotAttested, "none", off},
+		Value[Level]{PackageHash, "the hash of the app's package, as the app reports it", on},
+		Value[Level]{PackageChallenge, "the hash of the app's package, bytes of it that are asked for anew each time, and what the app finds out about its surroundings", on},
+	),
+	of[Claim](
+		Value[Claim]{NotLookedAt, "not looked at", off},
+		Value[Claim]{Watched, "watched: what is wrong is counted, and the app is served", on},
+		Value[Claim]{Enforced, "enforced: where something is wrong the app gets no good token", on},
 	),
 	of[Secrets](
+		Value[Secrets]{NoSecrets, "there are none", off},
 		Value[Secrets]{ClearSecrets, "in the clear, under names that say what they are", off},
 		Value[Secrets]{HiddenSecrets, "encoded, cut up and scattered; put together in memory only", on},
 	),

@@ -27,8 +27,8 @@ type Range struct {
 
 // Challenge is what is asked for.
 type Challenge struct {
-	Nonce  []byte  `json:"nonce"` // base64 in JSON
-	Ranges []Range `json:"ranges"`
+	Nonce  []byte  `json:"nonce,omitempty"` // base64 in JSON
+	Ranges []Range `json:"ranges,omitempty"`
 }
 
 // ErrChallenge means that a challenge can't be made, or not be answered.

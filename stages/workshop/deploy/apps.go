@@ -27,6 +27,7 @@ func clientsOfOAuth() []manage.App {
 		for _, product := range products {
 			if product.clientID == app.ID {
 				app.RedirectURIs = []string{product.redirectURI()}
+				app.ServersKey = app.ID + "-servers"
 			}
 		}
 		all = append(all, app)

@@ -327,6 +327,9 @@ func generate(cost *argon2id.Params) (m *material, err error) {
 		if !client.Public {
 			m.clientSecrets[client.ID] = rand.Text() + rand.Text()
 		}
+		if client.ServersKey != "" {
+			m.clientSecrets[client.ServersKey] = rand.Text() + rand.Text()
+		}
 	}
 	for _, user := range people {
 		m.passwords[user.Name] = user.Name + "-" + strings.ToLower(rand.Text()[:16])
