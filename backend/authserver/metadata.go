@@ -58,7 +58,7 @@ func (s *Server) showMetadata(c echo.Context, caller guard.Caller) error {
 
 // authMethods are how clients authenticate; a public one says its ID alone.
 func authMethods(stage catalog.Stage) []string {
-	if stage.Auth.ClientAuth == catalog.NoClientAuth {
+	if !stage.Auth.ClientAuth.Proven() {
 		return []string{"none"}
 	}
 	return []string{"client_secret_basic", "client_secret_post", "none"}

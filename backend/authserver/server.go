@@ -238,14 +238,14 @@ func assets(next echo.HandlerFunc) echo.HandlerFunc {
 func offered(p catalog.Policies) bool           { return p.Auth.Issuer == catalog.AuthServer }
 func withTokenEndpoint(p catalog.Policies) bool { return offered(p) && p.Auth.Grants.HasCode() }
 func withIntrospection(p catalog.Policies) bool {
-	return offered(p) && p.Auth.ClientAuth != catalog.NoClientAuth
+	return offered(p) && p.Auth.ClientAuth.Proven()
 }
 
 // routes is what there is.
 //
 //keyladder:code auth-routes
 func (s *Server) routes() {
-	endpoint := &grants.Endpoint{Clients: s.clients.Lookup, Tokens: s.tokens, Refresh: s.families, Issuer: s.issuer, Grants: []grants.Grant{
+	endpoint := &grants.Endpoint{Clients: s.clients.Book, Tokens: s.tokens, Refresh: s.families, Issuer: s.issuer, Grants: []grants.Grant{
 		grants.Code(s.codes, s.users.Lookup, s.allowedNow, s.end), grants.Refresh(s.families, s.users.Lookup, s.end),
 	}}
 	for _, r := range []struct {

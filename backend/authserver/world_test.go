@@ -29,6 +29,7 @@ const (
 	implicit = "implicit-grant"
 	code     = "code-grant"
 	refresh  = "refresh"
+	mediated = "mediated" // the client secrets are those of servers
 )
 
 // Clients, and where their users come back to.
@@ -37,7 +38,10 @@ const (
 	native = "native"
 	odd    = "odd" // confidential, with a secret that form-encoding changes
 	ops    = "ops"
-	other  = "other" // confidential
+	other  = "other"  // confidential
+	mobile = "mobile" // confidential, with a key that servers share
+
+	mobileServers = "mobile-servers" // that key
 
 	webURI      = "https://web.example/callback?tenant=1"
 	otherURI    = "https://other.example/callback"
@@ -45,6 +49,7 @@ const (
 	loopbackURI = "http://127.0.0.1/callback"
 	privateURI  = "com.example.app:/callback"
 	opsURI      = "com.example.ops:/callback"
+	mobileURI   = "com.example.mobile:/callback"
 )
 
 const password = "correct horse" // of everybody
@@ -54,15 +59,16 @@ var clientsOf = []manage.App{
 	{ID: other, Name: "Another web server", UserAgent: "Web/", Scopes: all, RedirectURIs: []string{otherURI}, PerSecond: 1e6, Burst: 1e6},
 	{ID: odd, Name: "A client with an odd secret", UserAgent: "Web/", Scopes: all, RedirectURIs: []string{oddURI}, PerSecond: 1e6, Burst: 1e6},
 	{ID: native, Name: "A program", UserAgent: "Native/", Scopes: all, RedirectURIs: []string{loopbackURI, privateURI}, Public: true, PerSecond: 1e6, Burst: 1e6},
+	{ID: mobile, Name: "An app", UserAgent: "Mobile/", Scopes: all, RedirectURIs: []string{mobileURI}, ServersKey: mobileServers, PerSecond: 1e6, Burst: 1e6},
 	{ID: ops, Name: "For staff", UserAgent: "Ops/", Scopes: []string{"accounts:freeze"}, RedirectURIs: []string{opsURI}, Public: true, PerSecond: 1e6, Burst: 1e6},
 }
 
 var all = []string{"rates:read", "accounts:read", "transfers:write"}
 
-var secrets = map[string]string{web: "the secret of web", other: "the secret of other", odd: `s:%2B+é "&=`}
+var secrets = map[string]string{web: "the secret of web", other: "the secret of other", odd: `s:%2B+é "&=`, mobile: "the secret of mobile", mobileServers: "the secret of servers"}
 
 // uriOf is where a client's answers go.
-var uriOf = map[string]string{web: webURI, other: otherURI, odd: oddURI, native: loopbackURI, ops: opsURI}
+var uriOf = map[string]string{web: webURI, other: otherURI, odd: oddURI, native: loopbackURI, ops: opsURI, mobile: mobileURI}
 
 // stages are those of the catalog, with all that have an authorization server.
 func stages() catalog.Set {
@@ -81,6 +87,10 @@ func stages() catalog.Set {
 		case refresh:
 			p.Call.Grant, p.Call.UserKey = catalog.CodeAndRefresh, catalog.UserKeyInStorage
 			p.Auth.Grants, p.Auth.TokenLife = catalog.CodeAndRefresh, catalog.ShortLivedTokens
+		case mediated:
+			p.Call.AppProof, p.Call.Nonces, p.Call.Binding, p.Call.ClientAuth = catalog.IntegrityToken, catalog.NoNonces, catalog.TokenOfClient, catalog.Mediated
+			p.API.SecretOverlap = catalog.Decide(30 * time.Second)
+			p.Attestation.Level, p.Auth.ClientAuth = catalog.PackageHash, catalog.ServersSecret
 		default:
 			continue
 		}

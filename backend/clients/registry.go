@@ -79,6 +79,16 @@ func (b *Book) ServersKey(app string) *Key {
 	return nil
 }
 
+// HasServersKey says whether an app has a key whose secret servers share, be it revoked or not.
+func (b *Book) HasServersKey(app string) bool {
+	for _, key := range b.state.Load().keys {
+		if key.Servers && key.App == app {
+			return true
+		}
+	}
+	return false
+}
+
 // App is a registered app; nil: there is none under that ID.
 func (b *Book) App(id string) *App { return b.state.Load().apps[id] }
 

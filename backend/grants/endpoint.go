@@ -56,7 +56,7 @@ type Grant struct {
 
 // Endpoint is the token endpoint.
 type Endpoint struct {
-	Clients oauth.Lookup
+	Clients *clients.Book
 	Tokens  *tokens.Store
 	Refresh *refresh.Store                   // nil: there are no refresh tokens
 	Issuer  func(stage catalog.Stage) string // iss of what refresh tokens stand for; nil: without Refresh

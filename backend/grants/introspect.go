@@ -44,7 +44,7 @@ func (e *Endpoint) Introspect(c echo.Context, caller guard.Caller) error {
 	if err != nil {
 		return err
 	}
-	if client.Public || caller.Stage().Auth.ClientAuth == catalog.NoClientAuth {
+	if client.Public || !caller.Stage().Auth.ClientAuth.Proven() {
 		return oauth.RefuseClient(c.Request(), caller.Stage(), "Only a client that has a secret may ask.", "%s is public", client.ID)
 	}
 	text, err := form.Required("token")

@@ -3,6 +3,7 @@ package oauth
 import (
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,24 +14,21 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// Lookup finds a client by its ID, and the key that has its secret.
-type Lookup func(id string) (*clients.App, *clients.Key, error)
-
 // Client finds out which client sends a request, as the stage has it prove that. A public one
 // proves nothing, whatever the stage: one that could not keep a secret has none (RFC 6749,
 // section 2.1).
 //
 //keyladder:code oauth-client
-func Client(r *http.Request, form Form, stage catalog.Stage, at time.Time, find Lookup) (*clients.App, error) {
+func Client(r *http.Request, form Form, stage catalog.Stage, at time.Time, book *clients.Book) (*clients.App, error) {
 	id, secret, err := credentials(r, form, stage)
 	if err != nil {
 		return nil, err
 	}
-	client, key, err := find(id)
+	client, key, err := find(book, stage, id)
 	switch {
 	case err != nil:
 		return nil, RefuseClient(r, stage, "It is not registered.", "the client %.80q: %v", id, err)
-	case stage.Auth.ClientAuth == catalog.NoClientAuth || client.Public:
+	case !stage.Auth.ClientAuth.Proven() || client.Public && !key.Servers:
 		if secret != "" { // nobody would look at it
 			return nil, RefuseClient(r, stage, "It has no secret here. Send client_id alone, in the body.", "the client authenticates, and has nothing to do that with")
 		}
@@ -43,6 +41,27 @@ func Client(r *http.Request, form Form, stage catalog.Stage, at time.Time, find 
 		}
 	}
 	return nil, RefuseClient(r, stage, "Authenticate with the client secret, in the field of Basic authentication or in the body.", "the secret of %s is not right", client.ID)
+}
+
+var errServersOnly = errors.New("servers alone authenticate for it here, with the key that they share")
+
+// find finds the client that an ID stands for, and the key that has its secret. Where the secrets
+// are those of servers, a client that has such a key is known by the key's ID and in no other way,
+// not even when the key is revoked: what is in its app is worth nothing.
+//
+//keyladder:code oauth-servers-secret
+func find(book *clients.Book, stage catalog.Stage, id string) (*clients.App, *clients.Key, error) {
+	servers := stage.Auth.ClientAuth == catalog.ServersSecret
+	if servers {
+		if client, key, err := book.LookupServers(id); !errors.Is(err, clients.ErrUnknown) {
+			return client, key, err
+		}
+	}
+	client, key, err := book.Lookup(id)
+	if servers && err == nil && book.HasServersKey(client.ID) {
+		return nil, nil, errServersOnly
+	}
+	return client, key, err
 }
 
 // credentials are the client's ID and secret, from the field of Basic authentication or the
@@ -95,7 +114,7 @@ func basic(fields []string) (id, secret string, ok bool) {
 // this one tried, it is told how (RFC 6749, section 5.2).
 func RefuseClient(r *http.Request, stage catalog.Stage, detail, reason string, values ...any) error {
 	p := problem.New(http.StatusUnauthorized, "client-not-accepted", "The client is not accepted", detail)
-	if stage.Auth.ClientAuth != catalog.NoClientAuth || len(r.Header.Values("Authorization")) > 0 {
+	if stage.Auth.ClientAuth.Proven() || len(r.Header.Values("Authorization")) > 0 {
 		p.With("WWW-Authenticate", `Basic realm="Harbour Bank"`)
 	}
 	return Refuse(catalog.CheckClient, p, reason, values...)
