@@ -24,7 +24,8 @@
 // # Mechanisms
 //
 // There is a file for each: tls.go (with client certificates and pins), sealed.go, device.go,
-// session.go, token.go (with oauth.go, which gets tokens), appkey.go, hawk.go. It says which values of the call policy it serves, and what
+// session.go, token.go (with oauth.go, which gets tokens), appkey.go, hawk.go, integrity.go
+// (with attest.go, which gets tokens). It says which values of the call policy it serves, and what
 // it does with a call. [New] refuses a policy with a value that no file serves, so that nobody
 // ever does less than a stage asks for. A new mechanism is a new file, and a line in the list
 // of mechanisms (mechanism.go).
@@ -38,6 +39,12 @@
 // Where users sign in on a page of an authorization server, the caller is a client of that
 // ([Caller.OAuth], in oauth.go): it has the user agent open the page, reads where that leads,
 // and gets tokens for it. No password passes through here then.
+//
+// # Being attested
+//
+// Where an attestation service looks at apps, [Caller.Attester] asks it for client integrity tokens.
+// What it is shown is the caller's to decide ([Evidence]): an app shows what it is ([Measured]), and
+// an attacker what they like.
 //
 // # Identities with gaps
 //

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/integrity"
 )
 
 // Paths below the issuer.
@@ -65,19 +66,32 @@ func (c *Caller) OAuth(redirectURI string) (*OAuth, error) {
 			AuthURL: issuer + authorizePath, TokenURL: issuer + authTokenPath, AuthStyle: oauth2.AuthStyleInParams,
 		},
 	}}
-	if c.policy.ClientAuth == catalog.ClientSecret {
+	switch c.policy.ClientAuth {
+	case catalog.ClientSecret:
 		o.config.ClientSecret, o.config.Endpoint.AuthStyle = c.identity.Secret, oauth2.AuthStyleInHeader
+	case catalog.Mediated:
+		mediator, err := c.mediator()
+		if err != nil {
+			return nil, err
+		}
+		o.config.Endpoint.TokenURL = mediator + authTokenPath
 	}
 	return o, nil
 }
 
 // issuer is the stage's.
-func (c *Caller) issuer() (string, error) {
-	base, err := url.Parse(c.api.Auth)
+func (c *Caller) issuer() (string, error) { return c.server("authorization server", c.api.Auth) }
+
+// mediator is the stage's.
+func (c *Caller) mediator() (string, error) { return c.server("mediator", c.api.Mediator) }
+
+// server is what the addresses of a server's endpoints begin with at the stage.
+func (c *Caller) server(what, address string) (string, error) {
+	base, err := url.Parse(address)
 	if err != nil || base.Scheme != "https" || base.Host == "" || strings.Trim(base.Path, "/") != "" {
-		return "", fmt.Errorf("the address of the authorization server, %q, is not an https URL without a path", c.api.Auth)
+		return "", fmt.Errorf("the address of the %s, %q, is not an https URL without a path", what, address)
 	}
-	return strings.TrimSuffix(c.api.Auth, "/") + "/" + c.api.Stage, nil
+	return strings.TrimSuffix(address, "/") + "/" + c.api.Stage, nil
 }
 
 // RedirectURI is that of an app with a URI scheme of its own: one slash, as nobody's name
@@ -86,6 +100,9 @@ func RedirectURI(scheme string) string { return scheme + ":/callback" }
 
 // Issuer is the URL of the authorization server, as it names itself.
 func (o *OAuth) Issuer() string { return o.issuer }
+
+// TokenURL is where tokens are asked for.
+func (o *OAuth) TokenURL() string { return o.config.Endpoint.TokenURL }
 
 // NewState makes up a state: 256 random bits in base64url. Nobody else knows it, so that nobody
 // else can make up an answer (RFC 6749, section 10.12).
@@ -194,18 +211,29 @@ func (o *OAuth) Refresh(ctx context.Context, client *http.Client, refreshToken, 
 	return o.read(o.config.TokenSource(o.over(ctx, client, key), &oauth2.Token{RefreshToken: refreshToken}).Token())
 }
 
-// over has golang.org/x/oauth2 use a client, which follows no redirects with what is secret.
+// over has golang.org/x/oauth2 use a client.
 func (o *OAuth) over(ctx context.Context, client *http.Client, key string) context.Context {
-	own := *client
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	own.Transport = &tokenRequests{next: cmp.Or(client.Transport, http.DefaultTransport), agent: o.caller.identity.UserAgent, key: key}
-	return context.WithValue(ctx, oauth2.HTTPClient, &own)
+	requests := &tokenRequests{agent: o.caller.identity.UserAgent, key: key}
+	if o.caller.policy.ClientAuth == catalog.Mediated {
+		requests.integrity = o.caller.identity.Integrity
+	}
+	return context.WithValue(ctx, oauth2.HTTPClient, requests.over(client))
 }
 
-// tokenRequests adds to requests what golang.org/x/oauth2 does not.
+// tokenRequests adds to requests for tokens what is the same in all of them.
 type tokenRequests struct {
-	next       http.RoundTripper
-	agent, key string // empty: not sent
+	next http.RoundTripper
+
+	agent, key, integrity string // empty: not sent
+}
+
+// over sends them as a client does. It follows no redirects with what is secret.
+func (t *tokenRequests) over(client *http.Client) *http.Client {
+	own := *client
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	t.next = cmp.Or(client.Transport, http.DefaultTransport)
+	own.Transport = t
+	return &own
 }
 
 func (t *tokenRequests) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -216,6 +244,9 @@ func (t *tokenRequests) RoundTrip(request *http.Request) (*http.Response, error)
 	}
 	if t.key != "" {
 		request.Header.Set(IdempotencyKey, `"`+t.key+`"`)
+	}
+	if t.integrity != "" {
+		integrity.Set(request.Header, t.integrity)
 	}
 	response, err := t.next.RoundTrip(request)
 	if err != nil || response.StatusCode != http.StatusTooManyRequests || request.GetBody == nil {

@@ -23,6 +23,9 @@ type API struct {
 	Plain string // URL of the API over HTTP, without a path: http://localhost:8080
 	TLS   string // URL of the API over TLS
 	Auth  string // URL of the authorization server, without a path; empty: there is none
+
+	Attestation string // URL of the attestation service, without a path; empty: there is none
+	Mediator    string // URL of the mediator, without a path; empty: there is none
 }
 
 // Identity is what a caller has. What is empty it does not have, and does not show.

@@ -27,7 +27,7 @@ const (
 var accessTokens = mechanism{
 	serves: []any{
 		catalog.AccessToken, catalog.TokenOfClient,
-		catalog.PasswordGrant, catalog.ImplicitGrant, catalog.CodeGrant, catalog.CodeAndRefresh, catalog.ClientSecret,
+		catalog.PasswordGrant, catalog.ImplicitGrant, catalog.CodeGrant, catalog.CodeAndRefresh, catalog.ClientSecret, catalog.Mediated,
 	},
 	prepare: func(c *Caller) (part, error) {
 		if c.policy.UserProof != catalog.AccessToken {
@@ -66,16 +66,21 @@ func (c *Caller) passwordGrant(user, password string) Call {
 // is of (RFC 7009, section 2.1).
 func (c *Caller) revocation() (Call, error) {
 	form := url.Values{"token": {c.identity.Token}}
-	call := Call{Method: http.MethodPost, Path: revokePath, Media: FormMedia, Public: true, Unproven: true}
+	call := Call{Method: http.MethodPost, Path: revokePath, Media: FormMedia, Public: true}
 	if c.identity.Refresh != "" {
 		form = url.Values{"token": {c.identity.Refresh}, "token_type_hint": {"refresh_token"}}
 	}
+	mediated := c.policy.ClientAuth == catalog.Mediated
 	if c.policy.Grant.InAgent() {
-		issuer, err := c.issuer()
+		server := c.issuer
+		if mediated {
+			server = c.mediator
+		}
+		base, err := server()
 		if err != nil {
 			return Call{}, err
 		}
-		if call.URL, err = url.Parse(issuer + authRevokePath); err != nil {
+		if call.URL, err = url.Parse(base + authRevokePath); err != nil {
 			return Call{}, err
 		}
 	}
@@ -86,6 +91,7 @@ func (c *Caller) revocation() (Call, error) {
 	} else {
 		form.Set("client_id", c.identity.ClientID)
 	}
+	call.Unproven = !mediated // which asks for the proof of the app in place of a secret
 	call.Body = []byte(form.Encode())
 	return call, nil
 }
