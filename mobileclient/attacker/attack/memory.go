@@ -3,9 +3,11 @@ package attack
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"keyladder/mobileclient/attacker/debugger"
 	"keyladder/mobileclient/attacker/loot"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/protect"
 )
@@ -40,7 +42,7 @@ func (p *Phone) Hook(ctx context.Context) (*loot.Loot, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed := Lacks(nobody, protect.Secret)
+	signed := p.g.Stage.Call.AppProof.Signs()
 	found, candidates := &loot.Loot{}, loot.Texts{}
 	searched, err := debugger.EachWritable(ctx, p.App.PID(), func(_ uint64, data []byte) {
 		found.Search(data)
@@ -52,11 +54,15 @@ func (p *Phone) Hook(ctx context.Context) (*loot.Loot, error) {
 		return nil, fmt.Errorf("read the app's memory: %w", err)
 	}
 	p.g.Say("Searched %d MiB of its memory.", searched>>20)
-	if signed {
+	switch {
+	case signed:
 		if err := p.proveSecret(found, candidates); err != nil {
 			return nil, err
 		}
+	case p.g.Stage.Call.UserProof == catalog.AccessToken:
+		found.Secrets.Values = slices.Clone(found.Secrets.Shown) // what has a name alone may be a decoy
 	}
+	found.ClientIDs.Add(p.g.ClientID) // which everybody knows, where users sign in on pages
 	if Lacks(nobody, protect.ClientCertificate) && len(found.Certificates.Pairs()) == 0 {
 		if err := p.FindKey(ctx, found); err != nil {
 			return nil, err
@@ -73,10 +79,12 @@ func (p *Phone) proveSecret(found *loot.Loot, candidates loot.Texts) error {
 		return err
 	}
 	secrets := &found.Secrets
-	secrets.Values = nil // what has a name may be a decoy; what fits a signature is the secret
+	secrets.Values = slices.Clone(secrets.Shown) // what has a name may be a decoy; what was shown to a server is none
 	p.g.Say("%d signed requests lay there, and %d texts that could be a secret.", len(secrets.Signed), len(candidates))
 	if secret := candidates.Prove(host, port, secrets.Signed); secret != "" {
-		secrets.Values = []string{secret}
+		if !slices.Contains(secrets.Values, secret) {
+			secrets.Values = append(secrets.Values, secret)
+		}
 		p.g.Say("One of the texts makes the same MAC: it is the secret (%s).", loot.Fingerprint(secret))
 	}
 	return nil

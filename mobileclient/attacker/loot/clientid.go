@@ -50,6 +50,13 @@ func (f *ClientIDs) search(data []byte) {
 	}
 }
 
+// Add adds what is known already; empty: nothing.
+func (f *ClientIDs) Add(id string) {
+	if id != "" {
+		*f = addNew(*f, id)
+	}
+}
+
 func (f *ClientIDs) complete(as protect.Identity) (complete []protect.Identity) {
 	for _, as.ClientID = range *f {
 		complete = append(complete, as)

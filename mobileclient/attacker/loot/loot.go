@@ -27,6 +27,7 @@ type Loot struct {
 	Sessions      Sessions
 	Tokens        Tokens
 	Refreshing    Refreshing
+	Integrity     Integrity
 }
 
 // Finder finds what one mechanism identifies a caller by.
@@ -46,7 +47,7 @@ func (l *Loot) OfApp() []Finder {
 
 // OfUser are the finders of what one installation and its user have.
 func (l *Loot) OfUser() []Finder {
-	return []Finder{&l.Sessions, &l.Tokens, &l.Refreshing, &l.Installations}
+	return []Finder{&l.Sessions, &l.Tokens, &l.Refreshing, &l.Integrity, &l.Installations}
 }
 
 // telling are names that developers give to secrets.

@@ -3,7 +3,9 @@ package loot
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -19,6 +21,9 @@ type Secrets struct {
 	// Signed are requests that were signed with a secret, oldest first as far as their order
 	// in the bytes tells.
 	Signed []Signed
+	// Shown are those with which a client has authenticated, as they stood in Basic
+	// authentication: nothing has to be proven about them.
+	Shown []string
 }
 
 // Signed is a request that was signed with Hawk, as far as the signature needs it.
@@ -42,6 +47,31 @@ func (f *Secrets) search(data []byte) {
 		}
 	}
 	f.searchSigned(data)
+	f.searchShown(data)
+}
+
+var basicField = regexp.MustCompile(`^(?i:authorization): ?Basic ([A-Za-z0-9+/]{12,512}=*)\r\n`)
+
+// searchShown finds the secret with which a client has authenticated at a token endpoint (RFC 6749,
+// section 2.3.1).
+func (f *Secrets) searchShown(data []byte) {
+	const before, after = 2048, 600
+	for at := range occurrences(data, []byte("Authorization: Basic ")) {
+		lines := requestLine.FindAllSubmatch(data[max(0, at-before):at], -1)
+		match := basicField.FindSubmatch(data[at:min(len(data), at+after)])
+		if match == nil || len(lines) == 0 || !bytes.HasSuffix(lines[len(lines)-1][2], []byte("/token")) {
+			continue
+		}
+		decoded, err := base64.StdEncoding.DecodeString(string(match[1]))
+		if err != nil {
+			continue
+		}
+		_, encoded, ok := strings.Cut(string(decoded), ":")
+		if secret, err := url.QueryUnescape(encoded); ok && err == nil && len(secret) >= minSecret {
+			f.Shown = addNew(f.Shown, secret)
+			f.Values = addNew(f.Values, secret)
+		}
+	}
 }
 
 // searchSigned finds signed requests: the field with the signature, and the line with
