@@ -2,12 +2,15 @@ package attacker
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
 
 	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/forge"
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/integrity"
 	"keyladder/stages/mechanism/token"
 	"keyladder/stages/protect"
 )
@@ -19,6 +22,20 @@ func inventedToken(g *attack.Given) (string, error) {
 		Issuer: g.Auth + "/" + g.Stage.Slug, Subject: g.User, Audience: []string{g.TLS + "/" + g.Stage.Slug + "/v1"}, ClientID: "harbour-mobile",
 		Issued: now, Expires: now.Add(time.Hour), ID: token.NewID(), Scope: "accounts:read transfers:write",
 	})
+}
+
+// forgeIntegrity makes forgeries of a client integrity token, in the same ways as those of an access
+// token: what is in one, and the name of its key, everybody can read in a token of their own.
+func forgeIntegrity(g *attack.Given, server *x509.Certificate) ([]forge.Forgery, error) {
+	now := time.Now().Truncate(time.Second)
+	own, err := integrity.Sign(token.Key{ID: g.ClientID + "-servers", Secret: token.NewKey().Secret}, integrity.Claims{
+		Issuer: g.Attestation + "/" + g.Stage.Slug, ClientID: g.ClientID, Audience: []string{g.TLS + "/" + g.Stage.Slug + "/v1"},
+		Issued: now, Expires: now.Add(time.Minute), ID: token.NewID(), Release: g.Stage.Package.Release, Level: string(g.Stage.Attestation.Level),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return forge.For(g.ClientID, own, server)
 }
 
 // tokenForge gets a token as any customer does, and makes others out of it that say that the
@@ -59,8 +76,20 @@ func tokenForge(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		return attack.Result{}, err
 	}
 	g.Say("%s Made %d tokens for %s out of it.", whence, len(forgeries), aCustomer)
-	for _, forged := range forgeries {
-		if err = p.Show(func(as *protect.Identity) { as.Token = forged.Token }); err != nil {
+	var apps []forge.Forgery // the n-th is made as the n-th for the user is
+	if g.Stage.Call.AppProof == catalog.IntegrityToken {
+		if apps, err = forgeIntegrity(g, response.TLS.PeerCertificates[0]); err != nil {
+			return attack.Result{}, err
+		}
+		g.Say("Calls have to carry a client integrity token, too. Made %d of those in the same ways.", len(apps))
+	}
+	for i, forged := range forgeries {
+		err = p.Show(func(as *protect.Identity) {
+			if as.Token = forged.Token; len(apps) > 0 {
+				as.Integrity = apps[i%len(apps)].Token
+			}
+		})
+		if err != nil {
 			return attack.Result{}, err
 		}
 		err = p.Rob(ctx)

@@ -18,16 +18,19 @@ import (
 // Given is what an attack is given: what everybody has, and what its position gives.
 // The fields of other positions are empty.
 type Given struct {
-	Stage     catalog.Stage // public: how the API of that stage is used
-	Plain     string        // base URL of the API over HTTP: http://127.0.0.1:8080
-	TLS       string        // base URL of the API over TLS
-	Auth      string        // base URL of the authorization server
-	Routes    route.Table   // where these addresses lead
-	Roots     []byte        // the public CA that every device trusts, PEM
-	Account   string        // the attacker's own account
-	Reference string        // goes into the transfers that the attack books
-	Dir       string        // scratch folder
-	Log       *traffic.Log  // where own programs' calls are recorded; nil: nowhere
+	Stage catalog.Stage // public: how the API of that stage is used
+	Plain string        // base URL of the API over HTTP: http://127.0.0.1:8080
+	TLS   string        // base URL of the API over TLS
+	Auth  string        // base URL of the authorization server
+	// Attestation and Mediator are those of the attestation service and of the mediator, where the
+	// stage has them.
+	Attestation, Mediator string
+	Routes                route.Table  // where these addresses lead
+	Roots                 []byte       // the public CA that every device trusts, PEM
+	Account               string       // the attacker's own account
+	Reference             string       // goes into the transfers that the attack books
+	Dir                   string       // scratch folder
+	Log                   *traffic.Log // where own programs' calls are recorded; nil: nowhere
 
 	// NewIdentifier makes up an identifier for an installation that there is not; nil: [rand.Text].
 	NewIdentifier func() string
