@@ -36,7 +36,9 @@ func (g *Given) Caller(as protect.Identity) (*protect.Caller, error) {
 	if as.UserAgent == "" {
 		as.UserAgent = PublicUserAgent
 	}
-	return protect.New(g.Stage.Call, protect.API{Stage: g.Stage.Slug, Plain: g.Plain, TLS: g.TLS, Auth: g.Auth}, as)
+	return protect.New(g.Stage.Call, protect.API{
+		Stage: g.Stage.Slug, Plain: g.Plain, TLS: g.TLS, Auth: g.Auth, Attestation: g.Attestation, Mediator: g.Mediator,
+	}, as)
 }
 
 // Lacks tells whether a caller has no such thing, and its calls need one.
