@@ -36,7 +36,9 @@ ENV CGO_ENABLED=1
 RUN go build -trimpath github.com/mattn/go-sqlite3
 COPY . .
 RUN go build -trimpath -o /out/bin/ ./backend ./mobileclient ./admin ./stages && \
-    CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -tags=secrets_clear -o /out/lib/harbourbank-clear ./mobileclient/app
+    for way in clear none; do \
+        CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -tags=secrets_$way -o /out/lib/harbourbank-$way ./mobileclient/app || exit; \
+    done
 
 FROM debian:bookworm-slim
 # New volumes take their owner from these folders.
@@ -47,7 +49,8 @@ COPY --from=build /out/lib/ /usr/local/lib/keyladder/
 COPY --from=garbled /out/lib/ /usr/local/lib/keyladder/
 # The programs inside the app's packages: there is no Go toolchain here to build them.
 ENV KEYLADDER_APP_PROGRAM_CLEAR=/usr/local/lib/keyladder/harbourbank-clear \
-    KEYLADDER_APP_PROGRAM_HIDDEN=/usr/local/lib/keyladder/harbourbank-hidden
+    KEYLADDER_APP_PROGRAM_HIDDEN=/usr/local/lib/keyladder/harbourbank-hidden \
+    KEYLADDER_APP_PROGRAM_NONE=/usr/local/lib/keyladder/harbourbank-none
 USER 65532:65532
 # The deployment is in ./data, where all programs look for it by themselves.
 WORKDIR /

@@ -34,7 +34,11 @@ func newCaller(settings *release.Settings, number int, stage string) (*protect.C
 	if err != nil {
 		return nil, err
 	}
-	caller, err := protect.New(policy, protect.API{Stage: stage, Plain: settings.APIPlain, TLS: settings.APITLS, Auth: settings.AuthServer}, identity)
+	api := protect.API{
+		Stage: stage, Plain: settings.APIPlain, TLS: settings.APITLS, Auth: settings.AuthServer,
+		Attestation: settings.Attestation, Mediator: settings.Mediator,
+	}
+	caller, err := protect.New(policy, api, identity)
 	if err != nil {
 		return nil, err
 	}

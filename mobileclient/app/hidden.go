@@ -1,4 +1,4 @@
-//go:build !secrets_clear
+//go:build !secrets_clear && !secrets_none
 
 package main
 

@@ -14,7 +14,7 @@
 //
 // What the genuine app is shipped with are its [Settings]. Release 1 has them in
 // settings.json as they are ([BundleClear]); release 2 hides the secrets among them
-// (package scatter). Each has a program that can read its own (package build).
+// (package scatter); release 3 has no secrets ([BundleNoSecrets]). Each has a program that can read its own (package build).
 //
 // The signature covers the SHA-256 of everything before itself, the signer's key included.
 // It proves that nobody but the signer changed the package. It does not prove who the signer

@@ -2,6 +2,7 @@ package release
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +35,9 @@ type Settings struct {
 	APIPlain          string                  // URL without a path
 	APITLS            string                  // URL without a path
 	AuthServer        string                  // URL without a path, of the authorization server
+	Attestation       string                  // URL without a path, of the attestation service
+	Mediator          string                  // URL without a path
+	Developer         ed25519.PublicKey       // whose signature the package has to have
 	TransferCap       int64                   // minor units: the app transfers no more at once
 	Log               string                  // what the app logs: see [LogCalls]
 	Stages            map[string]catalog.Call // how to call, by the stage's slug
@@ -67,6 +71,9 @@ type inClear struct {
 	APIPlain          string                  `json:"API_PLAIN"`
 	APITLS            string                  `json:"API_TLS"`
 	AuthServer        string                  `json:"AUTH_SERVER"`
+	Attestation       string                  `json:"ATTESTATION_SERVICE"`
+	Mediator          string                  `json:"MEDIATOR"`
+	Developer         ed25519.PublicKey       `json:"DEVELOPER_KEY"`
 	TransferCap       int64                   `json:"TRANSFER_CAP"`
 	Log               string                  `json:"LOG"`
 	Stages            map[string]catalog.Call `json:"STAGES"`
@@ -88,6 +95,50 @@ func UnbundleClear(assets map[string][]byte) (*Settings, error) {
 	}
 	settings := Settings(read)
 	return &settings, nil
+}
+
+// withoutSecrets is what the settings look like where there are no secrets to carry. A program that
+// reads them in this form knows none by name.
+type withoutSecrets struct {
+	App         string                  `json:"APP"`
+	ClientID    string                  `json:"CLIENT_ID"`
+	ServerPins  []string                `json:"SERVER_PINS"`
+	APIPlain    string                  `json:"API_PLAIN"`
+	APITLS      string                  `json:"API_TLS"`
+	AuthServer  string                  `json:"AUTH_SERVER"`
+	Attestation string                  `json:"ATTESTATION_SERVICE"`
+	Mediator    string                  `json:"MEDIATOR"`
+	Developer   ed25519.PublicKey       `json:"DEVELOPER_KEY"`
+	TransferCap int64                   `json:"TRANSFER_CAP"`
+	Log         string                  `json:"LOG"`
+	Stages      map[string]catalog.Call `json:"STAGES"`
+}
+
+// BundleNoSecrets makes the assets of a package that carries none. Its error is [ErrSecrets] where
+// the settings have one. Pins are no secrets: whoever replaces them has another package.
+func BundleNoSecrets(s Settings) (map[string][]byte, error) {
+	if s.SharedSecret != "" || s.ClientSecret != "" || s.ClientCertificate != "" || s.ClientKey != "" {
+		return nil, fmt.Errorf("%w: it would carry one, and is to carry none", ErrSecrets)
+	}
+	return BundleSettings(withoutSecrets{
+		App: s.App, ClientID: s.ClientID, ServerPins: s.ServerPins, APIPlain: s.APIPlain, APITLS: s.APITLS, AuthServer: s.AuthServer,
+		Attestation: s.Attestation, Mediator: s.Mediator, Developer: s.Developer, TransferCap: s.TransferCap, Log: s.Log, Stages: s.Stages,
+	})
+}
+
+// UnbundleNoSecrets reads the settings out of such a package's assets, as the app does when it
+// starts.
+//
+// It is the app's; a test makes sure that no attack calls it.
+func UnbundleNoSecrets(assets map[string][]byte) (*Settings, error) {
+	var p withoutSecrets
+	if err := UnbundleSettings(assets, &p); err != nil {
+		return nil, err
+	}
+	return &Settings{
+		App: p.App, ClientID: p.ClientID, ServerPins: p.ServerPins, APIPlain: p.APIPlain, APITLS: p.APITLS, AuthServer: p.AuthServer,
+		Attestation: p.Attestation, Mediator: p.Mediator, Developer: p.Developer, TransferCap: p.TransferCap, Log: p.Log, Stages: p.Stages,
+	}, nil
 }
 
 // BundleSettings makes [SettingsFile], in the form that the value has.

@@ -5,7 +5,8 @@
 // what a program can do can be read out of it. If the program that is shipped with secrets
 // in the clear knew how the next release puts them together, it would hand that over in
 // advance, however well the next one is obfuscated. The build tag secrets_clear makes that
-// one; without a tag, it is the one that puts together what was hidden.
+// one, and secrets_none the one that knows of no secrets; without a tag, it is the one that puts
+// together what was hidden.
 package build
 
 import (
@@ -30,7 +31,7 @@ type Programs map[catalog.Secrets]string
 
 // Env is the environment variable with the path of a program that is built already, for
 // machines without a Go toolchain and for programs built with a code obfuscator:
-// KEYLADDER_APP_PROGRAM_CLEAR and KEYLADDER_APP_PROGRAM_HIDDEN.
+// KEYLADDER_APP_PROGRAM_CLEAR, KEYLADDER_APP_PROGRAM_HIDDEN and KEYLADDER_APP_PROGRAM_NONE.
 func Env(how catalog.Secrets) string {
 	return "KEYLADDER_APP_PROGRAM_" + strings.ToUpper(string(how))
 }
@@ -89,6 +90,8 @@ func Bundle(settings release.Settings, how catalog.Secrets) (map[string][]byte, 
 		return release.BundleClear(settings)
 	case catalog.HiddenSecrets:
 		return scatter.Bundle(settings)
+	case catalog.NoSecrets:
+		return release.BundleNoSecrets(settings)
 	}
 	return nil, fmt.Errorf("%w: nobody knows how to carry them %q", release.ErrSecrets, how)
 }

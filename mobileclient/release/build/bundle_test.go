@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"go/ast"
 	"go/parser"
@@ -47,8 +48,13 @@ func shippable(t testing.TB, how catalog.Secrets) release.Settings {
 		ServerPins: []string{
 			"sha256/" + base64.StdEncoding.EncodeToString(sum[:]), "sha256/" + base64.StdEncoding.EncodeToString(backup[:]),
 		},
-		APIPlain: "http://127.0.0.1:8080", APITLS: "https://127.0.0.1:8443", TransferCap: 100_000, Log: release.LogCalls,
-		Stages: map[string]catalog.Call{},
+		APIPlain: "http://127.0.0.1:8080", APITLS: "https://127.0.0.1:8443", AuthServer: "https://127.0.0.1:8444",
+		Attestation: "https://127.0.0.1:8445", Mediator: "https://127.0.0.1:8447",
+		Developer:   ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey),
+		TransferCap: 100_000, Log: release.LogCalls, Stages: map[string]catalog.Call{},
+	}
+	if how == catalog.NoSecrets {
+		s.SharedSecret, s.ClientCertificate, s.ClientKey = "", "", ""
 	}
 	for _, stage := range catalog.All().Built() {
 		if stage.Package.Secrets == how {
@@ -69,12 +75,12 @@ func bundled(t testing.TB, s release.Settings, how catalog.Secrets) map[string][
 
 // unbundle is what the programs do.
 var unbundle = map[catalog.Secrets]func(map[string][]byte) (*release.Settings, error){
-	catalog.ClearSecrets: release.UnbundleClear, catalog.HiddenSecrets: scatter.Unbundle,
+	catalog.ClearSecrets: release.UnbundleClear, catalog.HiddenSecrets: scatter.Unbundle, catalog.NoSecrets: release.UnbundleNoSecrets,
 }
 
 func TestBundleIsReadBack(t *testing.T) {
 	t.Parallel()
-	for _, how := range []catalog.Secrets{catalog.ClearSecrets, catalog.HiddenSecrets} {
+	for how := range unbundle {
 		t.Run(string(how), func(t *testing.T) {
 			t.Parallel()
 			want := shippable(t, how)
@@ -104,6 +110,11 @@ func TestBundleRefuses(t *testing.T) {
 		{"nothing said", "", func(*release.Settings) {}, release.ErrSecrets},
 		{"something new", "in-hardware", func(*release.Settings) {}, release.ErrSecrets},
 		{"too much", catalog.HiddenSecrets, func(s *release.Settings) { s.SharedSecret = strings.Repeat("s", scatter.Max) }, scatter.ErrTooMuch},
+		{"a secret where there is to be none", catalog.NoSecrets, func(s *release.Settings) { s.ClientCertificate, s.ClientKey = "", "" }, release.ErrSecrets},
+		{"a client secret", catalog.NoSecrets, func(s *release.Settings) {
+			*s = release.Settings{ClientSecret: "QZ3M5V7K"}
+		}, release.ErrSecrets},
+		{"a client's key", catalog.NoSecrets, func(s *release.Settings) { s.SharedSecret = "" }, release.ErrSecrets},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -149,6 +160,42 @@ func TestUnbundleRefuses(t *testing.T) {
 	}
 }
 
+// TestOtherFormsAreNotRead: a program reads the settings of its own release, and of no other. Old
+// ones, which do not say where the attestation service is, stay readable.
+func TestOtherFormsAreNotRead(t *testing.T) {
+	t.Parallel()
+	clear := bundled(t, shippable(t, catalog.ClearSecrets), catalog.ClearSecrets)
+	if _, err := release.UnbundleNoSecrets(clear); !errors.Is(err, release.ErrSettings) {
+		t.Errorf("secrets where there are to be none: %v", err)
+	}
+	none := bundled(t, shippable(t, catalog.NoSecrets), catalog.NoSecrets)
+	if _, err := scatter.Unbundle(none); !errors.Is(err, release.ErrSettings) {
+		t.Errorf("nothing is hidden: %v", err)
+	}
+	for how, assets := range map[catalog.Secrets]map[string][]byte{
+		catalog.ClearSecrets: clear, catalog.HiddenSecrets: bundled(t, shippable(t, catalog.HiddenSecrets), catalog.HiddenSecrets),
+	} {
+		var old map[string]any
+		if err := json.Unmarshal(assets[release.SettingsFile], &old); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"ATTESTATION_SERVICE", "MEDIATOR", "DEVELOPER_KEY"} {
+			if old[name] == nil {
+				t.Errorf("%s: there is no %s", how, name)
+			}
+			delete(old, name)
+		}
+		again, err := release.BundleSettings(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(assets, again)
+		if s, err := unbundle[how](assets); err != nil || s.Attestation != "" || s.SharedSecret == "" {
+			t.Errorf("%s: an old package: %+v, %v", how, s, err)
+		}
+	}
+}
+
 // TestRepackedSettingsWork changes what is in the clear, as an attacker does: what is
 // hidden does not notice.
 func TestRepackedSettingsWork(t *testing.T) {
@@ -166,7 +213,7 @@ func TestRepackedSettingsWork(t *testing.T) {
 // names that it had in the clear.
 func TestSearchPackage(t *testing.T) {
 	t.Parallel()
-	programs, err := Build(t.Context(), t.TempDir(), catalog.ClearSecrets, catalog.HiddenSecrets)
+	programs, err := Build(t.Context(), t.TempDir(), catalog.ClearSecrets, catalog.HiddenSecrets, catalog.NoSecrets)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,10 +243,14 @@ func TestSearchPackage(t *testing.T) {
 				}
 			}
 			needles := releasetest.Names()
-			maps.Copy(needles, releasetest.Values(t, s))
+			if how == catalog.NoSecrets {
+				delete(needles, "the name SERVER_PINS") // which are no secrets
+			} else {
+				maps.Copy(needles, releasetest.Values(t, s))
+			}
 			for where, haystack := range haystacks {
 				for what, form := range needles.Find(haystack) {
-					if how == catalog.HiddenSecrets {
+					if how != catalog.ClearSecrets {
 						t.Errorf("%s is in %s as %s", what, where, form)
 					} else if where == "the file" {
 						delete(needles, what)

@@ -1,6 +1,7 @@
 package scatter
 
 import (
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,9 @@ type public struct {
 	APIPlain    string                  `json:"API_PLAIN"`
 	APITLS      string                  `json:"API_TLS"`
 	AuthServer  string                  `json:"AUTH_SERVER"`
+	Attestation string                  `json:"ATTESTATION_SERVICE"`
+	Mediator    string                  `json:"MEDIATOR"`
+	Developer   ed25519.PublicKey       `json:"DEVELOPER_KEY"`
 	TransferCap int64                   `json:"TRANSFER_CAP"`
 	Log         string                  `json:"LOG"`
 	Stages      map[string]catalog.Call `json:"STAGES"`
@@ -38,7 +42,10 @@ func Bundle(s release.Settings) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hide the secrets: %w", err)
 	}
-	settings, err := release.BundleSettings(public{s.App, s.ClientID, s.APIPlain, s.APITLS, s.AuthServer, s.TransferCap, s.Log, s.Stages})
+	settings, err := release.BundleSettings(public{
+		App: s.App, ClientID: s.ClientID, APIPlain: s.APIPlain, APITLS: s.APITLS, AuthServer: s.AuthServer,
+		Attestation: s.Attestation, Mediator: s.Mediator, Developer: s.Developer, TransferCap: s.TransferCap, Log: s.Log, Stages: s.Stages,
+	})
 	maps.Copy(assets, settings)
 	return assets, err
 }
@@ -54,7 +61,8 @@ func Unbundle(assets map[string][]byte) (*release.Settings, error) {
 		return nil, err
 	}
 	s := &release.Settings{
-		App: p.App, ClientID: p.ClientID, APIPlain: p.APIPlain, APITLS: p.APITLS, AuthServer: p.AuthServer, TransferCap: p.TransferCap, Log: p.Log, Stages: p.Stages,
+		App: p.App, ClientID: p.ClientID, APIPlain: p.APIPlain, APITLS: p.APITLS, AuthServer: p.AuthServer,
+		Attestation: p.Attestation, Mediator: p.Mediator, Developer: p.Developer, TransferCap: p.TransferCap, Log: p.Log, Stages: p.Stages,
 	}
 	// The policies are in the clear, and the pins are hidden so that nobody gets around them.
 	for slug, policy := range s.Stages {

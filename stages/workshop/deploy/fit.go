@@ -52,10 +52,14 @@ func Shipped(path string) (*release.Settings, error) {
 }
 
 // shipped reads what an app was shipped with, and how its package carries secrets. Whoever
-// reads those in the clear does not notice that others are hidden, so hidden ones come first.
+// reads those in the clear notices neither that others are hidden nor that there are none, so
+// that comes last.
 func shipped(assets map[string][]byte) (*release.Settings, catalog.Secrets, error) {
 	if settings, err := scatter.Unbundle(assets); err == nil {
 		return settings, catalog.HiddenSecrets, nil
+	}
+	if settings, err := release.UnbundleNoSecrets(assets); err == nil {
+		return settings, catalog.NoSecrets, nil
 	}
 	settings, err := release.UnbundleClear(assets)
 	return settings, catalog.ClearSecrets, err

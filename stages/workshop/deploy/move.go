@@ -62,15 +62,16 @@ func readdress(path string, addresses deployment.Addresses, developer ed25519.Pr
 	if err != nil {
 		return nil, err
 	}
-	setAPI(settings, addresses)
+	setServers(settings, addresses)
+	settings.Developer = developer.Public().(ed25519.PublicKey) // which older packages do not name
 	if assets, err = build.Bundle(*settings, how); err != nil {
 		return nil, err
 	}
 	return release.Assemble(program, manifest, assets, developer)
 }
 
-// setAPI tells an app where the API and the authorization server are.
-func setAPI(settings *release.Settings, addresses deployment.Addresses) {
+// setServers tells an app where the servers are.
+func setServers(settings *release.Settings, addresses deployment.Addresses) {
 	settings.APIPlain, settings.APITLS = addresses.URL(deployment.PlainAPI), addresses.URL(deployment.API)
 	settings.AuthServer = addresses.URL(deployment.AuthServer)
 }

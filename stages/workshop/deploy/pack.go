@@ -72,17 +72,19 @@ func Pack(o PackOptions) (map[string][]byte, error) {
 func (o *PackOptions) pack(p product, number int, stages catalog.Set, pins []string) ([]byte, error) {
 	secrets := stages[0].Package.Secrets
 	settings := release.Settings{
-		App:               p.clientID,
-		ClientID:          o.Credentials[p.clientID].Key,
-		SharedSecret:      o.Credentials[p.clientID].Secret,
-		ClientCertificate: string(o.Clients[p.clientID].Certificate),
-		ClientKey:         string(o.Clients[p.clientID].Key),
-		ServerPins:        pins,
-		TransferCap:       catalog.TransferCap,
-		Log:               release.LogCalls,
-		Stages:            map[string]catalog.Call{},
+		App:         p.clientID,
+		ClientID:    o.Credentials[p.clientID].Key,
+		ServerPins:  pins,
+		Developer:   o.Developer.Public().(ed25519.PublicKey),
+		TransferCap: catalog.TransferCap,
+		Log:         release.LogCalls,
+		Stages:      map[string]catalog.Call{},
 	}
-	setAPI(&settings, o.Addresses)
+	if secrets != catalog.NoSecrets {
+		settings.SharedSecret = o.Credentials[p.clientID].Secret
+		settings.ClientCertificate, settings.ClientKey = string(o.Clients[p.clientID].Certificate), string(o.Clients[p.clientID].Key)
+	}
+	setServers(&settings, o.Addresses)
 	for _, stage := range stages {
 		settings.Stages[stage.Slug] = stage.Call
 		if stage.Call.ClientAuth == catalog.ClientSecret {

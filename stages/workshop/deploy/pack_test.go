@@ -20,7 +20,7 @@ import (
 func programs(t *testing.T) build.Programs {
 	t.Helper()
 	dir, programs := t.TempDir(), build.Programs{}
-	for _, how := range []catalog.Secrets{catalog.ClearSecrets, catalog.HiddenSecrets} {
+	for _, how := range []catalog.Secrets{catalog.ClearSecrets, catalog.HiddenSecrets, catalog.NoSecrets} {
 		programs[how] = filepath.Join(dir, string(how))
 		if err := os.WriteFile(programs[how], []byte(how), 0o700); err != nil {
 			t.Fatal(err)
@@ -78,6 +78,49 @@ func TestNextReleaseIsPacked(t *testing.T) {
 	want := []string{"harbour-bank-1.pkg", "harbour-bank-2.pkg", "harbour-bank-3.pkg", "harbour-ops-1.pkg", "harbour-ops-2.pkg", "harbour-ops-3.pkg"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestSecretlessRelease: the packages of a stage whose app carries no secret have none, with what else
+// the app has to know. They can be moved to other ports.
+func TestSecretlessRelease(t *testing.T) {
+	t.Parallel()
+	stages := catalog.All()
+	i := slices.IndexFunc(stages, func(stage catalog.Stage) bool { return stage.Package.Release >= catalog.SecretlessRelease })
+	hidden, _ := stages.Lookup("refresh")
+	stages[i].Built, stages[i].Policies = true, hidden.Policies
+	stages[i].Call.ClientAuth, stages[i].Call.AppProof = catalog.Mediated, catalog.IntegrityToken
+	stages[i].Package = catalog.Package{Release: catalog.SecretlessRelease, Secrets: catalog.NoSecrets}
+	data, apps := t.TempDir(), programs(t)
+	for _, port := range []int{8443, 18443} {
+		addresses := deployment.Local(deployment.Ports{deployment.API: port})
+		if _, err := deploy.Init(t.Context(), deploy.Options{Dir: data, Stages: stages, Programs: apps, Addresses: addresses}); err != nil {
+			t.Fatal(err)
+		}
+		if got := packed(t, data, deployment.Phone)["harbour-bank-3.pkg"]; got != "none" {
+			t.Errorf("the program is %q", got)
+		}
+		folder, err := deployment.Open(data, deployment.Phone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pkg, err := release.Open(folder.Path("harbour-bank-3.pkg"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := deploy.Shipped(pkg.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.SharedSecret != "" || s.ClientSecret != "" || s.ClientCertificate != "" || s.ClientKey != "" {
+			t.Error("there is a secret in it")
+		}
+		if s.ClientID != "harbour-mobile" || len(s.ServerPins) == 0 || s.APITLS != addresses.URL(deployment.API) || !s.Developer.Equal(pkg.Signer) {
+			t.Errorf("%+v", s)
+		}
+		if unfit, err := deploy.Unfit(data, stages); err != nil || len(unfit) > 0 {
+			t.Errorf("%v, %v", unfit, err)
+		}
 	}
 }
 

@@ -98,16 +98,19 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 }
 
 func (s *Station) newCaller(stage catalog.Stage, agent string, settings *release.Settings) (*caller, error) {
-	certificate, err := clientcert.Load([]byte(settings.ClientCertificate), []byte(settings.ClientKey))
-	if err != nil {
-		return nil, err
+	identity := protect.Identity{UserAgent: agent, ClientID: settings.ClientID, Secret: settings.Secret(stage.Declared().Call)}
+	if settings.ClientCertificate != "" {
+		certificate, err := clientcert.Load([]byte(settings.ClientCertificate), []byte(settings.ClientKey))
+		if err != nil {
+			return nil, err
+		}
+		identity.Certificate = &certificate
 	}
 	api := protect.API{
-		Stage: stage.Slug, Plain: s.folder.Addresses.URL(deployment.PlainAPI), TLS: s.folder.Addresses.URL(deployment.API), Auth: settings.AuthServer,
+		Stage: stage.Slug, Plain: s.folder.Addresses.URL(deployment.PlainAPI), TLS: s.folder.Addresses.URL(deployment.API),
+		Auth: settings.AuthServer, Attestation: settings.Attestation, Mediator: settings.Mediator,
 	}
-	made, err := protect.New(stage.Declared().Call, api, protect.Identity{
-		UserAgent: agent, ClientID: settings.ClientID, Secret: settings.Secret(stage.Declared().Call), Certificate: &certificate,
-	})
+	made, err := protect.New(stage.Declared().Call, api, identity)
 	return &caller{made, deploy.RedirectURIOf(settings.App)}, err
 }
 
