@@ -23,8 +23,7 @@ type Verifier struct {
 	mu    sync.RWMutex
 	good  map[[sha256.Size]byte]known // by the hash of the whole certificate
 
-	// Where TLS ends here, a connection has the same object at each of its calls, and to hash
-	// it takes longer than everything else. Behind a terminator each call has a new one.
+	// To hash a certificate takes longer than everything else, and far longer than to compare it.
 	recent [64]atomic.Pointer[recent]
 }
 
@@ -67,7 +66,7 @@ func (v *Verifier) Verify(certificate *x509.Certificate, now time.Time) (pin.Pin
 		return "", ErrMissing
 	}
 	place := v.place(certificate)
-	if r := place.Load(); r != nil && r.certificate == certificate && r.includes(now) {
+	if r := place.Load(); r != nil && r.certificate.Equal(certificate) && r.includes(now) {
 		return r.pin, nil
 	}
 	hash := sha256.Sum256(certificate.Raw)
