@@ -53,17 +53,15 @@ func (r *recorder) finish(c *call, end time.Time) {
 	if c.stage != nil {
 		slug = c.stage.Slug
 	}
-	exchange := exchangeOf(c.request)
-	r.log.Add(traffic.Message{
-		At: c.at, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Request, From: client, To: r.name,
-		HTTP: r.head, Body: c.raw, Size: len(c.raw),
-	})
 	verdict := c.plan.passed
 	if c.refusal != nil {
 		verdict = &traffic.Verdict{Check: c.check, Reason: c.refusal.Reason}
 	}
-	response := c.echo.Response()
+	exchange, response := exchangeOf(c.request), c.echo.Response()
 	r.log.Add(traffic.Message{
+		At: c.at, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Request, From: client, To: r.name,
+		HTTP: r.head, Body: c.raw, Size: len(c.raw),
+	}, traffic.Message{
 		At: end, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Response, From: r.name, To: client,
 		HTTP: traffic.AnswerHead(c.request.Proto, response.Status, response.Header()), Body: r.body, Size: r.size,
 		Verdict: verdict,

@@ -64,6 +64,9 @@ func (p *program) Do(ctx context.Context, method, path string, _, out any) error
 	return json.NewDecoder(answer.Body).Decode(out)
 }
 
+// of is the size of each entry.
+func of(size int) func(*string) int { return func(*string) int { return size } }
+
 func TestFollowerOfEvents(t *testing.T) {
 	t.Parallel()
 	p := served(t)
@@ -87,21 +90,21 @@ func TestFollowerOfEvents(t *testing.T) {
 		}
 	}
 	step(nil)
-	p.memory.Load().Append("a", 1)
-	p.memory.Load().Append("b", 1)
+	p.memory.Load().Append(of(1), "a")
+	p.memory.Load().Append(of(1), "b")
 	step(nil, "a", "b")
 	step(nil)
 	p.down.Store(true)
 	step(errors.New("down"))
 	p.down.Store(false)
-	p.memory.Load().Append("c", 1)
+	p.memory.Load().Append(of(1), "c")
 	step(nil, "c")
 	p.memory.Load().Clear()
 	step(nil)
-	p.memory.Load().Append("d", 1)
+	p.memory.Load().Append(of(1), "d")
 	step(nil, "d")
 	for i := range 9 {
-		p.memory.Load().Append(fmt.Sprint(i), 1)
+		p.memory.Load().Append(of(1), fmt.Sprint(i))
 	}
 	step(nil, "5", "6", "7", "8")
 	if cut != 5 {
@@ -109,7 +112,7 @@ func TestFollowerOfEvents(t *testing.T) {
 	}
 	p.restart()
 	for i := range 20 { // past the old number already
-		p.memory.Load().Append(fmt.Sprint("new ", i), 1)
+		p.memory.Load().Append(of(1), fmt.Sprint("new ", i))
 	}
 	step(nil, "new 16", "new 17", "new 18", "new 19")
 	if cut != 5+16 {
@@ -138,7 +141,7 @@ func TestFollowerOfAState(t *testing.T) {
 			return m.End(), nil
 		},
 	}
-	m.Append("before", 1)
+	m.Append(of(1), "before")
 	if err := f.Next(t.Context()); !errors.Is(err, fails) || !errors.Is(f.Health().Err, fails) {
 		t.Errorf("got %v", err)
 	}
@@ -148,15 +151,15 @@ func TestFollowerOfAState(t *testing.T) {
 		applied []string
 	}{
 		{func() {}, 2, nil},
-		{func() { m.Append("a", 1) }, 2, []string{"a"}},
+		{func() { m.Append(of(1), "a") }, 2, []string{"a"}},
 		{func() {
 			for range 5 {
-				m.Append("many", 1)
+				m.Append(of(1), "many")
 			}
 		}, 3, nil},
-		{func() { m.Append("b", 1) }, 3, []string{"b"}},
+		{func() { m.Append(of(1), "b") }, 3, []string{"b"}},
 		{m.Clear, 4, nil},
-		{func() { m.Append("c", 1) }, 4, []string{"c"}},
+		{func() { m.Append(of(1), "c") }, 4, []string{"c"}},
 	} {
 		applied = nil
 		step.does()
@@ -168,7 +171,7 @@ func TestFollowerOfAState(t *testing.T) {
 		}
 	}
 	broken = errors.New("it can't be applied")
-	m.Append("d", 1)
+	m.Append(of(1), "d")
 	if err := f.Next(t.Context()); !errors.Is(err, broken) || !errors.Is(f.Health().Err, broken) {
 		t.Errorf("got %v", err)
 	}
@@ -196,11 +199,11 @@ func TestFollowerRuns(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	p.down.Store(false)
-	p.memory.Load().Append("a", 1)
+	p.memory.Load().Append(of(1), "a")
 	if got := <-heard; got != "a" {
 		t.Errorf("heard %q", got)
 	}
-	p.memory.Load().Append("b", 1)
+	p.memory.Load().Append(of(1), "b")
 	if got := <-heard; got != "b" {
 		t.Errorf("heard %q", got)
 	}

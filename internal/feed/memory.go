@@ -37,22 +37,32 @@ func NewMemory[T any](limits Limits) *Memory[T] {
 	return &Memory[T]{limits: limits, epoch: NewEpoch(), begin: 1, first: 1, next: 1, ring: make([]sized[T], limits.Entries)}
 }
 
-// Append adds an entry, which must not be changed any more. Its size is that of its JSON, or
-// something above it, in bytes: the limits count with it.
-func (m *Memory[T]) Append(value T, size int) {
+// Append adds entries, one right after the other. They must not be changed any more. The size of
+// one is that of its JSON, or something above it, in bytes: the limits count with it.
+func (m *Memory[T]) Append(size func(*T) int, values ...T) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for m.first < m.next && (m.next-m.first == uint64(len(m.ring)) || m.bytes+size > m.limits.Bytes) {
-		oldest := m.at(m.first)
-		m.bytes -= oldest.size
-		*oldest = sized[T]{}
-		m.first++
+	for i := range values {
+		if m.next-m.first == uint64(len(m.ring)) {
+			m.dropOldest()
+		}
+		entry := m.at(m.next)
+		entry.value = values[i]
+		entry.size = size(&entry.value)
+		m.bytes += entry.size
+		m.next++
+		for m.bytes > m.limits.Bytes && m.next-m.first > 1 {
+			m.dropOldest()
+		}
 	}
-	entry := m.at(m.next)
-	entry.value, entry.size = value, size
-	m.bytes += size
-	m.next++
 	m.signal()
+}
+
+func (m *Memory[T]) dropOldest() {
+	oldest := m.at(m.first)
+	m.bytes -= oldest.size
+	*oldest = sized[T]{}
+	m.first++
 }
 
 func (m *Memory[T]) at(number uint64) *sized[T] { return &m.ring[number%uint64(len(m.ring))] }

@@ -33,11 +33,14 @@ func (p Page[T]) text() string {
 	return text
 }
 
+// of is the size of each entry.
+func of(size int) func(*string) int { return func(*string) int { return size } }
+
 func TestMemoryTellsWhatWasCut(t *testing.T) {
 	t.Parallel()
 	m := NewMemory[string](Limits{Entries: 4, Bytes: 100})
 	for i := range 10 {
-		m.Append(fmt.Sprint(i+1), 1)
+		m.Append(of(1), fmt.Sprint(i+1))
 	}
 	epoch := m.End().Epoch
 	for _, tt := range []struct {
@@ -64,15 +67,19 @@ func TestMemoryIsBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	m := NewMemory[string](Limits{Entries: 100, Bytes: 100})
 	for i := range 10 {
-		m.Append(fmt.Sprint(i+1), 30)
+		m.Append(of(30), fmt.Sprint(i+1))
 	}
 	if got := read(t, m, Cursor{}).text(); got != "[8 9 10] 7 cut" || m.Bytes() != 90 {
 		t.Errorf("%s, %d bytes", got, m.Bytes())
 	}
-	m.Append("large", 90)
-	m.Append("larger than all", 1000) // it is kept alone: the writer bounds single entries
+	m.Append(of(90), "large")
+	m.Append(of(1000), "larger than all") // it is kept alone: the writer bounds single entries
 	if got := read(t, m, Cursor{}).text(); got != "[larger than all] 11 cut" {
 		t.Error(got)
+	}
+	m.Append(of(40), "one", "right after", "the other")
+	if got := read(t, m, Cursor{}).text(); got != "[right after the other] 13 cut" || m.Bytes() != 80 {
+		t.Errorf("%s, %d bytes", got, m.Bytes())
 	}
 }
 
@@ -81,7 +88,7 @@ func TestPages(t *testing.T) {
 	for name, size := range map[string]int{"by number": 1, "by bytes": PageBytes / 3} {
 		m := NewMemory[string](Limits{Entries: 2000, Bytes: 1 << 40})
 		for i := range 1200 {
-			m.Append(fmt.Sprint(i), size)
+			m.Append(of(size), fmt.Sprint(i))
 		}
 		page := read(t, m, Cursor{})
 		if n := len(page.Entries); n != PageEntries && n != 3 || !page.More {
@@ -98,7 +105,7 @@ func TestClearBeginsAnEpoch(t *testing.T) {
 	t.Parallel()
 	m := NewMemory[string](Limits{Entries: 4, Bytes: 100})
 	for range 7 {
-		m.Append("old", 1)
+		m.Append(of(1), "old")
 	}
 	before := m.End()
 	m.Clear()
@@ -106,7 +113,7 @@ func TestClearBeginsAnEpoch(t *testing.T) {
 	if page.text() != "[] start over" || m.Bytes() != 0 {
 		t.Errorf("%s, %d bytes", page.text(), m.Bytes())
 	}
-	m.Append("new", 1)
+	m.Append(of(1), "new")
 	if got := read(t, m, page.Next); got.text() != "[new]" || got.Next.Number != 8 {
 		t.Errorf("%s, next %v", got.text(), got.Next)
 	}
@@ -119,7 +126,7 @@ func TestReadWaits(t *testing.T) {
 	t.Parallel()
 	m := NewMemory[string](Limits{Entries: 4, Bytes: 100})
 	for name, wake := range map[string]func(){
-		"[x]":           func() { m.Append("x", 1) },
+		"[x]":           func() { m.Append(of(1), "x") },
 		"[] start over": m.Clear,
 	} {
 		got := make(chan string)
@@ -164,7 +171,7 @@ func TestMemoryIsSafeForConcurrentUse(t *testing.T) {
 		})
 		wg.Go(func() {
 			for range 200 {
-				m.Append("x", 1)
+				m.Append(of(1), "x")
 			}
 		})
 	}

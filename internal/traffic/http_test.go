@@ -161,8 +161,7 @@ func BenchmarkCall(b *testing.B) {
 	at := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {
-		log.Add(Message{At: at, Lane: Server, Stage: "hmac", Exchange: "k2v7", Kind: Request, From: "network", To: "resource", HTTP: RequestHead(r)})
-		log.Add(Message{
+		log.Add(Message{At: at, Lane: Server, Stage: "hmac", Exchange: "k2v7", Kind: Request, From: "network", To: "resource", HTTP: RequestHead(r)}, Message{
 			At: at, Lane: Server, Stage: "hmac", Exchange: "k2v7", Kind: Response, From: "resource", To: "network",
 			HTTP: AnswerHead("HTTP/1.1", 200, answer), Body: body, Size: len(body), Verdict: &Verdict{Allowed: true, Check: "scope"},
 		})

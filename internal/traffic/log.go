@@ -24,12 +24,21 @@ func New(program string, capacity int) *Log {
 	return &Log{program, feed.NewMemory[Message](feed.Limits{Entries: capacity, Bytes: MaxBytes})}
 }
 
-// Add records a message; it sets Seq, Program and, where it is zero, At. What the message
-// refers to must not be changed any more. A nil log records nothing.
-func (l *Log) Add(m Message) {
+// Add records messages, one right after the other; it sets Seq, Program and, where it is zero,
+// At. What a message refers to must not be changed any more. A nil log records nothing.
+func (l *Log) Add(messages ...Message) {
 	if l == nil {
 		return
 	}
+	for i := range messages {
+		messages[i].bound()
+		messages[i].Program = l.program
+	}
+	l.messages.Append((*Message).weight, messages...)
+}
+
+// bound keeps a message small, and gives it a time.
+func (m *Message) bound() {
 	if len(m.Body) > MaxBody {
 		m.Body = bytes.Clone(m.Body[:MaxBody]) // or it would hold on to all of it
 	}
@@ -42,8 +51,6 @@ func (l *Log) Add(m Message) {
 	if m.At.IsZero() {
 		m.At = time.Now()
 	}
-	m.Program = l.program
-	l.messages.Append(m, m.weight())
 }
 
 // cut shortens a text without splitting a character. What is kept is a copy, for the same
