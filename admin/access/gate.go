@@ -1,7 +1,12 @@
 package access
 
 import (
+	"cmp"
 	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,6 +79,18 @@ func (g *Gate) Page(c echo.Context, title, nav string) ui.Page {
 		p.Notice = g.notices.take(visitorOf(c).Hash)
 	}
 	return p
+}
+
+// Ask shows the page that asks before something is done, which comes back to where it was opened,
+// or to the part of the site that it belongs to.
+func (g *Gate) Ask(c echo.Context, q ui.Question, nav string) error {
+	q.Back = OwnPath(cmp.Or(c.QueryParam("back"), nav))
+	q.Fields = maps.Clone(q.Fields)
+	if q.Fields == nil {
+		q.Fields = url.Values{}
+	}
+	q.Fields.Set("back", q.Back)
+	return ui.Render(c, http.StatusOK, ui.QuestionView(g.Page(c, strings.TrimSuffix(q.Title, "?"), nav), q))
 }
 
 // PhoneURL is where a browser finds the phone's screen; empty: there is none to go to.

@@ -1,15 +1,11 @@
 package manage
 
 import (
-	"cmp"
-	"maps"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
-	"keyladder/admin/access"
+	"keyladder/admin/jobs"
 	"keyladder/admin/ui"
 	"keyladder/internal/manage"
 )
@@ -41,30 +37,8 @@ func (a section) takeMany(c echo.Context, change change, selection any, done fun
 }
 
 func (a section) carryOut(c echo.Context, change change, do func() (done string, err error)) error {
-	var done string
-	err := a.Gate.Act(c, change.Action, change.Subject, "", func() (err error) {
-		done, err = do()
-		return err
-	})
-	switch {
-	case err == nil:
-		a.Gate.Notify(c, ui.Notice{Kind: ui.Done, Text: done, Undo: change.Undo})
-		a.Runner.Changed()
-	case ui.Refusal(err) != nil:
-		a.Gate.Notify(c, ui.Notice{Kind: ui.Failed, Text: ui.InWords(err)})
-	default:
-		return err
-	}
-	return c.Redirect(http.StatusSeeOther, access.Back(c, change.Stage, ""))
+	return a.Runner.CarryOut(c, jobs.Change{Action: change.Action, Subject: change.Subject, Stage: change.Stage, Undo: change.Undo}, do)
 }
 
 // ask shows the page that asks first, which comes back to where it was opened.
-func (a section) ask(c echo.Context, q ui.Question) error {
-	q.Back = access.OwnPath(cmp.Or(c.QueryParam("back"), a.nav))
-	q.Fields = maps.Clone(q.Fields)
-	if q.Fields == nil {
-		q.Fields = url.Values{}
-	}
-	q.Fields.Set("back", q.Back)
-	return ui.Render(c, http.StatusOK, ui.QuestionView(a.Gate.Page(c, strings.TrimSuffix(q.Title, "?"), a.nav), q))
-}
+func (a section) ask(c echo.Context, q ui.Question) error { return a.Gate.Ask(c, q, a.nav) }

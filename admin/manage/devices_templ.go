@@ -102,7 +102,7 @@ func devicesView(p ui.Page, d devicesData, stages catalog.Set, now time.Time) te
 						}()
 					}
 					ctx = templ.InitializeContext(ctx)
-					templ_7745c5c3_Err = ui.Choice(d.List, "stage", "Stage", stageOptions(d.Strip.Stages)).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = ui.Choice(d.List, "stage", "Stage", ui.StageOptions(d.Strip.Stages)).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -389,7 +389,7 @@ func deviceRow(strip jobs.Strip, device manage.Device, stages catalog.Set, now t
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = stageName(stages, device.Stage).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.StageName(stages, device.Stage).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

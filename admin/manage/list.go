@@ -25,13 +25,13 @@ type listed struct {
 	Hidden  int    // entries of the workshop's, where those are not listed
 	Strip   jobs.Strip
 	Prefix  string // of the paths of the server's pages
-	Tabs    tabs
+	Tabs    ui.Tabs
 }
 
 // listed begins a page with a list. The genuine app can be run at the stages that fit.
 func (a section) listed(c echo.Context, path, title string, columns []ui.Column, usual string, filters []string, fits func(catalog.Policies) bool) listed {
 	return listed{
-		List: ui.ReadList(c, columns, usual, filters...), Prefix: a.prefix, Tabs: a.tabs.at(path, title),
+		List: ui.ReadList(c, columns, usual, filters...), Prefix: a.prefix, Tabs: a.tabs.At(path, title),
 		Strip: a.Runner.Strip(c, func(p catalog.Policies) bool { return fits(p) && a.has(p) }),
 	}
 }

@@ -46,7 +46,7 @@ type section struct {
 	server programs.Remote
 	prefix string                      // of the pages' paths
 	nav    string                      // the part of the site that they belong to
-	tabs   tabs                        // that lead from one to the others
+	tabs   ui.Tabs                     // that lead from one to the others
 	has    func(catalog.Policies) bool // stages that the server is about
 }
 
@@ -54,7 +54,7 @@ type section struct {
 func (a *Administration) resource() section {
 	return section{
 		Administration: a, server: a.Resource, nav: "/users", has: func(p catalog.Policies) bool { return !issuedByAuth(p) },
-		tabs: tabs{Label: "Users, access tokens and devices", Pages: []ui.NavItem{
+		tabs: ui.Tabs{Label: "Users, access tokens and devices", Pages: []ui.NavItem{
 			{Path: "/users", Label: "Users"},
 			{Path: "/sessions", Label: "Sessions"},
 			{Path: "/tokens", Label: "Access tokens"},
@@ -67,7 +67,7 @@ func (a *Administration) resource() section {
 func (a *Administration) authorization() section {
 	return section{
 		Administration: a, server: a.Auth, prefix: "/auth", nav: "/auth/clients", has: issuedByAuth,
-		tabs: tabs{Label: "The authorization server's", Pages: []ui.NavItem{
+		tabs: ui.Tabs{Label: "The authorization server's", Pages: []ui.NavItem{
 			{Path: "/auth/clients", Label: "Clients"},
 			{Path: "/auth/users", Label: "Users"},
 			{Path: "/auth/consents", Label: "Consents"},
@@ -81,19 +81,6 @@ func (a *Administration) authorization() section {
 func (a section) ofAuth() bool { return a.prefix != "" }
 
 func issuedByAuth(p catalog.Policies) bool { return p.Auth.Issuer == catalog.AuthServer }
-
-// tabs lead from one page of a section to the others.
-type tabs struct {
-	Label string
-	Pages []ui.NavItem
-	Path  string // of the one that is shown
-	Title string
-}
-
-func (t tabs) at(path, title string) tabs {
-	t.Path, t.Title = path, title
-	return t
-}
 
 // mountTokens adds the pages about access tokens and about the keys that sign them.
 func (a section) mountTokens(e *echo.Echo, in echo.MiddlewareFunc) {

@@ -28,6 +28,15 @@ func BuiltStage(stages catalog.Set, slug string) (catalog.Stage, error) {
 	return stage, err
 }
 
+// StageOptions are stages to choose from, or all.
+func StageOptions(stages catalog.Set) []NavItem {
+	options := []NavItem{{Path: "", Label: "all"}}
+	for _, stage := range stages {
+		options = append(options, NavItem{Path: stage.Slug, Label: N(stage.Number) + " " + stage.Title})
+	}
+	return options
+}
+
 // stageNumbers names stages by their numbers: "4, 5 and 6".
 func stageNumbers(stages catalog.Set) string {
 	numbers := make([]string, len(stages))
