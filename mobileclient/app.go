@@ -37,6 +37,7 @@ type appUse struct {
 	relay        string           // an authorization code of somebody's that is put into the app; empty: none
 	memory       string           // path to which the app's memory is written; empty: it is not
 	numbers      map[string]int64 // in the app's memory that a debugger replaces
+	unlocked     bool
 	raw          bool
 
 	user, passwordFile string // who signs in first, where nobody is signed in; empty: nobody
@@ -59,6 +60,7 @@ func (u *appUse) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&u.accessPoint, "access-point", "", "`HOST:PORT` of an access point that the phone joins, as \"stages intercept\" opens one")
 	flags.StringVar(&u.proxy, "proxy", "", "URL of an HTTP proxy that the phone is set to: http://127.0.0.1:8081")
 	flags.StringVar(&u.trust, "trust", "", "PEM `file` with a CA that is added to the phone's trust store")
+	flags.BoolVar(&u.unlocked, "unlocked", false, "unlock the phone, so that its owner can change its system: it reports that to apps that ask")
 	flags.StringVar(&u.user, "user", "", "`name` of who signs in, if they are not signed in: alice")
 	flags.StringVar(&u.passwordFile, "password-file", "", "`file` with their password in its first line")
 	flags.StringVar(&u.memory, "memory", "", "`file` to write the app's memory to when it has done its work, as gcore does (Linux)")
@@ -273,6 +275,9 @@ func (u *appUse) launch(ctx context.Context, d *device.Device, folder *deploymen
 		}
 	}
 	if err := d.SetNetwork(device.Network{AccessPoint: u.accessPoint, Proxy: u.proxy}); err != nil {
+		return nil, err
+	}
+	if err := d.Unlock(u.unlocked); err != nil {
 		return nil, err
 	}
 	wanted := genuine

@@ -26,6 +26,7 @@ type harbourApp struct {
 	stage      string
 	caller     *protect.Caller // of the app alone; nil: it is not open
 	oauth      *protect.OAuth  // nil: nobody signs in on a page at the stage
+	proof      *proof          // nil: nobody asks the app to be attested at the stage
 	connection connection
 
 	registering sync.Mutex // held while the installation registers
@@ -55,7 +56,13 @@ func (a *harbourApp) Open(ctx context.Context, stage string) error {
 	if a.oauth, err = newOAuth(caller, a.manifest); err != nil {
 		return err
 	}
+	if a.proof, err = newProof(a, caller); err != nil {
+		return err
+	}
 	a.caller, a.stage = caller, stage
+	if a.proof != nil {
+		go a.attest(context.WithoutCancel(ctx), protect.Attested{}) // where that fails, the first call tries again
+	}
 	if err := errors.Join(a.loadRegistration(), a.loadSession()); err != nil {
 		return err
 	}

@@ -28,6 +28,8 @@ type call struct {
 	protect.Call
 	user    protect.SignedIn // stands for the user; empty: nobody does
 	settled bool             // twice does no more than once, though it is a POST
+
+	integrity string // the client integrity token that goes with it; empty: none
 }
 
 // repeatable says whether making the call twice does no more than making it once (RFC
@@ -178,8 +180,16 @@ func uncertain(o outcome) bool {
 	}
 }
 
-// make makes a call once.
+// make makes a call once, with what proves the app.
 func (a *harbourApp) make(ctx context.Context, c call) outcome {
+	if a.proof != nil && !c.Unproven {
+		return a.proven(ctx, c)
+	}
+	return a.makeProven(ctx, c)
+}
+
+// makeProven makes a call for which there is all that it takes.
+func (a *harbourApp) makeProven(ctx context.Context, c call) outcome {
 	dressed, err := a.dress(c)
 	if err != nil {
 		return outcome{screen: a.failedCall("", err)}
@@ -192,6 +202,7 @@ func (a *harbourApp) make(ctx context.Context, c call) outcome {
 func (a *harbourApp) dress(c call) (*protect.Dressed, error) {
 	caller, err := a.caller.As(func(who *protect.Identity) {
 		c.user.Show(who)
+		who.Integrity = c.integrity
 		if device := a.device(); device != nil {
 			who.Device = *device
 		}
@@ -255,6 +266,9 @@ func (a *harbourApp) exchange(exchange string, req *http.Request, dressed *prote
 	a.recordRequest(exchange, req, dressed)
 	resp, err := client.Do(req)
 	if err != nil {
+		if a.proof != nil && a.caller.Unpinned(err) {
+			a.proof.intercepted()
+		}
 		a.logCall(req, "no answer")
 		return nil, nil, err
 	}

@@ -180,12 +180,12 @@ func (a *harbourApp) learnUser(ctx context.Context) sdk.Screen {
 	return sdk.Screen{OK: true}
 }
 
-// tokenClient is the way to the authorization server: the app's, with records of each exchange.
+// tokenClient is the way to whoever issues tokens: the app's, with records of each exchange.
 func (a *harbourApp) tokenClient() *http.Client {
 	return &http.Client{Transport: tokenRequests{a}, Timeout: callTime}
 }
 
-// tokenRequests sends what golang.org/x/oauth2 asks for as the app sends its calls.
+// tokenRequests sends what is asked of these as the app sends its calls.
 type tokenRequests struct{ app *harbourApp }
 
 // RoundTrip is that of [http.RoundTripper].
@@ -199,7 +199,7 @@ func (t tokenRequests) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	dressed := &protect.Dressed{
-		Request: protect.Request{Method: req.Method, URL: req.URL, Header: req.Header, Body: body}, Content: body, Media: protect.FormMedia,
+		Request: protect.Request{Method: req.Method, URL: req.URL, Header: req.Header, Body: body}, Content: body, Media: req.Header.Get("Content-Type"),
 	}
 	again, err := dressed.HTTP(req.Context())
 	if err != nil {

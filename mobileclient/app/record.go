@@ -10,6 +10,7 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 )
 
@@ -31,14 +32,24 @@ func (a *harbourApp) recordRequest(exchange string, req *http.Request, dressed *
 
 // peer is who is asked; empty: the API.
 func (a *harbourApp) peer(req *http.Request) string {
-	if a.oauth != nil && strings.HasPrefix(req.URL.String(), a.oauth.Issuer()+"/") {
+	asked := req.URL.String()
+	switch {
+	case a.proof != nil && strings.HasPrefix(asked, a.proof.attester.URL()):
+		return attestationService
+	case a.oauth != nil && strings.HasPrefix(asked, a.oauth.Issuer()+"/"):
 		return authServer
+	case a.oauth != nil && a.caller.Policy().ClientAuth == catalog.Mediated && strings.HasPrefix(asked, strings.TrimSuffix(a.oauth.TokenURL(), "token")):
+		return mediator
 	}
 	return ""
 }
 
-// authServer is what the authorization server is called in records.
-const authServer = "auth"
+// What servers other than the API are called in records.
+const (
+	authServer         = "auth"
+	attestationService = "attestsvc"
+	mediator           = "mediator"
+)
 
 // passwordInForm is the parameter of RFC 6749, section 4.3.2.
 var passwordInForm = regexp.MustCompile(`(^|&)(password=)[^&]*`)

@@ -17,6 +17,7 @@ import (
 type state struct {
 	Network     Network              `json:"network"`
 	Sideloading bool                 `json:"sideloading"`
+	Unlocked    bool                 `json:"unlocked"`
 	Trusted     []string             `json:"trusted"` // PEM, one certificate each
 	Packages    map[string]Installed `json:"packages"`
 	Identifiers map[string]string    `json:"identifiers"` // of installations, by the package's name
@@ -68,3 +69,24 @@ func (d *Device) save() error {
 
 // now is when something is installed, as it is written down.
 func now() time.Time { return time.Now().UTC().Round(0) }
+
+// Unlock says whether the owner of the phone can change the system that it runs, as they can once
+// its boot loader is unlocked, or they are root. Apps are told when they ask. Nothing else of this
+// phone becomes different: whoever has it in their hands can do with its apps what they like anyway.
+func (d *Device) Unlock(unlocked bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.state.Unlocked == unlocked {
+		return nil
+	}
+	d.state.Unlocked = unlocked
+	d.changed()
+	return d.save()
+}
+
+// Unlocked is whether its owner can.
+func (d *Device) Unlocked() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state.Unlocked
+}

@@ -24,7 +24,7 @@ func (s *system) Settings(_ sdk.None, settings *sdk.Settings) error {
 	d := s.app.device
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	*settings = sdk.Settings{Version: d.version, Roots: d.bundle(), Proxy: d.state.Network.Proxy}
+	*settings = sdk.Settings{Version: d.version, Roots: d.bundle(), Proxy: d.state.Network.Proxy, Unlocked: d.state.Unlocked}
 	return nil
 }
 

@@ -115,12 +115,17 @@ func TestSettings(t *testing.T) {
 	_, page = h.submit(t, "/settings/trust", url.Values{"pem": {string(ca.Certificate)}})
 	wants(t, "trust", page, "trusts this CA", "Mallory&#39;s CA")
 	h.submit(t, "/settings/sideloading", url.Values{"allowed": {"yes"}})
+	_, page = h.submit(t, "/settings/unlocked", url.Values{"unlocked": {"yes"}})
+	wants(t, "unlocked", page, "The phone is unlocked", `name="unlocked" value="yes" checked`)
 
 	// All that survives that the phone is switched off.
 	h.off(t)
 	h.on(t, "")
 	_, page = h.see(t, "/settings")
-	wants(t, "after a restart", page, `value="tls" selected`, "through the proxy", "Mallory&#39;s CA", `name="allowed" value="yes" checked`)
+	wants(t, "after a restart", page, `value="tls" selected`, "through the proxy", "Mallory&#39;s CA", `name="allowed" value="yes" checked`, `name="unlocked" value="yes" checked`)
+	if _, page = h.submit(t, "/settings/unlocked", nil); strings.Contains(page, `name="unlocked" value="yes" checked`) {
+		t.Error("the phone is still unlocked")
+	}
 
 	_, fingerprint, _ := strings.Cut(page, `name="fingerprint" value="`)
 	fingerprint, _, _ = strings.Cut(fingerprint, `"`)

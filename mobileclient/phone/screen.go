@@ -69,6 +69,7 @@ func (p *Phone) screen() *echo.Echo {
 	e.POST("/settings/trust", p.trust)
 	e.POST("/settings/distrust", p.distrust)
 	e.POST("/settings/sideloading", p.setSideloading)
+	e.POST("/settings/unlocked", p.unlock)
 	e.POST("/settings/install", p.install)
 	e.POST("/settings/store", p.installGenuine)
 	e.POST("/settings/uninstall", p.uninstall)

@@ -39,7 +39,7 @@ func (p *Phone) settings(c echo.Context, status int, n *notice, refused url.Valu
 		return err
 	}
 	page := p.own(c.Request().Context(), "Settings", "/settings", n)
-	return render(c, status, settingsView(page, p.device.Sideloading(), added, installed, refused))
+	return render(c, status, settingsView(page, p.device.Sideloading(), p.device.Unlocked(), added, installed, refused))
 }
 
 func fingerprint(der []byte) string {
@@ -88,6 +88,15 @@ func (p *Phone) setSideloading(c echo.Context) error {
 		title = "Packages of any signer can be installed now"
 	}
 	return p.saved(c, p.device.AllowSideloading(allowed), title)
+}
+
+func (p *Phone) unlock(c echo.Context) error {
+	unlocked := c.FormValue("unlocked") != ""
+	title := "The phone is locked, and says so to apps that ask"
+	if unlocked {
+		title = "The phone is unlocked, and says so to apps that ask"
+	}
+	return p.saved(c, p.device.Unlock(unlocked), title)
 }
 
 func (p *Phone) install(c echo.Context) error {

@@ -67,26 +67,48 @@ func Open(path string) (*Package, error) {
 	return p, nil
 }
 
-//keyladder:code package-open
 func open(data []byte) (*Package, error) {
-	program, signer, err := block(bytes.NewReader(data), int64(len(data)))
+	r, size := bytes.NewReader(data), int64(len(data))
+	signer, sum, err := Measure(r, size)
 	if err != nil {
 		return nil, err
-	}
-	signed, signature := data[:len(data)-tailSize], data[len(data)-tailSize:][:ed25519.SignatureSize]
-	hash := sha256.New()
-	hash.Write(signed)
-	if !ed25519.Verify(signer, toSign(hash.Sum(nil)), signature) {
-		return nil, ErrSignature
 	}
 	// Only now is the rest looked at: a parser that has not been given to a stranger
 	// can't be attacked by one.
-	m, _, err := archive(bytes.NewReader(data), int64(len(data)), program)
+	program, _, err := block(r, size)
 	if err != nil {
 		return nil, err
 	}
-	hash.Write(data[len(signed):]) // the measurement is of the whole package
-	return &Package{Manifest: m, Size: int64(len(data)), SHA256: hex.EncodeToString(hash.Sum(nil)), Signer: signer}, nil
+	m, _, err := archive(r, size, program)
+	if err != nil {
+		return nil, err
+	}
+	return &Package{Manifest: m, Size: size, SHA256: sum, Signer: signer}, nil
+}
+
+// Measure reads a package of that size from front to back, once: who has signed it, and its
+// SHA-256, in hex. Its error is [ErrUnsigned], [ErrSignature] or [ErrMalformed] where the signature
+// is not as it should be. The assets are not looked at.
+//
+//keyladder:code package-open
+func Measure(pkg io.ReaderAt, size int64) (signer ed25519.PublicKey, sha256sum string, err error) {
+	_, signer, err = block(pkg, size)
+	if err != nil {
+		return nil, "", err
+	}
+	hash := sha256.New()
+	if _, err := io.Copy(hash, io.NewSectionReader(pkg, 0, size-int64(tailSize))); err != nil {
+		return nil, "", fmt.Errorf("read the package: %w", err)
+	}
+	tail := make([]byte, tailSize)
+	if _, err := pkg.ReadAt(tail, size-int64(tailSize)); err != nil {
+		return nil, "", fmt.Errorf("read the signature: %w", err)
+	}
+	if !ed25519.Verify(signer, toSign(hash.Sum(nil)), tail[:ed25519.SignatureSize]) {
+		return nil, "", ErrSignature
+	}
+	hash.Write(tail) // the measurement is of the whole package
+	return signer, hex.EncodeToString(hash.Sum(nil)), nil
 }
 
 // Read takes a package apart without looking at its signature, as anybody can.

@@ -3,6 +3,8 @@ package protect
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"slices"
 
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
@@ -23,6 +25,21 @@ func (c *Caller) TLS(roots []byte) *tls.Config {
 		}
 	}
 	return config
+}
+
+// Unpinned says whether a call failed because a server showed a certificate whose key is none of
+// the caller's pins. So does whoever sits between an app and its server.
+func (c *Caller) Unpinned(err error) bool {
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case c.policy.Pins != catalog.Pinned:
+		return false
+	case errors.Is(err, pin.ErrMismatch):
+		return true
+	case errors.As(err, &untrusted) && len(untrusted.UnverifiedCertificates) > 0:
+		return !slices.Contains(c.identity.Pins, pin.Of(untrusted.UnverifiedCertificates[0]))
+	}
+	return false
 }
 
 // transport is TLS, with a certificate of the client's where the stage wants one.

@@ -83,6 +83,8 @@ type Settings struct {
 	Version int    `json:"version"` // changes when anything else does
 	Roots   []byte `json:"roots"`   // trust store, PEM
 	Proxy   string `json:"proxy"`   // URL of the HTTP proxy; empty: none
+
+	Unlocked bool `json:"unlocked"` // its owner can change the system that it runs
 }
 
 // Record is what an app tells about a message that it sent or got, or a check of its
