@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyladder/backend/authserver"
+	"keyladder/backend/mediator"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/program"
@@ -46,7 +47,8 @@ func command() *cobra.Command {
 	root.AddCommand(
 		serverCommand(data, deployment.Auth, "The authorization server", newAuth),
 		serverCommand(data, deployment.Resource, "The resource server: Harbour Bank's API", newResource),
-		program.HealthCommand(data, deployment.Resource, deployment.Auth),
+		serverCommand(data, deployment.Mediator, "The mediator: adds the client secret to requests for tokens", newMediator),
+		program.HealthCommand(data, deployment.Resource, deployment.Auth, deployment.Mediator),
 	)
 	return root
 }
@@ -106,4 +108,14 @@ func newAuth(folder *deployment.Folder, settings deployment.Settings, log *traff
 	return server{func(ctx context.Context, l program.Listeners) error {
 		return s.Serve(ctx, authserver.Listeners{TLS: l[deployment.AuthServer], Manage: l[deployment.Manage(folder.Role)]})
 	}, s.Close}, nil
+}
+
+func newMediator(folder *deployment.Folder, settings deployment.Settings, log *traffic.Log) (server, error) {
+	s, err := mediator.New(mediator.Config{Folder: folder, Stages: catalog.All(), Log: log}.With(settings))
+	if err != nil {
+		return server{}, err
+	}
+	return server{func(ctx context.Context, l program.Listeners) error {
+		return s.Serve(ctx, mediator.Listeners{TLS: l[deployment.MediatorService], Manage: l[deployment.Manage(folder.Role)]})
+	}, func() error { return nil }}, nil
 }

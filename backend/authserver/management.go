@@ -16,9 +16,8 @@ import (
 // management adds the authorization server's part of the management API. See package manage.
 func (s *Server) management() {
 	s.manage.Use(manage.Audit(s.config.Logger, tokens.UsesPath))
-	resource := s.manage.For(deployment.Resource)
-	s.clients.Serve(resource)
-	s.tokens.Serve(resource)
+	s.clients.Serve(s.manage.For(deployment.Resource, deployment.Mediator))
+	s.tokens.Serve(s.manage.For(deployment.Resource))
 	m := s.manage.For(deployment.Admin)
 	s.clients.Manage(m)
 	s.tokens.Manage(m)

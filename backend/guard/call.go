@@ -18,6 +18,7 @@ import (
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
 	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/mechanism/integrity"
 	"keyladder/stages/mechanism/pin"
 )
 
@@ -42,9 +43,10 @@ type call struct {
 
 	claimed  *clients.App // whose proof was good so far
 	key      *clients.Key
-	secret   *clients.Secret // of the key, with which the request was signed; before that one that opens nothing
-	received *hawk.Received  // the signed request, when its MAC was good
-	app      *clients.App    // proven
+	secret   *clients.Secret   // of the key, with which the request was signed; before that one that opens nothing
+	received *hawk.Received    // the signed request, when its MAC was good
+	attested *integrity.Claims // what the client integrity token says; nil: none was looked at
+	app      *clients.App      // proven
 	device   *devices.Device
 	user     *users.User       // proven
 	session  *sessions.Session // that proves the user
@@ -70,6 +72,15 @@ type Caller struct{ call *call }
 
 // App is the proven app's or partner's ID; empty where the stage demands no proof.
 func (c Caller) App() string { return c.call.appID() }
+
+// Attested is what the client integrity token of the call says, which was found good; the zero value
+// where the stage or the route does not ask for one.
+func (c Caller) Attested() integrity.Claims {
+	if c.call.attested == nil {
+		return integrity.Claims{}
+	}
+	return *c.call.attested
+}
 
 // User is the proven user; empty where the stage or the route knows none.
 func (c Caller) User() string {

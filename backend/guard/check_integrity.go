@@ -36,7 +36,7 @@ func integrityToken(good *integrityTokens, find lookup) func(*call) *Refusal {
 				"Send exactly one, in one field: `"+integrity.Field+": …`."), "%v", err)
 		}
 		var app *clients.App
-		_, err = good.verify(c.stage, text, c.at, func(id string) (string, []clients.Secret) {
+		claims, err := good.verify(c.stage, text, c.at, func(id string) (string, []clients.Secret) {
 			found, key, err := find(c.stage, id)
 			c.key = key // so that a refusal is noted with it
 			if err != nil {
@@ -49,7 +49,7 @@ func integrityToken(good *integrityTokens, find lookup) func(*call) *Refusal {
 		if err != nil {
 			return refuse(notAttested, "the client integrity token: %v", err)
 		}
-		c.claimed = app
+		c.claimed, c.attested = app, claims
 		return nil
 	}
 }
@@ -83,13 +83,13 @@ func newIntegrityTokens(config Attested) *integrityTokens {
 
 // verify tells what a token says, if it is good at a stage and that time. Key is whose a key is,
 // and its secrets.
-func (t *integrityTokens) verify(stage *catalog.Stage, text string, at time.Time, key func(id string) (client string, secrets []clients.Secret)) (integrity.Claims, error) {
+func (t *integrityTokens) verify(stage *catalog.Stage, text string, at time.Time, key func(id string) (client string, secrets []clients.Secret)) (*integrity.Claims, error) {
 	if t.config.Issuer == nil || t.config.Audience == nil {
-		return integrity.Claims{}, token.ErrIssuer
+		return nil, token.ErrIssuer
 	}
 	hash := sha256.Sum256([]byte(text))
 	if found, ok := t.seen.Get(hash); ok && found.stage == stage.Slug {
-		return found.Claims, found.stillGood(at, t.config.Leeway, key)
+		return &found.Claims, found.stillGood(at, t.config.Leeway, key)
 	}
 	claims, by, err := integrity.Verifier{
 		Issuer: t.config.Issuer(stage.Slug), Audience: t.config.Audience(stage.Slug), Leeway: t.config.Leeway,
@@ -103,10 +103,11 @@ func (t *integrityTokens) verify(stage *catalog.Stage, text string, at time.Time
 		},
 	}.VerifyKey(text, at)
 	if err != nil {
-		return integrity.Claims{}, err
+		return nil, err
 	}
-	t.seen.Add(hash, &verifiedIntegrity{Claims: claims, stage: stage.Slug, key: by})
-	return claims, nil
+	verified := &verifiedIntegrity{Claims: claims, stage: stage.Slug, key: by}
+	t.seen.Add(hash, verified)
+	return &verified.Claims, nil
 }
 
 // stillGood looks at what can have changed since a token was verified.

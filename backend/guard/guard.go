@@ -75,6 +75,12 @@ type Counter interface {
 	Count(at time.Time, app, stage, route string, served bool)
 }
 
+// Uncounted counts nothing.
+type Uncounted struct{}
+
+// Count implements [Counter].
+func (Uncounted) Count(time.Time, string, string, string, bool) {}
+
 // Outcome is how a call ended.
 type Outcome struct {
 	Request  *http.Request // holds credentials: not for logs as it is
@@ -122,8 +128,8 @@ type memories struct {
 // policies say: the error names their fields.
 func New(config Config) (*Guard, error) {
 	if config.OAuthAlone {
-		if config.Apps == nil || config.Usage == nil || len(config.Stages) == 0 {
-			return nil, errors.New("the guard lacks stages, a registry or a counter")
+		if config.Usage == nil || len(config.Stages) == 0 {
+			return nil, errors.New("the guard lacks stages or a counter")
 		}
 	} else if config.Apps == nil || config.Users == nil || config.Sessions == nil || config.Tokens == nil || config.Devices == nil ||
 		config.Usage == nil || config.ClientCAs == nil || len(config.Stages) == 0 {

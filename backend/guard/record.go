@@ -2,7 +2,6 @@ package guard
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
 	"keyladder/internal/traffic"
@@ -57,7 +56,7 @@ func (r *recorder) finish(c *call, end time.Time) {
 	if c.refusal != nil {
 		verdict = &traffic.Verdict{Check: c.check, Reason: c.refusal.Reason}
 	}
-	exchange, response := exchangeOf(c.request), c.echo.Response()
+	exchange, response := traffic.ExchangeOf(c.request), c.echo.Response()
 	r.log.Add(traffic.Message{
 		At: c.at, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Request, From: client, To: r.name,
 		HTTP: r.head, Body: c.raw, Size: len(c.raw),
@@ -66,13 +65,4 @@ func (r *recorder) finish(c *call, end time.Time) {
 		HTTP: traffic.AnswerHead(c.request.Proto, response.Status, response.Header()), Body: r.body, Size: r.size,
 		Verdict: verdict,
 	})
-}
-
-// exchangeOf is the Traffic-Id, as long as it looks like one.
-func exchangeOf(r *http.Request) string {
-	id := r.Header.Get(traffic.Header)
-	if len(id) > 64 || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return ""
-	}
-	return id
 }

@@ -22,6 +22,9 @@ type Route struct {
 	// OAuth says that it is an endpoint of OAuth, whose handler proves the client and the user as
 	// RFC 6749 has it. The guard asks for admission alone.
 	OAuth bool
+	// Attested says that such an endpoint asks for the app's client integrity token, too, before its
+	// handler looks at anything.
+	Attested bool
 	// Partner opens the route to partners' servers, and closes it to apps.
 	Partner bool
 	// At says at which stages the route is there. Nil: at all.
@@ -70,6 +73,9 @@ func (r Route) asks(stage catalog.Policies) catalog.Policies {
 		asked.Call, asked.API = catalog.NothingAsked()
 		asked.Call.Transport = stage.Call.Transport
 		asked.API.RateLimits = stage.API.RateLimits
+		if r.Attested {
+			asked.Call.AppProof, asked.API.SecretOverlap = catalog.IntegrityToken, stage.API.SecretOverlap
+		}
 		return asked
 	}
 	if !r.Partner {

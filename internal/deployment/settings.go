@@ -38,6 +38,8 @@ type Settings struct {
 	SigningKeyOverlap time.Duration // how long the tokens of a signing key that was replaced are accepted
 	AddressPerSecond  float64       // calls from one address
 	AddressBurst      int
+	DevicePerSecond   float64 // requests for tokens of one installation of an app
+	DeviceBurst       int
 	TrafficRecords    int // that a program keeps
 }
 
@@ -57,6 +59,8 @@ var DefaultSettings = Settings{
 	SigningKeyOverlap: time.Hour,
 	AddressPerSecond:  20,
 	AddressBurst:      60,
+	DevicePerSecond:   2,
+	DeviceBurst:       20,
 	TrafficRecords:    4096,
 }
 
@@ -84,22 +88,13 @@ var settings = []Setting{
 	durationSetting("refresh_idle", "how long a family of refresh tokens lasts without use", time.Second, func(s *Settings) *time.Duration { return &s.RefreshIdle }, Auth),
 	durationSetting("refresh_lifetime", "how long a family of refresh tokens lasts at most", time.Second, func(s *Settings) *time.Duration { return &s.RefreshLifetime }, Auth),
 	durationSetting("client_secret_overlap", "how long the authorization server keeps a client secret that was replaced; 0s: not at all", 0, func(s *Settings) *time.Duration { return &s.ClientOverlap }, Auth),
-	durationSetting("token_leeway", "how far the clock of a token's issuer may be ahead of the resource server's", 0, func(s *Settings) *time.Duration { return &s.TokenLeeway }, Resource),
+	durationSetting("token_leeway", "how far the clock of a token's issuer may be ahead of the resource server's", 0, func(s *Settings) *time.Duration { return &s.TokenLeeway }, Resource, Mediator),
 	durationSetting("signing_key_overlap", "how long the access tokens of a signing key that was replaced are accepted", 0, func(s *Settings) *time.Duration { return &s.SigningKeyOverlap }, Resource, Auth),
-	{
-		Name: "address_per_second", What: "calls a second from one address, in the long run", roles: []Role{Resource, Auth},
-		text: func(s *Settings) string { return strconv.FormatFloat(s.AddressPerSecond, 'f', -1, 64) },
-		set: func(s *Settings, text string) error {
-			value, err := strconv.ParseFloat(text, 64)
-			if err != nil || !(value > 0) || math.IsInf(value, 0) {
-				return errors.New("give a number above 0")
-			}
-			s.AddressPerSecond = value
-			return nil
-		},
-	},
-	numberSetting("address_burst", "calls from one address at once", 1, 1_000_000, func(s *Settings) *int { return &s.AddressBurst }, Resource, Auth),
-	numberSetting("traffic_records", "messages that a program keeps for the pages that show traffic", 64, 1_000_000, func(s *Settings) *int { return &s.TrafficRecords }, Resource, Auth, Phone, Attacker),
+	rateSetting("address_per_second", "calls a second from one address, in the long run", func(s *Settings) *float64 { return &s.AddressPerSecond }, Resource, Auth, Mediator),
+	numberSetting("address_burst", "calls from one address at once", 1, 1_000_000, func(s *Settings) *int { return &s.AddressBurst }, Resource, Auth, Mediator),
+	rateSetting("device_per_second", "requests a second for tokens of one installation of an app, in the long run", func(s *Settings) *float64 { return &s.DevicePerSecond }, Mediator),
+	numberSetting("device_burst", "requests for tokens of one installation at once", 1, 1_000_000, func(s *Settings) *int { return &s.DeviceBurst }, Mediator),
+	numberSetting("traffic_records", "messages that a program keeps for the pages that show traffic", 64, 1_000_000, func(s *Settings) *int { return &s.TrafficRecords }, Resource, Auth, Mediator, Phone, Attacker),
 }
 
 func durationSetting(name, what string, least time.Duration, field func(*Settings) *time.Duration, roles ...Role) Setting {
@@ -110,6 +105,22 @@ func durationSetting(name, what string, least time.Duration, field func(*Setting
 			value, err := time.ParseDuration(text)
 			if err != nil || value < least {
 				return errors.New(`give a time such as "90s", "15m" or "12h"`)
+			}
+			*field(s) = value
+			return nil
+		},
+	}
+}
+
+// rateSetting is a number of something a second.
+func rateSetting(name, what string, field func(*Settings) *float64, roles ...Role) Setting {
+	return Setting{
+		Name: name, What: what, roles: roles,
+		text: func(s *Settings) string { return strconv.FormatFloat(*field(s), 'f', -1, 64) },
+		set: func(s *Settings, text string) error {
+			value, err := strconv.ParseFloat(text, 64)
+			if err != nil || !(value > 0) || math.IsInf(value, 0) {
+				return errors.New("give a number above 0")
 			}
 			*field(s) = value
 			return nil

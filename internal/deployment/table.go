@@ -13,6 +13,7 @@ type Role string
 // authorities, the developer's signing key and the backup key of the server.
 const (
 	Auth     Role = "auth"
+	Mediator Role = "mediator"
 	Resource Role = "resource"
 	Phone    Role = "phone"
 	Attacker Role = "attacker"
@@ -47,12 +48,14 @@ type ServiceName string
 
 // The services that code asks for by name; [Manage] names the others.
 const (
-	AuthServer    ServiceName = "auth"
-	API           ServiceName = "api"
-	PlainAPI      ServiceName = "api-plain"
-	TerminatedAPI ServiceName = "api-terminated"
-	PhoneScreen   ServiceName = "phone"
-	AdminUI       ServiceName = "admin"
+	AuthServer         ServiceName = "auth"
+	AttestationService ServiceName = "attestsvc"
+	MediatorService    ServiceName = "mediator"
+	API                ServiceName = "api"
+	PlainAPI           ServiceName = "api-plain"
+	TerminatedAPI      ServiceName = "api-terminated"
+	PhoneScreen        ServiceName = "phone"
+	AdminUI            ServiceName = "admin"
 )
 
 // Manage is the management API of a program.
@@ -86,6 +89,13 @@ var programs = []Program{
 		},
 	},
 	{
+		Role: Mediator, Title: "The mediator", Command: []string{"backend", "mediator"}, Needs: []Role{Auth},
+		Services: []Service{
+			{MediatorService, 8447, TLS, "the authorization mediator"},
+			{Manage(Mediator), 9448, Management, "the mediator's management"},
+		},
+	},
+	{
 		Role: Resource, Title: "The resource server", Command: []string{"backend", "resource"}, Needs: []Role{Auth},
 		Services: []Service{
 			{PlainAPI, 8080, PlainHTTP, "the API over HTTP"},
@@ -95,20 +105,20 @@ var programs = []Program{
 		},
 	},
 	{
-		Role: Phone, Title: "The phone", Command: []string{"mobileclient", "serve"}, Needs: []Role{Auth, Resource},
+		Role: Phone, Title: "The phone", Command: []string{"mobileclient", "serve"}, Needs: []Role{Auth, Mediator, Resource},
 		Services: []Service{
 			{PhoneScreen, 8090, Browser, "the phone's screen"},
 			{Manage(Phone), 9444, Management, "the phone's management"},
 		},
 	},
 	{
-		Role: Attacker, Title: "The attacker's station", Command: []string{"stages", "attacker"}, Needs: []Role{Auth, Resource},
+		Role: Attacker, Title: "The attacker's station", Command: []string{"stages", "attacker"}, Needs: []Role{Auth, Mediator, Resource},
 		Services: []Service{
 			{Manage(Attacker), 9445, Management, "the attacker's management"},
 		},
 	},
 	{
-		Role: Admin, Title: "The admin UI", Command: []string{"admin"}, Needs: []Role{Auth, Resource, Phone, Attacker},
+		Role: Admin, Title: "The admin UI", Command: []string{"admin"}, Needs: []Role{Auth, Mediator, Resource, Phone, Attacker},
 		Services: []Service{
 			{AdminUI, 8000, Browser, "the admin UI"},
 		},

@@ -27,7 +27,7 @@ type oauthError struct {
 func OAuth(w http.ResponseWriter, p *Problem) {
 	status, e := p.Status, oauthError{Error: "invalid_request", Description: plain(p.Title, p.Detail)}
 	switch p.Kind() {
-	case "client-not-accepted", "client-certificate-required":
+	case "client-not-accepted", "client-certificate-required", "integrity-not-accepted":
 		status, e.Error = http.StatusBadRequest, "invalid_client"
 		if p.Header.Get("WWW-Authenticate") != "" {
 			status = http.StatusUnauthorized

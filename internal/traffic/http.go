@@ -34,6 +34,15 @@ func RequestHead(r *http.Request) HTTP {
 	return keep(s, 0, len("  \nHost: "), r.Header)
 }
 
+// ExchangeOf is the Traffic-Id of a request, as long as it looks like one.
+func ExchangeOf(r *http.Request) string {
+	id := r.Header.Get(Header)
+	if len(id) > 64 || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return ""
+	}
+	return id
+}
+
 // AnswerHead keeps the head of an answer.
 func AnswerHead(proto string, status int, header http.Header) HTTP {
 	return keep(start{proto: proto}, status, len(" 511 Network Authentication Required"), header)

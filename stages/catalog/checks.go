@@ -53,6 +53,11 @@ const (
 	CheckAttestation Check = "attestation-session" // it is open, and answered once and in time
 )
 
+// The mediator's checks, beside those that it shares with the others.
+const (
+	CheckDeviceLimit Check = "device-limit" // not too many requests of one installation
+)
+
 // The app's own checks.
 const (
 	CheckTLS          Check = "tls"                    // the server is who the device's trust store says
@@ -99,6 +104,7 @@ var ownerships = []struct {
 	{OfApp, []Check{CheckTLS, CheckPins, CheckServerMAC, CheckSealedAnswer, CheckTransferCap, CheckSignedIn, CheckResponse}},
 	{OfAuth, []Check{CheckForm, CheckClient, CheckRedirect, CheckGrant, CheckCode, CheckRefresh, CheckWanted, CheckConsent}},
 	{OfAttestation, []Check{CheckAttestation}},
+	{OfMediator, []Check{CheckDeviceLimit}},
 	{OfPackage, []Check{CheckHidden, CheckNotStored, CheckNotTyped}},
 }
 

@@ -73,5 +73,5 @@ func readdress(path string, addresses deployment.Addresses, developer ed25519.Pr
 // setServers tells an app where the servers are.
 func setServers(settings *release.Settings, addresses deployment.Addresses) {
 	settings.APIPlain, settings.APITLS = addresses.URL(deployment.PlainAPI), addresses.URL(deployment.API)
-	settings.AuthServer = addresses.URL(deployment.AuthServer)
+	settings.AuthServer, settings.Mediator = addresses.URL(deployment.AuthServer), addresses.URL(deployment.MediatorService)
 }

@@ -134,16 +134,18 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 	return nil
 }
 
-// awaitServers waits until the API knows what the other server issues, which it is told when both
-// run: before that it takes no tokens. What does not become well soon is for health to say.
+// awaitServers waits until API and mediator know what they are told by the authorization server
+// when all run: before that they serve nobody. What does not become well soon is for health to say.
 func (l *Lab) awaitServers(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	for l.Resource.Healthy(ctx) != nil {
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-ctx.Done():
-			return
+	for _, role := range []deployment.Role{deployment.Resource, deployment.Mediator} {
+		for l.clients[role].Healthy(ctx) != nil {
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-ctx.Done():
+				return
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"keyladder/admin/programs"
 	"keyladder/admin/server"
 	"keyladder/backend/authserver"
+	"keyladder/backend/mediator"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/program"
@@ -22,6 +23,7 @@ type starter func(l *Lab, o Options, folder *deployment.Folder, listeners progra
 // starters has one for each program of the table.
 var starters = map[deployment.Role]starter{
 	deployment.Auth:     startAuth,
+	deployment.Mediator: startMediator,
 	deployment.Resource: startResource,
 	deployment.Phone:    startPhone,
 	deployment.Attacker: startAttacker,
@@ -71,6 +73,20 @@ func startAuth(l *Lab, o Options, folder *deployment.Folder, listeners program.L
 	l.closers = append(l.closers, server.Close)
 	return func(ctx context.Context) error {
 		return server.Serve(ctx, authserver.Listeners{TLS: listeners[deployment.AuthServer], Manage: listeners[deployment.Manage(folder.Role)]})
+	}, nil
+}
+
+func startMediator(_ *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
+	settings, log, err := o.settings(folder)
+	if err != nil {
+		return nil, err
+	}
+	server, err := mediator.New(mediator.Config{Folder: folder, Stages: o.Stages, Logger: o.Logger, Log: log}.With(settings))
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		return server.Serve(ctx, mediator.Listeners{TLS: listeners[deployment.MediatorService], Manage: listeners[deployment.Manage(folder.Role)]})
 	}, nil
 }
 

@@ -151,7 +151,8 @@ func (r *Referee) recorded(ctx context.Context, ends []feed.Cursor) (messages []
 func unrefused(recorded []traffic.Message, calls []manage.Call) string {
 	verdicts := map[string]*traffic.Verdict{}
 	for _, m := range recorded {
-		if m.Verdict != nil {
+		// A server that passes a call on records that after the other has refused it.
+		if m.Verdict != nil && (verdicts[m.Exchange] == nil || verdicts[m.Exchange].Allowed) {
 			verdicts[m.Exchange] = m.Verdict
 		}
 	}

@@ -46,14 +46,15 @@ func newWorld(t *testing.T, booked []manage.Transfer, usage []manage.Usage) *wor
 		t.Fatal(err)
 	}
 	dir, addresses, listeners := t.TempDir(), map[deployment.ServiceName]string{}, map[deployment.Role]net.Listener{}
-	for _, role := range []deployment.Role{deployment.Resource, deployment.Auth, deployment.Attacker} {
+	servers := append(deployment.Servers(), deployment.Attacker)
+	for _, role := range servers {
 		if listeners[role], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)
 		}
 		addresses[deployment.Manage(role)] = "https://" + listeners[role].Addr().String()
 	}
 	folders := map[deployment.Role]*deployment.Folder{}
-	for _, role := range []deployment.Role{deployment.Resource, deployment.Auth, deployment.Attacker, deployment.Admin} {
+	for _, role := range append(servers, deployment.Admin) {
 		writer, err := deployment.NewWriter(dir, role, "test", time.Now(), deployment.Addresses{Public: addresses})
 		if err != nil {
 			t.Fatal(err)
@@ -73,19 +74,27 @@ func newWorld(t *testing.T, booked []manage.Transfer, usage []manage.Usage) *wor
 	bank.For(deployment.Admin).GET("/transfers", w.getTransfers)
 	bank.For(deployment.Admin).GET("/usage", w.getUsage)
 	bank.For(deployment.Admin).GET("/accesslog", w.getAccessLog)
-	auth := manage.NewServer(folders[deployment.Auth], traffic.New("auth", 16), nil) // which decides nothing here
 	station := manage.NewServer(folders[deployment.Attacker], w.station, nil)
 	station.For(deployment.Admin).POST("/genuine", w.postGenuine)
 	station.For(deployment.Admin).POST("/attack", w.postAttack)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- bank.Serve(ctx, listeners[deployment.Resource]) }()
-	go func() { done <- auth.Serve(ctx, listeners[deployment.Auth]) }()
-	go func() { done <- station.Serve(ctx, listeners[deployment.Attacker]) }()
+	for _, role := range servers {
+		server := manage.NewServer(folders[role], traffic.New(string(role), 16), nil) // which decides nothing here
+		switch role {
+		case deployment.Resource:
+			server = bank
+		case deployment.Attacker:
+			server = station
+		}
+		go func() { done <- server.Serve(ctx, listeners[role]) }()
+	}
 	t.Cleanup(func() {
 		cancel()
-		if err := errors.Join(<-done, <-done, <-done); err != nil {
-			t.Error(err)
+		for range servers {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	clients := map[deployment.Role]*manage.Client{}

@@ -210,7 +210,7 @@ func (b *Bank) Secret(clientID string) string {
 func (b *Bank) Pins() []string {
 	b.t.Helper()
 	var pins []string
-	for _, name := range []string{"server.pem", "auth.pem", "server-backup.pem"} {
+	for _, name := range []string{"server.pem", "auth.pem", "mediator.pem", "server-backup.pem"} {
 		certificate, err := pki.Certificate(b.read(deployment.Offline, name))
 		b.must(err)
 		pins = append(pins, string(pin.Of(certificate)))
