@@ -20,7 +20,7 @@ var bearerTokens = decoder{
 	Decode: func(seen text) []section {
 		var found []section
 		for _, f := range bearerField.FindAllStringSubmatch(seen.Head, maxSections) {
-			found = append(found, credential(f[1], f[2], tokenAttributes(f[3])))
+			found = append(found, credential(f[1], f[2], claimsOf(f[3], accessWords)))
 		}
 		for _, f := range bearerChallenge.FindAllStringSubmatch(seen.Head, maxSections) {
 			var attributes []attribute
@@ -44,8 +44,11 @@ var challengeWords = map[string]string{
 	"scope": "what a token would have to be good for",
 }
 
-// claimWords say what the claims of an access token are, in the order in which they are shown.
-var claimWords = []struct{ name, words string }{
+// claimWord says what a claim is.
+type claimWord struct{ name, words string }
+
+// accessWords say what the claims of an access token are, in the order in which they are shown.
+var accessWords = []claimWord{
 	{"sub", "the user for whom it was issued"},
 	{"client_id", "the app that it was issued to"},
 	{"scope", "what it is good for"},
@@ -56,8 +59,8 @@ var claimWords = []struct{ name, words string }{
 	{"jti", "its own ID, by which it can be revoked"},
 }
 
-// tokenAttributes are the claims of a token, as far as they can be read.
-func tokenAttributes(text string) []attribute {
+// claimsOf are the claims of a token that there are words for, as far as they can be read.
+func claimsOf(text string, known []claimWord) []attribute {
 	unreadable := []attribute{{"token", text, "it is not in the form of a JSON Web Token, so it means nothing to whoever reads it"}}
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 {
@@ -69,7 +72,7 @@ func tokenAttributes(text string) []attribute {
 		return unreadable
 	}
 	var attributes []attribute
-	for _, claim := range claimWords {
+	for _, claim := range known {
 		value, there := claims[claim.name]
 		if !there {
 			continue

@@ -22,25 +22,26 @@ func TestProofsAreFound(t *testing.T) {
 		head string
 		want string // schemes and the names of their attributes
 	}{
-		"none":              {"GET / HTTP/1.1\nHost: localhost", ""},
-		"a key":             {"GET / HTTP/1.1\nAuthorization: key harbour-mobile", "key key"},
-		"a key in a URL":    {"GET /v1/rates?key=harbour-mobile HTTP/1.1\nHost: localhost", "key key"},
-		"a device":          {"Device-Guid: b\nDevice-Id: a", "device Device-Guid Device-Id"},
-		"a certificate":     {"Client-Cert: " + clientcert.Encode(certificate(t)), "X.509 subject issuer good until key"},
-		"no certificate":    {"Client-Cert: :AAAA:", ""},
-		"Hawk":              {"Authorization: hawk id=\"a\", mac=\"b\"", "hawk id mac"},
-		"Hawk with a gap":   {"authorization:  Hawk  id=\"a\"\r\n", "Hawk id"},
-		"Hawk without any":  {"Authorization: Hawk nothing", ""},
-		"another attribute": {"Authorization: Hawk id=\"a\", evil=\"<b>\"", "Hawk id evil"},
-		"Basic":             {"Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Basic user password"},
-		"no base64":         {"Authorization: Basic QWxh*", "Basic credentials"},
-		"no colon":          {"Authorization: Basic QWxh", "Basic credentials"},
-		"a challenge":       {`WWW-Authenticate: Basic realm="Harbour Bank"`, ""},
-		"a session":         {"Authorization: Session abc\nApp-Authorization: Hawk id=\"a\"", "Hawk id Session key"},
-		"a token":           {"App-Authorization: key a\nAuthorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IiLCJleHAiOjEsImEiOjF9.c2ln", "key key Bearer sub exp "},
-		"no JWT":            {"Authorization: Bearer abc", "Bearer token"},
-		"a token's fault":   {`WWW-Authenticate: Bearer realm="Harbour Bank", error="invalid_token"`, "Bearer realm error"},
-		"in the middle":     {"X: Authorization: Hawk id=\"a\"", ""},
+		"none":               {"GET / HTTP/1.1\nHost: localhost", ""},
+		"a key":              {"GET / HTTP/1.1\nAuthorization: key harbour-mobile", "key key"},
+		"a key in a URL":     {"GET /v1/rates?key=harbour-mobile HTTP/1.1\nHost: localhost", "key key"},
+		"a device":           {"Device-Guid: b\nDevice-Id: a", "device Device-Guid Device-Id"},
+		"a certificate":      {"Client-Cert: " + clientcert.Encode(certificate(t)), "X.509 subject issuer good until key"},
+		"no certificate":     {"Client-Cert: :AAAA:", ""},
+		"Hawk":               {"Authorization: hawk id=\"a\", mac=\"b\"", "hawk id mac"},
+		"Hawk with a gap":    {"authorization:  Hawk  id=\"a\"\r\n", "Hawk id"},
+		"Hawk without any":   {"Authorization: Hawk nothing", ""},
+		"another attribute":  {"Authorization: Hawk id=\"a\", evil=\"<b>\"", "Hawk id evil"},
+		"Basic":              {"Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Basic user password"},
+		"no base64":          {"Authorization: Basic QWxh*", "Basic credentials"},
+		"no colon":           {"Authorization: Basic QWxh", "Basic credentials"},
+		"a challenge":        {`WWW-Authenticate: Basic realm="Harbour Bank"`, ""},
+		"a session":          {"Authorization: Session abc\nApp-Authorization: Hawk id=\"a\"", "Hawk id Session key"},
+		"a token":            {"App-Authorization: key a\nAuthorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IiLCJleHAiOjEsImEiOjF9.c2ln", "key key Bearer sub exp "},
+		"no JWT":             {"Authorization: Bearer abc", "Bearer token"},
+		"a token's fault":    {`WWW-Authenticate: Bearer realm="Harbour Bank", error="invalid_token"`, "Bearer realm error"},
+		"an app's integrity": {"client-integrity-token: eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IiLCJyZWxlYXNlIjoyLCJhIjoxfQ.c2ln\r\nHost: b", "client-integrity sub release "},
+		"in the middle":      {"X: Authorization: Hawk id=\"a\"", ""},
 	} {
 		var got []string
 		for _, s := range takeApart(text{Head: test.head}, traffic.Request, nil) {
@@ -102,6 +103,44 @@ func TestAuthorizations(t *testing.T) {
 	} {
 		var got []string
 		for _, s := range takeApart(text{Head: test.head, Body: test.body}, traffic.Response, nil) {
+			for _, a := range s.Parts[0].Attributes {
+				got = append(got, a.Name+"="+a.Value)
+			}
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+// What an app and its attestation service say to each other is laid out.
+func TestAttestations(t *testing.T) {
+	t.Parallel()
+	const token = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IifQ.c2ln"
+	for name, test := range map[string]struct{ body, want string }{
+		"a session is opened": {`{"client_id":"a","release":2,"device":"d"}`, "client_id=a release=2 device=d"},
+		"a hash is wanted":    {`{"state":"waiting","expiry":"2026-11-27T10:00:05Z"}`, "state=waiting expiry=2026-11-27T10:00:05Z"},
+		"a challenge": {
+			`{"state":"waiting","expiry":"2026-11-27T10:00:05Z","nonce":"AAAA","ranges":[{"offset":1,"length":4096},{"offset":9,"length":4}]}`,
+			"state=waiting expiry=2026-11-27T10:00:05Z nonce=AAAA ranges=2 of them, 4100 bytes",
+		},
+		"a hash": {`{"measurement":"ab"}`, "measurement=ab"},
+		"an answer": {
+			`{"measurement":"ab","answer":"AAAA","findings":{"traced":true,"injected":false,"unlocked":false,"other_signer":true,"intercepted":false}}`,
+			"measurement=ab answer=AAAA findings=traced by a debugger, its package is signed by somebody else",
+		},
+		"nothing was found": {`{"measurement":"ab","answer":"AAAA","findings":{}}`, "measurement=ab answer=AAAA findings=nothing"},
+		"a result": {
+			`{"state":"complete","expiry":"2026-11-27T10:00:05Z","result":{"token":"` + token + `","expires_in":60,"reference":"Q7"}}`,
+			"state=complete expiry=2026-11-27T10:00:05Z token=" + token + " expires_in=60 reference=Q7",
+		},
+		"something else": {`{"accounts":[{"id":"HB-1001"}]}`, ""},
+		"a list":         {`[{"measurement":"ab"}]`, ""},
+		"broken":         {`{"measurement":"ab"`, ""},
+		"another type":   {`{"measurement":7}`, ""},
+	} {
+		var got []string
+		for _, s := range attestations.Decode(text{Body: test.body}) {
 			for _, a := range s.Parts[0].Attributes {
 				got = append(got, a.Name+"="+a.Value)
 			}
