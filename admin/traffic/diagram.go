@@ -132,7 +132,7 @@ func stepOf(at time.Time, steps []time.Time) int {
 func (d Diagram) run(r record) (from, to int, arrow bool) {
 	asker, asked := ends(r)
 	near := asker
-	if r.Lane == traffic.Server {
+	if r.Lane == traffic.Server && asked != networkParty { // else a server asks another
 		near = asked
 	} else if r.Lane == traffic.Network {
 		near = networkParty

@@ -94,3 +94,29 @@ func TestAttackersMessagesAndSteps(t *testing.T) {
 		t.Errorf("the badge says %q", got)
 	}
 }
+
+// What a server asks of another one leaves its own lifeline, and comes back to it.
+func TestServerAsksServer(t *testing.T) {
+	t.Parallel()
+	var records []record
+	for _, m := range []traffic.Message{
+		{Lane: traffic.App, Kind: traffic.Request, From: "app", To: "mediator"},
+		{Lane: traffic.Server, Kind: traffic.Request, From: "network", To: "mediator"},
+		{Lane: traffic.Server, Kind: traffic.Request, From: "mediator", To: "network"},
+		{Lane: traffic.Server, Kind: traffic.Request, From: "network", To: "auth"},
+		{Lane: traffic.Server, Kind: traffic.Response, From: "auth", To: "network"},
+		{Lane: traffic.Server, Kind: traffic.Response, From: "network", To: "mediator"},
+		{Lane: traffic.Server, Kind: traffic.Response, From: "mediator", To: "network"},
+	} {
+		records = append(records, record{ID: uint64(len(records) + 1), Message: m})
+	}
+	d := layOut(records, nil)
+	if got := names(d.Parties); got != "app, network, mediator, auth" {
+		t.Errorf("lifelines: %s", got)
+	}
+	for i, item := range d.Items {
+		if item.X1 != d.x(item.From) && i > 0 || item.X2 != d.x(item.To) && i > 0 || !item.arrow() {
+			t.Errorf("message %d runs from %d to %d: %+v", i, item.X1, item.X2, item.record)
+		}
+	}
+}

@@ -1,0 +1,4 @@
+package mediator
+
+// NewDeviceLimits is for tests.
+var NewDeviceLimits = newDeviceLimits
