@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"sync"
 	"time"
 
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/protect"
 )
@@ -197,8 +197,7 @@ func (p *proof) accepted(token string) {
 
 // unproven says whether the bank does not take this app for the genuine one.
 func (o outcome) unproven() bool {
-	return o.dressed != nil && (o.answer.Authentic || !o.dressed.Verifies()) &&
-		o.answer.Status == http.StatusUnauthorized && problemKind(o.answer) == "integrity-not-accepted"
+	return o.dressed != nil && (o.answer.Authentic || !o.dressed.Verifies()) && o.answer.IntegrityRefused()
 }
 
 // proven makes a call with a client integrity token. One that was good before, and is not any more,
@@ -221,8 +220,56 @@ func (a *harbourApp) proven(ctx context.Context, c call) outcome {
 		}
 		reference, served := a.proof.drop(token)
 		if !served {
-			o.screen.Error = "The bank does not accept this app as it runs on this phone. Turn off what watches or changes it, or ask the bank: the reference is " + reference + "."
+			o.screen.Error = refusedApp(reference)
 			return o
+		}
+	}
+}
+
+// refusedApp is what to show where the bank does not take this app for the genuine one. Why is not
+// for the app to know.
+func refusedApp(reference string) string {
+	return "The bank does not accept this app as it runs on this phone. Turn off what watches or changes it, or ask the bank: the reference is " + reference + "."
+}
+
+// unprovenError says that whoever issues access tokens does not take this app for the genuine one.
+type unprovenError struct{ reference string }
+
+func (e *unprovenError) Error() string { return "the client integrity token is not accepted" }
+
+// trade asks for access tokens: with a client integrity token where a mediator has the client's
+// secret, and again with another where that was good before. The mediator tells whether it was
+// before it looks at anything else.
+//
+//keyladder:code app-mediated
+func (a *harbourApp) trade(ctx context.Context, ask func(*protect.OAuth) (protect.SignedIn, error)) (protect.SignedIn, error) {
+	if a.caller.Policy().ClientAuth != catalog.Mediated {
+		return ask(a.oauth)
+	}
+	for {
+		token, err := a.integrity(ctx)
+		if err != nil {
+			return protect.SignedIn{}, err
+		}
+		caller, err := a.caller.As(func(who *protect.Identity) { who.Integrity = token })
+		if err != nil {
+			return protect.SignedIn{}, err
+		}
+		oauth, err := newOAuth(caller, a.manifest)
+		if err != nil {
+			return protect.SignedIn{}, err
+		}
+		given, err := ask(oauth)
+		var refused *protect.GrantError
+		switch {
+		case err == nil:
+			a.proof.accepted(token)
+			return given, nil
+		case !errors.As(err, &refused) || refused.Code != "invalid_client":
+			return given, err
+		}
+		if reference, served := a.proof.drop(token); !served {
+			return given, &unprovenError{reference}
 		}
 	}
 }

@@ -98,7 +98,10 @@ func (a *harbourApp) takeResponse(ctx context.Context, link string) sdk.Screen {
 	}
 	signedIn := response.SignedIn
 	if response.Code != "" {
-		if signedIn, err = a.oauth.Exchange(ctx, a.tokenClient(), response.Code); err != nil {
+		signedIn, err = a.trade(ctx, func(oauth *protect.OAuth) (protect.SignedIn, error) {
+			return oauth.Exchange(ctx, a.tokenClient(), response.Code)
+		})
+		if err != nil {
 			return a.notSignedIn(err)
 		}
 	}
@@ -140,6 +143,19 @@ func (a *harbourApp) notSignedIn(err error) sdk.Screen {
 		return sdk.Screen{Error: "The bank does not accept what the page led back with. Sign in again."}
 	case errors.As(err, &refused):
 		return sdk.Screen{Error: grantAdvice(refused)}
+	}
+	return a.failedTrade(err)
+}
+
+// failedTrade is what to show where nobody could be asked for access tokens, or nobody answers this
+// app.
+func (a *harbourApp) failedTrade(err error) sdk.Screen {
+	var unproven *unprovenError
+	switch {
+	case errors.As(err, &unproven):
+		return sdk.Screen{Status: http.StatusUnauthorized, Error: refusedApp(unproven.reference)}
+	case errors.As(err, new(*attestationError)):
+		return a.notAttested(err)
 	}
 	return a.failedCall("", err)
 }

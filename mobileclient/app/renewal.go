@@ -40,7 +40,9 @@ func (a *harbourApp) renew(ctx context.Context, who protect.SignedIn) (protect.S
 	}
 	var renewed protect.SignedIn
 	for range attempts {
-		renewed, err = a.oauth.Refresh(ctx, a.tokenClient(), now.Refresh, key)
+		renewed, err = a.trade(ctx, func(oauth *protect.OAuth) (protect.SignedIn, error) {
+			return oauth.Refresh(ctx, a.tokenClient(), now.Refresh, key)
+		})
 		if err == nil || !lost(err) || ctx.Err() != nil {
 			break
 		}
@@ -77,7 +79,7 @@ func (a *harbourApp) beginRenewal(who protect.SignedIn) (string, error) {
 func lost(err error) bool {
 	var refused *protect.GrantError
 	check, _ := protect.Refused(err)
-	return !errors.As(err, &refused) && check == ""
+	return !errors.As(err, &refused) && !errors.As(err, new(*unprovenError)) && !errors.As(err, new(*attestationError)) && check == ""
 }
 
 // notRenewed is what to show where no access token was got. Only the server signs somebody out
@@ -85,7 +87,7 @@ func lost(err error) bool {
 func (a *harbourApp) notRenewed(who protect.SignedIn, err error) sdk.Screen {
 	var refused *protect.GrantError
 	if !errors.As(err, &refused) {
-		return a.failedCall("", err)
+		return a.failedTrade(err)
 	}
 	if refused.Code != "invalid_grant" {
 		return sdk.Screen{Error: grantAdvice(refused)}

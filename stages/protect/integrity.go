@@ -1,6 +1,10 @@
 package protect
 
 import (
+	"net/http"
+	"slices"
+	"strings"
+
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/integrity"
 )
@@ -20,4 +24,13 @@ var integrityTokens = mechanism{
 			return nil, nil
 		}}, nil
 	},
+}
+
+// IntegrityRefused says whether the client integrity token that was sent, if any, is not accepted.
+// Every server says so in the same way, and does not say why.
+func (a Answer) IntegrityRefused() bool {
+	return a.Status == http.StatusUnauthorized && slices.ContainsFunc(a.Header.Values("WWW-Authenticate"), func(challenge string) bool {
+		scheme, _, _ := strings.Cut(challenge, " ")
+		return strings.EqualFold(scheme, integrity.Field)
+	})
 }

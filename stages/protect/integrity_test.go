@@ -1,6 +1,7 @@
 package protect
 
 import (
+	"net/http"
 	"testing"
 
 	"keyladder/stages/catalog"
@@ -44,5 +45,23 @@ func TestIntegrityTokens(t *testing.T) {
 	}
 	if catalog.ClientIntegrityToken != integrity.Field {
 		t.Error("catalog and mechanism name another field")
+	}
+}
+
+// TestIntegrityRefused tells that refusal from all others.
+func TestIntegrityRefused(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer Answer
+		want   bool
+	}{
+		"it is":                {Answer{Status: 401, Header: http.Header{"Www-Authenticate": {"Client-Integrity-Token"}}}, true},
+		"beside another":       {Answer{Status: 401, Header: http.Header{"Www-Authenticate": {"Bearer realm=\"a\"", "client-integrity-token x=1"}}}, true},
+		"the access token is":  {Answer{Status: 401, Header: http.Header{"Www-Authenticate": {"Bearer realm=\"Client-Integrity-Token\""}}}, false},
+		"it is not understood": {Answer{Status: 400, Header: http.Header{"Www-Authenticate": {"Client-Integrity-Token"}}}, false},
+	} {
+		if got := test.answer.IntegrityRefused(); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

@@ -181,16 +181,18 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 	}
 	defer os.RemoveAll(dir)
 	given := &attack.Given{
-		Stage:     stage,
-		Plain:     s.folder.Addresses.URL(deployment.PlainAPI),
-		TLS:       s.folder.Addresses.URL(deployment.API),
-		Auth:      s.folder.Addresses.URL(deployment.AuthServer),
-		Routes:    s.folder.Addresses.Routes(),
-		Roots:     s.roots,
-		Account:   catalog.MalloryAccount,
-		Reference: brief.Reference,
-		Dir:       dir,
-		Log:       s.log,
+		Stage:       stage,
+		Plain:       s.folder.Addresses.URL(deployment.PlainAPI),
+		TLS:         s.folder.Addresses.URL(deployment.API),
+		Auth:        s.folder.Addresses.URL(deployment.AuthServer),
+		Mediator:    s.folder.Addresses.URL(deployment.MediatorService),
+		Attestation: s.folder.Addresses.URL(deployment.AttestationService),
+		Routes:      s.folder.Addresses.Routes(),
+		Roots:       s.roots,
+		Account:     catalog.MalloryAccount,
+		Reference:   brief.Reference,
+		Dir:         dir,
+		Log:         s.log,
 
 		NewIdentifier: s.installations.maker(stage.Slug),
 		Say:           say,
