@@ -34,6 +34,8 @@ what the app would hold then, as fields for curl:
   curl -H @alice.txt …
 
 Where users sign in on the pages of the authorization server, the person goes through these.
+Where the app is attested, the attestation service is answered out of the genuine package, and
+the client integrity token is among the fields. It is good for a minute.
 Where the app signs each request, the signature is for stages sign, which takes the fields
 on its standard input. What the app holds besides fields, a refresh token, is printed with
 --json:
@@ -134,6 +136,15 @@ func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Sta
 			return nil, signedIn, err
 		}
 	}
+	if stage.Call.AppProof == catalog.IntegrityToken {
+		held, err := deploy.Attest(ctx, client, caller, folder.Path(deploy.PackageName(stage.Package.Release)), rand.Text())
+		if err != nil {
+			return nil, signedIn, err
+		}
+		if caller, err = caller.As(func(as *protect.Identity) { as.Integrity = held.Token }); err != nil {
+			return nil, signedIn, err
+		}
+	}
 	signedIn, err = signIn(ctx, caller, client, who)
 	if err != nil {
 		return nil, signedIn, err
@@ -178,18 +189,24 @@ func shippedCaller(folder *deployment.Folder, stage catalog.Stage) (caller *prot
 	if err != nil {
 		return nil, nil, err
 	}
-	certificate, err := clientcert.Load([]byte(settings.ClientCertificate), []byte(settings.ClientKey))
-	if err != nil {
-		return nil, nil, err
+	identity := protect.Identity{
+		UserAgent: fmt.Sprintf("HarbourBank/%d.0", stage.Package.Release), ClientID: settings.ClientID, Secret: settings.Secret(stage.Call),
+	}
+	if settings.ClientCertificate != "" {
+		certificate, err := clientcert.Load([]byte(settings.ClientCertificate), []byte(settings.ClientKey))
+		if err != nil {
+			return nil, nil, err
+		}
+		identity.Certificate = &certificate
 	}
 	if roots, err = folder.Read("roots.pem"); err != nil {
 		return nil, nil, err
 	}
-	api := protect.API{Stage: stage.Slug, Plain: settings.APIPlain, TLS: settings.APITLS, Auth: settings.AuthServer}
-	caller, err = protect.New(stage.Call, api, protect.Identity{
-		UserAgent: fmt.Sprintf("HarbourBank/%d.0", stage.Package.Release), ClientID: settings.ClientID,
-		Secret: settings.Secret(stage.Call), Certificate: &certificate,
-	})
+	api := protect.API{
+		Stage: stage.Slug, Plain: settings.APIPlain, TLS: settings.APITLS, Auth: settings.AuthServer,
+		Attestation: settings.Attestation, Mediator: settings.Mediator,
+	}
+	caller, err = protect.New(stage.Call, api, identity)
 	return caller, roots, err
 }
 

@@ -43,6 +43,9 @@ func (s *Station) Bear(ctx context.Context, order manage.BearerCall) (manage.Bea
 		return manage.BearerAnswer{}, err
 	}
 	defer p.close()
+	if err := p.prove(ctx); err != nil {
+		return manage.BearerAnswer{}, err
+	}
 	if devices(p.policies) {
 		made, err := p.register(ctx, p.bank)
 		if err != nil {

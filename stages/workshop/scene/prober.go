@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +36,9 @@ type prober struct {
 	plain       *url.URL // of the API over HTTP
 	routes      route.Table
 	roots       []byte
-	bank, staff *caller // the customers' app, and the staff's
+	bank, staff *caller         // the customers' app, and the staff's
+	other       *protect.Caller // the customers' app at another stage that attests it; nil: there is none
+	packages    []*os.File
 	identifier  func() string
 	clients     map[*tls.Certificate]*http.Client
 }
@@ -43,7 +46,8 @@ type prober struct {
 // caller is an app of the bank, on a phone of its own.
 type caller struct {
 	*protect.Caller
-	redirectURI string // where its users come back to
+	redirectURI string       // where its users come back to
+	app         *attestedApp // nil: nobody asks it to be attested
 }
 
 // show changes who is calling, from now on.
@@ -80,6 +84,12 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 	if p.bank, err = s.newCaller(stage, "HarbourBank/1.0", own); err != nil {
 		return nil, err
 	}
+	if err := p.measure(p.bank, s.packageFile(stage), stage); err != nil {
+		return nil, err
+	}
+	if p.other, err = s.elsewhere(stage, own); err != nil {
+		return nil, err
+	}
 	for _, path := range s.folder.Packages() {
 		other, err := deploy.Shipped(path)
 		if err != nil {
@@ -92,7 +102,7 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 		if p.staff, err = s.newCaller(stage, "HarbourOps/1.0", other); err != nil {
 			return nil, err
 		}
-		return p, nil
+		return p, p.measure(p.staff, path, stage)
 	}
 	return nil, errors.New("there is no package of another app")
 }
@@ -111,11 +121,14 @@ func (s *Station) newCaller(stage catalog.Stage, agent string, settings *release
 		Auth: settings.AuthServer, Attestation: settings.Attestation, Mediator: settings.Mediator,
 	}
 	made, err := protect.New(stage.Declared().Call, api, identity)
-	return &caller{made, deploy.RedirectURIOf(settings.App)}, err
+	return &caller{Caller: made, redirectURI: deploy.RedirectURIOf(settings.App)}, err
 }
 
 // close ends the connections.
 func (p *prober) close() {
+	for _, file := range p.packages {
+		file.Close()
+	}
 	for _, client := range p.clients {
 		client.CloseIdleConnections()
 	}

@@ -166,6 +166,9 @@ var probes = []probe{
 	{"more calls at once than the app may make", limited, catalog.CheckAppLimit, 429, tooMany},
 }
 
+// allProbes are all that there are, in their order.
+func allProbes() []probe { return slices.Concat(authProbes, integrityProbes, probes) }
+
 // ratesCall needs no user.
 var ratesCall = protect.Call{Path: "/v1/rates", Public: true}
 
@@ -270,7 +273,7 @@ func patiently(ctx context.Context, client *http.Client, dressed *protect.Dresse
 const floodable = 40
 
 // errNoProbe means that there is nothing to be learned from a probe.
-var errNoProbe = errors.New("the app's limit is far above that of an address")
+var errNoProbe = errors.New("nothing can be learned from this here")
 
 // tooMany uses up the limit of the staff's app, which is the lower one, up to the first
 // refusal.
@@ -316,9 +319,12 @@ func (s *Station) probe(ctx context.Context, stage catalog.Stage) ([]manage.Call
 		return nil, err
 	}
 	var calls []manage.Call
-	for _, probe := range slices.Concat(authProbes, probes) {
+	for _, probe := range allProbes() {
 		if !probe.applies(p.policies) {
 			continue
+		}
+		if err := p.prove(ctx); err != nil {
+			return nil, err
 		}
 		got, err := probe.send(ctx, p, users)
 		call := manage.Call{What: probe.what, Status: got.status, Exchange: got.exchange, Check: probe.check}

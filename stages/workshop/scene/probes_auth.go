@@ -63,7 +63,7 @@ var authProbes = []probe{
 		if err != nil {
 			return reply{}, err
 		}
-		return p.exchanged(ctx, &caller{by, p.bank.redirectURI}, rand.Text())
+		return p.exchanged(ctx, &caller{Caller: by, redirectURI: p.bank.redirectURI}, rand.Text())
 	}},
 	{"a token request with a code that was used", withCodes, catalog.CheckCode, 400, func(ctx context.Context, p *prober, users people) (reply, error) {
 		code, err := p.code(ctx, users)

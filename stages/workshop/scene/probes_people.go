@@ -11,6 +11,9 @@ import (
 
 // settle gives the apps phones, and people sessions, where the stage has them.
 func (s *Station) settle(ctx context.Context, p *prober) (users people, err error) {
+	if err := p.prove(ctx); err != nil {
+		return users, err
+	}
 	if devices(p.policies) {
 		for _, app := range []*caller{p.bank, p.staff} {
 			made, err := p.register(ctx, app)

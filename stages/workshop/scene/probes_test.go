@@ -9,7 +9,7 @@ import (
 
 func applicable(p catalog.Policies) []catalog.Check {
 	var checks []catalog.Check
-	for _, probe := range slices.Concat(authProbes, probes) {
+	for _, probe := range allProbes() {
 		if probe.applies(p) && !slices.Contains(checks, probe.check) {
 			checks = append(checks, probe.check)
 		}

@@ -1,0 +1,170 @@
+package scene
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/attestation"
+	"keyladder/stages/protect"
+)
+
+// attestedApp is what an app of the bank shows an attestation service.
+type attestedApp struct {
+	measured protect.Measured
+	release  int
+	device   string // as the phone names the installation
+	held     protect.Attested
+}
+
+// measure reads the package of an app, where it has to be attested.
+func (p *prober) measure(by *caller, path string, stage catalog.Stage) error {
+	if !proven(p.policies) {
+		return nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	p.packages = append(p.packages, file)
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	by.app = &attestedApp{release: stage.Package.Release, device: p.identifier()}
+	by.app.measured, err = protect.Measure(file, info.Size())
+	return err
+}
+
+// elsewhere is the app of a package at another stage at which it is attested; nil: there is none.
+func (s *Station) elsewhere(stage catalog.Stage, settings *release.Settings) (*protect.Caller, error) {
+	for _, other := range s.stages.Built() {
+		if proven(stage.Declared()) && other.Slug != stage.Slug && proven(other.Policies) && other.Package == stage.Package {
+			there, err := s.newCaller(other, "HarbourBank/1.0", settings)
+			if err != nil {
+				return nil, err
+			}
+			return there.Caller, nil
+		}
+	}
+	return nil, nil
+}
+
+// attested asks for a client integrity token, at a stage that may be another than the one that is
+// probed.
+func (p *prober) attested(ctx context.Context, by *protect.Caller, app *attestedApp, evidence protect.Evidence) (protect.Attested, error) {
+	attester, err := by.Attester(app.release, app.device)
+	if err != nil {
+		return protect.Attested{}, err
+	}
+	return attester.Attest(ctx, p.client(by), evidence)
+}
+
+// prove has the apps show client integrity tokens that are good for a while.
+func (p *prober) prove(ctx context.Context) error {
+	for _, by := range []*caller{p.bank, p.staff} {
+		if by.app == nil || time.Now().Before(by.app.held.RenewAt) {
+			continue
+		}
+		held, err := p.attested(ctx, by.Caller, by.app, by.app.measured.Evidence(attestation.Findings{}))
+		if err != nil {
+			return fmt.Errorf("attest the app: %w", err)
+		}
+		by.app.held = held
+		if err := by.show(func(as *protect.Identity) { as.Integrity = held.Token }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func proven(p catalog.Policies) bool { return p.Call.AppProof == catalog.IntegrityToken }
+
+// failing is the token of an app whose attestation has failed: another package than its own.
+func failing(ctx context.Context, p *prober) (string, error) {
+	honest := p.bank.app.measured.Evidence(attestation.Findings{})
+	held, err := p.attested(ctx, p.bank.Caller, p.bank.app, func(c attestation.Challenge) (attestation.Evidence, error) {
+		evidence, err := honest(c)
+		evidence.Measurement = p.staff.app.measured.Measurement
+		return evidence, err
+	})
+	return held.Token, err
+}
+
+// ofAnotherStage is a good token.
+func ofAnotherStage(ctx context.Context, p *prober) (string, error) {
+	if p.other == nil {
+		return "", errNoProbe
+	}
+	held, err := p.attested(ctx, p.other, p.bank.app, p.bank.app.measured.Evidence(attestation.Findings{}))
+	return held.Token, err
+}
+
+// longestWait is how long a probe waits for a token to expire. Where they live longer, that is for
+// other tests.
+const longestWait = 5 * time.Second
+
+// expired is a token that was good a moment ago.
+func expired(ctx context.Context, p *prober) (string, error) {
+	held := p.bank.app.held
+	left := time.Until(held.ExpiresAt)
+	if left > longestWait {
+		return "", errNoProbe
+	}
+	return held.Token, pause(ctx, max(left, 0)+time.Second) // whole seconds are in it
+}
+
+// integrityProbes are calls whose client integrity token is wrong.
+var integrityProbes = []probe{
+	{"rates without a client integrity token", proven, catalog.CheckIntegrity, 401, ratesAs(func(_ *prober, as *protect.Identity) {
+		as.Integrity = ""
+	})},
+	{"rates with the client integrity token of a failed attestation", proven, catalog.CheckIntegrity, 401, ratesWith(failing)},
+	{"rates with a client integrity token that has expired", proven, catalog.CheckIntegrity, 401, ratesWith(expired)},
+	{"rates with the client integrity token of another stage", proven, catalog.CheckIntegrity, 401, ratesWith(ofAnotherStage)},
+	{"rates with an access token in the place of the client integrity token", proven, catalog.CheckIntegrity, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
+		return p.send(ctx, draft{by: p.bank, Call: ratesCall, as: func(as *protect.Identity) { as.Integrity = users.alice.Token }})
+	}},
+	{"accounts without an access token", proven, catalog.CheckToken, 401, accounts(func(*protect.Identity, people) {}, nil)},
+	{"accounts with a client integrity token in the place of the access token", proven, catalog.CheckToken, 401, accounts(func(as *protect.Identity, _ people) {
+		as.Token = as.Integrity
+	}, nil)},
+	{"accounts with the access token of another stage", proven, catalog.CheckToken, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
+		if p.other == nil {
+			return reply{}, errNoProbe
+		}
+		there := &caller{Caller: p.other, redirectURI: p.bank.redirectURI}
+		opened, err := p.signIn(ctx, there, victimsName, users.password, "")
+		if err != nil {
+			return reply{}, err
+		}
+		return accounts(func(as *protect.Identity, _ people) { opened.Show(as) }, nil)(ctx, p, users)
+	}},
+	{"accounts with an access token that has expired", proven, catalog.CheckToken, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
+		left := time.Until(users.alice.ExpiresAt)
+		if left > longestWait {
+			return reply{}, errNoProbe
+		}
+		if err := pause(ctx, max(left, 0)+time.Second); err != nil {
+			return reply{}, err
+		}
+		if err := p.prove(ctx); err != nil { // which may have expired meanwhile
+			return reply{}, err
+		}
+		return accounts(func(as *protect.Identity, users people) { users.alice.Show(as) }, nil)(ctx, p, users)
+	}},
+}
+
+// ratesWith asks for the rates with a client integrity token.
+func ratesWith(token func(context.Context, *prober) (string, error)) func(context.Context, *prober, people) (reply, error) {
+	return func(ctx context.Context, p *prober, _ people) (reply, error) {
+		text, err := token(ctx, p)
+		if err != nil {
+			return reply{}, err
+		}
+		return p.send(ctx, draft{by: p.bank, Call: ratesCall, as: func(as *protect.Identity) { as.Integrity = text }})
+	}
+}
