@@ -35,7 +35,7 @@ ENV CGO_ENABLED=1
 # SQLite takes a C compiler a minute.
 RUN go build -trimpath github.com/mattn/go-sqlite3
 COPY . .
-RUN go build -trimpath -o /out/bin/ ./backend ./mobileclient ./admin ./stages && \
+RUN go build -trimpath -o /out/bin/ ./backend ./attestsvc ./mobileclient ./admin ./stages && \
     for way in clear none; do \
         CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -tags=secrets_$way -o /out/lib/harbourbank-$way ./mobileclient/app || exit; \
     done
@@ -43,7 +43,7 @@ RUN go build -trimpath -o /out/bin/ ./backend ./mobileclient ./admin ./stages &&
 FROM debian:bookworm-slim
 # New volumes take their owner from these folders.
 RUN install -d -o 65532 -g 65532 -m 0700 \
-    /data /data/offline /data/auth /data/mediator /data/resource /data/phone /data/attacker /data/admin
+    /data /data/offline /data/auth /data/attestsvc /data/mediator /data/resource /data/phone /data/attacker /data/admin
 COPY --from=build /out/bin/ /usr/local/bin/
 COPY --from=build /out/lib/ /usr/local/lib/keyladder/
 COPY --from=garbled /out/lib/ /usr/local/lib/keyladder/

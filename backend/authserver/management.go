@@ -16,7 +16,7 @@ import (
 // management adds the authorization server's part of the management API. See package manage.
 func (s *Server) management() {
 	s.manage.Use(manage.Audit(s.config.Logger, tokens.UsesPath))
-	s.clients.Serve(s.manage.For(deployment.Resource, deployment.Mediator))
+	s.clients.Serve(s.manage.For(deployment.Resource, deployment.Attestation, deployment.Mediator))
 	s.tokens.Serve(s.manage.For(deployment.Resource))
 	m := s.manage.For(deployment.Admin)
 	s.clients.Manage(m)

@@ -149,7 +149,7 @@ func New(config Config) (server *Server, err error) {
 	s.usage = usage.New(s.db, config.Now)
 	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
 	s.guard, err = guard.New(guard.Config{
-		Stages: config.Stages, OAuthAlone: true, Apps: s.clients, Usage: s.usage, Server: string(deployment.Auth), Log: config.Log,
+		Stages: config.Stages, AdmissionAlone: true, Apps: s.clients, Usage: s.usage, Server: string(deployment.Auth), Log: config.Log,
 		Address: config.Address, Now: config.Now,
 	})
 	if err != nil {
@@ -265,10 +265,10 @@ func (s *Server) routes() {
 		{http.MethodPost, "/revoke", offered, problem.OAuth, endpoint.Revoke},
 		{http.MethodPost, "/introspect", withIntrospection, problem.OAuth, endpoint.Introspect},
 	} {
-		s.guard.Handle(s.echo, guard.Route{Method: r.method, Path: r.path, Scope: guard.AnyScope, OAuth: true, Refusals: r.refusals, At: r.at}, r.handler)
+		s.guard.Handle(s.echo, guard.Route{Method: r.method, Path: r.path, Scope: guard.AnyScope, Admission: true, Refusals: r.refusals, At: r.at}, r.handler)
 	}
 	s.guard.Handle(s.echo, guard.Route{
-		Method: http.MethodGet, WellKnown: "oauth-authorization-server", Scope: guard.AnyScope, OAuth: true, At: offered,
+		Method: http.MethodGet, WellKnown: "oauth-authorization-server", Scope: guard.AnyScope, Admission: true, At: offered,
 	}, s.showMetadata)
 }
 

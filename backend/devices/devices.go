@@ -28,6 +28,11 @@ var (
 	ErrFull       = errors.New("no more devices of this app can be registered: all are used or banned")
 )
 
+// ValidIdentifier says whether a text can be an identifier: see [ErrIdentifier].
+func ValidIdentifier(text string) bool {
+	return text != "" && len(text) <= MaxIdentifier && !strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' })
+}
+
 const guidBytes = 16
 
 // Errors of [Registry.Check], which must look the same to a client.
@@ -161,7 +166,7 @@ func (r *Registry) forget() {
 //
 //keyladder:code device-register
 func (r *Registry) Register(ctx context.Context, at time.Time, stage, app, identifier string) (guid string, err error) {
-	if identifier == "" || len(identifier) > MaxIdentifier || strings.ContainsFunc(identifier, func(c rune) bool { return c <= ' ' || c > '~' }) {
+	if !ValidIdentifier(identifier) {
 		return "", ErrIdentifier
 	}
 	var bits [guidBytes]byte

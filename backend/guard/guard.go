@@ -28,16 +28,16 @@ import (
 // Config is what a guard needs.
 type Config struct {
 	Stages catalog.Set
-	// OAuthAlone says that all routes are endpoints of OAuth (see [Route].OAuth), so that the
-	// guard needs nothing of what proves callers.
-	OAuthAlone bool
-	Apps       *clients.Registry
-	Users      *users.Directory
-	Sessions   *sessions.Store
-	Tokens     *tokens.Store
-	Devices    *devices.Registry
-	Issued     Issued   // by the authorization server
-	Attested   Attested // by the attestation service
+	// AdmissionAlone says that all routes ask for admission alone (see [Route].Admission), so that
+	// the guard needs nothing of what proves callers.
+	AdmissionAlone bool
+	Apps           *clients.Registry
+	Users          *users.Directory
+	Sessions       *sessions.Store
+	Tokens         *tokens.Store
+	Devices        *devices.Registry
+	Issued         Issued   // by the authorization server
+	Attested       Attested // by the attestation service
 	// RevocationsOff says where the check for revoked access tokens is switched off. Nil: nowhere.
 	RevocationsOff func(stage string) bool
 	ClientCAs      *x509.CertPool // issues the apps' client certificates
@@ -127,7 +127,7 @@ type memories struct {
 // New makes a guard. It refuses stages that are built and that it could not guard as their
 // policies say: the error names their fields.
 func New(config Config) (*Guard, error) {
-	if config.OAuthAlone {
+	if config.AdmissionAlone {
 		if config.Usage == nil || len(config.Stages) == 0 {
 			return nil, errors.New("the guard lacks stages or a counter")
 		}
@@ -159,7 +159,7 @@ func New(config Config) (*Guard, error) {
 			faults = append(faults, fits(s, g.steps))
 		}
 	}
-	g.other = g.newRoute(Route{OAuth: config.OAuthAlone}, OtherRoute, nil)
+	g.other = g.newRoute(Route{Admission: config.AdmissionAlone}, OtherRoute, nil)
 	g.answer = g.serve
 	return g, errors.Join(faults...)
 }
@@ -183,8 +183,8 @@ func (g *Guard) Handle(e *echo.Echo, r Route, handler Handler) {
 	if r.Method == http.MethodGet {
 		methods = append(methods, http.MethodHead)
 	}
-	if g.OAuthAlone && !r.OAuth {
-		panic("guard: a route that is none of OAuth needs what this guard does not have")
+	if g.AdmissionAlone && !r.Admission {
+		panic("guard: a route that asks for more than admission needs what this guard does not have")
 	}
 	path := prefix + r.Path
 	if r.WellKnown != "" {

@@ -19,10 +19,11 @@ type Route struct {
 	User  User
 	// WithoutDevice lets an app in that has not registered its device yet.
 	WithoutDevice bool
-	// OAuth says that it is an endpoint of OAuth, whose handler proves the client and the user as
-	// RFC 6749 has it. The guard asks for admission alone.
-	OAuth bool
-	// Attested says that such an endpoint asks for the app's client integrity token, too, before its
+	// Admission says that the guard asks for admission alone. What it takes to be served beside that
+	// its handler asks for: an endpoint of OAuth proves client and user as RFC 6749 has it, and an
+	// attestation is the proof itself.
+	Admission bool
+	// Attested says that such a route asks for the app's client integrity token, too, before its
 	// handler looks at anything.
 	Attested bool
 	// Partner opens the route to partners' servers, and closes it to apps.
@@ -68,7 +69,7 @@ type route struct {
 // app that people carry around, so mutual TLS says who is calling, whether apps use it or
 // not; there is no device and no user.
 func (r Route) asks(stage catalog.Policies) catalog.Policies {
-	if r.OAuth {
+	if r.Admission {
 		var asked catalog.Policies
 		asked.Call, asked.API = catalog.NothingAsked()
 		asked.Call.Transport = stage.Call.Transport

@@ -128,7 +128,7 @@ func TestHandlersRefuse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, catalog.All())
 	refusal := &guard.Refusal{Check: catalog.CheckGrant, Problem: problem.New(400, "unsupported-grant-type", "No", ""), Reason: "the private reason"}
-	route := guard.Route{Method: http.MethodPost, Path: "/v1/token", Scope: guard.AnyScope, OAuth: true, Refusals: problem.OAuth}
+	route := guard.Route{Method: http.MethodPost, Path: "/v1/token", Scope: guard.AnyScope, Admission: true, Refusals: problem.OAuth}
 	w.guard.Handle(w.echo, route, func(echo.Context, guard.Caller) error { return refusal })
 	r := w.request(granted, http.MethodPost, "/v1/token", "")
 	r.Header.Del("Authorization")

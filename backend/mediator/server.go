@@ -84,7 +84,7 @@ func New(config Config) (*Server, error) {
 	}
 	at := config.Folder.Addresses
 	s.guard, err = guard.New(guard.Config{
-		Stages: config.Stages, OAuthAlone: true, Issued: guard.Issued{Clients: s.clients.Book}, Usage: guard.Uncounted{},
+		Stages: config.Stages, AdmissionAlone: true, Issued: guard.Issued{Clients: s.clients.Book}, Usage: guard.Uncounted{},
 		Server: string(deployment.Mediator), Log: config.Log, Address: config.Address, Now: config.Now,
 		Attested: guard.Attested{
 			Issuer:   func(stage string) string { return at.URL(deployment.AttestationService) + "/" + stage },
@@ -99,7 +99,7 @@ func New(config Config) (*Server, error) {
 	s.echo = s.newEcho()
 	for path, handler := range map[string]guard.Handler{"/token": s.token, "/revoke": s.revoke} {
 		s.guard.Handle(s.echo, guard.Route{
-			Method: http.MethodPost, Path: path, Scope: guard.AnyScope, OAuth: true, Attested: true, At: mediated, Refusals: problem.OAuth,
+			Method: http.MethodPost, Path: path, Scope: guard.AnyScope, Admission: true, Attested: true, At: mediated, Refusals: problem.OAuth,
 		}, handler)
 	}
 	return s, nil

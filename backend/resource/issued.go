@@ -51,6 +51,20 @@ func (i *issued) guarded() guard.Issued {
 	return guard.Issued{Clients: i.clients.Book, Tokens: i.tokens.Book}
 }
 
+// attested says which client integrity tokens are good: those of the stage's attestation service, for
+// the stage's API.
+func (c Config) attested() guard.Attested {
+	service, api := c.Folder.Addresses.URL(deployment.AttestationService), c.Folder.Addresses.URL(deployment.API)
+	if service == "" {
+		return guard.Attested{}
+	}
+	return guard.Attested{
+		Issuer:   func(stage string) string { return service + "/" + stage },
+		Audience: func(stage string) string { return api + "/" + stage + "/v1" },
+		Leeway:   c.TokenLeeway,
+	}
+}
+
 // follow follows the other server until ctx ends.
 func (i *issued) follow(ctx context.Context) {
 	if i == nil {

@@ -173,7 +173,7 @@ func New(config Config) (server *Server, err error) {
 		return nil, err
 	}
 	s.guard, err = guard.New(guard.Config{
-		Stages: config.Stages, Apps: s.apps, Users: s.users, Sessions: s.sessions, Tokens: s.tokens, Issued: s.issued.guarded(), RevocationsOff: s.revocations.Off, Devices: s.devices,
+		Stages: config.Stages, Apps: s.apps, Users: s.users, Sessions: s.sessions, Tokens: s.tokens, Issued: s.issued.guarded(), Attested: config.attested(), RevocationsOff: s.revocations.Off, Devices: s.devices,
 		ClientCAs: clientCAs, Host: host, Port: port, Usage: s.usage, Log: config.Log,
 		Address: config.Address, Nonces: config.Nonces, Now: config.Now, Mark: s.mark,
 		Observe: func(o guard.Outcome) {

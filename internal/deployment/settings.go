@@ -36,6 +36,10 @@ type Settings struct {
 	ClientOverlap     time.Duration // how long a client secret that was replaced is accepted by the authorization server
 	TokenLeeway       time.Duration // how far the clock of a token's issuer may be ahead
 	SigningKeyOverlap time.Duration // how long the tokens of a signing key that was replaced are accepted
+	AttestationRanges int           // of the package, in a challenge
+	AttestationBytes  int           // of a range
+	AnswerWithin      time.Duration // how long a challenge can be answered
+	IntegrityLifetime time.Duration // of a client integrity token
 	AddressPerSecond  float64       // calls from one address
 	AddressBurst      int
 	DevicePerSecond   float64 // requests for tokens of one installation of an app
@@ -57,6 +61,10 @@ var DefaultSettings = Settings{
 	ClientOverlap:     time.Hour,
 	TokenLeeway:       5 * time.Second,
 	SigningKeyOverlap: time.Hour,
+	AttestationRanges: 64,
+	AttestationBytes:  4096,
+	AnswerWithin:      5 * time.Second,
+	IntegrityLifetime: time.Minute,
 	AddressPerSecond:  20,
 	AddressBurst:      60,
 	DevicePerSecond:   2,
@@ -90,11 +98,15 @@ var settings = []Setting{
 	durationSetting("client_secret_overlap", "how long the authorization server keeps a client secret that was replaced; 0s: not at all", 0, func(s *Settings) *time.Duration { return &s.ClientOverlap }, Auth),
 	durationSetting("token_leeway", "how far the clock of a token's issuer may be ahead of the resource server's", 0, func(s *Settings) *time.Duration { return &s.TokenLeeway }, Resource, Mediator),
 	durationSetting("signing_key_overlap", "how long the access tokens of a signing key that was replaced are accepted", 0, func(s *Settings) *time.Duration { return &s.SigningKeyOverlap }, Resource, Auth),
-	rateSetting("address_per_second", "calls a second from one address, in the long run", func(s *Settings) *float64 { return &s.AddressPerSecond }, Resource, Auth, Mediator),
-	numberSetting("address_burst", "calls from one address at once", 1, 1_000_000, func(s *Settings) *int { return &s.AddressBurst }, Resource, Auth, Mediator),
+	numberSetting("attestation_ranges", "ranges of the package that a challenge asks for", 1, 4096, func(s *Settings) *int { return &s.AttestationRanges }, Attestation),
+	numberSetting("attestation_range_bytes", "bytes of each of these ranges", 1, 16384, func(s *Settings) *int { return &s.AttestationBytes }, Attestation),
+	durationSetting("attestation_answer_within", "how long the attestation service waits for evidence", time.Millisecond, func(s *Settings) *time.Duration { return &s.AnswerWithin }, Attestation),
+	durationSetting("integrity_lifetime", "how long a client integrity token is good", time.Second, func(s *Settings) *time.Duration { return &s.IntegrityLifetime }, Attestation),
+	rateSetting("address_per_second", "calls a second from one address, in the long run", func(s *Settings) *float64 { return &s.AddressPerSecond }, Resource, Auth, Attestation, Mediator),
+	numberSetting("address_burst", "calls from one address at once", 1, 1_000_000, func(s *Settings) *int { return &s.AddressBurst }, Resource, Auth, Attestation, Mediator),
 	rateSetting("device_per_second", "requests a second for tokens of one installation of an app, in the long run", func(s *Settings) *float64 { return &s.DevicePerSecond }, Mediator),
 	numberSetting("device_burst", "requests for tokens of one installation at once", 1, 1_000_000, func(s *Settings) *int { return &s.DeviceBurst }, Mediator),
-	numberSetting("traffic_records", "messages that a program keeps for the pages that show traffic", 64, 1_000_000, func(s *Settings) *int { return &s.TrafficRecords }, Resource, Auth, Mediator, Phone, Attacker),
+	numberSetting("traffic_records", "messages that a program keeps for the pages that show traffic", 64, 1_000_000, func(s *Settings) *int { return &s.TrafficRecords }, Resource, Auth, Attestation, Mediator, Phone, Attacker),
 }
 
 func durationSetting(name, what string, least time.Duration, field func(*Settings) *time.Duration, roles ...Role) Setting {

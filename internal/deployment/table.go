@@ -12,13 +12,14 @@ type Role string
 // The roles. Offline is for what no running program needs: the keys of the
 // authorities, the developer's signing key and the backup key of the server.
 const (
-	Auth     Role = "auth"
-	Mediator Role = "mediator"
-	Resource Role = "resource"
-	Phone    Role = "phone"
-	Attacker Role = "attacker"
-	Admin    Role = "admin"
-	Offline  Role = "offline"
+	Auth        Role = "auth"
+	Attestation Role = "attestsvc"
+	Mediator    Role = "mediator"
+	Resource    Role = "resource"
+	Phone       Role = "phone"
+	Attacker    Role = "attacker"
+	Admin       Role = "admin"
+	Offline     Role = "offline"
 )
 
 // Protocol is what a service speaks, and so who can use it.
@@ -89,6 +90,13 @@ var programs = []Program{
 		},
 	},
 	{
+		Role: Attestation, Title: "The attestation service", Command: []string{"attestsvc"}, Needs: []Role{Auth},
+		Services: []Service{
+			{AttestationService, 8445, TLS, "the attestation service"},
+			{Manage(Attestation), 9447, Management, "the attestation service's management"},
+		},
+	},
+	{
 		Role: Mediator, Title: "The mediator", Command: []string{"backend", "mediator"}, Needs: []Role{Auth},
 		Services: []Service{
 			{MediatorService, 8447, TLS, "the authorization mediator"},
@@ -105,20 +113,20 @@ var programs = []Program{
 		},
 	},
 	{
-		Role: Phone, Title: "The phone", Command: []string{"mobileclient", "serve"}, Needs: []Role{Auth, Mediator, Resource},
+		Role: Phone, Title: "The phone", Command: []string{"mobileclient", "serve"}, Needs: []Role{Auth, Attestation, Mediator, Resource},
 		Services: []Service{
 			{PhoneScreen, 8090, Browser, "the phone's screen"},
 			{Manage(Phone), 9444, Management, "the phone's management"},
 		},
 	},
 	{
-		Role: Attacker, Title: "The attacker's station", Command: []string{"stages", "attacker"}, Needs: []Role{Auth, Mediator, Resource},
+		Role: Attacker, Title: "The attacker's station", Command: []string{"stages", "attacker"}, Needs: []Role{Auth, Attestation, Mediator, Resource},
 		Services: []Service{
 			{Manage(Attacker), 9445, Management, "the attacker's management"},
 		},
 	},
 	{
-		Role: Admin, Title: "The admin UI", Command: []string{"admin"}, Needs: []Role{Auth, Mediator, Resource, Phone, Attacker},
+		Role: Admin, Title: "The admin UI", Command: []string{"admin"}, Needs: []Role{Auth, Attestation, Mediator, Resource, Phone, Attacker},
 		Services: []Service{
 			{AdminUI, 8000, Browser, "the admin UI"},
 		},

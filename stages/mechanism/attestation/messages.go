@@ -15,6 +15,7 @@ type Opening struct {
 	ClientID string `json:"client_id"`
 	Release  int    `json:"release"`          // of the app, from 1 on
 	Device   string `json:"device,omitempty"` // the installation, as its device names it
+	Size     int64  `json:"size,omitempty"`   // of its package, in bytes: a release can have been published more than once
 }
 
 // State is how far a session is.

@@ -148,14 +148,14 @@ func inUse(dir string) string {
 var passwordCost = &argon2id.Params{Memory: 19456, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
 type material struct {
-	server, auth, mediator, backup, terminator pki.Pair
-	serverCA, clientCA, manage                 *pki.CA
-	clients                                    map[string]pki.Pair // by client ID
-	developer                                  ed25519.PrivateKey
-	secrets                                    map[string]string // by key, shared by app and API where calls are signed
-	clientSecrets                              map[string]string // by client, of OAuth
-	passwords                                  map[string]string // by user
-	users                                      []byte            // users.json, with the passwords' hashes
+	server, auth, attest, mediator, backup, terminator pki.Pair
+	serverCA, clientCA, manage                         *pki.CA
+	clients                                            map[string]pki.Pair // by client ID
+	developer                                          ed25519.PrivateKey
+	secrets                                            map[string]string // by key, shared by app and API where calls are signed
+	clientSecrets                                      map[string]string // by client, of OAuth
+	passwords                                          map[string]string // by user
+	users                                              []byte            // users.json, with the passwords' hashes
 }
 
 func write(o Options, m *material) error {
@@ -177,7 +177,7 @@ func write(o Options, m *material) error {
 	}
 	packages, err := Pack(PackOptions{
 		Programs: o.Programs, Stages: o.Stages, Addresses: o.Addresses, Developer: m.developer,
-		Credentials: credentials, Clients: m.clients, Servers: []pki.Pair{m.server, m.auth, m.mediator, m.backup},
+		Credentials: credentials, Clients: m.clients, Servers: []pki.Pair{m.server, m.auth, m.attest, m.mediator, m.backup},
 	})
 	if err != nil {
 		return err
@@ -198,6 +198,10 @@ func write(o Options, m *material) error {
 	if err != nil {
 		return err
 	}
+	references, err := referencesOf(m.developer)
+	if err != nil {
+		return err
+	}
 	fromTheStore := func(w *deployment.Writer) error {
 		return errors.Join(
 			w.File("roots.pem", m.serverCA.Certificate),
@@ -214,6 +218,9 @@ func write(o Options, m *material) error {
 				w.File("clients.json", oauthClients),
 				w.File("secrets.json", clientSecrets),
 				w.File("users.json", m.users))
+		},
+		deployment.Attestation: func(w *deployment.Writer) error {
+			return errors.Join(w.Pair("server", m.attest), w.File("references.json", references))
 		},
 		deployment.Mediator: func(w *deployment.Writer) error {
 			return errors.Join(
@@ -247,6 +254,7 @@ func write(o Options, m *material) error {
 				w.Pair("manage-ca", m.manage.Pair),
 				w.File("server.pem", m.server.Certificate), // for their pins, when apps are packed anew
 				w.File("auth.pem", m.auth.Certificate),
+				w.File("attestsvc.pem", m.attest.Certificate),
 				w.File("mediator.pem", m.mediator.Certificate),
 				w.Pair("server-backup", m.backup),
 				w.File("developer-key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: developerKey})),
@@ -307,6 +315,10 @@ func generate(cost *argon2id.Params) (m *material, err error) {
 		func() (err error) { m.server, err = m.serverCA.Server("Harbour Bank API", pki.LocalHosts...); return },
 		func() (err error) {
 			m.auth, err = m.serverCA.Server("Harbour Bank authorization server", pki.LocalHosts...)
+			return
+		},
+		func() (err error) {
+			m.attest, err = m.serverCA.Server("Harbour Bank attestation service", pki.LocalHosts...)
 			return
 		},
 		func() (err error) {

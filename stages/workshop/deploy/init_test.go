@@ -224,10 +224,10 @@ func TestSecretsAreWhereTheyBelong(t *testing.T) {
 		secret string
 		in     []string
 	}{
-		"the app's secret":          {secrets["harbour-mobile"], []string{"admin/" + packages, "attacker/" + packages, "phone/" + packages, "resource/secrets.json"}},
-		"the staff's app's secret":  {secrets["harbour-ops"], []string{"admin/" + staffs, "attacker/" + staffs, "phone/" + staffs, "resource/secrets.json"}},
+		"the app's secret":          {secrets["harbour-mobile"], []string{"admin/" + packages, "attacker/" + packages, "attestsvc/" + packages, "phone/" + packages, "resource/secrets.json"}},
+		"the staff's app's secret":  {secrets["harbour-ops"], []string{"admin/" + staffs, "attacker/" + staffs, "attestsvc/" + staffs, "phone/" + staffs, "resource/secrets.json"}},
 		"the kiosk's secret":        {secrets["harbour-kiosk"], []string{"resource/secrets.json"}},
-		"the app's certificate key": {mobile, []string{"admin/" + packages, "attacker/" + packages, "offline/apps/harbour-mobile-key.pem", "phone/" + packages}},
+		"the app's certificate key": {mobile, []string{"admin/" + packages, "attacker/" + packages, "attestsvc/" + packages, "offline/apps/harbour-mobile-key.pem", "phone/" + packages}},
 		"the kiosk's":               {kiosk, []string{"offline/apps/harbour-kiosk-key.pem"}},
 		"alice's password":          {passwords["alice"], []string{"attacker/passwords.json", "phone/passwords.json"}},
 		"the hash of alice's":       {users[0].PasswordHash, []string{"auth/users.json", "resource/users.json"}},

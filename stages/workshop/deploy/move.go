@@ -11,7 +11,7 @@ import (
 )
 
 // withPackages are the roles that find the app's packages in their folder.
-var withPackages = []deployment.Role{deployment.Phone, deployment.Admin, deployment.Attacker}
+var withPackages = []deployment.Role{deployment.Attestation, deployment.Phone, deployment.Admin, deployment.Attacker}
 
 // move has a complete deployment follow to other addresses: all folders say the new ones,
 // and the apps, which have the API's built in, are packed anew with whatever else they have.

@@ -131,7 +131,7 @@ func TestMoveSignsNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, role := range []deployment.Role{deployment.Phone, deployment.Admin, deployment.Attacker} {
+	for _, role := range []deployment.Role{deployment.Attestation, deployment.Phone, deployment.Admin, deployment.Attacker} {
 		path := filepath.Join(data, string(role), "harbour-bank-1.pkg")
 		program, manifest, assets, err := release.Read(path)
 		if err != nil {

@@ -92,7 +92,7 @@ func Release(ctx context.Context, dir string, stages catalog.Set, credentials ma
 			return nil, err
 		}
 	}
-	for _, name := range []string{"server.pem", "auth.pem", "mediator.pem", "server-backup.pem"} { // in the order of use
+	for _, name := range []string{"server.pem", "auth.pem", "attestsvc.pem", "mediator.pem", "server-backup.pem"} { // in the order of use
 		certificate, err := offline.Read(name)
 		if err != nil {
 			return nil, err

@@ -50,9 +50,9 @@ type Lab struct {
 	Addresses deployment.Addresses
 	Roots     []byte // PEM, what devices trust
 
-	Auth, Resource, Phone, Station *manage.Client
-	clients                        map[deployment.Role]*manage.Client // these, by their roles
-	Referee                        *referee.Referee
+	Auth, Attestation, Resource, Phone, Station *manage.Client
+	clients                                     map[deployment.Role]*manage.Client // these, by their roles
+	Referee                                     *referee.Referee
 
 	InitialPassword string   // of the admin UI, when it was made just now
 	PhoneLink       string   // pairs a browser with the phone's screen, once
@@ -134,12 +134,12 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 	return nil
 }
 
-// awaitServers waits until API and mediator know what they are told by the authorization server
+// awaitServers waits until API, attestation service and mediator know what they are told by the authorization server
 // when all run: before that they serve nobody. What does not become well soon is for health to say.
 func (l *Lab) awaitServers(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	for _, role := range []deployment.Role{deployment.Resource, deployment.Mediator} {
+	for _, role := range []deployment.Role{deployment.Resource, deployment.Attestation, deployment.Mediator} {
 		for l.clients[role].Healthy(ctx) != nil {
 			select {
 			case <-time.After(10 * time.Millisecond):
@@ -164,7 +164,8 @@ func (l *Lab) connect(o Options) error {
 		return err
 	}
 	l.clients = clients
-	l.Auth, l.Resource, l.Phone, l.Station = clients[deployment.Auth], clients[deployment.Resource], clients[deployment.Phone], clients[deployment.Attacker]
+	l.Auth, l.Attestation, l.Resource = clients[deployment.Auth], clients[deployment.Attestation], clients[deployment.Resource]
+	l.Phone, l.Station = clients[deployment.Phone], clients[deployment.Attacker]
 	l.Referee = referee.New(o.Stages, clients)
 	return nil
 }

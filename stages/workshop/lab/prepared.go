@@ -150,7 +150,7 @@ func prepare(ctx context.Context, stages catalog.Set, listeners program.Listener
 	}
 	_, err = deploy.Init(ctx, deploy.Options{
 		Dir: m.dir, Addresses: deployment.Local(m.ports), Stages: stages, Programs: programs,
-		Packages:     []deployment.Role{deployment.Attacker}, // phone and admin UI do not run in such a lab
+		Packages:     []deployment.Role{deployment.Attestation, deployment.Attacker}, // phone and admin UI do not run in such a lab
 		PasswordCost: &cheap,
 	})
 	if err != nil {

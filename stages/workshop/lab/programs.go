@@ -6,6 +6,7 @@ import (
 
 	"keyladder/admin/programs"
 	"keyladder/admin/server"
+	attestation "keyladder/attestsvc/server"
 	"keyladder/backend/authserver"
 	"keyladder/backend/mediator"
 	"keyladder/backend/resource"
@@ -22,12 +23,13 @@ type starter func(l *Lab, o Options, folder *deployment.Folder, listeners progra
 
 // starters has one for each program of the table.
 var starters = map[deployment.Role]starter{
-	deployment.Auth:     startAuth,
-	deployment.Mediator: startMediator,
-	deployment.Resource: startResource,
-	deployment.Phone:    startPhone,
-	deployment.Attacker: startAttacker,
-	deployment.Admin:    startAdmin,
+	deployment.Auth:        startAuth,
+	deployment.Attestation: startAttestation,
+	deployment.Mediator:    startMediator,
+	deployment.Resource:    startResource,
+	deployment.Phone:       startPhone,
+	deployment.Attacker:    startAttacker,
+	deployment.Admin:       startAdmin,
 }
 
 // settings are the folder's, with what the options change of them, and the log that they
@@ -73,6 +75,21 @@ func startAuth(l *Lab, o Options, folder *deployment.Folder, listeners program.L
 	l.closers = append(l.closers, server.Close)
 	return func(ctx context.Context) error {
 		return server.Serve(ctx, authserver.Listeners{TLS: listeners[deployment.AuthServer], Manage: listeners[deployment.Manage(folder.Role)]})
+	}, nil
+}
+
+func startAttestation(l *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
+	settings, log, err := o.settings(folder)
+	if err != nil {
+		return nil, err
+	}
+	service, err := attestation.New(attestation.Config{Folder: folder, Stages: o.Stages, Logger: o.Logger, Log: log}.With(settings))
+	if err != nil {
+		return nil, err
+	}
+	l.closers = append(l.closers, service.Close)
+	return func(ctx context.Context) error {
+		return service.Serve(ctx, attestation.Listeners{TLS: listeners[deployment.AttestationService], Manage: listeners[deployment.Manage(folder.Role)]})
 	}, nil
 }
 
