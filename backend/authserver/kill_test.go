@@ -31,9 +31,11 @@ import (
 const serverFolder = "KEYLADDER_TEST_AUTH"
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(serverFolder); dir != "" {
-		fmt.Fprintln(os.Stderr, serveFolder(dir))
-		os.Exit(1)
+	for variable, serve := range map[string]func(dir string) error{serverFolder: serveFolder, mediatorFolder: serveMediator} {
+		if dir := os.Getenv(variable); dir != "" {
+			fmt.Fprintln(os.Stderr, serve(dir))
+			os.Exit(1)
+		}
 	}
 	os.Exit(m.Run())
 }
@@ -57,11 +59,12 @@ func serveFolder(dir string) error {
 	return server.Serve(context.Background(), authserver.Listeners{TLS: l})
 }
 
-// process starts a server on the world's folder, and returns how it is killed.
-func (w *world) process(t *testing.T) (base string, kill func()) {
+// process starts a server on the world's folder, and returns how it is killed. The variable says
+// which server.
+func (w *world) process(t *testing.T, variable string) (base string, kill func()) {
 	t.Helper()
 	command := exec.Command(os.Args[0])
-	command.Env, command.Stderr = append(os.Environ(), serverFolder+"="+w.dir), os.Stderr
+	command.Env, command.Stderr = append(os.Environ(), variable+"="+w.dir), os.Stderr
 	out, err := command.StdoutPipe()
 	if err == nil {
 		err = command.Start()
@@ -84,11 +87,12 @@ func (w *world) process(t *testing.T) (base string, kill func()) {
 // app refreshes its token all the time.
 type app struct {
 	*program
-	token    string   // the last that it received
-	old      []string // those that it used
-	key      string   // of a request without an answer; empty: there is none
-	lost     int      // answers
-	repeated int      // requests for one that was lost
+	renewal  func(token string) *http.Request // asks the authorization server for the next token
+	token    string                           // the last that it received
+	old      []string                         // those that it used
+	key      string                           // of a request without an answer; empty: there is none
+	lost     int                              // answers
+	repeated int                              // requests for one that was lost
 }
 
 // renew asks for the next token; false: there is no answer.
@@ -97,7 +101,7 @@ func (a *app) renew(base string) (bool, error) {
 	if !again {
 		a.key = rand.Text()
 	}
-	r := a.request(refresh, "token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {a.token}})
+	r := a.renewal(a.token)
 	r.URL.Host = strings.TrimPrefix(base, "https://")
 	r.Host = r.URL.Host
 	r.Header.Set("Idempotency-Key", `"`+a.key+`"`)
@@ -128,11 +132,13 @@ func TestKilledServer(t *testing.T) {
 	var apps []*app
 	for range 8 {
 		p := w.program(t, web)
-		apps = append(apps, &app{program: p, token: p.tokens(refresh, "alice").Refresh})
+		apps = append(apps, &app{program: p, token: p.tokens(refresh, "alice").Refresh, renewal: func(token string) *http.Request {
+			return p.request(refresh, "token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}})
+		}})
 	}
 	w.stop()
 	for range kills {
-		base, kill := w.process(t)
+		base, kill := w.process(t, serverFolder)
 		first := make(chan struct{})
 		answered := sync.OnceFunc(func() { close(first) })
 		var wg sync.WaitGroup
@@ -159,7 +165,7 @@ func TestKilledServer(t *testing.T) {
 			return
 		}
 	}
-	base, kill := w.process(t)
+	base, kill := w.process(t, serverFolder)
 	received, lost, repeated := 0, 0, 0
 	for _, a := range apps {
 		for range 2 { // the answer that is missing, and one more: the last token is good
@@ -182,7 +188,7 @@ func TestKilledServer(t *testing.T) {
 	if err != nil || sums.Rows != received || sums.Unused != len(apps) {
 		t.Errorf("%d tokens received in %d families, and the database has %+v, %v", received, len(apps), sums, err)
 	}
-	base, _ = w.process(t)
+	base, _ = w.process(t, serverFolder)
 	for _, a := range apps {
 		newest := a.token
 		for _, token := range []string{a.old[len(a.old)/2], newest} { // reuse of an old one ends the family

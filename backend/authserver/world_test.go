@@ -65,7 +65,7 @@ var clientsOf = []manage.App{
 
 var all = []string{"rates:read", "accounts:read", "transfers:write"}
 
-var secrets = map[string]string{web: "the secret of web", other: "the secret of other", odd: `s:%2B+é "&=`, mobile: "the secret of mobile", mobileServers: "the secret of servers"}
+var secrets = map[string]string{web: "the secret of web", other: "the secret of other", odd: `s:%2B+é "&=`, mobile: "the secret of mobile", mobileServers: "the secret of servers, of full length"}
 
 // uriOf is where a client's answers go.
 var uriOf = map[string]string{web: webURI, other: otherURI, odd: oddURI, native: loopbackURI, ops: opsURI, mobile: mobileURI}
@@ -146,7 +146,7 @@ func deploy(t testing.TB) *world {
 	w := &world{dir: t.TempDir(), log: traffic.New("auth", 256), listen: authserver.Listeners{TLS: listener(t), Manage: listener(t)}}
 	w.base = "https://" + w.listen.TLS.Addr().String()
 	addresses := deployment.Addresses{Public: map[deployment.ServiceName]string{
-		deployment.API: "https://localhost:8443", deployment.AuthServer: w.base,
+		deployment.API: "https://localhost:8443", deployment.AuthServer: w.base, deployment.MediatorService: "https://localhost:8447", deployment.AttestationService: "https://localhost:8445",
 		deployment.Manage(deployment.Auth): "https://" + w.listen.Manage.Addr().String(),
 	}}
 	ca, pair := must[*pki.CA](t), must[pki.Pair](t)
@@ -157,7 +157,7 @@ func deploy(t testing.TB) *world {
 	for _, name := range []string{"alice", "bob", "carol"} {
 		people = append(people, users.Seed{Name: name, PasswordHash: must[string](t)(passwordHash()), Staff: name == "carol"})
 	}
-	for _, role := range []deployment.Role{deployment.Auth, deployment.Resource, deployment.Admin} {
+	for _, role := range []deployment.Role{deployment.Auth, deployment.Mediator, deployment.Resource, deployment.Admin} {
 		writer := must[*deployment.Writer](t)(deployment.NewWriter(w.dir, role, "test", time.Now(), addresses))
 		write := func(name string, content any) error {
 			return writer.File(name, must[[]byte](t)(json.Marshal(content)))
@@ -166,6 +166,7 @@ func deploy(t testing.TB) *world {
 			writer.Pair("manage", pair(inside.Peer(string(role), "localhost", "127.0.0.1", string(role)))),
 			writer.File("manage-ca.pem", inside.Certificate),
 			writer.Pair("server", server),
+			writer.File("roots.pem", public.Certificate),
 			writer.File("client-ca.pem", apps.Certificate),
 			write("clients.json", clientsOf),
 			write("apps.json", clientsOf),
