@@ -22,7 +22,6 @@ import (
 	"keyladder/attestsvc/results"
 	"keyladder/backend/clients"
 	"keyladder/backend/guard"
-	"keyladder/backend/usage"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
@@ -68,7 +67,6 @@ type Server struct {
 	enforcement *enforcement.Store
 	sessions    *sessions
 	latencies   *latencies
-	usage       *usage.Counter
 	guard       *guard.Guard
 	echo        *echo.Echo
 	manage      *manage.Server
@@ -111,7 +109,7 @@ func New(config Config) (server *Server, err error) {
 		return nil, err
 	}
 	s.clients = clients.NewMirror(s.auth)
-	models := slices.Concat(history.Models(), references.Models(), results.Models(), enforcement.Models(), usage.Models())
+	models := slices.Concat(history.Models(), references.Models(), results.Models(), enforcement.Models())
 	if s.db, err = store.Open(folder.Path(database), models...); err != nil {
 		return nil, err
 	}
@@ -134,10 +132,9 @@ func New(config Config) (server *Server, err error) {
 	if s.enforcement, err = enforcement.Open(ctx, s.db, config.Stages, config.Now); err != nil {
 		return nil, err
 	}
-	s.usage = usage.New(s.db, config.Now)
 	s.manage = manage.NewServer(folder, config.Log, s.health)
 	s.guard, err = guard.New(guard.Config{
-		Stages: config.Stages, AdmissionAlone: true, Usage: s.usage, Server: string(deployment.Attestation), Log: config.Log,
+		Stages: config.Stages, AdmissionAlone: true, Usage: guard.Uncounted{}, Server: string(deployment.Attestation), Log: config.Log,
 		Address: config.Address, Now: config.Now,
 	})
 	if err != nil {
@@ -196,7 +193,6 @@ func (s *Server) routes() {
 type Listeners struct{ TLS, Manage net.Listener }
 
 const (
-	flushEvery  = time.Second      // how much of the statistics a server may lose when it is killed
 	scanEvery   = time.Second      // how often it is looked for packages that were published
 	forgetEvery = 10 * time.Minute // how often results and devices that are too many are removed
 )
@@ -215,14 +211,13 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		defer s.auth.Close()
 		s.clients.Follow(ctx)
 	}
-	for _, run := range []func(context.Context){s.flush, scan, follow} {
+	for _, run := range []func(context.Context){s.forget, scan, follow} {
 		group.Go(func() error {
 			run(ctx)
 			return nil
 		})
 	}
-	err := group.Wait()
-	return errors.Join(err, s.usage.Flush(context.WithoutCancel(ctx)))
+	return group.Wait()
 }
 
 func (s *Server) serve(ctx context.Context, listener net.Listener) error {
@@ -235,22 +230,18 @@ func (s *Server) serve(ctx context.Context, listener net.Listener) error {
 	return serve.HTTP(ctx, server, listener)
 }
 
-func (s *Server) flush(ctx context.Context) {
-	ticker, forget := time.NewTicker(flushEvery), time.NewTicker(forgetEvery)
+// forget removes what is too old until ctx ends.
+func (s *Server) forget(ctx context.Context) {
+	ticker := time.NewTicker(forgetEvery)
 	defer ticker.Stop()
-	defer forget.Stop()
 	for {
-		var err error
 		select {
 		case <-ticker.C:
-			err = s.usage.Flush(ctx)
-		case <-forget.C:
-			err = s.results.Forget(ctx)
+			if err := s.results.Forget(ctx); err != nil && ctx.Err() == nil {
+				s.config.Logger.Error("forget old results", "error", err)
+			}
 		case <-ctx.Done():
 			return
-		}
-		if err != nil && ctx.Err() == nil {
-			s.config.Logger.Error("write what was used", "error", err)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"keyladder/attestsvc/level"
 	"keyladder/attestsvc/references"
+	"keyladder/internal/manage"
 	"keyladder/stages/mechanism/attestation"
 )
 
@@ -105,4 +106,49 @@ func (s *sessions) claim(stage, id, reference string, at time.Time) (*session, e
 	}
 	s.refused++
 	return nil, err
+}
+
+// States of sessions, for the admin.
+const (
+	stateWaiting  = "waiting"
+	stateAnswered = "answered"
+	stateExpired  = "expired"
+)
+
+func (s *session) state(at time.Time) string {
+	switch {
+	case s.reference != "":
+		return stateAnswered
+	case at.Before(s.expires):
+		return stateWaiting
+	}
+	return stateExpired
+}
+
+// shownOfID is how much of a session's ID an admin sees: enough to tell it from others.
+const shownOfID = 6
+
+// list is the latest sessions; of a stage and in a state, where they are given.
+func (s *sessions) list(at time.Time, stage, state string, part manage.Part) manage.AttestationSessionList {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := manage.AttestationSessionList{Sessions: []manage.AttestationSession{}, Opened: s.opened, Answered: s.answered, Refused: s.refused}
+	for element := s.order.Back(); element != nil; element = element.Prev() {
+		found := element.Value.(*session)
+		is := found.state(at)
+		if is == stateWaiting {
+			all.Waiting++
+		}
+		if stage != "" && stage != found.stage || state != "" && state != is {
+			continue
+		}
+		if all.Total >= part.From && len(all.Sessions) < part.Limit {
+			all.Sessions = append(all.Sessions, manage.AttestationSession{
+				ID: found.id[:shownOfID], Stage: found.stage, Client: found.opening.ClientID, Release: found.opening.Release, Device: found.opening.Device,
+				State: is, OpenedAt: found.opened, ExpiresAt: found.expires, Ranges: len(found.challenge.Ranges), Reference: found.reference,
+			})
+		}
+		all.Total++
+	}
+	return all
 }
