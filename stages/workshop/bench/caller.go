@@ -27,6 +27,7 @@ type identity struct {
 	clientSecret   string // of OAuth
 	certificate    tls.Certificate
 	roots          []byte
+	packages       *deployment.Folder // with the app's
 	user, password string
 }
 
@@ -52,8 +53,31 @@ func readIdentity(dir string) (who identity, err error) {
 	if who.certificate, err = folders[deployment.Offline].Pair("apps/" + who.id); err != nil {
 		return who, err
 	}
-	who.roots, err = folders[deployment.Phone].Read("roots.pem")
+	who.packages = folders[deployment.Phone]
+	who.roots, err = who.packages.Read("roots.pem")
 	return who, err
+}
+
+// ready waits until the servers know what they are told by the authorization server.
+func ready(ctx context.Context, dir string) error {
+	folder, err := deployment.Open(dir, deployment.Admin)
+	if err != nil {
+		return err
+	}
+	for _, role := range []deployment.Role{deployment.Resource, deployment.Attestation} {
+		server, err := manage.NewClient(folder, role)
+		if err != nil {
+			return err
+		}
+		for server.Healthy(ctx) != nil {
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
 }
 
 // raiseLimit gives the app a limit that no measurement reaches.
@@ -87,7 +111,7 @@ func newCaller(stage catalog.Stage, who identity, at addresses) (*caller, error)
 	if stage.Call.ClientAuth == catalog.ClientSecret {
 		secret = who.clientSecret
 	}
-	api := protect.API{Stage: stage.Slug, Plain: "http://" + at.Plain, TLS: "https://" + at.TLS, Auth: "https://" + at.Auth}
+	api := protect.API{Stage: stage.Slug, Plain: "http://" + at.Plain, TLS: "https://" + at.TLS, Auth: "https://" + at.Auth, Attestation: "https://" + at.Attestation}
 	made, err := protect.New(stage.Call, api, protect.Identity{UserAgent: "HarbourBank/1.0", ClientID: who.id, Secret: secret, Certificate: &who.certificate})
 	if err != nil {
 		return nil, err
@@ -110,6 +134,15 @@ func (c *caller) settle(ctx context.Context) error {
 			return err
 		}
 		if c.Caller, err = c.As(func(who *protect.Identity) { who.Device = device }); err != nil {
+			return err
+		}
+	}
+	if c.stage.Call.AppProof == catalog.IntegrityToken {
+		held, err := deploy.Attest(ctx, client, c.Caller, c.packages.Path(deploy.PackageName(c.stage.Package.Release)), rand.Text())
+		if err != nil {
+			return fmt.Errorf("be attested at %s: %w", c.stage.Slug, err)
+		}
+		if c.Caller, err = c.As(func(who *protect.Identity) { who.Integrity = held.Token }); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	attestation "keyladder/attestsvc/server"
 	"keyladder/backend/authserver"
 	"keyladder/backend/guard"
 	"keyladder/backend/resource"
@@ -34,12 +35,13 @@ const nonces = 4_000_000
 
 // addresses are where the server answers, host:port.
 type addresses struct {
-	Plain string `json:"plain"` // the API
-	TLS   string `json:"tls"`
-	Auth  string `json:"auth"` // the authorization server
-	Free  string `json:"free"` // the API's handlers without the guard
-	Freed string `json:"freed"`
-	Bare  string `json:"bare"` // net/http with a fixed answer
+	Plain       string `json:"plain"` // the API
+	TLS         string `json:"tls"`
+	Auth        string `json:"auth"`        // the authorization server
+	Attestation string `json:"attestation"` // the attestation service
+	Free        string `json:"free"`        // the API's handlers without the guard
+	Freed       string `json:"freed"`
+	Bare        string `json:"bare"` // net/http with a fixed answer
 }
 
 // Serve makes a deployment in dir and is the server that is measured, until ctx ends. It
@@ -59,19 +61,32 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		all = append(all, *into)
 		return (*into).Addr().String(), nil
 	}
-	var plain, tls, auth, manage, manageAuth, free, freed, bare net.Listener
+	var plain, tls, auth, attesting, manage, manageAuth, manageAttesting, free, freed, bare net.Listener
 	var at addresses
-	var manageAt, manageAuthAt string
+	var manageAt, manageAuthAt, manageAttestingAt string
 	var err error
 	for _, l := range []struct {
 		into    *net.Listener
 		address *string
-	}{{&plain, &at.Plain}, {&tls, &at.TLS}, {&auth, &at.Auth}, {&manage, &manageAt}, {&manageAuth, &manageAuthAt}, {&free, &at.Free}, {&freed, &at.Freed}, {&bare, &at.Bare}} {
+	}{
+		{&plain, &at.Plain},
+		{&tls, &at.TLS},
+		{&auth, &at.Auth},
+		{&attesting, &at.Attestation},
+		{&manage, &manageAt},
+		{&manageAuth, &manageAuthAt},
+		{&manageAttesting, &manageAttestingAt},
+		{&free, &at.Free},
+		{&freed, &at.Freed},
+		{&bare, &at.Bare},
+	} {
 		if *l.address, err = listen(l.into); err != nil {
 			return err
 		}
 	}
-	if err := deployIn(ctx, dir, stages, at, manageAt, manageAuthAt); err != nil {
+	if err := deployIn(ctx, dir, stages, at, map[deployment.Role]string{
+		deployment.Resource: manageAt, deployment.Auth: manageAuthAt, deployment.Attestation: manageAttestingAt,
+	}); err != nil {
 		return err
 	}
 	folder, err := deployment.Open(dir, deployment.Resource)
@@ -89,6 +104,17 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		return err
 	}
 	defer issuing.Close()
+	attestFolder, err := deployment.Open(dir, deployment.Attestation)
+	if err != nil {
+		return err
+	}
+	service, err := attestation.New(attestation.Config{
+		Folder: attestFolder, Stages: stages, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}.With(unlimited()))
+	if err != nil {
+		return err
+	}
+	defer service.Close()
 	server, err := resource.New(resource.Config{
 		Folder: folder, Stages: stages, Log: traffic.New(string(deployment.Resource), deployment.DefaultSettings.TrafficRecords),
 		Address: unreached, Nonces: nonces, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -99,6 +125,9 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 	defer server.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return issuing.Serve(ctx, authserver.Listeners{TLS: auth, Manage: manageAuth}) })
+	group.Go(func() error {
+		return service.Serve(ctx, attestation.Listeners{TLS: attesting, Manage: manageAttesting})
+	})
 	group.Go(func() error {
 		return server.Serve(ctx, resource.Listeners{Plain: plain, TLS: tls, Manage: manage})
 	})
@@ -115,7 +144,7 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 func unlimited() deployment.Settings {
 	settings := deployment.DefaultSettings
 	settings.AddressPerSecond, settings.AddressBurst = unreached.PerSecond, unreached.Burst
-	settings.ShortLifetime = settings.TokenLifetime
+	settings.ShortLifetime, settings.IntegrityLifetime = settings.TokenLifetime, settings.TokenLifetime
 	return settings
 }
 
@@ -126,7 +155,7 @@ func fixed(w http.ResponseWriter, _ *http.Request) {
 }
 
 // deployIn makes the deployment. Nobody starts the app, so its packages hold no program.
-func deployIn(ctx context.Context, dir string, stages catalog.Set, at addresses, manage, manageAuth string) error {
+func deployIn(ctx context.Context, dir string, stages catalog.Set, at addresses, manage map[deployment.Role]string) error {
 	programs := build.Programs{}
 	for _, way := range deploy.Ways(stages) {
 		programs[way] = filepath.Join(dir, "no-program")
@@ -134,13 +163,13 @@ func deployIn(ctx context.Context, dir string, stages catalog.Set, at addresses,
 	if err := os.WriteFile(filepath.Join(dir, "no-program"), []byte("nothing"), 0o600); err != nil {
 		return fmt.Errorf("make a deployment to measure: %w", err)
 	}
-	_, err := deploy.Init(ctx, deploy.Options{
-		Dir: dir, Stages: stages, Programs: programs,
-		Addresses: deployment.Addresses{Public: map[deployment.ServiceName]string{
-			deployment.PlainAPI: "http://" + at.Plain, deployment.API: "https://" + at.TLS,
-			deployment.AuthServer: "https://" + at.Auth, deployment.Manage(deployment.Auth): "https://" + manageAuth,
-			deployment.Manage(deployment.Resource): "https://" + manage,
-		}},
-	})
+	public := map[deployment.ServiceName]string{
+		deployment.PlainAPI: "http://" + at.Plain, deployment.API: "https://" + at.TLS,
+		deployment.AuthServer: "https://" + at.Auth, deployment.AttestationService: "https://" + at.Attestation,
+	}
+	for role, address := range manage {
+		public[deployment.Manage(role)] = "https://" + address
+	}
+	_, err := deploy.Init(ctx, deploy.Options{Dir: dir, Stages: stages, Programs: programs, Addresses: deployment.Addresses{Public: public}})
 	return err
 }
