@@ -18,6 +18,7 @@ import (
 	"keyladder/mobileclient/release"
 	"keyladder/stages/mechanism/deviceid"
 	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/mechanism/integrity"
 	"keyladder/stages/mechanism/session"
 	"keyladder/stages/mechanism/token"
 )
@@ -35,7 +36,8 @@ func lootCommand() *cobra.Command {
                the same file was signed with
   app.pem      its client certificate and private key
   device.txt   the fields that say which installation calls
-  user.txt     these, and the field that stands for its user
+  integrity.txt  the field with which an attestation service says that the app is the genuine one
+  user.txt     these two, and the field that stands for its user
   refresh-token  what brings the next access token
 
 What was not found is not written, and removed where it is there from an earlier search.`,
@@ -107,7 +109,7 @@ func searchFile(found *loot.Loot, path, api string) error {
 
 // keepLoot writes the first of each kind into a folder, and returns the files' names.
 func keepLoot(found *loot.Loot, dir string) (names []string, err error) {
-	files := map[string][]byte{"client-id": nil, "secret": nil, "app.pem": nil, "device.txt": nil, "user.txt": nil, "refresh-token": nil}
+	files := map[string][]byte{"client-id": nil, "secret": nil, "app.pem": nil, "device.txt": nil, "integrity.txt": nil, "user.txt": nil, "refresh-token": nil}
 	if len(found.ClientIDs) > 0 {
 		files["client-id"] = []byte(found.ClientIDs[0])
 	}
@@ -127,13 +129,16 @@ func keepLoot(found *loot.Loot, dir string) (names []string, err error) {
 		latest := found.Installations[len(found.Installations)-1]
 		files["device.txt"] = fmt.Appendf(nil, "%s: %s\n%s: %s\n", deviceid.Field, latest.Identifier, deviceid.GUIDField, latest.GUID)
 	}
+	if len(found.Integrity) > 0 {
+		files["integrity.txt"] = fmt.Appendf(nil, "%s: %s\n", integrity.Field, found.Integrity[0])
+	}
 	if len(found.Sessions) > 0 {
 		latest := found.Sessions[len(found.Sessions)-1]
 		files["user.txt"] = append(fmt.Appendf(nil, "Authorization: %s %s\n", session.Scheme, string(latest)), files["device.txt"]...)
 	}
 	if len(found.Tokens) > 0 {
 		latest := found.Tokens[len(found.Tokens)-1]
-		files["user.txt"] = fmt.Appendf(nil, "Authorization: %s %s\n", token.Scheme, latest)
+		files["user.txt"] = append(fmt.Appendf(nil, "Authorization: %s %s\n", token.Scheme, latest), files["integrity.txt"]...)
 	}
 	if len(found.Refreshing) > 0 {
 		files["refresh-token"] = []byte(found.Refreshing[len(found.Refreshing)-1])

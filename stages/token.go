@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -22,7 +23,8 @@ import (
 )
 
 func tokenCommand() *cobra.Command {
-	var dir, slug, user, secret string
+	var dir, slug, user string
+	var own ownProof
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "token",
@@ -62,7 +64,7 @@ on its standard input. What the app holds besides fields, a refresh token, is pr
 			if who.Password == "" {
 				return fmt.Errorf("nobody knows a password of %q: the people are %q", user, people.Names())
 			}
-			header, signedIn, err := heldByApp(c.Context(), folder, stage, who, secret)
+			header, signedIn, err := heldByApp(c.Context(), folder, stage, who, own)
 			if err != nil {
 				return err
 			}
@@ -80,7 +82,8 @@ on its standard input. What the app holds besides fields, a refresh token, is pr
 	dataFlag(c, &dir)
 	c.Flags().StringVar(&slug, "stage", "", "the stage")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the fields and, where there is one, the refresh token as JSON")
-	c.Flags().StringVar(&secret, "secret", "", "a secret to use in place of the one that the app was shipped with")
+	c.Flags().StringVar(&own.secret, "secret", "", "a secret to use in place of the one that the app was shipped with")
+	c.Flags().StringVar(&own.integrity, "integrity", "", "a client integrity token to use in place of one for the genuine package")
 	c.Flags().StringVar(&user, "user", "", "name of the person: alice")
 	for _, required := range []string{"stage", "user"} {
 		if err := c.MarkFlagRequired(required); err != nil {
@@ -105,17 +108,19 @@ func writeHeld(w io.Writer, header http.Header, signedIn protect.SignedIn) error
 	return nil
 }
 
+// ownProof is what somebody has who takes the app's place; empty: what the app has.
+type ownProof struct{ secret, integrity string }
+
 // heldByApp signs a person in as the app does, and returns what it holds from then on, with
 // the fields that are the same in all of its calls.
-func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Stage, who person.Person, secret string) (header http.Header, signedIn protect.SignedIn, err error) {
+func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Stage, who person.Person, own ownProof) (header http.Header, signedIn protect.SignedIn, err error) {
 	caller, roots, err := shippedCaller(folder, stage)
 	if err != nil {
 		return nil, signedIn, err
 	}
-	if secret != "" {
-		if caller, err = caller.As(func(as *protect.Identity) { as.Secret = secret }); err != nil {
-			return nil, signedIn, err
-		}
+	caller, err = caller.As(func(as *protect.Identity) { as.Secret, as.Integrity = cmp.Or(own.secret, as.Secret), own.integrity })
+	if err != nil {
+		return nil, signedIn, err
 	}
 	client := &http.Client{
 		Timeout:   time.Minute,
@@ -136,7 +141,7 @@ func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Sta
 			return nil, signedIn, err
 		}
 	}
-	if stage.Call.AppProof == catalog.IntegrityToken {
+	if stage.Call.AppProof == catalog.IntegrityToken && own.integrity == "" {
 		held, err := deploy.Attest(ctx, client, caller, folder.Path(deploy.PackageName(stage.Package.Release)), rand.Text())
 		if err != nil {
 			return nil, signedIn, err

@@ -23,6 +23,14 @@ func pinned(p catalog.Policies) bool           { return p.Call.Pins == catalog.P
 func notPinned(p catalog.Policies) bool        { return p.Call.Pins == catalog.NotPinned }
 func withKeys(p catalog.Policies) bool         { return p.Call.AppProof == catalog.AppKey }
 func signed(p catalog.Policies) bool           { return p.Call.AppProof == catalog.Hawk }
+func attested(p catalog.Policies) bool         { return p.Call.AppProof == catalog.IntegrityToken }
+func unattested(p catalog.Policies) bool       { return !attested(p) }
+func byNoKey(p catalog.Policies) bool          { return !withKeys(p) }
+func unmediated(p catalog.Policies) bool       { return !mediated(p) }
+func hashed(p catalog.Policies) bool           { return p.Attestation.Level == catalog.PackageHash }
+func challenged(p catalog.Policies) bool       { return p.Attestation.Level == catalog.PackageChallenge }
+func appSecret(p catalog.Policies) bool        { return p.Call.ClientAuth == catalog.ClientSecret }
+func mediated(p catalog.Policies) bool         { return p.Call.ClientAuth == catalog.Mediated }
 func keysInURLs(p catalog.Policies) bool       { return p.Call.KeyPlace == catalog.KeyInPublicURLs }
 func noKeysInURLs(p catalog.Policies) bool     { return p.Call.KeyPlace != catalog.KeyInPublicURLs }
 func withDevices(p catalog.Policies) bool      { return p.Call.Devices == catalog.RegisteredDevices }
@@ -39,6 +47,8 @@ func staysSignedIn(p catalog.Policies) bool    { return p.Call.UserKey == catalo
 func forgetsUsers(p catalog.Policies) bool     { return p.Call.UserKey == catalog.UserKeyInMemory }
 func withoutUsers(p catalog.Policies) bool     { return p.Call.UserProof == catalog.NoUser }
 func secretsInClear(p catalog.Policies) bool   { return p.Package.Secrets == catalog.ClearSecrets }
+func noSecrets(p catalog.Policies) bool        { return p.Package.Secrets == catalog.NoSecrets }
+func pinsInClear(p catalog.Policies) bool      { return p.Package.Secrets != catalog.HiddenSecrets }
 func secretsHidden(p catalog.Policies) bool    { return p.Package.Secrets == catalog.HiddenSecrets }
 
 // walk is one step, or several.
@@ -79,6 +89,8 @@ var (
 		say("Use the genuine app on your own phone, and write down the memory of its process, as gcore does: `mobileclient --phone mallory --stage {stage}{as mallory} --memory memory.bin accounts`."),
 		say("Search it for the shapes that you know: keys, certificates, requests that were sent: `stages loot memory.bin`."),
 		say("A secret is told by a signed request in the same memory: it is the text there that makes the same MAC.").at(signed),
+		say("The app's secret stands in a request to the token endpoint in the same memory.").at(attested).at(appSecret),
+		say("There is no secret among it: the app has none.").at(mediated),
 	)
 
 	ownDevice = slices.Concat(
@@ -95,6 +107,18 @@ var (
 		say("Get an access token with a program of your own, in the name of the app: `{fetch} -d grant_type=password -d \"client_id=$(cat loot/client-id)\" -d username=mallory --data-urlencode \"password=$(cat mallory.txt)\" {api}/v1/token > token.json`."),
 		say("Keep the field that stands for you: `python3 -c 'import json; print(\"Authorization: Bearer\", json.load(open(\"token.json\"))[\"access_token\"])' > own-session.txt`."),
 	).at(byPassword)
+
+	// attest trades what is in evidence.json for a client integrity token, and books with that.
+	attest = slices.Concat(
+		say("Open a session at the attestation service, and answer it with that: `{open} && {answer}`."),
+		bookAttested,
+	)
+	bookAttested = slices.Concat(
+		say("Keep the token that comes of it. Whether it is a good one nobody says: `python3 -c 'import json; print(\"Client-Integrity-Token:\", json.load(open(\"attested.json\"))[\"result\"][\"token\"])' > own-proof.txt`."),
+		ownSignIn.at(appSecret),
+		say("Sign in on the bank's page, with a program of your own that takes part in the app's place and has that token: `stages token --stage {stage} --user mallory --integrity \"$(cut -d ' ' -f 2 own-proof.txt)\" | grep -i ^authorization: > own-session.txt`.").at(mediated),
+		say("Book a transfer with a program of your own: `{curl} -H @own-proof.txt -H @own-session.txt --json '{own payment}' {api}/v1/transfers`."),
+	)
 
 	// Whoever has the app's secret, where there is one, can sign in as the app does.
 	ownSignIn = say("Sign in on the bank's page, with a program of your own that takes part in the app's place: `stages token --stage {stage} --user mallory{own secret} | grep -i ^authorization: > own-session.txt`.").at(onPages)
@@ -126,6 +150,7 @@ func book(from, to, fields string) walk {
 	return slices.Concat(
 		say("Book a transfer with a program of your own: `{curl} {cert} {field} --json '"+payment+"' {api}/v1/transfers`.").at(withKeys).at(withoutUsers),
 		say("Book a transfer with a program of your own: `{curl} {cert} {field} -H @"+fields+" --json '"+payment+"' {api}/v1/transfers`.").at(withKeys).at(withUsers),
+		say("Book a transfer with a program of your own: `{curl} -H @"+fields+" --json '"+payment+"' {api}/v1/transfers`.").at(attested),
 		say("Book a transfer with a program of your own: `{sign}{seal} -H @- -d '"+payment+"' {api}/v1/transfers < "+fields+" | {curl} {cert} -K -`.").at(signed),
 	)
 }
@@ -166,14 +191,28 @@ func Steps(a catalog.Attack, stage catalog.Stage) []string {
 		}
 		return ""
 	}
+	tokens := "https://localhost:8444/" + stage.Slug
+	if mediated(stage.Policies) {
+		tokens = "https://localhost:8447/" + stage.Slug
+	}
+	forgedProof := ""
+	if attested(stage.Policies) {
+		forgedProof = " -H @forged-proof.txt"
+	}
 	agent := fmt.Sprintf(" -A HarbourBank/%d.0", stage.Package.Release)
+	fetch := "curl -sS" + trust + cert + agent // for a file
+	open := fmt.Sprintf(`%s -D head.txt -o session.json --json '{"client_id":"harbour-mobile","release":%d,"device":"own-%s"}' https://localhost:8445/%s/v1/sessions`, fetch, stage.Package.Release, a.Name, stage.Slug)
 	filled := strings.NewReplacer(
 		"{api}", api+stage.Slug,
 		"{auth}", "https://localhost:8444/"+stage.Slug,
 		"{asked for}", "response_type="+responseType(stage.Policies)+"&client_id=harbour-mobile",
 		"{own secret}", ownSecret,
 		"{curl}", "curl -i"+trust+agent,
-		"{fetch}", "curl -sS"+trust+cert+agent, // for a file
+		"{fetch}", fetch,
+		"{tokens}", tokens,
+		"{open}", open,
+		"{answer}", fetch+` -o attested.json --json @evidence.json "https://localhost:8445$(sed -n 's/^[Ll]ocation: //p' head.txt | tr -d '\r')"`,
+		" {forged proof}", forgedProof,
 		" {cert}", cert,
 		" {field}", fmt.Sprintf(` -H "%s: key $(cat loot/client-id)"`, stage.Call.AppProofField()),
 		"{proof}", stage.Call.AppProofField(),

@@ -50,8 +50,7 @@ type hand struct {
 	stage   catalog.Stage
 	attack  string
 	dir     string
-	begin   feed.Cursor // of the API's records
-	beginAt feed.Cursor // of the authorization server's
+	servers map[*manage.Client]feed.Cursor // each with where its records were when the attack began
 	results []result
 }
 
@@ -80,17 +79,16 @@ func (h *hand) file(name string) []byte {
 // latest is what the last command printed.
 func (h *hand) latest() []byte { return h.results[len(h.results)-1].output }
 
-// refusedBy is the check that refused last: one of the app's own, or of the API's.
+// refusedBy is the check that refused last: one of the app's own, or of the servers'.
 func (h *hand) refusedBy() (check catalog.Check) {
-	recorded, err := h.lab.Resource.Traffic(h.t.Context(), h.begin)
-	if err != nil {
-		h.t.Fatal(err)
+	var all []traffic.Message
+	for server, begin := range h.servers {
+		recorded, err := server.Traffic(h.t.Context(), begin)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		all = append(all, recorded.Entries...)
 	}
-	atAuth, err := h.lab.Auth.Traffic(h.t.Context(), h.beginAt)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	all := append(recorded.Entries, atAuth.Entries...)
 	slices.SortStableFunc(all, func(a, b traffic.Message) int { return a.At.Compare(b.At) })
 	for _, m := range all {
 		if m.Verdict != nil && !m.Verdict.Allowed {
@@ -98,7 +96,8 @@ func (h *hand) refusedBy() (check catalog.Check) {
 		}
 	}
 	for _, r := range h.results {
-		if own := appRefused.FindSubmatch(r.output); own != nil {
+		// That the app refuses a transfer above its cap is what attacks on it begin with.
+		if own := appRefused.FindSubmatch(r.output); own != nil && catalog.Check(own[1]) != catalog.CheckTransferCap {
 			check = catalog.Check(own[1])
 		}
 	}
@@ -134,9 +133,12 @@ var achieved = map[string]func(*hand) (catalog.Outcome, catalog.Check){
 		}
 		return outcome, check
 	},
-	"trusted-proxy": func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
-	"memory-hook":   func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
-	"token-lift":    func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"trusted-proxy":      func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"memory-hook":        func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"hash-spoof":         func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"attestation-replay": func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"challenge-oracle":   func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"token-lift":         func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
 	"password-grab": func(h *hand) (catalog.Outcome, catalog.Check) {
 		return h.or(h.booked(toAttacker) > 0, len(h.file("typed.txt")) == 0, catalog.CheckNotTyped)
 	},
@@ -161,7 +163,7 @@ var achieved = map[string]func(*hand) (catalog.Outcome, catalog.Check){
 		return h.unless(bytes.Contains(h.latest(), []byte("session_key")) || bytes.Contains(h.latest(), []byte("access_token")))
 	},
 	"flood": func(h *hand) (catalog.Outcome, catalog.Check) {
-		counted := string(h.results[len(h.results)-2].output)
+		counted := string(h.results[len(h.results)-2].output) // before a look at the limits
 		limited := regexp.MustCompile(`(?m)^ *(\d+) 429$`).FindStringSubmatch(counted)
 		return h.or(false, limited != nil && strings.Contains(counted, " 200"), catalog.CheckAddressLimit)
 	},
@@ -174,10 +176,17 @@ var achieved = map[string]func(*hand) (catalog.Outcome, catalog.Check){
 		return h.or(h.booked(toAttacker) > 0, bytes.Contains(log, []byte("/v1/rates")) && !bytes.Contains(log, []byte("key=harbour")), catalog.CheckKeyInURL)
 	},
 	"repin": func(h *hand) (catalog.Outcome, catalog.Check) {
-		return h.or(bytes.Contains(h.file("seen.txt"), []byte(`"balance"`)), bytes.Contains(h.latest(), []byte("there is no setting SERVER_PINS")), catalog.CheckHidden)
+		read := bytes.Contains(h.file("seen.txt"), []byte(`"balance"`))
+		if h.stage.Package.Secrets == catalog.HiddenSecrets {
+			return h.or(read, bytes.Contains(h.latest(), []byte("there is no setting SERVER_PINS")), catalog.CheckHidden)
+		}
+		return h.unless(read)
 	},
 	"static-extract": func(h *hand) (catalog.Outcome, catalog.Check) {
 		found := string(h.latest())
+		if h.stage.Package.Secrets != catalog.HiddenSecrets {
+			return h.unless(h.booked(anyTransfer) > 0)
+		}
 		return h.or(h.booked(anyTransfer) > 0, strings.HasPrefix(found, "found: the client ID") && !strings.Contains(found, "secret") && !strings.Contains(found, "private key"), catalog.CheckHidden)
 	},
 }
@@ -234,22 +243,22 @@ func TestStepsByHand(t *testing.T) {
 	for _, service := range deployment.Services() {
 		printed = append(printed, fmt.Sprint("localhost:", service.Port), fmt.Sprint("localhost:", l.Ports[service.Name]))
 	}
+	servers := serversOf(t, l)
 	for _, stage := range catalog.All().Built() {
 		for _, attack := range catalog.Attacks() {
 			if attack.Expected(stage) == catalog.NotApplicable {
 				continue
 			}
 			t.Run(attack.Name+" at "+stage.Slug, func(t *testing.T) {
-				h := hand{t: t, lab: l, stage: stage, attack: attack.Name, dir: t.TempDir()}
+				h := hand{t: t, lab: l, stage: stage, attack: attack.Name, dir: t.TempDir(), servers: map[*manage.Client]feed.Cursor{}}
 				if err := os.Symlink(l.Dir, filepath.Join(h.dir, "data")); err != nil {
 					t.Fatal(err)
 				}
 				var err error
-				if h.begin, err = l.Resource.TrafficEnd(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				if h.beginAt, err = l.Auth.TrafficEnd(t.Context()); err != nil {
-					t.Fatal(err)
+				for _, server := range servers {
+					if h.servers[server], err = server.TrafficEnd(t.Context()); err != nil {
+						t.Fatal(err)
+					}
 				}
 				rest(t, l)
 				typed := commandsOf(byhand.Steps(attack, stage))
@@ -267,6 +276,24 @@ func TestStepsByHand(t *testing.T) {
 			})
 		}
 	}
+}
+
+// serversOf are the servers that decide about calls, for what they have on record.
+func serversOf(t *testing.T, l *lab.Lab) (servers []*manage.Client) {
+	t.Helper()
+	admin, err := deployment.Open(l.Dir, deployment.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range deployment.Servers() {
+		server, err := manage.NewClient(admin, role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Close)
+		servers = append(servers, server)
+	}
+	return servers
 }
 
 // refusedAsPrinted is whether the steps say that the command is refused: a transfer above the
