@@ -67,7 +67,7 @@ func writeOrCheck(file string, data []byte, check bool, command string) error {
 // in front of nothing, is an error, and so is a narrative's reference without a marker.
 func cutSnippets(root string) (map[string]catalog.Snippet, error) {
 	snippets := map[string]catalog.Snippet{}
-	for _, folder := range []string{"admin", "backend", "internal", "mobileclient", "stages"} {
+	for _, folder := range []string{"admin", "attestsvc", "backend", "internal", "mobileclient", "stages"} {
 		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" {
 				return err
