@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keyladder/mobileclient/attacker/attack"
+	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 )
 
@@ -87,22 +88,29 @@ func flood(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	return result, nil
 }
 
-// credentials are the app's own, from the package; where that hides them, from the
-// memory of the running app.
+// credentials are the app's own, from the package; where that hides them, or the app is given them
+// while it runs, from its memory.
 func credentials(ctx context.Context, g *attack.Given) ([]protect.Identity, error) {
-	found, err := g.SearchPackage()
-	if err != nil {
-		return nil, err
-	}
-	if tries, err := g.Identities(found.OfApp()...); err != nil || len(tries) > 0 || g.NewDevice == nil {
-		return tries, err
+	given := g.Stage.Call.AppProof == catalog.IntegrityToken
+	if !given {
+		found, err := g.SearchPackage()
+		if err != nil {
+			return nil, err
+		}
+		if tries, err := g.Identities(found.OfApp()...); err != nil || len(tries) > 0 {
+			return tries, err
+		}
 	}
 	phone, found, err := g.Hook(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer phone.Close()
-	return g.Identities(found.OfApp()...)
+	finders := found.OfApp()
+	if given {
+		finders = append(finders, &found.Integrity)
+	}
+	return g.Identities(finders...)
 }
 
 // burst sends up to count calls over several connections and counts those that were

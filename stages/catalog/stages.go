@@ -194,12 +194,12 @@ var stages = Set{
 		Adds:  "Access tokens live for a minute; refresh tokens are rotated at each use, and the reuse of an old one revokes the whole family.",
 	},
 	{
-		Number: 11, Slug: "attested-hash", Chapter: 2, Policies: Policies{Package: Package{Release: 2}},
+		Number: 11, Slug: "attested-hash", Chapter: 2, Built: true, Policies: attestedHashPolicies,
 		Title: "Attestation by hash",
 		Adds:  "An attestation service trades a hash of the package for a client integrity token, which every call carries beside the access token.",
 	},
 	{
-		Number: 12, Slug: "attested-challenge", Chapter: 2, Policies: Policies{Package: Package{Release: 2}},
+		Number: 12, Slug: "attested-challenge", Chapter: 2, Built: true, Policies: attestedChallengePolicies,
 		Title: "Attestation by challenge",
 		Adds:  "The service asks for a keyed digest over random ranges of the package and for what the app finds out about its surroundings.",
 	},

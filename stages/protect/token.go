@@ -33,7 +33,11 @@ var accessTokens = mechanism{
 		if c.policy.UserProof != catalog.AccessToken {
 			return nothing()
 		}
-		return part{say: func(r *Request, call Call) error {
+		lacks := ""
+		if c.policy.ClientAuth == catalog.ClientSecret && c.identity.Secret == "" {
+			lacks = Secret
+		}
+		return part{lacks: lacks, say: func(r *Request, call Call) error {
 			if c.identity.Token != "" && !call.Public {
 				token.Set(r.Header, c.identity.Token)
 			}

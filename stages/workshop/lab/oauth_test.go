@@ -202,12 +202,18 @@ func TestTokensFromJavaScript(t *testing.T) {
 	if err := auth.Do(t.Context(), http.MethodGet, "/tokens/keys", nil, &known); err != nil {
 		t.Fatal(err)
 	}
-	settings := map[string]any{"token": answer.Get("access_token"), "issuer": issuer, "audience": b.Addresses.URL(deployment.API) + "/" + stage + "/v1"}
+	settings := map[string]any{"token": answer.Get("access_token"), "typ": "at+jwt", "issuer": issuer, "audience": b.Addresses.URL(deployment.API) + "/" + stage + "/v1"}
 	for _, key := range known.Keys {
 		if key.Stage == stage {
 			settings["key"] = key.Secret
 		}
 	}
+	b.verifies(t, settings)
+}
+
+// verifies has verifiers that others wrote look at a token of ours, and at ones that are not good.
+func (b *bank) verifies(t *testing.T, settings map[string]any) {
+	t.Helper()
 	argument, err := json.Marshal(settings)
 	if err != nil {
 		t.Fatal(err)

@@ -1,14 +1,14 @@
-// An API that somebody wrote with jose or express-jwt checks an access token of ours, and forged
-// ones. The first argument is the settings as JSON. It prints who accepted what.
+// An API that somebody wrote with jose or express-jwt checks a token of ours, forged ones and others
+// that come along. The first argument is the settings as JSON. It prints who accepted what.
 'use strict';
 
 const jose = require('jose');
 const { expressjwt } = require('express-jwt');
-const { token, key, issuer, audience } = JSON.parse(process.argv[2]);
+const { token, key, issuer, audience, typ, others } = JSON.parse(process.argv[2]);
 const secret = Buffer.from(key, 'base64');
 
 const checks = {
-	jose: (text) => jose.jwtVerify(text, secret, { issuer, audience, algorithms: ['HS256'], typ: 'at+jwt' }),
+	jose: (text) => jose.jwtVerify(text, secret, { issuer, audience, algorithms: ['HS256'], typ }),
 	'express-jwt': (text) => new Promise((resolve, reject) => {
 		const req = { headers: { authorization: 'Bearer ' + text }, method: 'GET' };
 		expressjwt({ secret, issuer, audience, algorithms: ['HS256'] })(req, {}, (err) => (err ? reject(err) : resolve(req.auth)));
@@ -30,6 +30,7 @@ const checks = {
 		'another issuer': await sign({ iss: 'https://another.example' }),
 		expired: await sign({ exp: claims.iat - 1 }),
 		'changed claims': first + '.' + part({ ...claims, sub: 'mallory' }) + '.' + last,
+		...others,
 	};
 	const said = {};
 	for (const [by, check] of Object.entries(checks)) {
