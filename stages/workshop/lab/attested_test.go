@@ -34,7 +34,7 @@ func (b *bank) attest(t *testing.T, stage catalog.Stage, change func(*attestatio
 	if err != nil {
 		t.Fatal(err)
 	}
-	attester, err := caller.Attester(stage.Package.Release, "a phone of the test's")
+	attester, err := caller.Attester(stage.Package.Release, "a-phone-of-the-test")
 	if err != nil {
 		t.Fatal(err)
 	}

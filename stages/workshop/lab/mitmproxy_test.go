@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/route"
 	"keyladder/internal/testenv"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
@@ -110,6 +111,12 @@ func TestMitmproxy(t *testing.T) {
 // newDevice is a phone with a release of the genuine app on it.
 func newDevice(t *testing.T, l *lab.Lab, number int) *device.Device {
 	t.Helper()
+	return newDeviceWithRoutes(t, l, number, nil)
+}
+
+// newDeviceWithRoutes is the same, from which addresses lead elsewhere.
+func newDeviceWithRoutes(t *testing.T, l *lab.Lab, number int, routes route.Table) *device.Device {
+	t.Helper()
 	folder, err := deployment.Open(l.Dir, deployment.Attacker)
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +131,7 @@ func newDevice(t *testing.T, l *lab.Lab, number int) *device.Device {
 		t.Fatal(err)
 	}
 	phone, err := device.New(device.Config{
-		Dir: t.TempDir(), Owner: "alice", Roots: l.Roots, Developers: []ed25519.PublicKey{developer.(ed25519.PublicKey)},
+		Dir: t.TempDir(), Owner: "alice", Roots: l.Roots, Developers: []ed25519.PublicKey{developer.(ed25519.PublicKey)}, Routes: routes,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,148 @@
+package lab_test
+
+import (
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"keyladder/internal/deployment"
+	"keyladder/internal/route"
+	"keyladder/mobileclient/person"
+	"keyladder/stages/catalog"
+	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/lab/testbank"
+)
+
+// gate is the way to a server. Closed, it is to a client as if the server had been stopped.
+type gate struct {
+	t      *testing.T
+	at, to string // host:port
+
+	mu       sync.Mutex
+	listener net.Listener
+	open     map[net.Conn]bool
+}
+
+func newGate(t *testing.T, to string) *gate {
+	t.Helper()
+	g := &gate{t: t, at: "127.0.0.1:0", to: to, open: map[net.Conn]bool{}}
+	g.start()
+	t.Cleanup(g.stop)
+	return g
+}
+
+// start opens the gate, at the same address each time.
+func (g *gate) start() {
+	g.t.Helper()
+	listener, err := net.Listen("tcp", g.at)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.listener, g.at = listener, listener.Addr().String()
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go g.carry(client)
+		}
+	}()
+}
+
+func (g *gate) carry(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("tcp", g.to)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	g.mu.Lock()
+	g.open[client], g.open[server] = true, true
+	g.mu.Unlock()
+	go func() {
+		_, _ = io.Copy(server, client) // until either end is closed
+		server.Close()
+	}()
+	_, _ = io.Copy(client, server)
+}
+
+// stop closes the gate, and all that is under way.
+func (g *gate) stop() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.listener.Close()
+	for conn := range g.open {
+		conn.Close()
+	}
+	clear(g.open)
+}
+
+// TestServersThatStop: where one of the servers that give an app tokens is stopped, its calls go on
+// with what it has. When that has expired the app says what is wrong, and when the server runs again
+// the app goes on by itself.
+func TestServersThatStop(t *testing.T) {
+	t.Parallel()
+	settings := testbank.ManyCalls()
+	settings["integrity_lifetime"], settings["token_lifetime_short"] = "8s", "8s"
+	l := start(t, lab.Options{Settings: settings, Phones: true})
+	var people person.People
+	(&bank{Lab: l}).json(t, deployment.Phone, "passwords.json", &people)
+	for _, stage := range attestedStages() {
+		issuer := deployment.AuthServer
+		if stage.Call.ClientAuth == catalog.Mediated {
+			issuer = deployment.MediatorService
+		}
+		for service, says := range map[deployment.ServiceName]string{deployment.AttestationService: "attestation service", issuer: "connect"} {
+			t.Run(stage.Slug+"/"+string(service), func(t *testing.T) {
+				t.Parallel()
+				address, err := url.Parse(l.Addresses.URL(service))
+				if err != nil {
+					t.Fatal(err)
+				}
+				way := newGate(t, "127.0.0.1:"+address.Port())
+				phone := newDeviceWithRoutes(t, l, stage.Package.Release, route.Table{address.Host: way.at})
+				app, err := phone.Launch(t.Context(), "com.harbourbank.app", stage.Slug)
+				if err != nil {
+					t.Fatal(err)
+				}
+				accounts := func() (ok bool, failure string) {
+					screen, err := app.Accounts(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					return screen.OK, screen.Error
+				}
+				screen, err := people.Named("alice").SignIn(t.Context(), phone, app)
+				if err != nil || !screen.OK {
+					t.Fatal(screen, err)
+				}
+				if ok, failure := accounts(); !ok {
+					t.Fatal(failure)
+				}
+				way.stop()
+				if ok, failure := accounts(); !ok {
+					t.Errorf("the app has good tokens, and says %q", failure)
+				}
+				var failure string
+				waitFor(t, "its tokens have expired", func() (ok bool) {
+					ok, failure = accounts()
+					return !ok
+				})
+				if !strings.Contains(failure, says) {
+					t.Errorf("the app says %q, and nothing of %q", failure, says)
+				}
+				way.start()
+				waitFor(t, "the app goes on", func() bool {
+					ok, _ := accounts()
+					return ok
+				})
+			})
+		}
+	}
+}
