@@ -59,7 +59,7 @@ func (s *Server) open(c echo.Context, caller guard.Caller) error {
 
 // show is a session as its app sees it.
 func (s *session) show(reference string) attestation.Session {
-	shown := attestation.Session{State: attestation.Complete, Expires: s.expires.UTC()}
+	shown := attestation.Session{State: attestation.Complete, Expires: s.expires.UTC().Truncate(time.Second)} // so that all are equally long
 	if reference == "" {
 		shown.State, shown.Challenge = attestation.Waiting, s.challenge
 	}

@@ -31,6 +31,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/store"
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
@@ -242,7 +243,7 @@ func (w *world) open(t testing.TB) {
 		}
 	})
 	t.Cleanup(w.stop)
-	w.await(t, "the service is healthy", func() bool { return w.admin.Healthy(t.Context()) == nil })
+	testenv.Within(t, 20*time.Second, "the service is healthy", func() bool { return w.admin.Healthy(t.Context()) == nil })
 }
 
 // reopen stops the service and starts it again.
@@ -255,15 +256,6 @@ func (w *world) reopen(t testing.TB) {
 
 func again(t testing.TB, l net.Listener) net.Listener {
 	return must[net.Listener](t)(net.Listen("tcp", l.Addr().String()))
-}
-
-func (w *world) await(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not come about that %s", what)
-		}
-	}
 }
 
 // publish puts a package into the service's folder, as a new release comes.
@@ -376,4 +368,9 @@ func (w *world) verify(stage, text string) (integrity.Claims, error) {
 func (w *world) result(t testing.TB, r attestation.Result) manage.Attestation {
 	t.Helper()
 	return must[manage.Attestation](t)(manage.AttestationBy(t.Context(), w.admin, r.Reference))
+}
+
+// only is a key that has one secret.
+func only(secret string) func(string) (string, []token.Secret) {
+	return func(string) (string, []token.Secret) { return app, []token.Secret{token.Secret(secret)} }
 }
