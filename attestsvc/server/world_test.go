@@ -246,6 +246,16 @@ func (w *world) open(t testing.TB) {
 	testenv.Within(t, 20*time.Second, "the service is healthy", func() bool { return w.admin.Healthy(t.Context()) == nil })
 }
 
+// tryOpen is the error with which the service does not start.
+func (w *world) tryOpen(t testing.TB) error {
+	t.Helper()
+	service, err := server.New(w.config(t))
+	if err == nil {
+		err = service.Close()
+	}
+	return err
+}
+
 // reopen stops the service and starts it again.
 func (w *world) reopen(t testing.TB) {
 	t.Helper()

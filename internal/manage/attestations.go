@@ -315,3 +315,9 @@ type Latencies struct {
 	Good    []int64       `json:"good"`      // how many answers, by column
 	Failing []int64       `json:"failing"`   // the same; who gets them can't tell
 }
+
+// RegisterPackage uploads a package, which is a reference from then on. Its signature has to fit, and
+// its signer has to be one that is accepted: 422 where that is not so.
+func RegisterPackage(ctx context.Context, d Doer, pkg []byte) (Reference, error) {
+	return Post[Reference](ctx, d, ReferencesPath, pkg)
+}

@@ -79,11 +79,14 @@ func NewClients(folder *deployment.Folder) (map[deployment.Role]*Client, error) 
 	return clients, nil
 }
 
-// Do sends a request with a JSON body (nil: none) and decodes the JSON answer into
-// out (nil: it is dropped). A refusal comes back as a [*problem.Problem].
+// Do sends a request with a JSON body (nil: none; bytes: as they are) and decodes the JSON answer
+// into out (nil: it is dropped). A refusal comes back as a [*problem.Problem].
 func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
-	if in != nil {
+	mediaType := "application/json"
+	if data, ok := in.([]byte); ok {
+		body, mediaType = bytes.NewReader(data), PackageType
+	} else if in != nil {
 		data, err := json.Marshal(in)
 		if err != nil {
 			return err
@@ -95,7 +98,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		return err
 	}
 	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", mediaType)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -126,7 +129,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 
 // Doer is one program's management API, such as a [*Client].
 type Doer interface {
-	// Do sends in as JSON (nil: no body) and decodes the answer into out (nil: it is
+	// Do sends in as JSON (nil: no body; bytes: as they are) and decodes the answer into out (nil: it is
 	// dropped). A refusal is a [*problem.Problem]; any other error means that the program
 	// did not answer as it should.
 	Do(ctx context.Context, method, path string, in, out any) error

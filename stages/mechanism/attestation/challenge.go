@@ -115,16 +115,25 @@ func (c Challenge) Answer(pkg io.ReaderAt, size int64, found Findings) ([]byte, 
 		numbers = binary.BigEndian.AppendUint64(numbers, uint64(r.Length))
 	}
 	mac.Write(append(numbers, found.Code()))
+	buffer := make([]byte, bufferBytes)
 	for _, r := range c.Ranges {
-		first := min(r.Length, size-r.Offset)
-		for _, part := range []*io.SectionReader{io.NewSectionReader(pkg, r.Offset, first), io.NewSectionReader(pkg, 0, r.Length-first)} {
-			if n, err := io.Copy(mac, part); err != nil || n != part.Size() {
-				return nil, fmt.Errorf("read %d bytes of the package: %d, %w", part.Size(), n, errors.Join(err, io.ErrUnexpectedEOF))
+		for at, left := r.Offset, r.Length; left > 0; {
+			part := buffer[:min(left, size-at, bufferBytes)]
+			if n, err := pkg.ReadAt(part, at); n < len(part) {
+				return nil, fmt.Errorf("read %d bytes of the package: %d, %w", len(part), n, errors.Join(err, io.ErrUnexpectedEOF))
+			}
+			mac.Write(part)
+			left -= int64(len(part))
+			if at += int64(len(part)); at == size {
+				at = 0
 			}
 		}
 	}
 	return mac.Sum(nil), nil
 }
+
+// bufferBytes is how much of a package is in memory at once.
+const bufferBytes = 16 << 10
 
 // Fits says whether an answer is the one over that package and those findings.
 func (c Challenge) Fits(answer []byte, pkg io.ReaderAt, size int64, found Findings) (bool, error) {
