@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -267,6 +268,13 @@ func (s *Server) health(ctx context.Context) error {
 		return fault(err, "nothing can be written: is the disk full?")
 	}
 	return nil
+}
+
+// Register makes a package that somebody sends a reference, as those are that are published in the
+// server's folder.
+func (s *Server) Register(ctx context.Context, pkg io.Reader) error {
+	_, err := s.references.Register(ctx, pkg)
+	return err
 }
 
 // Close closes the database. Call it when Serve is over.

@@ -118,6 +118,9 @@ func (b *bench) pack(t *testing.T, stage catalog.Stage, name string) string {
 	if err := release.Pack(path, programs[stage.Package.Secrets], manifest, assets, b.bank.Developer); err != nil {
 		t.Fatal(err)
 	}
+	if name == appName {
+		b.bank.Publish(path)
+	}
 	return path
 }
 

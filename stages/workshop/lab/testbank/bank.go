@@ -39,6 +39,10 @@ type Options struct {
 	// the deployment has it.
 	ShortTokens time.Duration
 
+	// IntegrityTokens is how long client integrity tokens live, in whole seconds; 0: as the
+	// deployment has it.
+	IntegrityTokens time.Duration
+
 	// BackupKey has the bank show the key that it keeps offline: the other one whose pin
 	// packages hold.
 	BackupKey bool
@@ -61,6 +65,9 @@ type Bank struct {
 	AuthURL   string             // of the authorization server, without a path; empty: no stage has one
 	AuthLog   *traffic.Log       // what that records
 
+	AttestationURL string       // of the attestation service, without a path; empty: no stage has one
+	AttestationLog *traffic.Log // what that records
+
 	t       testing.TB
 	options Options
 	dir     string
@@ -71,6 +78,8 @@ type Bank struct {
 
 	auth       auth
 	manageAuth *manage.Client
+
+	attestation attestation
 }
 
 // Start starts a bank that stops at the end of the test.
@@ -84,7 +93,7 @@ func Start(t testing.TB, options Options) *Bank {
 	}
 	b := &Bank{
 		t: t, options: options, Stages: options.Stages, dir: t.TempDir(), Log: traffic.New(string(deployment.Resource), 4096),
-		AuthLog: traffic.New(string(deployment.Auth), 4096), folders: map[deployment.Role]*deployment.Folder{},
+		AuthLog: traffic.New(string(deployment.Auth), 4096), AttestationLog: traffic.New(string(deployment.Attestation), 4096), folders: map[deployment.Role]*deployment.Folder{},
 	}
 	made, err := deploymentOfProcess()
 	b.must(err)
@@ -105,12 +114,16 @@ func Start(t testing.TB, options Options) *Bank {
 		deployment.PlainAPI: b.Plain, deployment.API: b.TLS, // as clients know them
 	}}
 	b.listenAuth(addresses.Public)
+	b.listenAttestation(addresses.Public)
 	for _, folder := range b.folders {
 		folder.Addresses = addresses
 	}
 	b.openAuth()
+	b.StartAttestation()
+	t.Cleanup(b.StopAttestation)
 	b.open()
 	t.Cleanup(func() { b.stop() })
+	b.awaitAttestation()
 	return b
 }
 
@@ -210,7 +223,7 @@ func (b *Bank) Secret(clientID string) string {
 func (b *Bank) Pins() []string {
 	b.t.Helper()
 	var pins []string
-	for _, name := range []string{"server.pem", "auth.pem", "mediator.pem", "server-backup.pem"} {
+	for _, name := range []string{"server.pem", "auth.pem", "attestsvc.pem", "mediator.pem", "server-backup.pem"} {
 		certificate, err := pki.Certificate(b.read(deployment.Offline, name))
 		b.must(err)
 		pins = append(pins, string(pin.Of(certificate)))
@@ -224,6 +237,7 @@ func (b *Bank) Settings(clientID string) release.Settings {
 	pair := b.Pair(clientID)
 	return release.Settings{
 		App: clientID, ClientID: clientID, SharedSecret: b.Secret(clientID), ClientSecret: b.ClientSecret(clientID), AuthServer: b.AuthURL,
+		Attestation: b.AttestationURL, Developer: b.Developer.Public().(ed25519.PublicKey),
 		ClientCertificate: string(pair.Certificate), ClientKey: string(pair.Key), ServerPins: b.Pins(),
 		APIPlain: b.Plain, APITLS: b.TLS, TransferCap: catalog.TransferCap, Stages: map[string]catalog.Call{},
 	}
@@ -254,7 +268,7 @@ var userAgents = map[string]string{"harbour-mobile": "HarbourBank/1.0", "harbour
 
 // API is where a stage's API is.
 func (b *Bank) API(stage string) protect.API {
-	return protect.API{Stage: stage, Plain: b.Plain, TLS: b.TLS, Auth: b.AuthURL}
+	return protect.API{Stage: stage, Plain: b.Plain, TLS: b.TLS, Auth: b.AuthURL, Attestation: b.AttestationURL}
 }
 
 var process struct {
