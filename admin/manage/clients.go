@@ -83,8 +83,33 @@ type clientData struct {
 	Stages  catalog.Set
 }
 
-// key is what the client is known by: its ID.
-func (d clientData) key() manage.Key { return d.App.Keys[0] }
+// ownKey is what a client is known by: its ID.
+func ownKey(client manage.App) manage.Key {
+	return client.Keys[max(0, slices.IndexFunc(client.Keys, func(key manage.Key) bool { return !key.Servers }))]
+}
+
+// serversKey is the key of a client that servers share; false: it has none.
+func serversKey(client manage.App) (manage.Key, bool) {
+	i := slices.IndexFunc(client.Keys, func(key manage.Key) bool { return key.Servers })
+	if i < 0 {
+		return manage.Key{}, false
+	}
+	return client.Keys[i], true
+}
+
+// carried are the stages whose app carries the client's own secret, and shared are those at which
+// servers use the secret of the key that they share.
+func carried(stages catalog.Set) catalog.Set {
+	return slices.DeleteFunc(slices.Clone(stages), func(stage catalog.Stage) bool {
+		return stage.Call.ClientAuth != catalog.ClientSecret && stage.Call.AppProof != catalog.Hawk
+	})
+}
+
+func shared(stages catalog.Set) catalog.Set {
+	return slices.DeleteFunc(slices.Clone(stages), func(stage catalog.Stage) bool {
+		return stage.Auth.ClientAuth != catalog.ServersSecret && stage.Call.AppProof != catalog.IntegrityToken
+	})
+}
 
 func (a section) clientPage(c echo.Context) error { return a.showClient(c, http.StatusOK, nil, "") }
 
@@ -98,11 +123,7 @@ func (a section) showClient(c echo.Context, status int, form *appForm, secret st
 		data.Form = *form
 	}
 	data.Form.Kind, data.Form.OfAuth = client.Kind, true
-	for _, stage := range a.Stages.Built() {
-		if a.has(stage.Policies) {
-			data.Stages = append(data.Stages, stage)
-		}
-	}
+	data.Stages = a.withServer()
 	ctx := c.Request().Context()
 	calls, err := a.server.Usage(ctx, usage.Days)
 	if err == nil {
@@ -113,6 +134,16 @@ func (a section) showClient(c echo.Context, status int, form *appForm, secret st
 	}
 	data.Chart, data.Routes = usage.Draw(client.ID, calls, a.Now()), usage.ByRoute(client.ID, calls)
 	return ui.Render(c, status, clientView(a.Gate.Page(c, client.Name, a.nav), data, a.Now()))
+}
+
+// withServer are the stages at which the section's server has something to do.
+func (a section) withServer() (stages catalog.Set) {
+	for _, stage := range a.Stages.Built() {
+		if a.has(stage.Policies) {
+			stages = append(stages, stage)
+		}
+	}
+	return stages
 }
 
 func (a section) changeClient(c echo.Context) error {
@@ -165,10 +196,56 @@ func (a section) askRotateClientSecret(c echo.Context) error {
 		return echo.NewHTTPError(http.StatusNotFound, "A public client has no secret: its users could read it.")
 	}
 	return a.ask(c, ui.Question{
-		Title:  "Make a new secret for " + client.ID + "?",
-		Text:   "The authorization server takes the old one for a while longer (the setting client_secret_overlap: an hour, if nobody has changed it), so that the client has time to learn the new one. It is different with an app that carries the secret in its package: it is to be released anew, and installed.",
+		Title: "Make a new secret for " + client.ID + "?",
+		Text: "The authorization server takes the old one for a while longer (the setting client_secret_overlap: an hour, if nobody has changed it), so that a client that runs on a server has time to learn the new one. " +
+			"Installed apps can't learn it: what is in a package stays there. " + breaks(carried(a.withServer())),
 		Action: c.Request().URL.Path, Button: "Make a new secret",
 	})
+}
+
+// breaks says what becomes of installed apps that carry a secret which is replaced.
+func breaks(stages catalog.Set) string {
+	if len(stages) == 0 {
+		return "No stage has such an app."
+	}
+	return "After that time each of them is shut out at " + ui.StagesInWords(stages) + ", until the app is released anew and its user has installed it."
+}
+
+// askRotateServersSecret asks before servers get a new secret.
+func (a section) askRotateServersSecret(c echo.Context) error {
+	_, key, err := a.findServersKey(c)
+	if err != nil {
+		return err
+	}
+	return a.ask(c, ui.Question{
+		Title: "Make a new secret for " + key.ID + "?",
+		Text: "Authorization server, attestation service, mediator and API learn of it within a second. The old one is good for as long as the stage says, " +
+			"half a minute if nobody has changed it, and so is what was signed with it. Installed apps notice nothing: none of them has this secret.",
+		Action: c.Request().URL.Path, Button: "Make a new secret",
+	})
+}
+
+func (a section) rotateServersSecret(c echo.Context) error {
+	client, key, err := a.findServersKey(c)
+	if err != nil {
+		return err
+	}
+	return a.take(c, change{
+		Action: "rotate a secret of servers", Subject: key.ID, Path: "/keys/" + url.PathEscape(key.ID) + "/secret",
+		Done: "The servers have a new secret for " + client.ID + ". Installed apps go on as they are.",
+	})
+}
+
+func (a section) findServersKey(c echo.Context) (manage.App, manage.Key, error) {
+	client, err := a.findApp(c)
+	if err != nil {
+		return client, manage.Key{}, err
+	}
+	key, ok := serversKey(client)
+	if !ok {
+		return client, key, echo.NewHTTPError(http.StatusNotFound, "Servers share no key of this client.")
+	}
+	return client, key, nil
 }
 
 func (a section) rotateClientSecret(c echo.Context) error {

@@ -140,6 +140,8 @@ func (a section) mountAuthorization(e *echo.Echo, in echo.MiddlewareFunc) {
 	e.POST("/auth/clients/:app/secret", a.showSecret, in)
 	e.GET("/auth/clients/:app/secret/rotate", a.askRotateClientSecret, in)
 	e.POST("/auth/clients/:app/secret/rotate", a.rotateClientSecret, in)
+	e.GET("/auth/clients/:app/servers/rotate", a.askRotateServersSecret, in)
+	e.POST("/auth/clients/:app/servers/rotate", a.rotateServersSecret, in)
 	e.GET("/auth/users", a.accountsPage, in)
 	e.GET("/auth/users/:user/end", a.askEndAll, in)
 	e.POST("/auth/users/:user/end", a.endAll, in)

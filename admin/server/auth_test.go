@@ -21,6 +21,7 @@ func (b *fakeBank) grantMore() {
 	used, reused := now.Add(-40*time.Minute), now.Add(-30*time.Minute)
 	b.apps[0].Public, b.apps[0].RedirectURIs = true, []string{"com.harbourbank.app:/callback"}
 	b.apps[1].RedirectURIs = []string{"https://ops.example/callback"}
+	b.apps[1].Keys = slices.Insert(b.apps[1].Keys, 0, manage.Key{ID: "a-key-of-servers", App: "harbour-ops", Servers: true, CreatedAt: now})
 	family := manage.Family{
 		ID: "F1", Stage: "refresh", User: "alice", Client: "harbour-mobile", Scope: "accounts:read", Origin: "C1", Number: 23,
 		BegunAt: now.Add(-time.Hour), UsedAt: used, ExpiresAt: now.Add(23 * time.Hour),
@@ -109,6 +110,31 @@ func TestClients(t *testing.T) {
 	if len(set.bank.apps) != 2 {
 		t.Error("the resource server was asked")
 	}
+}
+
+// TestSecretOfServers: the page of a client says which key is in no app, and rotates it; of each kind of
+// secret it says what becomes of installed apps.
+func TestSecretOfServers(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set).signIn()
+	page := b.get("/auth/clients/harbour-ops")
+	page.want(t, http.StatusOK, `data-servers-key="a-key-of-servers"`, "shared by servers, in no app", "installed apps notice nothing", "The app carries it at stages ", "installed apps break", `data-refused="false"`)
+	if strings.Contains(page.Body, "SECRET") {
+		t.Error("the page shows a secret")
+	}
+	b.get("/auth/clients/harbour-ops/secret/rotate").want(t, http.StatusOK, "Installed apps can&#39;t learn it", "each of them is shut out at stages ")
+	b.get("/auth/clients/harbour-ops/servers/rotate").want(t, http.StatusOK, "Make a new secret for a-key-of-servers?", "Installed apps notice nothing")
+	b.sure("/auth/clients/harbour-ops/servers/rotate?back=/auth/clients/harbour-ops").want(t, http.StatusSeeOther)
+	b.get("/auth/clients/harbour-ops").want(t, http.StatusOK, "Installed apps go on as they are")
+	if set.auth.rotated != 1 || set.auth.secrets["a-key-of-servers"] == "" || set.bank.rotated != 0 {
+		t.Errorf("rotated: %d of %v", set.auth.rotated, len(set.auth.secrets))
+	}
+	b.get("/audit").want(t, http.StatusOK, "rotate a secret of servers", "a-key-of-servers")
+	b.get("/auth/clients/harbour-mobile/servers/rotate").want(t, http.StatusNotFound, "Servers share no key")
+
+	b.post("/auth/clients/harbour-ops/revoke", "back", "/auth/clients/harbour-ops").want(t, http.StatusSeeOther)
+	b.get("/auth/clients").want(t, http.StatusOK, `data-client="harbour-ops" data-refused="true"`)
 }
 
 // TestFamilyAsATree: sign-in, refresh tokens, access tokens; and it is revoked after a question.

@@ -27,7 +27,7 @@ var allPages = []string{
 	"/apps", "/apps/harbour-mobile", "/apps/nobody", "/callers", "/callers?kind=agent&stage=tls", "/keys/harbour-mobile/secret", "/keys/nobody/secret",
 	"/users", "/users?sort=-failed&search=a", "/users/alice/sessions/end", "/sessions", "/sessions?by=all&page=9", "/sessions/end?id=S1", "/sessions/end?all=1",
 	"/take-apart", "/take-apart?document=1", "/tokens", "/tokens?state=any&sort=-calls", "/tokens/revoke?all=1", "/tokens/T9", "/revocation-checks/password-grant/off", "/signing-keys/password-grant/rotate", "/signing-keys/K1/withdraw",
-	"/auth/clients", "/auth/clients/harbour-mobile", "/auth/clients/harbour-ops", "/auth/clients/harbour-ops/secret/rotate", "/auth/users", "/auth/users/alice/end", "/auth/consents", "/auth/consents/withdraw?id=C1", "/auth/families", "/auth/families?state=any", "/auth/families/F1", "/auth/families/revoke?all=1", "/auth/tokens", "/auth/tokens/A1",
+	"/auth/clients", "/auth/clients/harbour-mobile", "/auth/clients/harbour-ops", "/auth/clients/harbour-ops/secret/rotate", "/auth/clients/harbour-ops/servers/rotate", "/auth/users", "/auth/users/alice/end", "/auth/consents", "/auth/consents/withdraw?id=C1", "/auth/families", "/auth/families?state=any", "/auth/families/F1", "/auth/families/revoke?all=1", "/auth/tokens", "/auth/tokens/A1",
 	"/devices", "/devices?stage=hmac&search=a", "/devices/ban?id=D1&id=D2", "/devices/remove?all=1", "/releases", "/audit", "/audit?outcome=done&sort=who&page=2", "/reset", "/nowhere",
 }
 

@@ -1,6 +1,7 @@
 package authserver_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keyladder/internal/manage"
 )
 
 // as sends a form as whoever Basic authentication says, or the body where there is no secret.
@@ -89,7 +92,8 @@ func TestServersSecretStandsForTheClient(t *testing.T) {
 	}
 }
 
-// TestServersSecretRotation: for the stage's overlap both are good. A key that is revoked does not
+// TestServersSecretRotation: for the stage's overlap both are good. A client that is refused is refused
+// with this key, too. A key that is revoked does not
 // bring the app's own secret back.
 func TestServersSecretRotation(t *testing.T) {
 	t.Parallel()
@@ -108,6 +112,17 @@ func TestServersSecretRotation(t *testing.T) {
 	w.advance(31 * time.Second)
 	if a, b := try(mobileServers, secrets[mobileServers]), try(mobileServers, made.Secret); a != 401 || b != 200 {
 		t.Errorf("after it: %d and %d", a, b)
+	}
+	for _, step := range []struct {
+		do   func(context.Context, string) (manage.Key, error)
+		want int
+	}{{w.server.Clients().Revoke, 401}, {w.server.Clients().Restore, 200}} { // the client as a whole
+		if _, err := step.do(t.Context(), mobile); err != nil {
+			t.Fatal(err)
+		}
+		if got := try(mobileServers, made.Secret); got != step.want {
+			t.Errorf("the client's own key was changed: %d, want %d", got, step.want)
+		}
 	}
 	if _, err := w.server.Clients().Revoke(t.Context(), mobileServers); err != nil {
 		t.Fatal(err)

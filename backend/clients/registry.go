@@ -66,7 +66,8 @@ func newBook() *Book {
 // servers share; see [Book.LookupServers].
 func (b *Book) Lookup(key string) (*App, *Key, error) { return b.lookup(key, false) }
 
-// LookupServers is Lookup for a key whose secret servers share.
+// LookupServers is Lookup for a key whose secret servers share. An app whose own key is revoked is
+// refused with this one, too.
 func (b *Book) LookupServers(key string) (*App, *Key, error) { return b.lookup(key, true) }
 
 // ServersKey is the key of an app whose secret servers share; nil: it has none, or it is revoked.
@@ -98,7 +99,7 @@ func (b *Book) lookup(key string, servers bool) (*App, *Key, error) {
 	if !ok || found.Servers != servers || s.apps[found.App].Kind == manage.Partner {
 		return nil, nil, ErrUnknown
 	}
-	if found.revokedAt != nil {
+	if own := s.keys[found.App]; found.revokedAt != nil || servers && own != nil && own.revokedAt != nil {
 		return nil, found, ErrRevoked
 	}
 	return s.apps[found.App], found, nil
