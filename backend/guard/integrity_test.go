@@ -14,21 +14,9 @@ import (
 )
 
 const (
-	attestedStage = "made-up-attested"
+	attestedStage = "attested-hash"
 	attester      = "https://attest.harbourbank.test/"
 )
-
-// withAttested is the catalog, and a stage that it does not have: that of refresh tokens, with
-// client integrity tokens in place of signed calls.
-func withAttested() catalog.Set {
-	stages := catalog.All()
-	like, _ := stages.Lookup("refresh")
-	like.Number, like.Slug = len(stages)+1, attestedStage
-	like.Call.AppProof, like.Call.Nonces, like.Call.Binding = catalog.IntegrityToken, catalog.NoNonces, catalog.TokenOfClient
-	like.API.SecretOverlap = catalog.Decide(30 * time.Second)
-	like.Attestation.Level = catalog.PackageHash
-	return append(stages, like)
-}
 
 // servers is the key of an app whose secret servers share.
 func servers(app string) string { return app + "-servers" }
@@ -36,10 +24,16 @@ func servers(app string) string { return app + "-servers" }
 // attested is a client integrity token of an app, good for a minute, but for what is changed.
 func (w *world) attested(app string, change func(key *token.Key, claims *integrity.Claims)) string {
 	w.Helper()
+	return w.attestedAt(attestedStage, app, change)
+}
+
+// attestedAt is the same at any stage.
+func (w *world) attestedAt(stage, app string, change func(key *token.Key, claims *integrity.Claims)) string {
+	w.Helper()
 	now := w.clock.Now()
 	key := token.Key{ID: servers(app), Secret: token.Secret(w.secrets[servers(app)])}
 	claims := integrity.Claims{
-		Issuer: attester + attestedStage, ClientID: app, Audience: []string{"https://" + host + "/" + attestedStage + "/v1"},
+		Issuer: attester + stage, ClientID: app, Audience: []string{"https://" + host + "/" + stage + "/v1"},
 		Issued: now.Truncate(time.Second), Expires: now.Add(time.Minute).Truncate(time.Second), ID: token.NewID(), Release: 2, Level: "package-hash",
 	}
 	if change != nil {
@@ -97,7 +91,7 @@ func TestIntegrityTokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, withAttested())
+			w := newWorld(t, catalog.All())
 			w.rotate(servers(mobile))
 			r := w.request(attestedStage, http.MethodGet, "/v1/accounts", "")
 			test.spoil(w, r)
@@ -149,7 +143,7 @@ func TestWhatIsRememberedOfIntegrityTokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, withAttested().With(attestedStage, func(p *catalog.Policies) { p.API.SecretOverlap = catalog.Decide(30 * time.Second) }))
+			w := newWorld(t, catalog.All().With(attestedStage, func(p *catalog.Policies) { p.API.SecretOverlap = catalog.Decide(30 * time.Second) }))
 			w.rotate(servers(mobile))
 			first := w.request(attestedStage, http.MethodGet, "/v1/rates", "")
 			text := first.Header.Get(integrity.Field)
@@ -172,7 +166,7 @@ func TestWhatIsRememberedOfIntegrityTokens(t *testing.T) {
 // TestGuardWithoutAttester accepts no client integrity token.
 func TestGuardWithoutAttester(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, withAttested())
+	w := newWorld(t, catalog.All())
 	w.rotate(servers(mobile))
 	w.config.Attested = guard.Attested{}
 	w.start()

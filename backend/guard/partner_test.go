@@ -3,6 +3,7 @@ package guard_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"testing"
 
 	"keyladder/backend/guard"
@@ -26,7 +27,7 @@ func TestPartners(t *testing.T) {
 		served := stage.API.Partners == catalog.PartnersByCertificate
 		call := func(client string, change func(*http.Request)) (int, catalog.Check, string) {
 			r := w.request(stage.Slug, http.MethodGet, path, "")
-			for _, name := range []string{"Authorization", "App-Authorization", "Device-Id", "Device-Guid"} {
+			for _, name := range []string{"Authorization", "App-Authorization", "Client-Integrity-Token", "Device-Id", "Device-Guid"} {
 				r.Header.Del(name)
 			}
 			r.Header.Set("User-Agent", "HarbourBank/1.0")
@@ -68,9 +69,10 @@ func TestPartners(t *testing.T) {
 			// Apps' routes are not for partners.
 			r := w.request(stage.Slug, http.MethodGet, "/v1/accounts", "")
 			r.Header.Del("App-Authorization")
+			r.Header.Del("Client-Integrity-Token")
 			setKey(partner)(r)
 			over(guard.TLS, w.clients[partner])(r)
-			if answer, verdict := w.do(r); answer.Code != 401 || verdict.Check != "app-key" && verdict.Check != "hawk" {
+			if answer, verdict := w.do(r); answer.Code != 401 || !slices.Contains([]catalog.Check{"app-key", "hawk", "integrity-token"}, verdict.Check) {
 				t.Errorf("%s: a partner at an app's route: %d, %+v", stage.Slug, answer.Code, verdict)
 			}
 		}

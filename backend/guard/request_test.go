@@ -35,7 +35,7 @@ func (w *world) request(stage, method, path, body string) *http.Request {
 
 func (w *world) requestAs(who as, stage, method, path, body string) *http.Request {
 	w.Helper()
-	found, _ := withAttested().Lookup(stage)
+	found, _ := catalog.All().Lookup(stage)
 	var content io.Reader
 	if body != "" {
 		content = strings.NewReader(body)
@@ -70,7 +70,7 @@ func (w *world) requestAs(who as, stage, method, path, body string) *http.Reques
 	case catalog.Hawk:
 		w.prove(r, found.Call, who.app, body)
 	case catalog.IntegrityToken:
-		integrity.Set(r.Header, w.attested(who.app, nil))
+		integrity.Set(r.Header, w.attestedAt(stage, who.app, nil))
 	default:
 		appkey.Set(r.Header, found.Call.AppProofField(), who.app)
 	}

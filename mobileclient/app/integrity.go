@@ -63,6 +63,7 @@ func newProof(a *harbourApp, caller *protect.Caller) (*proof, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errSettings, err)
 	}
+	attester.Size = info.Size()
 	return &proof{
 		attester:    attester,
 		measured:    protect.Measured{Package: file, Size: info.Size(), Measurement: attestation.Measurement(sum)},

@@ -28,6 +28,10 @@ var (
 // Attester asks the stage's attestation service for client integrity tokens. It may be used by
 // several goroutines.
 type Attester struct {
+	// Size is that of the package, in bytes, by which those of one release are told apart. It is set
+	// before the first use; 0: it is not said.
+	Size int64
+
 	opening  attestation.Opening
 	sessions *url.URL // where they are opened
 	agent    string
@@ -130,7 +134,9 @@ type AttestationSession struct {
 // Open opens a session.
 func (a *Attester) Open(ctx context.Context, client *http.Client) (*AttestationSession, error) {
 	s := &AttestationSession{attester: a, client: client}
-	header, err := a.post(ctx, client, a.sessions.String(), a.opening, http.StatusCreated, &s.Session)
+	opening := a.opening
+	opening.Size = a.Size
+	header, err := a.post(ctx, client, a.sessions.String(), opening, http.StatusCreated, &s.Session)
 	if err != nil {
 		return nil, err
 	}

@@ -115,6 +115,7 @@ func TestAttest(t *testing.T) {
 		s := &service{opened: c.opened, answered: complete, location: place}
 		attester, client := s.attester(t)
 		before := time.Now()
+		attester.Size = measured.Size
 		got, err := attester.Attest(t.Context(), client, measured.Evidence(found))
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -128,7 +129,7 @@ func TestAttest(t *testing.T) {
 		if ahead := got.ExpiresAt.Sub(got.RenewAt); ahead != 10*time.Second || got.ExpiresAt.Before(before.Add(time.Minute)) {
 			t.Errorf("%s: expires %v after it is renewed", name, ahead)
 		}
-		if want := (attestation.Opening{ClientID: "harbour-mobile", Release: 2, Device: "D1"}); s.opening != want || s.agent != "HarbourBank/2.0" {
+		if want := (attestation.Opening{ClientID: "harbour-mobile", Release: 2, Device: "D1", Size: measured.Size}); s.opening != want || s.agent != "HarbourBank/2.0" {
 			t.Errorf("%s: opened by %+v, %q", name, s.opening, s.agent)
 		}
 		if diff := cmp.Diff([]string{"POST /attested/v1/sessions", "POST " + place}, s.paths); diff != "" {

@@ -39,6 +39,7 @@ func Attest(ctx context.Context, client *http.Client, caller *protect.Caller, pa
 	if err != nil {
 		return fail(err)
 	}
+	attester.Size = measured.Size
 	attested, err := attester.Attest(ctx, client, measured.Evidence(attestation.Findings{}))
 	if err != nil {
 		return fail(err)

@@ -60,6 +60,7 @@ func (p *prober) attested(ctx context.Context, by *protect.Caller, app *attested
 	if err != nil {
 		return protect.Attested{}, err
 	}
+	attester.Size = app.measured.Size
 	return attester.Attest(ctx, p.client(by), evidence)
 }
 

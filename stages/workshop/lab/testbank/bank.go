@@ -266,6 +266,11 @@ func (b *Bank) Identity(clientID string) protect.Identity {
 
 var userAgents = map[string]string{"harbour-mobile": "HarbourBank/1.0", "harbour-ops": "HarbourOps/1.0", "harbour-kiosk": "HarbourKiosk/1.0"}
 
+// Package is the path of the bank's app as a stage uses it. There is no program in it.
+func (b *Bank) Package(stage catalog.Stage) string {
+	return b.folders[deployment.Attestation].Path(deploy.PackageName(stage.Package.Release))
+}
+
 // API is where a stage's API is.
 func (b *Bank) API(stage string) protect.API {
 	return protect.API{Stage: stage, Plain: b.Plain, TLS: b.TLS, Auth: b.AuthURL, Attestation: b.AttestationURL}

@@ -12,6 +12,7 @@ import (
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
+	"keyladder/stages/workshop/deploy"
 	"keyladder/stages/workshop/lab/testbank"
 )
 
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 // client calls a bank at a stage.
 type client struct {
 	t      *testing.T
+	stage  catalog.Stage
 	caller *protect.Caller
 	http   *http.Client
 }
@@ -36,7 +38,7 @@ func newClient(t *testing.T, b *testbank.Bank, stage catalog.Stage) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{t: t, caller: caller, http: &http.Client{Transport: &http.Transport{TLSClientConfig: caller.TLS(b.Roots)}}}
+	c := &client{t: t, stage: stage, caller: caller, http: &http.Client{Transport: &http.Transport{TLSClientConfig: caller.TLS(b.Roots)}}}
 	t.Cleanup(c.http.CloseIdleConnections)
 	return c
 }
@@ -113,6 +115,13 @@ func (c *client) enter(b *testbank.Bank) {
 		}
 		c.as(func(i *protect.Identity) { i.Device = made })
 	}
+	if policy.AppProof == catalog.IntegrityToken {
+		held, err := deploy.Attest(c.t.Context(), c.http, c.caller, b.Package(c.stage), "phone")
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.as(func(i *protect.Identity) { i.Integrity = held.Token })
+	}
 	if policy.Grant.InAgent() {
 		c.authorize(b)
 	} else if policy.UserProof != catalog.NoUser {
@@ -145,7 +154,7 @@ func TestEveryStage(t *testing.T) {
 				t.Errorf("%s %s: %d, authentic: %v, sealed: %v, %s", stage.Slug, call.Path, answer.Status, answer.Authentic, answer.Sealed, answer.Body)
 			}
 		}
-		c.as(func(i *protect.Identity) { i.Secret, i.ClientID = "wrong", "wrong" })
+		c.as(func(i *protect.Identity) { i.Secret, i.ClientID, i.Integrity = "wrong", "wrong", "wrong" })
 		if answer := c.call(protect.Call{Path: "/v1/rates", Public: true}); answer.Status != http.StatusUnauthorized {
 			t.Errorf("%s: a stranger gets %d %s", stage.Slug, answer.Status, answer.Body)
 		}
