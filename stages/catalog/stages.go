@@ -204,7 +204,7 @@ var stages = Set{
 		Adds:  "The service asks for a keyed digest over random ranges of the package and for what the app finds out about its surroundings.",
 	},
 	{
-		Number: 13, Slug: "mediated", Chapter: 2, Policies: Policies{Package: Package{Release: 3}},
+		Number: 13, Slug: "mediated", Chapter: 2, Built: true, Policies: mediatedPolicies,
 		Title: "Authorization mediator",
 		Adds:  "The app holds no secret at all: a mediator checks its integrity token and adds the client secret on its way to the authorization server.",
 	},

@@ -9,6 +9,7 @@ import (
 
 	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/loot"
+	"keyladder/stages/catalog"
 )
 
 // RefreshReuse has a copy of the victim's storage that is a little old: the app has traded the
@@ -35,7 +36,11 @@ func RefreshReuse(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		return attack.Stopped(err)
 	}
 	defer phone.Close()
-	tries, err := g.Identities(slices.Concat(found.OfApp(), []loot.Finder{&stolen.Refreshing})...)
+	finders := append(found.OfApp(), &stolen.Refreshing)
+	if g.Stage.Call.ClientAuth == catalog.Mediated { // which looks at nothing before that
+		finders = append(finders, &found.Integrity)
+	}
+	tries, err := g.Identities(finders...)
 	if err != nil {
 		return attack.Result{}, err
 	}

@@ -3,6 +3,7 @@ package attack
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"keyladder/internal/problem"
 	"keyladder/mobileclient/device"
@@ -78,6 +79,8 @@ func Shown(screen device.Screen, err error) (device.Screen, error) {
 		return screen, nil
 	case screen.Check != "":
 		return screen, &Refusal{Check: screen.Check, Obstacle: "the app refuses: " + screen.Error}
+	case screen.Status == http.StatusUnauthorized && len(screen.Body) == 0: // of a token endpoint, in the app's words
+		return screen, &Refusal{Obstacle: "the app shows: " + screen.Error}
 	case screen.Status != 0:
 		return screen, Judge(screen.Status, problem.ContentType, screen.Body)
 	}
