@@ -131,7 +131,7 @@ var byName = map[string][]step{
 		say("Compute the hash of the package, which is all that is asked for here: `printf '{\"measurement\":\"%s\"}' $(openssl dgst -sha256 -r {package} | cut -d ' ' -f 1) > evidence.json`.").at(hashed),
 		attest.at(hashed),
 		say("Write a program that looks up in the package what it is asked for, and says that nothing is wrong: `printf '%s\\n' 'import base64, hashlib, hmac, json' 's, p = json.load(open(\"session.json\")), open(\"{package}\", \"rb\").read()' 'm = hmac.new(base64.b64decode(s[\"nonce\"]), b\"keyladder attestation 1\\n\", \"sha256\")' 'm.update(len(s[\"ranges\"]).to_bytes(8, \"big\"))' 'for r in s[\"ranges\"]: m.update(r[\"offset\"].to_bytes(8, \"big\") + r[\"length\"].to_bytes(8, \"big\"))' 'm.update(bytes(1))' 'for r in s[\"ranges\"]: m.update((p + p[:r[\"length\"]])[r[\"offset\"]:r[\"offset\"] + r[\"length\"]])' 'found = dict.fromkeys([\"traced\", \"injected\", \"unlocked\", \"other_signer\", \"intercepted\"], False)' 'print(json.dumps({\"measurement\": hashlib.sha256(p).hexdigest(), \"answer\": base64.b64encode(m.digest()).decode(), \"findings\": found}))' > answer.py`.").at(challenged),
-		say("Open a session at the attestation service, and answer it within five seconds: `{open} && python3 answer.py > evidence.json && {answer}`.").at(challenged),
+		say("Open a session at the attestation service, and answer it within five seconds: `{open} && python3 answer.py > evidence.json && {answer}`. From then on you have a minute.").at(challenged),
 		bookAttested.at(challenged),
 	),
 	"token-lift": steps(
@@ -145,7 +145,7 @@ var byName = map[string][]step{
 		beside("be the machine at which TLS ends, and keep a log of complete calls: `stages intercept terminator --listen {here} > calls.log`."),
 		victimPays,
 		say("Find the victim's payment in the log: `grep /v1/transfers calls.log | tail -n 1 > payment.json`."),
-		say("Send the same bytes to the API again, from there: `stages intercept send < payment.json`. Where requests are signed, you have a minute."),
+		say("Send the same bytes to the API again, from there: `stages intercept send < payment.json`. Where requests are signed, or carry tokens that live for a minute, you have a minute."),
 		say("Look at the victim's account: was the payment booked twice? `mobileclient --phone alice --stage {stage}{as alice} transfers HB-1001`"),
 	),
 	"proxy-tamper": steps(

@@ -110,7 +110,7 @@ var (
 
 	// attest trades what is in evidence.json for a client integrity token, and books with that.
 	attest = slices.Concat(
-		say("Open a session at the attestation service, and answer it with that: `{open} && {answer}`."),
+		say("Open a session at the attestation service, and answer it with that: `{open} && {answer}`. From then on you have a minute."),
 		bookAttested,
 	)
 	bookAttested = slices.Concat(
