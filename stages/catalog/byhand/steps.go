@@ -114,7 +114,7 @@ var (
 		bookAttested,
 	)
 	bookAttested = slices.Concat(
-		say("Keep the token that comes of it. Whether it is a good one nobody says: `python3 -c 'import json; print(\"Client-Integrity-Token:\", json.load(open(\"attested.json\"))[\"result\"][\"token\"])' > own-proof.txt`."),
+		say("Keep the token that comes of it. Nobody says whether it is a good one: `python3 -c 'import json; print(\"Client-Integrity-Token:\", json.load(open(\"attested.json\"))[\"result\"][\"token\"])' > own-proof.txt`."),
 		ownSignIn.at(appSecret),
 		say("Sign in on the bank's page, with a program of your own that takes part in the app's place and has that token: `stages token --stage {stage} --user mallory --integrity \"$(cut -d ' ' -f 2 own-proof.txt)\" | grep -i ^authorization: > own-session.txt`.").at(mediated),
 		say("Book a transfer with a program of your own: `{curl} -H @own-proof.txt -H @own-session.txt --json '{own payment}' {api}/v1/transfers`."),
