@@ -123,6 +123,7 @@ type world struct {
 	registry *clients.Registry // the authorization server's
 	admin    *manage.Client
 	log      *traffic.Log
+	logger   *slog.Logger
 	ahead    atomic.Int64 // of its clock
 	stop     func()
 	listen   server.Listeners
@@ -153,7 +154,7 @@ func start(t testing.TB) *world {
 func deploy(t testing.TB) *world {
 	t.Helper()
 	w := &world{
-		dir: t.TempDir(), log: traffic.New("attestsvc", 1024), listen: server.Listeners{TLS: listener(t), Manage: listener(t)},
+		dir: t.TempDir(), log: traffic.New("attestsvc", 1024), logger: slog.New(slog.DiscardHandler), listen: server.Listeners{TLS: listener(t), Manage: listener(t)},
 		pkg: pack(t, appPackage, 2, noise(2, 200_000), developer),
 	}
 	w.base = "https://" + w.listen.TLS.Addr().String()
@@ -223,7 +224,7 @@ func (w *world) serveClients(t testing.TB, at net.Listener) {
 func (w *world) config(t testing.TB) server.Config {
 	t.Helper()
 	config := server.Config{
-		Folder: w.folder(t, deployment.Attestation), Stages: stages(), Log: w.log, Logger: slog.New(slog.DiscardHandler), Now: w.now,
+		Folder: w.folder(t, deployment.Attestation), Stages: stages(), Log: w.log, Logger: w.logger, Now: w.now,
 	}.With(deployment.DefaultSettings)
 	config.Address = guard.Limit{PerSecond: 1e6, Burst: 1e6}
 	return config
