@@ -23,6 +23,7 @@ import (
 	"keyladder/backend/guard"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 )
 
@@ -43,7 +44,7 @@ func serveFolder(dir string) error {
 	if err != nil {
 		return err
 	}
-	config := server.Config{Folder: folder, Stages: stages(), Logger: slog.New(slog.DiscardHandler)}.With(deployment.DefaultSettings)
+	config := server.Config{Folder: folder, Stages: catalog.All(), Logger: slog.New(slog.DiscardHandler)}.With(deployment.DefaultSettings)
 	config.Address = guard.Limit{PerSecond: 1e6, Burst: 1e6}
 	service, err := server.New(config)
 	if err != nil {

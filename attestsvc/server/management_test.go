@@ -125,9 +125,6 @@ func TestWatchedIsCounted(t *testing.T) {
 		w.attests(t, byChallenge, mine(), w.pkg, found)
 	}
 	all := must[[]manage.Watched](t)(manage.Get[[]manage.Watched](t.Context(), w.admin, manage.AttestationsWatchedPath))
-	if len(all) != 2 {
-		t.Fatalf("%+v", all)
-	}
 	of := all[slices.IndexFunc(all, func(found manage.Watched) bool { return found.Stage == byChallenge })]
 	if of.Total != 5 || of.Failing != 1 || of.Would != 2 {
 		t.Errorf("%+v", of)

@@ -56,31 +56,6 @@ const (
 	appPackage = "com.example.app"
 )
 
-// stages are those of the catalog, with the two.
-func stages() catalog.Set {
-	set := catalog.All()
-	like, _ := set.Lookup(without)
-	for i := range set {
-		p := like.Policies
-		p.Call.AppProof, p.Call.Nonces, p.Call.Binding = catalog.IntegrityToken, catalog.NoNonces, catalog.TokenOfClient
-		p.API.SecretOverlap = catalog.Decide(30 * time.Second)
-		switch set[i].Slug {
-		case byHash:
-			p.Attestation = catalog.Attestation{
-				Level: catalog.PackageHash, Executables: catalog.Enforced, Runtime: catalog.NotLookedAt, Configuration: catalog.NotLookedAt, Instance: catalog.Enforced,
-			}
-		case byChallenge:
-			p.Attestation = catalog.Attestation{
-				Level: catalog.PackageChallenge, Executables: catalog.Enforced, Runtime: catalog.Enforced, Configuration: catalog.Enforced, Instance: catalog.Enforced,
-			}
-		default:
-			continue
-		}
-		set[i].Built, set[i].Policies = true, p
-	}
-	return set
-}
-
 func must[T any](t testing.TB) func(v T, err error) T {
 	return func(v T, err error) T {
 		t.Helper()
@@ -224,7 +199,7 @@ func (w *world) serveClients(t testing.TB, at net.Listener) {
 func (w *world) config(t testing.TB) server.Config {
 	t.Helper()
 	config := server.Config{
-		Folder: w.folder(t, deployment.Attestation), Stages: stages(), Log: w.log, Logger: w.logger, Now: w.now,
+		Folder: w.folder(t, deployment.Attestation), Stages: catalog.All(), Log: w.log, Logger: w.logger, Now: w.now,
 	}.With(deployment.DefaultSettings)
 	config.Address = guard.Limit{PerSecond: 1e6, Burst: 1e6}
 	return config
