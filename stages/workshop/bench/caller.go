@@ -64,7 +64,7 @@ func ready(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, role := range []deployment.Role{deployment.Resource, deployment.Attestation} {
+	for _, role := range []deployment.Role{deployment.Resource, deployment.Attestation, deployment.Mediator} {
 		server, err := manage.NewClient(folder, role)
 		if err != nil {
 			return err
@@ -111,7 +111,7 @@ func newCaller(stage catalog.Stage, who identity, at addresses) (*caller, error)
 	if stage.Call.ClientAuth == catalog.ClientSecret {
 		secret = who.clientSecret
 	}
-	api := protect.API{Stage: stage.Slug, Plain: "http://" + at.Plain, TLS: "https://" + at.TLS, Auth: "https://" + at.Auth, Attestation: "https://" + at.Attestation}
+	api := protect.API{Stage: stage.Slug, Plain: "http://" + at.Plain, TLS: "https://" + at.TLS, Auth: "https://" + at.Auth, Attestation: "https://" + at.Attestation, Mediator: "https://" + at.Mediator}
 	made, err := protect.New(stage.Call, api, protect.Identity{UserAgent: "HarbourBank/1.0", ClientID: who.id, Secret: secret, Certificate: &who.certificate})
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	attestation "keyladder/attestsvc/server"
 	"keyladder/backend/authserver"
 	"keyladder/backend/guard"
+	"keyladder/backend/mediator"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/program"
@@ -39,7 +40,8 @@ type addresses struct {
 	TLS         string `json:"tls"`
 	Auth        string `json:"auth"`        // the authorization server
 	Attestation string `json:"attestation"` // the attestation service
-	Free        string `json:"free"`        // the API's handlers without the guard
+	Mediator    string `json:"mediator"`
+	Free        string `json:"free"` // the API's handlers without the guard
 	Freed       string `json:"freed"`
 	Bare        string `json:"bare"` // net/http with a fixed answer
 }
@@ -61,9 +63,9 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		all = append(all, *into)
 		return (*into).Addr().String(), nil
 	}
-	var plain, tls, auth, attesting, manage, manageAuth, manageAttesting, free, freed, bare net.Listener
+	var plain, tls, auth, attesting, mediating, manage, manageAuth, manageAttesting, manageMediating, free, freed, bare net.Listener
 	var at addresses
-	var manageAt, manageAuthAt, manageAttestingAt string
+	var manageAt, manageAuthAt, manageAttestingAt, manageMediatingAt string
 	var err error
 	for _, l := range []struct {
 		into    *net.Listener
@@ -73,9 +75,11 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		{&tls, &at.TLS},
 		{&auth, &at.Auth},
 		{&attesting, &at.Attestation},
+		{&mediating, &at.Mediator},
 		{&manage, &manageAt},
 		{&manageAuth, &manageAuthAt},
 		{&manageAttesting, &manageAttestingAt},
+		{&manageMediating, &manageMediatingAt},
 		{&free, &at.Free},
 		{&freed, &at.Freed},
 		{&bare, &at.Bare},
@@ -85,7 +89,7 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		}
 	}
 	if err := deployIn(ctx, dir, stages, at, map[deployment.Role]string{
-		deployment.Resource: manageAt, deployment.Auth: manageAuthAt, deployment.Attestation: manageAttestingAt,
+		deployment.Resource: manageAt, deployment.Auth: manageAuthAt, deployment.Attestation: manageAttestingAt, deployment.Mediator: manageMediatingAt,
 	}); err != nil {
 		return err
 	}
@@ -115,6 +119,16 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		return err
 	}
 	defer service.Close()
+	mediatorFolder, err := deployment.Open(dir, deployment.Mediator)
+	if err != nil {
+		return err
+	}
+	between, err := mediator.New(mediator.Config{
+		Folder: mediatorFolder, Stages: stages, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}.With(unlimited()))
+	if err != nil {
+		return err
+	}
 	server, err := resource.New(resource.Config{
 		Folder: folder, Stages: stages, Log: traffic.New(string(deployment.Resource), deployment.DefaultSettings.TrafficRecords),
 		Address: unreached, Nonces: nonces, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -127,6 +141,9 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 	group.Go(func() error { return issuing.Serve(ctx, authserver.Listeners{TLS: auth, Manage: manageAuth}) })
 	group.Go(func() error {
 		return service.Serve(ctx, attestation.Listeners{TLS: attesting, Manage: manageAttesting})
+	})
+	group.Go(func() error {
+		return between.Serve(ctx, mediator.Listeners{TLS: mediating, Manage: manageMediating})
 	})
 	group.Go(func() error {
 		return server.Serve(ctx, resource.Listeners{Plain: plain, TLS: tls, Manage: manage})
@@ -166,6 +183,7 @@ func deployIn(ctx context.Context, dir string, stages catalog.Set, at addresses,
 	public := map[deployment.ServiceName]string{
 		deployment.PlainAPI: "http://" + at.Plain, deployment.API: "https://" + at.TLS,
 		deployment.AuthServer: "https://" + at.Auth, deployment.AttestationService: "https://" + at.Attestation,
+		deployment.MediatorService: "https://" + at.Mediator,
 	}
 	for role, address := range manage {
 		public[deployment.Manage(role)] = "https://" + address
