@@ -39,7 +39,13 @@ With --json:
    "bases": [{"handler", "path", "transport", "per_second", "call_us"}],
    "machine": {"os", "cpu", "cores", "go"}}
 
-A base is the unguarded handler, or net/http alone with a fixed answer.`,
+A base is the unguarded handler, or net/http alone with a fixed answer.
+
+Where the stages have an attestation service, attestations of packages of 1, 10 and 100 MB
+are measured as well, and where they have a mediator, what that adds to a refresh:
+
+  {"attestations": [{"stage", "package_mb", "per_second", "took_us"}],
+   "mediators": [{"stage", "direct_us", "added_us"}]}`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if serve != "" {
@@ -150,6 +156,27 @@ func printBench(out io.Writer, r bench.Result) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	if err := printTokens(out, r); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintf(out, "%d cores, %s, %s, %s\n", r.Machine.Cores, r.Machine.CPU, r.Machine.OS, r.Machine.Go)
 	return err
+}
+
+// printTokens prints what it costs to get tokens.
+func printTokens(out io.Writer, r bench.Result) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	if len(r.Attestations) > 0 {
+		fmt.Fprintln(table, "\nattestation at\tpackage MB\tper second\tone alone µs\t")
+	}
+	for _, a := range r.Attestations {
+		fmt.Fprintf(table, "%s\t%d\t%.0f\t%.0f\t\n", a.Stage, a.PackageMB, a.PerSecond, a.TookUS)
+	}
+	if len(r.Mediators) > 0 {
+		fmt.Fprintln(table, "\nrefresh at\tdirect µs\tadded by the mediator µs\t")
+	}
+	for _, m := range r.Mediators {
+		fmt.Fprintf(table, "%s\t%.0f\t%.0f\t\n", m.Stage, m.DirectUS, m.AddedUS)
+	}
+	return table.Flush()
 }

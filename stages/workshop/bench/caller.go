@@ -26,6 +26,7 @@ type identity struct {
 	id, secret     string
 	clientSecret   string // of OAuth
 	certificate    tls.Certificate
+	servers        tokenClient // what servers authenticate with, where apps do not
 	roots          []byte
 	packages       *deployment.Folder // with the app's
 	user, password string
@@ -50,6 +51,7 @@ func readIdentity(dir string) (who identity, err error) {
 		return who, err
 	}
 	who.secret, who.clientSecret, who.password = secrets[who.id], clientSecrets[who.id], passwords[who.user]
+	who.servers = tokenClient{who.id + "-servers", clientSecrets[who.id+"-servers"]}
 	if who.certificate, err = folders[deployment.Offline].Pair("apps/" + who.id); err != nil {
 		return who, err
 	}

@@ -61,8 +61,12 @@ const (
 
 // Result is what was measured.
 type Result struct {
-	Calls   []Call  `json:"calls"`
-	Bases   []Base  `json:"bases"`
+	Calls []Call `json:"calls"`
+	Bases []Base `json:"bases"`
+
+	Attestations []Attestation `json:"attestations,omitempty"` // at stages with an attestation service
+	Mediators    []Mediator    `json:"mediators,omitempty"`    // at stages with a mediator
+
 	Machine Machine `json:"machine"`
 }
 
@@ -140,7 +144,12 @@ func Measure(ctx context.Context, o Options) (result Result, err error) {
 		}
 		o.Progress(round+1, rounds)
 	}
-	return resultOf(targets), nil
+	result = resultOf(targets)
+	if result.Attestations, err = o.attestations(ctx, who, at); err != nil {
+		return Result{}, err
+	}
+	result.Mediators, err = o.mediators(ctx, who, at)
+	return result, err
 }
 
 // targets are what is measured, each after the one that it is compared with.

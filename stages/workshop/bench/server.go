@@ -161,6 +161,7 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 func unlimited() deployment.Settings {
 	settings := deployment.DefaultSettings
 	settings.AddressPerSecond, settings.AddressBurst = unreached.PerSecond, unreached.Burst
+	settings.DevicePerSecond, settings.DeviceBurst = unreached.PerSecond, unreached.Burst
 	settings.ShortLifetime, settings.IntegrityLifetime = settings.TokenLifetime, settings.TokenLifetime
 	return settings
 }
@@ -189,5 +190,8 @@ func deployIn(ctx context.Context, dir string, stages catalog.Set, at addresses,
 		public[deployment.Manage(role)] = "https://" + address
 	}
 	_, err := deploy.Init(ctx, deploy.Options{Dir: dir, Stages: stages, Programs: programs, Addresses: deployment.Addresses{Public: public}})
-	return err
+	if err != nil {
+		return err
+	}
+	return publish(dir)
 }

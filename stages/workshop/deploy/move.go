@@ -17,7 +17,7 @@ var withPackages = []deployment.Role{deployment.Attestation, deployment.Phone, d
 // and the apps, which have the API's built in, are packed anew with whatever else they have.
 // The offline folder is the last one, so what was interrupted is done again by the next Init.
 func move(o Options, offline *deployment.Folder) error {
-	developer, err := developerKey(offline)
+	developer, err := DeveloperKey(offline)
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ func Release(ctx context.Context, dir string, stages catalog.Set, credentials ma
 		Programs: o.Programs, Stages: stages, Addresses: offline.Addresses,
 		Credentials: credentials, Clients: map[string]pki.Pair{},
 	}
-	if options.Developer, err = developerKey(offline); err != nil {
+	if options.Developer, err = DeveloperKey(offline); err != nil {
 		return nil, err
 	}
 	for _, id := range ClientIDs() {
@@ -115,7 +115,9 @@ func Release(ctx context.Context, dir string, stages catalog.Set, credentials ma
 	return slices.Sorted(maps.Keys(packages)), nil
 }
 
-func developerKey(offline *deployment.Folder) (ed25519.PrivateKey, error) {
+// DeveloperKey is the key with which the bank's packages are signed, out of the folder of
+// [deployment.Offline].
+func DeveloperKey(offline *deployment.Folder) (ed25519.PrivateKey, error) {
 	data, err := offline.Read("developer-key.pem")
 	if err != nil {
 		return nil, err
