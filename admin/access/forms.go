@@ -3,6 +3,7 @@ package access
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -13,10 +14,14 @@ import (
 
 // checkForm wants the token that our own form for this cookie carries.
 func checkForm(c echo.Context, cookie string) error {
-	if err := c.Request().ParseForm(); err != nil {
+	err := c.Request().ParseForm()
+	if err == nil {
+		err = c.Request().ParseMultipartForm(maxUpload)
+	}
+	if err != nil && !errors.Is(err, http.ErrNotMultipart) { // which a form without a file is
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
-			return echo.NewHTTPError(http.StatusRequestEntityTooLarge, "What you sent is too long: 64 KiB at most.")
+			return echo.NewHTTPError(http.StatusRequestEntityTooLarge, fmt.Sprintf("What you sent is too long: %d KiB at most.", large.Limit>>10))
 		}
 		return echo.NewHTTPError(http.StatusBadRequest, "What your browser sent is not a form.")
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,6 +19,7 @@ const (
 	sessionCookie = "keyladder-admin"
 	formCookie    = "keyladder-form" // before the session; what the sign-in form's token follows from
 	maxForm       = 64 << 10         // bytes
+	maxUpload     = 16 << 20         // bytes, of a form with a file
 
 	contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -57,14 +59,20 @@ func Recovered(next echo.HandlerFunc) echo.HandlerFunc {
 var crossOrigin = http.NewCrossOriginProtection()
 
 // Guarded refuses what another site made the browser send, and bodies that no form of
-// ours has.
-func Guarded(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if err := crossOrigin.Check(c.Request()); err != nil {
-			return echo.NewHTTPError(http.StatusForbidden, "Another web site asked your browser to do this. Nothing was done. Open the page here and try again.")
+// ours has. Those that go to one of the routes of uploads have a file.
+func Guarded(uploads ...string) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if err := crossOrigin.Check(c.Request()); err != nil {
+				return echo.NewHTTPError(http.StatusForbidden, "Another web site asked your browser to do this. Nothing was done. Open the page here and try again.")
+			}
+			most := int64(maxForm)
+			if slices.Contains(uploads, c.Path()) {
+				most = maxUpload
+			}
+			c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, most)
+			return next(c)
 		}
-		c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, maxForm)
-		return next(c)
 	}
 }
 

@@ -364,6 +364,7 @@ type setting struct {
 	auth    *fakeBank
 	mobile  *fakePhone
 	foe     *programtest.Program
+	attest  *fakeAttestation
 	referee *fakeReferee
 	dir     string
 
@@ -387,7 +388,7 @@ func newSetting(t *testing.T, change ...func(*Config)) *setting {
 	bank, auth := newFakeBank("resource", clock.now), newFakeBank("auth", clock.now)
 	auth.grantMore()
 	set := &setting{
-		clock: clock, bank: bank, auth: auth, mobile: newFakePhone(bank, clock.now), foe: programtest.New("attacker"),
+		clock: clock, bank: bank, auth: auth, mobile: newFakePhone(bank, clock.now), foe: programtest.New("attacker"), attest: newFakeAttestation(clock.now),
 		referee: &fakeReferee{stages: catalog.All(), differ: map[jobs.CellKey]catalog.Outcome{}}, dir: t.TempDir(),
 	}
 	writer, err := deployment.NewWriter(set.dir, deployment.Admin, "test", clock.now(), deployment.Addresses{})
@@ -406,7 +407,7 @@ func (set *setting) open(t *testing.T, change ...func(*Config)) {
 	must(t, err)
 	cfg := Config{
 		Folder: folder, Stages: catalog.All(), Referee: set.referee,
-		Programs: programs.Programs{deployment.Auth: set.auth, deployment.Resource: set.bank, deployment.Phone: set.mobile, deployment.Attacker: set.foe},
+		Programs: programs.Programs{deployment.Auth: set.auth, deployment.Resource: set.bank, deployment.Phone: set.mobile, deployment.Attacker: set.foe, deployment.Attestation: set.attest},
 		Settings: deployment.DefaultSettings,
 		Password: testPassword, PhoneURL: "http://localhost:8090", Now: set.clock.now,
 	}

@@ -28,6 +28,9 @@ var allPages = []string{
 	"/users", "/users?sort=-failed&search=a", "/users/alice/sessions/end", "/sessions", "/sessions?by=all&page=9", "/sessions/end?id=S1", "/sessions/end?all=1",
 	"/take-apart", "/take-apart?document=1", "/tokens", "/tokens?state=any&sort=-calls", "/tokens/revoke?all=1", "/tokens/T9", "/revocation-checks/password-grant/off", "/signing-keys/password-grant/rotate", "/signing-keys/K1/withdraw",
 	"/auth/clients", "/auth/clients/harbour-mobile", "/auth/clients/harbour-ops", "/auth/clients/harbour-ops/secret/rotate", "/auth/clients/harbour-ops/servers/rotate", "/auth/users", "/auth/users/alice/end", "/auth/consents", "/auth/consents/withdraw?id=C1", "/auth/families", "/auth/families?state=any", "/auth/families/F1", "/auth/families/revoke?all=1", "/auth/tokens", "/auth/tokens/A1",
+	"/attestations", "/attestations?search=PAT&outcome=failing", "/attestations/GENUI-NECAL", "/attestations/PATCH-EDAPP", "/attestations/NOBOD-YHERE", "/attestations/sessions", "/attestations/sessions?state=expired", "/attestations/enforcement",
+	"/attestations/enforcement/change?stage=looked-at&claim=runtime&policy=enforced", "/attestations/releases", "/attestations/releases/" + referenceHash + "/withdraw", "/attestations/signers/withdraw?client=harbour-mobile&signer=sha256/abc=",
+	"/attestations/devices", "/attestations/devices/AD1", "/attestations/devices/AD9", "/attestations/answers", "/attestations/clock", "/attestations/clock?device=AD1",
 	"/devices", "/devices?stage=hmac&search=a", "/devices/ban?id=D1&id=D2", "/devices/remove?all=1", "/releases", "/audit", "/audit?outcome=done&sort=who&page=2", "/reset", "/nowhere",
 }
 
@@ -284,8 +287,8 @@ func TestLiveRows(t *testing.T) {
 	set.bank.Traffic().Add(traffic.Message{Stage: "tls", Lane: traffic.App, Summary: "GET /tls/v1/rates"})
 	rows := (<-got).reply
 	rows.want(t, http.StatusOK, "GET /tls/v1/rates")
-	if strings.Contains(rows.Body, "of another stage") || rows.Header.Get("Traffic-Last") != "2" {
-		t.Errorf("rows up to %s: %s", rows.Header.Get("Traffic-Last"), rows.Body)
+	if strings.Contains(rows.Body, "of another stage") || rows.Header.Get("Live-Last") != "2" {
+		t.Errorf("rows up to %s: %s", rows.Header.Get("Live-Last"), rows.Body)
 	}
 	b.get("/traffic/rows?after=x").want(t, http.StatusBadRequest)
 	b.post("/traffic/clear").want(t, http.StatusSeeOther)

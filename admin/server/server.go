@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyladder/admin/access"
+	"keyladder/admin/attestation"
 	"keyladder/admin/jobs"
 	"keyladder/admin/manage"
 	"keyladder/admin/programs"
@@ -36,6 +37,7 @@ var navigation = []ui.NavItem{
 	{Path: "/apps", Label: "Apps and keys"},
 	{Path: "/users", Label: "Users and devices"},
 	{Path: "/auth/clients", Label: "Authorization"},
+	{Path: attestation.Home, Label: "Attestation"},
 	{Path: "/releases", Label: "Releases"},
 	{Path: "/audit", Label: "Audit"},
 	{Path: "/reset", Label: "Reset"},
@@ -113,12 +115,16 @@ func (s *Server) assemble(cfg Config) (err error) {
 	upkeep := upkeep.New(upkeep.Config{
 		Folder: cfg.Folder, Auth: auth, Resource: resource, Phone: phone, Runner: s.runner, Gate: s.gate, DropTraffic: s.traffic.Drop,
 	})
+	attested := attestation.New(attestation.Config{
+		Stages: cfg.Stages, Service: cfg.Programs.Remote(deployment.Attestation), Message: s.traffic.Message,
+		Runner: s.runner, Gate: s.gate, Now: cfg.Now, Stopped: s.stopped,
+	})
 	usage := &usage.Pages{Stages: cfg.Stages, Resource: resource, Gate: s.gate}
 
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.gate.Failed
-	e.Use(access.Recovered, access.Secured, access.Guarded)
+	e.Use(access.Recovered, access.Secured, access.Guarded(attestation.ReleasesPath))
 	e.GET("/healthz", s.health)
 	e.GET("/workshop-ca.pem", s.authority)
 	e.GET("/assets/:file", ui.Asset)
@@ -128,6 +134,7 @@ func (s *Server) assemble(cfg Config) (err error) {
 	s.traffic.Mount(e, s.gate)
 	s.runner.Mount(e)
 	administration.Mount(e)
+	attested.Mount(e)
 	usage.Mount(e)
 	upkeep.Mount(e)
 	s.echo = e

@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"slices"
@@ -81,6 +82,18 @@ func (t *Traffic) Of(cell manage.Cell) Diagram {
 	return d
 }
 
+// Message is the page of the latest answer at a stage that has a text in its body, as a server
+// recorded it; empty: none that is kept has.
+func (t *Traffic) Message(stage, text string) string {
+	records, _ := t.hub.since(0, stage)
+	for _, r := range slices.Backward(records) {
+		if r.Lane == traffic.Server && r.Kind == traffic.Response && bytes.Contains(r.Body, []byte(text)) {
+			return "/traffic/" + strconv.FormatUint(r.ID, 10)
+		}
+	}
+	return ""
+}
+
 // trafficData is what the traffic page shows.
 type trafficData struct {
 	Stages  catalog.Set // to choose from
@@ -119,7 +132,7 @@ func (t *Traffic) trafficRows(c echo.Context) error {
 		records = records[n-trafficRowsShown:]
 	}
 	slices.Reverse(records)
-	c.Response().Header().Set("Traffic-Last", strconv.FormatUint(last, 10))
+	c.Response().Header().Set(ui.LiveLast, strconv.FormatUint(last, 10))
 	return ui.Render(c, http.StatusOK, trafficRowsView(records))
 }
 

@@ -39,6 +39,12 @@ type Unwell struct {
 	Reason         string // in the program's words
 }
 
+// Fields of an answer with the rows that are new in a list that keeps itself up to date.
+const (
+	LiveLast  = "Live-Last"  // the page's script asks for what comes after it
+	LiveCount = "Live-Count" // what the list's pager says about its length; may be missing
+)
+
 // NoticeKind says how a notice is meant.
 type NoticeKind string
 

@@ -73,13 +73,16 @@ type Attestation struct {
 	Stage     string          `json:"stage"`
 	Level     catalog.Level   `json:"level"`
 	Client    string          `json:"client"`
-	Release   int             `json:"release"` // as the app said
-	Device    string          `json:"device"`  // as the app said; may be empty
-	Address   string          `json:"address"` // from where it was answered
-	Good      bool            `json:"good"`    // the app got a token that is good
-	Watched   bool            `json:"watched"` // it did, though something that is watched was wrong
-	Policy    int             `json:"policy"`  // version of the stage's [Enforcement]
-	Token     string          `json:"token"`   // jti
+	Release   int             `json:"release"`  // as the app said
+	Device    string          `json:"device"`   // as the app said; may be empty
+	Address   string          `json:"address"`  // from where it was answered
+	Good      bool            `json:"good"`     // the app got a token that is good
+	Watched   bool            `json:"watched"`  // it did, though something that is watched was wrong
+	Policy    int             `json:"policy"`   // version of the stage's [Enforcement]
+	Token     string          `json:"token"`    // jti
+	Issuer    string          `json:"issuer"`   // iss of the token
+	Audience  []string        `json:"audience"` // aud of the token
+	Key       string          `json:"key"`      // kid of the token; a failing one is not signed with it
 	ExpiresAt time.Time       `json:"expires_at"`
 	TookMS    int64           `json:"took_ms"` // from challenge to evidence
 	Claims    []AttestedClaim `json:"claims"`  // all four, in order
@@ -270,6 +273,25 @@ type Enforcement struct {
 	Since   *time.Time                  `json:"since,omitempty"`
 	Claims  map[ClaimName]catalog.Claim `json:"claims"` // all four
 	Catalog map[ClaimName]catalog.Claim `json:"catalog"`
+	Reports []ClaimName                 `json:"reports"` // about which apps report something at the level; no others can be looked at
+	History []EnforcementVersion        `json:"history"` // the oldest first; the first version is as the catalog has it
+}
+
+// EnforcementVersion is what was, or is, in force at a stage from a time on.
+type EnforcementVersion struct {
+	Version int                         `json:"version"`
+	At      *time.Time                  `json:"at,omitempty"` // nil: from the beginning
+	Claims  map[ClaimName]catalog.Claim `json:"claims"`       // all four
+}
+
+// Enforcements returns what is in force at each stage, in their order.
+func Enforcements(ctx context.Context, d Doer) ([]Enforcement, error) {
+	return Get[[]Enforcement](ctx, d, EnforcementPath)
+}
+
+// Enforce changes what is in force.
+func Enforce(ctx context.Context, d Doer, change EnforcementChange) (Enforcement, error) {
+	return Post[Enforcement](ctx, d, EnforcementPath, change)
 }
 
 // EnforcementChange has a claim enforced, watched or not looked at, at a stage.
@@ -302,10 +324,11 @@ type Coverage struct {
 	SHA256  string  `json:"sha256"`
 	Package string  `json:"package"`
 	Release int     `json:"release"`
-	Size    int64   `json:"size"`   // bytes
-	Ranges  int64   `json:"ranges"` // of a challenge
-	Bytes   int64   `json:"bytes"`  // of a range
-	Missed  float64 `json:"missed"` // probability, 0 to 1
+	Size    int64   `json:"size"`    // bytes
+	Ranges  int64   `json:"ranges"`  // of a challenge
+	Bytes   int64   `json:"bytes"`   // of a range
+	Missed  float64 `json:"missed"`  // probability, 0 to 1
+	Seconds int64   `json:"seconds"` // for which a token is good: at least that often there is a challenge
 }
 
 // Latencies are how long the running service took to answer evidence, at a level.
@@ -314,6 +337,20 @@ type Latencies struct {
 	Bounds  []float64     `json:"bounds_ms"` // upper ends of all columns but the last, which has none
 	Good    []int64       `json:"good"`      // how many answers, by column
 	Failing []int64       `json:"failing"`   // the same; who gets them can't tell
+	Shapes  []AnswerShape `json:"shapes"`    // those that occurred, the most frequent first
+}
+
+// AnswerShape is what can be seen of an answer from outside but for the time that it took. What an
+// app says of itself is in its token, so that answers to different apps differ in length.
+type AnswerShape struct {
+	Client  string   `json:"client"`
+	Status  int      `json:"status"`
+	Fields  []string `json:"fields"`       // names of its header fields, in alphabetical order
+	Body    int      `json:"body_bytes"`   // its length
+	Token   int      `json:"token_bytes"`  // of the token in it
+	Header  string   `json:"token_header"` // of the token, as JSON
+	Good    int64    `json:"good"`         // how many answers had this shape
+	Failing int64    `json:"failing"`      // the same
 }
 
 // RegisterPackage uploads a package, which is a reference from then on. Its signature has to fit, and

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -74,16 +73,19 @@ func (p *Program) Do(ctx context.Context, method, path string, in, out any) erro
 	if gone {
 		return errors.New("connection refused")
 	}
-	var body io.Reader
-	if in != nil {
-		data, err := json.Marshal(in)
-		if err != nil {
+	data, mediaType := []byte(nil), "application/json"
+	if pkg, ok := in.([]byte); ok {
+		data, mediaType = pkg, manage.PackageType
+	} else if in != nil {
+		var err error
+		if data, err = json.Marshal(in); err != nil {
 			return err
 		}
-		body = bytes.NewReader(data)
 	}
+	req := httptest.NewRequestWithContext(ctx, method, path, bytes.NewReader(data))
+	req.Header.Set("Content-Type", mediaType)
 	rec := httptest.NewRecorder()
-	p.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, method, path, body))
+	p.ServeHTTP(rec, req)
 	if refused := problem.Parse(rec.Header().Get("Content-Type"), rec.Body.Bytes()); refused != nil {
 		return refused
 	}

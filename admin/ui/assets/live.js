@@ -66,7 +66,7 @@
     if (result) say(result.textContent);
   }
 
-  // The traffic: put what is new on top, in order of time.
+  // The traffic, and other lists: put what is new on top, in order of time.
   async function listen(list) {
     const state = document.querySelector("[data-live-state]");
     const empty = document.querySelector("[data-live-empty]");
@@ -85,9 +85,12 @@
         }
         if (!answer.ok) throw new Error(answer.status);
         show("Live", true);
-        last = answer.headers.get("Traffic-Last") ?? last;
+        last = answer.headers.get("Live-Last") ?? last;
+        const count = document.querySelector("[data-total]");
+        if (count && answer.headers.has("Live-Count")) count.textContent = answer.headers.get("Live-Count");
         const rows = [...fragment(await answer.text()).children].reverse();
         for (const row of rows) {
+          if (row.id && document.getElementById(row.id)) continue; // it came before
           row.classList.add("new");
           let before = list.firstElementChild;
           while (before && before.dataset.at > row.dataset.at) before = before.nextElementSibling;
@@ -155,7 +158,7 @@
 
   // The Tab key stops at a box for the arrow keys to scroll it, which only a box that scrolls needs.
   function stopWhereItScrolls() {
-    for (const box of document.querySelectorAll("pre, .picture")) {
+    for (const box of document.querySelectorAll("pre, .picture, .time-line")) {
       if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
     }

@@ -1,0 +1,256 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"keyladder/admin/programs/programtest"
+	"keyladder/internal/manage"
+	"keyladder/internal/problem"
+	"keyladder/stages/catalog"
+)
+
+// lookedAt is a stage at which apps attest.
+const lookedAt = "looked-at"
+
+// referenceHash is the SHA-256 of the package that the fake service knows.
+const referenceHash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+// attesting adds that stage.
+func attesting(c *Config) {
+	built := c.Stages.Built()
+	stage := built[len(built)-1]
+	stage.Slug, stage.Title, stage.Number = lookedAt, "Looked at", 90
+	stage.Attestation = catalog.Attestation{
+		Level: catalog.PackageChallenge, Executables: catalog.Enforced, Runtime: catalog.Watched, Configuration: catalog.Watched, Instance: catalog.Enforced,
+	}
+	c.Stages = append(slices.Clone(c.Stages), stage)
+}
+
+// fakeAttestation is the attestation service's side.
+type fakeAttestation struct {
+	*programtest.Program
+	mu         sync.Mutex
+	now        func() time.Time
+	results    []manage.Attestation // the latest first
+	sessions   manage.AttestationSessionList
+	enforced   manage.Enforcement
+	references []manage.Reference
+	signers    []manage.Signer
+	devices    []manage.AttestedDevice
+	answers    []manage.Latencies
+	uploads    int
+}
+
+func newFakeAttestation(now func() time.Time) *fakeAttestation {
+	f := &fakeAttestation{Program: programtest.New("attestsvc"), now: now}
+	asItIs := map[manage.ClaimName]catalog.Claim{
+		manage.Executables: catalog.Enforced, manage.Runtime: catalog.Watched, manage.Configuration: catalog.Watched, manage.Instance: catalog.Enforced,
+	}
+	f.enforced = manage.Enforcement{
+		Stage: lookedAt, Level: catalog.PackageChallenge, Version: 1, Claims: asItIs, Catalog: asItIs, Reports: manage.ClaimNames(),
+		History: []manage.EnforcementVersion{{Version: 1, Claims: asItIs}},
+	}
+	registered := now().Add(-48 * time.Hour)
+	f.references = []manage.Reference{{
+		Client: "harbour-mobile", Package: "com.harbourbank.app", Release: 2, SHA256: referenceHash, Size: 11_534_336, Signer: "sha256/abc=",
+		RegisteredAt: registered, History: []manage.Event{{At: registered, What: "registered"}},
+	}}
+	f.signers = []manage.Signer{{Client: "harbour-mobile", Signer: "sha256/abc=", AcceptedAt: registered, History: []manage.Event{{At: registered, What: "accepted"}}}}
+	f.routes()
+	return f
+}
+
+// use has apps attest: a genuine one, whose token was renewed, one that is debugged, and one that
+// was changed.
+func (f *fakeAttestation) use() {
+	now := f.now()
+	claims := func(change func([]manage.AttestedClaim)) []manage.AttestedClaim {
+		var all []manage.AttestedClaim
+		for _, name := range manage.ClaimNames() {
+			all = append(all, manage.AttestedClaim{Claim: name, Policy: f.enforced.Claims[name], Trust: manage.Affirming, Findings: []manage.Finding{}})
+		}
+		change(all)
+		return all
+	}
+	add := func(reference, device string, ago time.Duration, change func([]manage.AttestedClaim)) {
+		a := manage.Attestation{
+			Reference: reference, At: now.Add(-ago), Stage: lookedAt, Level: catalog.PackageChallenge, Client: "harbour-mobile", Release: 2, Device: device,
+			Address: "127.0.0.1", Good: true, Policy: 1, Token: "J-" + reference, ExpiresAt: now.Add(time.Minute - ago), TookMS: 14, Claims: claims(change),
+			Issuer: "https://localhost:8445/" + lookedAt, Audience: []string{"https://localhost:8443/" + lookedAt + "/v1"}, Key: "harbour-mobile-servers",
+		}
+		for _, claim := range a.Claims {
+			a.Good = a.Good && claim.Trust != manage.Contraindicated
+			a.Watched = a.Watched || claim.Trust == manage.Warning
+		}
+		a.Watched = a.Watched && a.Good
+		f.results = append(f.results, a)
+	}
+	add("GENUI-NECAL", "PHONE", 10*time.Second, func([]manage.AttestedClaim) {})
+	add("DEBUG-GEDAP", "DESK", 30*time.Second, func(c []manage.AttestedClaim) {
+		c[1].Trust, c[1].Findings = manage.Warning, []manage.Finding{{What: "traced by a debugger", Reported: "yes", Expected: "no"}}
+	})
+	add("PATCH-EDAPP", "THIEF", 40*time.Second, func(c []manage.AttestedClaim) {
+		c[0].Trust, c[0].Findings = manage.Contraindicated, []manage.Finding{{What: "measurement", Reported: "0bad", Expected: referenceHash}}
+	})
+	add("GENUI-NEOLD", "PHONE", time.Minute, func([]manage.AttestedClaim) {})
+	for i, device := range []string{"PHONE", "DESK", "THIEF"} {
+		d := manage.AttestedDevice{
+			ID: fmt.Sprintf("AD%d", i+1), Stage: lookedAt, Client: "harbour-mobile", Device: device, FirstSeen: now.Add(-time.Hour),
+			LastSeen: now.Add(-time.Duration(i+1) * 10 * time.Second), Release: 2, Good: 71, LastGood: device != "THIEF", History: []manage.Event{},
+		}
+		if !d.LastGood {
+			d.Good, d.Failing = 0, 4
+		}
+		f.devices = append(f.devices, d)
+	}
+	f.sessions = manage.AttestationSessionList{Opened: 1203, Answered: 1190, Refused: 3, Waiting: 1, Sessions: []manage.AttestationSession{
+		{ID: "WAITI", Stage: lookedAt, Client: "harbour-mobile", Release: 2, Device: "PHONE", State: "waiting", OpenedAt: now.Add(-time.Second), ExpiresAt: now.Add(4 * time.Second), Ranges: 64},
+		{ID: "ANSWE", Stage: lookedAt, Client: "harbour-mobile", Release: 2, Device: "PHONE", State: "answered", OpenedAt: now.Add(-11 * time.Second), ExpiresAt: now.Add(-6 * time.Second), Ranges: 64, Reference: "GENUI-NECAL"},
+		{ID: "EXPIR", Stage: lookedAt, Client: "harbour-mobile", Release: 2, State: "expired", OpenedAt: now.Add(-time.Minute), ExpiresAt: now.Add(-55 * time.Second)},
+	}}
+	f.sessions.Total = len(f.sessions.Sessions)
+	f.answers = []manage.Latencies{{
+		Level: catalog.PackageChallenge, Bounds: []float64{0.5, 1, 2, 4, 8}, Good: []int64{0, 30, 50, 20, 0, 0}, Failing: []int64{0, 14, 26, 10, 0, 0},
+		Shapes: []manage.AnswerShape{{
+			Client: "harbour-mobile", Status: 200, Fields: []string{"Cache-Control", "Content-Type"}, Body: 812, Token: 640,
+			Header: `{"alg":"HS256","kid":"harbour-mobile-servers","typ":"client-integrity+jwt"}`, Good: 100, Failing: 50,
+		}},
+	}}
+}
+
+func (f *fakeAttestation) routes() {
+	locked := func(pattern string, handler func(w http.ResponseWriter, r *http.Request)) {
+		f.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			handler(w, r)
+		})
+	}
+	locked("GET /attestations", func(w http.ResponseWriter, r *http.Request) {
+		q, found := r.URL.Query(), []manage.Attestation{}
+		for _, a := range f.results {
+			outcome := manage.Outcome(q.Get("outcome"))
+			fits := outcome == manage.AnyOutcome || outcome == manage.GoodOutcome && a.Good || outcome == manage.FailingOutcome && !a.Good || outcome == manage.WatchedOutcome && a.Watched
+			if fits && (q.Get("device") == "" || a.Device == q.Get("device")) && strings.Contains(a.Device+a.Reference, q.Get("search")) {
+				found = append(found, a)
+			}
+		}
+		slices.SortStableFunc(found, func(a, b manage.Attestation) int { return b.At.Compare(a.At) })
+		programtest.Answer(w, manage.AttestationList{Attestations: found, Total: len(found)})
+	})
+	locked("GET /attestations/{reference}", func(w http.ResponseWriter, r *http.Request) {
+		for _, a := range f.results {
+			if a.Reference == r.PathValue("reference") {
+				programtest.Answer(w, a)
+				return
+			}
+		}
+		none(w)
+	})
+	locked("GET /attestations/watched", func(w http.ResponseWriter, _ *http.Request) {
+		programtest.Answer(w, []manage.Watched{{
+			Stage: lookedAt, Total: 400, Failing: 100, Would: 15, Claims: map[manage.ClaimName]manage.WatchedCounts{
+				manage.Executables: {Contraindicated: 100}, manage.Runtime: {Warning: 15, Would: 15}, manage.Configuration: {}, manage.Instance: {},
+			},
+		}})
+	})
+	locked("GET /attestations/latencies", func(w http.ResponseWriter, _ *http.Request) { programtest.Answer(w, f.answers) })
+	locked("GET /attestation-sessions", func(w http.ResponseWriter, _ *http.Request) { programtest.Answer(w, f.sessions) })
+	locked("GET /enforcement", func(w http.ResponseWriter, _ *http.Request) { programtest.Answer(w, []manage.Enforcement{f.enforced}) })
+	locked("POST /enforcement", f.enforce)
+	locked("GET /references", func(w http.ResponseWriter, _ *http.Request) { programtest.Answer(w, f.references) })
+	locked("GET /references/coverage", func(w http.ResponseWriter, _ *http.Request) {
+		programtest.Answer(w, []manage.Coverage{{SHA256: referenceHash, Package: "com.harbourbank.app", Release: 2, Size: 11_534_336, Ranges: 64, Bytes: 4096, Missed: 0.9775, Seconds: 60}})
+	})
+	locked("POST /references", f.register)
+	locked("POST /references/{sha256}/withdraw", func(w http.ResponseWriter, r *http.Request) { f.withdraw(w, r, true) })
+	locked("POST /references/{sha256}/restore", func(w http.ResponseWriter, r *http.Request) { f.withdraw(w, r, false) })
+	locked("GET /signers", func(w http.ResponseWriter, _ *http.Request) { programtest.Answer(w, f.signers) })
+	locked("POST /signers", func(w http.ResponseWriter, r *http.Request) {
+		var change manage.SignerToAccept
+		_ = json.NewDecoder(r.Body).Decode(&change)
+		now := f.now()
+		f.signers[0].WithdrawnAt = nil
+		if change.Withdraw {
+			f.signers[0].WithdrawnAt = &now
+		}
+		programtest.Answer(w, f.signers[0])
+	})
+	locked("GET /attested-devices", func(w http.ResponseWriter, _ *http.Request) {
+		programtest.Answer(w, manage.AttestedDeviceList{Devices: f.devices, Total: len(f.devices)})
+	})
+	locked("GET /attested-devices/{id}", func(w http.ResponseWriter, r *http.Request) { f.device(w, r, func(*manage.AttestedDevice) {}) })
+	locked("POST /attested-devices/{id}/ban", func(w http.ResponseWriter, r *http.Request) {
+		f.device(w, r, func(d *manage.AttestedDevice) {
+			now := f.now()
+			d.BannedAt, d.History = &now, append(d.History, manage.Event{At: now, What: "banned"})
+		})
+	})
+	locked("POST /attested-devices/{id}/lift", func(w http.ResponseWriter, r *http.Request) {
+		f.device(w, r, func(d *manage.AttestedDevice) {
+			d.BannedAt, d.History = nil, append(d.History, manage.Event{At: f.now(), What: "ban lifted"})
+		})
+	})
+}
+
+func none(w http.ResponseWriter) {
+	problem.New(http.StatusNotFound, "no-such-resource", "There is none", "").Write(w)
+}
+
+func (f *fakeAttestation) device(w http.ResponseWriter, r *http.Request, change func(*manage.AttestedDevice)) {
+	for i := range f.devices {
+		if f.devices[i].ID == r.PathValue("id") {
+			change(&f.devices[i])
+			programtest.Answer(w, f.devices[i])
+			return
+		}
+	}
+	none(w)
+}
+
+func (f *fakeAttestation) enforce(w http.ResponseWriter, r *http.Request) {
+	var change manage.EnforcementChange
+	_ = json.NewDecoder(r.Body).Decode(&change)
+	now, claims := f.now(), map[manage.ClaimName]catalog.Claim{}
+	for name, policy := range f.enforced.Claims {
+		claims[name] = policy
+	}
+	claims[change.Claim] = change.Policy
+	f.enforced.Version++
+	f.enforced.Claims, f.enforced.Since = claims, &now
+	f.enforced.History = append(f.enforced.History, manage.EnforcementVersion{Version: f.enforced.Version, At: &now, Claims: claims})
+	programtest.Answer(w, f.enforced)
+}
+
+func (f *fakeAttestation) register(w http.ResponseWriter, r *http.Request) {
+	pkg, _ := io.ReadAll(r.Body)
+	if r.Header.Get("Content-Type") != manage.PackageType || string(pkg) != "a package" {
+		problem.New(http.StatusUnprocessableEntity, "no-package", "This is no package", "it has no signature").Write(w)
+		return
+	}
+	f.uploads++
+	programtest.Answer(w, f.references[0])
+}
+
+func (f *fakeAttestation) withdraw(w http.ResponseWriter, r *http.Request, withdraw bool) {
+	reference := &f.references[0]
+	if reference.SHA256 != r.PathValue("sha256") {
+		none(w)
+		return
+	}
+	now := f.now()
+	reference.WithdrawnAt = nil
+	what := "accepted again"
+	if withdraw {
+		reference.WithdrawnAt, what = &now, "withdrawn"
+	}
+	reference.History = append(reference.History, manage.Event{At: now, What: what})
+	programtest.Answer(w, *reference)
+}
