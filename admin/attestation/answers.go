@@ -182,5 +182,5 @@ func shapesVerdict(l manage.Latencies) string {
 	case one == 0:
 		return "Every shape has occurred with both kinds: status, fields, lengths and the token's header do not tell which kind an answer is."
 	}
-	return fmt.Sprintf("%s occurred with both kinds. The others differ in length only by what the app said of itself, such as the name of its device.", ui.Plural(both, "shape has", "shapes have"))
+	return fmt.Sprintf("%s occurred with both kinds. The others differ in length alone, by what the app said of itself, such as the name of its device, and by the digits of a time.", ui.Plural(both, "shape has", "shapes have"))
 }

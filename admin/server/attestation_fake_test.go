@@ -46,6 +46,7 @@ type fakeAttestation struct {
 	devices    []manage.AttestedDevice
 	answers    []manage.Latencies
 	uploads    int
+	resets     int
 }
 
 func newFakeAttestation(now func() time.Time) *fakeAttestation {
@@ -133,6 +134,7 @@ func (f *fakeAttestation) routes() {
 			handler(w, r)
 		})
 	}
+	locked("POST /reset", func(http.ResponseWriter, *http.Request) { f.resets++ })
 	locked("GET /attestations", func(w http.ResponseWriter, r *http.Request) {
 		q, found := r.URL.Query(), []manage.Attestation{}
 		for _, a := range f.results {

@@ -113,7 +113,7 @@ func (s *Server) assemble(cfg Config) (err error) {
 		Folder: cfg.Folder, Stages: cfg.Stages, Resource: resource, Auth: auth, Phone: phone, Runner: s.runner, Gate: s.gate, Now: cfg.Now,
 	})
 	upkeep := upkeep.New(upkeep.Config{
-		Folder: cfg.Folder, Auth: auth, Resource: resource, Phone: phone, Runner: s.runner, Gate: s.gate, DropTraffic: s.traffic.Drop,
+		Folder: cfg.Folder, Auth: auth, Attestation: cfg.Programs.Remote(deployment.Attestation), Resource: resource, Phone: phone, Runner: s.runner, Gate: s.gate, DropTraffic: s.traffic.Drop,
 	})
 	attested := attestation.New(attestation.Config{
 		Stages: cfg.Stages, Service: cfg.Programs.Remote(deployment.Attestation), Message: s.traffic.Message,

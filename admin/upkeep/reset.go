@@ -19,8 +19,8 @@ func (u *Upkeep) reset(c echo.Context) error {
 			"Nothing was reset. To confirm, type RESET in capital letters."))
 	}
 	ctx := c.Request().Context()
-	err := u.Gate.Act(c, "reset", "ledger, apps, clients, sessions, tokens, devices, usage and traffic", "Ledger, apps, clients and usage are as they were seeded. Sessions, consents, tokens and devices are forgotten, and the traffic is cleared.", func() error {
-		for _, server := range []programs.Remote{u.Auth, u.Resource} { // what comes of another first
+	err := u.Gate.Act(c, "reset", "ledger, apps, clients, sessions, tokens, devices, attestations, usage and traffic", "Ledger, apps, clients, releases, what is enforced and usage are as they were seeded. Sessions, consents, tokens, devices and attestations are forgotten, and the traffic is cleared.", func() error {
+		for _, server := range []programs.Remote{u.Auth, u.Attestation, u.Resource} { // what comes of another first
 			if err := server.Quick(ctx, http.MethodPost, "/reset", nil, nil); err != nil {
 				return err
 			}

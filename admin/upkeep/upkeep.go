@@ -14,11 +14,11 @@ import (
 
 // Config is what the pages need.
 type Config struct {
-	Folder                *deployment.Folder // with the published packages
-	Auth, Resource, Phone programs.Remote
-	Runner                *jobs.Runner
-	Gate                  *access.Gate
-	DropTraffic           func(context.Context) error
+	Folder                             *deployment.Folder // with the published packages
+	Auth, Attestation, Resource, Phone programs.Remote
+	Runner                             *jobs.Runner
+	Gate                               *access.Gate
+	DropTraffic                        func(context.Context) error
 }
 
 // Upkeep is the pages.

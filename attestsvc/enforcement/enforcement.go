@@ -24,6 +24,7 @@ type Policy struct {
 	Version int
 	Claims  map[manage.ClaimName]catalog.Claim // all
 	since   *time.Time
+	history []manage.EnforcementVersion // the oldest first
 }
 
 // row is a version of a stage's policy. The first is the catalog's, and has none.
@@ -80,11 +81,13 @@ func (s *Store) load(ctx context.Context) error {
 	}
 	current := map[string]*Policy{}
 	for _, stage := range s.stages {
-		current[stage.Slug] = &Policy{Version: 1, Claims: claimsOf(stage.Attestation)}
+		first := manage.EnforcementVersion{Version: 1, Claims: claimsOf(stage.Attestation)}
+		current[stage.Slug] = &Policy{Version: first.Version, Claims: first.Claims, history: []manage.EnforcementVersion{first}}
 	}
 	for _, r := range rows {
-		if current[r.Stage] != nil {
-			current[r.Stage] = &Policy{Version: r.Version, since: &r.At, Claims: claimsOf(r.attestation())}
+		if old := current[r.Stage]; old != nil {
+			next := manage.EnforcementVersion{Version: r.Version, At: &r.At, Claims: claimsOf(r.attestation())}
+			current[r.Stage] = &Policy{Version: next.Version, since: next.At, Claims: next.Claims, history: append(old.history, next)}
 		}
 	}
 	s.mu.Lock()
@@ -148,9 +151,11 @@ func (s *Store) All() []manage.Enforcement {
 
 func (s *Store) show(stage catalog.Stage) manage.Enforcement {
 	p := s.At(stage.Slug)
+	looked, _ := level.Of(stage.Attestation.Level)
 	return manage.Enforcement{
 		Stage: stage.Slug, Level: stage.Attestation.Level, Version: p.Version, Since: p.since,
 		Claims: maps.Clone(p.Claims), Catalog: claimsOf(stage.Attestation),
+		Reports: slices.Clone(looked.Reports), History: slices.Clone(p.history),
 	}
 }
 

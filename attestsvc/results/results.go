@@ -34,6 +34,9 @@ type row struct {
 	Watched       bool          `gorm:"not null"`
 	Policy        int           `gorm:"not null"`
 	Token         string        `gorm:"not null"`
+	Issuer        string        `gorm:"not null;default:''"`
+	Audience      []string      `gorm:"not null;default:'[]';serializer:json"`
+	Key           string        `gorm:"not null;default:''"`
 	ExpiresAt     time.Time     `gorm:"not null"`
 	TookMS        int64         `gorm:"not null"`
 	Executables   manage.Trust  `gorm:"not null"`
@@ -94,7 +97,7 @@ func (s *Store) Add(ctx context.Context, a manage.Attestation) error {
 	}
 	r := row{
 		ID: a.Reference, At: a.At.UTC(), Stage: a.Stage, Level: a.Level, Client: a.Client, Release: a.Release, Device: a.Device, Address: a.Address,
-		Good: a.Good, Watched: a.Watched, Policy: a.Policy, Token: a.Token, ExpiresAt: a.ExpiresAt.UTC(), TookMS: a.TookMS, Claims: claims,
+		Good: a.Good, Watched: a.Watched, Policy: a.Policy, Token: a.Token, Issuer: a.Issuer, Audience: a.Audience, Key: a.Key, ExpiresAt: a.ExpiresAt.UTC(), TookMS: a.TookMS, Claims: claims,
 	}
 	for _, claim := range a.Claims {
 		switch claim.Claim {
@@ -144,7 +147,7 @@ func seen(tx *gorm.DB, r row) error {
 func (r row) manage() (manage.Attestation, error) {
 	a := manage.Attestation{
 		Reference: r.ID, At: r.At, Stage: r.Stage, Level: r.Level, Client: r.Client, Release: r.Release, Device: r.Device, Address: r.Address,
-		Good: r.Good, Watched: r.Watched, Policy: r.Policy, Token: r.Token, ExpiresAt: r.ExpiresAt, TookMS: r.TookMS,
+		Good: r.Good, Watched: r.Watched, Policy: r.Policy, Token: r.Token, Issuer: r.Issuer, Audience: r.Audience, Key: r.Key, ExpiresAt: r.ExpiresAt, TookMS: r.TookMS,
 	}
 	if err := json.Unmarshal(r.Claims, &a.Claims); err != nil {
 		return manage.Attestation{}, fmt.Errorf("read the result %s: %w", r.ID, err)

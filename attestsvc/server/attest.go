@@ -146,15 +146,19 @@ func (s *Server) answer(c echo.Context, caller guard.Caller) error {
 	err = s.results.Add(c.Request().Context(), manage.Attestation{
 		Reference: reference, At: at, Stage: stage.Slug, Level: claimed.level.Name, Client: claimed.opening.ClientID, Release: claimed.opening.Release,
 		Device: claimed.opening.Device, Address: caller.Address().String(), Good: good, Watched: good && watched, Policy: policy.Version,
-		Token: said.ID, ExpiresAt: said.Expires, TookMS: at.Sub(claimed.opened).Milliseconds(), Claims: claims,
+		Token: said.ID, Issuer: said.Issuer, Audience: said.Audience, Key: claimed.key, ExpiresAt: said.Expires, TookMS: at.Sub(claimed.opened).Milliseconds(), Claims: claims,
 	})
 	if err != nil {
 		return err
 	}
 	shown := claimed.show(reference)
 	shown.Result = &attestation.Result{Token: text, ExpiresIn: int64(lifetime / time.Second), Reference: reference}
-	s.latencies.note(claimed.level.Name, good, s.config.Now().Sub(began))
-	return c.JSON(http.StatusOK, shown)
+	took := s.config.Now().Sub(began)
+	if err := c.JSON(http.StatusOK, shown); err != nil {
+		return err
+	}
+	s.latencies.note(claimed.level.Name, good, took, shapeOf(c.Response(), claimed.opening.ClientID, text))
+	return nil
 }
 
 // compared is what the evidence of a session is compared with.

@@ -12,7 +12,7 @@
 // clients, whose secrets it signs tokens with: the authorization server does, whose feed it follows.
 //
 //   - attest.go, sessions.go: a round of attestation
-//   - latencies.go: how long answers took, for a page that shows that nobody can tell by them
+//   - latencies.go: how long answers took and what shape they have, for a page that shows that nobody can tell by them
 //   - management*.go: what the admin sees and changes
 //   - server.go
 package server

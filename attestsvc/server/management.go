@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -164,6 +165,7 @@ func (s *Server) listCoverage(c echo.Context) error {
 	for _, r := range found {
 		all = append(all, manage.Coverage{
 			SHA256: r.SHA256, Package: r.Package, Release: r.Release, Size: r.Size, Ranges: ranges, Bytes: length, Missed: attestation.Missed(r.Size, ranges, length),
+			Seconds: int64(s.config.TokenLifetime / time.Second),
 		})
 	}
 	return c.JSON(http.StatusOK, all)

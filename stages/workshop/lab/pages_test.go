@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,7 +29,7 @@ const screens = "KEYLADDER_SCREENS"
 // script asks for, and what leads on to a page.
 var noPages = []string{
 	"admin /", "admin /healthz", "admin /workshop-ca.pem", "admin /assets/:file", "admin /packages/:file",
-	"admin /traffic/rows", "admin /jobs/:id", "admin /compare", "admin /phone", "admin /auth",
+	"admin /traffic/rows", "admin /jobs/:id", "admin /compare", "admin /phone", "admin /auth", "admin /attestations/rows",
 	"phone /healthz", "phone /style.css", "phone /icon.svg",
 }
 
@@ -228,6 +229,12 @@ func (v *viewer) adminPages(filled bool) {
 		{"/auth/families", "/auth/families"},
 		{"/auth/tokens", "/auth/tokens"},
 		{"/take-apart", "/take-apart"},
+		{"/attestations", "/attestations"},
+		{"/attestations/sessions", "/attestations/sessions"},
+		{"/attestations/enforcement", "/attestations/enforcement"},
+		{"/attestations/devices", "/attestations/devices"},
+		{"/attestations/answers", "/attestations/answers"},
+		{"/attestations/clock", "/attestations/clock"},
 		{"/audit", "/audit"},
 	} {
 		v.open(p.pattern, p.path, state)
@@ -257,6 +264,7 @@ func (v *viewer) adminPages(filled bool) {
 	v.tokenPages()
 	v.keyPages("")
 	v.authorizationPages()
+	v.attestationPages()
 	v.open("/devices/remove", "/devices/remove?all=1", "")
 	v.open("/matrix/:stage/:attack", "/matrix/"+last.Slug+"/token-lift", state)
 	v.open("/matrix/:stage/:attack", "/matrix/"+last.Slug+"/wiretap", state)
@@ -319,6 +327,24 @@ func (v *viewer) authorizationPages() {
 	v.keyPages("/auth")
 }
 
+// attestationPages are those about one result, one device, and those that ask about what is compared
+// with. Where apps attest at no stage that is built, they are those of what there is not.
+func (v *viewer) attestationPages() {
+	v.t.Helper()
+	first := func(page, name string) string {
+		v.t.Helper()
+		v.visit(v.url + page)
+		return url.PathEscape(read[string](v.admin, fmt.Sprintf(`document.querySelector("[data-%[1]s]")?.dataset.%[1]s ?? "none"`, name)))
+	}
+	v.open("/attestations/:reference", "/attestations/"+first("/attestations?outcome=good", "attestation"), "good")
+	v.open("/attestations/:reference", "/attestations/"+first("/attestations?outcome=failing", "attestation"), "failing")
+	v.open("/attestations/devices/:device", "/attestations/devices/"+first("/attestations/devices", "device"), "")
+	v.open("/attestations/enforcement/change", "/attestations/enforcement/change?stage="+first("/attestations/enforcement", "enforcement")+"&claim=runtime&policy=enforced", "")
+	v.open("/attestations/releases", "/attestations/releases", "")
+	v.open("/attestations/releases/:sha256/withdraw", "/attestations/releases/"+first("/attestations/releases", "release")+"/withdraw", "")
+	v.open("/attestations/signers/withdraw", "/attestations/signers/withdraw?client=harbour-mobile&signer=sha256/abc=", "")
+}
+
 // fill uses the deployment.
 func (v *viewer) fill() {
 	v.t.Helper()
@@ -328,6 +354,11 @@ func (v *viewer) fill() {
 		v.visit(v.url + "/stages/" + stage.Slug + "/try")
 		v.do("run the app at "+stage.Slug, click(`[data-test=run-app]`), seen(`[data-run-ok=true]`))
 		v.do("attack "+stage.Slug, click(`[data-attack=wiretap]`), seen(`.outcome-card [data-outcome]`))
+	}
+	if attested := slices.IndexFunc(built, func(s catalog.Stage) bool { return s.Attestation.Level == catalog.PackageChallenge }); attested >= 0 {
+		v.visit(v.url + "/stages/" + built[attested].Slug + "/try")
+		v.do("run the app there, too", click(`[data-test=run-app]`), seen(`[data-run-ok=true]`))
+		v.do("change the app", click(`[data-attack=repackaged-app]`), seen(`.outcome-card [data-outcome]`))
 	}
 	v.visit(v.url + "/stages/" + built[len(built)-1].Slug + "/try")
 	v.do("lift a token", click(`[data-attack=token-lift]`), seen(`.outcome-card [data-outcome]`))
