@@ -30,7 +30,7 @@ var resultColumns = []ui.Column{
 
 var outcomes = []ui.NavItem{
 	{Path: string(manage.AnyOutcome), Label: "any"}, {Path: string(manage.GoodOutcome), Label: "good"},
-	{Path: string(manage.FailingOutcome), Label: "failing"}, {Path: string(manage.WatchedOutcome), Label: "good, though something that is watched is wrong"},
+	{Path: string(manage.FailingOutcome), Label: "failing"}, {Path: string(manage.WatchedOutcome), Label: "good, though watched"},
 }
 
 // resultsData is what the page of the results shows.
