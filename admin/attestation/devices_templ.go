@@ -833,7 +833,7 @@ func deviceView(d deviceData) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if len(d.Latest.Attestations) > 0 {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 68, "<table class=\"stacking listing\"><caption class=\"away\">Latest attestations</caption> <thead><tr><th scope=\"col\">When</th><th scope=\"col\">Result</th><th scope=\"col\">Stage</th><th scope=\"col\">App</th><th scope=\"col\">Release</th><th scope=\"col\">Device</th><th scope=\"col\">Reference code</th></tr></thead> <tbody>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 68, "<table class=\"stacking listing found\"><caption class=\"away\">Latest attestations</caption> <thead><tr><th scope=\"col\">Reference code</th><th scope=\"col\">When</th><th scope=\"col\">Result</th><th scope=\"col\">Stage</th><th scope=\"col\">App</th><th scope=\"col\">Release</th><th scope=\"col\">Device</th></tr></thead> <tbody>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

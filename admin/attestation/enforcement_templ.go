@@ -212,7 +212,7 @@ func enforcedAt(d enforcementData, enforced manage.Enforcement, counted manage.W
 			return templ_7745c5c3_Err
 		}
 		if enforced.Since != nil {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 11, ", since")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 11, "since")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -221,7 +221,7 @@ func enforcedAt(d enforcementData, enforced manage.Enforcement, counted manage.W
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, ", as the catalog has it")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 12, "as the catalog has it")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -322,7 +322,7 @@ func enforcedAt(d enforcementData, enforced manage.Enforcement, counted manage.W
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 21, ").</span></p><p class=\"muted note\">An app calls with the same token until it expires, so that about the same share of calls would have been refused.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 21, ").</span></p><p class=\"muted note\">These are shares of attestations. An app calls with the same token until it expires: those of calls are the same where all apps call as often.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
