@@ -314,6 +314,7 @@ func (v *viewer) authorizationPages() {
 	v.do("show the secret", click("[data-show-secret]"), seen("[data-secret]"))
 	v.look("admin /auth/clients/:app", "/auth/clients/workshop-web", "secret")
 	v.open("/auth/clients/:app/secret/rotate", "/auth/clients/workshop-web/secret/rotate", "")
+	v.open("/auth/clients/:app/servers/rotate", "/auth/clients/harbour-mobile/servers/rotate", "")
 	v.open("/auth/users/:user/end", "/auth/users/alice/end", "")
 	v.open("/auth/consents/withdraw", "/auth/consents/withdraw?all=1", "")
 	v.open("/auth/families/revoke", "/auth/families/revoke?all=1", "")
