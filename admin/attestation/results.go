@@ -29,8 +29,10 @@ var resultColumns = []ui.Column{
 }
 
 var outcomes = []ui.NavItem{
-	{Path: string(manage.AnyOutcome), Label: "any"}, {Path: string(manage.GoodOutcome), Label: "good"},
-	{Path: string(manage.FailingOutcome), Label: "failing"}, {Path: string(manage.WatchedOutcome), Label: "good, though watched"},
+	{Path: string(manage.AnyOutcome), Label: "any"},
+	{Path: string(manage.GoodOutcome), Label: "good"},
+	{Path: string(manage.FailingOutcome), Label: "failing"},
+	{Path: string(manage.WatchedOutcome), Label: "good, though watched"},
 }
 
 // resultsData is what the page of the results shows.

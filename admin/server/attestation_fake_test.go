@@ -24,7 +24,9 @@ const referenceHash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b
 
 // attesting has that stage in place of those of the catalog.
 func attesting(c *Config) {
-	c.Stages = slices.DeleteFunc(slices.Clone(c.Stages), func(s catalog.Stage) bool { return s.Attestation.Level != "" && s.Attestation.Level != catalog.NotAttested })
+	c.Stages = slices.DeleteFunc(slices.Clone(c.Stages), func(s catalog.Stage) bool {
+		return s.Attestation.Level != "" && s.Attestation.Level != catalog.NotAttested
+	})
 	built := c.Stages.Built()
 	stage := built[len(built)-1]
 	stage.Slug, stage.Title, stage.Number = lookedAt, "Looked at", 90
