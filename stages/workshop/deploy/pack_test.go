@@ -54,7 +54,10 @@ func TestProgramsArePacked(t *testing.T) {
 	if _, err := deploy.Init(t.Context(), deploy.Options{Dir: data, Stages: catalog.All(), Programs: programs(t)}); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"harbour-bank-1.pkg": "clear", "harbour-bank-2.pkg": "hidden", "harbour-ops-1.pkg": "clear", "harbour-ops-2.pkg": "hidden"}
+	want := map[string]string{
+		"harbour-bank-1.pkg": "clear", "harbour-bank-2.pkg": "hidden", "harbour-bank-3.pkg": "none",
+		"harbour-ops-1.pkg": "clear", "harbour-ops-2.pkg": "hidden", "harbour-ops-3.pkg": "none",
+	}
 	for _, role := range []deployment.Role{deployment.Phone, deployment.Admin, deployment.Attacker} {
 		if diff := cmp.Diff(want, packed(t, data, role)); diff != "" {
 			t.Errorf("%s: %s", role, diff)
