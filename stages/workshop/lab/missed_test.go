@@ -148,6 +148,7 @@ func TestEveryCheckIsMissed(t *testing.T) {
 		"certificate-of-app": {call: "rates with the client certificate of another app", at: func(p catalog.Policies) bool { return p.Call.Transport == catalog.MutualTLS }},
 		"key-in-url":         {call: "rates with the key in the URL", at: func(p catalog.Policies) bool { return p.API.KeyInURL == catalog.KeyInURLRefused }},
 		"app-key":            {call: "rates under an invented key", at: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.AppKey }},
+		"integrity-token":    {call: "rates without a client integrity token", at: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.IntegrityToken }},
 		"hawk":               {call: "rates signed with another secret", at: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.Hawk }},
 		"signed-fields": {call: "a signed call with another user put into it", at: func(p catalog.Policies) bool {
 			return p.Call.Binding == catalog.SessionOfCall || p.Call.Binding == catalog.TokenOfCall
@@ -164,12 +165,11 @@ func TestEveryCheckIsMissed(t *testing.T) {
 		"scope":        {call: "a freeze with an app that lacks the scope", at: func(p catalog.Policies) bool { return p.API.Authorization != catalog.NotAuthorized }},
 	}
 	elsewhere := map[catalog.Check]string{
-		"stage":           "without it there is no stage, and no matrix",
-		"body":            "it reads the body for the others, and bounds memory: see TestChecksRefuse of the guard",
-		"partner":         "no app is one: see TestPartners of the guard",
-		"integrity-token": "no stage that is built asks for one: see TestIntegrityTokens of the guard",
-		"app":             "what proves an app has refused before: see TestNobodyIsProven of the guard",
-		"nonce-kept":      "it refuses copies that come at the same moment, and when memory is full: see TestOneOfManyCopies of the guard",
+		"stage":      "without it there is no stage, and no matrix",
+		"body":       "it reads the body for the others, and bounds memory: see TestChecksRefuse of the guard",
+		"partner":    "no app is one: see TestPartners of the guard",
+		"app":        "what proves an app has refused before: see TestNobodyIsProven of the guard",
+		"nonce-kept": "it refuses copies that come at the same moment, and when memory is full: see TestOneOfManyCopies of the guard",
 	}
 	for _, check := range guard.Checks() {
 		row, ok := rows[check]

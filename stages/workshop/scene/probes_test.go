@@ -66,7 +66,12 @@ func TestProbesFollowThePolicies(t *testing.T) {
 				catalog.CheckSignIn, catalog.CheckForm, catalog.CheckClient, catalog.CheckGrant, catalog.CheckWanted,
 				catalog.CheckToken, catalog.CheckRevoked, catalog.CheckBinding, catalog.CheckScope, catalog.CheckAppKey,
 			},
-			without: []catalog.Check{catalog.CheckSession, catalog.CheckHawk, catalog.CheckDevice, catalog.CheckClientCert},
+			without: []catalog.Check{catalog.CheckSession, catalog.CheckHawk, catalog.CheckDevice, catalog.CheckClientCert, catalog.CheckIntegrity},
+		},
+		{
+			name: "attested", policies: stage("attested-hash"),
+			with:    []catalog.Check{catalog.CheckIntegrity, catalog.CheckToken, catalog.CheckRefresh, catalog.CheckBinding, catalog.CheckScope},
+			without: []catalog.Check{catalog.CheckHawk, catalog.CheckNonce, catalog.CheckAppKey, catalog.CheckSignedFields},
 		},
 	} {
 		checks := applicable(test.policies)
