@@ -109,6 +109,9 @@ func (b *bench) pack(t *testing.T, stage catalog.Stage, name string) string {
 			}
 		}
 	}
+	if stage.Package.Secrets == catalog.NoSecrets {
+		settings.SharedSecret, settings.ClientSecret, settings.ClientCertificate, settings.ClientKey = "", "", "", ""
+	}
 	assets, err := build.Bundle(settings, stage.Package.Secrets)
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,6 @@ import (
 
 	attestsvc "keyladder/attestsvc/server"
 	"keyladder/internal/deployment"
-	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 )
 
@@ -92,11 +91,16 @@ func (b *Bank) awaitAttestation() {
 	if b.AttestationURL == "" {
 		return
 	}
-	admin := *b.folders[deployment.Admin]
-	attesting, err := manage.NewClient(&admin, deployment.Attestation)
-	b.must(err)
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	attesting := b.managed(deployment.Attestation)
+	well := func() error {
 		err := errors.Join(attesting.Healthy(b.t.Context()), b.manage.Healthy(b.t.Context()))
+		if b.MediatorURL != "" {
+			err = errors.Join(err, b.managed(deployment.Mediator).Healthy(b.t.Context()))
+		}
+		return err
+	}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		err := well()
 		if err == nil {
 			return
 		}

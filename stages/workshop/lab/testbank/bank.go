@@ -67,6 +67,8 @@ type Bank struct {
 
 	AttestationURL string       // of the attestation service, without a path; empty: no stage has one
 	AttestationLog *traffic.Log // what that records
+	MediatorURL    string       // of the mediator, without a path; empty: no stage has one
+	MediatorLog    *traffic.Log // what that records
 
 	t       testing.TB
 	options Options
@@ -80,6 +82,7 @@ type Bank struct {
 	manageAuth *manage.Client
 
 	attestation attestation
+	mediating   mediating
 }
 
 // Start starts a bank that stops at the end of the test.
@@ -93,7 +96,8 @@ func Start(t testing.TB, options Options) *Bank {
 	}
 	b := &Bank{
 		t: t, options: options, Stages: options.Stages, dir: t.TempDir(), Log: traffic.New(string(deployment.Resource), 4096),
-		AuthLog: traffic.New(string(deployment.Auth), 4096), AttestationLog: traffic.New(string(deployment.Attestation), 4096), folders: map[deployment.Role]*deployment.Folder{},
+		AuthLog: traffic.New(string(deployment.Auth), 4096), AttestationLog: traffic.New(string(deployment.Attestation), 4096),
+		MediatorLog: traffic.New(string(deployment.Mediator), 4096), folders: map[deployment.Role]*deployment.Folder{},
 	}
 	made, err := deploymentOfProcess()
 	b.must(err)
@@ -115,12 +119,14 @@ func Start(t testing.TB, options Options) *Bank {
 	}}
 	b.listenAuth(addresses.Public)
 	b.listenAttestation(addresses.Public)
+	b.listenMediator(addresses.Public)
 	for _, folder := range b.folders {
 		folder.Addresses = addresses
 	}
 	b.openAuth()
 	b.StartAttestation()
 	t.Cleanup(b.StopAttestation)
+	b.openMediator()
 	b.open()
 	t.Cleanup(func() { b.stop() })
 	b.awaitAttestation()
@@ -237,7 +243,7 @@ func (b *Bank) Settings(clientID string) release.Settings {
 	pair := b.Pair(clientID)
 	return release.Settings{
 		App: clientID, ClientID: clientID, SharedSecret: b.Secret(clientID), ClientSecret: b.ClientSecret(clientID), AuthServer: b.AuthURL,
-		Attestation: b.AttestationURL, Developer: b.Developer.Public().(ed25519.PublicKey),
+		Attestation: b.AttestationURL, Mediator: b.MediatorURL, Developer: b.Developer.Public().(ed25519.PublicKey),
 		ClientCertificate: string(pair.Certificate), ClientKey: string(pair.Key), ServerPins: b.Pins(),
 		APIPlain: b.Plain, APITLS: b.TLS, TransferCap: catalog.TransferCap, Stages: map[string]catalog.Call{},
 	}
@@ -273,7 +279,7 @@ func (b *Bank) Package(stage catalog.Stage) string {
 
 // API is where a stage's API is.
 func (b *Bank) API(stage string) protect.API {
-	return protect.API{Stage: stage, Plain: b.Plain, TLS: b.TLS, Auth: b.AuthURL, Attestation: b.AttestationURL}
+	return protect.API{Stage: stage, Plain: b.Plain, TLS: b.TLS, Auth: b.AuthURL, Attestation: b.AttestationURL, Mediator: b.MediatorURL}
 }
 
 var process struct {
