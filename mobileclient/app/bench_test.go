@@ -56,7 +56,7 @@ const (
 )
 
 // atOnce are the tests in which the app is used at every stage, or by several at the same time.
-var atOnce = []string{"TestStages", "TestDevices", "TestAccessPoint", "TestRenewal", "TestSignOutDuringARenewal", "TestAtTheAuthorizationServer"}
+var atOnce = []string{"TestStages", "TestThroughTheMediator", "TestDevices", "TestAccessPoint", "TestRenewal", "TestSignOutDuringARenewal", "TestAtTheAuthorizationServer"}
 
 // processAlone skips all other tests in short runs: the app is a process of its own.
 func processAlone(t *testing.T) {

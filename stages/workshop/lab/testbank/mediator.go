@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"time"
 
+	"keyladder/backend/guard"
 	"keyladder/backend/mediator"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
@@ -13,7 +15,10 @@ import (
 )
 
 // mediating is where the mediator listens; all is nil where no stage has one.
-type mediating struct{ tls, manage net.Listener }
+type mediating struct {
+	tls, manage string
+	stop        func()
+}
 
 // listenMediator finds ports for the mediator, if a stage has one: its address is in the tokens that
 // it accepts.
@@ -22,36 +27,62 @@ func (b *Bank) listenMediator(public map[deployment.ServiceName]string) {
 	if !slices.ContainsFunc(b.Stages.Built(), func(s catalog.Stage) bool { return s.Call.ClientAuth == catalog.Mediated }) {
 		return
 	}
-	b.mediating = mediating{tls: b.listen(), manage: b.listen()}
-	b.MediatorURL = "https://" + b.mediating.tls.Addr().String()
+	for _, address := range []*string{&b.mediating.tls, &b.mediating.manage} {
+		listener := b.listen()
+		*address = listener.Addr().String()
+		b.must(listener.Close())
+	}
+	b.MediatorURL = "https://" + b.mediating.tls
 	public[deployment.MediatorService] = b.MediatorURL
-	public[deployment.Manage(deployment.Mediator)] = "https://" + b.mediating.manage.Addr().String()
+	public[deployment.Manage(deployment.Mediator)] = "https://" + b.mediating.manage
 }
 
-// openMediator starts the mediator. It stops at the end of the test.
-func (b *Bank) openMediator() {
+// StartMediator starts the mediator, where it does not run, and waits until it knows the clients. It
+// stops at the end of the test.
+func (b *Bank) StartMediator() {
 	b.t.Helper()
-	if b.mediating.tls == nil {
+	if b.MediatorURL == "" || b.mediating.stop != nil {
 		return
 	}
 	folder := b.folders[deployment.Mediator]
 	settings, err := folder.Settings()
 	b.must(err)
-	config := mediator.Config{Folder: folder, Stages: b.Stages, Logger: slog.New(slog.DiscardHandler), Log: b.MediatorLog}.With(settings)
-	config.Address, config.Now = b.options.Address, b.now
+	config := mediator.Config{Folder: folder, Stages: b.Stages, Logger: slog.New(slog.DiscardHandler), Log: b.MediatorLog, Now: b.now}.With(settings)
+	config.Address, config.Device = b.options.Address, guard.Limit{PerSecond: 1000, Burst: 10_000}
 	server, err := mediator.New(config)
+	b.must(err)
+	tls, err := net.Listen("tcp", b.mediating.tls)
+	b.must(err)
+	managed, err := net.Listen("tcp", b.mediating.manage)
 	b.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() {
-		served <- server.Serve(ctx, mediator.Listeners{TLS: b.mediating.tls, Manage: b.mediating.manage})
-	}()
-	b.t.Cleanup(func() {
+	go func() { served <- server.Serve(ctx, mediator.Listeners{TLS: tls, Manage: managed}) }()
+	b.mediating.stop = func() {
 		cancel()
 		if err := <-served; err != nil {
 			b.t.Error(err)
 		}
-	})
+	}
+	asked := b.managed(deployment.Mediator)
+	defer asked.Close()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		err := asked.Healthy(b.t.Context())
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// StopMediator stops the mediator.
+func (b *Bank) StopMediator() {
+	if b.mediating.stop != nil {
+		b.mediating.stop()
+		b.mediating.stop = nil
+	}
 }
 
 // managed is the client of a program's management.
