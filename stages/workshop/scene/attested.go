@@ -129,6 +129,21 @@ var integrityProbes = []probe{
 	{"rates with an access token in the place of the client integrity token", proven, catalog.CheckIntegrity, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
 		return p.send(ctx, draft{by: p.bank, Call: ratesCall, as: func(as *protect.Identity) { as.Integrity = users.alice.Token }})
 	}},
+}
+
+// ratesWith asks for the rates with a client integrity token.
+func ratesWith(token func(context.Context, *prober) (string, error)) func(context.Context, *prober, people) (reply, error) {
+	return func(ctx context.Context, p *prober, _ people) (reply, error) {
+		text, err := token(ctx, p)
+		if err != nil {
+			return reply{}, err
+		}
+		return p.send(ctx, draft{by: p.bank, Call: ratesCall, as: func(as *protect.Identity) { as.Integrity = text }})
+	}
+}
+
+// userProbes are calls whose access token is wrong, where the app is proven by a token of its own.
+var userProbes = []probe{
 	{"accounts without an access token", proven, catalog.CheckToken, 401, accounts(func(*protect.Identity, people) {}, nil)},
 	{"accounts with a client integrity token in the place of the access token", proven, catalog.CheckToken, 401, accounts(func(as *protect.Identity, _ people) {
 		as.Token = as.Integrity
@@ -157,15 +172,4 @@ var integrityProbes = []probe{
 		}
 		return accounts(func(as *protect.Identity, users people) { users.alice.Show(as) }, nil)(ctx, p, users)
 	}},
-}
-
-// ratesWith asks for the rates with a client integrity token.
-func ratesWith(token func(context.Context, *prober) (string, error)) func(context.Context, *prober, people) (reply, error) {
-	return func(ctx context.Context, p *prober, _ people) (reply, error) {
-		text, err := token(ctx, p)
-		if err != nil {
-			return reply{}, err
-		}
-		return p.send(ctx, draft{by: p.bank, Call: ratesCall, as: func(as *protect.Identity) { as.Integrity = text }})
-	}
 }

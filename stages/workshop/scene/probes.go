@@ -166,8 +166,11 @@ var probes = []probe{
 	{"more calls at once than the app may make", limited, catalog.CheckAppLimit, 429, tooMany},
 }
 
-// allProbes are all that there are, in their order.
-func allProbes() []probe { return slices.Concat(authProbes, integrityProbes, probes) }
+// allProbes are all that there are, in their order: the one that uses up a limit is the last.
+func allProbes() []probe {
+	last := len(probes) - 1
+	return slices.Concat(authProbes, integrityProbes, probes[:last], userProbes, probes[last:])
+}
 
 // ratesCall needs no user.
 var ratesCall = protect.Call{Path: "/v1/rates", Public: true}
