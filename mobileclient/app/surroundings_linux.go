@@ -38,7 +38,7 @@ var loaders = []string{"LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH"}
 //
 //keyladder:code app-injected
 func injected() bool {
-	if slices.ContainsFunc(loaders, func(name string) bool { return os.Getenv(name) != "" }) {
+	if preloaded() {
 		return true
 	}
 	own, err := os.Readlink("/proc/self/exe")
@@ -47,6 +47,10 @@ func injected() bool {
 		return true
 	}
 	return foreign(string(maps), own)
+}
+
+func preloaded() bool {
+	return slices.ContainsFunc(loaders, func(name string) bool { return os.Getenv(name) != "" })
 }
 
 // foreign looks for executable memory that is neither a file's own nor the kernel's (proc(5), maps).
