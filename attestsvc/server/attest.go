@@ -34,6 +34,9 @@ func (s *Server) open(c echo.Context, caller guard.Caller) error {
 		return err
 	}
 	stage, at := caller.Stage(), caller.At()
+	if s.clients.Health().Heard.IsZero() { // for a moment, when it starts
+		return problem.New(http.StatusServiceUnavailable, "not-ready", "Nobody can attest yet", "Try again in a second.").With(echo.HeaderRetryAfter, "1")
+	}
 	key := s.clients.ServersKey(opening.ClientID)
 	if key == nil {
 		return unknownClient("there is no client %q with a key that servers share", opening.ClientID)

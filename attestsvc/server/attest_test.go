@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/attestsvc/server"
 	"keyladder/internal/manage"
 	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
@@ -197,6 +200,24 @@ func TestChangedPackages(t *testing.T) {
 				t.Errorf("%s, %s: good is %v, %+v", stage, name, shown.Good, shown.Claims[0])
 			}
 		}
+	}
+}
+
+// Before the service knows any client, that is no fault of whoever asks.
+func TestClientsAreNotKnownYet(t *testing.T) {
+	t.Parallel()
+	w := deploy(t)
+	w.stopAuth() // before the service has ever asked it
+	service := must[*server.Server](t)(server.New(w.config(t)))
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- service.Serve(ctx, w.listen) }()
+	if r := w.call(t, http.MethodPost, "/"+byHash+attestation.SessionsPath, mine()); r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %s", r.StatusCode, r.body)
+	}
+	cancel()
+	if err := errors.Join(<-served, service.Close()); err != nil {
+		t.Error(err)
 	}
 }
 

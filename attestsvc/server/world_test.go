@@ -101,6 +101,7 @@ type world struct {
 	logger   *slog.Logger
 	ahead    atomic.Int64 // of its clock
 	stop     func()
+	stopAuth func() // ends the authorization server
 	listen   server.Listeners
 	pkg      []byte // release 2 of the app
 }
@@ -188,12 +189,13 @@ func (w *world) serveClients(t testing.TB, at net.Listener) {
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- auth.Serve(ctx, at) }()
-	t.Cleanup(func() {
+	w.stopAuth = sync.OnceFunc(func() {
 		cancel()
 		if err := errors.Join(<-served, store.Close(db)); err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(w.stopAuth)
 }
 
 func (w *world) config(t testing.TB) server.Config {
