@@ -1,6 +1,7 @@
 package attestation
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,16 +22,52 @@ type enforcementData struct {
 	frame
 	Enforced []manage.Enforcement
 	Counted  map[string]manage.Watched // by stage
+	Calls    map[string]calls          // by stage; nothing where the API does not say
+}
+
+// calls are those at a stage for whose tokens something that is only watched was wrong.
+type calls struct {
+	Total int64
+	Any   int64                      // of them that would have been refused, were all enforced
+	Would map[manage.ClaimName]int64 // and were that claim enforced
+}
+
+// calls counts the calls with the latest tokens that enforcing would have made failing ones.
+func (p *Pages) calls(ctx context.Context, stage string) (c calls, err error) {
+	watched, err := p.Service.Attestations(ctx, manage.AttestationQuery{AttestationFilter: manage.AttestationFilter{Stage: stage, Outcome: manage.WatchedOutcome}})
+	if err != nil {
+		return c, err
+	}
+	asked := manage.IntegrityCallsQuery{Stage: stage, Tokens: []string{}}
+	for _, a := range watched.Attestations {
+		asked.Tokens = append(asked.Tokens, a.Token)
+	}
+	counted, err := p.API.IntegrityCalls(ctx, asked)
+	c = calls{Total: counted.Total, Would: map[manage.ClaimName]int64{}}
+	for _, a := range watched.Attestations {
+		c.Any += counted.Of[a.Token]
+		for _, claim := range a.Claims {
+			if claim.Trust == manage.Warning {
+				c.Would[claim.Claim] += counted.Of[a.Token]
+			}
+		}
+	}
+	return c, err
 }
 
 func (p *Pages) enforcementPage(c echo.Context) error {
 	ctx := c.Request().Context()
-	data := enforcementData{Counted: map[string]manage.Watched{}}
+	data := enforcementData{Counted: map[string]manage.Watched{}, Calls: map[string]calls{}}
 	enforced, err := p.Service.Enforcements(ctx)
 	counted, err2 := p.Service.Watched(ctx)
 	data.Enforced = enforced
 	for _, watched := range counted {
 		data.Counted[watched.Stage] = watched
+	}
+	for _, at := range enforced {
+		if counted, err := p.calls(ctx, at.Stage); err == nil { // the attestations are worth showing without it
+			data.Calls[at.Stage] = counted
+		}
 	}
 	data.frame = p.frame(c, enforcementPath, "Enforcement", errors.Join(err, err2))
 	return ui.Render(c, http.StatusOK, enforcementView(data))
@@ -47,6 +84,14 @@ func did(policy catalog.Claim, total, good int, counts manage.WatchedCounts) str
 		return fmt.Sprintf("%s of %s failed for it (%s)", ui.Thousands(int64(counts.Contraindicated)), attestations(total), share(counts.Contraindicated, total))
 	}
 	return fmt.Sprintf("%s of %s good ones would have failed (%s)", ui.Thousands(int64(counts.Would)), ui.Thousands(int64(good)), share(counts.Would, good))
+}
+
+// words are the calls that enforcing a claim would have refused.
+func (c calls) words(would int64) string {
+	if c.Total == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s of %s calls (%s)", ui.Thousands(would), ui.Thousands(c.Total), share(int(would), int(c.Total)))
 }
 
 func attestations(count int) string {

@@ -17,7 +17,8 @@ import (
 // Config is what the pages need.
 type Config struct {
 	Stages  catalog.Set
-	Service programs.Remote
+	Service programs.Remote // the attestation service
+	API     programs.Remote // the resource server
 	// Message is the page of the answer in the traffic of a stage that has a text in its body; empty:
 	// it is not kept any more.
 	Message func(stage, text string) string

@@ -60,6 +60,13 @@ func (r Remote) RegisterReference(ctx context.Context, pkg []byte) (manage.Refer
 	return manage.RegisterPackage(ctx, r, pkg)
 }
 
+// IntegrityCalls counts calls with client integrity tokens.
+func (r Remote) IntegrityCalls(ctx context.Context, q manage.IntegrityCallsQuery) (manage.IntegrityCalls, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return manage.Post[manage.IntegrityCalls](ctx, r, manage.IntegrityCallsPath, q)
+}
+
 // Enforcements are what is in force, by stage.
 func (r Remote) Enforcements(ctx context.Context) ([]manage.Enforcement, error) {
 	return get[[]manage.Enforcement](ctx, r, manage.EnforcementPath)

@@ -205,6 +205,19 @@ func (f *fakeAttestation) routes() {
 	})
 }
 
+// countCalls has the resource server count the calls with tokens.
+func (b *fakeBank) countCalls() {
+	b.HandleFunc("POST "+manage.IntegrityCallsPath, func(w http.ResponseWriter, r *http.Request) {
+		var asked manage.IntegrityCallsQuery
+		_ = json.NewDecoder(r.Body).Decode(&asked)
+		counted := manage.IntegrityCalls{Total: 800, Of: map[string]int64{}}
+		for _, token := range asked.Tokens {
+			counted.Of[token] = 60
+		}
+		programtest.Answer(w, counted)
+	})
+}
+
 func none(w http.ResponseWriter) {
 	problem.New(http.StatusNotFound, "no-such-resource", "There is none", "").Write(w)
 }

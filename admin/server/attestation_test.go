@@ -111,6 +111,7 @@ func TestEnforcementIsChanged(t *testing.T) {
 	t.Parallel()
 	_, b := newAttested(t)
 	b.get("/attestations/enforcement").want(t, http.StatusOK, `data-claim="runtime" data-policy="watched"`, "15 of 300 good ones would have failed (5.0 %)", "100 of 400 attestations failed for it (25.0 %)")
+	b.get("/attestations/enforcement").want(t, http.StatusOK, `data-calls="60"`, "60 of 800 calls (7.5 %)")
 	const change = "/attestations/enforcement/change?stage=looked-at&claim=runtime&policy="
 	b.get(change+"enforced").want(t, http.StatusOK, "Enforce runtime at looked-at?", "15 would have failed: 5.0 %")
 	b.sure(change+"enforced&back=/attestations/enforcement").want(t, http.StatusSeeOther)

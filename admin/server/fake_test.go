@@ -89,6 +89,7 @@ func newFakeBank(name string, now func() time.Time) *fakeBank {
 	b.welcome()
 	b.grantTokens()
 	b.count()
+	b.countCalls()
 	return b
 }
 

@@ -116,7 +116,7 @@ func (s *Server) assemble(cfg Config) (err error) {
 		Folder: cfg.Folder, Auth: auth, Attestation: cfg.Programs.Remote(deployment.Attestation), Resource: resource, Phone: phone, Runner: s.runner, Gate: s.gate, DropTraffic: s.traffic.Drop,
 	})
 	attested := attestation.New(attestation.Config{
-		Stages: cfg.Stages, Service: cfg.Programs.Remote(deployment.Attestation), Message: s.traffic.Message,
+		Stages: cfg.Stages, Service: cfg.Programs.Remote(deployment.Attestation), API: resource, Message: s.traffic.Message,
 		Runner: s.runner, Gate: s.gate, Now: cfg.Now, Stopped: s.stopped,
 	})
 	usage := &usage.Pages{Stages: cfg.Stages, Resource: resource, Gate: s.gate}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -73,7 +74,8 @@ type integrityTokens struct {
 type verifiedIntegrity struct {
 	integrity.Claims
 	stage string
-	key   token.Key // that has signed it
+	key   token.Key    // that has signed it
+	calls atomic.Int64 // for which it was good
 }
 
 func newIntegrityTokens(config Attested) *integrityTokens {
@@ -89,7 +91,11 @@ func (t *integrityTokens) verify(stage *catalog.Stage, text string, at time.Time
 	}
 	hash := sha256.Sum256([]byte(text))
 	if found, ok := t.seen.Get(hash); ok && found.stage == stage.Slug {
-		return &found.Claims, found.stillGood(at, t.config.Leeway, key)
+		if err := found.stillGood(at, t.config.Leeway, key); err != nil {
+			return nil, err
+		}
+		found.calls.Add(1)
+		return &found.Claims, nil
 	}
 	claims, by, err := integrity.Verifier{
 		Issuer: t.config.Issuer(stage.Slug), Audience: t.config.Audience(stage.Slug), Leeway: t.config.Leeway,
@@ -106,8 +112,21 @@ func (t *integrityTokens) verify(stage *catalog.Stage, text string, at time.Time
 		return nil, err
 	}
 	verified := &verifiedIntegrity{Claims: claims, stage: stage.Slug, key: by}
+	verified.calls.Add(1)
 	t.seen.Add(hash, verified)
 	return &verified.Claims, nil
+}
+
+// IntegrityCalls is for how many calls at a stage client integrity tokens were good, by their IDs. It
+// is about those that are remembered.
+func (g *Guard) IntegrityCalls(stage string) map[string]int64 {
+	calls := map[string]int64{}
+	for _, token := range g.memories.integrity.seen.Values() {
+		if token.stage == stage {
+			calls[token.ID] = token.calls.Load()
+		}
+	}
+	return calls
 }
 
 // stillGood looks at what can have changed since a token was verified.

@@ -2,7 +2,9 @@ package guard_test
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +153,9 @@ func TestWhatIsRememberedOfIntegrityTokens(t *testing.T) {
 				if answer, _ := w.do(first.Clone(first.Context())); answer.Code != http.StatusOK {
 					t.Fatalf("%d %s", answer.Code, answer.Body)
 				}
+			}
+			if calls := w.guard.IntegrityCalls(attestedStage); len(calls) != 1 || slices.Collect(maps.Values(calls))[0] != 2 {
+				t.Errorf("calls by their tokens: %v", calls)
 			}
 			test.change(w)
 			again := w.request(attestedStage, http.MethodGet, "/v1/rates", "")

@@ -43,9 +43,29 @@ func (s *Server) tokenManagement(m manage.Routes) {
 	s.tokens.Manage(m)
 	m.POST("/tokens/examine", s.examineToken)
 	m.GET("/tokens/:id/calls", s.listTokenCalls)
+	m.POST(manage.IntegrityCallsPath, s.countIntegrityCalls)
 	m.GET("/revocation-checks", func(c echo.Context) error { return c.JSON(http.StatusOK, s.revocationChecks()) })
 	m.POST("/stages/:slug/revocation-check/off", s.switchRevocationCheck(false))
 	m.POST("/stages/:slug/revocation-check/on", s.switchRevocationCheck(true))
+}
+
+// countIntegrityCalls counts the calls that were made with client integrity tokens.
+func (s *Server) countIntegrityCalls(c echo.Context) error {
+	asked, err := manage.Read[manage.IntegrityCallsQuery](c)
+	if err != nil {
+		return err
+	}
+	counted := manage.IntegrityCalls{Of: map[string]int64{}}
+	calls := s.guard.IntegrityCalls(asked.Stage)
+	for _, count := range calls {
+		counted.Total += count
+	}
+	for _, id := range asked.Tokens {
+		if count, ok := calls[id]; ok {
+			counted.Of[id] = count
+		}
+	}
+	return c.JSON(http.StatusOK, counted)
 }
 
 // examineToken makes all checks of the guard on a token and says what each finds. It is for the

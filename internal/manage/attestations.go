@@ -319,6 +319,23 @@ type WatchedCounts struct {
 	Would           int `json:"would"` // that are good, and would not be if this claim were enforced
 }
 
+// IntegrityCallsPath is where the resource server counts the calls that were made with client
+// integrity tokens. POST [IntegrityCallsQuery]: [IntegrityCalls]
+const IntegrityCallsPath = "/integrity-calls"
+
+// IntegrityCallsQuery asks for the calls at a stage, and for those with certain tokens.
+type IntegrityCallsQuery struct {
+	Stage  string   `json:"stage"`
+	Tokens []string `json:"tokens"` // jti; at most [MostListed]
+}
+
+// IntegrityCalls counts calls for which a client integrity token was good, of those tokens that the
+// resource server remembers: the latest, since it was started.
+type IntegrityCalls struct {
+	Total int64            `json:"total"` // with any token
+	Of    map[string]int64 `json:"of"`    // with those that were asked for, by jti; it lacks those that are not remembered
+}
+
 // Coverage is how likely a challenge misses a change of one byte in a package.
 type Coverage struct {
 	SHA256  string  `json:"sha256"`

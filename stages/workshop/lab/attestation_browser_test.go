@@ -88,5 +88,6 @@ func TestAttestationIsTakenBackInTheBrowser(t *testing.T) {
 	leads(manage.Instance, "ban")
 	a.do("lift the ban", a.page("/attestations/devices/"+id), click(`[data-lift="`+id+`"]`), seen(`[data-device="`+id+`"][data-banned=false]`), seen(`[data-event="ban lifted"]`))
 	recovers("a device whose ban is lifted")
+	a.do("see that its calls are counted", a.page("/attestations/enforcement"), seen(`[data-enforcement="`+stage.Slug+`"] [data-calls="0"]`))
 	a.do("see its tokens", a.page("/attestations/clock?device="+id), seen(`[data-clock]`), seen(`[data-token][data-renewed=true]`))
 }
