@@ -2,6 +2,7 @@ package scene
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"time"
@@ -131,6 +132,34 @@ var integrityProbes = []probe{
 	}},
 }
 
+// mediated says whether a mediator looks at client integrity tokens, too.
+func mediated(p catalog.Policies) bool { return p.Call.ClientAuth == catalog.Mediated }
+
+// mediatedProbes are requests for tokens whose client integrity token is wrong. The code is looked at
+// by nobody, so any will do.
+var mediatedProbes = []probe{
+	{"a token request without a client integrity token", mediated, catalog.CheckIntegrity, 401, exchangeWith(func(context.Context, *prober) (string, error) {
+		return "", nil
+	})},
+	{"a token request with the client integrity token of a failed attestation", mediated, catalog.CheckIntegrity, 401, exchangeWith(failing)},
+	{"a token request with a client integrity token that has expired", mediated, catalog.CheckIntegrity, 401, exchangeWith(expired)},
+}
+
+// exchangeWith trades a code with a client integrity token.
+func exchangeWith(token func(context.Context, *prober) (string, error)) func(context.Context, *prober, people) (reply, error) {
+	return func(ctx context.Context, p *prober, _ people) (reply, error) {
+		text, err := token(ctx, p)
+		if err != nil {
+			return reply{}, err
+		}
+		by, err := p.bank.As(func(as *protect.Identity) { as.Integrity = text })
+		if err != nil {
+			return reply{}, err
+		}
+		return p.exchanged(ctx, &caller{Caller: by, redirectURI: p.bank.redirectURI}, rand.Text())
+	}
+}
+
 // ratesWith asks for the rates with a client integrity token.
 func ratesWith(token func(context.Context, *prober) (string, error)) func(context.Context, *prober, people) (reply, error) {
 	return func(ctx context.Context, p *prober, _ people) (reply, error) {
@@ -158,18 +187,5 @@ var userProbes = []probe{
 			return reply{}, err
 		}
 		return accounts(func(as *protect.Identity, _ people) { opened.Show(as) }, nil)(ctx, p, users)
-	}},
-	{"accounts with an access token that has expired", proven, catalog.CheckToken, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
-		left := time.Until(users.alice.ExpiresAt)
-		if left > longestWait {
-			return reply{}, errNoProbe
-		}
-		if err := pause(ctx, max(left, 0)+time.Second); err != nil {
-			return reply{}, err
-		}
-		if err := p.prove(ctx); err != nil { // which may have expired meanwhile
-			return reply{}, err
-		}
-		return accounts(func(as *protect.Identity, users people) { users.alice.Show(as) }, nil)(ctx, p, users)
 	}},
 }
