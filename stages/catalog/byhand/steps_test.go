@@ -20,7 +20,7 @@ func TestEveryAttackHasSteps(t *testing.T) {
 			if !strings.Contains(steps, "`") || strings.Count(steps, "`")%2 != 0 {
 				t.Errorf("%s at %s: there is nothing to type in %q", attack.Name, stage.Slug, steps)
 			}
-			for _, blank := range []string{"{api}", "{curl}", "{fetch}", "{cert}", "{field}", "{sign}", "{seal}", "{rob}", "{attack}", "{stage}", "{package}", "{here}", "{proof}", "{as alice}", "{as mallory}"} {
+			for _, blank := range []string{"{api}", "{curl}", "{fetch}", "{cert}", "{field}", "{sign}", "{seal}", "{rob}", "{attack}", "{stage}", "{package}", "{here}", "{proof}", "{as alice}", "{as mallory}", "{tokens}", "{open}", "{answer}", "{forged proof}", "{own payment}"} {
 				if strings.Contains(steps, blank) {
 					t.Errorf("%s at %s: %s is left blank in %s", attack.Name, stage.Slug, blank, steps)
 				}
