@@ -6,8 +6,10 @@ import (
 	"crypto/ecdsa"
 	"encoding/base32"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/pem"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,28 +61,48 @@ func Values(t testing.TB, s release.Settings) Needles {
 	return needles
 }
 
+// wide is text in UTF-16, a byte for a character.
+func wide(text []byte, order binary.AppendByteOrder) []byte {
+	var form []byte
+	for _, b := range text {
+		form = order.AppendUint16(form, uint16(b))
+	}
+	return form
+}
+
 const window = 10 // bytes of a form that have to be there in one piece to be worth a look
 
 // Find looks for pieces of the needles, in all their forms. It returns the form that was
 // found, by what it is.
-func (n Needles) Find(haystack []byte) map[string]string {
+func (n Needles) Find(haystack []byte) map[string]string { return n.Finder()(haystack) }
+
+// Finder is Find for many haystacks.
+func (n Needles) Finder() func(haystack []byte) map[string]string {
 	type match struct{ what, how string }
 	windows := map[[window]byte]match{}
+	begins := make([]bool, 1<<24) // by the first three bytes of a window, to be quick about most places
 	for what, needle := range n {
 		for how, form := range forms(needle) {
 			for at := 0; at+window <= len(form); at++ {
-				windows[[window]byte(form[at:])] = match{what, how}
+				windows[[window]byte(form[at:])], begins[three(form[at:])] = match{what, how}, true
 			}
 		}
 	}
-	found := map[string]string{}
-	for at := 0; at+window <= len(haystack); at++ {
-		if m, ok := windows[[window]byte(haystack[at:])]; ok {
-			found[m.what] = m.how
+	return func(haystack []byte) map[string]string {
+		found := map[string]string{}
+		for at := 0; at+window <= len(haystack); at++ {
+			if !begins[three(haystack[at:])] {
+				continue
+			}
+			if m, ok := windows[[window]byte(haystack[at:])]; ok {
+				found[m.what] = m.how
+			}
 		}
+		return found
 	}
-	return found
 }
+
+func three(b []byte) int { return int(b[0])<<16 | int(b[1])<<8 | int(b[2]) }
 
 // forms are the ways in which bytes are written down. Base64 depends on where in the
 // text, modulo three, they begin: three offsets, less the characters that depend on the
@@ -93,6 +115,12 @@ func forms(needle []byte) map[string][]byte {
 		"hex": []byte(hex.EncodeToString(needle)), "capital hex": []byte(strings.ToUpper(hex.EncodeToString(needle))),
 		"base32": []byte(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(needle)),
 	}
+	var percent strings.Builder
+	for _, b := range needle {
+		fmt.Fprintf(&percent, "%%%02X", b)
+	}
+	forms["percent"], forms["capital percent"] = []byte(strings.ToLower(percent.String())), []byte(percent.String())
+	forms["UTF-16, little end first"], forms["UTF-16, big end first"] = wide(needle, binary.LittleEndian), wide(needle, binary.BigEndian)
 	for name, encoding := range map[string]*base64.Encoding{"base64": base64.RawStdEncoding, "base64url": base64.RawURLEncoding} {
 		for offset := range 3 {
 			shifted := encoding.EncodeToString(append(make([]byte, offset), needle...))
