@@ -104,9 +104,9 @@ func attestations(count int) string {
 // share is a part of a whole in percent.
 func share(part, whole int) string {
 	if whole == 0 {
-		return "0 %"
+		return "0\u00a0%"
 	}
-	return fmt.Sprintf("%.1f %%", 100*float64(part)/float64(whole))
+	return fmt.Sprintf("%.1f\u00a0%%", 100*float64(part)/float64(whole))
 }
 
 // choices are what a claim can be changed to.

@@ -207,7 +207,7 @@ func enforcedAt(d enforcementData, enforced manage.Enforcement, counted manage.W
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, " of the policy ")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 10, " of the policy, ")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

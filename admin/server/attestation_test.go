@@ -110,10 +110,10 @@ func TestAttestationRowsAreLive(t *testing.T) {
 func TestEnforcementIsChanged(t *testing.T) {
 	t.Parallel()
 	_, b := newAttested(t)
-	b.get("/attestations/enforcement").want(t, http.StatusOK, `data-claim="runtime" data-policy="watched"`, "15 of 300 good ones would have failed (5.0 %)", "100 of 400 attestations failed for it (25.0 %)")
-	b.get("/attestations/enforcement").want(t, http.StatusOK, `data-calls="60"`, "60 of 800 calls (7.5 %)")
+	b.get("/attestations/enforcement").want(t, http.StatusOK, `data-claim="runtime" data-policy="watched"`, "15 of 300 good ones would have failed (5.0\u00a0%)", "100 of 400 attestations failed for it (25.0\u00a0%)")
+	b.get("/attestations/enforcement").want(t, http.StatusOK, `data-calls="60"`, "60 of 800 calls (7.5\u00a0%)")
 	const change = "/attestations/enforcement/change?stage=looked-at&claim=runtime&policy="
-	b.get(change+"enforced").want(t, http.StatusOK, "Enforce runtime at looked-at?", "15 would have failed: 5.0 %")
+	b.get(change+"enforced").want(t, http.StatusOK, "Enforce runtime at looked-at?", "15 would have failed: 5.0\u00a0%")
 	b.sure(change+"enforced&back=/attestations/enforcement").want(t, http.StatusSeeOther)
 	b.get("/attestations/enforcement").want(t, http.StatusOK, `data-version="2"`, `data-claim="runtime" data-policy="enforced"`, "runtime: enforced, was watched", "version 2 of its policy")
 	b.get("/audit").want(t, http.StatusOK, `data-audit="change what is enforced" data-audit-outcome="done"`, "runtime at looked-at: enforced")
