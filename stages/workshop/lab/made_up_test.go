@@ -31,7 +31,7 @@ func signedOverTLS(t *testing.T) catalog.Stage {
 	like.Text = "# A stage of a test\n\nSee [[code:guard-hawk]].\n"
 	like.Call.Transport = catalog.TLS
 	like.Call.Devices = catalog.NoDevices
-	like.Package = catalog.Package{Release: catalog.SecretlessRelease, Secrets: catalog.ClearSecrets}
+	like.Package = catalog.Package{Release: catalog.SecretlessRelease + 1, Secrets: catalog.ClearSecrets} // which no stage of the catalog uses
 	blocked := func(by catalog.Check) catalog.Expectation {
 		return catalog.Expectation{Outcome: catalog.Blocked, By: by}
 	}
