@@ -71,21 +71,3 @@ func (b *Bank) ClientSecret(clientID string) string {
 	b.must(b.folders[deployment.Auth].JSON("secrets.json", &secrets))
 	return secrets[clientID]
 }
-
-// Secrets are all that the bank's servers know and no app of a release without secrets may: those of
-// its apps and of their clients of OAuth, the ones that servers share, and the people's passwords.
-func (b *Bank) Secrets() map[string]string {
-	b.t.Helper()
-	all := map[string]string{}
-	for _, role := range []deployment.Role{deployment.Resource, deployment.Auth} {
-		var secrets map[string]string
-		b.must(b.folders[role].JSON("secrets.json", &secrets))
-		for key, secret := range secrets {
-			all["the secret of "+key+", of the program "+string(role)] = secret
-		}
-	}
-	for name, password := range b.Passwords {
-		all["the password of "+name] = password
-	}
-	return all
-}
