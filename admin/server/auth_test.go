@@ -123,6 +123,8 @@ func TestSecretOfServers(t *testing.T) {
 	if strings.Contains(page.Body, "SECRET") {
 		t.Error("the page shows a secret")
 	}
+	golden(t, "client", page.Body)
+	golden(t, "rotate-servers-secret", b.get("/auth/clients/harbour-ops/servers/rotate").Body)
 	b.get("/auth/clients/harbour-ops/secret/rotate").want(t, http.StatusOK, "Installed apps can&#39;t learn it", "each of them is shut out at stages ")
 	b.get("/auth/clients/harbour-ops/servers/rotate").want(t, http.StatusOK, "Make a new secret for a-key-of-servers?", "Installed apps notice nothing")
 	b.sure("/auth/clients/harbour-ops/servers/rotate?back=/auth/clients/harbour-ops").want(t, http.StatusSeeOther)
