@@ -1,5 +1,5 @@
 // Package server puts the admin UI together and serves it. It owns admin.db, and adds to
-// the routes of the packages access, workshop, traffic, jobs and manage:
+// the routes of the packages access, workshop, traffic, jobs, manage, attestation, usage and upkeep:
 //
 //	GET  /healthz                         200 when the UI can do its work
 //	GET  /workshop-ca.pem                 the certificate that curl and browsers need for the API
