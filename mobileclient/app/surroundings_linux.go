@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // traced says whether a debugger holds a thread of this process (proc(5), TracerPid). If the system
@@ -13,13 +15,13 @@ import (
 //
 //keyladder:code app-traced
 func traced() bool {
-	threads, err := filepath.Glob("/proc/self/task/*/status")
-	if err != nil || len(threads) == 0 {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
 		return true
 	}
-	for _, path := range threads {
-		status, err := os.ReadFile(path)
-		if os.IsNotExist(err) || err == nil && len(status) == 0 { // the thread has ended
+	for _, thread := range threads {
+		status, err := os.ReadFile("/proc/self/task/" + thread.Name() + "/status")
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) { // the thread has ended
 			continue
 		}
 		if err != nil || !bytes.Contains(status, []byte("\nTracerPid:\t0\n")) {
