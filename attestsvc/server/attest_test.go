@@ -335,7 +335,7 @@ func TestKeyRevokedMeanwhile(t *testing.T) {
 	testenv.Within(t, 20*time.Second, "nobody can open a session", func() bool {
 		return w.call(t, http.MethodPost, "/"+byHash+attestation.SessionsPath, mine()).StatusCode == http.StatusBadRequest
 	})
-	w.ahead.Store(int64(session.Expires.Add(-time.Second).Sub(time.Now())))
+	w.ahead.Store(int64(time.Until(session.Expires.Add(-time.Second))))
 	answer := decoded[attestation.Session](t, w.call(t, http.MethodPost, session.path, evidence(t, w.pkg, session.Challenge, attestation.Findings{})), http.StatusOK)
 	must[manage.Key](t)(w.registry.Restore(t.Context(), app+"-servers"))
 	if w.good(t, byHash, answer.Result.Token) || w.result(t, *answer.Result).Good {
