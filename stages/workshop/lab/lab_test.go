@@ -3,9 +3,11 @@ package lab_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -21,6 +23,14 @@ import (
 var scratch string
 
 func TestMain(m *testing.M) {
+	// The tests here wait for most of the time: for limits, for tokens to expire, for browsers.
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
+		if err := flag.Set(parallel.Name, fmt.Sprint(2*runtime.GOMAXPROCS(0))); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
 	var err error
 	if scratch, err = os.MkdirTemp("", "keyladder-lab-test-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -23,6 +23,10 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 	open := func(p *catalog.Policies) {
 		p.Package.Secrets, p.Call.Bodies = catalog.ClearSecrets, catalog.PlainBodies
 	}
+	// What an app says of itself counts, and nobody challenges it.
+	onlyHash := func(p *catalog.Policies) {
+		p.Attestation.Level, p.Attestation.Runtime, p.Attestation.Configuration = catalog.PackageHash, catalog.NotLookedAt, catalog.NotLookedAt
+	}
 	for _, tt := range []struct {
 		check  catalog.Check
 		off    func(*catalog.Policies)
@@ -53,6 +57,16 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		{"not-stored", func(p *catalog.Policies) { p.Call.UserKey = catalog.UserKeyInStorage }, "password-grant", "backup-restore", catalog.Succeeds, ""},
 		{"not-stored", func(p *catalog.Policies) { p.Call.UserKey = catalog.UserKeyInStorage }, "code-grant", "backup-theft", catalog.Succeeds, ""},
 		{"nonce", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "code-grant", "replay", catalog.Succeeds, ""},
+		{"integrity-token", func(p *catalog.Policies) {
+			p.Call.AppProof = catalog.NoAppProof
+			p.Attestation = catalog.Attestation{
+				Level: catalog.NotAttested, Executables: catalog.NotLookedAt, Runtime: catalog.NotLookedAt, Configuration: catalog.NotLookedAt, Instance: catalog.NotLookedAt,
+			}
+		}, "attested-hash", "memory-hook", catalog.Succeeds, ""},
+		{"integrity-token", func(p *catalog.Policies) { p.Attestation.Executables = catalog.Watched }, "attested-hash", "repackaged-app", catalog.Succeeds, ""},
+		{"integrity-token", func(p *catalog.Policies) { p.Attestation.Runtime = catalog.Watched }, "attested-challenge", "instrumented-app", catalog.Succeeds, ""},
+		{"integrity-token", onlyHash, "attested-challenge", "hash-spoof", catalog.Succeeds, ""},
+		{"integrity-token", onlyHash, "attested-challenge", "attestation-replay", catalog.Succeeds, ""},
 	} {
 		t.Run(string(tt.check)+"/"+tt.attack, func(t *testing.T) {
 			t.Parallel()
@@ -298,7 +312,7 @@ func TestForgedTokensMeetTheirCheck(t *testing.T) {
 }
 
 // TestSwappedRedirectsLeadToTheAttacker where redirect URIs are not compared: with a token the
-// victim is robbed, and with a code there is the check of clients left.
+// victim is robbed, and with a code there is the check of clients left, or the mediator's of the app.
 func TestSwappedRedirectsLeadToTheAttacker(t *testing.T) {
 	if testing.Short() {
 		t.Skip("as heavy as a cell of the matrix")
@@ -318,7 +332,10 @@ func TestSwappedRedirectsLeadToTheAttacker(t *testing.T) {
 				t.Fatal(err)
 			}
 			want, by := catalog.Succeeds, catalog.Check("")
-			if stage.Auth.ClientAuth == catalog.ClientSecret {
+			switch {
+			case stage.Call.ClientAuth == catalog.Mediated:
+				want, by = catalog.Blocked, catalog.CheckIntegrity
+			case stage.Auth.ClientAuth == catalog.ClientSecret:
 				want, by = catalog.Blocked, catalog.CheckClient
 			}
 			if cell.Outcome != string(want) || cell.Check != by || referee.Expected(stages, cell) == nil {

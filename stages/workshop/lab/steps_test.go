@@ -244,11 +244,8 @@ func TestStepsByHand(t *testing.T) {
 		printed = append(printed, fmt.Sprint("localhost:", service.Port), fmt.Sprint("localhost:", l.Ports[service.Name]))
 	}
 	servers := serversOf(t, l)
-	for _, stage := range catalog.All().Built() {
-		for _, attack := range catalog.Attacks() {
-			if attack.Expected(stage) == catalog.NotApplicable {
-				continue
-			}
+	for _, attack := range catalog.Attacks() {
+		for _, stage := range typedAt(attack) {
 			t.Run(attack.Name+" at "+stage.Slug, func(t *testing.T) {
 				h := hand{t: t, lab: l, stage: stage, attack: attack.Name, dir: t.TempDir(), servers: map[*manage.Client]feed.Cursor{}}
 				if err := os.Symlink(l.Dir, filepath.Join(h.dir, "data")); err != nil {
@@ -276,6 +273,31 @@ func TestStepsByHand(t *testing.T) {
 			})
 		}
 	}
+}
+
+// typedAt are the stages at which an attack's steps are typed: where stages have the same steps, and
+// the same comes of them, the first and the last of these.
+func typedAt(attack catalog.Attack) (typed catalog.Set) {
+	alike := map[string]catalog.Set{}
+	var order []string
+	for _, stage := range catalog.All().Built() {
+		if attack.Expected(stage) == catalog.NotApplicable {
+			continue
+		}
+		steps := strings.Join(byhand.Steps(attack, stage), "\n")
+		key := fmt.Sprintln(attack.Expected(stage), attack.BlockedBy(stage), strings.ReplaceAll(steps, stage.Slug, "STAGE"))
+		if alike[key] == nil {
+			order = append(order, key)
+		}
+		alike[key] = append(alike[key], stage)
+	}
+	for _, key := range order {
+		stages := alike[key]
+		if typed = append(typed, stages[0]); len(stages) > 1 {
+			typed = append(typed, stages[len(stages)-1])
+		}
+	}
+	return typed
 }
 
 // serversOf are the servers that decide about calls, for what they have on record.
