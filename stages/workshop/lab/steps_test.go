@@ -275,28 +275,27 @@ func TestStepsByHand(t *testing.T) {
 	}
 }
 
-// typedAt are the stages at which an attack's steps are typed: where stages have the same steps, and
-// the same comes of them, the first and the last of these.
+// typedAt are the stages at which an attack's steps are typed: the last one, and before that those
+// where something has to be typed, or comes of it, that is not so later.
 func typedAt(attack catalog.Attack) (typed catalog.Set) {
-	alike := map[string]catalog.Set{}
-	var order []string
-	for _, stage := range catalog.All().Built() {
+	known := map[string]bool{}
+	for _, stage := range slices.Backward(catalog.All().Built()) {
 		if attack.Expected(stage) == catalog.NotApplicable {
 			continue
 		}
-		steps := strings.Join(byhand.Steps(attack, stage), "\n")
-		key := fmt.Sprintln(attack.Expected(stage), attack.BlockedBy(stage), strings.ReplaceAll(steps, stage.Slug, "STAGE"))
-		if alike[key] == nil {
-			order = append(order, key)
+		alike := strings.NewReplacer(stage.Slug, "STAGE", fmt.Sprintf("bank-%d.pkg", stage.Package.Release), "PACKAGE", fmt.Sprintf("Bank/%d.0", stage.Package.Release), "AGENT")
+		lines := append(byhand.Steps(attack, stage), fmt.Sprint(attack.Expected(stage), attack.BlockedBy(stage)))
+		fresh := false
+		for _, line := range lines {
+			line = alike.Replace(line)
+			fresh = fresh || !known[line]
+			known[line] = true
 		}
-		alike[key] = append(alike[key], stage)
-	}
-	for _, key := range order {
-		stages := alike[key]
-		if typed = append(typed, stages[0]); len(stages) > 1 {
-			typed = append(typed, stages[len(stages)-1])
+		if fresh {
+			typed = append(typed, stage)
 		}
 	}
+	slices.Reverse(typed)
 	return typed
 }
 
