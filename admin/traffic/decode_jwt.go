@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/a-h/templ"
+
 	"keyladder/admin/ui"
 )
 
@@ -76,4 +78,29 @@ func decodeToken(token string) (section, bool) {
 		Kind: tokenSection, Title: "A JSON Web Token, taken apart", token: token,
 		Parts: []part{{Title: "Header", Text: texts[0]}, payload, {Title: "Signature", Text: parts[2]}},
 	}, true
+}
+
+// linkTokens has the sections about tokens lead to the page that takes them apart. The address
+// says where a token stands and not what it is: addresses are kept in histories and logs.
+func linkTokens(message uint64, sections []section) {
+	n := 0
+	for i := range sections {
+		if sections[i].Kind == tokenSection {
+			sections[i].Link = templ.SafeURL(fmt.Sprintf("/take-apart?message=%d&n=%d", message, n))
+			n++
+		}
+	}
+}
+
+// Token is one of the tokens in a message, counted from 0, and the stage at which it was sent.
+func (t *Traffic) Token(message uint64, n int) (token, stage string, ok bool) {
+	found, ok := t.hub.get(message)
+	if !ok {
+		return "", "", false
+	}
+	tokens := webTokens.Decode(found.text())
+	if n < 0 || n >= len(tokens) {
+		return "", "", false
+	}
+	return tokens[n].token, found.Message.Stage, true
 }

@@ -96,3 +96,12 @@ func (d decoder) verified(kind traffic.Kind, verdict *traffic.Verdict) string {
 	}
 	return "the server refused the call by another check: " + string(verdict.Check)
 }
+
+// text is what decoders look at in a record.
+func (r record) text() text {
+	seen := text{Head: r.Head, Body: string(r.Body)}
+	if r.Kind == traffic.Bytes { // in clear text, a head is among them
+		seen.Head += "\n" + viewBody(r.Body, r.Size).Text
+	}
+	return seen
+}

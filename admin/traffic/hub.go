@@ -188,3 +188,32 @@ func (h *hub) clear() {
 	h.records, h.bytes = nil, 0
 	h.signal()
 }
+
+// Judged is the server's record of a call that it has decided about.
+type Judged struct {
+	ID      uint64 // of the message
+	Verdict traffic.Verdict
+}
+
+// Judged waits, for a moment, until the server has told what it decided about the call of an
+// exchange.
+func (t *Traffic) Judged(ctx context.Context, stage, exchange string) (Judged, bool) {
+	ctx, cancel := context.WithTimeout(ctx, judgedWait)
+	defer cancel()
+	for last := uint64(0); ; {
+		var records []record
+		records, last = t.hub.await(ctx, last, stage)
+		for _, r := range records {
+			if r.Exchange == exchange && r.Lane == traffic.Server && r.Verdict != nil {
+				return Judged{ID: r.ID, Verdict: *r.Verdict}, true
+			}
+		}
+		if ctx.Err() != nil {
+			return Judged{}, false
+		}
+	}
+}
+
+// judgedWait is how long a page waits for a record, which comes within some milliseconds
+// where anybody listens.
+const judgedWait = 3 * time.Second

@@ -17,6 +17,22 @@ import (
 	"keyladder/stages/mechanism/token"
 )
 
+// Attested says which client integrity tokens are good. The zero value accepts none.
+type Attested struct {
+	Issuer   func(stage string) string // the URL of a stage's attestation service, which iss has to be
+	Audience func(stage string) string // this API, which has to be in aud
+	Leeway   time.Duration             // how far the attestation service's clock may be ahead
+}
+
+// lookUpServers finds a key whose secret the attestation service shares with this server. Where a
+// stage has such a service, it has an authorization server, which owns the keys.
+func (c Config) lookUpServers(_ *catalog.Stage, id string) (*clients.App, *clients.Key, error) {
+	if c.Issued.Clients == nil {
+		return nil, nil, clients.ErrUnknown
+	}
+	return c.Issued.Clients.LookupServers(id)
+}
+
 // integrityToken finds the app whose client integrity token was sent: an attestation service says
 // that it is the genuine one. The token is signed with one of the client's secrets that servers
 // share and apps do not have, and the client can be told from the key that it names.

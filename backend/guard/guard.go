@@ -63,13 +63,6 @@ type Issued struct {
 	Tokens  *tokens.Book
 }
 
-// Attested says which client integrity tokens are good. The zero value accepts none.
-type Attested struct {
-	Issuer   func(stage string) string // the URL of a stage's attestation service, which iss has to be
-	Audience func(stage string) string // this API, which has to be in aud
-	Leeway   time.Duration             // how far the attestation service's clock may be ahead
-}
-
 // Counter counts calls.
 type Counter interface {
 	Count(at time.Time, app, stage, route string, served bool)
@@ -359,15 +352,6 @@ func (c Config) lookUp(stage *catalog.Stage, id string) (*clients.App, *clients.
 		return nil, nil, clients.ErrUnknown
 	}
 	return c.Issued.Clients.Lookup(id)
-}
-
-// lookUpServers finds a key whose secret the attestation service shares with this server. Where a
-// stage has such a service, it has an authorization server, which owns the keys.
-func (c Config) lookUpServers(_ *catalog.Stage, id string) (*clients.App, *clients.Key, error) {
-	if c.Issued.Clients == nil {
-		return nil, nil, clients.ErrUnknown
-	}
-	return c.Issued.Clients.LookupServers(id)
 }
 
 // knowsUserAgent does not ask for the stage: the field proves nothing anyway.
