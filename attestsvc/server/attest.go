@@ -182,12 +182,12 @@ func (s *Server) compared(claimed *session, evidence attestation.Evidence) level
 // claims are what the token of a session says.
 func (s *Server) claims(stage catalog.Stage, claimed *session, at time.Time, lifetime time.Duration) integrity.Claims {
 	addresses := s.config.Folder.Addresses
-	audience := []string{addresses.URL(deployment.API) + "/" + stage.Slug + "/v1"}
+	audience := []string{addresses.Stage(deployment.API, stage.Slug) + "/v1"}
 	if stage.Call.ClientAuth == catalog.Mediated {
 		audience = append(audience, addresses.URL(deployment.MediatorService)+"/"+stage.Slug)
 	}
 	return integrity.Claims{
-		Issuer: Issuer(addresses, stage.Slug), ClientID: claimed.opening.ClientID, Audience: audience,
+		Issuer: addresses.Stage(deployment.AttestationService, stage.Slug), ClientID: claimed.opening.ClientID, Audience: audience,
 		Issued: at, Expires: at.Add(lifetime), ID: token.NewID(), Release: claimed.opening.Release, Device: claimed.opening.Device,
 		Level: string(claimed.level.Name),
 	}

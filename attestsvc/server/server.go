@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/labstack/echo/v4/middleware"
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
@@ -23,10 +22,9 @@ import (
 	"keyladder/attestsvc/results"
 	"keyladder/backend/clients"
 	"keyladder/backend/guard"
+	"keyladder/backend/serving"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
-	"keyladder/internal/problem"
-	"keyladder/internal/serve"
 	"keyladder/internal/statefile"
 	"keyladder/internal/store"
 	"keyladder/internal/traffic"
@@ -102,9 +100,7 @@ func New(config Config) (server *Server, err error) {
 	}
 	s := &Server{
 		config: config, sessions: newSessions(mostSessions), latencies: newLatencies(),
-		tls: &tls.Config{
-			MinVersion: tls.VersionTLS12, CipherSuites: serve.Suites(), Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"},
-		},
+		tls: serving.TLS(certificate),
 	}
 	if s.auth, err = manage.NewClient(folder, deployment.Auth); err != nil {
 		return nil, err
@@ -141,37 +137,10 @@ func New(config Config) (server *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.echo = s.newEcho()
+	s.echo = serving.Echo(config.Logger, s.guard.Middleware)
 	s.routes()
 	s.management()
 	return s, nil
-}
-
-// Issuer is whose tokens those of a stage are.
-func Issuer(at deployment.Addresses, stage string) string {
-	return at.URL(deployment.AttestationService) + "/" + stage
-}
-
-func (s *Server) newEcho() *echo.Echo {
-	e := echo.New()
-	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = problem.Handler(func(err error) { s.config.Logger.Error("a call failed", "error", err) })
-	e.Use(
-		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(_ echo.Context, err error, _ []byte) error { return err }}),
-		noStore,
-		s.guard.Middleware,
-	)
-	return e
-}
-
-// noStore keeps answers out of caches: they have tokens in them.
-func noStore(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		header := c.Response().Header()
-		header.Set(echo.HeaderCacheControl, "no-store")
-		header.Set(echo.HeaderXContentTypeOptions, "nosniff")
-		return next(c)
-	}
 }
 
 // routes is what there is.
@@ -202,7 +171,9 @@ const (
 func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if l.TLS != nil {
-		group.Go(func() error { return s.serve(ctx, tls.NewListener(l.TLS, s.tls)) })
+		group.Go(func() error {
+			return serving.Serve(ctx, guard.TLS, s.echo, tls.NewListener(l.TLS, s.tls), s.config.Logger)
+		})
 	}
 	if l.Manage != nil {
 		group.Go(func() error { return s.manage.Serve(ctx, l.Manage) })
@@ -219,16 +190,6 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		})
 	}
 	return group.Wait()
-}
-
-func (s *Server) serve(ctx context.Context, listener net.Listener) error {
-	server := serve.New(s.echo)
-	server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = 5*time.Second, 15*time.Second, 30*time.Second, time.Minute
-	server.BaseContext = func(net.Listener) context.Context {
-		return guard.WithListener(context.WithoutCancel(ctx), guard.TLS)
-	}
-	server.ErrorLog = slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug)
-	return serve.HTTP(ctx, server, listener)
 }
 
 // forget removes what is too old until ctx ends.

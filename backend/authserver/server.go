@@ -12,7 +12,6 @@ import (
 
 	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
-	"github.com/labstack/echo/v4/middleware"
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
@@ -23,6 +22,7 @@ import (
 	"keyladder/backend/grants"
 	"keyladder/backend/guard"
 	"keyladder/backend/refresh"
+	"keyladder/backend/serving"
 	"keyladder/backend/tokens"
 	"keyladder/backend/usage"
 	"keyladder/backend/users"
@@ -30,7 +30,6 @@ import (
 	"keyladder/internal/feed/durable"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
-	"keyladder/internal/serve"
 	"keyladder/internal/statefile"
 	"keyladder/internal/store"
 	"keyladder/internal/traffic"
@@ -111,9 +110,7 @@ func New(config Config) (server *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, underWay: newUnderWay(config.Now), tls: &tls.Config{
-		MinVersion: tls.VersionTLS12, CipherSuites: serve.Suites(), Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"},
-	}}
+	s := &Server{config: config, underWay: newUnderWay(config.Now), tls: serving.TLS(certificate)}
 	models := slices.Concat(clients.Models(), users.Models(), codes.Models(), refresh.Models(), consents.Models(), tokens.Models(), usage.Models(), durable.Models())
 	if s.db, err = store.Open(config.Folder.Path(database), models...); err != nil {
 		return nil, err
@@ -155,7 +152,7 @@ func New(config Config) (server *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.echo = s.newEcho()
+	s.echo = serving.Echo(config.Logger, headers, assets, s.guard.Middleware)
 	s.routes()
 	s.management()
 	return s, nil
@@ -170,8 +167,8 @@ func Issuers(stages catalog.Set, at deployment.Addresses, long, short time.Durat
 			continue
 		}
 		issuer := tokens.Issuer{
-			Stage: stage.Slug, URL: at.URL(deployment.AuthServer) + "/" + stage.Slug,
-			Audience: at.URL(deployment.API) + "/" + stage.Slug + "/v1", Lifetime: long,
+			Stage: stage.Slug, URL: at.Stage(deployment.AuthServer, stage.Slug),
+			Audience: at.Stage(deployment.API, stage.Slug) + "/v1", Lifetime: long,
 		}
 		if stage.Auth.TokenLife == catalog.ShortLivedTokens {
 			issuer.Lifetime = short
@@ -182,7 +179,7 @@ func Issuers(stages catalog.Set, at deployment.Addresses, long, short time.Durat
 }
 
 func (s *Server) issuer(stage catalog.Stage) string {
-	return s.config.Folder.Addresses.URL(deployment.AuthServer) + "/" + stage.Slug
+	return s.config.Folder.Addresses.Stage(deployment.AuthServer, stage.Slug)
 }
 
 // lifetime is that of the stage's access tokens.
@@ -193,26 +190,11 @@ func (s *Server) lifetime(stage catalog.Stage) time.Duration {
 	return s.config.TokenLifetime
 }
 
-func (s *Server) newEcho() *echo.Echo {
-	e := echo.New()
-	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = problem.Handler(func(err error) { s.config.Logger.Error("a call failed", "error", err) })
-	e.Use(
-		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(_ echo.Context, err error, _ []byte) error { return err }}),
-		headers,
-		assets,
-		s.guard.Middleware,
-	)
-	return e
-}
-
-// headers keep answers out of caches and frames, and the addresses of pages, which say which
+// headers keep answers out of frames, and the addresses of pages, which say which
 // sign-in is under way, from wherever links lead.
 func headers(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
-		h.Set(echo.HeaderCacheControl, "no-store")
-		h.Set(echo.HeaderXContentTypeOptions, "nosniff")
 		h.Set(echo.HeaderXFrameOptions, "DENY")
 		h.Set(echo.HeaderReferrerPolicy, "no-referrer")
 		h.Set(echo.HeaderContentSecurityPolicy, pages.ContentSecurityPolicy(""))
@@ -309,7 +291,9 @@ const flushEvery = time.Second
 func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if l.TLS != nil {
-		group.Go(func() error { return s.serve(ctx, tls.NewListener(l.TLS, s.tls)) })
+		group.Go(func() error {
+			return serving.Serve(ctx, guard.TLS, s.echo, tls.NewListener(l.TLS, s.tls), s.config.Logger)
+		})
 	}
 	if l.Manage != nil {
 		group.Go(func() error { return s.manage.Serve(ctx, l.Manage) })
@@ -322,16 +306,6 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	}
 	err := group.Wait()
 	return errors.Join(err, s.write(context.WithoutCancel(ctx)))
-}
-
-func (s *Server) serve(ctx context.Context, listener net.Listener) error {
-	server := serve.New(s.echo)
-	server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = 5*time.Second, 15*time.Second, 30*time.Second, time.Minute
-	server.BaseContext = func(net.Listener) context.Context {
-		return guard.WithListener(context.WithoutCancel(ctx), guard.TLS)
-	}
-	server.ErrorLog = slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug)
-	return serve.HTTP(ctx, server, listener)
 }
 
 func (s *Server) write(ctx context.Context) error {

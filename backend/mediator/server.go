@@ -10,15 +10,14 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/labstack/echo/v4/middleware"
 	"golang.org/x/sync/errgroup"
 
 	"keyladder/backend/clients"
 	"keyladder/backend/guard"
+	"keyladder/backend/serving"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
-	"keyladder/internal/serve"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 )
@@ -69,9 +68,7 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, tls: &tls.Config{
-		MinVersion: tls.VersionTLS12, CipherSuites: serve.Suites(), Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"},
-	}}
+	s := &Server{config: config, tls: serving.TLS(certificate)}
 	if s.auth, err = manage.NewClient(config.Folder, deployment.Auth); err != nil {
 		return nil, err
 	}
@@ -87,8 +84,8 @@ func New(config Config) (*Server, error) {
 		Stages: config.Stages, AdmissionAlone: true, Issued: guard.Issued{Clients: s.clients.Book}, Usage: guard.Uncounted{},
 		Server: string(deployment.Mediator), Log: config.Log, Address: config.Address, Now: config.Now,
 		Attested: guard.Attested{
-			Issuer:   func(stage string) string { return at.URL(deployment.AttestationService) + "/" + stage },
-			Audience: func(stage string) string { return at.URL(deployment.MediatorService) + "/" + stage },
+			Issuer:   func(stage string) string { return at.Stage(deployment.AttestationService, stage) },
+			Audience: func(stage string) string { return at.Stage(deployment.MediatorService, stage) },
 			Leeway:   config.Leeway,
 		},
 	})
@@ -96,7 +93,7 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
-	s.echo = s.newEcho()
+	s.echo = serving.Echo(config.Logger, s.guard.Middleware)
 	for path, handler := range map[string]guard.Handler{"/token": s.token, "/revoke": s.revoke} {
 		s.guard.Handle(s.echo, guard.Route{
 			Method: http.MethodPost, Path: path, Scope: guard.AnyScope, Admission: true, Attested: true, At: mediated, Refusals: problem.OAuth,
@@ -108,27 +105,6 @@ func New(config Config) (*Server, error) {
 // mediated says whether apps get their tokens through a mediator at a stage.
 func mediated(p catalog.Policies) bool { return p.Call.ClientAuth == catalog.Mediated }
 
-func (s *Server) newEcho() *echo.Echo {
-	e := echo.New()
-	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = problem.Handler(func(err error) { s.config.Logger.Error("a call failed", "error", err) })
-	e.Use(
-		middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(_ echo.Context, err error, _ []byte) error { return err }}),
-		headers,
-		s.guard.Middleware,
-	)
-	return e
-}
-
-// headers keep answers out of caches (RFC 6749, section 5.1).
-func headers(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
-		c.Response().Header().Set(echo.HeaderXContentTypeOptions, "nosniff")
-		return next(c)
-	}
-}
-
 // Listeners are where a mediator answers. Those that are nil are left out.
 type Listeners struct{ TLS, Manage net.Listener }
 
@@ -138,7 +114,9 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	defer s.auth.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	if l.TLS != nil {
-		group.Go(func() error { return s.serve(ctx, tls.NewListener(l.TLS, s.tls)) })
+		group.Go(func() error {
+			return serving.Serve(ctx, guard.TLS, s.echo, tls.NewListener(l.TLS, s.tls), s.config.Logger)
+		})
 	}
 	if l.Manage != nil {
 		group.Go(func() error { return s.manage.Serve(ctx, l.Manage) })
@@ -148,16 +126,6 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		return nil
 	})
 	return group.Wait()
-}
-
-func (s *Server) serve(ctx context.Context, listener net.Listener) error {
-	server := serve.New(s.echo)
-	server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = 5*time.Second, 15*time.Second, 30*time.Second, time.Minute
-	server.BaseContext = func(net.Listener) context.Context {
-		return guard.WithListener(context.WithoutCancel(ctx), guard.TLS)
-	}
-	server.ErrorLog = slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug)
-	return serve.HTTP(ctx, server, listener)
 }
 
 // health is nil when the clients and their secrets are known. It asks nobody.

@@ -9,13 +9,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"github.com/labstack/echo/v4/middleware"
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
@@ -23,6 +21,7 @@ import (
 	"keyladder/backend/devices"
 	"keyladder/backend/guard"
 	"keyladder/backend/ledger"
+	"keyladder/backend/serving"
 	"keyladder/backend/sessions"
 	"keyladder/backend/tokens"
 	"keyladder/backend/usage"
@@ -31,7 +30,6 @@ import (
 	"keyladder/internal/feed/durable"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
-	"keyladder/internal/problem"
 	"keyladder/internal/serve"
 	"keyladder/internal/statefile"
 	"keyladder/internal/store"
@@ -186,38 +184,11 @@ func New(config Config) (server *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.echo = s.newEcho(s.guard.Middleware)
+	s.echo = serving.Echo(config.Logger, s.guard.Middleware)
 	s.routes(s.echo, s.guard)
 	s.tokenRoutes(s.echo, s.guard)
 	s.management()
 	return s, nil
-}
-
-// newEcho answers through the given middleware, which comes after what every call needs.
-func (s *Server) newEcho(after ...echo.MiddlewareFunc) *echo.Echo {
-	e := echo.New()
-	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = problem.Handler(func(err error) {
-		s.config.Logger.Error("a call failed", "error", err)
-	})
-	e.Use(
-		middleware.RecoverWithConfig(middleware.RecoverConfig{
-			LogErrorFunc: func(_ echo.Context, err error, _ []byte) error { return err },
-		}),
-		noStore,
-	)
-	e.Use(after...)
-	return e
-}
-
-// noStore keeps answers out of caches: they are about money, and for one caller.
-func noStore(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		header := c.Response().Header()
-		header.Set(echo.HeaderCacheControl, "no-store")
-		header.Set(echo.HeaderXContentTypeOptions, "nosniff")
-		return next(c)
-	}
 }
 
 // readCertificates makes the TLS settings of the listeners and returns the authority of
@@ -296,14 +267,14 @@ const flushEvery = time.Second
 func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if l.Plain != nil {
-		group.Go(func() error { return s.serve(ctx, guard.Plain, s.echo, l.Plain) })
+		group.Go(func() error { return s.serve(ctx, guard.Plain, l.Plain) })
 	}
 	if l.TLS != nil {
-		group.Go(func() error { return s.serve(ctx, guard.TLS, s.echo, tls.NewListener(l.TLS, s.tls)) })
+		group.Go(func() error { return s.serve(ctx, guard.TLS, tls.NewListener(l.TLS, s.tls)) })
 	}
 	if l.Terminated != nil {
 		group.Go(func() error {
-			return s.serve(ctx, guard.Terminated, s.echo, tls.NewListener(l.Terminated, s.terminated))
+			return s.serve(ctx, guard.Terminated, tls.NewListener(l.Terminated, s.terminated))
 		})
 	}
 	if l.Manage != nil {
@@ -336,14 +307,8 @@ func (s *Server) write(ctx context.Context) error {
 	return errors.Join(s.usage.Flush(ctx), s.sources.Flush(ctx), s.sessions.Flush(ctx, s.config.Now()), s.tokens.Flush(ctx), s.journal.Flush(ctx), s.devices.Flush(ctx), s.mark.Advance(s.config.Now()))
 }
 
-func (s *Server) serve(ctx context.Context, kind guard.Listener, handler http.Handler, listener net.Listener) error {
-	server := serve.New(handler)
-	server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = 5*time.Second, 15*time.Second, 30*time.Second, time.Minute
-	server.BaseContext = func(net.Listener) context.Context {
-		return guard.WithListener(context.WithoutCancel(ctx), kind)
-	}
-	server.ErrorLog = slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug)
-	return serve.HTTP(ctx, server, listener)
+func (s *Server) serve(ctx context.Context, kind guard.Listener, listener net.Listener) error {
+	return serving.Serve(ctx, kind, s.echo, listener, s.config.Logger)
 }
 
 func (s *Server) flush(ctx context.Context) {

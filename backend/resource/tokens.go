@@ -23,7 +23,7 @@ func (c Config) issuers() []tokens.Issuer {
 		if !issuesTokens(stage.Policies) {
 			continue
 		}
-		url := c.Folder.Addresses.URL(deployment.API) + "/" + stage.Slug
+		url := c.Folder.Addresses.Stage(deployment.API, stage.Slug)
 		all = append(all, tokens.Issuer{Stage: stage.Slug, URL: url, Audience: url + "/v1", Lifetime: c.TokenLifetime})
 	}
 	return all

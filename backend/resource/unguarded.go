@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"keyladder/backend/guard"
+	"keyladder/backend/serving"
 )
 
 // ServeUnguarded answers two routes as [Server.Serve] does, but asks no guard: the rates,
@@ -18,12 +19,12 @@ func (s *Server) ServeUnguarded(ctx context.Context, kind guard.Listener, listen
 	if kind == guard.TLS {
 		listener = tls.NewListener(listener, s.tls)
 	}
-	return s.serve(ctx, kind, s.unguarded(), listener)
+	return serving.Serve(ctx, kind, s.unguarded(), listener, s.config.Logger)
 }
 
 // unguarded is the API's handler without the guard.
 func (s *Server) unguarded() http.Handler {
-	e := s.newEcho()
+	e := serving.Echo(s.config.Logger)
 	e.GET("/:stage/v1/rates", func(c echo.Context) error { return s.getRates(c, guard.Caller{}) })
 	e.GET("/:stage/v1/accounts/:id", func(c echo.Context) error {
 		found, err := s.ledger.Account(c.Request().Context(), c.Param("id"))

@@ -27,6 +27,10 @@ type Addresses struct {
 // URL is the public address of a service, without a path.
 func (a Addresses) URL(name ServiceName) string { return a.Public[name] }
 
+// Stage is where a stage is at a service. It is the issuer of the tokens that the service issues
+// there.
+func (a Addresses) Stage(name ServiceName, stage string) string { return a.URL(name) + "/" + stage }
+
 // Listen is where the program of a service listens: host:port, or localhost:port for all
 // addresses of the loopback interface.
 func (a Addresses) Listen(name ServiceName) string {
