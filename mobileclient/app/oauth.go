@@ -15,6 +15,7 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 )
 
@@ -157,7 +158,10 @@ func (a *harbourApp) failedTrade(err error) sdk.Screen {
 	case errors.As(err, new(*attestationError)):
 		return a.notAttested(err)
 	}
-	return a.failedCall("", err)
+	if a.caller.Policy().ClientAuth == catalog.Mediated {
+		return a.failedAt("the mediator", "", err)
+	}
+	return a.failedAt("the authorization server", "", err)
 }
 
 // learnUser asks the bank whose accounts the app may see now: a token is not for the app to

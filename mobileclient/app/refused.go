@@ -13,6 +13,11 @@ import (
 
 // failedCall makes a screen of a call that got no answer, or none that the app believes.
 func (a *harbourApp) failedCall(exchange string, err error) sdk.Screen {
+	return a.failedAt("the API", exchange, err)
+}
+
+// failedAt is the same for a request to one of the bank's servers.
+func (a *harbourApp) failedAt(server, exchange string, err error) sdk.Screen {
 	if check, reason := protect.Refused(err); check != "" {
 		return a.refuse(exchange, check, reason, advice(check, reason, err))
 	}
@@ -24,7 +29,7 @@ func (a *harbourApp) failedCall(exchange string, err error) sdk.Screen {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return sdk.Screen{Error: "The bank did not answer in time. Try again in a moment."}
 	}
-	return sdk.Screen{Error: "The bank can't be reached (" + err.Error() + "). Check the phone's network settings, and that the API runs."}
+	return sdk.Screen{Error: "The bank can't be reached (" + err.Error() + "). Check the phone's network settings, and that " + server + " runs."}
 }
 
 // refuse makes a screen of a refusal by the app itself, and records why.

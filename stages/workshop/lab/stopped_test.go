@@ -18,32 +18,24 @@ import (
 
 // gate is the way to a server. Closed, it is to a client as if the server had been stopped.
 type gate struct {
-	t      *testing.T
 	at, to string // host:port
 
-	mu       sync.Mutex
-	listener net.Listener
-	open     map[net.Conn]bool
+	mu     sync.Mutex
+	closed bool
+	open   map[net.Conn]bool
 }
 
 func newGate(t *testing.T, to string) *gate {
 	t.Helper()
-	g := &gate{t: t, at: "127.0.0.1:0", to: to, open: map[net.Conn]bool{}}
-	g.start()
-	t.Cleanup(g.stop)
-	return g
-}
-
-// start opens the gate, at the same address each time.
-func (g *gate) start() {
-	g.t.Helper()
-	listener, err := net.Listen("tcp", g.at)
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // the port stays ours, open or closed
 	if err != nil {
-		g.t.Fatal(err)
+		t.Fatal(err)
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.listener, g.at = listener, listener.Addr().String()
+	g := &gate{at: listener.Addr().String(), to: to, open: map[net.Conn]bool{}}
+	t.Cleanup(func() {
+		listener.Close()
+		g.stop()
+	})
 	go func() {
 		for {
 			client, err := listener.Accept()
@@ -53,6 +45,14 @@ func (g *gate) start() {
 			go g.carry(client)
 		}
 	}()
+	return g
+}
+
+// start opens the gate.
+func (g *gate) start() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = false
 }
 
 func (g *gate) carry(client net.Conn) {
@@ -63,6 +63,10 @@ func (g *gate) carry(client net.Conn) {
 	}
 	defer server.Close()
 	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return
+	}
 	g.open[client], g.open[server] = true, true
 	g.mu.Unlock()
 	go func() {
@@ -76,7 +80,7 @@ func (g *gate) carry(client net.Conn) {
 func (g *gate) stop() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.listener.Close()
+	g.closed = true
 	for conn := range g.open {
 		conn.Close()
 	}
@@ -94,11 +98,11 @@ func TestServersThatStop(t *testing.T) {
 	var people person.People
 	(&bank{Lab: l}).json(t, deployment.Phone, "passwords.json", &people)
 	for _, stage := range attestedStages() {
-		issuer := deployment.AuthServer
+		issuer, named := deployment.AuthServer, "that the authorization server runs"
 		if stage.Call.ClientAuth == catalog.Mediated {
-			issuer = deployment.MediatorService
+			issuer, named = deployment.MediatorService, "that the mediator runs"
 		}
-		for service, says := range map[deployment.ServiceName]string{deployment.AttestationService: "attestation service", issuer: "connect"} {
+		for service, says := range map[deployment.ServiceName]string{deployment.AttestationService: "attestation service", issuer: named} {
 			t.Run(stage.Slug+"/"+string(service), func(t *testing.T) {
 				t.Parallel()
 				address, err := url.Parse(l.Addresses.URL(service))
