@@ -17,27 +17,23 @@ import (
 
 // attestation is the attestation service; all is nil where no stage has one.
 type attestation struct {
-	tls, manage string // where it listens
+	tls, manage *door
 	server      *attestsvc.Server
 	stop        func()
 	line        *line
 }
 
-// listenAttestation finds ports for the attestation service, if a stage has one: its address is in
+// listenAttestation takes ports for the attestation service, if a stage has one: its address is in
 // the tokens that the resource server accepts.
 func (b *Bank) listenAttestation(public map[deployment.ServiceName]string) {
 	b.t.Helper()
 	if !slices.ContainsFunc(b.Stages.Built(), func(s catalog.Stage) bool { return s.Attestation.Level != catalog.NotAttested }) {
 		return
 	}
-	for _, address := range []*string{&b.attestation.tls, &b.attestation.manage} {
-		listener := b.listen()
-		*address = listener.Addr().String()
-		b.must(listener.Close())
-	}
-	b.AttestationURL = "https://" + b.attestation.tls
+	b.attestation.tls, b.attestation.manage = b.door(), b.door()
+	b.AttestationURL = "https://" + b.attestation.tls.address()
 	public[deployment.AttestationService] = b.AttestationURL
-	public[deployment.Manage(deployment.Attestation)] = "https://" + b.attestation.manage
+	public[deployment.Manage(deployment.Attestation)] = "https://" + b.attestation.manage.address()
 }
 
 // StartAttestation starts the attestation service, where it does not run. It stops at the end of the
@@ -57,11 +53,8 @@ func (b *Bank) StartAttestation() {
 	config.Address = b.options.Address
 	server, err := attestsvc.New(config)
 	b.must(err)
-	tls, err := net.Listen("tcp", b.attestation.tls)
-	b.must(err)
-	managed, err := net.Listen("tcp", b.attestation.manage)
-	b.must(err)
-	b.attestation.line = &line{Listener: tls}
+	b.attestation.line = &line{Listener: b.attestation.tls.open()}
+	managed := b.attestation.manage.open()
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, attestsvc.Listeners{TLS: b.attestation.line, Manage: managed}) }()

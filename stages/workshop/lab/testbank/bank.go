@@ -180,6 +180,14 @@ func (b *Bank) listen() net.Listener {
 	return listener
 }
 
+// door takes a port for a server that is started later.
+func (b *Bank) door() *door {
+	b.t.Helper()
+	listener := b.listen()
+	b.t.Cleanup(func() { listener.Close() })
+	return newDoor(listener)
+}
+
 // Manage is the client of the bank's management.
 func (b *Bank) Manage() *manage.Client { return b.manage }
 

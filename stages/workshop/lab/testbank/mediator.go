@@ -3,7 +3,6 @@ package testbank
 import (
 	"context"
 	"log/slog"
-	"net"
 	"slices"
 	"time"
 
@@ -16,25 +15,21 @@ import (
 
 // mediating is where the mediator listens; all is nil where no stage has one.
 type mediating struct {
-	tls, manage string
+	tls, manage *door
 	stop        func()
 }
 
-// listenMediator finds ports for the mediator, if a stage has one: its address is in the tokens that
+// listenMediator takes ports for the mediator, if a stage has one: its address is in the tokens that
 // it accepts.
 func (b *Bank) listenMediator(public map[deployment.ServiceName]string) {
 	b.t.Helper()
 	if !slices.ContainsFunc(b.Stages.Built(), func(s catalog.Stage) bool { return s.Call.ClientAuth == catalog.Mediated }) {
 		return
 	}
-	for _, address := range []*string{&b.mediating.tls, &b.mediating.manage} {
-		listener := b.listen()
-		*address = listener.Addr().String()
-		b.must(listener.Close())
-	}
-	b.MediatorURL = "https://" + b.mediating.tls
+	b.mediating.tls, b.mediating.manage = b.door(), b.door()
+	b.MediatorURL = "https://" + b.mediating.tls.address()
 	public[deployment.MediatorService] = b.MediatorURL
-	public[deployment.Manage(deployment.Mediator)] = "https://" + b.mediating.manage
+	public[deployment.Manage(deployment.Mediator)] = "https://" + b.mediating.manage.address()
 }
 
 // StartMediator starts the mediator, where it does not run, and waits until it knows the clients. It
@@ -51,13 +46,10 @@ func (b *Bank) StartMediator() {
 	config.Address, config.Device = b.options.Address, guard.Limit{PerSecond: 1000, Burst: 10_000}
 	server, err := mediator.New(config)
 	b.must(err)
-	tls, err := net.Listen("tcp", b.mediating.tls)
-	b.must(err)
-	managed, err := net.Listen("tcp", b.mediating.manage)
-	b.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(ctx, mediator.Listeners{TLS: tls, Manage: managed}) }()
+	listeners := mediator.Listeners{TLS: b.mediating.tls.open(), Manage: b.mediating.manage.open()}
+	go func() { served <- server.Serve(ctx, listeners) }()
 	b.mediating.stop = func() {
 		cancel()
 		if err := <-served; err != nil {
