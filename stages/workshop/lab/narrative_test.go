@@ -1,7 +1,6 @@
 package lab_test
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,22 +10,21 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/lab/testbank"
+	"keyladder/stages/workshop/lab/typed"
 )
 
 // command is a line of a narrative that a reader types, and what must come of it.
 type command struct {
-	line   string
+	typed.Command
 	status string // of the HTTP response; empty: none is promised
 	exit   int
 	output []string // lines that it prints, among others
-	beside bool     // it goes on in a second terminal, until the others have been typed
 }
 
 var (
@@ -57,8 +55,8 @@ func commands(narrative, way string) []command {
 		if !console {
 			continue
 		}
-		if typed, ok := strings.CutPrefix(line, "$ "); ok {
-			found = append(found, command{line: typed})
+		if text, ok := strings.CutPrefix(line, "$ "); ok {
+			found = append(found, command{Command: typed.Command{Line: text}})
 			continue
 		}
 		latest := &found[len(found)-1]
@@ -71,47 +69,6 @@ func commands(narrative, way string) []command {
 		}
 	}
 	return found
-}
-
-// typeAll types the commands into one shell, as its functions and variables have to last, and
-// returns each one's output and exit code.
-func typeAll(t *testing.T, dir string, env []string, typed []command, replace *strings.Replacer) []result {
-	t.Helper()
-	notes := t.TempDir()
-	note := func(i int, what string) string { return filepath.Join(notes, strconv.Itoa(i)+what) }
-	var script strings.Builder
-	script.WriteString("set -o pipefail\nbeside=()\ntrap 'kill ${beside[@]} && wait' EXIT\n")
-	for i, c := range typed {
-		if c.beside {
-			fmt.Fprintf(&script, "{ exec %[1]s\n} >'%[2]s' 2>&1 &\nbeside+=($!)\n"+
-				"until grep -q listening '%[2]s' || ! kill -0 $! 2>/dev/null; do sleep 0.02; done\necho 0 >'%[3]s'\n",
-				replace.Replace(c.line), note(i, ".out"), note(i, ".exit"))
-			continue
-		}
-		fmt.Fprintf(&script, "{ %s\n} >'%s' 2>&1\necho $? >'%s'\n", replace.Replace(c.line), note(i, ".out"), note(i, ".exit"))
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	shell := exec.CommandContext(ctx, "bash", "-c", script.String())
-	shell.Dir, shell.Env = dir, env
-	output, err := shell.CombinedOutput()
-	if err != nil {
-		t.Logf("the shell: %v\n%s", err, output) // what is missing fails below
-	}
-	results := make([]result, len(typed))
-	for i := range typed {
-		results[i].exit = -1
-		results[i].output, _ = os.ReadFile(note(i, ".out"))
-		if exit, err := os.ReadFile(note(i, ".exit")); err == nil {
-			results[i].exit, _ = strconv.Atoi(strings.TrimSpace(string(exit)))
-		}
-	}
-	return results
-}
-
-type result struct {
-	output []byte
-	exit   int
 }
 
 // toolPath is a PATH on which `go run ./stages` and `go run ./mobileclient` run what was built
@@ -176,9 +133,13 @@ func TestNarrativeCommands(t *testing.T) {
 	for _, stage := range catalog.All().Built() {
 		t.Run(stage.Slug, func(t *testing.T) {
 			t.Parallel()
-			typed := commands(stage.Narrative(), way)
-			if len(typed) < 3 {
-				t.Fatalf("only %d commands", len(typed))
+			promises := commands(stage.Narrative(), way)
+			if len(promises) < 3 {
+				t.Fatalf("only %d commands", len(promises))
+			}
+			var lines []typed.Command
+			for _, c := range promises {
+				lines = append(lines, c.Command)
 			}
 			dir := t.TempDir()
 			if data != "" {
@@ -186,21 +147,21 @@ func TestNarrativeCommands(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			for i, r := range typeAll(t, dir, env, typed, ports) {
-				c := typed[i]
-				if r.exit != c.exit {
-					t.Errorf("$ %s\nexit code %d, want %d\n%s", c.line, r.exit, c.exit, r.output)
+			for i, r := range typed.All(t, dir, env, lines, ports) {
+				c := promises[i]
+				if r.Exit != c.exit {
+					t.Errorf("$ %s\nexit code %d, want %d\n%s", c.Line, r.Exit, c.exit, r.Output)
 				}
 				for _, line := range c.output {
-					if !strings.Contains("\n"+string(r.output), "\n"+line+"\n") {
-						t.Errorf("$ %s\ndoes not print %q, but\n%s", c.line, line, r.output)
+					if !strings.Contains("\n"+string(r.Output), "\n"+line+"\n") {
+						t.Errorf("$ %s\ndoes not print %q, but\n%s", c.Line, line, r.Output)
 					}
 				}
 				if c.status == "" {
 					continue
 				}
-				if got := statusLine.FindSubmatch(r.output); got == nil || string(got[1]) != c.status {
-					t.Errorf("$ %s\nstatus %q, want %s\n%s", c.line, got, c.status, r.output)
+				if got := statusLine.FindSubmatch(r.Output); got == nil || string(got[1]) != c.status {
+					t.Errorf("$ %s\nstatus %q, want %s\n%s", c.Line, got, c.status, r.Output)
 				}
 			}
 		})

@@ -1,9 +1,11 @@
-package lab_test
+package typed_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -23,6 +25,7 @@ import (
 	"keyladder/stages/catalog"
 	"keyladder/stages/catalog/byhand"
 	"keyladder/stages/workshop/lab"
+	"keyladder/stages/workshop/lab/typed"
 )
 
 var (
@@ -32,15 +35,15 @@ var (
 )
 
 // commandsOf are what a person types who carries out an attack by hand.
-func commandsOf(steps []string) (typed []command) {
+func commandsOf(steps []string) (found []typed.Command) {
 	for _, step := range steps {
 		for _, match := range typedInStep.FindAllStringSubmatch(step, -1) {
 			if tools.MatchString(match[1]) {
-				typed = append(typed, command{line: match[1], beside: strings.HasPrefix(step, byhand.Beside)})
+				found = append(found, typed.Command{Line: match[1], Beside: strings.HasPrefix(step, byhand.Beside)})
 			}
 		}
 	}
-	return typed
+	return found
 }
 
 // hand is an attack that was carried out by hand.
@@ -51,7 +54,7 @@ type hand struct {
 	attack  string
 	dir     string
 	servers map[*manage.Client]feed.Cursor // each with where its records were when the attack began
-	results []result
+	results []typed.Result
 }
 
 // booked are the transfers that the attack was for, of those that are wanted.
@@ -77,7 +80,7 @@ func (h *hand) file(name string) []byte {
 }
 
 // latest is what the last command printed.
-func (h *hand) latest() []byte { return h.results[len(h.results)-1].output }
+func (h *hand) latest() []byte { return h.results[len(h.results)-1].Output }
 
 // refusedBy is the check that refused last: one of the app's own, or of the servers'.
 func (h *hand) refusedBy() (check catalog.Check) {
@@ -97,7 +100,7 @@ func (h *hand) refusedBy() (check catalog.Check) {
 	}
 	for _, r := range h.results {
 		// That the app refuses a transfer above its cap is what attacks on it begin with.
-		if own := appRefused.FindSubmatch(r.output); own != nil && catalog.Check(own[1]) != catalog.CheckTransferCap {
+		if own := appRefused.FindSubmatch(r.Output); own != nil && catalog.Check(own[1]) != catalog.CheckTransferCap {
 			check = catalog.Check(own[1])
 		}
 	}
@@ -163,7 +166,7 @@ var achieved = map[string]func(*hand) (catalog.Outcome, catalog.Check){
 		return h.unless(bytes.Contains(h.latest(), []byte("session_key")) || bytes.Contains(h.latest(), []byte("access_token")))
 	},
 	"flood": func(h *hand) (catalog.Outcome, catalog.Check) {
-		counted := string(h.results[len(h.results)-2].output) // before a look at the limits
+		counted := string(h.results[len(h.results)-2].Output) // before a look at the limits
 		limited := regexp.MustCompile(`(?m)^ *(\d+) 429$`).FindStringSubmatch(counted)
 		return h.or(false, limited != nil && strings.Contains(counted, " 200"), catalog.CheckAddressLimit)
 	},
@@ -204,17 +207,26 @@ func stored(h *hand) (catalog.Outcome, catalog.Check) {
 	return h.or(false, err == nil && empty, catalog.CheckNotStored)
 }
 
-// freePorts are what is typed in place of the ports on which an attacker listens.
+// freePorts are what is typed in place of the ports on which an attacker listens. They are below those
+// that the system hands out by itself (RFC 6335 keeps these from 49152 on, and Linux from 32768 on), so
+// that no connection takes one before a command does.
 func freePorts(t *testing.T, printed ...string) (replaced []string) {
 	t.Helper()
 	for _, address := range printed {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		replaced = append(replaced, address, listener.Addr().String())
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
+		for {
+			free := fmt.Sprint("127.0.0.1:", 20000+rand.IntN(12000))
+			if slices.Contains(replaced, free) {
+				continue
+			}
+			listener, err := net.Listen("tcp", free)
+			if err != nil {
+				continue // somebody has it
+			}
+			replaced = append(replaced, address, free)
+			if err := listener.Close(); err != nil {
+				t.Fatal(err)
+			}
+			break
 		}
 	}
 	return replaced
@@ -231,10 +243,18 @@ func TestStepsByHand(t *testing.T) {
 	for _, tool := range []string{"bash", "curl", "unzip", "python3", "openssl"} {
 		testenv.Program(t, tool)
 	}
-	l := start(t, lab.Options{Screens: true})
+	l, err := lab.Start(t.Context(), lab.Options{Screens: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(l.Close(), lab.Cleanup()); err != nil {
+			t.Error(err)
+		}
+	})
 	programs := t.TempDir()
 	setup := exec.CommandContext(t.Context(), "bash", "-c", strings.ReplaceAll(strings.ReplaceAll(byhand.Setup, "$PWD/data/bin", programs), "data/bin", programs)+" && stages --version && mobileclient --version")
-	setup.Dir = "../../.."
+	setup.Dir = "../../../.."
 	if output, err := setup.CombinedOutput(); err != nil {
 		t.Fatalf("$ %s\n%v\n%s", byhand.Setup, err, output)
 	}
@@ -258,16 +278,16 @@ func TestStepsByHand(t *testing.T) {
 					}
 				}
 				rest(t, l)
-				typed := commandsOf(byhand.Steps(attack, stage))
+				commands := commandsOf(byhand.Steps(attack, stage))
 				ports := strings.NewReplacer(append(freePorts(t, "127.0.0.1:8081", "127.0.0.1:8082", "127.0.0.1:8083"), printed...)...)
-				h.results = typeAll(t, h.dir, env, typed, ports)
+				h.results = typed.All(t, h.dir, env, commands, ports)
 				outcome, check := achieved[attack.Name](&h)
 				if !attack.AsExpected(stage, outcome, check) {
 					t.Errorf("%s %s, expected %s %s", outcome, check, attack.Expected(stage), attack.BlockedBy(stage))
 				}
 				for i, r := range h.results {
-					if r.exit != 0 && outcome == catalog.Succeeds && !refusedAsPrinted(typed[i].line, r) || t.Failed() {
-						t.Errorf("$ %s\nexit code %d\n%.2000s", typed[i].line, r.exit, r.output)
+					if r.Exit != 0 && outcome == catalog.Succeeds && !refusedAsPrinted(commands[i].Line, r) || t.Failed() {
+						t.Errorf("$ %s\nexit code %d\n%.2000s", commands[i].Line, r.Exit, r.Output)
 					}
 				}
 			})
@@ -277,7 +297,7 @@ func TestStepsByHand(t *testing.T) {
 
 // typedAt are the stages at which an attack's steps are typed: the last one, and before that those
 // where something has to be typed, or comes of it, that is not so later.
-func typedAt(attack catalog.Attack) (typed catalog.Set) {
+func typedAt(attack catalog.Attack) (at catalog.Set) {
 	known := map[string]bool{}
 	for _, stage := range slices.Backward(catalog.All().Built()) {
 		if attack.Expected(stage) == catalog.NotApplicable {
@@ -292,11 +312,11 @@ func typedAt(attack catalog.Attack) (typed catalog.Set) {
 			known[line] = true
 		}
 		if fresh {
-			typed = append(typed, stage)
+			at = append(at, stage)
 		}
 	}
-	slices.Reverse(typed)
-	return typed
+	slices.Reverse(at)
+	return at
 }
 
 // serversOf are the servers that decide about calls, for what they have on record.
@@ -319,8 +339,8 @@ func serversOf(t *testing.T, l *lab.Lab) (servers []*manage.Client) {
 
 // refusedAsPrinted is whether the steps say that the command is refused: a transfer above the
 // cap, and the sign-in to an app that is not the bank's.
-func refusedAsPrinted(line string, r result) bool {
-	own := appRefused.FindSubmatch(r.output)
+func refusedAsPrinted(line string, r typed.Result) bool {
+	own := appRefused.FindSubmatch(r.Output)
 	return own != nil && catalog.Check(own[1]) == catalog.CheckTransferCap || strings.Contains(line, "look-alike.pkg sign-in") ||
 		own != nil && catalog.Check(own[1]) == catalog.CheckPins && strings.Contains(line, " --proxy ") || strings.Contains(line, " --beside ")
 }
