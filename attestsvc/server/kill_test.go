@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -13,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +21,7 @@ import (
 	"keyladder/backend/guard"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 )
@@ -61,25 +60,8 @@ func serveFolder(dir string) error {
 // process starts a service on the world's folder, and returns how it is killed.
 func (w *world) process(t *testing.T) (base string, kill func()) {
 	t.Helper()
-	command := exec.Command(os.Args[0])
-	command.Env, command.Stderr = append(os.Environ(), serviceFolder+"="+w.dir), os.Stderr
-	out, err := command.StdoutPipe()
-	if err == nil {
-		err = command.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	kill = sync.OnceFunc(func() {
-		_ = command.Process.Kill() // SIGKILL: nothing of it runs any more
-		_ = command.Wait()
-	})
-	t.Cleanup(kill)
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the service did not start: %v", err)
-	}
-	return "https://" + strings.TrimSpace(line), kill
+	said, kill := testenv.Process(t, serviceFolder, w.dir)
+	return "https://" + said[0], kill
 }
 
 // post is a call of a service that may be killed meanwhile.

@@ -1,7 +1,6 @@
 package authserver_test
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,6 +20,7 @@ import (
 	"keyladder/backend/guard"
 	"keyladder/internal/deployment"
 	"keyladder/internal/store"
+	"keyladder/internal/testenv"
 
 	families "keyladder/backend/refresh"
 )
@@ -63,25 +62,8 @@ func serveFolder(dir string) error {
 // which server.
 func (w *world) process(t *testing.T, variable string) (base string, kill func()) {
 	t.Helper()
-	command := exec.Command(os.Args[0])
-	command.Env, command.Stderr = append(os.Environ(), variable+"="+w.dir), os.Stderr
-	out, err := command.StdoutPipe()
-	if err == nil {
-		err = command.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	kill = sync.OnceFunc(func() {
-		_ = command.Process.Kill() // SIGKILL: nothing of it runs any more
-		_ = command.Wait()
-	})
-	t.Cleanup(kill)
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the server did not start: %v", err)
-	}
-	return "https://" + strings.TrimSpace(line), kill
+	said, kill := testenv.Process(t, variable, w.dir)
+	return "https://" + said[0], kill
 }
 
 // app refreshes its token all the time.

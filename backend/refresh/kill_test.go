@@ -1,7 +1,6 @@
 package refresh_test
 
 import (
-	"bufio"
 	"context"
 	cryptorand "crypto/rand"
 	"encoding/json"
@@ -13,15 +12,14 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"keyladder/backend/refresh"
 	"keyladder/internal/store"
+	"keyladder/internal/testenv"
 )
 
 // serverDatabase is the variable that makes a token endpoint of the test's own program, on the
@@ -66,26 +64,8 @@ func serve(path string) error {
 // start starts a server, and returns its address and how it is killed.
 func start(t *testing.T, path string) (address string, kill func()) {
 	t.Helper()
-	command := exec.Command(os.Args[0])
-	command.Env = append(os.Environ(), serverDatabase+"="+path)
-	command.Stderr = os.Stderr
-	out, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	kill = sync.OnceFunc(func() {
-		_ = command.Process.Kill() // SIGKILL: nothing of it runs any more
-		_ = command.Wait()
-	})
-	t.Cleanup(kill)
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the server did not start: %v", err)
-	}
-	return "http://" + strings.TrimSpace(line), kill
+	said, kill := testenv.Process(t, serverDatabase, path)
+	return "http://" + said[0], kill
 }
 
 // client is an app that refreshes its token all the time.

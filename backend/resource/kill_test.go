@@ -1,7 +1,6 @@
 package resource_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -12,13 +11,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 )
 
@@ -71,24 +70,8 @@ func (s *site) process(t *testing.T) (address string, kill func()) {
 // ownProcess starts a server, and returns its addresses over TLS, over HTTP and for management.
 func (s *site) ownProcess(t *testing.T) (addresses []string, kill func()) {
 	t.Helper()
-	command := exec.Command(os.Args[0])
-	command.Env = append(os.Environ(), serverFolder+"="+s.dir)
-	command.Stderr = os.Stderr
-	out := must[io.ReadCloser](t)(command.StdoutPipe())
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	kill = func() {
-		_ = command.Process.Kill() // SIGKILL: nothing of it runs any more
-		_ = command.Wait()
-	}
-	t.Cleanup(kill)
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("the server did not start: %v", err)
-	}
-	if addresses = strings.Fields(line); len(addresses) != 3 {
-		t.Fatalf("the server says %q", line)
+	if addresses, kill = testenv.Process(t, serverFolder, s.dir); len(addresses) != 3 {
+		t.Fatalf("the server says %q", addresses)
 	}
 	return addresses, kill
 }
