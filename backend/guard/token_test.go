@@ -35,7 +35,8 @@ func tokenless(p *catalog.Policies) {
 	p.Call.UserProof, p.Call.UserKey, p.Call.Binding, p.API.Authorization = catalog.NoUser, catalog.NoUserKey, catalog.NotBound, catalog.AppScopes
 	p.Call.AppProof = catalog.NoAppProof // its field is another one then
 	p.Call.Grant = catalog.NoGrants
-	p.Auth = catalog.Auth{Issuer: catalog.NoIssuer, Grants: catalog.NoGrants, ClientAuth: catalog.NoClientAuth, TokenLife: catalog.NoTokens, Revocations: catalog.NoRevocations}
+	first, _ := catalog.All().Lookup("app-id")
+	p.Auth = first.Auth
 }
 
 var tokenRefusals = []refusal{

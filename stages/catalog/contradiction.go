@@ -35,6 +35,15 @@ var callRules = []rule[Call]{
 	{"call.grant", "calls carry access tokens, and the app has no way to get one", func(c Call) bool { return c.UserProof == AccessToken && c.Grant == NoGrants }},
 	{"call.grant", "the app gets access tokens, and calls carry none", func(c Call) bool { return c.UserProof != AccessToken && c.Grant != NoGrants }},
 	{"call.client_auth", "the app authenticates to get access tokens, and gets none", func(c Call) bool { return c.ClientAuth != NoClientAuth && c.Grant == NoGrants }},
+	{"call.pkce", "codes are bound to something, and there are no codes", func(c Call) bool { return c.PKCE != NoPKCE && !c.Grant.HasCode() }},
+	{"call.providers", "users choose on whose page they sign in, and there are no pages", func(c Call) bool { return c.Providers != OneProvider && !c.Grant.InAgent() }},
+	{"call.providers", "the app asks several providers, and has a secret to show to one", func(c Call) bool { return c.Providers == ChosenInApp && !c.ClientAuth.Attested() }},
+	{"call.gateway", "the gateway looks at client integrity tokens, and calls carry none", func(c Call) bool {
+		return c.Gateway == ThroughGateway && c.AppProof != IntegrityToken && c.AppProof != NoAppProof
+	}},
+	{"call.binding", "access tokens are bound to devices, and nobody says on which device the app is", func(c Call) bool {
+		return c.Binding == TokenOfDevice && c.AppProof != IntegrityToken && c.AppProof != NoAppProof
+	}},
 }
 
 var stageRules = []rule[Policies]{
@@ -85,6 +94,21 @@ var stageRules = []rule[Policies]{
 	{"attestation.runtime", "the app reports nothing about its surroundings", func(p Policies) bool {
 		a := p.Attestation
 		return a.Level == PackageHash && (a.Runtime != NotLookedAt || a.Configuration != NotLookedAt)
+	}},
+	{"auth.pkce", "the issuer binds codes to something that the app does not send", func(p Policies) bool {
+		return p.Call.Grant != NoGrants && p.Auth.PKCE != p.Call.PKCE
+	}},
+	{"auth.issuer", "users choose a provider at the mediator, which is not the issuer", func(p Policies) bool {
+		return (p.Call.Providers == ChosenAtMediator) != (p.Auth.Issuer == MediatorIssuer)
+	}},
+	{"auth.token_form", "the API reads the access tokens of the issuer itself, and these say nothing", func(p Policies) bool {
+		return p.Auth.Issuer != NoIssuer && p.Auth.TokenForm != JWTs
+	}},
+	{"auth.rotation", "refresh tokens are offered, and it is not said what becomes of one that is used", func(p Policies) bool {
+		return (p.Auth.Grants == CodeAndRefresh) != (p.Auth.Rotation != NotRefreshed)
+	}},
+	{"auth.requests", "users sign in on a page, and it is not said how requests and redirects are", func(p Policies) bool {
+		return p.Auth.Grants.InAgent() != (p.Auth.Requests != NoRequests) || p.Auth.Grants.InAgent() != (p.Auth.Redirects != NoRedirects)
 	}},
 	{"auth.token_life", "access tokens are issued, but live not at all", func(p Policies) bool {
 		return p.Auth.Issuer != NoIssuer && p.Auth.TokenLife == NoTokens

@@ -94,7 +94,13 @@ func TestDiffSeesAllKindsOfFields(t *testing.T) {
 
 func TestValuesOfBuiltStages(t *testing.T) {
 	t.Parallel()
-	for _, stage := range All().Built() {
+	for _, stage := range All() {
+		if open := stage.Undecided(); stage.Built && len(open) > 0 {
+			t.Errorf("stage %s leaves open: %v", stage.Slug, open)
+		}
+		if stage.Policies.Auth.Issuer == "" { // not decided on yet
+			continue
+		}
 		if wrong := append(stage.Unknown(), stage.Contradictions()...); len(wrong) > 0 {
 			t.Errorf("stage %s: %v", stage.Slug, wrong)
 		}
@@ -133,7 +139,7 @@ func TestEachRuleIsBroken(t *testing.T) {
 		"api.key_in_url: the app sends":              {appKeyPolicies, func(p *Policies) { p.API.KeyInURL = KeyInURLRefused }},
 		"api.secret_overlap: an old secret":          {tlsPolicies, func(p *Policies) { p.API.SecretOverlap = Decide(time.Minute) }},
 		"api.authorization: rights are those of app": {hmacPolicies, func(p *Policies) { p.API.Authorization = AppAndUser }},
-		"call.binding: access tokens are bound":      {sessionPolicies, func(p *Policies) { p.Call.Binding = TokenOfClient }},
+		"call.binding: access tokens are bound, but": {sessionPolicies, func(p *Policies) { p.Call.Binding = TokenOfClient }},
 		"api.authorization: rights are those of an":  {sessionPolicies, func(p *Policies) { p.API.Authorization = AppUserToken }},
 		"auth.issuer: calls carry":                   {passwordGrantPolicies, func(p *Policies) { p.Auth.Issuer = NoIssuer }},
 		"auth.issuer: somebody issues":               {sessionPolicies, func(p *Policies) { p.Auth.Issuer = ResourceServer }},
@@ -149,6 +155,16 @@ func TestEachRuleIsBroken(t *testing.T) {
 		"call.grant: calls carry":                    {passwordGrantPolicies, func(p *Policies) { p.Call.Grant = NoGrants }},
 		"call.grant: the app gets":                   {sessionPolicies, func(p *Policies) { p.Call.Grant = PasswordGrant }},
 		"call.client_auth: the app authenticates":    {sessionPolicies, func(p *Policies) { p.Call.ClientAuth = ClientSecret }},
+		"call.pkce: codes are bound":                 {implicitGrantPolicies, func(p *Policies) { p.Call.PKCE = S256PKCE }},
+		"call.providers: users choose":               {passwordGrantPolicies, func(p *Policies) { p.Call.Providers = ChosenInApp }},
+		"call.providers: the app asks":               {refreshPolicies, func(p *Policies) { p.Call.Providers = ChosenInApp }},
+		"call.gateway: the gateway":                  {refreshPolicies, func(p *Policies) { p.Call.Gateway = ThroughGateway }},
+		"call.binding: access tokens are bound to d": {refreshPolicies, func(p *Policies) { p.Call.Binding = TokenOfDevice }},
+		"auth.pkce: the issuer":                      {pkceS256Policies, func(p *Policies) { p.Call.PKCE = PlainPKCE }},
+		"auth.issuer: users choose":                  {extendedMediatorPolicies, func(p *Policies) { p.Auth.Issuer = AuthServer }},
+		"auth.token_form: the API":                   {refreshPolicies, func(p *Policies) { p.Auth.TokenForm = OpaqueTokens }},
+		"auth.rotation: refresh tokens":              {refreshPolicies, func(p *Policies) { p.Auth.Rotation = NotRefreshed }},
+		"auth.requests: users sign in":               {implicitGrantPolicies, func(p *Policies) { p.Auth.Requests = NoRequests }},
 		"auth.token_life: access tokens":             {passwordGrantPolicies, func(p *Policies) { p.Auth.TokenLife = NoTokens }},
 		"auth.revocations: nothing is said":          {refreshPolicies, func(p *Policies) { p.Auth.Revocations = NoRevocations }},
 		"package.secrets: the pins are hidden":       {hiddenPolicies, func(p *Policies) { p.Call.Pins = NotPinned }},
@@ -161,8 +177,8 @@ func TestEachRuleIsBroken(t *testing.T) {
 			t.Errorf("%s: not found in %q", name, changed.Contradictions())
 		}
 	}
-	if rules := len(callRules) + len(stageRules); rules != 35 {
-		t.Errorf("%d rules, and 35 are tested", rules)
+	if rules := len(callRules) + len(stageRules); rules != 45 {
+		t.Errorf("%d rules, and 45 are tested", rules)
 	}
 }
 
@@ -225,6 +241,40 @@ func TestOwnersOfFields(t *testing.T) {
 		}
 		if server := strings.HasPrefix(d.Field, "api."); server && d.Owner != OfGuard {
 			t.Errorf("%s is a field of %q", d.Field, d.Owner)
+		}
+	}
+}
+
+// TestProviders: what a server offers is a policy like any other, with nothing left open.
+func TestProviders(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		policies Policies
+		server   Issuer
+		want     bool
+	}{
+		{refreshPolicies, AuthServer, true},
+		{refreshPolicies, LiteServer, false},
+		{passwordGrantPolicies, AuthServer, false},
+		{appKeyPolicies, NoIssuer, false},
+		{pkceS256Policies, AuthServer, true},
+		{pkceS256Policies, LiteServer, true},
+		{extendedMediatorPolicies, MediatorIssuer, true},
+		{extendedMediatorPolicies, AuthServer, true},
+		{extendedMediatorPolicies, LiteServer, true},
+		{extendedMediatorPolicies, ResourceServer, false},
+	} {
+		auth, ok := test.policies.Provider(test.server)
+		if ok != test.want || ok && auth.Issuer != test.server {
+			t.Errorf("%s: %t, %+v", test.server, ok, auth)
+		}
+		if !ok {
+			continue
+		}
+		p := test.policies
+		p.Auth = auth
+		if left := append(p.Undecided(), p.Unknown()...); len(left) > 0 {
+			t.Errorf("%s: %v", test.server, left)
 		}
 	}
 }

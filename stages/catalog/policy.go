@@ -36,6 +36,9 @@ type Call struct {
 
 	Grant      Grants     `json:"grant" title:"How the app gets access tokens" owner:"app"`
 	ClientAuth ClientAuth `json:"client_auth" title:"How the app authenticates for that" owner:"app"`
+	PKCE       PKCE       `json:"pkce" title:"What the app binds its codes to" owner:"app"`
+	Providers  Providers  `json:"providers" title:"Whose page users sign in on" owner:"app"`
+	Gateway    Gateway    `json:"gateway" title:"The way to the API"`
 }
 
 // AppAuthorization is the field in which an app proves itself where Authorization is the
@@ -73,7 +76,7 @@ func NothingAsked() (Call, API) {
 	return Call{
 		Transport: PlainHTTP, Pins: NotPinned, AppProof: NoAppProof, KeyPlace: NoKeySent, Nonces: NoNonces,
 		Bodies: PlainBodies, Devices: NoDevices, UserProof: NoUser, UserKey: NoUserKey, Binding: NotBound,
-		Grant: NoGrants, ClientAuth: NoClientAuth,
+		Grant: NoGrants, ClientAuth: NoClientAuth, PKCE: NoPKCE, Providers: OneProvider, Gateway: Direct,
 	}, API{
 		UserAgents: AnyUserAgent, RateLimits: UnlimitedRates, KeyInURL: KeyInURLAccepted,
 		SecretOverlap: Decide(time.Duration(0)), Authorization: NotAuthorized, Partners: NoPartners,
@@ -87,6 +90,12 @@ type Auth struct {
 	ClientAuth  ClientAuth  `json:"client_auth" title:"Clients authenticate at its endpoints" owner:"authorization server"`
 	TokenLife   TokenLife   `json:"token_life" title:"Access tokens live" owner:"authorization server"`
 	Revocations Revocations `json:"revocations" title:"Revoked access tokens"`
+	TokenForm   TokenForm   `json:"token_form" title:"Access tokens are" owner:"authorization server"`
+	Rotation    Rotation    `json:"rotation" title:"Refresh tokens" owner:"authorization server"`
+	Answers     Answers     `json:"answers" title:"Fields of its answers" owner:"authorization server"`
+	Requests    Requests    `json:"requests" title:"Authorization requests come" owner:"authorization server"`
+	Redirects   Redirects   `json:"redirects" title:"Redirect URIs are compared" owner:"authorization server"`
+	PKCE        PKCE        `json:"pkce" title:"Codes are bound to" owner:"authorization server"`
 }
 
 // Offers says whether tokens can be had by a grant. Whoever offers refresh tokens offers the
@@ -244,10 +253,13 @@ const (
 	SessionOfCall   Binding = "session-of-call"   // ... and in the calls that were signed with it
 	TokenOfClient   Binding = "token-of-client"   // an access token is good with the client that it was issued to
 	TokenOfCall     Binding = "token-of-call"     // ... and in the calls that were signed with it
+	TokenOfDevice   Binding = "token-of-device"   // an access token is good with the client and the installation that it was issued to
 )
 
 // ForTokens says whether the binding is one of access tokens.
-func (b Binding) ForTokens() bool { return b == TokenOfClient || b == TokenOfCall }
+func (b Binding) ForTokens() bool {
+	return b == TokenOfClient || b == TokenOfCall || b == TokenOfDevice
+}
 
 // UserAgents says which User-Agent fields are let in.
 type UserAgents string
@@ -306,7 +318,12 @@ const (
 	NoIssuer       Issuer = "none"
 	ResourceServer Issuer = "resource-server" // by a token endpoint of its own
 	AuthServer     Issuer = "authorization-server"
+	MediatorIssuer Issuer = "mediator" // to which other issuers are providers: see [Policies.Provider]
+	LiteServer     Issuer = "lite"     // a provider, and no stage's issuer
 )
+
+// Separate says whether it is a server of its own, which owns the clients as well.
+func (i Issuer) Separate() bool { return i == AuthServer || i == MediatorIssuer }
 
 // Grants are the ways in which a client gets access tokens (RFC 6749, section 4).
 type Grants string
@@ -341,10 +358,99 @@ const (
 	// Mediated is an app's way where servers have the secret: it shows its client integrity token to
 	// a mediator, which adds the secret.
 	Mediated ClientAuth = "mediated"
+	// ByIntegrity is the same where the mediator is the issuer itself.
+	ByIntegrity ClientAuth = "integrity-token"
+	// SecretInBody is [ClientSecret], and in the body alone.
+	SecretInBody ClientAuth = "secret-in-body"
 )
 
 // Proven says whether clients show a secret, whoever has it.
-func (a ClientAuth) Proven() bool { return a == ClientSecret || a == ServersSecret }
+func (a ClientAuth) Proven() bool {
+	return a == ClientSecret || a == ServersSecret || a == SecretInBody
+}
+
+// Attested says whether an app shows its client integrity token, and no secret.
+func (a ClientAuth) Attested() bool { return a == Mediated || a == ByIntegrity }
+
+// PKCE is what an authorization code is bound to (RFC 7636): a secret that the client makes up for
+// each request, and shows when it redeems the code.
+type PKCE string
+
+// The methods. Where plain is offered S256 is too, because each server has to know it (section
+// 4.2); the app uses the one that its stage is about.
+const (
+	NoPKCE    PKCE = "none"
+	PlainPKCE PKCE = "plain"
+	S256PKCE  PKCE = "S256"
+)
+
+// Providers says on whose page users sign in, where there is more than one that can vouch for them.
+type Providers string
+
+// The ways to choose.
+const (
+	OneProvider      Providers = "one"
+	ChosenInApp      Providers = "chosen-in-app"      // the bank's authorization server, or [LiteServer]
+	ChosenAtMediator Providers = "chosen-at-mediator" // which the app alone knows
+)
+
+// Gateway says how calls get to the API.
+type Gateway string
+
+// The ways.
+const (
+	Direct         Gateway = "direct"
+	ThroughGateway Gateway = "gateway" // which is the mediator
+)
+
+// TokenForm is what an access token is.
+type TokenForm string
+
+// The forms.
+const (
+	NoTokenForm  TokenForm = "none"
+	JWTs         TokenForm = "jwt"    // RFC 9068
+	OpaqueTokens TokenForm = "opaque" // what it stands for the issuer alone knows (RFC 7662)
+)
+
+// Rotation is what becomes of a refresh token that is used.
+type Rotation string
+
+// What becomes of it.
+const (
+	NotRefreshed Rotation = "none"
+	Rotated      Rotation = "rotated" // it brings its successor, and is good no more
+	Reusable     Rotation = "reusable"
+)
+
+// Answers says what the fields of token answers are called.
+type Answers string
+
+// The names.
+const (
+	StandardAnswers Answers = "standard" // of RFC 6749, section 5.1
+	OddAnswers      Answers = "odd"      // "expires" in place of "expires_in"
+)
+
+// Requests says how authorization requests reach the issuer.
+type Requests string
+
+// The ways.
+const (
+	NoRequests     Requests = "none"
+	RequestsInURL  Requests = "url"    // through the user agent
+	PushedRequests Requests = "pushed" // from the client (RFC 9126); the user agent brings a reference
+)
+
+// Redirects says how redirect URIs are compared with those that a client has registered.
+type Redirects string
+
+// The ways. [PrefixRedirects] is what RFC 9700 forbids (section 4.1).
+const (
+	NoRedirects     Redirects = "none"
+	ExactRedirects  Redirects = "exact"
+	PrefixRedirects Redirects = "prefix"
+)
 
 // TokenLife is how long access tokens are good. How many seconds that are says settings.json.
 type TokenLife string

@@ -18,6 +18,9 @@ var appKeyPolicies = Policies{
 
 		Grant:      NoGrants,
 		ClientAuth: NoClientAuth,
+		PKCE:       NoPKCE,
+		Providers:  OneProvider,
+		Gateway:    Direct,
 	},
 	API: API{
 		UserAgents:    RegisteredUserAgents,
@@ -27,7 +30,10 @@ var appKeyPolicies = Policies{
 		Authorization: AppScopes,
 		Partners:      NoPartners,
 	},
-	Auth:        Auth{Issuer: NoIssuer, Grants: NoGrants, ClientAuth: NoClientAuth, TokenLife: NoTokens, Revocations: NoRevocations},
+	Auth: Auth{
+		Issuer: NoIssuer, Grants: NoGrants, ClientAuth: NoClientAuth, TokenLife: NoTokens, Revocations: NoRevocations,
+		TokenForm: NoTokenForm, Rotation: NotRefreshed, Answers: StandardAnswers, Requests: NoRequests, Redirects: NoRedirects, PKCE: NoPKCE,
+	},
 	Attestation: notAttested,
 	Package:     Package{Release: 1, Secrets: ClearSecrets},
 }
@@ -91,6 +97,7 @@ var passwordGrantPolicies = sessionPolicies.but(func(p *Policies) {
 	p.Auth = Auth{
 		Issuer: ResourceServer, Grants: PasswordGrant, ClientAuth: NoClientAuth,
 		TokenLife: LongLivedTokens, Revocations: RevokedRefused,
+		TokenForm: JWTs, Rotation: NotRefreshed, Answers: StandardAnswers, Requests: NoRequests, Redirects: NoRedirects, PKCE: NoPKCE,
 	}
 })
 
@@ -98,6 +105,8 @@ var implicitGrantPolicies = passwordGrantPolicies.but(func(p *Policies) {
 	p.Call.Grant = ImplicitGrant
 	p.Auth.Issuer = AuthServer
 	p.Auth.Grants = ImplicitGrant
+	p.Auth.Requests = RequestsInURL
+	p.Auth.Redirects = ExactRedirects
 })
 
 // codeGrantPolicies bring the app's secret back, now as the client secret of OAuth: at the
@@ -119,6 +128,7 @@ var refreshPolicies = codeGrantPolicies.but(func(p *Policies) {
 	p.Call.UserKey = UserKeyInStorage
 	p.Auth.Grants = CodeAndRefresh
 	p.Auth.TokenLife = ShortLivedTokens
+	p.Auth.Rotation = Rotated
 })
 
 // attestedHashPolicies let the attestation service prove the app. What signed calls were good for
@@ -140,6 +150,31 @@ var mediatedPolicies = attestedChallengePolicies.but(func(p *Policies) {
 	p.Call.ClientAuth = Mediated
 	p.Auth.ClientAuth = ServersSecret
 	p.Package = Package{Release: 3, Secrets: NoSecrets}
+})
+
+// pkcePlainPolicies bind a code to the app instance that has asked for it.
+var pkcePlainPolicies = mediatedPolicies.but(func(p *Policies) {
+	p.Call.PKCE = PlainPKCE
+	p.Auth.PKCE = PlainPKCE
+})
+
+// pkceS256Policies do it so that the request does not give it away. What it is worth depends on
+// the provider, and there is another one now.
+var pkceS256Policies = pkcePlainPolicies.but(func(p *Policies) {
+	p.Call.PKCE = S256PKCE
+	p.Auth.PKCE = S256PKCE
+	p.Call.Providers = ChosenInApp
+})
+
+// extendedMediatorPolicies put the mediator before all that apps talk to.
+var extendedMediatorPolicies = pkceS256Policies.but(func(p *Policies) {
+	p.Call.Binding = TokenOfDevice
+	p.Call.ClientAuth = ByIntegrity
+	p.Call.Providers = ChosenAtMediator
+	p.Call.Gateway = ThroughGateway
+	p.Auth.Issuer = MediatorIssuer
+	p.Auth.ClientAuth = ByIntegrity
+	p.Auth.Requests = PushedRequests
 })
 
 var stages = Set{
@@ -209,17 +244,17 @@ var stages = Set{
 		Adds:  "The app holds no secret at all: a mediator checks its integrity token and adds the client secret on its way to the authorization server.",
 	},
 	{
-		Number: 14, Slug: "pkce-plain", Chapter: 3, Policies: Policies{Package: Package{Release: 3}},
+		Number: 14, Slug: "pkce-plain", Chapter: 3, Policies: pkcePlainPolicies,
 		Title: "PKCE, plain",
 		Adds:  "A code is only good together with the verifier that the app made up for it. The challenge is the verifier itself.",
 	},
 	{
-		Number: 15, Slug: "pkce-s256", Chapter: 3, Policies: Policies{Package: Package{Release: 3}},
+		Number: 15, Slug: "pkce-s256", Chapter: 3, Policies: pkceS256Policies,
 		Title: "PKCE, S256",
 		Adds:  "The challenge is a hash of the verifier, so that seeing the request does not help.",
 	},
 	{
-		Number: 16, Slug: "extended-mediator", Chapter: 3, Policies: Policies{Package: Package{Release: 3}},
+		Number: 16, Slug: "extended-mediator", Chapter: 3, Policies: extendedMediatorPolicies,
 		Title: "Extended mediator",
 		Adds:  "The mediator is the one authorization server that the app knows, strict whatever the providers behind it do, and the gateway in front of the API.",
 	},

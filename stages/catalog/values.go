@@ -54,6 +54,7 @@ var declared = values(
 		Value[Binding]{SessionOfCall, "a session is good in the app and on the device that it was opened with; each call is signed with its user and device, and good with no others", on},
 		Value[Binding]{TokenOfClient, "an access token is good with the client that it was issued to, and with no other", on},
 		Value[Binding]{TokenOfCall, "an access token is good with the client that it was issued to; each call is signed with its token, and good with no other", on},
+		Value[Binding]{TokenOfDevice, "an access token is good with the client and on the device that it was issued to, and with no others", on},
 	),
 	of[UserAgents](
 		Value[UserAgents]{AnyUserAgent, "any", off},
@@ -81,6 +82,8 @@ var declared = values(
 		Value[Issuer]{NoIssuer, "nobody: there are none", off},
 		Value[Issuer]{ResourceServer, "the resource server itself", on},
 		Value[Issuer]{AuthServer, "an authorization server of its own", on},
+		Value[Issuer]{MediatorIssuer, "the mediator, which has its users prove themselves to providers", on},
+		Value[Issuer]{LiteServer, "another company's authorization server", on},
 	),
 	of[Grants](
 		Value[Grants]{NoGrants, "none: there are no access tokens", off},
@@ -94,6 +97,46 @@ var declared = values(
 		Value[ClientAuth]{ClientSecret, "with the client secret", on},
 		Value[ClientAuth]{ServersSecret, "with a client secret that the bank's servers share and no app carries", on},
 		Value[ClientAuth]{Mediated, "not itself: a mediator looks at its client integrity token, and adds the client secret", on},
+		Value[ClientAuth]{ByIntegrity, "with the app's client integrity token", on},
+		Value[ClientAuth]{SecretInBody, "with the client secret, in the body alone", on},
+	),
+	of[PKCE](
+		Value[PKCE]{NoPKCE, "nothing", off},
+		Value[PKCE]{PlainPKCE, "a verifier that the app makes up each time, and shows in its request already (PKCE, plain)", on},
+		Value[PKCE]{S256PKCE, "a verifier that the app makes up each time, and of which its request shows the hash alone (PKCE, S256)", on},
+	),
+	of[Providers](
+		Value[Providers]{OneProvider, "the bank's: there is no other", off},
+		Value[Providers]{ChosenInApp, "the bank's or another company's, as the user chooses in the app", on},
+		Value[Providers]{ChosenAtMediator, "the bank's or another company's, as the user chooses on a page of the mediator; the app knows the mediator alone", on},
+	),
+	of[Gateway](
+		Value[Gateway]{Direct, "leads straight there", off},
+		Value[Gateway]{ThroughGateway, "leads through the mediator, which lets good calls through, and nobody else gets in", on},
+	),
+	of[TokenForm](
+		Value[TokenForm]{NoTokenForm, "nothing: there are none", off},
+		Value[TokenForm]{JWTs, "JWTs, which whoever has the key can check", on},
+		Value[TokenForm]{OpaqueTokens, "random text; what one stands for its issuer alone can say", on},
+	),
+	of[Rotation](
+		Value[Rotation]{NotRefreshed, "are not issued", off},
+		Value[Rotation]{Rotated, "are good once each, and bring the next", on},
+		Value[Rotation]{Reusable, "are good until they expire, as often as they are used", on},
+	),
+	of[Answers](
+		Value[Answers]{StandardAnswers, "as OAuth names them", off},
+		Value[Answers]{OddAnswers, "in words of its own: expires in place of expires_in", on},
+	),
+	of[Requests](
+		Value[Requests]{NoRequests, "not at all: nobody signs in on a page", off},
+		Value[Requests]{RequestsInURL, "through the user agent, in the address of the page", on},
+		Value[Requests]{PushedRequests, "from the app itself, before the page is opened; the user agent carries a reference", on},
+	),
+	of[Redirects](
+		Value[Redirects]{NoRedirects, "not at all: nobody is redirected", off},
+		Value[Redirects]{ExactRedirects, "byte for byte", on},
+		Value[Redirects]{PrefixRedirects, "as far as the registered one goes: whatever follows is accepted", on},
 	),
 	of[TokenLife](
 		Value[TokenLife]{NoTokens, "not at all: there are none", off},
