@@ -182,9 +182,13 @@ func (s *Server) compared(claimed *session, evidence attestation.Evidence) level
 // claims are what the token of a session says.
 func (s *Server) claims(stage catalog.Stage, claimed *session, at time.Time, lifetime time.Duration) integrity.Claims {
 	addresses := s.config.Folder.Addresses
-	audience := []string{addresses.Stage(deployment.API, stage.Slug) + "/v1"}
-	if stage.Call.ClientAuth == catalog.Mediated {
-		audience = append(audience, addresses.URL(deployment.MediatorService)+"/"+stage.Slug)
+	api := deployment.API
+	if stage.Call.Gateway == catalog.ThroughGateway {
+		api = deployment.MediatorService
+	}
+	audience := []string{addresses.Stage(api, stage.Slug) + "/v1"}
+	if stage.Call.ClientAuth.Attested() {
+		audience = append(audience, addresses.Stage(deployment.MediatorService, stage.Slug))
 	}
 	return integrity.Claims{
 		Issuer: addresses.Stage(deployment.AttestationService, stage.Slug), ClientID: claimed.opening.ClientID, Audience: audience,

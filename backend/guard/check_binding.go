@@ -40,7 +40,10 @@ func signedFields(c *call) *Refusal {
 //
 //keyladder:code guard-binding
 func binding(c *call) *Refusal {
-	if c.policies.Call.Binding.ForTokens() {
+	switch call := c.policies.Call; {
+	case call.Binding == catalog.TokenOfDevice:
+		return tokenOfDevice(c)
+	case call.Binding.ForTokens():
 		return tokenOfClient(c)
 	}
 	if c.session == nil || c.app == nil {

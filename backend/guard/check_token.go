@@ -69,6 +69,24 @@ func tokenOfClient(c *call) *Refusal {
 	return nil
 }
 
+// tokenOfDevice checks, beside that, that the access token was issued to the device on which the
+// app was attested. So who copies an app's storage to another device gets nowhere with it, and a
+// stolen access token does not go with the client integrity token of one's own device.
+//
+//keyladder:code guard-token-device
+func tokenOfDevice(c *call) *Refusal {
+	if refusal := tokenOfClient(c); refusal != nil {
+		return refusal
+	}
+	switch {
+	case c.attested == nil || c.attested.Device == "":
+		return tokenNotAccepted("it is not known on which device the app is")
+	case c.token.Device != c.attested.Device:
+		return tokenNotAccepted("the access token was issued to the device %q, and the app is on %q", c.token.Device, c.attested.Device)
+	}
+	return nil
+}
+
 // tokenNotAccepted is the same whatever is wrong (RFC 6750, section 3.1): who tries tokens
 // does not learn which of them were good once.
 func tokenNotAccepted(reason string, values ...any) *Refusal {

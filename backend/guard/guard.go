@@ -342,7 +342,7 @@ func WithListener(ctx context.Context, listener Listener) context.Context {
 // Whose clients, tokens and users count at a stage: this server's, or those of the
 // authorization server, where the stage has one.
 
-func withAuthServer(stage *catalog.Stage) bool { return stage.Auth.Issuer == catalog.AuthServer }
+func withAuthServer(stage *catalog.Stage) bool { return stage.Auth.Issuer.Separate() }
 
 func (c Config) lookUp(stage *catalog.Stage, id string) (*clients.App, *clients.Key, error) {
 	switch {

@@ -63,7 +63,7 @@ func pipeline(c Config, m *memories) segments {
 			{check: catalog.CheckToken, serves: values{catalog.AccessToken}, on: withUser, run: accessToken(c.verify, c.owner)},
 			{check: catalog.CheckRevoked, serves: values{catalog.RevokedRefused}, on: withUser, run: notRevoked(c.revoked, c.RevocationsOff)},
 			{
-				check: catalog.CheckBinding, serves: values{catalog.SessionOfApp, catalog.SessionOfDevice, catalog.SessionOfCall, catalog.TokenOfClient, catalog.TokenOfCall},
+				check: catalog.CheckBinding, serves: values{catalog.SessionOfApp, catalog.SessionOfDevice, catalog.SessionOfCall, catalog.TokenOfClient, catalog.TokenOfCall, catalog.TokenOfDevice},
 				with: apps, on: withUser, run: binding,
 			},
 		},

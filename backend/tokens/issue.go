@@ -20,6 +20,7 @@ type Grant struct {
 	// Generation is the number of the refresh token that is issued beside it; 0: there is none.
 	Generation int
 	Origin     string // the authorization code that it came of, by its ID; empty: none
+	Device     string // the installation that it is bound to; empty: none
 }
 
 // Issued is a new access token.
@@ -52,7 +53,7 @@ func (s *Store) IssueIn(tx *gorm.DB, at time.Time, g Grant) (Issued, error) {
 	at = at.UTC().Truncate(time.Second) // as the token has it
 	claims := token.Claims{
 		Issuer: issuer.URL, Subject: g.User, Audience: []string{issuer.Audience}, ClientID: g.Client,
-		Issued: at, Expires: at.Add(issuer.Lifetime), ID: token.NewID(), Scope: g.Scope,
+		Issued: at, Expires: at.Add(issuer.Lifetime), ID: token.NewID(), Scope: g.Scope, Device: g.Device,
 	}
 	text, err := signing.Sign(claims)
 	if err != nil {

@@ -36,6 +36,9 @@ func everyClaim(_ Verifier, t *reading) error {
 	if _, there := claims["nbf"]; there {
 		t.notBefore = instant("nbf")
 	}
+	if _, there := claims["device"]; there {
+		c.Device = text("device")
+	}
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("%w: %w", ErrClaims, err)
 	}

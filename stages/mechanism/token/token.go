@@ -61,6 +61,7 @@ type Claims struct {
 	Expires  time.Time // exp, in whole seconds: from then on it is worth nothing
 	ID       string    // jti: no other token has it
 	Scope    string    // scope: what it is good for, with spaces between (RFC 6749, section 3.3)
+	Device   string    // device: the installation that it was issued to, as the app names it; empty: it is not bound to one, and the claim is absent
 }
 
 // Sign makes a token of claims. It refuses a secret that is too short.
@@ -71,10 +72,14 @@ func (k Key) Sign(c Claims) (string, error) {
 	if len(c.Audience) == 1 {
 		audience = c.Audience[0]
 	}
-	return k.SignAs(Type, map[string]any{
+	claims := map[string]any{
 		"iss": c.Issuer, "sub": c.Subject, "aud": audience, "client_id": c.ClientID,
 		"iat": c.Issued.Unix(), "exp": c.Expires.Unix(), "jti": c.ID, "scope": c.Scope,
-	})
+	}
+	if c.Device != "" {
+		claims["device"] = c.Device
+	}
+	return k.SignAs(Type, claims)
 }
 
 // SignAs makes a token of another kind, with a typ of its own, so that none opens what another

@@ -101,6 +101,7 @@ func TestRoundTrip(t *testing.T) {
 	for name, change := range map[string]func(*token.Claims){
 		"one audience":      func(*token.Claims) {},
 		"several audiences": func(c *token.Claims) { c.Audience = []string{"https://other.example", api} },
+		"a device":          func(c *token.Claims) { c.Device = "phone-1" },
 	} {
 		want := claims()
 		change(&want)
@@ -307,6 +308,8 @@ func TestForgeries(t *testing.T) {
 		{"exp in the year 10000", claim("exp", 253_402_300_800), token.ErrClaims},
 		{"exp below zero", claim("exp", -1), token.ErrClaims},
 		{"nbf a string", claim("nbf", "soon"), token.ErrClaims},
+		{"device empty", claim("device", ""), token.ErrClaims},
+		{"device a number", claim("device", 1), token.ErrClaims},
 		{"aud an empty list", claim("aud", []string{}), token.ErrClaims},
 		{"aud an empty name in a list", claim("aud", []string{""}), token.ErrClaims},
 		{"aud ours beside an empty name", claim("aud", []string{api, ""}), token.ErrClaims},
