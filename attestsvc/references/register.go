@@ -73,6 +73,10 @@ func (s *Store) Scan(ctx context.Context) error {
 		if old := s.seen[path]; old != nil && os.SameFile(old, info) && old.ModTime().Equal(info.ModTime()) && old.Size() == info.Size() {
 			continue
 		}
+		if s.keeps(info) {
+			s.seen[path] = info
+			continue
+		}
 		if _, err := s.take(ctx, path); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %w", path, err))
 			if !permanent(err) {
@@ -82,6 +86,18 @@ func (s *Store) Scan(ctx context.Context) error {
 		s.seen[path] = info
 	}
 	return errors.Join(faults...)
+}
+
+// keeps says whether a file that was published is one that is kept as a reference, under its other
+// name: it was read when it was taken, which takes longer than all else when a service starts. A
+// file that was written to since then is read again.
+func (s *Store) keeps(published os.FileInfo) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.ContainsFunc(s.references, func(r row) bool {
+		kept, err := os.Stat(s.path(r.ID))
+		return err == nil && os.SameFile(kept, published) && !published.ModTime().After(r.RegisteredAt)
+	})
 }
 
 func permanent(err error) bool {

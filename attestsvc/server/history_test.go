@@ -2,12 +2,17 @@ package server_test
 
 import (
 	"bytes"
+	"errors"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
@@ -243,6 +248,37 @@ func TestRestart(t *testing.T) {
 	}
 	if err := w.tryOpen(t); err == nil {
 		t.Error("without its database, in which devices are banned, the service starts")
+	}
+}
+
+// TestPackagesAreKnownAfterARestart: what is published still is not registered once more, and a file
+// that somebody has written into since is read.
+func TestPackagesAreKnownAfterARestart(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	before := w.references(t)
+	var log bytes.Buffer
+	w.logger = slog.New(slog.NewTextHandler(&log, nil))
+	w.reopen(t)
+	after := w.references(t)
+	if w.stop(); strings.Contains(log.String(), ".pkg") {
+		t.Errorf("after a restart:\n%s", log.String())
+	}
+	if diff := cmp.Diff(before, after); len(before) != 2 || diff != "" {
+		t.Errorf("%d references, and after a restart\n%s", len(before), diff)
+	}
+	changed := filepath.Join(w.dir, string(deployment.Attestation), "app-2.pkg")
+	file, err := os.OpenFile(changed, os.O_WRONLY|os.O_APPEND, 0)
+	if err == nil {
+		_, err = file.Write([]byte("more"))
+		err = errors.Join(err, file.Close(), os.Chtimes(changed, time.Time{}, w.now().Add(time.Second)))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.reopen(t)
+	if w.stop(); !strings.Contains(log.String(), "app-2.pkg") || strings.Contains(log.String(), "ops-1.pkg") {
+		t.Errorf("after a restart with a package that was written into:\n%s", log.String())
 	}
 }
 

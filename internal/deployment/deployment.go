@@ -112,6 +112,7 @@ func Open(dir string, role Role) (*Folder, error) {
 // Writer writes one role's folder. Nothing counts until Close has written the
 // manifest.
 type Writer struct {
+	role     Role
 	dir      string
 	manifest Manifest
 }
@@ -119,6 +120,7 @@ type Writer struct {
 // NewWriter empties what is left of an unfinished folder and starts to write it.
 func NewWriter(dir string, role Role, id string, created time.Time, addresses Addresses) (*Writer, error) {
 	w := &Writer{
+		role:     role,
 		dir:      filepath.Join(dir, string(role)),
 		manifest: Manifest{ID: id, Layout: layout, CreatedAt: created, Addresses: addresses, Files: map[string]string{}},
 	}
@@ -137,6 +139,9 @@ func NewWriter(dir string, role Role, id string, created time.Time, addresses Ad
 	return w, nil
 }
 
+// Role is whose folder it is.
+func (w *Writer) Role() Role { return w.role }
+
 // File writes a file, readable by its owner alone.
 func (w *Writer) File(name string, data []byte) error {
 	path := filepath.Join(w.dir, name)
@@ -147,6 +152,21 @@ func (w *Writer) File(name string, data []byte) error {
 		return fmt.Errorf("write the deployment: %w", err)
 	}
 	w.manifest.Files[name] = hash(data)
+	return nil
+}
+
+// Same has a file be the one that another folder has: under one more name, or as a copy where the
+// folders are on different disks.
+func (w *Writer) Same(name string, other *Writer) error {
+	from := filepath.Join(other.dir, name)
+	if err := os.Link(from, filepath.Join(w.dir, name)); err != nil {
+		data, err := os.ReadFile(from)
+		if err != nil {
+			return fmt.Errorf("write the deployment: %w", err)
+		}
+		return w.File(name, data)
+	}
+	w.manifest.Files[name] = other.manifest.Files[name]
 	return nil
 }
 

@@ -80,18 +80,18 @@ func (n Needles) Find(haystack []byte) map[string]string { return n.Finder()(hay
 func (n Needles) Finder() func(haystack []byte) map[string]string {
 	type match struct{ what, how string }
 	windows := map[[window]byte]match{}
-	begins := make([]bool, 1<<24) // by the first three bytes of a window, to be quick about most places
+	var begins [1 << filterBits]bool // to be quick about most places
 	for what, needle := range n {
 		for how, form := range forms(needle) {
 			for at := 0; at+window <= len(form); at++ {
-				windows[[window]byte(form[at:])], begins[three(form[at:])] = match{what, how}, true
+				windows[[window]byte(form[at:])], begins[begin(form[at:])] = match{what, how}, true
 			}
 		}
 	}
 	return func(haystack []byte) map[string]string {
 		found := map[string]string{}
 		for at := 0; at+window <= len(haystack); at++ {
-			if !begins[three(haystack[at:])] {
+			if !begins[begin(haystack[at:])] {
 				continue
 			}
 			if m, ok := windows[[window]byte(haystack[at:])]; ok {
@@ -102,7 +102,12 @@ func (n Needles) Finder() func(haystack []byte) map[string]string {
 	}
 }
 
-func three(b []byte) int { return int(b[0])<<16 | int(b[1])<<8 | int(b[2]) }
+// A window is looked up in a filter first, by a hash of its first eight bytes.
+const filterBits = 21
+
+func begin(window []byte) uint64 {
+	return binary.LittleEndian.Uint64(window) * 0x9e3779b97f4a7c15 >> (64 - filterBits)
+}
 
 // forms are the ways in which bytes are written down. Base64 depends on where in the
 // text, modulo three, they begin: three offsets, less the characters that depend on the

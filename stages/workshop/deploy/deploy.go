@@ -266,22 +266,34 @@ func write(o Options, m *material) error {
 					return err
 				}
 			}
-			errs := []error{contents[role](w), w.Settings(role, deployment.DefaultSettings)}
-			if slices.Contains(toWhom, role) {
-				for name, data := range packages {
-					errs = append(errs, w.File(name, data))
-				}
-			}
-			return errors.Join(errs...)
+			return errors.Join(contents[role](w), w.Settings(role, deployment.DefaultSettings))
 		})
 	}
 	if err := all.Wait(); err != nil {
+		return err
+	}
+	if err := hand(packages, slices.DeleteFunc(slices.Clone(writers), func(w *deployment.Writer) bool { return !slices.Contains(toWhom, w.Role()) })); err != nil {
 		return err
 	}
 	// No program can use its folder before all folders have their files.
 	for _, w := range writers {
 		if err := w.Close(); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// hand gives the packages to all who use them. They are large, so they are written once.
+func hand(packages map[string][]byte, to []*deployment.Writer) error {
+	for name, data := range packages {
+		if err := to[0].File(name, data); err != nil {
+			return err
+		}
+		for _, other := range to[1:] {
+			if err := other.Same(name, to[0]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

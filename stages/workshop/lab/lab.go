@@ -12,7 +12,6 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/program"
-	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
 	"keyladder/stages/workshop/referee"
@@ -200,12 +199,13 @@ func (l *Lab) deploy(ctx context.Context, o Options) (program.Listeners, error) 
 	}
 	l.Ports = listeners.Ports()
 	l.Addresses = deployment.Local(l.Ports)
-	var programs build.Programs
+	making := deploy.Options{Dir: l.Dir, Addresses: l.Addresses, Stages: o.Stages}
 	if l.throwAway {
-		programs, err = shared.appPrograms(ctx)
+		making.PasswordCost = &cheap
+		making.Programs, err = shared.appPrograms(ctx)
 	}
 	if err == nil {
-		l.Done, err = deploy.Init(ctx, deploy.Options{Dir: l.Dir, Addresses: l.Addresses, Stages: o.Stages, Programs: programs})
+		l.Done, err = deploy.Init(ctx, making)
 	}
 	if err != nil {
 		listeners.Close()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/alexedwards/argon2id"
 
+	attestation "keyladder/attestsvc/server"
 	"keyladder/internal/deployment"
 	"keyladder/internal/program"
 	"keyladder/mobileclient/release/build"
@@ -18,11 +19,28 @@ import (
 
 // prepared is a deployment in which nothing runs. A throw-away lab starts as a copy of it,
 // one lab at a time because the packages have its ports built in. Each begins with the same keys and
-// packages, and with databases, devices and sessions of its own.
+// packages, which its attestation service has looked at, and with databases, devices and sessions of
+// its own.
 type prepared struct {
 	dir    string
-	stages string // that the packages were made for, as JSON
+	stages string // what its packages hold of the stages, see [packed]
 	ports  deployment.Ports
+}
+
+// packed is what packages hold of the stages, as JSON: policies that servers alone go by are not part
+// of it.
+func packed(stages catalog.Set) (string, error) {
+	type held struct {
+		Slug    string
+		Call    catalog.Call
+		Package catalog.Package
+	}
+	var all []held
+	for _, stage := range stages.Built() {
+		all = append(all, held{stage.Slug, stage.Call, stage.Package})
+	}
+	data, err := json.Marshal(all)
+	return string(data), err
 }
 
 // shared is what the throw-away labs of the process share. It stays until [Cleanup].
@@ -98,13 +116,13 @@ func (w *workshop) putBack(m *prepared) {
 // copyPrepared makes the lab's deployment as a copy of an idle one. It prepares one
 // where there is none, or where somebody else has taken its ports meanwhile.
 func (l *Lab) copyPrepared(ctx context.Context, stages catalog.Set) (program.Listeners, error) {
-	made, err := json.Marshal(stages) // as far as packages depend on them
+	wanted, err := packed(stages)
 	if err != nil {
 		return nil, err
 	}
 	var found program.Listeners
 	for found == nil {
-		m := shared.take(string(made))
+		m := shared.take(wanted)
 		if m == nil {
 			break
 		}
@@ -120,7 +138,7 @@ func (l *Lab) copyPrepared(ctx context.Context, stages catalog.Set) (program.Lis
 			found.Close()
 			return nil, err
 		}
-		l.prepared.stages = string(made)
+		l.prepared.stages = wanted
 	}
 	l.Done, l.Ports = deploy.Made, found.Ports()
 	l.Addresses = deployment.Local(l.Ports)
@@ -156,5 +174,19 @@ func prepare(ctx context.Context, stages catalog.Set, listeners program.Listener
 	if err != nil {
 		return nil, err
 	}
-	return m, nil
+	return m, m.register(stages)
+}
+
+// register has the attestation service know the packages, which it reads as a whole for that: once,
+// and not anew in each lab.
+func (m *prepared) register(stages catalog.Set) error {
+	folder, err := deployment.Open(m.dir, deployment.Attestation)
+	if err != nil {
+		return err
+	}
+	service, err := attestation.New(attestation.Config{Folder: folder, Stages: stages}.With(deployment.DefaultSettings))
+	if err != nil {
+		return err
+	}
+	return service.Close()
 }
