@@ -2,9 +2,9 @@ package codes
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
@@ -20,6 +20,7 @@ var (
 	ErrUnknown  = errors.New("there is no such authorization code at this stage, or no longer")
 	ErrClient   = errors.New("the authorization code was issued to another client")
 	ErrRedirect = errors.New("the redirect URI is not that of the authorization request")
+	ErrVerifier = errors.New("the code verifier is not the one that the authorization code was asked for with")
 	ErrUsed     = errors.New("the authorization code was redeemed before")
 	ErrExpired  = errors.New("the authorization code is too old")
 )
@@ -43,6 +44,10 @@ type Code struct {
 	// RedirectURI is as the authorization request had it. Empty: it had none, and then the
 	// token request must have none.
 	RedirectURI string
+	// Challenge and Method are those of the authorization request (package pkce), with a syntax that
+	// was checked. They are in the code and not in the database. Empty: it had none, and then the
+	// token request must have no verifier.
+	Challenge, Method string
 }
 
 // Presented is what a client sends to redeem a code.
@@ -51,6 +56,7 @@ type Presented struct {
 	Text        string // the code
 	Client      string // that was authenticated, or at least named
 	RedirectURI string // empty: there was none
+	Verifier    string // code_verifier; empty: there was none
 }
 
 // Config is what a store needs.
@@ -75,8 +81,8 @@ type row struct {
 
 func (row) TableName() string { return "authorization_codes" }
 
-// Models are the table of codes.
-func Models() []any { return []any{&row{}} }
+// Models are the table of codes, and that of the key that they are sealed with.
+func Models() []any { return []any{&row{}, &keyRow{}} }
 
 func (r row) code() Code {
 	return Code{ID: r.ID, Stage: r.Stage, Client: r.Client, User: r.User, Scope: r.Scope, RedirectURI: r.RedirectURI}
@@ -86,11 +92,12 @@ func (r row) code() Code {
 type Store struct {
 	db      *gorm.DB
 	writers *store.Group
+	aead    cipher.AEAD
 	config  Config
 }
 
-// Open opens the codes in a database that has [Models]' table.
-func Open(_ context.Context, db *gorm.DB, config Config) (*Store, error) {
+// Open opens the codes in a database that has [Models]' tables.
+func Open(ctx context.Context, db *gorm.DB, config Config) (*Store, error) {
 	if config.Lifetime <= 0 {
 		return nil, errors.New("authorization codes need a lifetime")
 	}
@@ -100,19 +107,28 @@ func Open(_ context.Context, db *gorm.DB, config Config) (*Store, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	return &Store{db: db, writers: store.NewGroup(db), config: config}, nil
+	s := &Store{db: db, writers: store.NewGroup(db), config: config}
+	err := s.writers.Write(ctx, func(tx *gorm.DB) (err error) {
+		s.aead, err = readKey(tx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the key of authorization codes: %w", err)
+	}
+	return s, nil
 }
 
 // codeBytes makes guessing a code as likely as 2^-256 (RFC 6749, section 10.10, wants 2^-160).
 const codeBytes = 32
 
-// Issue makes a code: 256 random bits in base64url, without padding. It is kept nowhere.
+// Issue makes a code: 256 random bits in base64url, without padding, and behind them what is sealed
+// into it. It is kept nowhere.
 //
 //keyladder:code code-issue
 func (s *Store) Issue(ctx context.Context, at time.Time, c Code) (text string, err error) {
 	var bits [codeBytes]byte
 	rand.Read(bits[:]) // never fails
-	text = base64.RawURLEncoding.EncodeToString(bits[:])
+	text = s.seal(bits[:], c)
 	r := row{
 		ID: rand.Text(), Hash: digest(text), Stage: c.Stage, Client: c.Client, User: c.User, Scope: c.Scope,
 		RedirectURI: c.RedirectURI, IssuedAt: at.UTC(),
@@ -135,16 +151,21 @@ func digest(text string) []byte {
 // database. With a [UsedError] the caller has to end what carries the code's ID as its origin:
 // it is in the database by then, all of it.
 func (s *Store) Redeem(ctx context.Context, at time.Time, p Presented, mint func(tx *gorm.DB, c Code) error) (Code, error) {
+	method, challenge, unproven := s.proven(p)
 	var code Code
 	err := s.writers.Write(ctx, func(tx *gorm.DB) error {
+		if unproven != nil {
+			return s.refusal(tx, p, unproven)
+		}
 		claimed, err := s.claim(tx, at.UTC(), p)
 		if err != nil {
 			return fmt.Errorf("redeem an authorization code: %w", err)
 		}
 		if claimed == nil {
-			return s.refusal(tx, p)
+			return s.refusal(tx, p, nil)
 		}
 		code = claimed.code()
+		code.Method, code.Challenge = method, challenge
 		return mint(tx, code)
 	})
 	if err != nil {
@@ -169,8 +190,8 @@ func (s *Store) claim(tx *gorm.DB, at time.Time, p Presented) (*row, error) {
 	return &claimed[0], nil
 }
 
-// refusal says why a code could not be claimed.
-func (s *Store) refusal(tx *gorm.DB, p Presented) error {
+// refusal says why a code could not be claimed. An error is given where its owner was not proven.
+func (s *Store) refusal(tx *gorm.DB, p Presented, unproven error) error {
 	var found row
 	err := tx.Take(&found, "hash = ? AND stage = ?", digest(p.Text), p.Stage).Error
 	switch {
@@ -182,6 +203,8 @@ func (s *Store) refusal(tx *gorm.DB, p Presented) error {
 		return ErrClient
 	case found.RedirectURI != p.RedirectURI:
 		return ErrRedirect
+	case unproven != nil:
+		return unproven
 	case found.UsedAt != nil:
 		return &UsedError{found.code()}
 	}

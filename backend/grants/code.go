@@ -15,6 +15,7 @@ import (
 	"keyladder/backend/users"
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/pkce"
 )
 
 // Lookup finds a user; nil: there is none of that name.
@@ -41,7 +42,11 @@ func Code(store *codes.Store, lookup Lookup, consent Consent, end Ending) Grant 
 				return "", err
 			}
 			delete(r.Form, "scope") // what the user has allowed was said before
-			presented := codes.Presented{Stage: r.Caller.Stage().Slug, Text: text, Client: r.Client.ID, RedirectURI: r.Form["redirect_uri"]}
+			verifier, err := readVerifier(r)
+			if err != nil {
+				return "", err
+			}
+			presented := codes.Presented{Stage: r.Caller.Stage().Slug, Text: text, Client: r.Client.ID, RedirectURI: r.Form["redirect_uri"], Verifier: verifier}
 			_, err = store.Redeem(ctx, r.Caller.At(), presented, func(tx *gorm.DB, code codes.Code) error {
 				owner := lookup(code.User)
 				if owner == nil {
@@ -64,12 +69,30 @@ func Code(store *codes.Store, lookup Lookup, consent Consent, end Ending) Grant 
 					return "", err
 				}
 				return "", invalid(catalog.CheckCode, "%v", used)
+			case errors.Is(err, codes.ErrVerifier):
+				return "", invalid(catalog.CheckPKCE, "%v", err)
 			case errors.Is(err, codes.ErrUnknown), errors.Is(err, codes.ErrClient), errors.Is(err, codes.ErrRedirect), errors.Is(err, codes.ErrExpired):
 				return "", invalid(catalog.CheckCode, "%v", err)
 			}
 			return "", err
 		},
 	}
+}
+
+// readVerifier is what proves that the client is the one that has asked for the code (RFC 7636,
+// section 4.5). A server that knows no challenges knows no verifiers.
+//
+//keyladder:code grant-verifier
+func readVerifier(r Request) (string, error) {
+	verifier := r.Form[pkce.FieldVerifier]
+	if verifier == "" || len(r.Caller.Stage().Auth.PKCE.Methods()) == 0 {
+		return "", nil
+	}
+	if err := pkce.CheckVerifier(verifier); err != nil {
+		return "", oauth.Refuse(catalog.CheckPKCE, problem.New(http.StatusBadRequest, "bad-request", "That is no code verifier",
+			"A code verifier has 43 to 128 characters: letters, digits, and -._~"), "the code verifier: %v", err)
+	}
+	return verifier, nil
 }
 
 // Refresh is the refresh token grant (RFC 6749, section 6): each refresh token is good once and

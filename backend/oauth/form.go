@@ -43,7 +43,7 @@ func ReadForm(r *http.Request, body []byte) (Form, error) {
 			form[name] = all[0]
 		}
 	}
-	for _, secret := range []string{"password", "client_secret", "token", "code", "refresh_token"} {
+	for _, secret := range []string{"password", "client_secret", "token", "code", "code_verifier", "refresh_token"} {
 		if r.URL.Query().Has(secret) {
 			return nil, Refuse(catalog.CheckForm, problem.New(http.StatusBadRequest, "bad-request", "The URL has a parameter that belongs into the body",
 				"URLs end up in logs. What was sent in one should be replaced."), "%s is in the URL", secret)

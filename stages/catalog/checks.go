@@ -42,6 +42,7 @@ const (
 	CheckRedirect Check = "redirect-uri"  // it is one of the client's, byte for byte
 	CheckGrant    Check = "grant"         // the client may use it, and it is offered
 	CheckCode     Check = "code"          // this client's, fresh, and not used before
+	CheckPKCE     Check = "pkce"          // the request has a challenge, and whoever redeems the code its verifier
 	CheckRefresh  Check = "refresh-token" // this client's, the newest of its family, and the family lives
 	CheckWanted   Check = "scope-wanted"
 	CheckConsent  Check = "consent" // the user allows it
@@ -102,7 +103,7 @@ var ownerships = []struct {
 		CheckScope,
 	}},
 	{OfApp, []Check{CheckTLS, CheckPins, CheckServerMAC, CheckSealedAnswer, CheckTransferCap, CheckSignedIn, CheckResponse}},
-	{OfAuth, []Check{CheckForm, CheckClient, CheckRedirect, CheckGrant, CheckCode, CheckRefresh, CheckWanted, CheckConsent}},
+	{OfAuth, []Check{CheckForm, CheckClient, CheckRedirect, CheckGrant, CheckCode, CheckPKCE, CheckRefresh, CheckWanted, CheckConsent}},
 	{OfAttestation, []Check{CheckAttestation}},
 	{OfMediator, []Check{CheckDeviceLimit}},
 	{OfPackage, []Check{CheckHidden, CheckNotStored, CheckNotTyped}},

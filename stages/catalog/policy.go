@@ -74,13 +74,13 @@ type API struct {
 // callers that are no apps is built up from it.
 func NothingAsked() (Call, API) {
 	return Call{
-		Transport: PlainHTTP, Pins: NotPinned, AppProof: NoAppProof, KeyPlace: NoKeySent, Nonces: NoNonces,
-		Bodies: PlainBodies, Devices: NoDevices, UserProof: NoUser, UserKey: NoUserKey, Binding: NotBound,
-		Grant: NoGrants, ClientAuth: NoClientAuth, PKCE: NoPKCE, Providers: OneProvider, Gateway: Direct,
-	}, API{
-		UserAgents: AnyUserAgent, RateLimits: UnlimitedRates, KeyInURL: KeyInURLAccepted,
-		SecretOverlap: Decide(time.Duration(0)), Authorization: NotAuthorized, Partners: NoPartners,
-	}
+			Transport: PlainHTTP, Pins: NotPinned, AppProof: NoAppProof, KeyPlace: NoKeySent, Nonces: NoNonces,
+			Bodies: PlainBodies, Devices: NoDevices, UserProof: NoUser, UserKey: NoUserKey, Binding: NotBound,
+			Grant: NoGrants, ClientAuth: NoClientAuth, PKCE: NoPKCE, Providers: OneProvider, Gateway: Direct,
+		}, API{
+			UserAgents: AnyUserAgent, RateLimits: UnlimitedRates, KeyInURL: KeyInURLAccepted,
+			SecretOverlap: Decide(time.Duration(0)), Authorization: NotAuthorized, Partners: NoPartners,
+		}
 }
 
 // Auth is what the issuer of the stage's access tokens offers.
@@ -383,6 +383,18 @@ const (
 	PlainPKCE PKCE = "plain"
 	S256PKCE  PKCE = "S256"
 )
+
+// Methods are those that a server accepts challenges of, as RFC 7636 spells them; none: it knows no
+// challenges, and ignores them like any parameter that it does not know.
+func (p PKCE) Methods() []string {
+	switch p {
+	case PlainPKCE:
+		return []string{string(PlainPKCE), string(S256PKCE)}
+	case S256PKCE:
+		return []string{string(S256PKCE)}
+	}
+	return nil
+}
 
 // Providers says on whose page users sign in, where there is more than one that can vouch for them.
 type Providers string

@@ -240,6 +240,7 @@ func TestEveryCheckOfTheAuthorizationServerIsMissed(t *testing.T) {
 		catalog.CheckSignIn:   {call: "a sign-in on the page with a wrong password", at: always},
 		catalog.CheckConsent:  {call: "an app that its user does not allow anything", at: always},
 		catalog.CheckCode:     {call: "a token request with a code that was used", at: codes},
+		catalog.CheckPKCE:     {call: "an authorization request without a code challenge", at: func(p catalog.Policies) bool { return codes(p) && p.Auth.PKCE != catalog.NoPKCE }},
 		catalog.CheckRefresh: {call: "a token request with a refresh token that was used", at: func(p catalog.Policies) bool {
 			return codes(p) && p.Auth.Grants == catalog.CodeAndRefresh
 		}},
