@@ -117,5 +117,5 @@ func newMediator(folder *deployment.Folder, settings deployment.Settings, log *t
 	}
 	return server{func(ctx context.Context, l program.Listeners) error {
 		return s.Serve(ctx, mediator.Listeners{TLS: l[deployment.MediatorService], Manage: l[deployment.Manage(folder.Role)]})
-	}, func() error { return nil }}, nil
+	}, s.Close}, nil
 }

@@ -7,29 +7,39 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/errgroup"
+	"gorm.io/gorm"
 
 	"keyladder/backend/clients"
 	"keyladder/backend/guard"
+	"keyladder/backend/mediator/providers"
 	"keyladder/backend/serving"
+	"keyladder/backend/tokens"
 	"keyladder/internal/deployment"
+	"keyladder/internal/feed/durable"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
+	"keyladder/internal/store"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 )
 
 // Config is what a mediator needs.
 type Config struct {
-	Folder  *deployment.Folder // of the role mediator
+	Folder  *deployment.Folder // of the role mediator; the database is made in it
 	Stages  catalog.Set
 	Log     *traffic.Log  // nil: no records
 	Address guard.Limit   // requests from one address
 	Device  guard.Limit   // requests of one installation of an app
 	Leeway  time.Duration // how far the attestation service's clock may be ahead
+
+	TokenLifetime time.Duration // of access tokens, where they live long
+	ShortLifetime time.Duration // and where they can be refreshed
+	KeyOverlap    time.Duration // for how long a signing key that was replaced is good
 
 	Logger *slog.Logger     // nil: the default one
 	Now    func() time.Time // nil: the clock
@@ -40,35 +50,62 @@ func (c Config) With(s deployment.Settings) Config {
 	c.Address = guard.Limit{PerSecond: s.AddressPerSecond, Burst: s.AddressBurst}
 	c.Device = guard.Limit{PerSecond: s.DevicePerSecond, Burst: s.DeviceBurst}
 	c.Leeway = s.TokenLeeway
+	c.TokenLifetime, c.ShortLifetime, c.KeyOverlap = s.TokenLifetime, s.ShortLifetime, s.SigningKeyOverlap
 	return c
 }
 
 // Server is the mediator.
 type Server struct {
-	config   Config
-	auth     *manage.Client // the authorization server's management, for its clients
-	clients  *clients.Mirror
-	upstream *upstream
-	devices  *deviceLimits
-	guard    *guard.Guard
-	echo     *echo.Echo
-	manage   *manage.Server
-	tls      *tls.Config
+	config    Config
+	db        *gorm.DB
+	auth      *manage.Client // the authorization server's management, for its clients
+	clients   *clients.Mirror
+	providers *providers.Store
+	tokens    *tokens.Store // those that the mediator issues
+	upstream  *upstream
+	devices   *deviceLimits
+	guard     *guard.Guard
+	echo      *echo.Echo
+	manage    *manage.Server
+	tls       *tls.Config
 }
 
-// New makes a mediator.
-func New(config Config) (*Server, error) {
+// database is the file in the role's folder.
+const database = "mediator.db"
+
+// New makes a mediator and opens its database, which is seeded when it is new.
+func New(config Config) (server *Server, err error) {
 	if config.Logger == nil {
 		config.Logger = slog.Default()
 	}
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	var seed []manage.Provider
+	if err := config.Folder.JSON("providers.json", &seed); err != nil {
+		return nil, err
+	}
 	certificate, err := config.Folder.Pair("server")
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{config: config, tls: serving.TLS(certificate)}
+	if s.db, err = store.Open(config.Folder.Path(database), slices.Concat(providers.Models(), tokens.Models(), durable.Models())...); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			store.Close(s.db)
+		}
+	}()
+	ctx := context.Background()
+	if s.providers, err = providers.Open(ctx, s.db, providers.Config{Seed: seed, Addresses: config.Folder.Addresses, Now: config.Now}); err != nil {
+		return nil, err
+	}
+	s.tokens, err = tokens.Open(ctx, s.db, tokens.Config{Issuers: s.issuers(), Leeway: config.Leeway, Overlap: config.KeyOverlap, Now: config.Now})
+	if err != nil {
+		return nil, err
+	}
 	if s.auth, err = manage.NewClient(config.Folder, deployment.Auth); err != nil {
 		return nil, err
 	}
@@ -99,8 +136,45 @@ func New(config Config) (*Server, error) {
 			Method: http.MethodPost, Path: path, Scope: guard.AnyScope, Admission: true, Attested: true, At: mediated, Refusals: problem.OAuth,
 		}, handler)
 	}
+	s.management()
 	return s, nil
 }
+
+// issuers are those of the stages whose access tokens the mediator issues.
+func (s *Server) issuers() []tokens.Issuer {
+	var all []tokens.Issuer
+	for _, stage := range s.config.Stages.Built() {
+		if !issuing(stage.Policies) {
+			continue
+		}
+		url := s.config.Folder.Addresses.Stage(deployment.MediatorService, stage.Slug)
+		issuer := tokens.Issuer{Stage: stage.Slug, URL: url, Audience: url + "/v1", Lifetime: s.config.TokenLifetime}
+		if stage.Auth.TokenLife == catalog.ShortLivedTokens {
+			issuer.Lifetime = s.config.ShortLifetime
+		}
+		all = append(all, issuer)
+	}
+	return all
+}
+
+// issuing says whether the mediator issues the access tokens of a stage.
+func issuing(p catalog.Policies) bool { return p.Auth.Issuer == catalog.MediatorIssuer }
+
+// management adds the mediator's part of the management API. See package manage.
+func (s *Server) management() {
+	s.manage.Use(manage.Audit(s.config.Logger))
+	m := s.manage.For(deployment.Admin)
+	s.providers.Manage(m)
+	m.POST("/reset", func(c echo.Context) error {
+		if err := s.providers.Reset(c.Request().Context()); err != nil {
+			return err
+		}
+		return c.NoContent(http.StatusNoContent)
+	})
+}
+
+// Close closes the database. Call it when Serve is over.
+func (s *Server) Close() error { return store.Close(s.db) }
 
 // mediated says whether apps get their tokens through a mediator at a stage.
 func mediated(p catalog.Policies) bool { return p.Call.ClientAuth == catalog.Mediated }
@@ -121,15 +195,21 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	if l.Manage != nil {
 		group.Go(func() error { return s.manage.Serve(ctx, l.Manage) })
 	}
-	group.Go(func() error {
-		s.clients.Follow(ctx)
-		return nil
-	})
+	for _, run := range []func(context.Context){s.clients.Follow, s.providers.Follow, s.tokens.Follow} {
+		group.Go(func() error {
+			run(ctx)
+			return nil
+		})
+	}
 	return group.Wait()
 }
 
 // health is nil when the clients and their secrets are known. It asks nobody.
 func (s *Server) health(context.Context) error {
+	if err := errors.Join(s.providers.Health().Err, s.tokens.Health().Err); err != nil {
+		s.config.Logger.Error("health", "error", err)
+		return errors.New("the database does not answer")
+	}
 	switch h := s.clients.Health(); {
 	case h.Heard.IsZero():
 		return errors.New("the authorization server can't be asked for its clients and their secrets, so no app gets tokens")

@@ -167,7 +167,8 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 		writer := must[*deployment.Writer](t)(deployment.NewWriter(dir, role, "test", time.Now(), addresses))
 		err := errors.Join(
 			writer.Pair("manage", pair(inside.Peer(string(role), string(role)))),
-			writer.File("manage-ca.pem", inside.Certificate), writer.Pair("server", server), writer.File("roots.pem", public.Certificate), writer.Close())
+			writer.File("manage-ca.pem", inside.Certificate), writer.Pair("server", server), writer.File("roots.pem", public.Certificate),
+			writer.File("providers.json", []byte("[]")), writer.Close())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,6 +186,7 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 
 	config := mediator.Config{
 		Folder: folder(deployment.Mediator), Stages: stages(), Log: w.log, Logger: slog.New(slog.NewTextHandler(w.errors, nil)), Address: many, Device: many, Leeway: 5 * time.Second,
+		TokenLifetime: time.Hour, ShortLifetime: time.Minute, KeyOverlap: time.Minute,
 	}
 	if change != nil {
 		change(&config)
@@ -199,7 +201,7 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 	t.Cleanup(func() {
 		cancel()
 		stop()
-		if err := errors.Join(<-served, <-served); err != nil {
+		if err := errors.Join(<-served, <-served, m.Close()); err != nil {
 			t.Error(err)
 		}
 	})

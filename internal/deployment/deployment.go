@@ -28,7 +28,7 @@ import (
 
 const (
 	manifestFile = "deployment.json"
-	layout       = 7 // version of the files' names and contents
+	layout       = 8 // version of the files' names and contents
 )
 
 // Manifest describes a role's folder.

@@ -65,6 +65,10 @@
 //
 // and, for the resource server, feeds of what it has to know (packages clients and tokens).
 //
+// Routes of the mediator: those on providers, which see ([ProvidersPath]); and
+//
+//	POST /reset                     providers as they were seeded
+//
 // Routes of the phone:
 //
 //	GET  /phone            [Phone]

@@ -41,6 +41,10 @@ func clientsOfOAuth() []manage.App {
 		manage.App{
 			ID: "workshop-web", Name: "A web server on your machine", UserAgent: "Workshop/", Scopes: scopes, Tier: "standard",
 			RedirectURIs: []string{loopbackRedirect},
+		},
+		manage.App{
+			ID: mediatorClient, Name: "The bank's mediator", UserAgent: "HarbourMediator/", Scopes: append(scopes, "accounts:freeze"), Tier: "premium",
+			RedirectURIs: []string{},
 		})
 }
 

@@ -183,6 +183,10 @@ func write(o Options, m *material) error {
 	if err != nil {
 		return err
 	}
+	providers, err := m.providers()
+	if err != nil {
+		return err
+	}
 	fromTheStore := func(w *deployment.Writer) error {
 		return errors.Join(
 			w.File("roots.pem", m.serverCA.Certificate),
@@ -206,7 +210,9 @@ func write(o Options, m *material) error {
 		deployment.Mediator: func(w *deployment.Writer) error {
 			return errors.Join(
 				w.Pair("server", m.mediator),
-				w.File("roots.pem", m.serverCA.Certificate)) // for the authorization server
+				w.File("roots.pem", m.serverCA.Certificate), // for the providers
+				w.File("providers.json", providers),
+				w.File("sessions.key", m.sessionsKey))
 		},
 		deployment.Resource: func(w *deployment.Writer) error {
 			return errors.Join(

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -26,12 +27,14 @@ type material struct {
 	developer                                          ed25519.PrivateKey
 	secrets                                            map[string]string // by key, shared by app and API where calls are signed
 	clientSecrets                                      map[string]string // by client, of OAuth
+	liteSecrets                                        map[string]string // by client, at the provider lite
 	passwords                                          map[string]string // by user
+	sessionsKey                                        []byte            // 256 bits in hex, under which the mediator keeps what is secret
 	users                                              []byte            // users.json, with the passwords' hashes
 }
 
 func generate(cost *argon2id.Params) (m *material, err error) {
-	m = &material{clients: map[string]pki.Pair{}, secrets: map[string]string{}, clientSecrets: map[string]string{}, passwords: map[string]string{}}
+	m = &material{clients: map[string]pki.Pair{}, secrets: map[string]string{}, clientSecrets: map[string]string{}, liteSecrets: map[string]string{}, passwords: map[string]string{}}
 	steps := []func() error{
 		func() (err error) { m.serverCA, err = pki.NewLocalCA("Keyladder workshop CA"); return },
 		func() (err error) { m.clientCA, err = pki.NewCA("Harbour Bank app CA"); return },
@@ -77,9 +80,15 @@ func generate(cost *argon2id.Params) (m *material, err error) {
 			m.clientSecrets[client.ServersKey] = rand.Text() + rand.Text()
 		}
 	}
+	for _, client := range []string{mediatorClient, products[0].clientID} {
+		m.liteSecrets[client] = rand.Text() + rand.Text()
+	}
 	for _, user := range people {
 		m.passwords[user.Name] = user.Name + "-" + strings.ToLower(rand.Text()[:16])
 	}
+	bits := make([]byte, 32)
+	rand.Read(bits) // never fails
+	m.sessionsKey = []byte(hex.EncodeToString(bits))
 	m.users, err = m.hashed(cmp.Or(cost, passwordCost))
 	return m, err
 }

@@ -93,7 +93,7 @@ func startAttestation(l *Lab, o Options, folder *deployment.Folder, listeners pr
 	}, nil
 }
 
-func startMediator(_ *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
+func startMediator(l *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
 	settings, log, err := o.settings(folder)
 	if err != nil {
 		return nil, err
@@ -102,6 +102,7 @@ func startMediator(_ *Lab, o Options, folder *deployment.Folder, listeners progr
 	if err != nil {
 		return nil, err
 	}
+	l.closers = append(l.closers, server.Close)
 	return func(ctx context.Context) error {
 		return server.Serve(ctx, mediator.Listeners{TLS: listeners[deployment.MediatorService], Manage: listeners[deployment.Manage(folder.Role)]})
 	}, nil
