@@ -41,7 +41,7 @@ func (s *signer) secret(c *cobra.Command, stage catalog.Stage) (string, *deploym
 		return "", nil, err
 	}
 	owner := deployment.Resource
-	if stage.Auth.Issuer == catalog.AuthServer {
+	if stage.Auth.Issuer.Separate() {
 		owner = deployment.Auth
 	}
 	server, err := manage.NewClient(folder, owner)

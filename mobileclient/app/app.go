@@ -104,7 +104,7 @@ func (a *harbourApp) tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 		return a.home(), nil
 	case sdk.SignIn:
 		if a.oauth != nil {
-			return a.openSignIn(tap.MemoryOnly), nil
+			return a.openSignIn(ctx, tap.MemoryOnly), nil
 		}
 		return a.signIn(ctx, tap.User, tap.Password, tap.MemoryOnly), nil
 	case sdk.SignOut:

@@ -10,7 +10,6 @@ import (
 
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
-	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/protect"
 )
@@ -238,27 +237,27 @@ type unprovenError struct{ reference string }
 
 func (e *unprovenError) Error() string { return "the client integrity token is not accepted" }
 
-// trade asks for access tokens: with a client integrity token where a mediator has the client's
-// secret, and again with another where that was good before. The mediator tells whether it was
-// before it looks at anything else.
+// attested asks for access tokens, or for a page on which somebody signs in: with a client integrity
+// token where a mediator looks at one in place of a secret, and again with another where that was good
+// before. The mediator tells whether it was before it looks at anything else.
 //
 //keyladder:code app-mediated
-func (a *harbourApp) trade(ctx context.Context, ask func(*protect.OAuth) (protect.SignedIn, error)) (protect.SignedIn, error) {
-	if a.caller.Policy().ClientAuth != catalog.Mediated {
+func attested[T any](ctx context.Context, a *harbourApp, ask func(*protect.OAuth) (T, error)) (nothing T, err error) {
+	if !a.caller.Policy().ClientAuth.Attested() {
 		return ask(a.oauth)
 	}
 	for {
 		token, err := a.integrity(ctx)
 		if err != nil {
-			return protect.SignedIn{}, err
+			return nothing, err
 		}
 		caller, err := a.caller.As(func(who *protect.Identity) { who.Integrity = token })
 		if err != nil {
-			return protect.SignedIn{}, err
+			return nothing, err
 		}
 		oauth, err := newOAuth(caller, a.manifest)
 		if err != nil {
-			return protect.SignedIn{}, err
+			return nothing, err
 		}
 		given, err := ask(oauth)
 		var refused *protect.GrantError

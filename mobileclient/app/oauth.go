@@ -15,13 +15,12 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
-	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 )
 
 // pendingSignIn is a request of the app to the authorization server that was not answered yet.
 type pendingSignIn struct {
-	state      string
+	asked      protect.Asked
 	until      time.Time
 	memoryOnly bool
 }
@@ -55,13 +54,20 @@ func (a *harbourApp) home() sdk.Screen {
 // comes here. An earlier page leads nowhere from now on.
 //
 //keyladder:code app-open-sign-in
-func (a *harbourApp) openSignIn(memoryOnly bool) sdk.Screen {
-	state := protect.NewState()
+func (a *harbourApp) openSignIn(ctx context.Context, memoryOnly bool) sdk.Screen {
 	a.mu.Lock()
-	a.pending = &pendingSignIn{state: state, until: time.Now().Add(signInTime), memoryOnly: memoryOnly}
-	a.failed = nil
+	a.pending, a.failed = nil, nil
 	a.mu.Unlock()
-	if err := a.system.OpenURL(a.oauth.AuthorizationURL(state)); err != nil {
+	asked, err := attested(ctx, a, func(oauth *protect.OAuth) (protect.Asked, error) {
+		return oauth.Ask(ctx, a.tokenClient())
+	})
+	if err != nil {
+		return a.notSignedIn(err)
+	}
+	a.mu.Lock()
+	a.pending = &pendingSignIn{asked: asked, until: time.Now().Add(signInTime), memoryOnly: memoryOnly}
+	a.mu.Unlock()
+	if err := a.system.OpenURL(asked.URL); err != nil {
 		return sdk.Screen{Error: "The page on which you sign in can't be opened: " + err.Error() + "."}
 	}
 	return sdk.Screen{OK: true}
@@ -99,8 +105,8 @@ func (a *harbourApp) takeResponse(ctx context.Context, link string) sdk.Screen {
 	}
 	signedIn := response.SignedIn
 	if response.Code != "" {
-		signedIn, err = a.trade(ctx, func(oauth *protect.OAuth) (protect.SignedIn, error) {
-			return oauth.Exchange(ctx, a.tokenClient(), response.Code)
+		signedIn, err = attested(ctx, a, func(oauth *protect.OAuth) (protect.SignedIn, error) {
+			return oauth.Exchange(ctx, a.tokenClient(), response)
 		})
 		if err != nil {
 			return a.notSignedIn(err)
@@ -127,7 +133,7 @@ func (a *harbourApp) answered(link string) (protect.Response, pendingSignIn, err
 		return protect.Response{}, pendingSignIn{}, protect.ErrNotAsked
 	}
 	request := *a.pending
-	response, err := a.oauth.ReadResponse(link, request.state)
+	response, err := a.oauth.ReadResponse(link, request.asked)
 	if !errors.Is(err, protect.ErrNotAsked) {
 		a.pending = nil
 	}
@@ -158,7 +164,7 @@ func (a *harbourApp) failedTrade(err error) sdk.Screen {
 	case errors.As(err, new(*attestationError)):
 		return a.notAttested(err)
 	}
-	if a.caller.Policy().ClientAuth == catalog.Mediated {
+	if a.caller.Policy().ClientAuth.Attested() {
 		return a.failedAt("the mediator", "", err)
 	}
 	return a.failedAt("the authorization server", "", err)

@@ -10,7 +10,6 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
-	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 )
 
@@ -36,10 +35,10 @@ func (a *harbourApp) peer(req *http.Request) string {
 	switch {
 	case a.proof != nil && strings.HasPrefix(asked, a.proof.attester.URL()):
 		return attestationService
+	case a.oauth != nil && a.caller.Policy().ClientAuth.Attested() && strings.HasPrefix(asked, strings.TrimSuffix(a.oauth.TokenURL(), "token")):
+		return mediator // its calls of the API go there, too, where the way leads through it
 	case a.oauth != nil && strings.HasPrefix(asked, a.oauth.Issuer()+"/"):
 		return authServer
-	case a.oauth != nil && a.caller.Policy().ClientAuth == catalog.Mediated && strings.HasPrefix(asked, strings.TrimSuffix(a.oauth.TokenURL(), "token")):
-		return mediator
 	}
 	return ""
 }

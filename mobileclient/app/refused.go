@@ -13,6 +13,9 @@ import (
 
 // failedCall makes a screen of a call that got no answer, or none that the app believes.
 func (a *harbourApp) failedCall(exchange string, err error) sdk.Screen {
+	if a.caller.Policy().Gateway == catalog.ThroughGateway {
+		return a.failedAt("the mediator", exchange, err)
+	}
 	return a.failedAt("the API", exchange, err)
 }
 

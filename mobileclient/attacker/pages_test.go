@@ -17,7 +17,6 @@ import (
 	"keyladder/mobileclient/attacker/loot"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
-	"keyladder/stages/protect"
 	"keyladder/stages/workshop/lab/testbank"
 )
 
@@ -81,7 +80,7 @@ func (b *bank) spied(uses bool) *attack.Spied {
 		if err != nil {
 			return nil, err
 		}
-		_, err = g.Authorize(ctx, p.Client.Transport, oauth.AuthorizationURL(protect.NewState()), g.RedirectURI, g.User, g.Password)
+		_, err = g.Authorize(ctx, p.Client.Transport, oauth.Draft().URL, g.RedirectURI, g.User, g.Password)
 		return addresses, err
 	}}
 }

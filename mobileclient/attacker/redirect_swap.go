@@ -44,7 +44,7 @@ func redirectSwap(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	defer closeSite()
 	spellings, taken := swapped(g.RedirectURI, site), ""
 	for _, uri := range spellings {
-		link := strings.Replace(oauth.AuthorizationURL(protect.NewState()), one(g.RedirectURI), uri.query(), 1)
+		link := strings.Replace(oauth.Draft().URL, one(g.RedirectURI), uri.query(), 1)
 		accepted, err := p.Accepted(ctx, link)
 		switch {
 		case err != nil:

@@ -63,16 +63,19 @@ func (p Person) Authorize(ctx context.Context, transport http.RoundTripper, auth
 // under the redirect URI, and the client take what comes of it: a token, or a code that it
 // exchanges over the same connections. The options change the client's request.
 func (p Person) SignInTo(ctx context.Context, server *protect.OAuth, client *http.Client, redirectURI string, options ...oauth2.AuthCodeOption) (protect.SignedIn, error) {
-	state := protect.NewState()
-	link, err := p.Authorize(ctx, client.Transport, server.AuthorizationURL(state, options...), redirectURI)
+	asked, err := server.Ask(ctx, client, options...)
 	if err != nil {
 		return protect.SignedIn{}, err
 	}
-	response, err := server.ReadResponse(link, state)
+	link, err := p.Authorize(ctx, client.Transport, asked.URL, redirectURI)
+	if err != nil {
+		return protect.SignedIn{}, err
+	}
+	response, err := server.ReadResponse(link, asked)
 	if err != nil || response.Code == "" {
 		return response.SignedIn, err
 	}
-	return server.Exchange(ctx, client, response.Code)
+	return server.Exchange(ctx, client, response)
 }
 
 // visit loads a page, or finds out where else it leads.

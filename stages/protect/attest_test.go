@@ -221,10 +221,10 @@ func TestMediated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(oauth.AuthorizationURL("s"), "https://localhost:8444/attested/authorize?") || oauth.TokenURL() != mediator.URL+"/attested/token" {
-		t.Errorf("%s, %s", oauth.AuthorizationURL("s"), oauth.TokenURL())
+	if !strings.HasPrefix(oauth.Draft().URL, "https://localhost:8444/attested/authorize?") || oauth.TokenURL() != mediator.URL+"/attested/token" {
+		t.Errorf("%s, %s", oauth.Draft().URL, oauth.TokenURL())
 	}
-	if _, err := oauth.Exchange(t.Context(), mediator.Client(), "c1"); err != nil {
+	if _, err := oauth.Exchange(t.Context(), mediator.Client(), protect.Response{Code: "c1"}); err != nil {
 		t.Error(err)
 	}
 	if got, err := oauth.Refresh(t.Context(), mediator.Client(), "r1", "k1"); err != nil || got.Refresh != "r2" {

@@ -3,9 +3,6 @@ package protect
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,6 +20,7 @@ import (
 // Paths below the issuer.
 const (
 	authorizePath  = "/authorize"
+	pushPath       = "/par"
 	authTokenPath  = "/token"
 	authRevokePath = "/revoke"
 )
@@ -79,8 +77,14 @@ func (c *Caller) OAuth(redirectURI string) (*OAuth, error) {
 	return o, nil
 }
 
-// issuer is the stage's.
-func (c *Caller) issuer() (string, error) { return c.server("authorization server", c.api.Auth) }
+// issuer is the stage's: the mediator, where apps show their client integrity tokens to it, and the
+// authorization server otherwise.
+func (c *Caller) issuer() (string, error) {
+	if c.policy.ClientAuth == catalog.ByIntegrity {
+		return c.mediator()
+	}
+	return c.server("authorization server", c.api.Auth)
+}
 
 // mediator is the stage's.
 func (c *Caller) mediator() (string, error) { return c.server("mediator", c.api.Mediator) }
@@ -104,101 +108,14 @@ func (o *OAuth) Issuer() string { return o.issuer }
 // TokenURL is where tokens are asked for.
 func (o *OAuth) TokenURL() string { return o.config.Endpoint.TokenURL }
 
-// NewState makes up a state: 256 random bits in base64url. Nobody else knows it, so that nobody
-// else can make up an answer (RFC 6749, section 10.12).
-func NewState() string {
-	var bits [32]byte
-	rand.Read(bits[:]) // never fails
-	return base64.RawURLEncoding.EncodeToString(bits[:])
-}
-
-// AuthorizationURL is the page on which a user signs in and is asked whether the app may act for
-// them (RFC 6749, sections 4.1.1 and 4.2.1). The options change its parameters.
-//
-//keyladder:code app-authorization-request
-func (o *OAuth) AuthorizationURL(state string, options ...oauth2.AuthCodeOption) string {
-	if o.caller.policy.Grant == catalog.ImplicitGrant {
-		options = append([]oauth2.AuthCodeOption{oauth2.SetAuthURLParam("response_type", "token")}, options...)
-	}
-	return o.config.AuthCodeURL(state, options...)
-}
-
-// Response is an authorization response: a code or, at the implicit grant, what stands for
-// the user at once.
-type Response struct {
-	Code     string
-	SignedIn SignedIn
-}
-
-// String is for logs, and says nothing that is secret.
-func (r Response) String() string { return "an authorization response" }
-
-// GoString does the same.
-func (r Response) GoString() string { return r.String() }
-
-// ReadResponse reads the link that the authorization server has led the user agent to (RFC
-// 6749, sections 4.1.2 and 4.2.2). It has to carry the state of the request that it answers,
-// and the issuer that was asked (RFC 9207, section 2.4). Its error is [ErrResponse], or a
-// [GrantError] where the server gives nothing.
-//
-//keyladder:code app-authorization-response
-func (o *OAuth) ReadResponse(link, state string) (Response, error) {
-	target, fragment, _ := strings.Cut(link, "#")
-	target, query, _ := strings.Cut(target, "?")
-	if o.caller.policy.Grant == catalog.ImplicitGrant {
-		query = fragment // which browsers send to no server
-	}
-	parameters, err := url.ParseQuery(query)
-	if err != nil {
-		return Response{}, fmt.Errorf("%w: its parameters can't be read", ErrResponse)
-	}
-	given := parameters["state"]
-	if target != o.config.RedirectURL || state == "" || len(given) != 1 || subtle.ConstantTimeCompare([]byte(given[0]), []byte(state)) != 1 {
-		return Response{}, ErrNotAsked
-	}
-	for name, values := range parameters {
-		if len(values) > 1 { // RFC 6749, section 3.1
-			return Response{}, fmt.Errorf("%w: %.40q is in it more than once", ErrResponse, name)
-		}
-	}
-	if iss := parameters.Get("iss"); iss != o.issuer {
-		return Response{}, fmt.Errorf("%w: it is of the issuer %.200q, and %q was asked", ErrResponse, iss, o.issuer)
-	}
-	if code := parameters.Get("error"); code != "" {
-		return Response{}, &GrantError{Code: code, Description: parameters.Get("error_description")}
-	}
-	if o.caller.policy.Grant == catalog.ImplicitGrant {
-		return readFragment(parameters)
-	}
-	if parameters.Get("code") == "" {
-		return Response{}, fmt.Errorf("%w: there is neither a code nor an error in it", ErrResponse)
-	}
-	return Response{Code: parameters.Get("code")}, nil
-}
-
-// readFragment reads the access token out of a response.
-func readFragment(parameters url.Values) (Response, error) {
-	seconds, err := strconv.ParseInt(parameters.Get("expires_in"), 10, 64)
-	if err != nil {
-		return Response{}, fmt.Errorf("%w: it does not say how long the token is good", ErrResponse)
-	}
-	signedIn, err := issued{
-		AccessToken: parameters.Get("access_token"), TokenType: parameters.Get("token_type"),
-		ExpiresIn: seconds, Scope: parameters.Get("scope"),
-	}.signedIn(time.Now())
-	if err != nil {
-		return Response{}, fmt.Errorf("%w: %w", ErrResponse, err)
-	}
-	return Response{SignedIn: signedIn}, nil
-}
-
-// Exchange trades a code for what stands for the user (RFC 6749, section 4.1.3). Its error is a
+// Exchange trades the code of a response for what stands for the user (RFC 6749, section 4.1.3; RFC
+// 7636, section 4.5). Its error is a
 // [GrantError] where the server gives nothing. The client decides how the server is reached,
 // and whether it is trusted.
 //
 //keyladder:code app-code-exchange
-func (o *OAuth) Exchange(ctx context.Context, client *http.Client, code string) (SignedIn, error) {
-	return o.read(o.config.Exchange(o.over(ctx, client, ""), code))
+func (o *OAuth) Exchange(ctx context.Context, client *http.Client, response Response) (SignedIn, error) {
+	return o.read(o.config.Exchange(o.over(ctx, client, ""), response.Code, response.proof()...))
 }
 
 // Refresh trades a refresh token for an access token and the next refresh token (RFC 6749,
@@ -213,11 +130,16 @@ func (o *OAuth) Refresh(ctx context.Context, client *http.Client, refreshToken, 
 
 // over has golang.org/x/oauth2 use a client.
 func (o *OAuth) over(ctx context.Context, client *http.Client, key string) context.Context {
+	return context.WithValue(ctx, oauth2.HTTPClient, o.requests(key).over(client))
+}
+
+// requests are those that the client makes itself, with what it authenticates by beside them.
+func (o *OAuth) requests(key string) *tokenRequests {
 	requests := &tokenRequests{agent: o.caller.identity.UserAgent, key: key}
-	if o.caller.policy.ClientAuth == catalog.Mediated {
+	if o.caller.policy.ClientAuth.Attested() {
 		requests.integrity = o.caller.identity.Integrity
 	}
-	return context.WithValue(ctx, oauth2.HTTPClient, requests.over(client))
+	return requests
 }
 
 // tokenRequests adds to requests for tokens what is the same in all of them.

@@ -46,21 +46,24 @@ func oauthClient(t *testing.T, grant catalog.Grants, auth catalog.ClientAuth, se
 	return client
 }
 
-func TestAuthorizationURL(t *testing.T) {
+func TestAsk(t *testing.T) {
 	t.Parallel()
 	for grant, kind := range map[catalog.Grants]string{catalog.ImplicitGrant: "token", catalog.CodeGrant: "code", catalog.CodeAndRefresh: "code"} {
 		client := oauthClient(t, grant, catalog.NoClientAuth, "https://localhost:8444")
-		state := protect.NewState()
-		u, err := url.Parse(client.AuthorizationURL(state))
+		asked, err := client.Ask(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := url.Values{"response_type": {kind}, "client_id": {"harbour-mobile"}, "redirect_uri": {redirectURI}, "state": {state}}
-		if u.RawQuery != want.Encode() || u.Path != "/"+oauthStage+"/authorize" || client.Issuer() != "https://localhost:8444/"+oauthStage || len(state) != 43 || state == protect.NewState() {
+		u, err := url.Parse(asked.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := url.Values{"response_type": {kind}, "client_id": {"harbour-mobile"}, "redirect_uri": {redirectURI}, "state": {asked.State}}
+		if u.RawQuery != want.Encode() || u.Path != "/"+oauthStage+"/authorize" || client.Issuer() != "https://localhost:8444/"+oauthStage || len(asked.State) != 43 || asked.State == protect.NewState() {
 			t.Errorf("%s: %s", grant, u)
 		}
 	}
-	other := oauthClient(t, catalog.CodeGrant, catalog.NoClientAuth, "https://localhost:8444").AuthorizationURL("s", oauth2.SetAuthURLParam("redirect_uri", "https://mallory.test/"))
+	other := oauthClient(t, catalog.CodeGrant, catalog.NoClientAuth, "https://localhost:8444").Draft(oauth2.SetAuthURLParam("redirect_uri", "https://mallory.test/")).URL
 	if !strings.Contains(other, url.QueryEscape("https://mallory.test/")) {
 		t.Errorf("a changed parameter: %s", other)
 	}
@@ -86,12 +89,12 @@ func TestReadResponse(t *testing.T) {
 	t.Parallel()
 	client := oauthClient(t, catalog.CodeGrant, catalog.ClientSecret, "https://localhost:8444")
 	const iss = "&iss=https%3A%2F%2Flocalhost%3A8444%2Fcode-grant"
-	response, err := client.ReadResponse(redirectURI+"?code=c1&state=s1"+iss, "s1")
+	response, err := client.ReadResponse(redirectURI+"?code=c1&state=s1"+iss, protect.Asked{State: "s1"})
 	if err != nil || response.Code != "c1" || strings.Contains(fmt.Sprintf("%v %#v", response, response), "c1") {
 		t.Errorf("%v, %v", response, err)
 	}
 	var refused *protect.GrantError
-	if _, err := client.ReadResponse(redirectURI+"?error=access_denied&error_description=no&state=s1"+iss, "s1"); !errors.As(err, &refused) || refused.Code != "access_denied" || refused.Description != "no" {
+	if _, err := client.ReadResponse(redirectURI+"?error=access_denied&error_description=no&state=s1"+iss, protect.Asked{State: "s1"}); !errors.As(err, &refused) || refused.Code != "access_denied" || refused.Description != "no" {
 		t.Errorf("an error: %v", err)
 	}
 	for _, test := range []struct {
@@ -107,7 +110,7 @@ func TestReadResponse(t *testing.T) {
 		{"an error twice", redirectURI + "?error=a&error=b&state=s1" + iss, "s1", protect.ErrResponse},
 		{"another issuer's error", redirectURI + "?error=a&state=s1&iss=https://mallory.test", "s1", protect.ErrResponse},
 	} {
-		if _, err := client.ReadResponse(test.link, test.state); !errors.Is(err, test.want) {
+		if _, err := client.ReadResponse(test.link, protect.Asked{State: test.state}); !errors.Is(err, test.want) {
 			t.Errorf("%s: got %v, want %v", test.name, err, test.want)
 		} else if check, _ := protect.Refused(err); check != catalog.CheckResponse {
 			t.Errorf("%s: refused by %q", test.name, check)
@@ -133,7 +136,7 @@ func FuzzReadResponse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, link string) {
 		for grant, client := range clients {
-			response, err := client.ReadResponse(link, "s1")
+			response, err := client.ReadResponse(link, protect.Asked{State: "s1"})
 			if err == nil && (response.Code != "") == (response.SignedIn.Token != "") {
 				t.Errorf("%s: neither a code nor a token, or both: %q", grant, link)
 			}
@@ -182,7 +185,7 @@ func TestTokenRequests(t *testing.T) {
 		{
 			"code of a client without a secret", catalog.CodeGrant, catalog.NoClientAuth,
 			func(o *protect.OAuth, c *http.Client) (protect.SignedIn, error) {
-				return o.Exchange(t.Context(), c, "c1")
+				return o.Exchange(t.Context(), c, protect.Response{Code: "c1"})
 			},
 			url.Values{"grant_type": {"authorization_code"}, "code": {"c1"}, "redirect_uri": {redirectURI}, "client_id": {"harbour-mobile"}},
 			"", "",
@@ -190,7 +193,7 @@ func TestTokenRequests(t *testing.T) {
 		{
 			"code of a client with a secret", catalog.CodeAndRefresh, catalog.ClientSecret,
 			func(o *protect.OAuth, c *http.Client) (protect.SignedIn, error) {
-				return o.Exchange(t.Context(), c, "c1")
+				return o.Exchange(t.Context(), c, protect.Response{Code: "c1"})
 			},
 			url.Values{"grant_type": {"authorization_code"}, "code": {"c1"}, "redirect_uri": {redirectURI}},
 			"", "r2",
@@ -254,7 +257,7 @@ func TestTokenAnswersThatAreRefused(t *testing.T) {
 		"a token with spaces": {http.StatusOK, map[string]any{"access_token": "s3cret s3cret", "token_type": "Bearer", "expires_in": 60}, ""},
 	} {
 		server, asked, _ := tokenEndpoint(t, test.status, test.answer)
-		_, err := oauthClient(t, catalog.CodeGrant, catalog.ClientSecret, server.URL).Exchange(t.Context(), server.Client(), "c1")
+		_, err := oauthClient(t, catalog.CodeGrant, catalog.ClientSecret, server.URL).Exchange(t.Context(), server.Client(), protect.Response{Code: "c1"})
 		var refused *protect.GrantError
 		if err == nil || strings.Contains(err.Error(), "s3cret") || errors.As(err, &refused) != (test.code != "") || refused != nil && refused.Code != test.code {
 			t.Errorf("%s: %v", name, err)

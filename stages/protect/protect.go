@@ -133,8 +133,16 @@ func (c *Caller) Lacks() []string {
 	return lacks
 }
 
-// URL is the address of a path of the stage's API, such as /v1/rates.
+// URL is the address of a path of the stage's API, such as /v1/rates. Where the way leads through
+// the mediator, callers know no other API.
 func (c *Caller) URL(path string) (*url.URL, error) {
+	if c.policy.Gateway == catalog.ThroughGateway {
+		base, err := c.mediator()
+		if err != nil {
+			return nil, err
+		}
+		return url.Parse(base + path)
+	}
 	address, scheme := c.api.TLS, "https"
 	if c.policy.Transport == catalog.PlainHTTP {
 		address, scheme = c.api.Plain, "http"

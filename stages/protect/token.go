@@ -26,8 +26,9 @@ const (
 // accessTokens say for which user the app is calling.
 var accessTokens = mechanism{
 	serves: []any{
-		catalog.AccessToken, catalog.TokenOfClient,
-		catalog.PasswordGrant, catalog.ImplicitGrant, catalog.CodeGrant, catalog.CodeAndRefresh, catalog.ClientSecret, catalog.Mediated,
+		catalog.AccessToken, catalog.TokenOfClient, catalog.TokenOfDevice,
+		catalog.PasswordGrant, catalog.ImplicitGrant, catalog.CodeGrant, catalog.CodeAndRefresh, catalog.ClientSecret, catalog.Mediated, catalog.ByIntegrity,
+		catalog.ChosenAtMediator, catalog.ThroughGateway,
 	},
 	prepare: func(c *Caller) (part, error) {
 		if c.policy.UserProof != catalog.AccessToken {
@@ -74,10 +75,10 @@ func (c *Caller) revocation() (Call, error) {
 	if c.identity.Refresh != "" {
 		form = url.Values{"token": {c.identity.Refresh}, "token_type_hint": {"refresh_token"}}
 	}
-	mediated := c.policy.ClientAuth == catalog.Mediated
+	attested := c.policy.ClientAuth.Attested()
 	if c.policy.Grant.InAgent() {
 		server := c.issuer
-		if mediated {
+		if attested {
 			server = c.mediator
 		}
 		base, err := server()
@@ -95,7 +96,7 @@ func (c *Caller) revocation() (Call, error) {
 	} else {
 		form.Set("client_id", c.identity.ClientID)
 	}
-	call.Unproven = !mediated // which asks for the proof of the app in place of a secret
+	call.Unproven = !attested // which asks for the proof of the app in place of a secret
 	call.Body = []byte(form.Encode())
 	return call, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/attacker/network"
+	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 )
 
@@ -22,16 +23,28 @@ func (p *Program) signInOnPages(ctx context.Context, user, password string) erro
 	if err != nil {
 		return err
 	}
-	state := protect.NewState()
-	link, err := p.g.Authorize(ctx, p.recording("auth"), oauth.AuthorizationURL(state), p.g.RedirectURI, user, password)
+	client := &http.Client{Transport: p.recording(p.issuer()), Timeout: network.Timeout}
+	asked, err := oauth.Ask(ctx, client)
+	if err != nil {
+		return refusedGrant(err)
+	}
+	link, err := p.g.Authorize(ctx, client.Transport, asked.URL, p.g.RedirectURI, user, password)
 	if err != nil {
 		return err
 	}
-	response, err := oauth.ReadResponse(link, state)
+	response, err := oauth.ReadResponse(link, asked)
 	if err != nil {
 		return refusedGrant(err)
 	}
 	return p.Redeem(ctx, response)
+}
+
+// issuer is what the server is called in records that issues the stage's tokens.
+func (p *Program) issuer() string {
+	if p.g.Stage.Auth.Issuer == catalog.MediatorIssuer {
+		return "mediator"
+	}
+	return "auth"
 }
 
 // Redeem trades what a redirect has brought for what stands for the user: a code at the token
@@ -44,8 +57,8 @@ func (p *Program) Redeem(ctx context.Context, response protect.Response) error {
 	}
 	opened := response.SignedIn
 	if response.Code != "" {
-		client := &http.Client{Transport: p.recording("auth"), Timeout: network.Timeout}
-		if opened, err = oauth.Exchange(ctx, client, response.Code); err != nil {
+		client := &http.Client{Transport: p.recording(p.issuer()), Timeout: network.Timeout}
+		if opened, err = oauth.Exchange(ctx, client, response); err != nil {
 			return refusedGrant(err)
 		}
 	}
@@ -59,7 +72,7 @@ func (p *Program) Renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: p.recording("auth"), Timeout: network.Timeout}
+	client := &http.Client{Transport: p.recording(p.issuer()), Timeout: network.Timeout}
 	renewed, err := oauth.Refresh(ctx, client, p.Caller.Identity().Refresh, "")
 	if err != nil {
 		return refusedGrant(err)
@@ -74,7 +87,7 @@ func (p *Program) Accepted(ctx context.Context, authorizationURL string) (bool, 
 	if err != nil {
 		return false, err
 	}
-	client := &http.Client{Transport: p.recording("auth"), Timeout: network.Timeout, CheckRedirect: p.Client.CheckRedirect}
+	client := &http.Client{Transport: p.recording(p.issuer()), Timeout: network.Timeout, CheckRedirect: p.Client.CheckRedirect}
 	response, err := client.Do(request)
 	if err != nil {
 		return false, fmt.Errorf("ask the authorization server: %w", err)

@@ -2,7 +2,6 @@ package scene
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"os"
 	"time"
@@ -156,7 +155,7 @@ func exchangeWith(token func(context.Context, *prober) (string, error)) func(con
 		if err != nil {
 			return reply{}, err
 		}
-		return p.exchanged(ctx, &caller{Caller: by, redirectURI: p.bank.redirectURI}, rand.Text())
+		return p.exchanged(ctx, &caller{Caller: by, redirectURI: p.bank.redirectURI}, noCode())
 	}
 }
 

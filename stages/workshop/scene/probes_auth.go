@@ -63,7 +63,7 @@ var authProbes = []probe{
 		if err != nil {
 			return reply{}, err
 		}
-		return p.exchanged(ctx, &caller{Caller: by, redirectURI: p.bank.redirectURI}, rand.Text())
+		return p.exchanged(ctx, &caller{Caller: by, redirectURI: p.bank.redirectURI}, noCode())
 	}},
 	{"a token request with a code that was used", withCodes, catalog.CheckCode, 400, func(ctx context.Context, p *prober, users people) (reply, error) {
 		code, err := p.code(ctx, users)
@@ -148,7 +148,7 @@ func authorization(change func(*prober, url.Values)) func(context.Context, *prob
 		if err != nil {
 			return reply{}, err
 		}
-		address, err := url.Parse(oauth.AuthorizationURL(protect.NewState()))
+		address, err := url.Parse(oauth.Draft().URL)
 		if err != nil {
 			return reply{}, err
 		}
@@ -189,7 +189,7 @@ func denied(ctx context.Context, p *prober, _ people) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	at, err := url.Parse(oauth.AuthorizationURL(protect.NewState()))
+	at, err := url.Parse(oauth.Draft().URL)
 	if err != nil {
 		return reply{}, err
 	}
@@ -226,27 +226,33 @@ func (p *prober) link(ctx context.Context, by *caller, sent http.RoundTripper, w
 	if err != nil {
 		return protect.Response{}, err
 	}
-	state := protect.NewState()
-	link, err := who.Authorize(ctx, sent, oauth.AuthorizationURL(state), by.redirectURI)
+	asked, err := oauth.Ask(ctx, &http.Client{Transport: sent, Timeout: probeTime})
 	if err != nil {
 		return protect.Response{}, err
 	}
-	return oauth.ReadResponse(link, state)
+	link, err := who.Authorize(ctx, sent, asked.URL, by.redirectURI)
+	if err != nil {
+		return protect.Response{}, err
+	}
+	return oauth.ReadResponse(link, asked)
 }
 
-// code is a code for the customers' app, and for the victim.
-func (p *prober) code(ctx context.Context, users people) (string, error) {
+// code is a response with a code for the customers' app, and for the victim.
+func (p *prober) code(ctx context.Context, users people) (protect.Response, error) {
 	response, err := p.link(ctx, p.bank, p.browser(p.bank), person.Person{Name: victimsName, Password: users.password})
 	if err == nil && response.Code == "" {
 		err = errors.New("the pages lead back without a code")
 	}
-	return response.Code, err
+	return response, err
 }
 
+// noCode is a response with a code that nobody has issued.
+func noCode() protect.Response { return protect.Response{Code: rand.Text()} }
+
 // exchanged is what an app is answered that trades a code.
-func (p *prober) exchanged(ctx context.Context, by *caller, code string) (reply, error) {
+func (p *prober) exchanged(ctx context.Context, by *caller, response protect.Response) (reply, error) {
 	return p.traded(by, func(oauth *protect.OAuth, client *http.Client) (protect.SignedIn, error) {
-		return oauth.Exchange(ctx, client, code)
+		return oauth.Exchange(ctx, client, response)
 	})
 }
 

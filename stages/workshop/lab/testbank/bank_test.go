@@ -86,18 +86,21 @@ func (c *client) authorize(b *testbank.Bank) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	state := protect.NewState()
-	link, err := person.People(b.Passwords).Named("alice").Authorize(c.t.Context(), c.http.Transport, as.AuthorizationURL(state), redirectURI)
+	asked, err := as.Ask(c.t.Context(), c.http)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	response, err := as.ReadResponse(link, state)
+	link, err := person.People(b.Passwords).Named("alice").Authorize(c.t.Context(), c.http.Transport, asked.URL, redirectURI)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	response, err := as.ReadResponse(link, asked)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	opened := response.SignedIn
 	if response.Code != "" {
-		if opened, err = as.Exchange(c.t.Context(), c.http, response.Code); err != nil {
+		if opened, err = as.Exchange(c.t.Context(), c.http, response); err != nil {
 			c.t.Fatal(err)
 		}
 	}
