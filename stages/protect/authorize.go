@@ -18,6 +18,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/pkce"
 )
 
 // Asked is an authorization request that waits for its response.
@@ -78,9 +79,15 @@ func (o *OAuth) Pushes() bool { return o.caller.policy.ClientAuth == catalog.ByI
 // Draft is an authorization request with its parameters in the URL, of which nobody has heard yet.
 func (o *OAuth) Draft(options ...oauth2.AuthCodeOption) Asked {
 	asked := Asked{State: NewState()}
+	var own []oauth2.AuthCodeOption
 	if o.caller.policy.Grant == catalog.ImplicitGrant {
-		options = append([]oauth2.AuthCodeOption{oauth2.SetAuthURLParam("response_type", "token")}, options...)
+		own = append(own, oauth2.SetAuthURLParam("response_type", "token"))
 	}
+	if method := o.caller.policy.PKCE; method != catalog.NoPKCE {
+		asked.Verifier = pkce.NewVerifier()
+		own = append(own, oauth2.SetAuthURLParam(pkce.FieldChallenge, pkce.Challenge(string(method), asked.Verifier)), oauth2.SetAuthURLParam(pkce.FieldMethod, string(method)))
+	}
+	options = append(own, options...)
 	asked.URL = o.config.AuthCodeURL(asked.State, options...)
 	return asked
 }
@@ -138,7 +145,7 @@ func (r Response) proof() []oauth2.AuthCodeOption {
 	if r.Verifier == "" {
 		return nil
 	}
-	return []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("code_verifier", r.Verifier)}
+	return []oauth2.AuthCodeOption{oauth2.SetAuthURLParam(pkce.FieldVerifier, r.Verifier)}
 }
 
 // String is for logs, and says nothing that is secret.

@@ -28,7 +28,7 @@ var accessTokens = mechanism{
 	serves: []any{
 		catalog.AccessToken, catalog.TokenOfClient, catalog.TokenOfDevice,
 		catalog.PasswordGrant, catalog.ImplicitGrant, catalog.CodeGrant, catalog.CodeAndRefresh, catalog.ClientSecret, catalog.Mediated, catalog.ByIntegrity,
-		catalog.ChosenAtMediator, catalog.ThroughGateway,
+		catalog.PlainPKCE, catalog.S256PKCE, catalog.ChosenAtMediator, catalog.ThroughGateway,
 	},
 	prepare: func(c *Caller) (part, error) {
 		if c.policy.UserProof != catalog.AccessToken {
