@@ -209,4 +209,3 @@ func readFragment(parameters url.Values) (Response, error) {
 	}
 	return Response{SignedIn: signedIn}, nil
 }
-
