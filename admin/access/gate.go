@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/alexedwards/argon2id"
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
@@ -21,6 +22,7 @@ type Config struct {
 	DB       *gorm.DB // with the tables of [Tables]
 	Now      func() time.Time
 	Sessions Lifetimes
+	Cost     *argon2id.Params   // of the password's hash; nil: what OWASP recommends
 	Parts    []ui.NavItem       // of the site, for its navigation
 	Down     func() []ui.Absent // programs that do not answer
 	Unwell   func() []ui.Unwell // programs that can't do all of their work
@@ -43,7 +45,7 @@ type Gate struct {
 // one that it makes at the first start and returns.
 func New(cfg Config, password string) (g *Gate, made string, err error) {
 	g = &Gate{
-		cfg: cfg, vault: newVault(cfg.DB, cfg.Now, cfg.Sessions), throttle: newThrottle(),
+		cfg: cfg, vault: newVault(cfg.DB, cfg.Now, cfg.Sessions, cmp.Or(cfg.Cost, passwordCost)), throttle: newThrottle(),
 		audit: &auditLog{db: cfg.DB, now: cfg.Now}, notices: newNotices(),
 	}
 	if err := g.audit.setUp(); err != nil {

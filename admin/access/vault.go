@@ -57,11 +57,12 @@ type vault struct {
 	db    *gorm.DB
 	now   func() time.Time
 	lives Lifetimes
+	cost  *argon2id.Params
 	slots chan struct{} // hashing takes 19 MiB: so many at once
 }
 
-func newVault(db *gorm.DB, now func() time.Time, lives Lifetimes) *vault {
-	return &vault{db: db, now: now, lives: lives, slots: make(chan struct{}, 2)}
+func newVault(db *gorm.DB, now func() time.Time, lives Lifetimes, cost *argon2id.Params) *vault {
+	return &vault{db: db, now: now, lives: lives, cost: cost, slots: make(chan struct{}, 2)}
 }
 
 // setUp makes sure that there is a password. It returns the one that it made, or "" where
@@ -99,7 +100,7 @@ func (v *vault) setUp(given string) (made string, replaced bool, err error) {
 		}
 		replaced = true
 	}
-	hash, err := argon2id.CreateHash(given, passwordCost)
+	hash, err := argon2id.CreateHash(given, v.cost)
 	if err != nil {
 		return "", false, fmt.Errorf("hash the admin's password: %w", err)
 	}

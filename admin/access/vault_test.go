@@ -18,7 +18,7 @@ func TestPasswordsAreNotTooShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close(db)
-	if _, _, err := newVault(db, time.Now, lives).setUp("short"); err == nil || strings.Contains(err.Error(), "short") {
+	if _, _, err := newVault(db, time.Now, lives, passwordCost).setUp("short"); err == nil || strings.Contains(err.Error(), "short") {
 		t.Errorf("error: %v", err)
 	}
 }
@@ -32,7 +32,7 @@ func TestPasswordsWithControlCharacters(t *testing.T) {
 	}
 	defer store.Close(db)
 	for _, password := range []string{"a good one, twelve\r", "a good one, twelve\n", "a good\tone, twelve", "a good one\x00, twelve", "a good one\u0085, twelve"} {
-		if _, _, err := newVault(db, time.Now, lives).setUp(password); err == nil || !strings.Contains(err.Error(), "control character") || strings.Contains(err.Error(), "good") {
+		if _, _, err := newVault(db, time.Now, lives, passwordCost).setUp(password); err == nil || !strings.Contains(err.Error(), "control character") || strings.Contains(err.Error(), "good") {
 			t.Errorf("%q: error %v", password, err)
 		}
 	}
@@ -66,7 +66,7 @@ func TestSessionsInAnotherZone(t *testing.T) {
 	defer store.Close(db)
 	at := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	in := func(zone string, hours int, later time.Duration) *vault {
-		return newVault(db, func() time.Time { return at.Add(later).In(time.FixedZone(zone, hours*3600)) }, lives)
+		return newVault(db, func() time.Time { return at.Add(later).In(time.FixedZone(zone, hours*3600)) }, lives, passwordCost)
 	}
 	token, _, err := in("Honolulu", -10, 0).open("127.0.0.1")
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alexedwards/argon2id"
+
 	"keyladder/admin/jobs"
 	"keyladder/admin/programs"
 	"keyladder/admin/programs/programtest"
@@ -383,6 +385,9 @@ func packed(t *testing.T, program string) []byte {
 
 const testPassword = "correct horse battery"
 
+// cheap is what its hash costs: tests are not about that, but for one.
+var cheap = &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+
 func newSetting(t *testing.T, change ...func(*Config)) *setting {
 	t.Helper()
 	clock := newClockwork()
@@ -410,7 +415,7 @@ func (set *setting) open(t *testing.T, change ...func(*Config)) {
 		Folder: folder, Stages: catalog.All(), Referee: set.referee,
 		Programs: programs.Programs{deployment.Auth: set.auth, deployment.Resource: set.bank, deployment.Phone: set.mobile, deployment.Attacker: set.foe, deployment.Attestation: set.attest},
 		Settings: deployment.DefaultSettings,
-		Password: testPassword, PhoneURL: "http://localhost:8090", Now: set.clock.now,
+		Password: testPassword, PasswordCost: cheap, PhoneURL: "http://localhost:8090", Now: set.clock.now,
 	}
 	for _, c := range change {
 		c(&cfg)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/alexedwards/argon2id"
 	"github.com/labstack/echo/v4"
 	"gorm.io/gorm"
 
@@ -53,9 +54,10 @@ type Config struct {
 
 	Settings deployment.Settings // of the role admin
 
-	Password string           // the admin's, from ADMIN_PASSWORD; empty: as stored, or made at the first start
-	PhoneURL string           // where a browser finds the phone's screen; empty: no link
-	Now      func() time.Time // nil: time.Now
+	Password     string           // the admin's, from ADMIN_PASSWORD; empty: as stored, or made at the first start
+	PasswordCost *argon2id.Params // of its hash; nil: what OWASP recommends
+	PhoneURL     string           // where a browser finds the phone's screen; empty: no link
+	Now          func() time.Time // nil: time.Now
 }
 
 // Server is the admin UI.
@@ -99,7 +101,7 @@ func (s *Server) assemble(cfg Config) (err error) {
 	s.traffic = traffic.New(s.stopped, cfg.Stages, cfg.Programs.All()...)
 	s.runner = &jobs.Runner{Jobs: jobs.New(s.stopped, cfg.Now), Phone: phone, Resource: resource, Stages: cfg.Stages}
 	s.gate, s.made, err = access.New(access.Config{
-		DB: s.db, Now: cfg.Now, Sessions: access.Lifetimes{Idle: cfg.Settings.AdminIdle, Absolute: cfg.Settings.AdminLifetime}, Parts: navigation, Down: s.traffic.Down, Unwell: s.unwell, PhoneURL: cfg.PhoneURL,
+		DB: s.db, Now: cfg.Now, Sessions: access.Lifetimes{Idle: cfg.Settings.AdminIdle, Absolute: cfg.Settings.AdminLifetime}, Cost: cfg.PasswordCost, Parts: navigation, Down: s.traffic.Down, Unwell: s.unwell, PhoneURL: cfg.PhoneURL,
 	}, cfg.Password)
 	if err != nil {
 		return err

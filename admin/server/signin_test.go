@@ -192,7 +192,7 @@ func TestPasswords(t *testing.T) {
 		newBrowser(t, set).trySignIn(made).want(t, http.StatusSeeOther)
 	})
 	t.Run("stored as Argon2id at OWASP's cost", func(t *testing.T) {
-		set := newSetting(t)
+		set := newSetting(t, func(c *Config) { c.PasswordCost = nil })
 		var stored string
 		must(t, set.db.Table("admins").Select("hash").Row().Scan(&stored))
 		params, _, _, err := argon2id.DecodeHash(stored)

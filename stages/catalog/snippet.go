@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // Snippet is a declaration in the source that a narrative points at. It is cut out of
@@ -23,14 +24,15 @@ type Snippet struct {
 //go:embed snippets.json
 var snippetsJSON []byte
 
-// Snippets are the snippets by their markers.
-func Snippets() map[string]Snippet {
-	var snippets map[string]Snippet
-	if err := json.Unmarshal(snippetsJSON, &snippets); err != nil {
+// Snippets are the snippets by their markers. They are for all, so nobody changes them.
+func Snippets() map[string]Snippet { return snippets() }
+
+var snippets = sync.OnceValue(func() (all map[string]Snippet) {
+	if err := json.Unmarshal(snippetsJSON, &all); err != nil {
 		panic(fmt.Sprintf("catalog: snippets.json is broken, run `go run ./stages snippets`: %v", err))
 	}
-	return snippets
-}
+	return all
+})
 
 var reference = regexp.MustCompile(`\[\[code:([a-z0-9-]+)\]\]`)
 

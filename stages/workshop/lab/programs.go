@@ -143,11 +143,15 @@ func startAdmin(l *Lab, o Options, folder *deployment.Folder, listeners program.
 	if err != nil {
 		return nil, err
 	}
-	admin, err := server.New(server.Config{
+	config := server.Config{
 		Folder: folder, Stages: o.Stages, Settings: settings,
 		Programs: programs.Of(l.clients),
 		Referee:  l.Referee, Password: o.AdminPassword, PhoneURL: l.Addresses.URL(deployment.PhoneScreen),
-	})
+	}
+	if l.throwAway {
+		config.PasswordCost = &cheap
+	}
+	admin, err := server.New(config)
 	if err != nil {
 		return nil, err
 	}
