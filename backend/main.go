@@ -11,6 +11,7 @@ import (
 
 	"keyladder/backend/authserver"
 	"keyladder/backend/mediator"
+	"keyladder/backend/rates"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/program"
@@ -48,7 +49,8 @@ func command() *cobra.Command {
 		serverCommand(data, deployment.Auth, "The authorization server", newAuth),
 		serverCommand(data, deployment.Resource, "The resource server: Harbour Bank's API", newResource),
 		serverCommand(data, deployment.Mediator, "The mediator: adds the client secret to requests for tokens", newMediator),
-		program.HealthCommand(data, deployment.Resource, deployment.Auth, deployment.Mediator),
+		serverCommand(data, deployment.Rates, "A third party's rates API", newRates),
+		program.HealthCommand(data, deployment.Resource, deployment.Auth, deployment.Mediator, deployment.Rates),
 	)
 	return root
 }
@@ -117,5 +119,15 @@ func newMediator(folder *deployment.Folder, settings deployment.Settings, log *t
 	}
 	return server{func(ctx context.Context, l program.Listeners) error {
 		return s.Serve(ctx, mediator.Listeners{TLS: l[deployment.MediatorService], Manage: l[deployment.Manage(folder.Role)]})
+	}, s.Close}, nil
+}
+
+func newRates(folder *deployment.Folder, settings deployment.Settings, log *traffic.Log) (server, error) {
+	s, err := rates.New(rates.Config{Folder: folder, Log: log}.With(settings))
+	if err != nil {
+		return server{}, err
+	}
+	return server{func(ctx context.Context, l program.Listeners) error {
+		return s.Serve(ctx, rates.Listeners{TLS: l[deployment.RatesAPI], Manage: l[deployment.Manage(folder.Role)]})
 	}, s.Close}, nil
 }

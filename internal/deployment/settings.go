@@ -44,6 +44,8 @@ type Settings struct {
 	AddressBurst      int
 	DevicePerSecond   float64 // requests for tokens of one installation of an app
 	DeviceBurst       int
+	RatesPerMinute    int // calls of a customer of the third party's rates API
+	RatesPerDay       int
 	TrafficRecords    int // that a program keeps
 }
 
@@ -69,6 +71,8 @@ var DefaultSettings = Settings{
 	AddressBurst:      60,
 	DevicePerSecond:   2,
 	DeviceBurst:       20,
+	RatesPerMinute:    60,
+	RatesPerDay:       5000,
 	TrafficRecords:    4096,
 }
 
@@ -106,7 +110,9 @@ var settings = []Setting{
 	numberSetting("address_burst", "calls from one address at once", 1, 1_000_000, func(s *Settings) *int { return &s.AddressBurst }, Resource, Auth, Attestation, Mediator),
 	rateSetting("device_per_second", "requests a second for tokens of one installation of an app, in the long run", func(s *Settings) *float64 { return &s.DevicePerSecond }, Mediator),
 	numberSetting("device_burst", "requests for tokens of one installation at once", 1, 1_000_000, func(s *Settings) *int { return &s.DeviceBurst }, Mediator),
-	numberSetting("traffic_records", "messages that a program keeps for the pages that show traffic", 64, 1_000_000, func(s *Settings) *int { return &s.TrafficRecords }, Resource, Auth, Attestation, Mediator, Phone, Attacker),
+	numberSetting("rates_per_minute", "calls a minute of a customer of the third party's rates API", 1, 1_000_000, func(s *Settings) *int { return &s.RatesPerMinute }, Rates),
+	numberSetting("rates_per_day", "calls a day of a customer of the third party's rates API", 1, 1_000_000_000, func(s *Settings) *int { return &s.RatesPerDay }, Rates),
+	numberSetting("traffic_records", "messages that a program keeps for the pages that show traffic", 64, 1_000_000, func(s *Settings) *int { return &s.TrafficRecords }, Resource, Auth, Attestation, Mediator, Rates, Phone, Attacker),
 }
 
 func durationSetting(name, what string, least time.Duration, field func(*Settings) *time.Duration, roles ...Role) Setting {

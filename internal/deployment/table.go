@@ -15,6 +15,7 @@ const (
 	Auth        Role = "auth"
 	Attestation Role = "attestsvc"
 	Mediator    Role = "mediator"
+	Rates       Role = "rates"
 	Resource    Role = "resource"
 	Phone       Role = "phone"
 	Attacker    Role = "attacker"
@@ -52,6 +53,7 @@ const (
 	AuthServer         ServiceName = "auth"
 	AttestationService ServiceName = "attestsvc"
 	MediatorService    ServiceName = "mediator"
+	RatesAPI           ServiceName = "rates"
 	API                ServiceName = "api"
 	PlainAPI           ServiceName = "api-plain"
 	TerminatedAPI      ServiceName = "api-terminated"
@@ -104,6 +106,13 @@ var programs = []Program{
 		},
 	},
 	{
+		Role: Rates, Title: "The rates API of a third party", Command: []string{"backend", "rates"},
+		Services: []Service{
+			{RatesAPI, 8449, TLS, "the third party's rates API"},
+			{Manage(Rates), 9450, Management, "the rates API's management"},
+		},
+	},
+	{
 		Role: Resource, Title: "The resource server", Command: []string{"backend", "resource"}, Needs: []Role{Auth},
 		Services: []Service{
 			{PlainAPI, 8080, PlainHTTP, "the API over HTTP"},
@@ -113,20 +122,20 @@ var programs = []Program{
 		},
 	},
 	{
-		Role: Phone, Title: "The phone", Command: []string{"mobileclient", "serve"}, Needs: []Role{Auth, Attestation, Mediator, Resource},
+		Role: Phone, Title: "The phone", Command: []string{"mobileclient", "serve"}, Needs: []Role{Auth, Attestation, Mediator, Rates, Resource},
 		Services: []Service{
 			{PhoneScreen, 8090, Browser, "the phone's screen"},
 			{Manage(Phone), 9444, Management, "the phone's management"},
 		},
 	},
 	{
-		Role: Attacker, Title: "The attacker's station", Command: []string{"stages", "attacker"}, Needs: []Role{Auth, Attestation, Mediator, Resource},
+		Role: Attacker, Title: "The attacker's station", Command: []string{"stages", "attacker"}, Needs: []Role{Auth, Attestation, Mediator, Rates, Resource},
 		Services: []Service{
 			{Manage(Attacker), 9445, Management, "the attacker's management"},
 		},
 	},
 	{
-		Role: Admin, Title: "The admin UI", Command: []string{"admin"}, Needs: []Role{Auth, Attestation, Mediator, Resource, Phone, Attacker},
+		Role: Admin, Title: "The admin UI", Command: []string{"admin"}, Needs: []Role{Auth, Attestation, Mediator, Rates, Resource, Phone, Attacker},
 		Services: []Service{
 			{AdminUI, 8000, Browser, "the admin UI"},
 		},

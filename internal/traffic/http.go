@@ -35,12 +35,16 @@ func RequestHead(r *http.Request) HTTP {
 }
 
 // ExchangeOf is the Traffic-Id of a request, as long as it looks like one.
-func ExchangeOf(r *http.Request) string {
-	id := r.Header.Get(Header)
-	if len(id) > 64 || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' }) {
+func ExchangeOf(r *http.Request) string { return word(r.Header.Get(Header)) }
+
+// StageOf is the Traffic-Stage of a request, as long as it looks like one.
+func StageOf(r *http.Request) string { return word(r.Header.Get(StageHeader)) }
+
+func word(text string) string {
+	if len(text) > 64 || strings.ContainsFunc(text, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return ""
 	}
-	return id
+	return text
 }
 
 // AnswerHead keeps the head of an answer.

@@ -10,6 +10,10 @@ import (
 // can be laid side by side. It is not protected and no check reads it.
 const Header = "Traffic-Id"
 
+// StageHeader names the stage that a request is about, for servers that know no stages. It is for
+// records as [Header] is.
+const StageHeader = "Traffic-Stage"
+
 // MaxBody is how many bytes of a body a record keeps.
 const MaxBody = 16 << 10
 

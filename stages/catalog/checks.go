@@ -59,6 +59,12 @@ const (
 	CheckDeviceLimit Check = "device-limit" // not too many requests of one installation
 )
 
+// The checks of the third party whose rates the bank buys.
+const (
+	CheckRatesKey   Check = "third-party-key"   // there is one, and it is a customer's
+	CheckRatesQuota Check = "third-party-quota" // something is left of the customer's
+)
+
 // The app's own checks.
 const (
 	CheckTLS          Check = "tls"                    // the server is who the device's trust store says
@@ -88,6 +94,7 @@ const (
 	OfAuth        Owner = "authorization server"
 	OfAttestation Owner = "attestation service"
 	OfMediator    Owner = "mediator"
+	OfRates       Owner = "rates API"
 )
 
 // ownerships say whose each check is, and which of them stop an attack without a record.
@@ -106,6 +113,7 @@ var ownerships = []struct {
 	{OfAuth, []Check{CheckForm, CheckClient, CheckRedirect, CheckGrant, CheckCode, CheckPKCE, CheckRefresh, CheckWanted, CheckConsent}},
 	{OfAttestation, []Check{CheckAttestation}},
 	{OfMediator, []Check{CheckDeviceLimit}},
+	{OfRates, []Check{CheckRatesKey, CheckRatesQuota}},
 	{OfPackage, []Check{CheckHidden, CheckNotStored, CheckNotTyped}},
 }
 

@@ -21,6 +21,8 @@ import (
 	"github.com/alexedwards/argon2id"
 	"golang.org/x/sync/errgroup"
 
+	"keyladder/backend/mediator/marketrates"
+	"keyladder/backend/rates/customers"
 	"keyladder/internal/deployment"
 	"keyladder/internal/pki"
 	"keyladder/mobileclient/release/build"
@@ -179,6 +181,15 @@ func write(o Options, m *material) error {
 	if err != nil {
 		return err
 	}
+	// The third party knows the hash, so that the mediator alone has the key.
+	ratesKeys, err := json.MarshalIndent([]customers.Key{{Customer: "harbour-bank", SHA256: customers.Hash(m.ratesKey)}}, "", "  ")
+	if err != nil {
+		return err
+	}
+	mediatorSecrets, err := json.MarshalIndent(map[string]string{marketrates.Secret: m.ratesKey}, "", "  ")
+	if err != nil {
+		return err
+	}
 	references, err := referencesOf(m.developer)
 	if err != nil {
 		return err
@@ -210,9 +221,13 @@ func write(o Options, m *material) error {
 		deployment.Mediator: func(w *deployment.Writer) error {
 			return errors.Join(
 				w.Pair("server", m.mediator),
-				w.File("roots.pem", m.serverCA.Certificate), // for the providers
+				w.File("roots.pem", m.serverCA.Certificate), // for the servers that it asks
 				w.File("providers.json", providers),
+				w.File("secrets.json", mediatorSecrets),
 				w.File("sessions.key", m.sessionsKey))
+		},
+		deployment.Rates: func(w *deployment.Writer) error {
+			return errors.Join(w.Pair("server", m.rates), w.File(customers.File, ratesKeys))
 		},
 		deployment.Resource: func(w *deployment.Writer) error {
 			return errors.Join(

@@ -19,6 +19,7 @@ import (
 	"github.com/alexedwards/argon2id"
 	"github.com/google/go-cmp/cmp"
 
+	"keyladder/backend/rates/customers"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
@@ -215,6 +216,8 @@ func TestSecretsAreWhereTheyBelong(t *testing.T) {
 	var secrets, passwords map[string]string
 	readJSON(t, filepath.Join(dir, "resource", "secrets.json"), &secrets)
 	readJSON(t, filepath.Join(dir, "phone", "passwords.json"), &passwords)
+	var mediators map[string]string
+	readJSON(t, filepath.Join(dir, "mediator", "secrets.json"), &mediators)
 	var users []deploy.User
 	readJSON(t, filepath.Join(dir, "resource", "users.json"), &users)
 	mobile := strings.TrimSpace(string(read(t, filepath.Join(dir, "offline", "apps", "harbour-mobile-key.pem"))))
@@ -229,6 +232,8 @@ func TestSecretsAreWhereTheyBelong(t *testing.T) {
 		"the kiosk's secret":        {secrets["harbour-kiosk"], []string{"resource/secrets.json"}},
 		"the app's certificate key": {mobile, []string{"admin/" + packages, "attacker/" + packages, "attestsvc/" + packages, "offline/apps/harbour-mobile-key.pem", "phone/" + packages}},
 		"the kiosk's":               {kiosk, []string{"offline/apps/harbour-kiosk-key.pem"}},
+		"the key of the rates API":  {mediators["market-rates"], []string{"mediator/secrets.json"}},
+		"the hash of that":          {customers.Hash(mediators["market-rates"]), []string{"rates/keys.json"}},
 		"alice's password":          {passwords["alice"], []string{"attacker/passwords.json", "phone/passwords.json"}},
 		"the hash of alice's":       {users[0].PasswordHash, []string{"auth/users.json", "resource/users.json"}},
 	}

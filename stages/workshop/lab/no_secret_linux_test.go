@@ -210,6 +210,9 @@ func TestNoSecretOfTheDeploymentInTheApp(t *testing.T) {
 			}
 			compare(t, "the package", inPackage, test.inPackage)
 			compare(t, "memory", inHeap, test.inHeap)
+			if !slices.Contains(slices.Collect(maps.Keys(secrets)), "mediator/secrets.json: market-rates") {
+				t.Error("the key of the third party's rates API is not searched for")
+			}
 			if len(secrets) < 25 {
 				t.Errorf("the deployment knows %d secrets, which are too few: %v", len(secrets), slices.Collect(maps.Keys(secrets)))
 			}

@@ -9,6 +9,7 @@ import (
 	attestation "keyladder/attestsvc/server"
 	"keyladder/backend/authserver"
 	"keyladder/backend/mediator"
+	"keyladder/backend/rates"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/program"
@@ -26,6 +27,7 @@ var starters = map[deployment.Role]starter{
 	deployment.Auth:        startAuth,
 	deployment.Attestation: startAttestation,
 	deployment.Mediator:    startMediator,
+	deployment.Rates:       startRates,
 	deployment.Resource:    startResource,
 	deployment.Phone:       startPhone,
 	deployment.Attacker:    startAttacker,
@@ -105,6 +107,21 @@ func startMediator(l *Lab, o Options, folder *deployment.Folder, listeners progr
 	l.closers = append(l.closers, server.Close)
 	return func(ctx context.Context) error {
 		return server.Serve(ctx, mediator.Listeners{TLS: listeners[deployment.MediatorService], Manage: listeners[deployment.Manage(folder.Role)]})
+	}, nil
+}
+
+func startRates(l *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
+	settings, log, err := o.settings(folder)
+	if err != nil {
+		return nil, err
+	}
+	server, err := rates.New(rates.Config{Folder: folder, Logger: o.Logger, Log: log}.With(settings))
+	if err != nil {
+		return nil, err
+	}
+	l.closers = append(l.closers, server.Close)
+	return func(ctx context.Context) error {
+		return server.Serve(ctx, rates.Listeners{TLS: listeners[deployment.RatesAPI], Manage: listeners[deployment.Manage(folder.Role)]})
 	}, nil
 }
 

@@ -69,6 +69,8 @@ type Bank struct {
 	AttestationLog *traffic.Log // what that records
 	MediatorURL    string       // of the mediator, without a path; empty: no stage has one
 	MediatorLog    *traffic.Log // what that records
+	RatesURL       string       // of the third party's rates API, without a path; empty: no stage has a gateway
+	RatesLog       *traffic.Log // what that records
 
 	t       testing.TB
 	options Options
@@ -83,6 +85,7 @@ type Bank struct {
 
 	attestation attestation
 	mediating   mediating
+	rating      rating
 }
 
 // Start starts a bank that stops at the end of the test.
@@ -97,7 +100,7 @@ func Start(t testing.TB, options Options) *Bank {
 	b := &Bank{
 		t: t, options: options, Stages: options.Stages, dir: t.TempDir(), Log: traffic.New(string(deployment.Resource), 4096),
 		AuthLog: traffic.New(string(deployment.Auth), 4096), AttestationLog: traffic.New(string(deployment.Attestation), 4096),
-		MediatorLog: traffic.New(string(deployment.Mediator), 4096), folders: map[deployment.Role]*deployment.Folder{},
+		MediatorLog: traffic.New(string(deployment.Mediator), 4096), RatesLog: traffic.New(string(deployment.Rates), 4096), folders: map[deployment.Role]*deployment.Folder{},
 	}
 	made, err := deploymentOfProcess()
 	b.must(err)
@@ -120,12 +123,15 @@ func Start(t testing.TB, options Options) *Bank {
 	b.listenAuth(addresses.Public)
 	b.listenAttestation(addresses.Public)
 	b.listenMediator(addresses.Public)
+	b.listenRates(addresses.Public)
 	for _, folder := range b.folders {
 		folder.Addresses = addresses
 	}
 	b.openAuth()
 	b.StartAttestation()
 	t.Cleanup(b.StopAttestation)
+	b.StartRates()
+	t.Cleanup(b.StopRates)
 	b.StartMediator()
 	t.Cleanup(b.StopMediator)
 	b.open()
