@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -92,10 +93,31 @@ func Open(ctx context.Context, db *gorm.DB, config Config) (*Store, error) {
 	if err == nil {
 		err = s.load(ctx)
 	}
+	if err == nil {
+		err = s.sweep()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the references: %w", err)
 	}
 	return s, nil
+}
+
+// sweep removes what a service that was killed has left half registered, and the packages that a reset
+// has forgotten.
+func (s *Store) sweep() error {
+	files, err := os.ReadDir(s.config.Kept)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if id, ok := strings.CutSuffix(file.Name(), extension); ok && slices.ContainsFunc(s.references, func(r row) bool { return r.ID == id }) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(s.config.Kept, file.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // seed accepts the signers that are known from the beginning. One that was withdrawn stays so.
@@ -157,7 +179,10 @@ func (r Reference) Open() (*os.File, error) {
 	return file, nil
 }
 
-func (s *Store) path(id string) string { return filepath.Join(s.config.Kept, id+".pkg") }
+// extension is that of packages' files.
+const extension = ".pkg"
+
+func (s *Store) path(id string) string { return filepath.Join(s.config.Kept, id+extension) }
 
 // signs says whether a signer is accepted. It needs reading.
 func (s *Store) signs(client, signer string) bool {

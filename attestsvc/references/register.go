@@ -56,7 +56,7 @@ func (s *Store) Follow(ctx context.Context, every time.Duration, logger *slog.Lo
 func (s *Store) Scan(ctx context.Context) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	paths, err := filepath.Glob(filepath.Join(s.config.Published, "*.pkg"))
+	paths, err := filepath.Glob(filepath.Join(s.config.Published, "*"+extension))
 	if err != nil {
 		return fmt.Errorf("look for packages: %w", err)
 	}
