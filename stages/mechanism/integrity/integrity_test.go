@@ -1,10 +1,13 @@
 package integrity_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -198,6 +201,38 @@ func TestFrom(t *testing.T) {
 	if text, err := integrity.From(header); err != nil || text != "d.e.f" {
 		t.Errorf("%q, %v", text, err)
 	}
+}
+
+// FuzzVerify: whatever somebody sends, or a key of ours has signed, is accepted or refused. What is
+// accepted says all that a token has to, and can be said again.
+func FuzzVerify(f *testing.F) {
+	text := sign(f, secret, good)
+	parts := strings.Split(text, ".")
+	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text, claims)
+	f.Add(parts[0]+"."+parts[1]+".", []byte(`{"iss":null,"aud":["a","https://localhost:8443/here/v1"],"release":2.0}`))
+	f.Add(withHeader(`{"alg":"none"}`, text), []byte(`[]`))
+	f.Fuzz(func(t *testing.T, sent string, claims []byte) {
+		if _, err := verifier.Verify(sent, now); err == nil && sent != text {
+			t.Errorf("accepted %q", sent)
+		}
+		signed := parts[0] + "." + base64.RawURLEncoding.EncodeToString(claims)
+		mac := hmac.New(sha256.New, secret)
+		mac.Write([]byte(signed))
+		c, err := verifier.Verify(signed+"."+base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), now)
+		if err != nil {
+			return
+		}
+		if c.ClientID != "app" || c.Issuer != good.Issuer || !slices.Contains(c.Audience, good.Audience[0]) || !now.Before(c.Expires) || c.ID == "" || c.Release < 1 || c.Level == "" {
+			t.Errorf("%s is accepted as %+v", claims, c)
+		}
+		if again, err := verifier.Verify(sign(t, secret, c), now); err != nil || !cmp.Equal(again, c) {
+			t.Errorf("%s says %+v, and said again %+v, %v", claims, c, again, err)
+		}
+	})
 }
 
 func BenchmarkVerify(b *testing.B) {
