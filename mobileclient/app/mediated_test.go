@@ -61,30 +61,41 @@ func TestThroughTheMediator(t *testing.T) {
 	}
 }
 
-// TestMediatorIsDown: calls go on with the access token that there is. Then the app says what is wrong,
-// its user stays signed in, and when the mediator is back all goes on by itself.
-func TestMediatorIsDown(t *testing.T) {
+// TestServersBehindTokensAreDown: where the mediator is stopped, or the authorization server behind it,
+// calls go on with the access token that there is. Then the app says what is wrong, its user stays signed
+// in, and when the server is back all goes on by itself.
+func TestServersBehindTokensAreDown(t *testing.T) {
 	t.Parallel()
 	stage := mediatedStage(t)
 	const life = 4 * time.Second
 	bank := testbank.Start(t, testbank.Options{ShortTokens: life})
 	b := newBenchAt(t, bank)
 	app := b.launch(t, stage.Slug)
+	began := time.Now()
 	b.signIn(t, app, stage.Call)
-	signedIn := time.Now()
-	bank.StopMediator()
-	if screen := shown(t)(app.Accounts(t.Context())); time.Since(signedIn) < life/2 && !screen.OK {
-		t.Errorf("with a good access token: %+v", screen)
-	}
-	time.Sleep(time.Until(signedIn.Add(life)))
-	if screen := shown(t)(app.Accounts(t.Context())); screen.OK || !screen.SignedIn || !strings.Contains(screen.Error, "can't be reached") {
-		t.Errorf("without one: %+v", screen)
-	}
-	if screen := shown(t)(app.Rates(t.Context())); !screen.OK {
-		t.Errorf("public data: %+v", screen)
-	}
-	bank.StartMediator()
-	if screen := shown(t)(app.Accounts(t.Context())); !screen.OK || screen.User != "alice" {
-		t.Errorf("when it is up again: %+v", screen)
+	for _, server := range []struct {
+		name        string
+		stop, start func()
+		says        string
+	}{
+		{"the mediator", bank.StopMediator, bank.StartMediator, "that the mediator runs"},
+		{"the authorization server", bank.StopAuth, bank.StartAuth, "You stay signed in"},
+	} {
+		server.stop()
+		if screen := shown(t)(app.Accounts(t.Context())); time.Since(began) < life/2 && !screen.OK {
+			t.Errorf("%s is stopped, with a good access token: %+v", server.name, screen)
+		}
+		time.Sleep(time.Until(began.Add(life + time.Second)))
+		if screen := shown(t)(app.Accounts(t.Context())); screen.OK || !screen.SignedIn || !strings.Contains(screen.Error, server.says) {
+			t.Errorf("%s is stopped, without one: %+v", server.name, screen)
+		}
+		if screen := shown(t)(app.Rates(t.Context())); !screen.OK {
+			t.Errorf("%s is stopped, public data: %+v", server.name, screen)
+		}
+		server.start()
+		began = time.Now()
+		if screen := shown(t)(app.Accounts(t.Context())); !screen.OK || screen.User != "alice" {
+			t.Errorf("%s is up again: %+v", server.name, screen)
+		}
 	}
 }

@@ -89,7 +89,11 @@ func (a *harbourApp) notRenewed(who protect.SignedIn, err error) sdk.Screen {
 	if !errors.As(err, &refused) {
 		return a.failedTrade(err)
 	}
-	if refused.Code != "invalid_grant" {
+	switch refused.Code {
+	case "invalid_grant":
+	case "temporarily_unavailable":
+		return sdk.Screen{Error: "The bank can't renew your access at the moment: a server of its does not run, or has too much to do. You stay signed in. Try again in a moment."}
+	default:
 		return sdk.Screen{Error: grantAdvice(refused)}
 	}
 	if err := a.forget(who); err != nil {

@@ -4,35 +4,36 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"slices"
 
 	"keyladder/backend/authserver"
 	"keyladder/internal/deployment"
-	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 )
 
 // auth is where the authorization server listens; all is nil where no stage has one.
-type auth struct{ tls, manage net.Listener }
+type auth struct {
+	tls, manage *door
+	stop        func()
+}
 
-// listenAuth finds ports for the authorization server, if a stage has one: its address is in the
+// listenAuth takes ports for the authorization server, if a stage has one: its address is in the
 // tokens that the resource server accepts.
 func (b *Bank) listenAuth(public map[deployment.ServiceName]string) {
 	b.t.Helper()
 	if !slices.ContainsFunc(b.Stages.Built(), func(s catalog.Stage) bool { return s.Auth.Issuer == catalog.AuthServer }) {
 		return
 	}
-	b.auth = auth{tls: b.listen(), manage: b.listen()}
-	b.AuthURL = "https://" + b.auth.tls.Addr().String()
+	b.auth.tls, b.auth.manage = b.door(), b.door()
+	b.AuthURL = "https://" + b.auth.tls.address()
 	public[deployment.AuthServer] = b.AuthURL
-	public[deployment.Manage(deployment.Auth)] = "https://" + b.auth.manage.Addr().String()
+	public[deployment.Manage(deployment.Auth)] = "https://" + b.auth.manage.address()
 }
 
-// openAuth starts the authorization server. It stops at the end of the test.
-func (b *Bank) openAuth() {
+// StartAuth starts the authorization server, where it does not run. It stops at the end of the test.
+func (b *Bank) StartAuth() {
 	b.t.Helper()
-	if b.auth.tls == nil {
+	if b.AuthURL == "" || b.auth.stop != nil {
 		return
 	}
 	folder := b.folders[deployment.Auth]
@@ -47,22 +48,23 @@ func (b *Bank) openAuth() {
 	b.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() {
-		served <- server.Serve(ctx, authserver.Listeners{TLS: b.auth.tls, Manage: b.auth.manage})
-	}()
-	b.t.Cleanup(func() {
+	listeners := authserver.Listeners{TLS: b.auth.tls.open(), Manage: b.auth.manage.open()}
+	go func() { served <- server.Serve(ctx, listeners) }()
+	b.auth.stop = func() {
 		cancel()
 		if err := errors.Join(<-served, server.Close()); err != nil {
 			b.t.Error(err)
 		}
-	})
-	admin := *b.folders[deployment.Admin]
-	b.manageAuth, err = manage.NewClient(&admin, deployment.Auth)
-	b.must(err)
+	}
 }
 
-// ManageAuth is the client of the authorization server's management.
-func (b *Bank) ManageAuth() *manage.Client { return b.manageAuth }
+// StopAuth stops the authorization server.
+func (b *Bank) StopAuth() {
+	if b.auth.stop != nil {
+		b.auth.stop()
+		b.auth.stop = nil
+	}
+}
 
 // ClientSecret is a client's at the authorization server.
 func (b *Bank) ClientSecret(clientID string) string {

@@ -80,9 +80,7 @@ type Bank struct {
 	stop    func()       // the resource server
 	manage  *manage.Client
 
-	auth       auth
-	manageAuth *manage.Client
-
+	auth        auth
 	attestation attestation
 	mediating   mediating
 	rating      rating
@@ -127,7 +125,8 @@ func Start(t testing.TB, options Options) *Bank {
 	for _, folder := range b.folders {
 		folder.Addresses = addresses
 	}
-	b.openAuth()
+	b.StartAuth()
+	t.Cleanup(b.StopAuth)
 	b.StartAttestation()
 	t.Cleanup(b.StopAttestation)
 	b.StartRates()
