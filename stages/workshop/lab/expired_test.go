@@ -1,42 +1,89 @@
 package lab_test
 
 import (
-	"strings"
+	"net/http"
 	"testing"
 
+	"keyladder/internal/deployment"
+	"keyladder/internal/feed"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
 )
 
-// TestExpiredIntegrityTokensAreRefused where they live for some seconds, so that somebody can wait for
-// their end; the genuine app works all the same.
-func TestExpiredIntegrityTokensAreRefused(t *testing.T) {
+// TestExpiredTokensAreRefused where they live for some seconds, so that somebody can wait for their end;
+// the genuine app works all the same.
+func TestExpiredTokensAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, stage := range attestedStages() {
 		t.Run(stage.Slug, func(t *testing.T) {
 			t.Parallel()
-			l := start(t, lab.Options{Settings: map[string]string{"integrity_lifetime": "4s"}})
+			l := start(t, lab.Options{Settings: map[string]string{"integrity_lifetime": "4s", "token_lifetime_short": "10s"}})
 			run, err := manage.Post[manage.Run](t.Context(), l.Station, "/genuine", map[string]any{"stage": stage.Slug, "reference": "expired", "strictly": true})
 			if err != nil {
 				t.Fatal(err)
 			}
-			servers := 0
+			by, refused := refusals(t, l), map[string]bool{}
 			for _, call := range run.Calls {
 				if !call.OK {
 					t.Errorf("%s: %s", call.What, call.Error)
 				}
-				if strings.HasSuffix(call.What, "client integrity token that has expired") && call.Check == catalog.CheckIntegrity && call.Status == 401 {
-					servers++
-				}
+				refused[call.What] = call.Status == http.StatusUnauthorized && call.Check != "" && by[call.Exchange] == call.Check
 			}
-			want := 1 // the API
+			// Each token is missing, failing, expired, of another stage and of another kind, at each
+			// server that looks at it.
+			wrong := []string{
+				"rates without a client integrity token",
+				"rates with the client integrity token of a failed attestation",
+				"rates with a client integrity token that has expired",
+				"rates with the client integrity token of another stage",
+				"rates with an access token in the place of the client integrity token",
+				"accounts without an access token",
+				"accounts with a token that says more than its issuer signed",
+				"accounts with an access token that has expired",
+				"accounts with the access token of another stage",
+				"accounts with a client integrity token in the place of the access token",
+			}
 			if stage.Call.ClientAuth == catalog.Mediated {
-				want++
+				wrong = append(wrong,
+					"a token request without a client integrity token",
+					"a token request with the client integrity token of a failed attestation",
+					"a token request with a client integrity token that has expired",
+					"a token request with the client integrity token of another stage",
+					"a token request with an access token in the place of the client integrity token")
 			}
-			if servers != want {
-				t.Errorf("%d servers were shown an expired token, want %d: %+v", servers, want, run.Calls)
+			for _, what := range wrong {
+				if !refused[what] {
+					t.Errorf("%s: the check that is meant for it has not refused it", what)
+				}
 			}
 		})
 	}
+}
+
+// refusals are the checks that have refused requests at the API and the mediator, by exchange.
+func refusals(t *testing.T, l *lab.Lab) map[string]catalog.Check {
+	t.Helper()
+	admin, err := deployment.Open(l.Dir, deployment.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mediator, err := manage.NewClient(admin, deployment.Mediator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mediator.Close()
+	by := map[string]catalog.Check{}
+	for _, server := range []*manage.Client{l.Resource, mediator} {
+		page, err := server.Traffic(t.Context(), feed.Cursor{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range page.Entries {
+			if m.Verdict != nil && !m.Verdict.Allowed {
+				by[m.Exchange] = m.Verdict.Check
+			}
+		}
+	}
+	return by
 }

@@ -6,10 +6,10 @@ import (
 	"os"
 	"time"
 
-	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/protect"
+	"keyladder/stages/workshop/deploy"
 )
 
 // attestedApp is what an app of the bank shows an attestation service.
@@ -39,16 +39,21 @@ func (p *prober) measure(by *caller, path string, stage catalog.Stage) error {
 	return err
 }
 
-// elsewhere is the app of a package at another stage at which it is attested; nil: there is none.
-func (s *Station) elsewhere(stage catalog.Stage, settings *release.Settings) (*protect.Caller, error) {
+// elsewhere is the customers' app at another stage at which it is attested; nil: there is none.
+func (s *Station) elsewhere(p *prober, stage catalog.Stage) (*caller, error) {
 	for _, other := range s.stages.Built() {
-		if proven(stage.Declared()) && other.Slug != stage.Slug && proven(other.Policies) && other.Package == stage.Package {
-			there, err := s.newCaller(other, "HarbourBank/1.0", settings)
-			if err != nil {
-				return nil, err
-			}
-			return there.Caller, nil
+		if !proven(p.policies) || other.Slug == stage.Slug || !proven(other.Policies) {
+			continue
 		}
+		settings, err := deploy.Shipped(s.packageFile(other))
+		if err != nil {
+			return nil, err
+		}
+		there, err := s.newCaller(other, "HarbourBank/1.0", settings)
+		if err != nil {
+			return nil, err
+		}
+		return there, p.measure(there, s.packageFile(other), other)
 	}
 	return nil, nil
 }
@@ -66,7 +71,11 @@ func (p *prober) attested(ctx context.Context, by *protect.Caller, app *attested
 
 // prove has the apps show client integrity tokens that are good for a while.
 func (p *prober) prove(ctx context.Context) error {
-	for _, by := range []*caller{p.bank, p.staff} {
+	return p.proveAll(ctx, p.bank, p.staff)
+}
+
+func (p *prober) proveAll(ctx context.Context, callers ...*caller) error {
+	for _, by := range callers {
 		if by.app == nil || time.Now().Before(by.app.held.RenewAt) {
 			continue
 		}
@@ -100,22 +109,27 @@ func ofAnotherStage(ctx context.Context, p *prober) (string, error) {
 	if p.other == nil {
 		return "", errNoProbe
 	}
-	held, err := p.attested(ctx, p.other, p.bank.app, p.bank.app.measured.Evidence(attestation.Findings{}))
-	return held.Token, err
+	err := p.proveAll(ctx, p.other)
+	return p.other.app.held.Token, err
 }
 
 // longestWait is how long a probe waits for a token to expire. Where they live longer, that is for
 // other tests.
-const longestWait = 5 * time.Second
+const longestWait = 10 * time.Second
 
 // expired is a token that was good a moment ago.
 func expired(ctx context.Context, p *prober) (string, error) {
 	held := p.bank.app.held
-	left := time.Until(held.ExpiresAt)
+	return held.Token, outlive(ctx, held.ExpiresAt)
+}
+
+// outlive waits until what expires then is no good any more.
+func outlive(ctx context.Context, expires time.Time) error {
+	left := time.Until(expires)
 	if left > longestWait {
-		return "", errNoProbe
+		return errNoProbe
 	}
-	return held.Token, pause(ctx, max(left, 0)+time.Second) // whole seconds are in it
+	return pause(ctx, max(left, 0)+time.Second) // whole seconds are in a token
 }
 
 // integrityProbes are calls whose client integrity token is wrong.
@@ -142,6 +156,10 @@ var mediatedProbes = []probe{
 	})},
 	{"a token request with the client integrity token of a failed attestation", mediated, catalog.CheckIntegrity, 401, exchangeWith(failing)},
 	{"a token request with a client integrity token that has expired", mediated, catalog.CheckIntegrity, 401, exchangeWith(expired)},
+	{"a token request with the client integrity token of another stage", mediated, catalog.CheckIntegrity, 401, exchangeWith(ofAnotherStage)},
+	{"a token request with an access token in the place of the client integrity token", mediated, catalog.CheckIntegrity, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
+		return exchangeWith(func(context.Context, *prober) (string, error) { return users.alice.Token, nil })(ctx, p, users)
+	}},
 }
 
 // exchangeWith trades a code with a client integrity token.
@@ -176,12 +194,23 @@ var userProbes = []probe{
 	{"accounts with a client integrity token in the place of the access token", proven, catalog.CheckToken, 401, accounts(func(as *protect.Identity, _ people) {
 		as.Token = as.Integrity
 	}, nil)},
+	{"accounts with an access token that has expired", proven, catalog.CheckToken, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
+		if err := outlive(ctx, users.alice.ExpiresAt); err != nil {
+			return reply{}, err
+		}
+		if err := p.prove(ctx); err != nil { // which may have expired meanwhile, too
+			return reply{}, err
+		}
+		return accounts(func(as *protect.Identity, users people) { users.alice.Show(as) }, nil)(ctx, p, users)
+	}},
 	{"accounts with the access token of another stage", proven, catalog.CheckToken, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
 		if p.other == nil {
 			return reply{}, errNoProbe
 		}
-		there := &caller{Caller: p.other, redirectURI: p.bank.redirectURI}
-		opened, err := p.signIn(ctx, there, victimsName, users.password, "")
+		if err := p.proveAll(ctx, p.other); err != nil { // a mediator may ask for it
+			return reply{}, err
+		}
+		opened, err := p.signIn(ctx, p.other, victimsName, users.password, "")
 		if err != nil {
 			return reply{}, err
 		}

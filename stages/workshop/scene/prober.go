@@ -36,8 +36,8 @@ type prober struct {
 	plain       *url.URL // of the API over HTTP
 	routes      route.Table
 	roots       []byte
-	bank, staff *caller         // the customers' app, and the staff's
-	other       *protect.Caller // the customers' app at another stage that attests it; nil: there is none
+	bank, staff *caller // the customers' app, and the staff's
+	other       *caller // the customers' app at another stage that attests it; nil: there is none
 	packages    []*os.File
 	identifier  func() string
 	clients     map[*tls.Certificate]*http.Client
@@ -87,7 +87,7 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 	if err := p.measure(p.bank, s.packageFile(stage), stage); err != nil {
 		return nil, err
 	}
-	if p.other, err = s.elsewhere(stage, own); err != nil {
+	if p.other, err = s.elsewhere(p, stage); err != nil {
 		return nil, err
 	}
 	for _, path := range s.folder.Packages() {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
@@ -328,6 +329,11 @@ func (s *Station) probe(ctx context.Context, stage catalog.Stage) ([]manage.Call
 		}
 		if err := p.prove(ctx); err != nil {
 			return nil, err
+		}
+		if tokens(p.policies) && time.Now().After(users.alice.RenewAt) { // hers is the oldest
+			if err := s.signAllIn(ctx, p, &users); err != nil {
+				return nil, err
+			}
 		}
 		got, err := probe.send(ctx, p, users)
 		call := manage.Call{What: probe.what, Status: got.status, Exchange: got.exchange, Check: probe.check}
