@@ -1,8 +1,11 @@
 package attestation
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -52,22 +55,68 @@ func (p *Pages) devicesPage(c echo.Context) error {
 type deviceData struct {
 	frame
 	manage.AttestedDevice
-	Latest manage.AttestationList
+	Happened []happening // the latest first
+	Total    int         // attestations that are on record
 }
 
-const latestShown = 10
+// happening is something in a device's history: an attestation, or a change that an admin made.
+type happening struct {
+	At       time.Time
+	Attested *manage.Attestation // nil: it was a change
+	Change   string
+}
+
+// latestShown is how many attestations of a device are in its history.
+const latestShown = 20
 
 func (p *Pages) devicePage(c echo.Context) error {
+	ctx := c.Request().Context()
 	device, err := p.device(c)
 	if err != nil {
 		return err
 	}
-	data := deviceData{AttestedDevice: device}
-	data.Latest, err = p.Service.Attestations(c.Request().Context(), manage.AttestationQuery{
+	latest, err := p.Service.Attestations(ctx, manage.AttestationQuery{
 		AttestationFilter: attestedBy(device), Part: manage.Part{Sort: "-at", Limit: latestShown},
 	})
-	data.frame = p.frame(c, devicesPath, "Device "+device.Device, err)
+	references, err2 := p.Service.References(ctx)
+	signers, err3 := p.Service.Signers(ctx)
+	data := deviceData{AttestedDevice: device, Happened: happenings(device, latest.Attestations, references, signers), Total: latest.Total}
+	data.frame = p.frame(c, devicesPath, "Device "+device.Device, errors.Join(err, err2, err3))
 	return ui.Render(c, http.StatusOK, deviceView(data))
+}
+
+// happenings is the history of a device: what came of its attestations, its bans, and what was decided
+// since it is known about the releases that it ran, and about their signers.
+func happenings(device manage.AttestedDevice, attested []manage.Attestation, references []manage.Reference, signers []manage.Signer) []happening {
+	all := []happening{{At: device.FirstSeen, Change: "first seen"}}
+	add := func(about string, events []manage.Event) {
+		for _, event := range events {
+			if !event.At.Before(device.FirstSeen) {
+				all = append(all, happening{At: event.At, Change: about + event.What})
+			}
+		}
+	}
+	add("", device.History)
+	releases := []int{device.Release}
+	for _, a := range attested {
+		all = append(all, happening{At: a.At, Attested: &a})
+		releases = append(releases, a.Release)
+	}
+	signedBy := map[string]bool{}
+	for _, r := range references {
+		if r.Client == device.Client && slices.Contains(releases, r.Release) {
+			signedBy[r.Signer] = true
+			add(releaseWords(r)+": ", r.History)
+		}
+	}
+	for _, signer := range signers {
+		if signer.Client == device.Client && signedBy[signer.Signer] {
+			add("signer "+signer.Signer+": ", signer.History)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b happening) int { return a.At.Compare(b.At) })
+	slices.Reverse(all)
+	return all
 }
 
 // attestedBy are the results of a device.

@@ -11,7 +11,7 @@
 //	GET  /attestations/releases/{sha256}/withdraw  asks; POST withdraws it
 //	POST /attestations/releases/{sha256}/restore
 //	GET  /attestations/signers/withdraw    asks: ?client=, ?signer=; POST withdraws one
-//	POST /attestations/signers             accepts one
+//	POST /attestations/signers             accepts one, by the pin of the key
 //	GET  /attestations/devices             ?search=, ?stage=, ?state=
 //	GET  /attestations/devices/{device}    one, with its history
 //	POST /attestations/devices/{device}/ban, /attestations/devices/{device}/lift

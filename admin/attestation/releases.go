@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -24,6 +25,15 @@ type releasesData struct {
 	Signers []manage.Signer
 	Covered map[string]manage.Coverage // by SHA-256
 	Failure string                     // why what was uploaded is not registered
+}
+
+// clients are those of which signers are known.
+func (d releasesData) clients() (clients []string) {
+	for _, signer := range d.Signers {
+		clients = append(clients, signer.Client)
+	}
+	slices.Sort(clients)
+	return slices.Compact(clients)
 }
 
 func (p *Pages) releases(c echo.Context, failure string) releasesData {

@@ -182,11 +182,20 @@ func (f *fakeAttestation) routes() {
 		var change manage.SignerToAccept
 		_ = json.NewDecoder(r.Body).Decode(&change)
 		now := f.now()
-		f.signers[0].WithdrawnAt = nil
-		if change.Withdraw {
-			f.signers[0].WithdrawnAt = &now
+		i := slices.IndexFunc(f.signers, func(s manage.Signer) bool { return s.Client == change.Client && s.Signer == change.Signer })
+		if i < 0 {
+			if !strings.HasPrefix(change.Signer, "sha256/") || change.Client != "harbour-mobile" {
+				problem.New(http.StatusUnprocessableEntity, "unprocessable", "That is not possible", "that is no pin of a signer's key").Write(w)
+				return
+			}
+			i = len(f.signers)
+			f.signers = append(f.signers, manage.Signer{Client: change.Client, Signer: change.Signer, AcceptedAt: now, History: []manage.Event{{At: now, What: "accepted"}}})
 		}
-		programtest.Answer(w, f.signers[0])
+		f.signers[i].WithdrawnAt = nil
+		if change.Withdraw {
+			f.signers[i].WithdrawnAt = &now
+		}
+		programtest.Answer(w, f.signers[i])
 	})
 	locked("GET /attested-devices", func(w http.ResponseWriter, _ *http.Request) {
 		programtest.Answer(w, manage.AttestedDeviceList{Devices: f.devices, Total: len(f.devices)})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,21 @@ func TestReferencesAreWithdrawn(t *testing.T) {
 	b.get("/audit").want(t, http.StatusOK, `data-audit="withdraw a release"`, `data-audit="accept a release again"`, `data-audit="withdraw a signer"`, `data-audit="accept a signer"`)
 }
 
+// A signer whom nobody has known is accepted by the pin, and what is none is refused.
+func TestNewSignersAreAccepted(t *testing.T) {
+	t.Parallel()
+	_, b := newAttested(t)
+	const page = "/attestations/releases"
+	b.get(page).want(t, http.StatusOK, `<option value="harbour-mobile">`)
+	if r := b.post("/attestations/signers", "client", "harbour-mobile", "signer", " sha256/new= ", "back", page+"#signers"); r.StatusCode != http.StatusSeeOther || r.Header.Get("Location") != page+"#signers" {
+		t.Errorf("leads to %d %q", r.StatusCode, r.Header.Get("Location"))
+	}
+	b.get(page).want(t, http.StatusOK, `data-signer="sha256/new=" data-withdrawn="false"`, "The signer is accepted from now on.")
+	b.post("/attestations/signers", "client", "harbour-mobile", "signer", "abc", "back", page).want(t, http.StatusSeeOther)
+	b.get(page).want(t, http.StatusOK, "no pin of a signer", "notice failed")
+	b.get("/audit").want(t, http.StatusOK, "sha256/new= of harbour-mobile", `data-audit="accept a signer" data-audit-outcome="failed"`)
+}
+
 // upload sends a file in a form, as a browser without JavaScript does.
 func (b *browser) upload(path, token, file string) reply {
 	b.t.Helper()
@@ -186,6 +202,17 @@ func TestAttestedDevicesAreBanned(t *testing.T) {
 	b.get("/attestations/devices/AD1").want(t, http.StatusOK, `data-event="banned"`, "GENUI-NECAL", `href="/attestations/clock?device=AD1"`)
 	b.post("/attestations/devices/AD1/lift").want(t, http.StatusSeeOther)
 	b.get("/attestations/devices/AD1").want(t, http.StatusOK, `data-banned="false"`, `data-event="ban lifted"`)
+	// Its history is one list: also of what became of its releases and signers since it is known.
+	b.sure("/attestations/releases/"+referenceHash+"/withdraw").want(t, http.StatusSeeOther)
+	history := b.get("/attestations/devices/AD1")
+	history.want(t, http.StatusOK, `data-event="com.harbourbank.app, release 2, 9f86d081884c…: withdrawn"`, `data-event="first seen"`)
+	var order []int
+	for _, what := range []string{": withdrawn\"", `"ban lifted"`, `"banned"`, "GENUI-NECAL", "GENUI-NEOLD", `"first seen"`} {
+		order = append(order, strings.Index(history.Body, what))
+	}
+	if !slices.IsSorted(order) || strings.Contains(history.Body, `: registered"`) || strings.Contains(history.Body, "PATCH-EDAPP") {
+		t.Errorf("the history is in the order %v, or has what is not this device's:\n%s", order, history.Body)
+	}
 	b.post("/attestations/devices/AD9/ban").want(t, http.StatusNotFound, "There is no such device")
 	b.get("/audit").want(t, http.StatusOK, `data-audit="ban a device from attesting"`, `data-audit="lift the ban of a device"`, "PHONE with harbour-mobile at looked-at (AD1)")
 }
