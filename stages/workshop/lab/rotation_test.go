@@ -52,7 +52,11 @@ func startRotation(t *testing.T, fits func(catalog.Policies) bool, settings map[
 	stages, stage := overlapping(t, fits)
 	all := testbank.ManyCalls()
 	maps.Copy(all, settings)
-	l := start(t, lab.Options{Stages: stages, Settings: all})
+	return newRotation(t, start(t, lab.Options{Stages: stages, Settings: all}), stage)
+}
+
+func newRotation(t *testing.T, l *lab.Lab, stage catalog.Stage) *rotation {
+	t.Helper()
 	roots, err := pki.Pool(l.Roots)
 	if err != nil {
 		t.Fatal(err)
