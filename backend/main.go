@@ -97,7 +97,8 @@ func newResource(folder *deployment.Folder, settings deployment.Settings, log *t
 	}
 	return server{func(ctx context.Context, l program.Listeners) error {
 		return s.Serve(ctx, resource.Listeners{
-			Plain: l[deployment.PlainAPI], TLS: l[deployment.API], Terminated: l[deployment.TerminatedAPI], Manage: l[deployment.Manage(folder.Role)],
+			Plain: l[deployment.PlainAPI], TLS: l[deployment.API], Terminated: l[deployment.TerminatedAPI],
+			Inside: l[deployment.InsideAPI], Manage: l[deployment.Manage(folder.Role)],
 		})
 	}, s.Close}, nil
 }
@@ -118,7 +119,7 @@ func newMediator(folder *deployment.Folder, settings deployment.Settings, log *t
 		return server{}, err
 	}
 	return server{func(ctx context.Context, l program.Listeners) error {
-		return s.Serve(ctx, mediator.Listeners{TLS: l[deployment.MediatorService], Manage: l[deployment.Manage(folder.Role)]})
+		return s.Serve(ctx, mediator.Listeners{TLS: l[deployment.MediatorService], Terminated: l[deployment.TerminatedMediator], Manage: l[deployment.Manage(folder.Role)]})
 	}, s.Close}, nil
 }
 

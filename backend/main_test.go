@@ -89,7 +89,7 @@ func start(t *testing.T, dir string) running {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	args := []string{
-		"resource", "--data", dir, "--listen", "api-plain=" + plain, "--listen", "api=127.0.0.1:0", "--listen", "api-terminated=127.0.0.1:0",
+		"resource", "--data", dir, "--listen", "api-plain=" + plain, "--listen", "api=127.0.0.1:0", "--listen", "api-terminated=127.0.0.1:0", "--listen", "api-inside=127.0.0.1:0",
 		"--listen", "manage-resource=" + management,
 	}
 	go func() { done <- run(ctx, args...) }()

@@ -17,6 +17,7 @@ import (
 	"keyladder/backend/users"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/mechanism/forwarded"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/integrity"
 	"keyladder/stages/mechanism/pin"
@@ -32,7 +33,7 @@ type call struct {
 	stage    *catalog.Stage    // nil: there is none of that name
 	policies *catalog.Policies // what is asked of this call
 
-	// From where it comes; on the terminated listener as the terminator says.
+	// From where it comes; on the listeners of terminator and gateway as those say.
 	address     netip.Addr
 	certificate *x509.Certificate
 	pin         pin.Pin // of the certificate, when it was verified
@@ -41,17 +42,18 @@ type call struct {
 	raw  []byte // the body as it came
 	body []byte // the same, opened where it was sealed
 
-	claimed  *clients.App // whose proof was good so far
-	key      *clients.Key
-	secret   *clients.Secret   // of the key, with which the request was signed; before that one that opens nothing
-	received *hawk.Received    // the signed request, when its MAC was good
-	attested *integrity.Claims // what the client integrity token says; nil: none was looked at
-	app      *clients.App      // proven
-	device   *devices.Device
-	user     *users.User       // proven
-	session  *sessions.Session // that proves the user
-	token    *tokens.Token     // the same, where tokens do
-	did      string            // see Caller.Did
+	claimed   *clients.App // whose proof was good so far
+	key       *clients.Key
+	secret    *clients.Secret   // of the key, with which the request was signed; before that one that opens nothing
+	received  *hawk.Received    // the signed request, when its MAC was good
+	attested  *integrity.Claims // what the client integrity token says; nil: none was looked at
+	forwarded *forwarded.Claims // what the gateway says about the caller; nil: none did
+	app       *clients.App      // proven
+	device    *devices.Device
+	user      *users.User       // proven
+	session   *sessions.Session // that proves the user
+	token     *tokens.Token     // the same, where tokens do
+	did       string            // see Caller.Did
 
 	refusal *Refusal
 	check   catalog.Check // the check that refused, or the last
@@ -101,7 +103,7 @@ const staffScope = "accounts:freeze"
 
 // SeesAll says whether the caller may look at everybody's accounts: staff may, and, where
 // the stage knows no users, everybody.
-func (c Caller) SeesAll() bool { return c.call.policies.Call.UserProof == catalog.NoUser || c.Staff() }
+func (c Caller) SeesAll() bool { return c.call.stage.Call.UserProof == catalog.NoUser || c.Staff() }
 
 // Sees says whether the caller may look at an owner's accounts.
 func (c Caller) Sees(owner string) bool {
@@ -120,13 +122,28 @@ func (c Caller) Session() string {
 // what was done with its credentials.
 func (c Caller) Did(words string) { c.call.did = words }
 
+// Scope is what the access token of the call is good for, with spaces between; empty where the stage
+// or the route does not ask for one.
+func (c Caller) Scope() string {
+	switch {
+	case c.call.token != nil:
+		return c.call.token.Scope
+	case c.call.forwarded != nil:
+		return c.call.forwarded.Scope
+	}
+	return ""
+}
+
 // Device is the identifier of the device that the app runs on; empty where the stage or
 // the route does not ask for it.
 func (c Caller) Device() string {
-	if c.call.device == nil {
-		return ""
+	switch {
+	case c.call.device != nil:
+		return c.call.device.Identifier
+	case c.call.forwarded != nil:
+		return c.call.forwarded.Device
 	}
-	return c.call.device.Identifier
+	return ""
 }
 
 // Address is from where the call comes.
@@ -146,7 +163,7 @@ var noSecret clients.Secret
 func newCall(ec echo.Context, p *plan, at time.Time) *call {
 	c := &call{echo: ec, request: ec.Request(), at: at, plan: p, stage: p.stage, policies: &p.policies, secret: &noSecret}
 	c.taken = c.room.taken[:0]
-	c.listener, _ = c.request.Context().Value(listenerKey{}).(Listener)
+	c.listener = ListenerOf(c.request.Context())
 	return c
 }
 
@@ -188,8 +205,13 @@ func parametersGiven(ec echo.Context) bool {
 // terminator is removed everywhere else, so that no handler can take it for the truth.
 func (c *call) readOrigin() {
 	header := c.request.Header
+	if c.listener != Inside {
+		forwarded.Strip(header)
+	}
 	if c.listener != Terminated {
 		clientcert.Strip(header)
+	}
+	if c.listener != Terminated && c.listener != Inside {
 		delete(header, echo.HeaderXForwardedFor)
 		if peer, err := netip.ParseAddrPort(c.request.RemoteAddr); err == nil {
 			c.address = peer.Addr().Unmap().WithZone("")
@@ -204,7 +226,9 @@ func (c *call) readOrigin() {
 			c.address = address.Unmap().WithZone("")
 		}
 	}
-	c.certificate, c.originError = clientcert.FromHeader(header)
+	if c.listener == Terminated {
+		c.certificate, c.originError = clientcert.FromHeader(header)
+	}
 }
 
 // firstSegment of the path, as it was written. Where RawPath is empty, nothing in the path was

@@ -15,6 +15,11 @@ func transport(c *call) *Refusal {
 	switch c.listener {
 	case TLS, Terminated:
 		return nil
+	case Inside:
+		if isForwarded(*c.policies) {
+			return nil
+		}
+		return refuse(closed(), "the gateway has no business at this stage, or on this route")
 	case Plain:
 		if c.policies.Call.Transport == catalog.PlainHTTP {
 			return nil

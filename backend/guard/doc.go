@@ -11,6 +11,7 @@
 //	  user-agent          does it say that it is an app?
 //	  body                read it whole, up to a limit, for those who hash it
 //	proof
+//	  gateway             does it come from the gateway, and what does that say about the caller?
 //	  client-certificate  app: is one shown, and good?
 //	  key-in-url          app: no key in the URL
 //	  app-key             app: a registered key, not revoked

@@ -31,13 +31,17 @@ type Config struct {
 	// AdmissionAlone says that all routes ask for admission alone (see [Route].Admission), so that
 	// the guard needs nothing of what proves callers.
 	AdmissionAlone bool
-	Apps           *clients.Registry
-	Users          *users.Directory
-	Sessions       *sessions.Store
-	Tokens         *tokens.Store
-	Devices        *devices.Registry
-	Issued         Issued   // by the authorization server
-	Attested       Attested // by the attestation service
+	// Gateway says that this is the guard of the gateway before the API: its routes ask for admission
+	// alone, or are the API's at stages whose calls lead through the gateway. It needs what Issued has.
+	Gateway   bool
+	Apps      *clients.Registry
+	Users     *users.Directory
+	Sessions  *sessions.Store
+	Tokens    *tokens.Store
+	Devices   *devices.Registry
+	Issued    Issued    // by the authorization server
+	Attested  Attested  // by the attestation service
+	Forwarded Forwarded // by the gateway
 	// RevocationsOff says where the check for revoked access tokens is switched off. Nil: nowhere.
 	RevocationsOff func(stage string) bool
 	ClientCAs      *x509.CertPool // issues the apps' client certificates
@@ -114,18 +118,20 @@ type memories struct {
 	addresses *addressLimits
 	nonces    *replay.Cache
 	integrity *integrityTokens
-	since     time.Time // from when on nonces are remembered
+	forwarded *replay.Cache // what the gateway has sent
+	since     time.Time     // from when on nonces are remembered
 }
 
 // New makes a guard. It refuses stages that are built and that it could not guard as their
 // policies say: the error names their fields.
 func New(config Config) (*Guard, error) {
-	if config.AdmissionAlone {
-		if config.Usage == nil || len(config.Stages) == 0 {
-			return nil, errors.New("the guard lacks stages or a counter")
+	switch {
+	case config.AdmissionAlone || config.Gateway:
+		if config.Usage == nil || len(config.Stages) == 0 || config.Gateway && (config.Issued.Clients == nil || config.Issued.Tokens == nil) {
+			return nil, errors.New("the guard lacks stages, a counter, or what was issued")
 		}
-	} else if config.Apps == nil || config.Users == nil || config.Sessions == nil || config.Tokens == nil || config.Devices == nil ||
-		config.Usage == nil || config.ClientCAs == nil || len(config.Stages) == 0 {
+	case config.Apps == nil || config.Users == nil || config.Sessions == nil || config.Tokens == nil || config.Devices == nil ||
+		config.Usage == nil || config.ClientCAs == nil || len(config.Stages) == 0:
 		return nil, errors.New("the guard lacks stages, a registry, an authority or a counter")
 	}
 	if config.Now == nil {
@@ -152,13 +158,13 @@ func New(config Config) (*Guard, error) {
 			faults = append(faults, fits(s, g.steps))
 		}
 	}
-	g.other = g.newRoute(Route{Admission: config.AdmissionAlone}, OtherRoute, nil)
+	g.other = g.newRoute(Route{Admission: config.AdmissionAlone || config.Gateway}, OtherRoute, nil)
 	g.answer = g.serve
 	return g, errors.Join(faults...)
 }
 
 func newMemories(config Config) (*memories, error) {
-	m := &memories{since: config.Mark.Begins(config.Now()), integrity: newIntegrityTokens(config.Attested)}
+	m := &memories{since: config.Mark.Begins(config.Now()), integrity: newIntegrityTokens(config.Attested), forwarded: newForwarded(config)}
 	m.nonces = replay.New(replay.Config{Skew: hawk.DefaultSkew, Limit: config.nonceLimit(), Start: m.since, Mark: config.Mark})
 	var err error
 	m.addresses, err = newAddressLimits(config.Address, addressParts)
@@ -204,6 +210,10 @@ func (g *Guard) newRoute(r Route, name string, handler Handler) *route {
 			made.plans[slug] = newPlan(made, stage, nowhere(), g.steps)
 		case r.At != nil && !r.At(stage.Policies):
 			made.plans[slug] = g.other.plans[slug] // at this stage it is none
+		case g.Gateway && !r.Admission && !isForwarded(stage.Policies):
+			made.plans[slug] = g.other.plans[slug]
+		case g.Gateway && !r.Admission:
+			made.plans[slug] = newPlan(made, stage, before(stage.Policies), g.steps)
 		default:
 			made.plans[slug] = newPlan(made, stage, r.asks(stage.Policies), g.steps)
 		}
@@ -329,9 +339,16 @@ const (
 	Plain      Listener = "plain"      // HTTP
 	TLS        Listener = "tls"        // TLS that ends here; client certificates are asked for
 	Terminated Listener = "terminated" // TLS ended at a terminator, which has proven itself
+	Inside     Listener = "inside"     // the gateway, which has proven itself
 )
 
 type listenerKey struct{}
+
+// ListenerOf is where the requests in ctx come in; empty: nobody has said so.
+func ListenerOf(ctx context.Context) Listener {
+	listener, _ := ctx.Value(listenerKey{}).(Listener)
+	return listener
+}
 
 // WithListener says where the requests in ctx come in. It is for [http.Server]'s
 // BaseContext.
@@ -356,7 +373,7 @@ func (c Config) lookUp(stage *catalog.Stage, id string) (*clients.App, *clients.
 
 // knowsUserAgent does not ask for the stage: the field proves nothing anyway.
 func (c Config) knowsUserAgent(field string) bool {
-	return c.Apps.KnowsUserAgent(field) || c.Issued.Clients != nil && c.Issued.Clients.KnowsUserAgent(field)
+	return c.Apps != nil && c.Apps.KnowsUserAgent(field) || c.Issued.Clients != nil && c.Issued.Clients.KnowsUserAgent(field)
 }
 
 func (c Config) verify(stage *catalog.Stage, text string, at time.Time) (*tokens.Token, error) {

@@ -226,6 +226,9 @@ func (a *addressLimits) of(address netip.Addr, now time.Time) *rate.Limiter {
 //keyladder:code guard-address-limit
 func limitAddress(limits *addressLimits) func(*call) *Refusal {
 	return func(c *call) *Refusal {
+		if c.listener == Inside { // the gateway has done so
+			return nil
+		}
 		if !c.address.IsValid() {
 			return refuse(problem.New(http.StatusBadRequest, "bad-request", "It can't be told from where the call comes", ""),
 				"no client address; behind a terminator it is the one value of X-Forwarded-For")

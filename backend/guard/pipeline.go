@@ -31,6 +31,7 @@ type segments struct{ admission, proof, rights []step }
 func pipeline(c Config, m *memories) segments {
 	apps := values{catalog.AppKey, catalog.Hawk, catalog.IntegrityToken}
 	known := append(apps, catalog.PartnersByCertificate)
+	proven := append(known, catalog.ThroughGateway)
 	signed := values{catalog.Hawk}
 	return segments{
 		admission: []step{
@@ -41,6 +42,7 @@ func pipeline(c Config, m *memories) segments {
 			{check: catalog.CheckBody, run: readBody},
 		},
 		proof: []step{
+			{check: catalog.CheckGateway, serves: values{catalog.ThroughGateway}, run: gateway(c.Forwarded, m.forwarded, c.forwardedApp)},
 			{check: catalog.CheckClientCert, serves: values{catalog.MutualTLS}, run: certificateShown(clientcert.NewVerifier(c.ClientCAs))},
 			{check: catalog.CheckKeyInURL, serves: values{catalog.KeyInURLRefused}, run: keyInURL},
 			{check: catalog.CheckAppKey, serves: values{catalog.AppKey}, run: appKey(c.lookUp)},
@@ -53,7 +55,7 @@ func pipeline(c Config, m *memories) segments {
 			{check: catalog.CheckNonce, serves: values{catalog.NoncesRemembered}, with: signed, run: nonceIsNew(m.nonces)},
 			{check: catalog.CheckCertOfApp, serves: values{catalog.MutualTLS}, with: apps, run: certificateOfApp},
 			{check: catalog.CheckPartner, serves: values{catalog.PartnersByCertificate}, run: partner(func(pin string) (*clients.App, *clients.Key, error) { return c.Apps.Partner(pin) })},
-			{check: catalog.CheckApp, serves: known, run: appProven},
+			{check: catalog.CheckApp, serves: proven, run: appProven},
 			{check: catalog.CheckAppLimit, serves: values{catalog.LimitedRates}, with: known, run: limitApp(c.Now)},
 			{check: catalog.CheckNonceKept, serves: values{catalog.NoncesRemembered}, with: signed, run: keepNonce(m.nonces)},
 			{check: catalog.CheckSealedBody, serves: values{catalog.SealedBodies, catalog.SealedPortions}, with: signed, run: openBody, finish: sealAnswer},
@@ -68,7 +70,7 @@ func pipeline(c Config, m *memories) segments {
 			},
 		},
 		rights: []step{
-			{check: catalog.CheckScope, serves: values{catalog.AppScopes, catalog.AppAndUser, catalog.AppUserToken}, with: known, on: isRoute, run: scope},
+			{check: catalog.CheckScope, serves: values{catalog.AppScopes, catalog.AppAndUser, catalog.AppUserToken}, with: proven, on: isRoute, run: scope},
 		},
 	}
 }

@@ -51,6 +51,10 @@ func (w *world) requestAs(who as, stage, method, path, body string) *http.Reques
 	default:
 		over(guard.Plain, nil)(r)
 	}
+	if found.Call.Gateway == catalog.ThroughGateway {
+		w.forward(r, who, nil)
+		return r
+	}
 	if found.Call.Devices == catalog.RegisteredDevices {
 		deviceid.Set(r.Header, "device-of-"+who.app, w.guid(stage, who.app))
 	}

@@ -63,7 +63,7 @@ type route struct {
 }
 
 // asks is what a call of the route has to pass at a stage: for apps, what the stage
-// demands.
+// demands, or that they come through the gateway, which demands it.
 //
 // A partner's server needs something else. Its key is in the partner's data centre and in no
 // app that people carry around, so mutual TLS says who is calling, whether apps use it or
@@ -78,6 +78,9 @@ func (r Route) asks(stage catalog.Policies) catalog.Policies {
 			asked.Call.AppProof, asked.API.SecretOverlap = catalog.IntegrityToken, stage.API.SecretOverlap
 		}
 		return asked
+	}
+	if !r.Partner && isForwarded(stage) {
+		return behind(stage)
 	}
 	if !r.Partner {
 		stage.API.Partners = catalog.NoPartners

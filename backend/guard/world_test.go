@@ -178,7 +178,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 		t.Fatal(err)
 	}
 	var issuers []tokens.Issuer
-	for _, s := range catalog.All().Built() {
+	for _, s := range stages.Built() {
 		if s.Auth.Issuer != catalog.NoIssuer {
 			url := "https://" + host + "/" + s.Slug
 			issuers = append(issuers, tokens.Issuer{Stage: s.Slug, URL: url, Audience: url + "/v1", Lifetime: time.Hour})
@@ -203,6 +203,9 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 		Issued: guard.Issued{Clients: w.apps.Book, Tokens: w.tokens.Book}, // one server for all
 		Attested: guard.Attested{
 			Issuer: func(stage string) string { return attester + stage }, Audience: func(stage string) string { return "https://" + host + "/" + stage + "/v1" }, Leeway: 5 * time.Second,
+		},
+		Forwarded: guard.Forwarded{
+			Issuer: func(stage string) string { return gatewayURL + stage }, Audience: func(stage string) string { return insideURL + stage }, Key: forwardingKey, Leeway: 5 * time.Second,
 		},
 		Host: host, Port: port, Usage: w.usage, Log: w.log, Now: w.clock.Now,
 		Observe: func(o guard.Outcome) {

@@ -15,6 +15,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyladder/backend/clients"
+	"keyladder/backend/gateway"
 	"keyladder/backend/guard"
 	"keyladder/backend/mediator/providers"
 	"keyladder/backend/serving"
@@ -61,13 +62,16 @@ type Server struct {
 	auth      *manage.Client // the authorization server's management, for its clients
 	clients   *clients.Mirror
 	providers *providers.Store
-	tokens    *tokens.Store // those that the mediator issues
+	tokens    *tokens.Store    // those that the mediator issues
+	gateway   *gateway.Gateway // nil: nothing leads through one
 	upstream  *upstream
 	devices   *deviceLimits
 	guard     *guard.Guard
 	echo      *echo.Echo
 	manage    *manage.Server
 	tls       *tls.Config
+
+	terminated *tls.Config // where the terminator comes in
 }
 
 // database is the file in the role's folder.
@@ -89,7 +93,11 @@ func New(config Config) (server *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, tls: serving.TLS(certificate)}
+	authority, err := config.Folder.Pool("manage-ca.pem")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, tls: serving.TLS(certificate), terminated: serving.For(serving.Terminator, certificate, authority)}
 	if s.db, err = store.Open(config.Folder.Path(database), slices.Concat(providers.Models(), tokens.Models(), durable.Models())...); err != nil {
 		return nil, err
 	}
@@ -116,9 +124,12 @@ func New(config Config) (server *Server, err error) {
 	if s.upstream, err = newUpstream(config); err != nil {
 		return nil, err
 	}
+	if s.gateway, err = s.newGateway(); err != nil {
+		return nil, err
+	}
 	at := config.Folder.Addresses
 	s.guard, err = guard.New(guard.Config{
-		Stages: config.Stages, AdmissionAlone: true, Issued: guard.Issued{Clients: s.clients.Book}, Usage: guard.Uncounted{},
+		Stages: config.Stages, AdmissionAlone: s.gateway == nil, Gateway: s.gateway != nil, Issued: guard.Issued{Clients: s.clients.Book, Tokens: s.tokens.Book}, Usage: guard.Uncounted{},
 		Server: string(deployment.Mediator), Log: config.Log, Address: config.Address, Now: config.Now,
 		Attested: guard.Attested{
 			Issuer:   func(stage string) string { return at.Stage(deployment.AttestationService, stage) },
@@ -135,6 +146,9 @@ func New(config Config) (server *Server, err error) {
 		s.guard.Handle(s.echo, guard.Route{
 			Method: http.MethodPost, Path: path, Scope: guard.AnyScope, Admission: true, Attested: true, At: mediated, Refusals: problem.OAuth,
 		}, handler)
+	}
+	if s.gateway != nil {
+		s.gateway.Routes(s.echo, s.guard)
 	}
 	s.management()
 	return s, nil
@@ -180,16 +194,29 @@ func (s *Server) Close() error { return store.Close(s.db) }
 func mediated(p catalog.Policies) bool { return p.Call.ClientAuth == catalog.Mediated }
 
 // Listeners are where a mediator answers. Those that are nil are left out.
-type Listeners struct{ TLS, Manage net.Listener }
+type Listeners struct{ TLS, Terminated, Manage net.Listener }
 
 // Serve answers until ctx ends, and lets requests that are under way finish.
 func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	defer s.upstream.close()
 	defer s.auth.Close()
 	group, ctx := errgroup.WithContext(ctx)
+	handler := s.handler()
 	if l.TLS != nil {
 		group.Go(func() error {
-			return serving.Serve(ctx, guard.TLS, s.echo, tls.NewListener(l.TLS, s.tls), s.config.Logger)
+			return serving.Serve(ctx, guard.TLS, handler, tls.NewListener(l.TLS, s.tls), s.config.Logger)
+		})
+	}
+	if l.Terminated != nil {
+		group.Go(func() error {
+			return serving.Serve(ctx, guard.Terminated, handler, tls.NewListener(l.Terminated, s.terminated), s.config.Logger)
+		})
+	}
+	if s.gateway != nil {
+		defer s.gateway.Close()
+		group.Go(func() error {
+			s.gateway.Watch(ctx)
+			return nil
 		})
 	}
 	if l.Manage != nil {

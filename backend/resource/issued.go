@@ -65,6 +65,20 @@ func (c Config) attested() guard.Attested {
 	}
 }
 
+// forwarded says which calls of the gateway are good. Zero: no stage has one.
+func (c Config) forwarded() (guard.Forwarded, error) {
+	if !slices.ContainsFunc(c.Stages.Built(), func(s catalog.Stage) bool { return s.Call.Gateway == catalog.ThroughGateway }) {
+		return guard.Forwarded{}, nil
+	}
+	at := c.Folder.Addresses
+	says := guard.Forwarded{
+		Issuer:   func(stage string) string { return at.Stage(deployment.MediatorService, stage) },
+		Audience: func(stage string) string { return at.Stage(deployment.InsideAPI, stage) + "/v1" },
+		Leeway:   c.TokenLeeway,
+	}
+	return says, c.Folder.JSON(deployment.ForwardingKey, &says.Key)
+}
+
 // follow follows the other server until ctx ends.
 func (i *issued) follow(ctx context.Context) {
 	if i == nil {

@@ -41,7 +41,7 @@ var listeningTLS = regexp.MustCompile(`msg=listening for="the API over TLS" addr
 func (s *site) backend(t *testing.T, program string) (address string, kill func()) {
 	t.Helper()
 	args := []string{"resource", "--data", s.dir}
-	for _, service := range []deployment.ServiceName{deployment.API, deployment.PlainAPI, deployment.TerminatedAPI, deployment.Manage(deployment.Resource)} {
+	for _, service := range []deployment.ServiceName{deployment.API, deployment.PlainAPI, deployment.TerminatedAPI, deployment.InsideAPI, deployment.Manage(deployment.Resource)} {
 		args = append(args, "--listen", string(service)+"=127.0.0.1:0")
 	}
 	command := exec.Command(program, args...)

@@ -1,43 +1,36 @@
 package resource
 
 import (
-	"net/http"
-
 	"github.com/labstack/echo/v4"
 
+	"keyladder/backend/api"
 	"keyladder/backend/guard"
-	"keyladder/stages/catalog"
 )
 
-// routes is the API: what there is, and what a call needs.
+// routes are the handlers of the API. What a call of each needs is in package api.
 //
 //keyladder:code resource-routes
 func (s *Server) routes(e *echo.Echo, g *guard.Guard) {
-	for _, r := range []struct {
-		guard.Route
-		handler guard.Handler
-	}{
-		{guard.Route{Method: http.MethodGet, Path: "/v1/rates", Scope: "rates:read", User: guard.NobodyNeeded}, s.getRates},
-		{guard.Route{Method: http.MethodGet, Path: "/v1/accounts", Scope: "accounts:read"}, s.getAccounts},
-		{guard.Route{Method: http.MethodGet, Path: "/v1/accounts/:id", Scope: "accounts:read"}, s.getAccount},
-		{guard.Route{Method: http.MethodGet, Path: "/v1/accounts/:id/transfers", Scope: "accounts:read"}, s.getTransfers},
-		{guard.Route{Method: http.MethodPost, Path: "/v1/transfers", Scope: "transfers:write"}, s.postTransfer},
-		{guard.Route{Method: http.MethodPost, Path: "/v1/accounts/:id/freeze", Scope: "accounts:freeze"}, s.postFreeze},
-		{guard.Route{
-			Method: http.MethodPost, Path: "/v1/devices", Scope: guard.AnyScope,
-			User: guard.NobodyNeeded, WithoutDevice: true, At: withDevices,
-		}, s.postDevice},
-		{guard.Route{Method: http.MethodPost, Path: "/v1/session", Scope: guard.AnyScope, User: guard.ByPassword, At: withSessions}, s.postSession},
-		{guard.Route{Method: http.MethodDelete, Path: "/v1/session", Scope: guard.AnyScope, At: withSessions}, s.deleteSession},
-		{guard.Route{Method: http.MethodGet, Path: "/partner/v1/settlements", Scope: "settlements:read", Partner: true}, s.getSettlements},
-	} {
-		g.Handle(e, r.Route, r.handler)
+	handlers := map[string]guard.Handler{
+		"GET /v1/rates":                  s.getRates,
+		"GET /v1/accounts":               s.getAccounts,
+		"GET /v1/accounts/:id":           s.getAccount,
+		"GET /v1/accounts/:id/transfers": s.getTransfers,
+		"POST /v1/transfers":             s.postTransfer,
+		"POST /v1/accounts/:id/freeze":   s.postFreeze,
+		"POST /v1/devices":               s.postDevice,
+		"POST /v1/session":               s.postSession,
+		"DELETE /v1/session":             s.deleteSession,
+		"GET /partner/v1/settlements":    s.getSettlements,
+	}
+	for _, r := range api.Routes() {
+		handler, ok := handlers[r.Method+" "+r.Path]
+		if !ok {
+			panic("resource: nothing answers " + r.Method + " " + r.Path)
+		}
+		g.Handle(e, r, handler)
 	}
 }
-
-func withDevices(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }
-
-func withSessions(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }
 
 // writeJSON answers with JSON. Echo's own way looks for `pretty` in the query first, which has
 // to be parsed for that; the API's answers do not depend on it.

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -29,7 +28,6 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/feed/durable"
 	"keyladder/internal/manage"
-	"keyladder/internal/pki"
 	"keyladder/internal/serve"
 	"keyladder/internal/statefile"
 	"keyladder/internal/store"
@@ -81,6 +79,7 @@ type Server struct {
 	access      *accessLog
 	tls         *tls.Config // where apps come in
 	terminated  *tls.Config // where the terminator comes in
+	inside      *tls.Config // where the gateway comes in
 }
 
 // database is the file in the role's folder.
@@ -170,8 +169,12 @@ func New(config Config) (server *Server, err error) {
 	if s.mark, err = s.openMark(ctx, resumed); err != nil {
 		return nil, err
 	}
+	forwarded, err := config.forwarded()
+	if err != nil {
+		return nil, err
+	}
 	s.guard, err = guard.New(guard.Config{
-		Stages: config.Stages, Apps: s.apps, Users: s.users, Sessions: s.sessions, Tokens: s.tokens, Issued: s.issued.guarded(), Attested: config.attested(), RevocationsOff: s.revocations.Off, Devices: s.devices,
+		Stages: config.Stages, Forwarded: forwarded, Apps: s.apps, Users: s.users, Sessions: s.sessions, Tokens: s.tokens, Issued: s.issued.guarded(), Attested: config.attested(), RevocationsOff: s.revocations.Off, Devices: s.devices,
 		ClientCAs: clientCAs, Host: host, Port: port, Usage: s.usage, Log: config.Log,
 		Address: config.Address, Nonces: config.Nonces, Now: config.Now, Mark: s.mark,
 		Observe: func(o guard.Outcome) {
@@ -201,21 +204,10 @@ func (s *Server) readCertificates() (clientCAs *x509.CertPool, err error) {
 	if err != nil {
 		return nil, err
 	}
-	pool := func(name string) (*x509.CertPool, error) {
-		data, err := folder.Read(name)
-		if err != nil {
-			return nil, err
-		}
-		pool, err := pki.Pool(data)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", folder.Path(name), err)
-		}
-		return pool, nil
-	}
-	if clientCAs, err = pool("client-ca.pem"); err != nil {
+	if clientCAs, err = folder.Pool("client-ca.pem"); err != nil {
 		return nil, err
 	}
-	manageCA, err := pool("manage-ca.pem")
+	manageCA, err := folder.Pool("manage-ca.pem")
 	if err != nil {
 		return nil, err
 	}
@@ -229,32 +221,17 @@ func (s *Server) readCertificates() (clientCAs *x509.CertPool, err error) {
 		ClientAuth: tls.VerifyClientCertIfGiven,
 		ClientCAs:  clientCAs,
 	}
-	s.terminated = &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{certificate},
-		NextProtos:   []string{"http/1.1"},
-		ClientAuth:   tls.RequireAndVerifyClientCert,
-		ClientCAs:    manageCA,
-		// The authority issues the certificates of all programs, and this listener
-		// believes whatever it is told about clients.
-		VerifyConnection: func(state tls.ConnectionState) error {
-			if name := state.PeerCertificates[0].Subject.CommonName; name != terminatorName {
-				return fmt.Errorf("the certificate is that of %q, not of the terminator", name)
-			}
-			return nil
-		},
-	}
+	s.terminated = serving.For(serving.Terminator, certificate, manageCA)
+	s.inside = serving.For(string(deployment.Mediator), certificate, manageCA)
 	return clientCAs, nil
 }
-
-// terminatorName is the common name in the terminator's certificate.
-const terminatorName = "terminator"
 
 // Listeners are where a server answers. Those that are nil are left out.
 type Listeners struct {
 	Plain      net.Listener // the API over HTTP
 	TLS        net.Listener // the API over TLS
 	Terminated net.Listener // the API for a TLS terminator
+	Inside     net.Listener // the API for the gateway
 	Manage     net.Listener
 }
 
@@ -276,6 +253,9 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		group.Go(func() error {
 			return s.serve(ctx, guard.Terminated, tls.NewListener(l.Terminated, s.terminated))
 		})
+	}
+	if l.Inside != nil {
+		group.Go(func() error { return s.serve(ctx, guard.Inside, tls.NewListener(l.Inside, s.inside)) })
 	}
 	if l.Manage != nil {
 		group.Go(func() error { return s.manage.Serve(ctx, l.Manage) })

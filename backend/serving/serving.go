@@ -5,6 +5,8 @@ package serving
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -51,6 +53,30 @@ func TLS(certificate tls.Certificate) *tls.Config {
 		NextProtos:   []string{"http/1.1"},
 	}
 }
+
+// For shows a certificate, and lets in the program alone whose name the authority of the deployment
+// has certified: what listens with it believes what it is told about clients. The authority issues
+// the certificates of all programs, so the name counts.
+//
+//keyladder:code serving-for
+func For(name string, certificate tls.Certificate, authority *x509.CertPool) *tls.Config {
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{certificate},
+		NextProtos:   []string{"http/1.1"},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    authority,
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if got := state.PeerCertificates[0].Subject.CommonName; got != name {
+				return fmt.Errorf("the certificate is that of %q, not of the %s", got, name)
+			}
+			return nil
+		},
+	}
+}
+
+// Terminator is the common name in the certificate of TLS terminators.
+const Terminator = "terminator"
 
 // Serve answers what comes in at a listener until ctx ends, and lets calls that are under way finish.
 func Serve(ctx context.Context, kind guard.Listener, handler http.Handler, listener net.Listener, logger *slog.Logger) error {

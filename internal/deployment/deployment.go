@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -43,6 +44,10 @@ type Manifest struct {
 	// is at work, or where it was interrupted: then each of them is the old one or this.
 	Next map[string]string `json:"next,omitempty"`
 }
+
+// ForwardingKey is the file with the key that gateway and API share: with it the one tells the other
+// who calls.
+const ForwardingKey = "forwarding.json"
 
 // Folder is a role's folder that was found to be whole.
 type Folder struct {
@@ -269,6 +274,19 @@ func (f *Folder) Pair(name string) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("read %s: %w", f.Path(name), err)
 	}
 	return pair, nil
+}
+
+// Pool reads certificates of authorities.
+func (f *Folder) Pool(name string) (*x509.CertPool, error) {
+	data, err := f.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pki.Pool(data)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.Path(name), err)
+	}
+	return pool, nil
 }
 
 // Packages are the paths of the app packages in the folder, in order of their names.

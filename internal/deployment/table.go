@@ -32,6 +32,7 @@ const (
 	TLS        Protocol = "TLS"            // for clients
 	Browser    Protocol = "a browser's"    // plain HTTP, for people on this machine
 	Terminator Protocol = "a terminator's" // mutual TLS, for a TLS terminator that speaks for clients
+	Behind     Protocol = "a gateway's"    // mutual TLS, for the gateway that has looked at the callers
 	Management Protocol = "management"     // mutual TLS, among the programs
 )
 
@@ -53,10 +54,12 @@ const (
 	AuthServer         ServiceName = "auth"
 	AttestationService ServiceName = "attestsvc"
 	MediatorService    ServiceName = "mediator"
+	TerminatedMediator ServiceName = "mediator-terminated"
 	RatesAPI           ServiceName = "rates"
 	API                ServiceName = "api"
 	PlainAPI           ServiceName = "api-plain"
 	TerminatedAPI      ServiceName = "api-terminated"
+	InsideAPI          ServiceName = "api-inside"
 	PhoneScreen        ServiceName = "phone"
 	AdminUI            ServiceName = "admin"
 )
@@ -101,7 +104,8 @@ var programs = []Program{
 	{
 		Role: Mediator, Title: "The mediator", Command: []string{"backend", "mediator"}, Needs: []Role{Auth},
 		Services: []Service{
-			{MediatorService, 8447, TLS, "the authorization mediator"},
+			{MediatorService, 8447, TLS, "the authorization mediator, and the gateway in front of the API"},
+			{TerminatedMediator, 8452, Terminator, "the mediator behind a TLS terminator"},
 			{Manage(Mediator), 9448, Management, "the mediator's management"},
 		},
 	},
@@ -118,6 +122,7 @@ var programs = []Program{
 			{PlainAPI, 8080, PlainHTTP, "the API over HTTP"},
 			{API, 8443, TLS, "the API over TLS"},
 			{TerminatedAPI, 8446, Terminator, "the API behind a TLS terminator"},
+			{InsideAPI, 8451, Behind, "the API behind the gateway"},
 			{Manage(Resource), 9443, Management, "the resource server's management"},
 		},
 	},

@@ -13,6 +13,7 @@ const (
 	CheckTransport    Check = "transport"
 	CheckUserAgent    Check = "user-agent"
 	CheckBody         Check = "body"
+	CheckGateway      Check = "gateway"            // the call comes from there, and this very one
 	CheckClientCert   Check = "client-certificate" // one is shown, and good
 	CheckKeyInURL     Check = "key-in-url"
 	CheckAppKey       Check = "app-key"
@@ -57,6 +58,8 @@ const (
 // The mediator's checks, beside those that it shares with the others.
 const (
 	CheckDeviceLimit Check = "device-limit" // not too many requests of one installation
+	CheckWAF         Check = "waf"          // the web application firewall of the gateway, where it is switched on
+	CheckUpstream    Check = "upstream"     // the API behind the gateway answers
 )
 
 // The checks of the third party whose rates the bank buys.
@@ -104,7 +107,7 @@ var ownerships = []struct {
 }{
 	{OfGuard, []Check{
 		CheckStage, CheckAddressLimit, CheckTransport, CheckUserAgent, CheckBody,
-		CheckClientCert, CheckKeyInURL, CheckAppKey, CheckHawk, CheckIntegrity, CheckSignedFields, CheckNonce, CheckCertOfApp, CheckPartner, CheckApp,
+		CheckGateway, CheckClientCert, CheckKeyInURL, CheckAppKey, CheckHawk, CheckIntegrity, CheckSignedFields, CheckNonce, CheckCertOfApp, CheckPartner, CheckApp,
 		CheckAppLimit, CheckNonceKept, CheckSealedBody, CheckDevice, CheckSignIn, CheckSession,
 		CheckToken, CheckRevoked, CheckBinding,
 		CheckScope,
@@ -112,7 +115,7 @@ var ownerships = []struct {
 	{OfApp, []Check{CheckTLS, CheckPins, CheckServerMAC, CheckSealedAnswer, CheckTransferCap, CheckSignedIn, CheckResponse}},
 	{OfAuth, []Check{CheckForm, CheckClient, CheckRedirect, CheckGrant, CheckCode, CheckPKCE, CheckRefresh, CheckWanted, CheckConsent}},
 	{OfAttestation, []Check{CheckAttestation}},
-	{OfMediator, []Check{CheckDeviceLimit}},
+	{OfMediator, []Check{CheckDeviceLimit, CheckWAF, CheckUpstream}},
 	{OfRates, []Check{CheckRatesKey, CheckRatesQuota}},
 	{OfPackage, []Check{CheckHidden, CheckNotStored, CheckNotTyped}},
 }

@@ -27,6 +27,7 @@ import (
 	"keyladder/internal/pki"
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/token"
 )
 
 // Options say what to make.
@@ -190,6 +191,10 @@ func write(o Options, m *material) error {
 	if err != nil {
 		return err
 	}
+	forwarding, err := json.MarshalIndent(token.NewKey(), "", "  ") // with which the gateway tells the API who calls
+	if err != nil {
+		return err
+	}
 	references, err := referencesOf(m.developer)
 	if err != nil {
 		return err
@@ -222,6 +227,7 @@ func write(o Options, m *material) error {
 			return errors.Join(
 				w.Pair("server", m.mediator),
 				w.File("roots.pem", m.serverCA.Certificate), // for the servers that it asks
+				w.File(deployment.ForwardingKey, forwarding),
 				w.File("providers.json", providers),
 				w.File("secrets.json", mediatorSecrets),
 				w.File("sessions.key", m.sessionsKey))
@@ -233,6 +239,7 @@ func write(o Options, m *material) error {
 			return errors.Join(
 				w.Pair("server", m.server),
 				w.File("client-ca.pem", m.clientCA.Certificate),
+				w.File(deployment.ForwardingKey, forwarding),
 				w.File("apps.json", registry),
 				w.File("secrets.json", secrets),
 				w.File("users.json", m.users))
@@ -247,6 +254,7 @@ func write(o Options, m *material) error {
 				fromTheStore(w),
 				w.File("passwords.json", passwords), // the victim's for the scene, mallory's for the attacks
 				w.Pair("server", m.server),          // for the bad TLS terminator
+				w.Pair("mediator", m.mediator),      // the same before the gateway
 				w.Pair("terminator", m.terminator))
 		},
 		deployment.Offline: func(w *deployment.Writer) error {

@@ -60,7 +60,7 @@ func startResource(l *Lab, o Options, folder *deployment.Folder, listeners progr
 	return func(ctx context.Context) error {
 		return server.Serve(ctx, resource.Listeners{
 			Plain: listeners[deployment.PlainAPI], TLS: listeners[deployment.API], Terminated: listeners[deployment.TerminatedAPI],
-			Manage: listeners[deployment.Manage(folder.Role)],
+			Inside: listeners[deployment.InsideAPI], Manage: listeners[deployment.Manage(folder.Role)],
 		})
 	}, nil
 }
@@ -106,7 +106,7 @@ func startMediator(l *Lab, o Options, folder *deployment.Folder, listeners progr
 	}
 	l.closers = append(l.closers, server.Close)
 	return func(ctx context.Context) error {
-		return server.Serve(ctx, mediator.Listeners{TLS: listeners[deployment.MediatorService], Manage: listeners[deployment.Manage(folder.Role)]})
+		return server.Serve(ctx, mediator.Listeners{TLS: listeners[deployment.MediatorService], Terminated: listeners[deployment.TerminatedMediator], Manage: listeners[deployment.Manage(folder.Role)]})
 	}, nil
 }
 

@@ -1,0 +1,25 @@
+package mediator
+
+import (
+	"net/http"
+	"slices"
+
+	"keyladder/backend/gateway"
+	"keyladder/stages/catalog"
+)
+
+// newGateway makes the gateway in front of the API. Nil: no stage has one.
+func (s *Server) newGateway() (*gateway.Gateway, error) {
+	if !slices.ContainsFunc(s.config.Stages.Built(), func(stage catalog.Stage) bool { return gateway.Before(stage.Policies) }) {
+		return nil, nil
+	}
+	return gateway.New(gateway.Config{Folder: s.config.Folder, Log: s.config.Log, Logger: s.config.Logger, Now: s.config.Now})
+}
+
+// handler is what answers: the guarded routes, and the questions of other gateways about them.
+func (s *Server) handler() http.Handler {
+	if s.gateway == nil {
+		return s.echo
+	}
+	return gateway.Subrequests(s.echo)
+}
