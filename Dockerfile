@@ -43,7 +43,7 @@ RUN go build -trimpath -o /out/bin/ ./backend ./attestsvc ./mobileclient ./admin
 FROM debian:bookworm-slim
 # New volumes take their owner from these folders.
 RUN install -d -o 65532 -g 65532 -m 0700 \
-    /data /data/offline /data/auth /data/attestsvc /data/mediator /data/rates /data/resource /data/phone /data/attacker /data/admin
+    /data /data/offline /data/auth /data/lite /data/attestsvc /data/mediator /data/rates /data/resource /data/phone /data/attacker /data/admin
 COPY --from=build /out/bin/ /usr/local/bin/
 COPY --from=build /out/lib/ /usr/local/lib/keyladder/
 COPY --from=garbled /out/lib/ /usr/local/lib/keyladder/

@@ -46,11 +46,12 @@ func command() *cobra.Command {
 		slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 	}
 	root.AddCommand(
-		serverCommand(data, deployment.Auth, "The authorization server", newAuth),
+		serverCommand(data, deployment.Auth, "The authorization server", newProvider(catalog.AuthServer, deployment.AuthServer)),
+		serverCommand(data, deployment.Lite, "Another company's authorization server, with a weaker policy", newProvider(catalog.LiteServer, deployment.LiteServer)),
 		serverCommand(data, deployment.Resource, "The resource server: Harbour Bank's API", newResource),
 		serverCommand(data, deployment.Mediator, "The mediator: adds the client secret to requests for tokens", newMediator),
 		serverCommand(data, deployment.Rates, "A third party's rates API", newRates),
-		program.HealthCommand(data, deployment.Resource, deployment.Auth, deployment.Mediator, deployment.Rates),
+		program.HealthCommand(data, deployment.Resource, deployment.Auth, deployment.Lite, deployment.Mediator, deployment.Rates),
 	)
 	return root
 }
@@ -103,14 +104,17 @@ func newResource(folder *deployment.Folder, settings deployment.Settings, log *t
 	}, s.Close}, nil
 }
 
-func newAuth(folder *deployment.Folder, settings deployment.Settings, log *traffic.Log) (server, error) {
-	s, err := authserver.New(authserver.Config{Folder: folder, Stages: catalog.All(), Log: log}.With(settings))
-	if err != nil {
-		return server{}, err
+// newProvider makes an authorization server that is one of the providers.
+func newProvider(issuer catalog.Issuer, service deployment.ServiceName) func(*deployment.Folder, deployment.Settings, *traffic.Log) (server, error) {
+	return func(folder *deployment.Folder, settings deployment.Settings, log *traffic.Log) (server, error) {
+		s, err := authserver.New(authserver.Config{Folder: folder, Issuer: issuer, Stages: catalog.All(), Log: log}.With(settings))
+		if err != nil {
+			return server{}, err
+		}
+		return server{func(ctx context.Context, l program.Listeners) error {
+			return s.Serve(ctx, authserver.Listeners{TLS: l[service], Manage: l[deployment.Manage(folder.Role)]})
+		}, s.Close}, nil
 	}
-	return server{func(ctx context.Context, l program.Listeners) error {
-		return s.Serve(ctx, authserver.Listeners{TLS: l[deployment.AuthServer], Manage: l[deployment.Manage(folder.Role)]})
-	}, s.Close}, nil
 }
 
 func newMediator(folder *deployment.Folder, settings deployment.Settings, log *traffic.Log) (server, error) {

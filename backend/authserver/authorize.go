@@ -43,12 +43,12 @@ func (s *Server) authorize(c echo.Context, caller guard.Caller) error {
 	if err != nil || len(query["client_id"]) > 1 {
 		return s.problem(c, catalog.CheckClient, pages.UnknownClient(s.site(stage), fmt.Sprintf("%.80q", query.Get("client_id"))), fmt.Sprintf("the client %.80q: %v", query["client_id"], err))
 	}
-	r, ok := redirect(client, query)
+	r, ok := redirect(client, s.offer(stage).Redirects, query)
 	if !ok && stage.Heeds(catalog.CheckRedirect) {
 		asked := pages.Client{Name: client.Name(), ID: client.ID, RedirectURI: query.Get("redirect_uri")}
 		return s.problem(c, catalog.CheckRedirect, pages.RedirectMismatch(s.site(stage), asked), fmt.Sprintf("%.200q is not registered for %s", query["redirect_uri"], client.ID))
 	}
-	if refused := r.read(query, stage, client); refused != nil && stage.Heeds(refused.check) {
+	if refused := s.read(&r, query, stage, client); refused != nil && stage.Heeds(refused.check) {
 		return s.refuse(c, stage, r, *refused)
 	}
 	return s.askToSignIn(c, stage, s.underWay.begin(c.Response(), c.Request(), interaction{stage: stage.Slug, client: client, request: r}), "", pages.Failure{})
@@ -58,13 +58,13 @@ func (s *Server) authorize(c echo.Context, caller guard.Caller) error {
 // say (RFC 6749, section 3.1.2.3).
 //
 //keyladder:code authorize-redirect
-func redirect(client *clients.App, query url.Values) (request, bool) {
+func redirect(client *clients.App, compared catalog.Redirects, query url.Values) (request, bool) {
 	given := query["redirect_uri"]
 	if len(given) == 1 && given[0] == "" {
 		given = nil // what has no value counts as left out (section 3.1)
 	}
 	switch {
-	case len(given) == 1 && client.RedirectsTo(given[0]):
+	case len(given) == 1 && (client.RedirectsTo(given[0]) || compared == catalog.PrefixRedirects && client.RedirectsBelow(given[0])):
 		return request{redirectURI: given[0], given: given[0]}, true
 	case len(given) == 0 && len(client.RedirectURIs) == 1:
 		return request{redirectURI: client.RedirectURIs[0]}, true
@@ -73,7 +73,7 @@ func redirect(client *clients.App, query url.Values) (request, bool) {
 }
 
 // read reads the rest of a request. The client is told what is wrong with it.
-func (r *request) read(query url.Values, stage catalog.Stage, client *clients.App) *refusal {
+func (s *Server) read(r *request, query url.Values, stage catalog.Stage, client *clients.App) *refusal {
 	r.hasState = len(query["state"]) == 1 && len(query.Get("state")) <= maxState
 	if r.hasState {
 		r.state = query.Get("state")
@@ -87,7 +87,7 @@ func (r *request) read(query url.Values, stage catalog.Stage, client *clients.Ap
 	switch kind := query.Get("response_type"); {
 	case kind == "":
 		return &refusal{catalog.CheckForm, invalidRequest, "response_type is missing.", "response_type is missing"}
-	case kind != responseType(stage):
+	case kind != s.responseType(stage):
 		return &refusal{catalog.CheckGrant, unsupportedResponseType, "That response_type is not offered here.", fmt.Sprintf("the response type %.40q is not offered", kind)}
 	case len(query.Get("state")) > maxState:
 		return &refusal{catalog.CheckForm, invalidRequest, "state is too long.", "the state is too long"}
@@ -107,8 +107,8 @@ func (r *request) read(query url.Values, stage catalog.Stage, client *clients.Ap
 }
 
 // responseType is the one that a stage offers.
-func responseType(stage catalog.Stage) string {
-	if stage.Auth.Grants == catalog.ImplicitGrant {
+func (s *Server) responseType(stage catalog.Stage) string {
+	if s.offer(stage).Grants == catalog.ImplicitGrant {
 		return "token"
 	}
 	return "code"

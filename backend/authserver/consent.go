@@ -29,7 +29,7 @@ func (s *Server) askForConsent(c echo.Context, caller guard.Caller) error {
 		Client:   pages.Client{Name: i.client.Name(), ID: i.client.ID, RedirectURI: i.request.redirectURI},
 		Consents: "/" + stage.Slug + "/consents",
 	}
-	if stage.Auth.Grants == catalog.CodeAndRefresh {
+	if s.offer(stage).Grants == catalog.CodeAndRefresh {
 		page.Renewal = s.config.RefreshLifetime
 	}
 	return s.show(c, http.StatusOK, i.request.redirectURI, pages.ConsentPage(page))
@@ -83,7 +83,7 @@ func (s *Server) allowed(c echo.Context, caller guard.Caller, i *interaction) er
 		return s.problem(c, catalog.CheckClient, pages.UnknownClient(s.site(stage), i.client.ID), i.client.ID+": "+err.Error())
 	}
 	scope := strings.Join(i.scope, " ")
-	if stage.Auth.Grants != catalog.ImplicitGrant {
+	if s.offer(stage).Grants != catalog.ImplicitGrant {
 		code, err := s.codes.Issue(ctx, caller.At(), codes.Code{
 			Stage: stage.Slug, Client: i.client.ID, User: i.user.Name, Scope: scope, RedirectURI: i.request.given,
 		})

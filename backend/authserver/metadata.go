@@ -2,6 +2,7 @@ package authserver
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -25,6 +26,7 @@ type metadata struct {
 	RevocationAuth     []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectionAuth  []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
 	IssuerInResponse   bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207, section 3
+	UserInfo           string   `json:"userinfo_endpoint,omitempty"`                    // of OpenID Connect Discovery
 	ServiceDescription string   `json:"service_documentation,omitempty"`
 }
 
@@ -36,10 +38,10 @@ func (s *Server) showMetadata(c echo.Context, caller guard.Caller) error {
 	issuer := s.issuer(stage)
 	m := metadata{
 		Issuer: issuer, Authorization: issuer + "/authorize", Revocation: issuer + "/revoke",
-		ResponseTypes: []string{responseType(stage)}, ResponseModes: []string{"query"},
-		Scopes: clients.Scopes(), RevocationAuth: authMethods(stage), IssuerInResponse: true,
+		ResponseTypes: []string{s.responseType(stage)}, ResponseModes: []string{"query"},
+		Scopes: clients.Scopes(), RevocationAuth: authMethods(s.offer(stage)), IssuerInResponse: s.offer(stage).Responses == catalog.NamedResponses,
 	}
-	switch stage.Auth.Grants {
+	switch s.offer(stage).Grants {
 	case catalog.ImplicitGrant:
 		m.GrantTypes, m.ResponseModes = []string{"implicit"}, []string{"fragment"}
 	case catalog.CodeGrant:
@@ -47,19 +49,25 @@ func (s *Server) showMetadata(c echo.Context, caller guard.Caller) error {
 	case catalog.CodeAndRefresh:
 		m.GrantTypes = []string{"authorization_code", "refresh_token"}
 	}
-	if withTokenEndpoint(stage.Policies) {
-		m.Token, m.TokenAuth = issuer+"/token", authMethods(stage)
+	if s.withTokenEndpoint(stage.Policies) {
+		m.Token, m.TokenAuth = issuer+"/token", authMethods(s.offer(stage))
 	}
-	if withIntrospection(stage.Policies) {
-		m.Introspection, m.IntrospectionAuth = issuer+"/introspect", []string{"client_secret_basic", "client_secret_post"}
+	if s.withIntrospection(stage.Policies) {
+		m.Introspection, m.IntrospectionAuth = issuer+"/introspect", slices.DeleteFunc(authMethods(s.offer(stage)), func(method string) bool { return method == "none" })
+	}
+	if s.withUserInfo(stage.Policies) {
+		m.UserInfo = issuer + "/userinfo"
 	}
 	return c.JSON(http.StatusOK, m)
 }
 
 // authMethods are how clients authenticate; a public one says its ID alone.
-func authMethods(stage catalog.Stage) []string {
-	if !stage.Auth.ClientAuth.Proven() {
+func authMethods(offer catalog.Auth) []string {
+	switch {
+	case !offer.ClientAuth.Proven():
 		return []string{"none"}
+	case offer.ClientAuth == catalog.SecretInBody:
+		return []string{"client_secret_post"}
 	}
 	return []string{"client_secret_basic", "client_secret_post", "none"}
 }

@@ -16,14 +16,16 @@ type parameter struct{ name, value string }
 
 // back leads back to the client: with 303, so that no browser sends the user's password on
 // (RFC 9700, section 4.12). State is as it came, and iss says who answers (RFC 9207), so that a
-// client that knows several servers can't mix them up.
+// client that knows several servers can't mix them up, unless this is a server that does not know that.
 //
 //keyladder:code authorization-response
 func (s *Server) back(c echo.Context, stage catalog.Stage, r request, parameters ...parameter) error {
 	if r.hasState {
 		parameters = append(parameters, parameter{"state", r.state})
 	}
-	parameters = append(parameters, parameter{"iss", s.issuer(stage)})
+	if s.offer(stage).Responses == catalog.NamedResponses {
+		parameters = append(parameters, parameter{"iss", s.issuer(stage)})
+	}
 	encoded := make([]string, len(parameters))
 	for i, p := range parameters {
 		encoded[i] = p.name + "=" + strings.ReplaceAll(url.QueryEscape(p.value), "+", "%20") // scripts that read fragments know no plus

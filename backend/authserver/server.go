@@ -1,6 +1,7 @@
 package authserver
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -38,7 +39,8 @@ import (
 
 // Config is what an authorization server needs.
 type Config struct {
-	Folder  *deployment.Folder // of the role auth; the database is made in it
+	Folder  *deployment.Folder // the database is made in it
+	Issuer  catalog.Issuer     // which provider this is; empty: [catalog.AuthServer]
 	Stages  catalog.Set
 	Log     *traffic.Log // nil: no records
 	Address guard.Limit  // calls from one address
@@ -85,8 +87,13 @@ type Server struct {
 	tls      *tls.Config
 }
 
-// database is the file in the role's folder.
-const database = "auth.db"
+// service is where the server is found as a provider.
+func service(issuer catalog.Issuer) deployment.ServiceName {
+	if issuer == catalog.LiteServer {
+		return deployment.LiteServer
+	}
+	return deployment.AuthServer
+}
 
 // New makes a server and opens its database, which is seeded when it is new.
 func New(config Config) (server *Server, err error) {
@@ -96,6 +103,7 @@ func New(config Config) (server *Server, err error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	config.Issuer = cmp.Or(config.Issuer, catalog.AuthServer)
 	var seed []manage.App
 	var secrets map[string]string
 	var people []users.Seed
@@ -112,7 +120,7 @@ func New(config Config) (server *Server, err error) {
 	}
 	s := &Server{config: config, underWay: newUnderWay(config.Now), tls: serving.TLS(certificate)}
 	models := slices.Concat(clients.Models(), users.Models(), codes.Models(), refresh.Models(), consents.Models(), tokens.Models(), usage.Models(), durable.Models())
-	if s.db, err = store.Open(config.Folder.Path(database), models...); err != nil {
+	if s.db, err = store.Open(config.Folder.Path(string(config.Folder.Role)+".db"), models...); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -138,7 +146,7 @@ func New(config Config) (server *Server, err error) {
 		return nil, err
 	}
 	s.tokens, err = tokens.Open(ctx, s.db, tokens.Config{
-		Issuers: Issuers(config.Stages, config.Folder.Addresses, config.TokenLifetime, config.ShortLifetime), Overlap: config.KeyOverlap, Now: config.Now,
+		Issuers: Issuers(config.Issuer, config.Stages, config.Folder.Addresses, config.TokenLifetime, config.ShortLifetime), Overlap: config.KeyOverlap, Now: config.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -146,7 +154,7 @@ func New(config Config) (server *Server, err error) {
 	s.usage = usage.New(s.db, config.Now)
 	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
 	s.guard, err = guard.New(guard.Config{
-		Stages: config.Stages, AdmissionAlone: true, Apps: s.clients, Usage: s.usage, Server: string(deployment.Auth), Log: config.Log,
+		Stages: config.Stages, AdmissionAlone: true, Apps: s.clients, Usage: s.usage, Server: string(config.Folder.Role), Log: config.Log,
 		Address: config.Address, Now: config.Now,
 	})
 	if err != nil {
@@ -158,19 +166,20 @@ func New(config Config) (server *Server, err error) {
 	return s, nil
 }
 
-// Issuers are those of the stages that have an authorization server, for it and for the
+// Issuers are what a provider is at the stages in which it has a part, for itself and for the
 // resource servers that check what it issues.
-func Issuers(stages catalog.Set, at deployment.Addresses, long, short time.Duration) []tokens.Issuer {
+func Issuers(server catalog.Issuer, stages catalog.Set, at deployment.Addresses, long, short time.Duration) []tokens.Issuer {
 	var all []tokens.Issuer
 	for _, stage := range stages.Built() {
-		if !offered(stage.Policies) {
+		offer, ok := stage.Provider(server)
+		if !ok {
 			continue
 		}
 		issuer := tokens.Issuer{
-			Stage: stage.Slug, URL: at.Stage(deployment.AuthServer, stage.Slug),
+			Stage: stage.Slug, URL: at.Stage(service(server), stage.Slug), Opaque: offer.TokenForm == catalog.OpaqueTokens,
 			Audience: at.Stage(deployment.API, stage.Slug) + "/v1", Lifetime: long,
 		}
-		if stage.Auth.TokenLife == catalog.ShortLivedTokens {
+		if offer.TokenLife == catalog.ShortLivedTokens {
 			issuer.Lifetime = short
 		}
 		all = append(all, issuer)
@@ -178,13 +187,19 @@ func Issuers(stages catalog.Set, at deployment.Addresses, long, short time.Durat
 	return all
 }
 
+// offer is what the server offers at a stage; nothing where it has no part.
+func (s *Server) offer(stage catalog.Stage) catalog.Auth {
+	offer, _ := stage.Provider(s.config.Issuer)
+	return offer
+}
+
 func (s *Server) issuer(stage catalog.Stage) string {
-	return s.config.Folder.Addresses.Stage(deployment.AuthServer, stage.Slug)
+	return s.config.Folder.Addresses.Stage(service(s.config.Issuer), stage.Slug)
 }
 
 // lifetime is that of the stage's access tokens.
 func (s *Server) lifetime(stage catalog.Stage) time.Duration {
-	if stage.Auth.TokenLife == catalog.ShortLivedTokens {
+	if s.offer(stage).TokenLife == catalog.ShortLivedTokens {
 		return s.config.ShortLifetime
 	}
 	return s.config.TokenLifetime
@@ -216,18 +231,32 @@ func assets(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// offered says whether a stage has an authorization server, and the others what it has.
-func offered(p catalog.Policies) bool           { return p.Auth.Issuer == catalog.AuthServer }
-func withTokenEndpoint(p catalog.Policies) bool { return offered(p) && p.Auth.Grants.HasCode() }
-func withIntrospection(p catalog.Policies) bool {
-	return offered(p) && p.Auth.ClientAuth.Proven()
+// offered says whether the server has a part in a stage, and the others what it has there.
+func (s *Server) offered(p catalog.Policies) bool {
+	_, ok := p.Provider(s.config.Issuer)
+	return ok
+}
+
+func (s *Server) withTokenEndpoint(p catalog.Policies) bool {
+	offer, ok := p.Provider(s.config.Issuer)
+	return ok && offer.Grants.HasCode()
+}
+
+func (s *Server) withIntrospection(p catalog.Policies) bool {
+	offer, ok := p.Provider(s.config.Issuer)
+	return ok && offer.ClientAuth.Proven()
+}
+
+func (s *Server) withUserInfo(p catalog.Policies) bool {
+	offer, ok := p.Provider(s.config.Issuer)
+	return ok && offer.TokenForm == catalog.OpaqueTokens
 }
 
 // routes is what there is.
 //
 //keyladder:code auth-routes
 func (s *Server) routes() {
-	endpoint := &grants.Endpoint{Clients: s.clients.Book, Tokens: s.tokens, Refresh: s.families, Issuer: s.issuer, Grants: []grants.Grant{
+	endpoint := &grants.Endpoint{Server: s.config.Issuer, Clients: s.clients.Book, Tokens: s.tokens, Refresh: s.families, Issuer: s.issuer, Grants: []grants.Grant{
 		grants.Code(s.codes, s.users.Lookup, s.allowedNow, s.end), grants.Refresh(s.families, s.users.Lookup, s.end),
 	}}
 	for _, r := range []struct {
@@ -236,21 +265,22 @@ func (s *Server) routes() {
 		refusals     problem.Format
 		handler      guard.Handler
 	}{
-		{http.MethodGet, "/authorize", offered, nil, s.authorize},
-		{http.MethodPost, "/sign-in", offered, nil, s.signIn},
-		{http.MethodGet, "/consent", offered, nil, s.askForConsent},
-		{http.MethodPost, "/consent", offered, nil, s.consent},
-		{http.MethodGet, "/consents", offered, nil, s.showGiven},
-		{http.MethodPost, "/consents/withdraw", offered, nil, s.withdraw},
-		{http.MethodPost, "/consents/sign-out", offered, nil, s.signOut},
-		{http.MethodPost, "/token", withTokenEndpoint, problem.OAuth, endpoint.Token},
-		{http.MethodPost, "/revoke", offered, problem.OAuth, endpoint.Revoke},
-		{http.MethodPost, "/introspect", withIntrospection, problem.OAuth, endpoint.Introspect},
+		{http.MethodGet, "/authorize", s.offered, nil, s.authorize},
+		{http.MethodPost, "/sign-in", s.offered, nil, s.signIn},
+		{http.MethodGet, "/consent", s.offered, nil, s.askForConsent},
+		{http.MethodPost, "/consent", s.offered, nil, s.consent},
+		{http.MethodGet, "/consents", s.offered, nil, s.showGiven},
+		{http.MethodPost, "/consents/withdraw", s.offered, nil, s.withdraw},
+		{http.MethodPost, "/consents/sign-out", s.offered, nil, s.signOut},
+		{http.MethodPost, "/token", s.withTokenEndpoint, problem.OAuth, endpoint.Token},
+		{http.MethodPost, "/revoke", s.offered, problem.OAuth, endpoint.Revoke},
+		{http.MethodPost, "/introspect", s.withIntrospection, problem.OAuth, endpoint.Introspect},
+		{http.MethodGet, "/userinfo", s.withUserInfo, problem.Bearer(s.config.Issuer.Company()), s.userInfo},
 	} {
 		s.guard.Handle(s.echo, guard.Route{Method: r.method, Path: r.path, Scope: guard.AnyScope, Admission: true, Refusals: r.refusals, At: r.at}, r.handler)
 	}
 	s.guard.Handle(s.echo, guard.Route{
-		Method: http.MethodGet, WellKnown: "oauth-authorization-server", Scope: guard.AnyScope, Admission: true, At: offered,
+		Method: http.MethodGet, WellKnown: "oauth-authorization-server", Scope: guard.AnyScope, Admission: true, At: s.offered,
 	}, s.showMetadata)
 }
 
@@ -269,7 +299,7 @@ func (s *Server) end(ctx context.Context, sources ...string) error {
 
 // site is what all pages need to know.
 func (s *Server) site(stage catalog.Stage) pages.Site {
-	return pages.Site{Assets: assetPath, Stage: stage.Title, Origin: s.config.Folder.Addresses.URL(deployment.AuthServer)}
+	return pages.Site{Company: s.config.Issuer.Company(), Assets: assetPath, Stage: stage.Title, Origin: s.config.Folder.Addresses.URL(service(s.config.Issuer))}
 }
 
 // show writes a page. Its form may lead to the redirect URI, if there is one.

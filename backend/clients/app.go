@@ -133,8 +133,10 @@ func check(a manage.App) error {
 		return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, values...))
 	}
 	switch {
-	case a.Kind != "" && a.Kind != manage.MobileApp && a.Kind != manage.Partner:
-		return invalid("there is no kind %q: there are %s and %s", a.Kind, manage.MobileApp, manage.Partner)
+	case a.Kind != "" && a.Kind != manage.MobileApp && a.Kind != manage.Partner && a.Kind != manage.ResourceServer:
+		return invalid("there is no kind %q: there are %s, %s and %s", a.Kind, manage.MobileApp, manage.Partner, manage.ResourceServer)
+	case a.Kind == manage.ResourceServer && (a.Public || len(a.Scopes) > 0):
+		return invalid("a resource server has a secret, and no scopes")
 	case !idPattern.MatchString(a.ID):
 		return invalid("the ID may have 63 characters out of a-z, 0-9 and -, and neither begins nor ends with -")
 	case strings.TrimSpace(a.Name) == "" || len(a.Name) > 100 || strings.ContainsFunc(a.Name, func(r rune) bool { return r < ' ' }):

@@ -23,6 +23,20 @@ func (a *App) RedirectsTo(uri string) bool {
 	return false
 }
 
+// RedirectsBelow says the same as servers did that compare no more than the beginning of the URI:
+// whoever can be reached below a registered one can have answers sent there (RFC 9700, section
+// 4.1).
+//
+//keyladder:code redirect-uri-prefix
+func (a *App) RedirectsBelow(uri string) bool {
+	for _, registered := range a.RedirectURIs {
+		if strings.HasPrefix(uri, registered) && checkRedirectURI(uri) == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // withoutPort is a URI without its port, where it has one; nothing else about it is changed.
 // What can't be read is as it was.
 func withoutPort(uri string) string {

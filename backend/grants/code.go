@@ -98,6 +98,7 @@ func readVerifier(r Request) (string, error) {
 // Refresh is the refresh token grant (RFC 6749, section 6): each refresh token is good once and
 // brings its successor. One that comes a second time ends its family (RFC 9700, section 4.14.2),
 // because one of the two who had it has stolen it.
+// Where the server does not rotate, they are good until they expire.
 //
 // The request may narrow the scope of the access token. The family keeps its own.
 //
@@ -114,7 +115,7 @@ func Refresh(store *refresh.Store, lookup Lookup, end Ending) Grant {
 				Stage: r.Caller.Stage().Slug, Text: text, Client: r.Client.ID,
 				Key: strings.Trim(r.HTTP.Header.Get("Idempotency-Key"), `"`), // a string of RFC 9651, in the draft
 			}
-			rotated, err := store.Rotate(ctx, r.Caller.At(), presented, func(tx *gorm.DB, family refresh.Family) error {
+			give := func(tx *gorm.DB, family refresh.Family) error {
 				if err := within(r.Form, family.Scope); err != nil {
 					return err
 				}
@@ -123,7 +124,13 @@ func Refresh(store *refresh.Store, lookup Lookup, end Ending) Grant {
 					return invalid(catalog.CheckRefresh, "its user %q is not there any more", family.User)
 				}
 				return mint(tx, Rights{Owner: owner, Allowed: strings.Fields(family.Scope), Family: family.ID, Generation: family.Number, Origin: family.Origin})
-			})
+			}
+			var rotated refresh.Rotated
+			if r.Offer.Rotation == catalog.Reusable {
+				err = store.Use(ctx, r.Caller.At(), presented, give)
+			} else {
+				rotated, err = store.Rotate(ctx, r.Caller.At(), presented, give)
+			}
 			var reused *refresh.ReusedError
 			switch {
 			case errors.As(err, &reused):

@@ -26,6 +26,7 @@ type Request struct {
 	Caller guard.Caller
 	Form   oauth.Form
 	Client *clients.App
+	Offer  catalog.Auth // what the server offers at the stage
 }
 
 // Rights are what a client is given.
@@ -56,6 +57,7 @@ type Grant struct {
 
 // Endpoint is the token endpoint.
 type Endpoint struct {
+	Server  catalog.Issuer // which server this is: what it offers at a stage is decided for it
 	Clients *clients.Book
 	Tokens  *tokens.Store
 	Refresh *refresh.Store                   // nil: there are no refresh tokens
@@ -67,9 +69,16 @@ type Endpoint struct {
 type answer struct {
 	Token     string `json:"access_token"`
 	Type      string `json:"token_type"`
-	ExpiresIn int64  `json:"expires_in"` // seconds
+	ExpiresIn int64  `json:"expires_in,omitempty"` // seconds
+	Expires   int64  `json:"expires,omitempty"`    // the same in words of a server's own
 	Refresh   string `json:"refresh_token,omitempty"`
 	Scope     string `json:"scope"`
+}
+
+// offer is what the server offers at a stage. Where it has no part, it offers nothing.
+func (e *Endpoint) offer(stage catalog.Stage) catalog.Auth {
+	offer, _ := stage.Provider(e.Server)
+	return offer
 }
 
 // Token is the handler of the token endpoint.
@@ -81,15 +90,16 @@ func (e *Endpoint) Token(c echo.Context, caller guard.Caller) error {
 	if err != nil {
 		return err
 	}
-	client, err := oauth.Client(r, form, caller.Stage(), caller.At(), e.Clients)
+	offer := e.offer(caller.Stage())
+	client, err := oauth.Client(r, form, caller.Stage(), offer, caller.At(), e.Clients)
 	if err != nil {
 		return err
 	}
-	grant, err := e.grant(form, caller.Stage())
+	grant, err := e.grant(form, offer)
 	if err != nil {
 		return err
 	}
-	request, out := Request{HTTP: r, Caller: caller, Form: form, Client: client}, answer{}
+	request, out := Request{HTTP: r, Caller: caller, Form: form, Client: client, Offer: offer}, answer{}
 	next, err := grant.Claim(ctx, request, func(tx *gorm.DB, rights Rights) (err error) {
 		out, err = e.mint(ctx, tx, request, rights)
 		return err
@@ -112,7 +122,7 @@ func (e *Endpoint) mint(ctx context.Context, tx *gorm.DB, r Request, rights Righ
 		return answer{}, err
 	}
 	stage, out := r.Caller.Stage(), answer{Type: "Bearer", Scope: scope}
-	if rights.Renewable && stage.Auth.Grants == catalog.CodeAndRefresh {
+	if rights.Renewable && r.Offer.Grants == catalog.CodeAndRefresh {
 		family := refresh.Grant{Stage: stage.Slug, User: rights.Owner.Name, Client: r.Client.ID, Scope: scope, Origin: rights.Origin}
 		text, begun, err := e.Refresh.BeginIn(tx, r.Caller.At(), family)
 		if err != nil {
@@ -128,18 +138,23 @@ func (e *Endpoint) mint(ctx context.Context, tx *gorm.DB, r Request, rights Righ
 		issue = func() (tokens.Issued, error) { return e.Tokens.IssueIn(tx, r.Caller.At(), given) }
 	}
 	issued, err := issue()
-	out.Token, out.ExpiresIn = issued.Text, int64(issued.ExpiresIn/time.Second)
+	out.Token = issued.Text
+	if seconds := int64(issued.ExpiresIn / time.Second); r.Offer.Answers == catalog.OddAnswers {
+		out.Expires = seconds
+	} else {
+		out.ExpiresIn = seconds
+	}
 	return out, err
 }
 
-// grant is the grant that a request names, if the stage offers it.
-func (e *Endpoint) grant(form oauth.Form, stage catalog.Stage) (Grant, error) {
+// grant is the grant that a request names, if it is offered.
+func (e *Endpoint) grant(form oauth.Form, offer catalog.Auth) (Grant, error) {
 	name, err := form.Required("grant_type")
 	if err != nil {
 		return Grant{}, err
 	}
 	for _, grant := range e.Grants {
-		if grant.Type == name && stage.Auth.Offers(grant.Offered) {
+		if grant.Type == name && offer.Offers(grant.Offered) {
 			return grant, nil
 		}
 	}

@@ -1,12 +1,15 @@
 package grants
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 
 	"keyladder/backend/guard"
 	"keyladder/backend/oauth"
+	"keyladder/backend/tokens"
+	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 )
 
@@ -27,7 +30,8 @@ type introspection struct {
 
 // Introspect is the handler of the introspection endpoint (RFC 7662): it says whether a token is
 // good, and what it stands for. Only clients that prove themselves may ask, and about their own
-// tokens: of all others they are told that these are not active (section 4). Where the stage
+// tokens: of all others they are told that these are not active (section 4). A resource server may
+// ask about all access tokens, as it is shown them. Where the stage
 // gives refresh tokens, these can be asked about, too.
 //
 // token_type_hint says where to look first, and one that is wrong or unknown changes no answer
@@ -40,22 +44,25 @@ func (e *Endpoint) Introspect(c echo.Context, caller guard.Caller) error {
 	if err != nil {
 		return err
 	}
-	client, err := oauth.Client(c.Request(), form, caller.Stage(), caller.At(), e.Clients)
+	offer := e.offer(caller.Stage())
+	client, err := oauth.Client(c.Request(), form, caller.Stage(), offer, caller.At(), e.Clients)
 	if err != nil {
 		return err
 	}
-	if client.Public || !caller.Stage().Auth.ClientAuth.Proven() {
-		return oauth.RefuseClient(c.Request(), caller.Stage(), "Only a client that has a secret may ask.", "%s is public", client.ID)
+	if client.Public || !offer.ClientAuth.Proven() {
+		return oauth.RefuseClient(c.Request(), offer, "Only a client that has a secret may ask.", "%s is public", client.ID)
 	}
 	text, err := form.Required("token")
 	if err != nil {
 		return err
 	}
-	found, err := e.Tokens.Verify(caller.Stage().Slug, text, caller.At())
+	found, err := e.Tokens.Find(c.Request().Context(), caller.Stage().Slug, text, caller.At())
 	switch {
-	case err != nil && e.Refresh != nil && caller.Stage().Auth.Grants == catalog.CodeAndRefresh:
+	case errors.Is(err, tokens.ErrLookup):
+		return err
+	case err != nil && e.Refresh != nil && offer.Grants == catalog.CodeAndRefresh:
 		return e.introspectRefresh(c, caller, client.ID, text)
-	case err != nil, found.ClientID != client.ID, e.Tokens.Revoked(found):
+	case err != nil, found.ClientID != client.ID && client.Kind != manage.ResourceServer, e.Tokens.Revoked(found):
 		return c.JSON(http.StatusOK, introspection{})
 	}
 	return c.JSON(http.StatusOK, introspection{

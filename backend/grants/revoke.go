@@ -28,7 +28,7 @@ func (e *Endpoint) Revoke(c echo.Context, caller guard.Caller) error {
 	if err != nil {
 		return err
 	}
-	client, err := oauth.Client(r, form, caller.Stage(), caller.At(), e.Clients)
+	client, err := oauth.Client(r, form, caller.Stage(), e.offer(caller.Stage()), caller.At(), e.Clients)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,10 @@ func (e *Endpoint) Revoke(c echo.Context, caller guard.Caller) error {
 			return err
 		}
 	}
-	found, err := e.Tokens.Verify(caller.Stage().Slug, text, caller.At())
+	found, err := e.Tokens.Find(ctx, caller.Stage().Slug, text, caller.At())
+	if errors.Is(err, tokens.ErrLookup) {
+		return err
+	}
 	if err != nil {
 		return c.NoContent(http.StatusOK)
 	}

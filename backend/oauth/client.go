@@ -14,23 +14,23 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// Client finds out which client sends a request, as the stage has it prove that. A public one
-// proves nothing, whatever the stage: one that could not keep a secret has none (RFC 6749,
-// section 2.1).
+// Client finds out which client sends a request, as the server that offers this at the stage has it
+// prove that. A public one proves nothing anywhere: one that could not keep a secret has none (RFC
+// 6749, section 2.1).
 //
 //keyladder:code oauth-client
-func Client(r *http.Request, form Form, stage catalog.Stage, at time.Time, book *clients.Book) (*clients.App, error) {
-	id, secret, err := credentials(r, form, stage)
+func Client(r *http.Request, form Form, stage catalog.Stage, offer catalog.Auth, at time.Time, book *clients.Book) (*clients.App, error) {
+	id, secret, err := credentials(r, form, offer)
 	if err != nil {
 		return nil, err
 	}
-	client, key, err := find(book, stage, id)
+	client, key, err := find(book, offer, id)
 	switch {
 	case err != nil:
-		return nil, RefuseClient(r, stage, "It is not registered.", "the client %.80q: %v", id, err)
-	case !stage.Auth.ClientAuth.Proven() || client.Public && !key.Servers:
+		return nil, RefuseClient(r, offer, "It is not registered.", "the client %.80q: %v", id, err)
+	case !offer.ClientAuth.Proven() || client.Public && !key.Servers:
 		if secret != "" { // nobody would look at it
-			return nil, RefuseClient(r, stage, "It has no secret here. Send client_id alone, in the body.", "the client authenticates, and has nothing to do that with")
+			return nil, RefuseClient(r, offer, "It has no secret here. Send client_id alone, in the body.", "the client authenticates, and has nothing to do that with")
 		}
 		return client, nil
 	}
@@ -40,7 +40,11 @@ func Client(r *http.Request, form Form, stage catalog.Stage, at time.Time, book 
 			return client, nil
 		}
 	}
-	return nil, RefuseClient(r, stage, "Authenticate with the client secret, in the field of Basic authentication or in the body.", "the secret of %s is not right", client.ID)
+	how := "in the field of Basic authentication or in the body"
+	if offer.ClientAuth == catalog.SecretInBody {
+		how = "in the body"
+	}
+	return nil, RefuseClient(r, offer, "Authenticate with the client secret, "+how+".", "the secret of %s is not right", client.ID)
 }
 
 var errServersOnly = errors.New("servers alone authenticate for it here, with the key that they share")
@@ -50,8 +54,8 @@ var errServersOnly = errors.New("servers alone authenticate for it here, with th
 // not even when the key is revoked: what is in its app is worth nothing.
 //
 //keyladder:code oauth-servers-secret
-func find(book *clients.Book, stage catalog.Stage, id string) (*clients.App, *clients.Key, error) {
-	servers := stage.Auth.ClientAuth == catalog.ServersSecret
+func find(book *clients.Book, offer catalog.Auth, id string) (*clients.App, *clients.Key, error) {
+	servers := offer.ClientAuth == catalog.ServersSecret
 	if servers {
 		if client, key, err := book.LookupServers(id); !errors.Is(err, clients.ErrUnknown) {
 			return client, key, err
@@ -65,10 +69,11 @@ func find(book *clients.Book, stage catalog.Stage, id string) (*clients.App, *cl
 }
 
 // credentials are the client's ID and secret, from the field of Basic authentication or the
-// body, but not from both (RFC 6749, section 2.3). The URL is no place for them.
+// body, but not from both (RFC 6749, section 2.3). The URL is no place for them. Where a server has
+// never learned Basic authentication, which each has to know (section 2.3.1), the field is refused.
 //
 //keyladder:code oauth-client-credentials
-func credentials(r *http.Request, form Form, stage catalog.Stage) (id, secret string, err error) {
+func credentials(r *http.Request, form Form, offer catalog.Auth) (id, secret string, err error) {
 	fields := r.Header.Values("Authorization")
 	if len(fields) == 0 {
 		id, err = form.Required("client_id")
@@ -76,8 +81,10 @@ func credentials(r *http.Request, form Form, stage catalog.Stage) (id, secret st
 	}
 	id, secret, ok := basic(fields)
 	switch {
+	case offer.ClientAuth == catalog.SecretInBody:
+		return "", "", RefuseClient(r, offer, "Authenticate in the body, with client_id and client_secret.", "the client authenticates in the field, and here that is done in the body alone")
 	case !ok:
-		return "", "", RefuseClient(r, stage, "Use Basic authentication, with client ID and secret form-encoded.", "the Authorization field can't be read")
+		return "", "", RefuseClient(r, offer, "Use Basic authentication, with client ID and secret form-encoded.", "the Authorization field can't be read")
 	case form["client_secret"] != "":
 		return "", "", Refuse(catalog.CheckForm, problem.New(http.StatusBadRequest, "bad-request", "The client authenticates twice",
 			"Use the field or the body, not both."), "the client authenticates in the field and in the body")
@@ -110,12 +117,12 @@ func basic(fields []string) (id, secret string, ok bool) {
 	return id, secret, err == nil
 }
 
-// RefuseClient refuses a client that does not prove who it is. Where clients authenticate, or
-// this one tried, it is told how (RFC 6749, section 5.2).
-func RefuseClient(r *http.Request, stage catalog.Stage, detail, reason string, values ...any) error {
+// RefuseClient refuses a client that does not prove who it is. Where clients authenticate
+// in the field, or this one tried, it is told how (RFC 6749, section 5.2).
+func RefuseClient(r *http.Request, offer catalog.Auth, detail, reason string, values ...any) error {
 	p := problem.New(http.StatusUnauthorized, "client-not-accepted", "The client is not accepted", detail)
-	if stage.Auth.ClientAuth.Proven() || len(r.Header.Values("Authorization")) > 0 {
-		p.With("WWW-Authenticate", `Basic realm="Harbour Bank"`)
+	if offer.ClientAuth.Proven() && offer.ClientAuth != catalog.SecretInBody || len(r.Header.Values("Authorization")) > 0 {
+		p.With("WWW-Authenticate", `Basic realm="`+offer.Issuer.Company()+`"`)
 	}
 	return Refuse(catalog.CheckClient, p, reason, values...)
 }

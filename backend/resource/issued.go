@@ -37,7 +37,7 @@ func (c Config) followAuth() (*issued, error) {
 		return nil, err
 	}
 	mirror, err := tokens.NewMirror(auth, tokens.Config{
-		Issuers: authserver.Issuers(c.Stages, c.Folder.Addresses, c.TokenLifetime, c.ShortLifetime),
+		Issuers: authserver.Issuers(catalog.AuthServer, c.Stages, c.Folder.Addresses, c.TokenLifetime, c.ShortLifetime),
 		Leeway:  c.TokenLeeway, Overlap: c.KeyOverlap, Now: c.Now,
 	})
 	return &issued{auth, clients.NewMirror(auth), mirror}, err

@@ -33,7 +33,7 @@ func issuesTokens(p catalog.Policies) bool { return p.Auth.Issuer == catalog.Res
 
 // tokenRoutes are the endpoints of OAuth, where the resource server issues tokens.
 func (s *Server) tokenRoutes(e *echo.Echo, g *guard.Guard) {
-	endpoint := &grants.Endpoint{Clients: s.apps.Book, Tokens: s.tokens, Grants: []grants.Grant{grants.Password(s.users.SignIn)}}
+	endpoint := &grants.Endpoint{Server: catalog.ResourceServer, Clients: s.apps.Book, Tokens: s.tokens, Grants: []grants.Grant{grants.Password(s.users.SignIn)}}
 	g.Handle(e, guard.Route{Method: http.MethodPost, Path: "/v1/token", Scope: guard.AnyScope, Admission: true, Refusals: problem.OAuth, At: issuesTokens}, endpoint.Token)
 	g.Handle(e, guard.Route{Method: http.MethodPost, Path: "/v1/revoke", Scope: guard.AnyScope, Admission: true, Refusals: problem.OAuth, At: issuesTokens}, endpoint.Revoke)
 }

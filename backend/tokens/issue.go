@@ -47,7 +47,7 @@ func (s *Store) Issue(ctx context.Context, at time.Time, g Grant) (Issued, error
 func (s *Store) IssueIn(tx *gorm.DB, at time.Time, g Grant) (Issued, error) {
 	issuer, ok := s.issuers[g.Stage]
 	signing := s.keys.Load().newest[g.Stage]
-	if !ok || signing == nil {
+	if !ok || signing == nil && !issuer.Opaque {
 		return Issued{}, ErrNoIssuer
 	}
 	at = at.UTC().Truncate(time.Second) // as the token has it
@@ -55,13 +55,19 @@ func (s *Store) IssueIn(tx *gorm.DB, at time.Time, g Grant) (Issued, error) {
 		Issuer: issuer.URL, Subject: g.User, Audience: []string{issuer.Audience}, ClientID: g.Client,
 		Issued: at, Expires: at.Add(issuer.Lifetime), ID: token.NewID(), Scope: g.Scope, Device: g.Device,
 	}
-	text, err := signing.Sign(claims)
-	if err != nil {
-		return Issued{}, err
-	}
 	row := tokenRow{
-		ID: claims.ID, Key: signing.ID, Stage: g.Stage, User: g.User, Client: g.Client, Scope: g.Scope,
+		ID: claims.ID, Stage: g.Stage, User: g.User, Client: g.Client, Scope: g.Scope,
 		Family: g.Family, Generation: g.Generation, Origin: g.Origin, IssuedAt: claims.Issued, ExpiresAt: claims.Expires,
+	}
+	var text string
+	if issuer.Opaque {
+		text, row.Hash = opaque()
+	} else {
+		var err error
+		if text, err = signing.Sign(claims); err != nil {
+			return Issued{}, err
+		}
+		row.Key = signing.ID
 	}
 	// Written before anybody has it: a token that is in no list could not be revoked.
 	if err := tx.Create(&row).Error; err != nil {

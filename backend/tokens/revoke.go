@@ -96,7 +96,7 @@ func revokeRows(tx, query *gorm.DB, at time.Time) ([]change, error) {
 // Rotate makes a new key for a stage's issuer. The one before is good for as long as the
 // overlap.
 func (s *Store) Rotate(ctx context.Context, stage string) (manage.SigningKey, error) {
-	if _, ok := s.issuers[stage]; !ok {
+	if issuer, ok := s.issuers[stage]; !ok || issuer.Opaque {
 		return manage.SigningKey{}, ErrNoIssuer
 	}
 	var made keyRow

@@ -21,7 +21,8 @@ func (keyRow) TableName() string { return "signing_keys" }
 
 // tokenRow is an access token in the database: what it says, and not the token.
 type tokenRow struct {
-	ID         string    `gorm:"primaryKey"` // jti
+	ID         string    `gorm:"primaryKey"`                                               // jti
+	Hash       []byte    `gorm:"uniqueIndex:access_tokens_by_hash,where:hash IS NOT NULL"` // SHA-256 of an opaque token; nil: it is a JWT
 	Key        string    `gorm:"not null;index"`
 	Stage      string    `gorm:"not null;index"`
 	User       string    `gorm:"not null;index"`

@@ -56,6 +56,12 @@ type Folder struct {
 	Manifest
 }
 
+// Client is what a program shows that is itself a client of OAuth.
+type Client struct {
+	ID     string `json:"client_id"`
+	Secret string `json:"client_secret"`
+}
+
 // Errors of [Open].
 var (
 	ErrMissing = errors.New("has not been made yet")

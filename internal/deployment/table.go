@@ -13,6 +13,7 @@ type Role string
 // authorities, the developer's signing key and the backup key of the server.
 const (
 	Auth        Role = "auth"
+	Lite        Role = "lite"
 	Attestation Role = "attestsvc"
 	Mediator    Role = "mediator"
 	Rates       Role = "rates"
@@ -52,6 +53,7 @@ type ServiceName string
 // The services that code asks for by name; [Manage] names the others.
 const (
 	AuthServer         ServiceName = "auth"
+	LiteServer         ServiceName = "lite"
 	AttestationService ServiceName = "attestsvc"
 	MediatorService    ServiceName = "mediator"
 	TerminatedMediator ServiceName = "mediator-terminated"
@@ -95,6 +97,13 @@ var programs = []Program{
 		},
 	},
 	{
+		Role: Lite, Title: "Another company's authorization server", Command: []string{"backend", "lite"},
+		Services: []Service{
+			{LiteServer, 8448, TLS, "another company's authorization server"},
+			{Manage(Lite), 9449, Management, "the management of another company's authorization server"},
+		},
+	},
+	{
 		Role: Attestation, Title: "The attestation service", Command: []string{"attestsvc"}, Needs: []Role{Auth},
 		Services: []Service{
 			{AttestationService, 8445, TLS, "the attestation service"},
@@ -102,7 +111,7 @@ var programs = []Program{
 		},
 	},
 	{
-		Role: Mediator, Title: "The mediator", Command: []string{"backend", "mediator"}, Needs: []Role{Auth},
+		Role: Mediator, Title: "The mediator", Command: []string{"backend", "mediator"}, Needs: []Role{Auth, Lite},
 		Services: []Service{
 			{MediatorService, 8447, TLS, "the authorization mediator, and the gateway in front of the API"},
 			{TerminatedMediator, 8452, Terminator, "the mediator behind a TLS terminator"},
@@ -117,7 +126,7 @@ var programs = []Program{
 		},
 	},
 	{
-		Role: Resource, Title: "The resource server", Command: []string{"backend", "resource"}, Needs: []Role{Auth},
+		Role: Resource, Title: "The resource server", Command: []string{"backend", "resource"}, Needs: []Role{Auth, Lite},
 		Services: []Service{
 			{PlainAPI, 8080, PlainHTTP, "the API over HTTP"},
 			{API, 8443, TLS, "the API over TLS"},
@@ -127,20 +136,20 @@ var programs = []Program{
 		},
 	},
 	{
-		Role: Phone, Title: "The phone", Command: []string{"mobileclient", "serve"}, Needs: []Role{Auth, Attestation, Mediator, Rates, Resource},
+		Role: Phone, Title: "The phone", Command: []string{"mobileclient", "serve"}, Needs: []Role{Auth, Lite, Attestation, Mediator, Rates, Resource},
 		Services: []Service{
 			{PhoneScreen, 8090, Browser, "the phone's screen"},
 			{Manage(Phone), 9444, Management, "the phone's management"},
 		},
 	},
 	{
-		Role: Attacker, Title: "The attacker's station", Command: []string{"stages", "attacker"}, Needs: []Role{Auth, Attestation, Mediator, Rates, Resource},
+		Role: Attacker, Title: "The attacker's station", Command: []string{"stages", "attacker"}, Needs: []Role{Auth, Lite, Attestation, Mediator, Rates, Resource},
 		Services: []Service{
 			{Manage(Attacker), 9445, Management, "the attacker's management"},
 		},
 	},
 	{
-		Role: Admin, Title: "The admin UI", Command: []string{"admin"}, Needs: []Role{Auth, Attestation, Mediator, Rates, Resource, Phone, Attacker},
+		Role: Admin, Title: "The admin UI", Command: []string{"admin"}, Needs: []Role{Auth, Lite, Attestation, Mediator, Rates, Resource, Phone, Attacker},
 		Services: []Service{
 			{AdminUI, 8000, Browser, "the admin UI"},
 		},

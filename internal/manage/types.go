@@ -13,6 +13,9 @@ type Kind string
 const (
 	MobileApp Kind = "app"
 	Partner   Kind = "partner"
+	// ResourceServer is a client of OAuth that is shown access tokens, and may ask what they stand
+	// for (RFC 7662).
+	ResourceServer Kind = "resource-server"
 )
 
 // App is a registered app. Its first key equals its ID.

@@ -107,8 +107,9 @@ var stageRules = []rule[Policies]{
 	{"auth.rotation", "refresh tokens are offered, and it is not said what becomes of one that is used", func(p Policies) bool {
 		return (p.Auth.Grants == CodeAndRefresh) != (p.Auth.Rotation != NotRefreshed)
 	}},
-	{"auth.requests", "users sign in on a page, and it is not said how requests and redirects are", func(p Policies) bool {
-		return p.Auth.Grants.InAgent() != (p.Auth.Requests != NoRequests) || p.Auth.Grants.InAgent() != (p.Auth.Redirects != NoRedirects)
+	{"auth.requests", "users sign in on a page, and it is not said how requests, redirects and responses are", func(p Policies) bool {
+		inAgent := p.Auth.Grants.InAgent()
+		return inAgent != (p.Auth.Requests != NoRequests) || inAgent != (p.Auth.Redirects != NoRedirects) || inAgent != (p.Auth.Responses != NoResponses)
 	}},
 	{"auth.token_life", "access tokens are issued, but live not at all", func(p Policies) bool {
 		return p.Auth.Issuer != NoIssuer && p.Auth.TokenLife == NoTokens

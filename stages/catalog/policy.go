@@ -74,13 +74,13 @@ type API struct {
 // callers that are no apps is built up from it.
 func NothingAsked() (Call, API) {
 	return Call{
-		Transport: PlainHTTP, Pins: NotPinned, AppProof: NoAppProof, KeyPlace: NoKeySent, Nonces: NoNonces,
-		Bodies: PlainBodies, Devices: NoDevices, UserProof: NoUser, UserKey: NoUserKey, Binding: NotBound,
-		Grant: NoGrants, ClientAuth: NoClientAuth, PKCE: NoPKCE, Providers: OneProvider, Gateway: Direct,
-	}, API{
-		UserAgents: AnyUserAgent, RateLimits: UnlimitedRates, KeyInURL: KeyInURLAccepted,
-		SecretOverlap: Decide(time.Duration(0)), Authorization: NotAuthorized, Partners: NoPartners,
-	}
+			Transport: PlainHTTP, Pins: NotPinned, AppProof: NoAppProof, KeyPlace: NoKeySent, Nonces: NoNonces,
+			Bodies: PlainBodies, Devices: NoDevices, UserProof: NoUser, UserKey: NoUserKey, Binding: NotBound,
+			Grant: NoGrants, ClientAuth: NoClientAuth, PKCE: NoPKCE, Providers: OneProvider, Gateway: Direct,
+		}, API{
+			UserAgents: AnyUserAgent, RateLimits: UnlimitedRates, KeyInURL: KeyInURLAccepted,
+			SecretOverlap: Decide(time.Duration(0)), Authorization: NotAuthorized, Partners: NoPartners,
+		}
 }
 
 // Auth is what the issuer of the stage's access tokens offers.
@@ -95,6 +95,7 @@ type Auth struct {
 	Answers     Answers     `json:"answers" title:"Fields of its answers" owner:"authorization server"`
 	Requests    Requests    `json:"requests" title:"Authorization requests come" owner:"authorization server"`
 	Redirects   Redirects   `json:"redirects" title:"Redirect URIs are compared" owner:"authorization server"`
+	Responses   Responses   `json:"responses" title:"Redirects say which server answers" owner:"authorization server"`
 	PKCE        PKCE        `json:"pkce" title:"Codes are bound to" owner:"authorization server"`
 }
 
@@ -462,6 +463,17 @@ const (
 	NoRedirects     Redirects = "none"
 	ExactRedirects  Redirects = "exact"
 	PrefixRedirects Redirects = "prefix"
+)
+
+// Responses says whether an authorization response names its issuer (RFC 9207), so that a client
+// that knows several servers can't take one's response for another's.
+type Responses string
+
+// The ways.
+const (
+	NoResponses      Responses = "none"
+	NamedResponses   Responses = "iss"
+	UnnamedResponses Responses = "unnamed"
 )
 
 // TokenLife is how long access tokens are good. How many seconds that are says settings.json.

@@ -19,17 +19,25 @@ func (p Policies) Provider(server Issuer) (Auth, bool) {
 	return Auth{}, false
 }
 
+// Company is who runs a server that issues tokens, as its pages name themselves.
+func (i Issuer) Company() string {
+	if i == LiteServer {
+		return "Harbour Lite"
+	}
+	return "Harbour Bank"
+}
+
 // Offers to the mediator, which is a client that keeps a secret.
 var (
 	bankProvider = Auth{
 		Issuer: AuthServer, Grants: CodeAndRefresh, ClientAuth: ClientSecret,
 		TokenLife: ShortLivedTokens, Revocations: RevokedRefused, TokenForm: JWTs, Rotation: Rotated, Answers: StandardAnswers,
-		Requests: RequestsInURL, Redirects: ExactRedirects, PKCE: S256PKCE,
+		Requests: RequestsInURL, Redirects: ExactRedirects, Responses: NamedResponses, PKCE: S256PKCE,
 	}
 	// liteProvider is as providers are that were built before RFC 7636 and RFC 9700.
 	liteProvider = Auth{
 		Issuer: LiteServer, Grants: CodeAndRefresh, ClientAuth: SecretInBody,
 		TokenLife: LongLivedTokens, Revocations: RevokedRefused, TokenForm: OpaqueTokens, Rotation: Reusable, Answers: OddAnswers,
-		Requests: RequestsInURL, Redirects: PrefixRedirects, PKCE: NoPKCE,
+		Requests: RequestsInURL, Redirects: PrefixRedirects, Responses: UnnamedResponses, PKCE: NoPKCE,
 	}
 )

@@ -32,7 +32,7 @@ var appKeyPolicies = Policies{
 	},
 	Auth: Auth{
 		Issuer: NoIssuer, Grants: NoGrants, ClientAuth: NoClientAuth, TokenLife: NoTokens, Revocations: NoRevocations,
-		TokenForm: NoTokenForm, Rotation: NotRefreshed, Answers: StandardAnswers, Requests: NoRequests, Redirects: NoRedirects, PKCE: NoPKCE,
+		TokenForm: NoTokenForm, Rotation: NotRefreshed, Answers: StandardAnswers, Requests: NoRequests, Redirects: NoRedirects, Responses: NoResponses, PKCE: NoPKCE,
 	},
 	Attestation: notAttested,
 	Package:     Package{Release: 1, Secrets: ClearSecrets},
@@ -97,7 +97,7 @@ var passwordGrantPolicies = sessionPolicies.but(func(p *Policies) {
 	p.Auth = Auth{
 		Issuer: ResourceServer, Grants: PasswordGrant, ClientAuth: NoClientAuth,
 		TokenLife: LongLivedTokens, Revocations: RevokedRefused,
-		TokenForm: JWTs, Rotation: NotRefreshed, Answers: StandardAnswers, Requests: NoRequests, Redirects: NoRedirects, PKCE: NoPKCE,
+		TokenForm: JWTs, Rotation: NotRefreshed, Answers: StandardAnswers, Requests: NoRequests, Redirects: NoRedirects, Responses: NoResponses, PKCE: NoPKCE,
 	}
 })
 
@@ -107,6 +107,7 @@ var implicitGrantPolicies = passwordGrantPolicies.but(func(p *Policies) {
 	p.Auth.Grants = ImplicitGrant
 	p.Auth.Requests = RequestsInURL
 	p.Auth.Redirects = ExactRedirects
+	p.Auth.Responses = NamedResponses
 })
 
 // codeGrantPolicies bring the app's secret back, now as the client secret of OAuth: at the

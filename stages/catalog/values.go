@@ -138,6 +138,11 @@ var declared = values(
 		Value[Redirects]{ExactRedirects, "byte for byte", on},
 		Value[Redirects]{PrefixRedirects, "as far as the registered one goes: whatever follows is accepted", on},
 	),
+	of[Responses](
+		Value[Responses]{NoResponses, "not at all: nobody is redirected", off},
+		Value[Responses]{NamedResponses, "yes, by iss", on},
+		Value[Responses]{UnnamedResponses, "no", on},
+	),
 	of[TokenLife](
 		Value[TokenLife]{NoTokens, "not at all: there are none", off},
 		Value[TokenLife]{LongLivedTokens, "long: the user signs in anew when one has expired", on},

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"net/url"
 	"regexp"
 )
@@ -18,10 +19,17 @@ const (
 
 // Site is what all pages need to know of the server that shows them.
 type Site struct {
-	Assets string // path under which [Assets] answers, with a slash at its end
-	Stage  string // title of the stage; empty: none is named
-	Origin string // of the server, as browsers show it: https://localhost:8444; empty: it is not named
+	Company string // whose pages they are; empty: Harbour Bank
+	Assets  string // path under which [Assets] answers, with a slash at its end
+	Stage   string // title of the stage; empty: none is named
+	Origin  string // of the server, as browsers show it: https://localhost:8444; empty: it is not named
 }
+
+// company is whose pages they are.
+func (s Site) company() string { return cmp.Or(s.Company, bank) }
+
+// bank is whose API the rights are about.
+const bank = "Harbour Bank"
 
 // Client is a client that asks for access.
 type Client struct {

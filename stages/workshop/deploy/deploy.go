@@ -174,6 +174,10 @@ func write(o Options, m *material) error {
 	if err != nil {
 		return err
 	}
+	introspection, err := m.introspection()
+	if err != nil {
+		return err
+	}
 	secrets, err := json.MarshalIndent(m.secrets, "", "  ")
 	if err != nil {
 		return err
@@ -220,6 +224,7 @@ func write(o Options, m *material) error {
 				w.File("secrets.json", clientSecrets),
 				w.File("users.json", m.users))
 		},
+		deployment.Lite: func(w *deployment.Writer) error { return m.writeLite(o, w) },
 		deployment.Attestation: func(w *deployment.Writer) error {
 			return errors.Join(w.Pair("server", m.attest), w.File("references.json", references))
 		},
@@ -241,6 +246,8 @@ func write(o Options, m *material) error {
 				w.File("client-ca.pem", m.clientCA.Certificate),
 				w.File(deployment.ForwardingKey, forwarding),
 				w.File("apps.json", registry),
+				w.File("introspection.json", introspection),
+				w.File("roots.pem", m.serverCA.Certificate), // for those whom it asks about tokens
 				w.File("secrets.json", secrets),
 				w.File("users.json", m.users))
 		},

@@ -235,7 +235,7 @@ func TestSecretsAreWhereTheyBelong(t *testing.T) {
 		"the key of the rates API":  {mediators["market-rates"], []string{"mediator/secrets.json"}},
 		"the hash of that":          {customers.Hash(mediators["market-rates"]), []string{"rates/keys.json"}},
 		"alice's password":          {passwords["alice"], []string{"attacker/passwords.json", "phone/passwords.json"}},
-		"the hash of alice's":       {users[0].PasswordHash, []string{"auth/users.json", "resource/users.json"}},
+		"the hash of alice's":       {users[0].PasswordHash, []string{"auth/users.json", "lite/users.json", "resource/users.json"}},
 	}
 	for name, tt := range rows {
 		if len(tt.secret) < 16 {

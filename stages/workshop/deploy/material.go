@@ -21,17 +21,17 @@ import (
 var passwordCost = &argon2id.Params{Memory: 19456, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 
 type material struct {
-	server, auth, attest, mediator, rates, backup, terminator pki.Pair
-	serverCA, clientCA, manage                                *pki.CA
-	clients                                                   map[string]pki.Pair // by client ID
-	developer                                                 ed25519.PrivateKey
-	secrets                                                   map[string]string // by key, shared by app and API where calls are signed
-	clientSecrets                                             map[string]string // by client, of OAuth
-	liteSecrets                                               map[string]string // by client, at the provider lite
-	ratesKey                                                  string            // of the bank, with the third party's rates API
-	passwords                                                 map[string]string // by user
-	sessionsKey                                               []byte            // 256 bits in hex, under which the mediator keeps what is secret
-	users                                                     []byte            // users.json, with the passwords' hashes
+	server, auth, liteAuth, attest, mediator, rates, backup, terminator pki.Pair
+	serverCA, clientCA, manage                                          *pki.CA
+	clients                                                             map[string]pki.Pair // by client ID
+	developer                                                           ed25519.PrivateKey
+	secrets                                                             map[string]string // by key, shared by app and API where calls are signed
+	clientSecrets                                                       map[string]string // by client, of OAuth
+	liteSecrets                                                         map[string]string // by client, at the provider lite
+	ratesKey                                                            string            // of the bank, with the third party's rates API
+	passwords                                                           map[string]string // by user
+	sessionsKey                                                         []byte            // 256 bits in hex, under which the mediator keeps what is secret
+	users                                                               []byte            // users.json, with the passwords' hashes
 }
 
 func generate(cost *argon2id.Params) (m *material, err error) {
@@ -43,6 +43,10 @@ func generate(cost *argon2id.Params) (m *material, err error) {
 		func() (err error) { m.server, err = m.serverCA.Server("Harbour Bank API", pki.LocalHosts...); return },
 		func() (err error) {
 			m.auth, err = m.serverCA.Server("Harbour Bank authorization server", pki.LocalHosts...)
+			return
+		},
+		func() (err error) {
+			m.liteAuth, err = m.serverCA.Server("Harbour Lite authorization server", pki.LocalHosts...)
 			return
 		},
 		func() (err error) {
@@ -82,8 +86,8 @@ func generate(cost *argon2id.Params) (m *material, err error) {
 			m.clientSecrets[client.ServersKey] = rand.Text() + rand.Text()
 		}
 	}
-	for _, client := range []string{mediatorClient, products[0].clientID} {
-		m.liteSecrets[client] = rand.Text() + rand.Text()
+	for _, client := range clientsOfLite(nil) {
+		m.liteSecrets[client.ID] = rand.Text() + rand.Text()
 	}
 	m.ratesKey = rand.Text() + rand.Text()
 	for _, user := range people {

@@ -3,7 +3,6 @@ package deploy
 import (
 	"encoding/json"
 
-	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 )
@@ -13,11 +12,7 @@ const mediatorClient = "harbour-mediator"
 
 // providers are those that the mediator knows from the beginning.
 func (m *material) providers() ([]byte, error) {
-	known := []manage.Provider{m.bank()}
-	if _, err := deployment.ServiceNamed("lite"); err == nil {
-		known = append(known, m.lite())
-	}
-	return json.MarshalIndent(known, "", "  ")
+	return json.MarshalIndent([]manage.Provider{m.bank(), m.lite()}, "", "  ")
 }
 
 // bank is the bank's own authorization server.
@@ -43,7 +38,7 @@ func (m *material) lite() manage.Provider {
 		}
 	}
 	return manage.Provider{
-		Name: "lite", Title: "Lite", Issuer: "{lite}/{stage}",
+		Name: "lite", Title: catalog.LiteServer.Company(), Issuer: "{lite}/{stage}",
 		AuthorizationURL: "{lite}/{stage}/authorize", TokenURL: "{lite}/{stage}/token", RevocationURL: "{lite}/{stage}/revoke",
 		IntrospectionURL: "{lite}/{stage}/introspect",
 		ClientID:         mediatorClient, Secret: m.liteSecrets[mediatorClient], ClientAuth: manage.SecretPost,

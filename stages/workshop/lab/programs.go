@@ -15,6 +15,7 @@ import (
 	"keyladder/internal/program"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/phone"
+	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/scene"
 )
 
@@ -24,7 +25,8 @@ type starter func(l *Lab, o Options, folder *deployment.Folder, listeners progra
 
 // starters has one for each program of the table.
 var starters = map[deployment.Role]starter{
-	deployment.Auth:        startAuth,
+	deployment.Auth:        startProvider(catalog.AuthServer, deployment.AuthServer),
+	deployment.Lite:        startProvider(catalog.LiteServer, deployment.LiteServer),
 	deployment.Attestation: startAttestation,
 	deployment.Mediator:    startMediator,
 	deployment.Rates:       startRates,
@@ -65,19 +67,21 @@ func startResource(l *Lab, o Options, folder *deployment.Folder, listeners progr
 	}, nil
 }
 
-func startAuth(l *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
-	settings, log, err := o.settings(folder)
-	if err != nil {
-		return nil, err
+func startProvider(issuer catalog.Issuer, service deployment.ServiceName) starter {
+	return func(l *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {
+		settings, log, err := o.settings(folder)
+		if err != nil {
+			return nil, err
+		}
+		server, err := authserver.New(authserver.Config{Folder: folder, Issuer: issuer, Stages: o.Stages, Logger: o.Logger, Log: log}.With(settings))
+		if err != nil {
+			return nil, err
+		}
+		l.closers = append(l.closers, server.Close)
+		return func(ctx context.Context) error {
+			return server.Serve(ctx, authserver.Listeners{TLS: listeners[service], Manage: listeners[deployment.Manage(folder.Role)]})
+		}, nil
 	}
-	server, err := authserver.New(authserver.Config{Folder: folder, Stages: o.Stages, Logger: o.Logger, Log: log}.With(settings))
-	if err != nil {
-		return nil, err
-	}
-	l.closers = append(l.closers, server.Close)
-	return func(ctx context.Context) error {
-		return server.Serve(ctx, authserver.Listeners{TLS: listeners[deployment.AuthServer], Manage: listeners[deployment.Manage(folder.Role)]})
-	}, nil
 }
 
 func startAttestation(l *Lab, o Options, folder *deployment.Folder, listeners program.Listeners) (func(context.Context) error, error) {

@@ -65,6 +65,9 @@ type Bank struct {
 	AuthURL   string             // of the authorization server, without a path; empty: no stage has one
 	AuthLog   *traffic.Log       // what that records
 
+	LiteURL string       // of the other company's authorization server, without a path; empty: it has no part in a stage
+	LiteLog *traffic.Log // what that records
+
 	AttestationURL string       // of the attestation service, without a path; empty: no stage has one
 	AttestationLog *traffic.Log // what that records
 	MediatorURL    string       // of the mediator, without a path; empty: no stage has one
@@ -81,6 +84,7 @@ type Bank struct {
 	manage  *manage.Client
 
 	auth        auth
+	lite        lite
 	attestation attestation
 	mediating   mediating
 	rating      rating
@@ -97,7 +101,7 @@ func Start(t testing.TB, options Options) *Bank {
 	}
 	b := &Bank{
 		t: t, options: options, Stages: options.Stages, dir: t.TempDir(), Log: traffic.New(string(deployment.Resource), 4096),
-		AuthLog: traffic.New(string(deployment.Auth), 4096), AttestationLog: traffic.New(string(deployment.Attestation), 4096),
+		AuthLog: traffic.New(string(deployment.Auth), 4096), LiteLog: traffic.New(string(deployment.Lite), 4096), AttestationLog: traffic.New(string(deployment.Attestation), 4096),
 		MediatorLog: traffic.New(string(deployment.Mediator), 4096), RatesLog: traffic.New(string(deployment.Rates), 4096), folders: map[deployment.Role]*deployment.Folder{},
 	}
 	made, err := deploymentOfProcess()
@@ -119,6 +123,7 @@ func Start(t testing.TB, options Options) *Bank {
 		deployment.PlainAPI: b.Plain, deployment.API: b.TLS, // as clients know them
 	}}
 	b.listenAuth(addresses.Public)
+	b.listenLite(addresses.Public)
 	b.listenAttestation(addresses.Public)
 	b.listenMediator(addresses.Public)
 	b.listenRates(addresses.Public)
@@ -127,6 +132,8 @@ func Start(t testing.TB, options Options) *Bank {
 	}
 	b.StartAuth()
 	t.Cleanup(b.StopAuth)
+	b.StartLite()
+	t.Cleanup(b.StopLite)
 	b.StartAttestation()
 	t.Cleanup(b.StopAttestation)
 	b.StartRates()
