@@ -147,7 +147,7 @@ type missed struct {
 	attack string
 }
 
-// A server that does not heed one of its checks is found out at the first stage that has it
+// A server that does not heed one of its checks, be it the API or the attestation service, is found out at the first stage that has it
 // and at the last, although the app does what it always does.
 func TestEveryCheckIsMissed(t *testing.T) {
 	if testing.Short() {
@@ -155,15 +155,16 @@ func TestEveryCheckIsMissed(t *testing.T) {
 	}
 	t.Parallel()
 	rows := map[catalog.Check]missed{
-		"transport":          {call: "rates over plain HTTP", at: func(p catalog.Policies) bool { return p.Call.Transport != catalog.PlainHTTP }},
-		"user-agent":         {call: "rates in a browser", at: func(p catalog.Policies) bool { return p.API.UserAgents == catalog.RegisteredUserAgents }},
-		"address-limit":      {attack: "flood", at: func(p catalog.Policies) bool { return p.API.RateLimits == catalog.LimitedRates }},
-		"client-certificate": {call: "rates without a client certificate", at: func(p catalog.Policies) bool { return p.Call.Transport == catalog.MutualTLS }},
-		"certificate-of-app": {call: "rates with the client certificate of another app", at: func(p catalog.Policies) bool { return p.Call.Transport == catalog.MutualTLS }},
-		"key-in-url":         {call: "rates with the key in the URL", at: func(p catalog.Policies) bool { return p.API.KeyInURL == catalog.KeyInURLRefused }},
-		"app-key":            {call: "rates under an invented key", at: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.AppKey }},
-		"integrity-token":    {call: "rates without a client integrity token", at: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.IntegrityToken }},
-		"hawk":               {call: "rates signed with another secret", at: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.Hawk }},
+		"transport":           {call: "rates over plain HTTP", at: func(p catalog.Policies) bool { return p.Call.Transport != catalog.PlainHTTP }},
+		"user-agent":          {call: "rates in a browser", at: func(p catalog.Policies) bool { return p.API.UserAgents == catalog.RegisteredUserAgents }},
+		"address-limit":       {attack: "flood", at: func(p catalog.Policies) bool { return p.API.RateLimits == catalog.LimitedRates }},
+		"client-certificate":  {call: "rates without a client certificate", at: func(p catalog.Policies) bool { return p.Call.Transport == catalog.MutualTLS }},
+		"certificate-of-app":  {call: "rates with the client certificate of another app", at: func(p catalog.Policies) bool { return p.Call.Transport == catalog.MutualTLS }},
+		"key-in-url":          {call: "rates with the key in the URL", at: func(p catalog.Policies) bool { return p.API.KeyInURL == catalog.KeyInURLRefused }},
+		"app-key":             {call: "rates under an invented key", at: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.AppKey }},
+		"attestation-session": {call: "evidence for an attestation session that was answered", at: func(p catalog.Policies) bool { return p.Attestation.Level != catalog.NotAttested }},
+		"integrity-token":     {call: "rates without a client integrity token", at: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.IntegrityToken }},
+		"hawk":                {call: "rates signed with another secret", at: func(p catalog.Policies) bool { return p.Call.AppProof == catalog.Hawk }},
 		"signed-fields": {call: "a signed call with another user put into it", at: func(p catalog.Policies) bool {
 			return p.Call.Binding == catalog.SessionOfCall || p.Call.Binding == catalog.TokenOfCall
 		}},
@@ -185,7 +186,7 @@ func TestEveryCheckIsMissed(t *testing.T) {
 		"app":        "what proves an app has refused before: see TestNobodyIsProven of the guard",
 		"nonce-kept": "it refuses copies that come at the same moment, and when memory is full: see TestOneOfManyCopies of the guard",
 	}
-	for _, check := range guard.Checks() {
+	for _, check := range append(guard.Checks(), catalog.OfAttestation.Checks()...) {
 		row, ok := rows[check]
 		if ok == (elsewhere[check] != "") {
 			t.Errorf("say of the check %q where it is missed, once", check)

@@ -3,7 +3,10 @@ package scene
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
+	"path"
+	"strings"
 	"time"
 
 	"keyladder/stages/catalog"
@@ -143,6 +146,57 @@ var integrityProbes = []probe{
 	{"rates with an access token in the place of the client integrity token", proven, catalog.CheckIntegrity, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
 		return p.send(ctx, draft{by: p.bank, Call: ratesCall, as: func(as *protect.Identity) { as.Integrity = users.alice.Token }})
 	}},
+}
+
+// sessionProbes are evidence for attestation sessions that do not wait for it.
+var sessionProbes = []probe{
+	{"evidence for an attestation session that was answered", proven, catalog.CheckAttestation, 409, func(ctx context.Context, p *prober, _ people) (reply, error) {
+		sent, session, err := p.opened(ctx, p.bank)
+		if err != nil {
+			return reply{}, err
+		}
+		evidence, err := p.bank.app.measured.Evidence(attestation.Findings{})(session.Challenge)
+		if err != nil {
+			return reply{}, err
+		}
+		if _, err := session.Answer(ctx, evidence); err != nil {
+			return reply{}, err
+		}
+		_, _ = session.Answer(ctx, evidence) // is refused
+		return sent.latest, nil
+	}},
+	{"evidence for an attestation session of another stage", proven, catalog.CheckAttestation, 404, func(ctx context.Context, p *prober, _ people) (reply, error) {
+		if p.other == nil {
+			return reply{}, errNoProbe
+		}
+		_, there, err := p.opened(ctx, p.other)
+		if err != nil {
+			return reply{}, err
+		}
+		sent, session, err := p.opened(ctx, p.bank)
+		if err != nil {
+			return reply{}, err
+		}
+		evidence, err := p.bank.app.measured.Evidence(attestation.Findings{})(session.Challenge)
+		if err != nil {
+			return reply{}, err
+		}
+		session.Location = session.Location[:strings.LastIndex(session.Location, "/")+1] + path.Base(there.Location)
+		_, _ = session.Answer(ctx, evidence) // is refused
+		return sent.latest, nil
+	}},
+}
+
+// opened is an attestation session that waits, and what its requests are sent with.
+func (p *prober) opened(ctx context.Context, by *caller) (*browser, *protect.AttestationSession, error) {
+	attester, err := by.Attester(by.app.release, by.app.device)
+	if err != nil {
+		return nil, nil, err
+	}
+	attester.Size = by.app.measured.Size
+	sent := p.browser(by)
+	session, err := attester.Open(ctx, &http.Client{Transport: sent, Timeout: probeTime})
+	return sent, session, err
 }
 
 // mediated says whether a mediator looks at client integrity tokens, too.

@@ -70,7 +70,7 @@ func TestProbesFollowThePolicies(t *testing.T) {
 		},
 		{
 			name: "attested", policies: stage("attested-hash"),
-			with:    []catalog.Check{catalog.CheckIntegrity, catalog.CheckToken, catalog.CheckRefresh, catalog.CheckBinding, catalog.CheckScope},
+			with:    []catalog.Check{catalog.CheckAttestation, catalog.CheckIntegrity, catalog.CheckToken, catalog.CheckRefresh, catalog.CheckBinding, catalog.CheckScope},
 			without: []catalog.Check{catalog.CheckHawk, catalog.CheckNonce, catalog.CheckAppKey, catalog.CheckSignedFields},
 		},
 	} {
