@@ -108,6 +108,7 @@ type Guard struct {
 	memories *memories
 	stages   map[string]*catalog.Stage
 	steps    []step                       // of the pipeline
+	inForce  map[catalog.Policies][]step  // of these; many routes ask for the same policies
 	answer   echo.HandlerFunc             // serve
 	routes   map[string]map[string]*route // by echo's path and the method
 	other    *route                       // what is none of them
@@ -149,7 +150,7 @@ func New(config Config) (*Guard, error) {
 	}
 	g := &Guard{
 		Config: config, memories: m, stages: map[string]*catalog.Stage{}, routes: map[string]map[string]*route{},
-		steps: pipeline(config, m).steps(),
+		inForce: map[catalog.Policies][]step{}, steps: pipeline(config, m).steps(),
 	}
 	faults := []error{declared(g.steps)}
 	for _, s := range config.Stages {
@@ -203,11 +204,11 @@ func (g *Guard) Handle(e *echo.Echo, r Route, handler Handler) {
 // newRoute makes the plans for a route's calls, stage by stage.
 func (g *Guard) newRoute(r Route, name string, handler Handler) *route {
 	made := &route{Route: r, name: name, handler: handler, plans: map[string]*plan{}}
-	made.plans[noStage] = newPlan(made, nil, nowhere(), g.steps)
+	made.plans[noStage] = g.plan(made, nil, nowhere())
 	for slug, stage := range g.stages {
 		switch {
 		case !stage.Built:
-			made.plans[slug] = newPlan(made, stage, nowhere(), g.steps)
+			made.plans[slug] = g.plan(made, stage, nowhere())
 		case r.At != nil && !r.At(stage.Policies):
 			made.plans[slug] = g.other.plans[slug] // at this stage it is none
 		case g.Gateway && !r.Admission && !isForwarded(stage.Policies):
@@ -215,10 +216,19 @@ func (g *Guard) newRoute(r Route, name string, handler Handler) *route {
 		case g.Gateway && !r.Admission:
 			made.plans[slug] = newPlan(made, stage, before(stage.Policies), g.steps)
 		default:
-			made.plans[slug] = newPlan(made, stage, r.asks(stage.Policies), g.steps)
+			made.plans[slug] = g.plan(made, stage, r.asks(stage.Policies))
 		}
 	}
 	return made
+}
+
+func (g *Guard) plan(r *route, stage *catalog.Stage, policies catalog.Policies) *plan {
+	steps, known := g.inForce[policies]
+	if !known {
+		steps = inForce(g.steps, policies)
+		g.inForce[policies] = steps
+	}
+	return newPlan(r, stage, policies, steps)
 }
 
 // planFor finds out what a call has to pass.

@@ -104,11 +104,15 @@ func (v values) inForce(decisions []catalog.Decision) bool {
 	})
 }
 
-// appliesTo says whether calls of a route have to pass the step where the policies are those.
-func (s step) appliesTo(r Route, decisions []catalog.Decision) bool {
-	return (s.serves == nil || s.serves.inForce(decisions)) &&
-		(s.with == nil || s.with.inForce(decisions)) &&
-		(s.on == nil || s.on(r))
+// inForce are the steps that calls have to pass where the policies are those, on some route.
+func inForce(steps []step, policies catalog.Policies) (some []step) {
+	decisions := policies.Decisions()
+	for _, s := range steps {
+		if (s.serves == nil || s.serves.inForce(decisions)) && (s.with == nil || s.with.inForce(decisions)) {
+			some = append(some, s)
+		}
+	}
+	return some
 }
 
 // fits refuses a stage whose policies leave something open, have values that nobody knows or
@@ -159,11 +163,11 @@ type plan struct {
 	passed   *traffic.Verdict // on calls that all of them let through
 }
 
+// newPlan makes the plan of a route out of the steps that its policies have in force.
 func newPlan(r *route, stage *catalog.Stage, policies catalog.Policies, steps []step) *plan {
 	p := &plan{route: r, stage: stage, policies: policies}
-	decisions := policies.Decisions()
 	for _, s := range steps {
-		if s.appliesTo(r.Route, decisions) {
+		if s.on == nil || s.on(r.Route) {
 			p.steps = append(p.steps, s)
 		}
 	}

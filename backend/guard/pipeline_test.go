@@ -67,7 +67,8 @@ func TestPlans(t *testing.T) {
 		{"a partner's", Route{Path: "/partner", Partner: true}, "address-limit stage transport user-agent body client-certificate key-in-url partner app app-limit scope"},
 	} {
 		var got []string
-		for _, s := range newPlan(&route{Route: test.route}, &first, test.route.asks(asked), steps()).steps {
+		policies := test.route.asks(asked)
+		for _, s := range newPlan(&route{Route: test.route}, &first, policies, inForce(steps(), policies)).steps {
 			got = append(got, string(s.check))
 		}
 		if strings.Join(got, " ") != test.want {
