@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/protect"
@@ -69,6 +70,7 @@ func (b *bank) attest(t *testing.T, stage catalog.Stage, change func(*attestatio
 // TestIntegrityTokensFromJavaScript: verifiers that others wrote accept the token of an app that is
 // genuine, and none that is forged or that an app got which is not.
 func TestIntegrityTokensFromJavaScript(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	b := startForStrangers(t)
 	for _, stage := range attestedStages() {

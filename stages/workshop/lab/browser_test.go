@@ -84,6 +84,7 @@ func click(selector string) chromedp.Action[chromedp.Void] { return chromedp.Cli
 // An admin signs in, walks the stages, runs an attack and sees its outcome, revokes the
 // app's key and sees the refusal, and restores it.
 func TestAdminInTheBrowser(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword})
 	a := signIn(t, l)

@@ -30,6 +30,7 @@ type stranger struct {
 // from understand each other: a client made with them is served under the public address, and
 // accepts Server-Authorization. .ci/compose runs it against the containers.
 func TestHawkFromJavaScript(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	nodePath := testenv.NPM(t)
 	who := stranger{ID: "harbour-mobile"}

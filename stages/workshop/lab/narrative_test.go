@@ -103,6 +103,7 @@ const inDocker = "KEYLADDER_DOCKER"
 // What the narratives tell the reader to type works as printed, against a running
 // deployment. .ci/compose runs it against the containers, too.
 func TestNarrativeCommands(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	for _, tool := range []string{"bash", "curl", "unzip", "python3", "openssl"} {
 		testenv.Program(t, tool)

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"keyladder/internal/testenv"
 	"keyladder/mobileclient/attacker/debugger"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/release"
@@ -148,6 +149,7 @@ func list(db *sql.DB, query string) (all [][]byte, err error) {
 // the memory of its process for everything secret that the deployment knows. The same search finds
 // what earlier releases have.
 func TestNoSecretOfTheDeploymentInTheApp(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	first := func(fits func(catalog.Policies) bool) catalog.Stage {
 		built := catalog.All().Built()

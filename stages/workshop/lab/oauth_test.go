@@ -107,6 +107,7 @@ func (b *bank) authorize(t *testing.T, address string) string {
 // at a loopback address, redeem it, renew, revoke and introspect, and are refused what was used
 // before.
 func TestOAuthFromJavaScript(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	b := startForStrangers(t)
 	for _, library := range []string{"openid-client", "oauth4webapi"} {
@@ -173,6 +174,7 @@ func (b *bank) completes(t *testing.T, library, stage, client string) {
 // TestTokensFromJavaScript: what others read tokens with accepts ours, and no forged ones. It knows
 // the key, as every API does with HS256.
 func TestTokensFromJavaScript(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	b := startForStrangers(t)
 	const stage = "implicit-grant"
@@ -229,6 +231,7 @@ func (b *bank) verifies(t *testing.T, settings map[string]any) {
 
 // TestPasswordGrantWithCurl: one command gets an access token, and a wrong password none.
 func TestPasswordGrantWithCurl(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	curl := testenv.Program(t, "curl")
 	l := start(t, lab.Options{})
@@ -282,6 +285,7 @@ var toOpen = regexp.MustCompile(`(?m)^https://localhost:8444/\S+/authorize\?\S+$
 // the program that listens (RFC 8252, section 7.3). The program exchanges what it gets, and calls
 // the API, which serves those that can prove which client they are.
 func TestNativeAppInABrowser(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	tab := testenv.BrowserFor(t, 5*time.Minute) // no admin signs in there
 	b := &bank{Lab: start(t, lab.Options{})}

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alexedwards/argon2id"
+
 	"keyladder/backend/guard"
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
@@ -309,6 +311,9 @@ var process struct {
 	err  error
 }
 
+// cheap is what checking a password costs: tests sign in often, and are not about that.
+var cheap = argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32}
+
 // deploymentOfProcess is a deployment in which nothing runs. Its packages are of no use: the
 // program in them is none. [Remove] removes it.
 func deploymentOfProcess() (dir string, err error) {
@@ -327,7 +332,7 @@ func deploymentOfProcess() (dir string, err error) {
 		}
 		_, process.err = deploy.Init(context.Background(), deploy.Options{
 			Dir: filepath.Join(process.dir, "data"), Stages: catalog.All(), Programs: programs,
-			Addresses: deployment.Local(deployment.Ports{deployment.PlainAPI: 1, deployment.API: 2}),
+			Addresses: deployment.Local(deployment.Ports{deployment.PlainAPI: 1, deployment.API: 2}), PasswordCost: &cheap,
 		})
 	})
 	return filepath.Join(process.dir, "data"), process.err
