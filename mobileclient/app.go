@@ -17,6 +17,7 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/program"
 	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/person"
 	"keyladder/mobileclient/phone"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
@@ -40,6 +41,7 @@ type appUse struct {
 	unlocked     bool
 	raw          bool
 
+	provider           string // on whose page they sign in; empty: the bank's
 	user, passwordFile string // who signs in first, where nobody is signed in; empty: nobody
 }
 
@@ -62,6 +64,7 @@ func (u *appUse) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&u.trust, "trust", "", "PEM `file` with a CA that is added to the phone's trust store")
 	flags.BoolVar(&u.unlocked, "unlocked", false, "unlock the phone, so that its owner can change its system: it reports that to apps that ask")
 	flags.StringVar(&u.user, "user", "", "`name` of who signs in, if they are not signed in: alice")
+	flags.StringVar(&u.provider, "provider", "", "`NAME` of the provider on whose page they sign in, where there are several (default: the bank's)")
 	flags.StringVar(&u.passwordFile, "password-file", "", "`file` with their password in its first line")
 	flags.StringVar(&u.memory, "memory", "", "`file` to write the app's memory to when it has done its work, as gcore does (Linux)")
 	flags.StringToInt64Var(&u.numbers, "debug", nil, "`OLD=NEW`: a number in the app's memory that is replaced, as with a debugger, until the app does what it is told (Linux)")
@@ -198,7 +201,14 @@ func (u *appUse) runOn(cmd *cobra.Command, do func(context.Context, *device.Devi
 		d.Agent().Spy(func(address string) { fmt.Fprintln(file, address) })
 	}
 	if u.relay != "" {
-		if err := relayCode(cmd.Context(), d, app, u.relay); err != nil {
+		var who person.Person
+		if u.user != "" {
+			if who, err = u.person(cmd); err != nil {
+				return err
+			}
+			u.user = "" // for that alone
+		}
+		if err := relayCode(cmd.Context(), d, app, u.relay, who); err != nil {
 			return err
 		}
 	}

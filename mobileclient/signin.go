@@ -63,7 +63,7 @@ func (u *appUse) person(cmd *cobra.Command) (person.Person, error) {
 		return person.Person{}, errNobody
 	}
 	password, err := readPassword(cmd, u.user, u.passwordFile)
-	return person.Person{Name: u.user, Password: password}, err
+	return person.Person{Name: u.user, Password: password, Provider: u.provider}, err
 }
 
 // signInFirst signs in whom the flags name, if they name somebody who is not yet.

@@ -23,7 +23,7 @@ import (
 )
 
 func tokenCommand() *cobra.Command {
-	var dir, slug, user string
+	var dir, slug, user, provider string
 	var own ownProof
 	var asJSON bool
 	c := &cobra.Command{
@@ -61,6 +61,7 @@ on its standard input. What the app holds besides fields, a refresh token, is pr
 				return err
 			}
 			who := people.Named(user)
+			who.Provider = provider
 			if who.Password == "" {
 				return fmt.Errorf("nobody knows a password of %q: the people are %q", user, people.Names())
 			}
@@ -85,6 +86,7 @@ on its standard input. What the app holds besides fields, a refresh token, is pr
 	c.Flags().StringVar(&own.secret, "secret", "", "a secret to use in place of the one that the app was shipped with")
 	c.Flags().StringVar(&own.integrity, "integrity", "", "a client integrity token to use in place of one for the genuine package")
 	c.Flags().StringVar(&user, "user", "", "name of the person: alice")
+	c.Flags().StringVar(&provider, "provider", "", "name of the provider on whose page they sign in, where there are several (default: the bank's)")
 	for _, required := range []string{"stage", "user"} {
 		if err := c.MarkFlagRequired(required); err != nil {
 			panic(err) // no such flag

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"keyladder/mobileclient/attacker/attack"
+	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 )
 
@@ -29,8 +30,13 @@ func passwordGuess(ctx context.Context, g *attack.Given) (attack.Result, error) 
 	}
 	defer p.Close()
 	p.Hasty = true // an attack that has to wait has been stopped
+	try := p.SignIn
+	if g.Stage.Auth.Issuer == catalog.MediatorIssuer {
+		g.Say("The mediator opens no page for a program that is not the app. The page on which customers type their passwords is the bank's, and the address that the mediator sends them to stands in everybody's browser.")
+		try = p.SignInAtBank
+	}
 	for i, password := range commonPasswords {
-		got, err := p.SignIn(ctx, aCustomer, password)
+		got, err := try(ctx, aCustomer, password)
 		var refused *attack.Refusal
 		switch {
 		case err == nil:

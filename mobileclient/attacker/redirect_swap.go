@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 
+	"golang.org/x/oauth2"
+
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/network"
@@ -42,6 +44,11 @@ func redirectSwap(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		return attack.Result{}, err
 	}
 	defer closeSite()
+	if oauth.Pushes() {
+		if err := pushSwapped(ctx, g, p, oauth, site); err != nil {
+			return attack.Result{}, err
+		}
+	}
 	spellings, taken := swapped(g.RedirectURI, site), ""
 	for _, uri := range spellings {
 		link := strings.Replace(oauth.Draft().URL, one(g.RedirectURI), uri.query(), 1)
@@ -61,6 +68,25 @@ func redirectSwap(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	}
 	g.Say("Asked with %d other addresses, from a web site of ours to the right one with another ending: the page says each time that it leads nobody there.", len(spellings))
 	return attack.Result{Obstacle: "the authorization server leads nobody to an address that is not registered, byte for byte"}, nil
+}
+
+// pushSwapped pushes a request for another address, where requests are pushed: an issuer that takes it
+// would lead a user there. That takes a client integrity token, and the attack has none.
+func pushSwapped(ctx context.Context, g *attack.Given, p *attack.Program, oauth *protect.OAuth, site string) error {
+	request, err := url.Parse(oauth.Draft(oauth2.SetAuthURLParam("redirect_uri", site+"/callback")).URL)
+	if err != nil {
+		return err
+	}
+	_, err = oauth.Push(ctx, p.Client, request.Query())
+	var refused *protect.GrantError
+	switch {
+	case err == nil:
+		return errors.New("the issuer takes a request for a web site of ours, pushed by nobody")
+	case !errors.As(err, &refused):
+		return err
+	}
+	g.Say("Pushed a request for %s: %s. Who pushes has to be a genuine app. So try without.", site, refused.Code)
+	return nil
 }
 
 // lure has the victim follow a link, and uses what they bring to the attacker's web site.

@@ -16,20 +16,32 @@ import (
 )
 
 // inventedToken is like those of the stage's issuer, but for the key that signs it.
-func inventedToken(g *attack.Given) (string, error) {
+func inventedToken(g *attack.Given, caller *protect.Caller) (string, error) {
+	issuer, err := caller.Issuer()
+	if err != nil {
+		return "", err
+	}
+	api, err := caller.URL("/v1")
+	if err != nil {
+		return "", err
+	}
 	now := time.Now().Truncate(time.Second)
 	return token.NewKey().Sign(token.Claims{
-		Issuer: g.Auth + "/" + g.Stage.Slug, Subject: g.User, Audience: []string{g.TLS + "/" + g.Stage.Slug + "/v1"}, ClientID: "harbour-mobile",
+		Issuer: issuer, Subject: g.User, Audience: []string{api.String()}, ClientID: "harbour-mobile",
 		Issued: now, Expires: now.Add(time.Hour), ID: token.NewID(), Scope: "accounts:read transfers:write",
 	})
 }
 
 // forgeIntegrity makes forgeries of a client integrity token, in the same ways as those of an access
 // token: what is in one, and the name of its key, everybody can read in a token of their own.
-func forgeIntegrity(g *attack.Given, server *x509.Certificate) ([]forge.Forgery, error) {
+func forgeIntegrity(g *attack.Given, caller *protect.Caller, server *x509.Certificate) ([]forge.Forgery, error) {
+	api, err := caller.URL("/v1")
+	if err != nil {
+		return nil, err
+	}
 	now := time.Now().Truncate(time.Second)
 	own, err := integrity.Sign(token.Key{ID: g.ClientID + "-servers", Secret: token.NewKey().Secret}, integrity.Claims{
-		Issuer: g.Attestation + "/" + g.Stage.Slug, ClientID: g.ClientID, Audience: []string{g.TLS + "/" + g.Stage.Slug + "/v1"},
+		Issuer: g.Attestation + "/" + g.Stage.Slug, ClientID: g.ClientID, Audience: []string{api.String()},
 		Issued: now, Expires: now.Add(time.Minute), ID: token.NewID(), Release: g.Stage.Package.Release, Level: string(g.Stage.Attestation.Level),
 	})
 	if err != nil {
@@ -55,7 +67,7 @@ func tokenForge(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	}
 	own, whence := p.Caller.Identity().Token, "Signed in as ourselves, and took our own token apart: header, claims, signature."
 	if own == "" { // the issuer gives none to a program without the app's secret
-		if own, err = inventedToken(g); err != nil {
+		if own, err = inventedToken(g, p.Caller); err != nil {
 			return attack.Result{}, err
 		}
 		whence = "The issuer gives a token to nobody without the app's secret. Made one up, as the issuer's metadata and RFC 9068 say what is in one."
@@ -78,7 +90,7 @@ func tokenForge(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	g.Say("%s Made %d tokens for %s out of it.", whence, len(forgeries), aCustomer)
 	var apps []forge.Forgery // the n-th is made as the n-th for the user is
 	if g.Stage.Call.AppProof == catalog.IntegrityToken {
-		if apps, err = forgeIntegrity(g, response.TLS.PeerCertificates[0]); err != nil {
+		if apps, err = forgeIntegrity(g, p.Caller, response.TLS.PeerCertificates[0]); err != nil {
 			return attack.Result{}, err
 		}
 		g.Say("Calls have to carry a client integrity token, too. Made %d of those in the same ways.", len(apps))

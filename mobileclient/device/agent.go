@@ -46,7 +46,8 @@ type Agent struct {
 	jar    http.CookieJar
 
 	mu        sync.Mutex
-	seen      func(url string) // see [Agent.Spy]
+	seen      func(url string)      // see [Agent.Spy]
+	asked     func(url string) bool // see [Agent.Confirm]
 	current   *Page
 	shown     int // pages so far
 	transport *http.Transport
@@ -70,6 +71,14 @@ func (a *Agent) Spy(seen func(url string)) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.seen = seen
+}
+
+// Confirm has somebody asked, from now on, before an address is handed to an app: on a phone of one's
+// own one can keep it, and look at it. Nil: all are handed over.
+func (a *Agent) Confirm(asked func(url string) (handOver bool)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked = asked
 }
 
 // Current is the page that is shown; nil before the first.
@@ -123,12 +132,15 @@ func (a *Agent) load(ctx context.Context, out outgoing, rawURL string, from *Pag
 			return nil, fmt.Errorf("open a page: %w", err)
 		}
 		a.mu.Lock()
-		seen := a.seen
+		seen, asked := a.seen, a.asked
 		a.mu.Unlock()
 		if seen != nil {
 			seen(rawURL)
 		}
 		if u.Scheme != "http" && u.Scheme != "https" {
+			if asked != nil && !asked(rawURL) {
+				return a.show(keptLink(rawURL, from.stage)), nil
+			}
 			at := time.Now()
 			name, err := a.device.HandOver(ctx, rawURL, from.stage)
 			if errors.Is(err, ErrUnclaimed) && strings.Contains(u.Scheme, ".") {
@@ -176,6 +188,11 @@ func unclaimed(rawURL, scheme, stage string) *Page {
 		Title: "No app opens this link",
 		Text:  "No app on this phone opens links that begin with " + scheme + ":. Install the app that this page wants to lead back to, and begin again there.",
 	}
+}
+
+// keptLink is the page for a URL that was not handed to an app.
+func keptLink(rawURL, stage string) *Page {
+	return &Page{URL: rawURL, stage: stage, Title: "This link was kept", Text: "It was not handed to an app, as the phone's owner wants it."}
 }
 
 func redirects(status int) bool {

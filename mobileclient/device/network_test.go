@@ -336,6 +336,12 @@ func TestAgentSignsIn(t *testing.T) {
 	agent.Spy(nil)
 
 	name := install(t, d, packaged(t, developer, release.Manifest{Schemes: []string{"com.example.app"}}, "")).Name
+	agent.Confirm(func(address string) bool { return !strings.HasPrefix(address, "com.example.app:") })
+	kept, err := agent.Submit(t.Context(), page, page.Forms[0], values, allow)
+	if err != nil || kept.App != "" || kept.Unclaimed || kept.URL != lost.URL || strings.Contains(kept.Text, "form=") {
+		t.Errorf("a link that the phone's owner keeps: %+v, %v", kept, err)
+	}
+	agent.Confirm(nil)
 	done, err := agent.Submit(t.Context(), page, page.Forms[0], values, allow)
 	if err != nil {
 		t.Fatal(err)

@@ -63,3 +63,37 @@ func TestAuthorize(t *testing.T) {
 		t.Errorf("a wrong password: %v", err)
 	}
 }
+
+// TestChooseProvider: a page that has a button for each provider is left by the person's own, by its
+// name or its title, and by the bank's where they have none.
+func TestChooseProvider(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /authorize", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		for _, provider := range [][2]string{{"lite", "Lite ID"}, {"bank", "Harbour Bank"}} {
+			fmt.Fprintf(w, `<form method="post" action="/provider"><input type="hidden" name="interaction" value="7"><button name="provider" value="%s">%s</button></form>`, provider[0], provider[1])
+		}
+	})
+	mux.HandleFunc("POST /provider", func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("interaction") != "7" {
+			http.Error(w, "no", http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Location", leadsBack+"?provider="+r.FormValue("provider"))
+		w.WriteHeader(http.StatusSeeOther)
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	for wanted, chosen := range map[string]string{"": "bank", "bank": "bank", "lite": "lite", "lite id": "lite", "harbour bank": "bank"} {
+		link, err := person.Person{Name: "alice", Password: "right", Provider: wanted}.Authorize(t.Context(), nil, server.URL+"/authorize", leadsBack)
+		if err != nil || link != leadsBack+"?provider="+chosen {
+			t.Errorf("%q: %q, %v", wanted, link, err)
+		}
+	}
+	_, err := person.Person{Name: "alice", Provider: "another"}.Authorize(t.Context(), nil, server.URL+"/authorize", leadsBack)
+	var refused *person.ErrRefused
+	if !errors.As(err, &refused) {
+		t.Errorf("a provider that is not there: %v", err)
+	}
+}

@@ -16,10 +16,17 @@ type Person struct {
 	// An app that asks in another way gets no password.
 	Used device.SignInWay
 
+	// Provider is whose page they sign in on, by its name or its title, where they are asked; empty:
+	// [HomeProvider].
+	Provider string
 	// Once is for somebody who does not want to stay signed in: an app that asks for the
 	// password itself is told to keep nothing that stands for them in its storage.
 	Once bool
 }
+
+// HomeProvider is the name of the bank's own authorization server among the providers of an issuer
+// that has several.
+const HomeProvider = "bank"
 
 // People are the passwords of the workshop's people, by their names.
 type People map[string]string

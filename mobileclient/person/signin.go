@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"keyladder/mobileclient/device"
+	"keyladder/stages/protect"
 )
 
 // patience is how long a person waits for a page that asks for it.
@@ -163,6 +165,9 @@ func (p Person) Fill(form device.Form) (values url.Values, asks bool) {
 // fill finds the form that a page wants filled in: one that asks for a password, or one
 // that only wants a button pressed, as where an app asks for rights.
 func (p Person) fill(page *device.Page) (form *device.Form, values url.Values, asks bool) {
+	if form, offered := p.choose(page); offered {
+		return form, nil, false
+	}
 	for i := range page.Forms {
 		if values, asks = p.Fill(page.Forms[i]); asks {
 			return &page.Forms[i], values, true
@@ -175,6 +180,23 @@ func (p Person) fill(page *device.Page) (form *device.Form, values url.Values, a
 		}
 	}
 	return nil, nil, false
+}
+
+// choose finds the form that leads on to the person's provider, on a page that has one for each; nil:
+// theirs is not among them. Offered is false where the page is about something else.
+func (p Person) choose(page *device.Page) (form *device.Form, offered bool) {
+	wanted := cmp.Or(p.Provider, HomeProvider)
+	for i := range page.Forms {
+		button := pressed(&page.Forms[i])
+		if button.Name != protect.ProviderParameter {
+			continue
+		}
+		offered = true
+		if strings.EqualFold(button.Value, wanted) || strings.EqualFold(button.Label, wanted) {
+			return &page.Forms[i], true
+		}
+	}
+	return nil, offered
 }
 
 // pressed is the button that a form offers first.

@@ -77,6 +77,10 @@ func (c *Caller) OAuth(redirectURI string) (*OAuth, error) {
 	return o, nil
 }
 
+// Issuer is the URL of the server that issues the stage's tokens, as it names itself, where that is one
+// of its own.
+func (c *Caller) Issuer() (string, error) { return c.issuer() }
+
 // issuer is the stage's: the mediator, where apps show their client integrity tokens to it, and the
 // authorization server otherwise.
 func (c *Caller) issuer() (string, error) {

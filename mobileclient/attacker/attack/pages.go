@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/pkce"
 	"keyladder/stages/protect"
 )
 
@@ -37,6 +39,23 @@ func (p *Program) signInOnPages(ctx context.Context, user, password string) erro
 		return refusedGrant(err)
 	}
 	return p.Redeem(ctx, response)
+}
+
+// SignInAtBank signs a user in on the page of the bank's authorization server, where that is a provider
+// of the mediator: with the request that the mediator makes for each of its users. What comes of it goes
+// to the mediator.
+func (p *Program) SignInAtBank(ctx context.Context, user, password string) (protect.Answer, error) {
+	mediator, err := p.Caller.Issuer()
+	if err != nil {
+		return protect.Answer{}, err
+	}
+	back := mediator + "/callback/bank"
+	page := p.g.Auth + "/" + p.g.Stage.Slug + "/authorize?" + url.Values{
+		"response_type": {"code"}, "client_id": {"harbour-mediator"}, "redirect_uri": {back}, "state": {protect.NewState()},
+		pkce.FieldChallenge: {pkce.Challenge(pkce.S256, pkce.NewVerifier())}, pkce.FieldMethod: {pkce.S256},
+	}.Encode()
+	_, err = p.g.Authorize(ctx, p.recording("auth"), page, back, user, password)
+	return protect.Answer{}, err
 }
 
 // issuer is what the server is called in records that issues the stage's tokens.

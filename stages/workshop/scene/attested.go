@@ -200,7 +200,7 @@ func (p *prober) opened(ctx context.Context, by *caller) (*browser, *protect.Att
 }
 
 // mediated says whether a mediator looks at client integrity tokens, too.
-func mediated(p catalog.Policies) bool { return p.Call.ClientAuth == catalog.Mediated }
+func mediated(p catalog.Policies) bool { return p.Call.ClientAuth.Attested() }
 
 // mediatedProbes are requests for tokens whose client integrity token is wrong. The code is looked at
 // by nobody, so any will do.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +41,10 @@ type prober struct {
 	other       *caller // the customers' app at another stage that attests it; nil: there is none
 	packages    []*os.File
 	identifier  func() string
+	direct      string // where the API is at the stage, past any gateway
+
+	sent *browser       // see answered
+	jar  http.CookieJar // that one's
 	clients     map[*tls.Certificate]*http.Client
 }
 
@@ -63,6 +68,14 @@ type draft struct {
 	as func(*protect.Identity) // who it says that it is; nil: who it is
 }
 
+// number is a member of an answer in JSON; 0: it has none.
+func (r reply) number(name string) int64 {
+	members := map[string]any{}
+	_ = json.Unmarshal(r.body, &members) // then there is none
+	value, _ := members[name].(float64)
+	return int64(value)
+}
+
 // reply is what became of a call.
 type reply struct {
 	status   int
@@ -76,7 +89,7 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &prober{policies: stage.Declared(), plain: plain, routes: s.folder.Addresses.Routes(), roots: s.roots, identifier: s.installations.maker(stage.Slug), clients: map[*tls.Certificate]*http.Client{}}
+	p := &prober{policies: stage.Declared(), plain: plain, routes: s.folder.Addresses.Routes(), roots: s.roots, identifier: s.installations.maker(stage.Slug), clients: map[*tls.Certificate]*http.Client{}, direct: s.directly(stage)}
 	own, err := deploy.Shipped(s.packageFile(stage))
 	if err != nil {
 		return nil, err

@@ -20,7 +20,8 @@ import (
 	"keyladder/stages/protect"
 )
 
-func onPages(p catalog.Policies) bool   { return p.Auth.Issuer == catalog.AuthServer }
+func onPages(p catalog.Policies) bool   { return p.Auth.Issuer.Separate() }
+func inURLs(p catalog.Policies) bool    { return onPages(p) && p.Auth.Requests == catalog.RequestsInURL }
 func withCodes(p catalog.Policies) bool { return onPages(p) && p.Auth.Grants.HasCode() }
 func renewable(p catalog.Policies) bool { return onPages(p) && p.Auth.Offers(catalog.CodeAndRefresh) }
 
@@ -30,22 +31,22 @@ func withSecret(p catalog.Policies) bool {
 
 // authProbes are the requests that the authorization server must refuse.
 var authProbes = []probe{
-	{"an authorization request with a parameter twice", onPages, catalog.CheckForm, 303, authorization(func(_ *prober, query url.Values) {
+	{"an authorization request with a parameter twice", inURLs, catalog.CheckForm, 303, authorization(func(_ *prober, query url.Values) {
 		query["scope"] = []string{"rates:read", "rates:read"}
 	})},
-	{"an authorization request of an unknown client", onPages, catalog.CheckClient, 400, authorization(func(_ *prober, query url.Values) {
+	{"an authorization request of an unknown client", inURLs, catalog.CheckClient, 400, authorization(func(_ *prober, query url.Values) {
 		query.Set("client_id", rand.Text())
 	})},
-	{"an authorization request for another redirect URI", onPages, catalog.CheckRedirect, 400, authorization(func(_ *prober, query url.Values) {
+	{"an authorization request for another redirect URI", inURLs, catalog.CheckRedirect, 400, authorization(func(_ *prober, query url.Values) {
 		query.Set("redirect_uri", query.Get("redirect_uri")+"/")
 	})},
-	{"an authorization request of one app for the redirect URI of another", onPages, catalog.CheckRedirect, 400, authorization(func(p *prober, query url.Values) {
+	{"an authorization request of one app for the redirect URI of another", inURLs, catalog.CheckRedirect, 400, authorization(func(p *prober, query url.Values) {
 		query.Set("redirect_uri", p.staff.redirectURI)
 	})},
-	{"an authorization request for another grant", onPages, catalog.CheckGrant, 303, authorization(func(_ *prober, query url.Values) {
+	{"an authorization request for another grant", inURLs, catalog.CheckGrant, 303, authorization(func(_ *prober, query url.Values) {
 		query.Set("response_type", "id_token")
 	})},
-	{"an authorization request for what nobody may do", onPages, catalog.CheckWanted, 303, authorization(func(_ *prober, query url.Values) {
+	{"an authorization request for what nobody may do", inURLs, catalog.CheckWanted, 303, authorization(func(_ *prober, query url.Values) {
 		query.Set("scope", "everything")
 	})},
 	{"a sign-in on the page with a wrong password", onPages, catalog.CheckSignIn, 200, func(ctx context.Context, p *prober, users people) (reply, error) {
@@ -57,7 +58,7 @@ var authProbes = []probe{
 		}
 		return sent.latest, nil
 	}},
-	{"an app that its user does not allow anything", onPages, catalog.CheckConsent, 303, denied},
+	{"an app that its user does not allow anything", inURLs, catalog.CheckConsent, 303, denied},
 	{"a token request with another client secret", withSecret, catalog.CheckClient, 401, func(ctx context.Context, p *prober, _ people) (reply, error) {
 		by, err := p.bank.As(func(as *protect.Identity) { as.Secret = rand.Text() })
 		if err != nil {
