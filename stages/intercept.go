@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,7 @@ import (
 	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/lookalike"
 	"keyladder/mobileclient/attacker/network"
+	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/scene"
 	"keyladder/stages/workshop/terminator"
 )
@@ -224,6 +226,7 @@ type calledIn struct {
 func terminatorCommand() *cobra.Command {
 	var p post
 	var payee string
+	var gateway bool
 	c := &cobra.Command{
 		Use:   "terminator",
 		Short: "Be the bank's TLS terminator, and log complete calls; or change the payee of payments",
@@ -238,7 +241,7 @@ passed on; what can't be read is replaced.`,
 			if err != nil {
 				return err
 			}
-			bad, err := scene.NewTerminator(folder)
+			bad, api, err := scene.NewTerminator(folder, gateway)
 			if err != nil {
 				return err
 			}
@@ -264,7 +267,7 @@ passed on; what can't be read is replaced.`,
 			ctx, cancel := context.WithCancel(c.Context())
 			ended := make(chan error, 1)
 			go func() {
-				ended <- bad.ServeRoad(ctx, road, folder.Addresses.URL(deployment.API), folder.Addresses.URL(deployment.PlainAPI))
+				ended <- bad.ServeRoad(ctx, road, api, folder.Addresses.URL(deployment.PlainAPI))
 				cancel()
 			}()
 			c.SetContext(ctx)
@@ -275,6 +278,7 @@ passed on; what can't be read is replaced.`,
 	}
 	p.flags(c, "127.0.0.1:8082")
 	c.Flags().StringVar(&payee, "payee", "", "`ACCOUNT` to which all payments go")
+	c.Flags().BoolVar(&gateway, "gateway", false, "stand in front of the gateway, where apps find the API there, in place of the API")
 	return c
 }
 
@@ -297,7 +301,9 @@ input. The answer is printed as it comes:
 			if err != nil {
 				return err
 			}
-			bad, err := scene.NewTerminator(folder)
+			slug, _, _ := strings.Cut(strings.TrimPrefix(call.Path, "/"), "/")
+			stage, _ := catalog.All().Lookup(slug)
+			bad, _, err := scene.NewTerminator(folder, stage.Call.Gateway == catalog.ThroughGateway)
 			if err != nil {
 				return err
 			}

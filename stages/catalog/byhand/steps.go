@@ -30,7 +30,12 @@ func unmediated(p catalog.Policies) bool       { return !mediated(p) }
 func hashed(p catalog.Policies) bool           { return p.Attestation.Level == catalog.PackageHash }
 func challenged(p catalog.Policies) bool       { return p.Attestation.Level == catalog.PackageChallenge }
 func appSecret(p catalog.Policies) bool        { return p.Call.ClientAuth == catalog.ClientSecret }
-func mediated(p catalog.Policies) bool         { return p.Call.ClientAuth == catalog.Mediated }
+func mediated(p catalog.Policies) bool         { return p.Call.ClientAuth.Attested() }
+func pushes(p catalog.Policies) bool           { return p.Auth.Requests == catalog.PushedRequests }
+func inURLs(p catalog.Policies) bool           { return p.Auth.Requests == catalog.RequestsInURL }
+func atProvider(p catalog.Policies) bool       { return p.Call.Providers == catalog.ChosenAtMediator }
+func ofOneDevice(p catalog.Policies) bool      { return p.Call.Binding == catalog.TokenOfDevice }
+func ofAnyDevice(p catalog.Policies) bool      { return !ofOneDevice(p) }
 func keysInURLs(p catalog.Policies) bool       { return p.Call.KeyPlace == catalog.KeyInPublicURLs }
 func noKeysInURLs(p catalog.Policies) bool     { return p.Call.KeyPlace != catalog.KeyInPublicURLs }
 func withDevices(p catalog.Policies) bool      { return p.Call.Devices == catalog.RegisteredDevices }
@@ -191,9 +196,18 @@ func Steps(a catalog.Attack, stage catalog.Stage) []string {
 		}
 		return ""
 	}
-	tokens := "https://localhost:8444/" + stage.Slug
+	const mediator = "https://localhost:8447/"
+	auth := "https://localhost:8444/" + stage.Slug
+	tokens, page := auth, auth+"/authorize?response_type="+responseType(stage.Policies)+"&client_id=harbour-mobile"
 	if mediated(stage.Policies) {
-		tokens = "https://localhost:8447/" + stage.Slug
+		tokens = mediator + stage.Slug
+	}
+	terminator := "stages intercept terminator"
+	if stage.Call.Gateway == catalog.ThroughGateway {
+		api, terminator = mediator, terminator+" --gateway"
+	}
+	if atProvider(stage.Policies) { // what the mediator asks the bank for, in the name of whoever signs in
+		page = auth + "/authorize?response_type=code&client_id=harbour-mediator&redirect_uri=" + mediator + stage.Slug + "/callback/bank&state=made-up&code_challenge=" + challenge + "&code_challenge_method=S256"
 	}
 	forgedProof := ""
 	if attested(stage.Policies) {
@@ -204,7 +218,9 @@ func Steps(a catalog.Attack, stage catalog.Stage) []string {
 	open := fmt.Sprintf(`%s -D head.txt -o session.json --json '{"client_id":"harbour-mobile","release":%d,"device":"own-%s"}' https://localhost:8445/%s/v1/sessions`, fetch, stage.Package.Release, a.Name, stage.Slug)
 	filled := strings.NewReplacer(
 		"{api}", api+stage.Slug,
-		"{auth}", "https://localhost:8444/"+stage.Slug,
+		"{auth}", auth,
+		"{page}", page,
+		"{terminator}", terminator,
 		"{asked for}", "response_type="+responseType(stage.Policies)+"&client_id=harbour-mobile",
 		"{own secret}", ownSecret,
 		"{curl}", "curl -i"+trust+agent,
@@ -239,6 +255,9 @@ func Steps(a catalog.Attack, stage catalog.Stage) []string {
 	}
 	return steps
 }
+
+// challenge is one of PKCE (RFC 7636, appendix B): whoever wants to guess passwords needs no code.
+const challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 // responseType is what the stage's clients ask the authorization server for.
 func responseType(p catalog.Policies) string {

@@ -23,7 +23,11 @@ const maxAnswer = 1 << 20
 // newInside puts a TLS terminator of the bank's between the victim and the API, and
 // hands the machine that it runs on to the attacker. Leave ends it.
 func (s *Station) newInside(ctx context.Context, slug, reference string) (inside *attack.Inside, leave func(), err error) {
-	bad, err := NewTerminator(s.folder)
+	gateway := false
+	if stage, ok := s.stages.Lookup(slug); ok {
+		gateway = behindGateway(stage.Policies)
+	}
+	bad, api, err := NewTerminator(s.folder, gateway)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -44,7 +48,7 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 		return nil, nil, err
 	}
 	programs.Go(func() error {
-		return bad.ServeRoad(ctx, road, s.folder.Addresses.URL(deployment.API), s.folder.Addresses.URL(deployment.PlainAPI))
+		return bad.ServeRoad(ctx, road, api, s.folder.Addresses.URL(deployment.PlainAPI))
 	})
 	victim.join(road.Addr().String())
 	if err := victim.signIn(ctx); err != nil {
@@ -100,27 +104,33 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 	}, leave, nil
 }
 
-// NewTerminator makes the TLS terminator of the deployment whose attacker folder it is: the
-// machine that it runs on is the attacker's.
-func NewTerminator(folder *deployment.Folder) (*terminator.Terminator, error) {
+// NewTerminator makes the TLS terminator of the deployment whose attacker folder it is: the machine
+// that it runs on is the attacker's. It stands in front of the API, or of the gateway in front of that;
+// api is the address of the one, at which apps call.
+func NewTerminator(folder *deployment.Folder, gateway bool) (made *terminator.Terminator, api string, err error) {
+	service, upstream := deployment.API, deployment.TerminatedAPI
+	if gateway {
+		service, upstream = deployment.MediatorService, deployment.TerminatedMediator
+	}
 	server, err := folder.Pair("server")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	client, err := folder.Pair("terminator")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	trusted, err := folder.Read("roots.pem")
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	roots, err := pki.Pool(trusted)
 	if err != nil {
-		return nil, fmt.Errorf("read roots.pem: %w", err)
+		return nil, "", fmt.Errorf("read roots.pem: %w", err)
 	}
-	return terminator.New(terminator.Config{
+	made, err = terminator.New(terminator.Config{
 		Certificate: server, Client: client, Roots: roots,
-		Upstream: folder.Addresses.URL(deployment.TerminatedAPI), Routes: folder.Addresses.Routes(),
+		Upstream: folder.Addresses.URL(upstream), Routes: folder.Addresses.Routes(),
 	})
+	return made, folder.Addresses.URL(service), err
 }

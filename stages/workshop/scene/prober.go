@@ -43,9 +43,7 @@ type prober struct {
 	identifier  func() string
 	direct      string // where the API is at the stage, past any gateway
 
-	sent *browser       // see answered
-	jar  http.CookieJar // that one's
-	clients     map[*tls.Certificate]*http.Client
+	clients map[*tls.Certificate]*http.Client
 }
 
 // caller is an app of the bank, on a phone of its own.
@@ -89,7 +87,7 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &prober{policies: stage.Declared(), plain: plain, routes: s.folder.Addresses.Routes(), roots: s.roots, identifier: s.installations.maker(stage.Slug), clients: map[*tls.Certificate]*http.Client{}, direct: s.directly(stage)}
+	p := &prober{policies: stage.Declared(), plain: plain, routes: s.folder.Addresses.Routes(), roots: s.roots, identifier: s.installations.maker(stage.Slug), clients: map[*tls.Certificate]*http.Client{}, direct: s.folder.Addresses.Stage(deployment.API, stage.Slug)}
 	own, err := deploy.Shipped(s.packageFile(stage))
 	if err != nil {
 		return nil, err

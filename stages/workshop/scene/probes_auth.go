@@ -20,10 +20,11 @@ import (
 	"keyladder/stages/protect"
 )
 
-func onPages(p catalog.Policies) bool   { return p.Auth.Issuer.Separate() }
-func inURLs(p catalog.Policies) bool    { return onPages(p) && p.Auth.Requests == catalog.RequestsInURL }
-func withCodes(p catalog.Policies) bool { return onPages(p) && p.Auth.Grants.HasCode() }
-func renewable(p catalog.Policies) bool { return onPages(p) && p.Auth.Offers(catalog.CodeAndRefresh) }
+func onPages(p catalog.Policies) bool       { return p.Auth.Issuer.Separate() }
+func behindGateway(p catalog.Policies) bool { return p.Call.Gateway == catalog.ThroughGateway }
+func inURLs(p catalog.Policies) bool        { return onPages(p) && p.Auth.Requests == catalog.RequestsInURL }
+func withCodes(p catalog.Policies) bool     { return onPages(p) && p.Auth.Grants.HasCode() }
+func renewable(p catalog.Policies) bool     { return onPages(p) && p.Auth.Offers(catalog.CodeAndRefresh) }
 
 func withSecret(p catalog.Policies) bool {
 	return withCodes(p) && p.Auth.ClientAuth == catalog.ClientSecret
