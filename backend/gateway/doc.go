@@ -6,6 +6,10 @@
 //	GET /extended-mediator/v1/accounts      at the gateway, with both tokens
 //	GET /extended-mediator/v1/accounts      behind it, with Forwarded-Caller in their place
 //
+// and one of its own, for which it asks a third party, with a key that no app has (package marketrates):
+//
+//	GET /extended-mediator/v1/market-rates
+//
 // A call passes the guard first, admission and proof, as it would at the API where there is no
 // gateway. What app and user may do is for the API to say. Then the gateway sends it on, over mutual
 // TLS, to a listener of the API that nobody else gets to:

@@ -22,6 +22,7 @@ import (
 type Config struct {
 	Folder *deployment.Folder // of the program that it runs in
 	Log    *traffic.Log       // nil: no records
+	Rates  MarketRates        // nil: there is no route for them
 
 	Patience time.Duration // that the API may take until it begins to answer; 0: [Patience]
 	Every    time.Duration // that it is looked at whether the API is up; 0: each second
@@ -90,7 +91,7 @@ func (g *Gateway) tls() (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate}, RootCAs: roots}, nil
 }
 
-// Routes registers the routes of the API. Those for partners are not among them: their servers have
+// Routes registers the routes of the API, and that for market rates, which the gateway answers. Those for partners are not among them: their servers have
 // certificates, and call the API itself.
 func (g *Gateway) Routes(e *echo.Echo, guarded *guard.Guard) {
 	for _, r := range api.Routes() {
@@ -98,13 +99,21 @@ func (g *Gateway) Routes(e *echo.Echo, guarded *guard.Guard) {
 			guarded.Handle(e, r, g.Forward)
 		}
 	}
+	if g.config.Rates != nil {
+		guarded.Handle(e, ratesRoute, g.marketRates)
+	}
 }
 
 // Before says whether a stage's calls lead through a gateway.
 func Before(p catalog.Policies) bool { return p.Call.Gateway == catalog.ThroughGateway }
 
-// Close closes the connections to the API.
-func (g *Gateway) Close() { g.transport.CloseIdleConnections() }
+// Close closes the connections to the API, and to the third party.
+func (g *Gateway) Close() {
+	g.transport.CloseIdleConnections()
+	if g.config.Rates != nil {
+		g.config.Rates.Close()
+	}
+}
 
 // vouch says who makes a call. Each attempt to send a call needs another token.
 //

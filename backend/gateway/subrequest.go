@@ -56,15 +56,18 @@ func Subrequests(next http.Handler) http.Handler {
 
 // original is the call that is asked about. Its body stays where it is.
 func original(r *http.Request, stage string) (*http.Request, *problem.Problem) {
-	one := func(names ...string) string {
-		for _, name := range names {
-			if values := r.Header.Values(name); len(values) == 1 {
-				return values[0]
-			}
+	// A gateway overwrites the fields of its own kind. Those of the other kind may be its client's, who
+	// would have it ask about another call than the one that it sends on.
+	only := func(name, other string) string {
+		if r.Header.Get(name) == "" {
+			name, other = other, name
 		}
-		return ""
+		if len(r.Header.Values(name)) != 1 || len(r.Header.Values(other)) > 0 {
+			return ""
+		}
+		return r.Header.Get(name)
 	}
-	method, target := one("X-Original-Method", "X-Forwarded-Method"), one("X-Original-Uri", "X-Forwarded-Uri")
+	method, target := only("X-Original-Method", "X-Forwarded-Method"), only("X-Original-Uri", "X-Forwarded-Uri")
 	u, err := url.ParseRequestURI(target)
 	if method == "" || err != nil || u.Host != "" {
 		return nil, problem.New(http.StatusForbidden, "bad-request", "It is not said which call is asked about",

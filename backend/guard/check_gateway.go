@@ -90,10 +90,12 @@ func behind(stage catalog.Policies) catalog.Policies {
 }
 
 // before is what the gateway asks of the same calls: what the stage asks, but for what they may do,
-// which is the business of the API.
-func before(stage catalog.Policies) catalog.Policies {
-	stage.Call.Gateway = catalog.Direct
-	stage.API.Authorization, stage.API.Partners = catalog.NotAuthorized, catalog.NoPartners
+// which is the business of the API, as long as that answers.
+func (r Route) before(stage catalog.Policies) catalog.Policies {
+	stage.Call.Gateway, stage.API.Partners = catalog.Direct, catalog.NoPartners
+	if !r.AtGateway {
+		stage.API.Authorization = catalog.NotAuthorized
+	}
 	return stage
 }
 

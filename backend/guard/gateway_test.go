@@ -244,6 +244,9 @@ func TestGuardOfTheGateway(t *testing.T) {
 	}{
 		"a good one":          {"/v1/accounts", func(*http.Request) {}, 200, ""},
 		"public data":         {"/v1/rates", func(r *http.Request) { r.Header.Del("Authorization") }, 200, ""},
+		"at the gateway":      {"/v1/own", func(*http.Request) {}, 200, ""},
+		"there, no right":     {"/v1/frozen", func(*http.Request) {}, 403, catalog.CheckScope},
+		"there, no app":       {"/v1/own", func(r *http.Request) { r.Header.Del(integrity.Field) }, 401, catalog.CheckIntegrity},
 		"no access token":     {"/v1/accounts", func(r *http.Request) { r.Header.Del("Authorization") }, 401, catalog.CheckToken},
 		"no integrity token":  {"/v1/accounts", func(r *http.Request) { r.Header.Del(integrity.Field) }, 401, catalog.CheckIntegrity},
 		"no app's user agent": {"/v1/accounts", func(r *http.Request) { r.Header.Set("User-Agent", "curl/8") }, 403, catalog.CheckUserAgent},
@@ -263,11 +266,13 @@ func TestGuardOfTheGateway(t *testing.T) {
 		w.guard, w.echo = g, echo.New()
 		w.echo.HTTPErrorHandler = problem.Handler(func(error) {})
 		w.echo.Use(g.Middleware)
-		for _, path := range []string{"/v1/accounts", "/v1/rates"} {
-			route := guard.Route{Method: http.MethodGet, Path: path, Scope: "accounts:freeze"} // which is for the API to ask for
-			if path == "/v1/rates" {
-				route.User = guard.NobodyNeeded
-			}
+		for _, route := range []guard.Route{
+			{Path: "/v1/accounts", Scope: "accounts:freeze"}, // which is for the API to ask for
+			{Path: "/v1/rates", Scope: "accounts:freeze", User: guard.NobodyNeeded},
+			{Path: "/v1/own", Scope: "rates:read", User: guard.NobodyNeeded, AtGateway: true},
+			{Path: "/v1/frozen", Scope: "accounts:freeze", User: guard.NobodyNeeded, AtGateway: true},
+		} {
+			route.Method = http.MethodGet
 			g.Handle(w.echo, route, func(c echo.Context, caller guard.Caller) error {
 				return c.String(http.StatusOK, caller.App()+"|"+caller.User()+"|"+caller.Scope()+"|"+caller.Attested().Device)
 			})

@@ -28,6 +28,9 @@ type Route struct {
 	Attested bool
 	// Partner opens the route to partners' servers, and closes it to apps.
 	Partner bool
+	// AtGateway says that the gateway answers the route itself. So it asks for what the app may do as
+	// well, which it leaves to the API otherwise.
+	AtGateway bool
 	// At says at which stages the route is there. Nil: at all.
 	At func(catalog.Policies) bool
 	// Refusals is how the guard writes its refusals. Nil: as problems (RFC 9457).

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"keyladder/backend/gateway"
+	"keyladder/backend/mediator/marketrates"
 	"keyladder/stages/catalog"
 )
 
@@ -13,7 +14,11 @@ func (s *Server) newGateway() (*gateway.Gateway, error) {
 	if !slices.ContainsFunc(s.config.Stages.Built(), func(stage catalog.Stage) bool { return gateway.Before(stage.Policies) }) {
 		return nil, nil
 	}
-	return gateway.New(gateway.Config{Folder: s.config.Folder, Log: s.config.Log, Logger: s.config.Logger, Now: s.config.Now})
+	rates, err := marketrates.New(marketrates.Config{Folder: s.config.Folder, Log: s.config.Log, Logger: s.config.Logger, Now: s.config.Now})
+	if err != nil {
+		return nil, err
+	}
+	return gateway.New(gateway.Config{Folder: s.config.Folder, Log: s.config.Log, Rates: rates, Logger: s.config.Logger, Now: s.config.Now})
 }
 
 // handler is what answers: the guarded routes, and the questions of other gateways about them.

@@ -59,7 +59,7 @@ const (
 const (
 	CheckDeviceLimit Check = "device-limit" // not too many requests of one installation
 	CheckWAF         Check = "waf"          // the web application firewall of the gateway, where it is switched on
-	CheckUpstream    Check = "upstream"     // the API behind the gateway answers
+	CheckUpstream    Check = "upstream"     // what is behind the gateway answers: the API, or a third party
 )
 
 // The checks of the third party whose rates the bank buys.

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"mime"
 	"net"
@@ -44,6 +45,7 @@ const (
 type Config struct {
 	Folder *deployment.Folder // of the role mediator
 	Log    *traffic.Log       // nil: no records
+	Logger *slog.Logger       // nil: the default one
 	Now    func() time.Time   // nil: the clock
 }
 
@@ -52,6 +54,7 @@ type Client struct {
 	url, key string
 	http     *http.Client
 	log      *traffic.Log
+	logger   *slog.Logger
 	now      func() time.Time
 
 	asking sync.Mutex // held while somebody asks
@@ -92,6 +95,9 @@ func (s State) answer(at time.Time) ([]byte, error) {
 
 // New makes a client of the deployment's rates API.
 func New(config Config) (*Client, error) {
+	if config.Logger == nil {
+		config.Logger = slog.Default()
+	}
 	if config.Now == nil {
 		config.Now = time.Now
 	}
@@ -111,7 +117,7 @@ func New(config Config) (*Client, error) {
 		return nil, fmt.Errorf("read roots.pem: %w", err)
 	}
 	return &Client{
-		url: config.Folder.Addresses.URL(deployment.RatesAPI) + "/v1/market-rates", key: secrets[Secret], log: config.Log, now: config.Now,
+		url: config.Folder.Addresses.URL(deployment.RatesAPI) + "/v1/market-rates", key: secrets[Secret], log: config.Log, logger: config.Logger, now: config.Now,
 		http: &http.Client{
 			Timeout: patience,
 			Transport: &http.Transport{
@@ -152,6 +158,9 @@ func (c *Client) Get(from *http.Request, stage string) ([]byte, error) {
 		return nil, err
 	}
 	latest := c.ask(from, stage)
+	if latest.Why != "" {
+		c.logger.Error("market rates", "error", latest.Why)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.latest = latest

@@ -78,7 +78,7 @@ func start(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	folder := must[*deployment.Folder](t)(deployment.Open(dir, deployment.Mediator))
-	w.Client = must[*marketrates.Client](t)(marketrates.New(marketrates.Config{Folder: folder, Log: w.log, Now: func() time.Time { return *w.now.Load() }}))
+	w.Client = must[*marketrates.Client](t)(marketrates.New(marketrates.Config{Folder: folder, Log: w.log, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return *w.now.Load() }}))
 	t.Cleanup(w.Client.Close)
 	return w
 }
