@@ -17,7 +17,8 @@ import (
 const maxWait = 30 * time.Second
 
 // Feed serves a feed: ?after=CURSOR (nothing: from the oldest entry) and ?wait=SECONDS (none;
-// 30 at most). It answers with a [feed.Page]. Its other half is [feed.Remote].
+// 30 at most). It answers with a [feed.Page], at once when the server is about to stop. Its other
+// half is [feed.Remote].
 func Feed[T any](r feed.Reader[T]) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		var after feed.Cursor
@@ -32,13 +33,40 @@ func Feed[T any](r feed.Reader[T]) echo.HandlerFunc {
 			}
 		}
 		ctx := c.Request().Context()
-		page, err := r.Read(ctx, after, min(time.Duration(seconds)*time.Second, maxWait))
+		polling, done := whileServing(ctx)
+		defer done()
+		page, err := r.Read(polling, after, min(time.Duration(seconds)*time.Second, maxWait))
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			return nil // nobody is there any more
+		}
+		if errors.Is(err, context.Canceled) && polling.Err() != nil {
+			page, err = r.Read(ctx, after, 0) // the server stops: what is there now
 		}
 		if err != nil {
 			return err
 		}
 		return c.JSON(http.StatusOK, page)
+	}
+}
+
+type servingKey struct{}
+
+// serving is the context of requests that a server answers while ctx lasts, and finishes after that.
+func serving(ctx context.Context) context.Context {
+	return context.WithValue(context.WithoutCancel(ctx), servingKey{}, ctx)
+}
+
+// whileServing ends with the request, and when its server is asked to stop, which would otherwise
+// wait for long polls.
+func whileServing(request context.Context) (ctx context.Context, done func()) {
+	ctx, cancel := context.WithCancel(request)
+	server, ok := request.Value(servingKey{}).(context.Context)
+	if !ok {
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(server, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
 	}
 }

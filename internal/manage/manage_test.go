@@ -3,6 +3,7 @@ package manage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"keyladder/internal/feed"
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
+	"keyladder/internal/serve"
 	"keyladder/internal/traffic"
 )
 
@@ -162,6 +164,48 @@ func TestTrafficWaits(t *testing.T) {
 	page := <-got
 	if len(page.Entries) != 1 || page.Entries[0].Summary != "GET /tls/v1/rates" || string(page.Entries[0].Body) != "x" {
 		t.Errorf("got %+v", page)
+	}
+}
+
+// TestStopsWithoutPollers: a server that is to stop answers those who wait for news, and does not wait
+// for them.
+func TestStopsWithoutPollers(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders, log := deployed(t, listener.Addr().String()), traffic.New("resource", 8)
+	server := NewServer(folders[deployment.Resource], log, nil)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(ctx, listener) }()
+	client, err := NewClient(folders[deployment.Admin], deployment.Resource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	end, err := client.TrafficEnd(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	polled := make(chan error, 1)
+	go func() {
+		page, err := Traffic(client).Read(t.Context(), end, maxWait)
+		if err == nil && (len(page.Entries) > 0 || page.Next != end) {
+			err = fmt.Errorf("%+v", page)
+		}
+		polled <- err
+	}()
+	time.Sleep(100 * time.Millisecond) // if it does not wait yet, it finds nobody, which is no fault
+	begin := time.Now()
+	stop()
+	if err := <-polled; err != nil {
+		t.Log("too early to be answered:", err)
+	}
+	if err := <-stopped; err != nil || time.Since(begin) >= serve.Patience {
+		t.Errorf("stopped with %v after %v", err, time.Since(begin))
 	}
 }
 

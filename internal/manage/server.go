@@ -138,6 +138,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 	server := serve.New(http.MaxBytesHandler(s, maxBody))
 	server.WriteTimeout = attackTime
+	server.BaseContext = func(net.Listener) context.Context { return serving(ctx) }
 	return serve.HTTP(ctx, server, tls.NewListener(listener, &tls.Config{
 		MinVersion:   tls.VersionTLS13,
 		Certificates: []tls.Certificate{certificate},
