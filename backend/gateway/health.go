@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
 )
 
 // failures are how many calls in a row have to fail until the API counts as down.
@@ -130,4 +131,15 @@ type counts struct {
 	failed    atomic.Int64 // not answered
 	refused   atomic.Int64 // not sent, while the API was down
 	checked   atomic.Int64 // for other gateways
+}
+
+// State is what is known about the API, and what has become of calls since the gateway has begun.
+func (g *Gateway) State() manage.Gateway {
+	g.health.mu.Lock()
+	defer g.health.mu.Unlock()
+	return manage.Gateway{
+		Down: g.health.isDown, Reason: g.health.why, Since: g.health.since, Checked: g.health.checked,
+		Forwarded: g.counts.forwarded.Load(), SentAgain: g.counts.again.Load(), Failed: g.counts.failed.Load(),
+		Refused: g.counts.refused.Load(), Subrequests: g.counts.checked.Load(),
+	}
 }

@@ -1,0 +1,45 @@
+package manage
+
+import "time"
+
+// Gateway is the state of the gateway in front of the API: what is known about the API, and what has
+// become of calls since the gateway's program was started.
+type Gateway struct {
+	Stages   []string       `json:"stages"`   // whose calls lead through it
+	Routes   []GatewayRoute `json:"routes"`   // that are there under each of them
+	Upstream string         `json:"upstream"` // the API's URL, without a path
+
+	Down    bool      `json:"down"`             // the API can't be reached, so calls are refused
+	Reason  string    `json:"reason,omitempty"` // why it can't
+	Since   time.Time `json:"since"`            // that it can, or can't; zero: nothing has shown it yet
+	Checked time.Time `json:"checked"`          // when that was looked at last; zero: never
+
+	Forwarded   int64 `json:"forwarded"`   // calls that the API has answered
+	SentAgain   int64 `json:"sent_again"`  // calls that were sent a second time
+	Failed      int64 `json:"failed"`      // calls that the API did not answer
+	Refused     int64 `json:"refused"`     // calls that were not sent, while the API was known to be down
+	Subrequests int64 `json:"subrequests"` // calls that other gateways were told to be good
+
+	WAF WAF `json:"waf"`
+}
+
+// GatewayRoute is a route of the gateway.
+type GatewayRoute struct {
+	Method string `json:"method"`
+	Path   string `json:"path"` // below the stage
+	To     string `json:"to"`   // for people: which server answers
+}
+
+// WAF is the state of the gateway's web application firewall.
+type WAF struct {
+	On      bool       `json:"on"`
+	Rules   int        `json:"rules"`   // that are loaded; 0 while it is off
+	Since   *time.Time `json:"since"`   // that it is on
+	Checked int64      `json:"checked"` // calls that it has looked at
+	Refused int64      `json:"refused"` // and refused
+}
+
+// WAFChange switches it.
+type WAFChange struct {
+	On bool `json:"on"`
+}
