@@ -46,6 +46,9 @@ const (
 //
 //keyladder:code gateway-forward
 func (g *Gateway) Forward(c echo.Context, caller guard.Caller) error {
+	if err := g.waf.look(c.Request(), caller); err != nil {
+		return err
+	}
 	if isSubrequest(c.Request()) {
 		return g.allow(c, caller)
 	}

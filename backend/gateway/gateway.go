@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"gorm.io/gorm"
 
 	"keyladder/backend/api"
 	"keyladder/backend/guard"
@@ -21,6 +23,7 @@ import (
 // Config is what a gateway needs.
 type Config struct {
 	Folder *deployment.Folder // of the program that it runs in
+	DB     *gorm.DB           // with the tables of [Models]; nil: nothing is kept
 	Log    *traffic.Log       // nil: no records
 	Rates  MarketRates        // nil: there is no route for them
 
@@ -45,6 +48,8 @@ type Gateway struct {
 	transport *http.Transport
 	health    health
 	counts    counts
+	waf       *WAF
+	routes    []routed
 }
 
 // New makes a gateway.
@@ -75,8 +80,12 @@ func New(config Config) (*Gateway, error) {
 		// Shorter than the API's, so that it does not close one which is about to be used.
 		IdleConnTimeout: 30 * time.Second,
 	}
-	return g, nil
+	g.waf, err = openWAF(context.Background(), config.DB, config.Now)
+	return g, err
 }
+
+// WAF is the gateway's web application firewall.
+func (g *Gateway) WAF() *WAF { return g.waf }
 
 // tls says who this is, and whom it calls.
 func (g *Gateway) tls() (*tls.Config, error) {
@@ -91,17 +100,28 @@ func (g *Gateway) tls() (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate}, RootCAs: roots}, nil
 }
 
-// Routes registers the routes of the API, and that for market rates, which the gateway answers. Those for partners are not among them: their servers have
-// certificates, and call the API itself.
+// Routes registers the routes of the API, and that for market rates, which the gateway answers. Those
+// for partners are not among them: their servers have certificates, and call the API itself.
 func (g *Gateway) Routes(e *echo.Echo, guarded *guard.Guard) {
 	for _, r := range api.Routes() {
 		if !r.Partner {
-			guarded.Handle(e, r, g.Forward)
+			g.handle(e, guarded, r, deployment.Resource, g.Forward)
 		}
 	}
 	if g.config.Rates != nil {
-		guarded.Handle(e, ratesRoute, g.marketRates)
+		g.handle(e, guarded, ratesRoute, deployment.Rates, g.marketRates)
 	}
+}
+
+func (g *Gateway) handle(e *echo.Echo, guarded *guard.Guard, r guard.Route, by deployment.Role, handler guard.Handler) {
+	guarded.Handle(e, r, handler)
+	g.routes = append(g.routes, routed{r, by})
+}
+
+// routed is a route, and who answers.
+type routed struct {
+	guard.Route
+	by deployment.Role
 }
 
 // Before says whether a stage's calls lead through a gateway.

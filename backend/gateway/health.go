@@ -138,6 +138,7 @@ func (g *Gateway) State() manage.Gateway {
 	g.health.mu.Lock()
 	defer g.health.mu.Unlock()
 	return manage.Gateway{
+		Upstream: g.config.Folder.Addresses.URL(deployment.InsideAPI), WAF: g.waf.State(),
 		Down: g.health.isDown, Reason: g.health.why, Since: g.health.since, Checked: g.health.checked,
 		Forwarded: g.counts.forwarded.Load(), SentAgain: g.counts.again.Load(), Failed: g.counts.failed.Load(),
 		Refused: g.counts.refused.Load(), Subrequests: g.counts.checked.Load(),

@@ -214,7 +214,7 @@ func (g *Guard) newRoute(r Route, name string, handler Handler) *route {
 		case g.Gateway && !r.Admission && !isForwarded(stage.Policies):
 			made.plans[slug] = g.other.plans[slug]
 		case g.Gateway && !r.Admission:
-			made.plans[slug] = newPlan(made, stage, r.before(stage.Policies), g.steps)
+			made.plans[slug] = g.plan(made, stage, r.before(stage.Policies))
 		default:
 			made.plans[slug] = g.plan(made, stage, r.asks(stage.Policies))
 		}

@@ -18,7 +18,7 @@ func (s *Server) newGateway() (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	return gateway.New(gateway.Config{Folder: s.config.Folder, Log: s.config.Log, Rates: rates, Logger: s.config.Logger, Now: s.config.Now})
+	return gateway.New(gateway.Config{Folder: s.config.Folder, DB: s.db, Log: s.config.Log, Rates: rates, Logger: s.config.Logger, Now: s.config.Now})
 }
 
 // handler is what answers: the guarded routes, and the questions of other gateways about them.

@@ -98,7 +98,7 @@ func New(config Config) (server *Server, err error) {
 		return nil, err
 	}
 	s := &Server{config: config, tls: serving.TLS(certificate), terminated: serving.For(serving.Terminator, certificate, authority)}
-	if s.db, err = store.Open(config.Folder.Path(database), slices.Concat(providers.Models(), tokens.Models(), durable.Models())...); err != nil {
+	if s.db, err = store.Open(config.Folder.Path(database), slices.Concat(providers.Models(), gateway.Models(), tokens.Models(), durable.Models())...); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -179,6 +179,9 @@ func (s *Server) management() {
 	s.manage.Use(manage.Audit(s.config.Logger))
 	m := s.manage.For(deployment.Admin)
 	s.providers.Manage(m)
+	if s.gateway != nil {
+		s.gateway.Manage(m, s.config.Stages)
+	}
 	m.POST("/reset", func(c echo.Context) error {
 		if err := s.providers.Reset(c.Request().Context()); err != nil {
 			return err

@@ -24,7 +24,7 @@ func order(amount, reference string) string {
 // ownStages are those at which this server knows clients and users itself. At the others it
 // serves nobody before it has heard of the authorization server's: see issued_test.go.
 func ownStages() catalog.Set {
-	return slices.DeleteFunc(catalog.All().Built(), func(s catalog.Stage) bool { return s.Auth.Issuer == catalog.AuthServer })
+	return slices.DeleteFunc(catalog.All().Built(), func(s catalog.Stage) bool { return s.Auth.Issuer.Separate() })
 }
 
 func TestAPI(t *testing.T) {
@@ -281,7 +281,7 @@ func TestEveryRouteUnderEveryStage(t *testing.T) {
 		}
 		for _, slug := range slugs {
 			stage, known := catalog.All().Lookup(slug)
-			if stage.Auth.Issuer == catalog.AuthServer {
+			if stage.Auth.Issuer.Separate() {
 				unheard := httptest.NewRecorder()
 				server.Handler().ServeHTTP(unheard, httptest.NewRequest(route.Method, "/"+slug+path, strings.NewReader(body)))
 				if unheard.Code < 400 {

@@ -49,6 +49,10 @@ func TestListeners(t *testing.T) {
 		{"the terminator's listener without a certificate", r.terminated, "app-id", nil, 0},
 		{"the terminator's listener with an app's certificate", r.terminated, "app-id", &mobileClient, 0},
 		{"the terminator's listener with another program's certificate", r.terminated, "app-id", r.programs(t), 0},
+		{"the gateway's listener without a certificate", r.inside, "tls", nil, 0},
+		{"the gateway's listener with an app's certificate", r.inside, "tls", &mobileClient, 0},
+		{"the gateway's listener with another program's certificate", r.inside, "tls", r.programs(t), 0},
+		{"the gateway's listener with the terminator's certificate", r.inside, "tls", &r.terminator, 0},
 		{"the terminator's listener, but without an address", r.terminated, "app-id", &r.terminator, 400},
 	}
 	for _, test := range tests {

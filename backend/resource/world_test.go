@@ -243,22 +243,22 @@ func kindOf(answer *httptest.ResponseRecorder) string {
 // running is a server with all its listeners.
 type running struct {
 	*site
-	server                 *resource.Server
-	plain, tls, terminated string // URLs
-	admin                  *manage.Client
-	stop                   func() // waits until it has stopped
-	log                    *lines
+	server                         *resource.Server
+	plain, tls, terminated, inside string // URLs
+	admin                          *manage.Client
+	stop                           func() // waits until it has stopped
+	log                            *lines
 }
 
 func start(t *testing.T, change func(*resource.Config)) *running {
 	t.Helper()
 	listen := func() net.Listener { return must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0")) }
-	l := resource.Listeners{Plain: listen(), TLS: listen(), Terminated: listen(), Manage: listen()}
+	l := resource.Listeners{Plain: listen(), TLS: listen(), Terminated: listen(), Inside: listen(), Manage: listen()}
 	r := &running{log: &lines{}}
 	r.site = newSite(t, deployment.Addresses{
 		Public: map[deployment.ServiceName]string{deployment.Manage(deployment.Resource): "https://" + l.Manage.Addr().String()},
 	})
-	r.plain, r.tls, r.terminated = "http://"+l.Plain.Addr().String(), "https://"+l.TLS.Addr().String(), "https://"+l.Terminated.Addr().String()
+	r.plain, r.tls, r.terminated, r.inside = "http://"+l.Plain.Addr().String(), "https://"+l.TLS.Addr().String(), "https://"+l.Terminated.Addr().String(), "https://"+l.Inside.Addr().String()
 	r.serve(t, l, change)
 	r.admin = must[*manage.Client](t)(manage.NewClient(r.folder(t, deployment.Admin), deployment.Resource))
 	return r

@@ -7,7 +7,7 @@ import "time"
 type Gateway struct {
 	Stages   []string       `json:"stages"`   // whose calls lead through it
 	Routes   []GatewayRoute `json:"routes"`   // that are there under each of them
-	Upstream string         `json:"upstream"` // the API's URL, without a path
+	Upstream string         `json:"upstream"` // the URL of the API behind it, without a path
 
 	Down    bool      `json:"down"`             // the API can't be reached, so calls are refused
 	Reason  string    `json:"reason,omitempty"` // why it can't
@@ -27,7 +27,7 @@ type Gateway struct {
 type GatewayRoute struct {
 	Method string `json:"method"`
 	Path   string `json:"path"` // below the stage
-	To     string `json:"to"`   // for people: which server answers
+	By     string `json:"by"`   // the role of the program that answers
 }
 
 // WAF is the state of the gateway's web application firewall.

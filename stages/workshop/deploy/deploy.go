@@ -261,7 +261,6 @@ func write(o Options, m *material) error {
 				fromTheStore(w),
 				w.File("passwords.json", passwords), // the victim's for the scene, mallory's for the attacks
 				w.Pair("server", m.server),          // for the bad TLS terminator
-				w.Pair("mediator", m.mediator),      // the same before the gateway
 				w.Pair("terminator", m.terminator))
 		},
 		deployment.Offline: func(w *deployment.Writer) error {
