@@ -85,7 +85,7 @@ func Code(store *codes.Store, lookup Lookup, consent Consent, end Ending) Grant 
 //keyladder:code grant-verifier
 func readVerifier(r Request) (string, error) {
 	verifier := r.Form[pkce.FieldVerifier]
-	if verifier == "" || len(r.Caller.Stage().Auth.PKCE.Methods()) == 0 {
+	if verifier == "" || len(r.Offer.PKCE.Methods()) == 0 {
 		return "", nil
 	}
 	if err := pkce.CheckVerifier(verifier); err != nil {

@@ -3,8 +3,8 @@ package guard
 import (
 	"errors"
 	"net/http"
-	"time"
 
+	"keyladder/backend/introspection"
 	"keyladder/backend/tokens"
 	"keyladder/backend/users"
 	"keyladder/internal/problem"
@@ -15,7 +15,7 @@ import (
 // accessToken finds out what the access token says that came along, and with it the user.
 //
 //keyladder:code guard-access-token
-func accessToken(verify func(stage *catalog.Stage, text string, at time.Time) (*tokens.Token, error), lookup func(*catalog.Stage, *tokens.Token) *users.User) func(*call) *Refusal {
+func accessToken(verify func(c *call, text string) (*tokens.Token, error), lookup func(*catalog.Stage, *tokens.Token) *users.User) func(*call) *Refusal {
 	return func(c *call) *Refusal {
 		text, err := token.From(c.request.Header)
 		switch {
@@ -26,7 +26,10 @@ func accessToken(verify func(stage *catalog.Stage, text string, at time.Time) (*
 				"Send exactly one, in one field: `Authorization: Bearer …`.").
 				With("WWW-Authenticate", `Bearer realm="`+realm+`", error="invalid_request"`), "%v", err)
 		}
-		found, err := verify(c.stage, text, c.at)
+		found, err := verify(c, text)
+		if errors.Is(err, introspection.ErrUnanswered) {
+			return refuse(unanswered, "the access token: %v", err)
+		}
 		if err != nil {
 			return tokenNotAccepted("the access token: %v", err)
 		}
@@ -97,6 +100,8 @@ var (
 	// Whoever brings no token is told no error code (RFC 6750, section 3.1).
 	noToken = problem.New(http.StatusUnauthorized, "token-missing", "Nobody is signed in", "Get an access token, and send it in the field `Authorization: Bearer …`.").
 		With("WWW-Authenticate", `Bearer realm="`+realm+`"`)
+	unanswered = problem.New(http.StatusServiceUnavailable, "issuer-unavailable", "The access token can't be looked up at the moment",
+		"Its issuer does not answer. It may be good: try again after the time in Retry-After, in seconds.").With("Retry-After", "1")
 	badToken = problem.New(http.StatusUnauthorized, "token-not-accepted", "The access token is not good", "Sign in anew to get another one.").
 			With("WWW-Authenticate", `Bearer realm="`+realm+`", error="invalid_token"`)
 )

@@ -42,6 +42,9 @@ type Config struct {
 	Issued    Issued    // by the authorization server
 	Attested  Attested  // by the attestation service
 	Forwarded Forwarded // by the gateway
+	// Introspect asks the provider that issues opaque tokens what one stands for. Its errors are
+	// those of [introspection.Client.Find]. Nil: none does.
+	Introspect func(call *http.Request, stage, text string) (*tokens.Token, error)
 	// RevocationsOff says where the check for revoked access tokens is switched off. Nil: nowhere.
 	RevocationsOff func(stage string) bool
 	ClientCAs      *x509.CertPool // issues the apps' client certificates
@@ -386,8 +389,13 @@ func (c Config) knowsUserAgent(field string) bool {
 	return c.Apps != nil && c.Apps.KnowsUserAgent(field) || c.Issued.Clients != nil && c.Issued.Clients.KnowsUserAgent(field)
 }
 
-func (c Config) verify(stage *catalog.Stage, text string, at time.Time) (*tokens.Token, error) {
+// verify tells what an access token stands for. What is no JWT its issuer has to be asked about, where
+// a provider of the stage issues such.
+func (c Config) verify(of *call, text string) (*tokens.Token, error) {
+	stage, at := of.stage, of.at
 	switch {
+	case c.Introspect != nil && stage.Call.Providers == catalog.ChosenInApp && !strings.Contains(text, "."):
+		return c.Introspect(of.request, stage.Slug, text)
 	case !withAuthServer(stage):
 		return c.Tokens.Verify(stage.Slug, text, at)
 	case c.Issued.Tokens == nil:

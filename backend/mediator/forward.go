@@ -79,12 +79,11 @@ func (s *Server) form(r *http.Request, caller guard.Caller) (oauth.Form, error) 
 //
 //keyladder:code mediator-forward
 func (s *Server) forward(c echo.Context, caller guard.Caller, endpoint string, form oauth.Form) error {
-	key := s.clients.ServersKey(caller.App())
-	if key == nil {
-		return oauth.Refuse(catalog.CheckClient, problem.New(http.StatusBadRequest, "client-not-accepted", "The client is not accepted", ""),
-			"servers share no key of %s", caller.App())
+	to, err := s.provider(caller, endpoint, form)
+	if err != nil {
+		return err
 	}
-	got, err := s.upstream.ask(c.Request(), caller.Stage().Slug, endpoint, form, key.ID, key.Signing(caller.At()).Text())
+	got, err := s.upstream.ask(c.Request(), caller.Stage().Slug, to, form)
 	if err != nil {
 		if c.Request().Context().Err() == nil { // else the app went away
 			s.config.Logger.Error("ask the authorization server", "stage", caller.Stage().Slug, "endpoint", endpoint, "error", err)

@@ -15,6 +15,7 @@ import (
 
 	"keyladder/backend/oauth"
 	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/serve"
 	"keyladder/internal/traffic"
@@ -64,6 +65,12 @@ func newUpstream(config Config) (*upstream, error) {
 
 func (u *upstream) close() { u.http.CloseIdleConnections() }
 
+// target is an endpoint of a provider, and what a client authenticates with there.
+type target struct {
+	url, client, secret string
+	auth                manage.ProviderAuth
+}
+
 // answer is what goes back to the app, byte for byte.
 type answer struct {
 	status int
@@ -82,19 +89,25 @@ var (
 // 2.3.1). Its error is for logs: there is nothing secret in it, and it is not for apps.
 //
 //keyladder:code mediator-upstream
-func (u *upstream) ask(from *http.Request, stage, endpoint string, form oauth.Form, client, secret string) (answer, error) {
+func (u *upstream) ask(from *http.Request, stage string, to target, form oauth.Form) (answer, error) {
 	ctx, cancel := context.WithTimeout(from.Context(), patience)
 	defer cancel()
 	values := url.Values{}
 	for name, value := range form {
 		values.Set(name, value)
 	}
+	if to.auth == manage.SecretPost {
+		values.Set("client_id", to.client)
+		values.Set("client_secret", to.secret)
+	}
 	body := values.Encode()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.base+"/"+stage+endpoint, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to.url, strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
-	r.SetBasicAuth(url.QueryEscape(client), url.QueryEscape(secret))
+	if to.auth == manage.SecretBasic {
+		r.SetBasicAuth(url.QueryEscape(to.client), url.QueryEscape(to.secret))
+	}
 	r.Header.Set("Content-Type", oauth.MediaType)
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", agent)

@@ -19,6 +19,7 @@ import (
 	"keyladder/backend/clients"
 	"keyladder/backend/devices"
 	"keyladder/backend/guard"
+	"keyladder/backend/introspection"
 	"keyladder/backend/ledger"
 	"keyladder/backend/serving"
 	"keyladder/backend/sessions"
@@ -58,28 +59,29 @@ type Config struct {
 
 // Server is the resource server.
 type Server struct {
-	config      Config
-	db          *gorm.DB
-	ledger      *ledger.Ledger
-	apps        *clients.Registry
-	users       *users.Directory
-	sessions    *sessions.Store
-	tokens      *tokens.Store
-	issued      *issued // by the authorization server; nil: there is none
-	journal     *tokens.Journal
-	revocations *tokens.RevocationSwitch
-	devices     *devices.Registry
-	usage       *usage.Counter
-	sources     *usage.Sources
-	guard       *guard.Guard
-	mark        *replay.Mark
-	echo        *echo.Echo
-	manage      *manage.Server
-	metrics     *metrics
-	access      *accessLog
-	tls         *tls.Config // where apps come in
-	terminated  *tls.Config // where the terminator comes in
-	inside      *tls.Config // where the gateway comes in
+	config        Config
+	db            *gorm.DB
+	ledger        *ledger.Ledger
+	apps          *clients.Registry
+	users         *users.Directory
+	sessions      *sessions.Store
+	tokens        *tokens.Store
+	introspection *introspection.Client // of another company's access tokens; nil: there are none
+	issued        *issued               // by the authorization server; nil: there is none
+	journal       *tokens.Journal
+	revocations   *tokens.RevocationSwitch
+	devices       *devices.Registry
+	usage         *usage.Counter
+	sources       *usage.Sources
+	guard         *guard.Guard
+	mark          *replay.Mark
+	echo          *echo.Echo
+	manage        *manage.Server
+	metrics       *metrics
+	access        *accessLog
+	tls           *tls.Config // where apps come in
+	terminated    *tls.Config // where the terminator comes in
+	inside        *tls.Config // where the gateway comes in
 }
 
 // database is the file in the role's folder.
@@ -162,6 +164,9 @@ func New(config Config) (server *Server, err error) {
 	if s.issued, err = config.followAuth(); err != nil {
 		return nil, err
 	}
+	if s.introspection, err = config.introspecting(); err != nil {
+		return nil, err
+	}
 	s.usage, s.sources = usage.New(s.db, config.Now), usage.NewSources(s.db, config.Now)
 	s.access = newAccessLog(config.Stages, config.Logger)
 	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
@@ -174,7 +179,7 @@ func New(config Config) (server *Server, err error) {
 		return nil, err
 	}
 	s.guard, err = guard.New(guard.Config{
-		Stages: config.Stages, Forwarded: forwarded, Apps: s.apps, Users: s.users, Sessions: s.sessions, Tokens: s.tokens, Issued: s.issued.guarded(), Attested: config.attested(), RevocationsOff: s.revocations.Off, Devices: s.devices,
+		Stages: config.Stages, Forwarded: forwarded, Apps: s.apps, Users: s.users, Sessions: s.sessions, Tokens: s.tokens, Issued: s.issued.guarded(), Attested: config.attested(), Introspect: find(s.introspection), RevocationsOff: s.revocations.Off, Devices: s.devices,
 		ClientCAs: clientCAs, Host: host, Port: port, Usage: s.usage, Log: config.Log,
 		Address: config.Address, Nonces: config.Nonces, Now: config.Now, Mark: s.mark,
 		Observe: func(o guard.Outcome) {
@@ -279,6 +284,7 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		return nil
 	})
 	err := group.Wait()
+	s.introspection.Close()
 	return errors.Join(err, s.write(context.WithoutCancel(ctx)), s.mark.Close(s.guard.Signed()))
 }
 

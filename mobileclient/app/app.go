@@ -90,7 +90,7 @@ func (a *harbourApp) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 	screen.User, screen.SignedIn = who.User, !who.Empty()
 	switch {
 	case a.oauth != nil:
-		screen.SignIn = sdk.InPage
+		screen.SignIn, screen.Providers = sdk.InPage, a.caller.Policy().Choices()
 	case a.knowsUsers():
 		screen.SignIn = sdk.InApp
 	}
@@ -104,7 +104,7 @@ func (a *harbourApp) tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 		return a.home(), nil
 	case sdk.SignIn:
 		if a.oauth != nil {
-			return a.openSignIn(ctx, tap.MemoryOnly), nil
+			return a.openSignIn(ctx, tap.Provider, tap.MemoryOnly), nil
 		}
 		return a.signIn(ctx, tap.User, tap.Password, tap.MemoryOnly), nil
 	case sdk.SignOut:

@@ -36,7 +36,7 @@ func newCaller(settings *release.Settings, number int, stage string) (*protect.C
 	}
 	api := protect.API{
 		Stage: stage, Plain: settings.APIPlain, TLS: settings.APITLS, Auth: settings.AuthServer,
-		Attestation: settings.Attestation, Mediator: settings.Mediator,
+		Attestation: settings.Attestation, Mediator: settings.Mediator, Lite: settings.Lite,
 	}
 	caller, err := protect.New(policy, api, identity)
 	if err != nil {

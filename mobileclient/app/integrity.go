@@ -239,10 +239,10 @@ func (e *unprovenError) Error() string { return "the client integrity token is n
 
 // attested asks for access tokens, or for a page on which somebody signs in: with a client integrity
 // token where a mediator looks at one in place of a secret, and again with another where that was good
-// before. The mediator tells whether it was before it looks at anything else.
+// before. The mediator tells whether it was before it looks at anything else. The provider is the one that the user has chosen; empty: the bank's.
 //
 //keyladder:code app-mediated
-func attested[T any](ctx context.Context, a *harbourApp, ask func(*protect.OAuth) (T, error)) (nothing T, err error) {
+func attested[T any](ctx context.Context, a *harbourApp, provider string, ask func(*protect.OAuth) (T, error)) (nothing T, err error) {
 	if !a.caller.Policy().ClientAuth.Attested() {
 		return ask(a.oauth)
 	}
@@ -251,7 +251,7 @@ func attested[T any](ctx context.Context, a *harbourApp, ask func(*protect.OAuth
 		if err != nil {
 			return nothing, err
 		}
-		caller, err := a.caller.As(func(who *protect.Identity) { who.Integrity = token })
+		caller, err := a.caller.As(func(who *protect.Identity) { who.Integrity, who.Provider = token, provider })
 		if err != nil {
 			return nothing, err
 		}

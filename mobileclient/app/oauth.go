@@ -10,16 +10,19 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 )
 
 // pendingSignIn is a request of the app to the authorization server that was not answered yet.
 type pendingSignIn struct {
+	oauth      *protect.OAuth // at which it was made
 	asked      protect.Asked
 	until      time.Time
 	memoryOnly bool
@@ -54,18 +57,23 @@ func (a *harbourApp) home() sdk.Screen {
 // comes here. An earlier page leads nowhere from now on.
 //
 //keyladder:code app-open-sign-in
-func (a *harbourApp) openSignIn(ctx context.Context, memoryOnly bool) sdk.Screen {
+func (a *harbourApp) openSignIn(ctx context.Context, provider string, memoryOnly bool) sdk.Screen {
+	if provider != "" && !slices.ContainsFunc(a.caller.Policy().Choices(), func(c catalog.Choice) bool { return c.Name == provider }) {
+		return sdk.Screen{Error: "This app knows nobody of that name on whose page you could sign in."}
+	}
 	a.mu.Lock()
 	a.pending, a.failed = nil, nil
 	a.mu.Unlock()
-	asked, err := attested(ctx, a, func(oauth *protect.OAuth) (protect.Asked, error) {
+	asking := a.oauth
+	asked, err := attested(ctx, a, provider, func(oauth *protect.OAuth) (protect.Asked, error) {
+		asking = oauth
 		return oauth.Ask(ctx, a.tokenClient())
 	})
 	if err != nil {
 		return a.notSignedIn(err)
 	}
 	a.mu.Lock()
-	a.pending = &pendingSignIn{asked: asked, until: time.Now().Add(signInTime), memoryOnly: memoryOnly}
+	a.pending = &pendingSignIn{oauth: asking, asked: asked, until: time.Now().Add(signInTime), memoryOnly: memoryOnly}
 	a.mu.Unlock()
 	if err := a.system.OpenURL(asked.URL); err != nil {
 		return sdk.Screen{Error: "The page on which you sign in can't be opened: " + err.Error() + "."}
@@ -105,7 +113,7 @@ func (a *harbourApp) takeResponse(ctx context.Context, link string) sdk.Screen {
 	}
 	signedIn := response.SignedIn
 	if response.Code != "" {
-		signedIn, err = attested(ctx, a, func(oauth *protect.OAuth) (protect.SignedIn, error) {
+		signedIn, err = attested(ctx, a, request.oauth.Provider(), func(oauth *protect.OAuth) (protect.SignedIn, error) {
 			return oauth.Exchange(ctx, a.tokenClient(), response)
 		})
 		if err != nil {
@@ -133,7 +141,7 @@ func (a *harbourApp) answered(link string) (protect.Response, pendingSignIn, err
 		return protect.Response{}, pendingSignIn{}, protect.ErrNotAsked
 	}
 	request := *a.pending
-	response, err := a.oauth.ReadResponse(link, request.asked)
+	response, err := request.oauth.ReadResponse(link, request.asked)
 	if !errors.Is(err, protect.ErrNotAsked) {
 		a.pending = nil
 	}

@@ -40,7 +40,7 @@ func (a *harbourApp) renew(ctx context.Context, who protect.SignedIn) (protect.S
 	}
 	var renewed protect.SignedIn
 	for range attempts {
-		renewed, err = attested(ctx, a, func(oauth *protect.OAuth) (protect.SignedIn, error) {
+		renewed, err = attested(ctx, a, now.Provider, func(oauth *protect.OAuth) (protect.SignedIn, error) {
 			return oauth.Refresh(ctx, a.tokenClient(), now.Refresh, key)
 		})
 		if err == nil || !lost(err) || ctx.Err() != nil {

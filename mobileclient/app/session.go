@@ -22,6 +22,7 @@ type userSession struct {
 	Token      string      `json:"access_token,omitempty"`
 	ExpiresAt  time.Time   `json:"expires_at,omitzero"` // of the access token
 	User       string      `json:"user"`
+	Provider   string      `json:"provider,omitempty"` // who has vouched for the user; empty: the bank
 }
 
 // sessionItem is the place in the app's storage; sessions are good at one stage.
@@ -45,7 +46,7 @@ func (a *harbourApp) loadSession() error {
 		return err
 	}
 	if _, err := session.ParseKey(string(stored.Key)); err == nil || stored.Token != "" || stored.Refresh != "" {
-		a.signedIn = protect.SignedIn{User: stored.User, Session: stored.Key, Refresh: stored.Refresh, Token: stored.Token, ExpiresAt: stored.ExpiresAt}
+		a.signedIn = protect.SignedIn{User: stored.User, Session: stored.Key, Refresh: stored.Refresh, Token: stored.Token, ExpiresAt: stored.ExpiresAt, Provider: stored.Provider}
 		a.renewalKey, a.stored = stored.RenewalKey, true
 	}
 	return nil
@@ -124,7 +125,7 @@ func (a *harbourApp) keep(opened protect.SignedIn, stored bool) (before protect.
 // storeSession writes what stands for a user into the storage. An access token that can be had
 // anew stays in memory.
 func (a *harbourApp) storeSession(who protect.SignedIn, renewalKey string) error {
-	kept := userSession{Key: who.Session, Refresh: who.Refresh, RenewalKey: renewalKey, User: who.User}
+	kept := userSession{Key: who.Session, Refresh: who.Refresh, RenewalKey: renewalKey, User: who.User, Provider: who.Provider}
 	if who.Token != "" && who.Refresh == "" {
 		kept.Token, kept.ExpiresAt = who.Token, who.ExpiresAt
 	}

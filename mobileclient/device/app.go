@@ -274,8 +274,12 @@ func (a *App) SignInOnce(ctx context.Context, user, password string) (Screen, er
 }
 
 // OpenSignIn has an app open the page on which its user signs in.
-func (a *App) OpenSignIn(ctx context.Context) (Screen, error) {
-	return a.tap(ctx, sdk.Tap{What: sdk.SignIn})
+func (a *App) OpenSignIn(ctx context.Context) (Screen, error) { return a.OpenSignInAt(ctx, "") }
+
+// OpenSignInAt is OpenSignIn where the user chooses on whose page: by the name of a provider, as the
+// app offers them.
+func (a *App) OpenSignInAt(ctx context.Context, provider string) (Screen, error) {
+	return a.tap(ctx, sdk.Tap{What: sdk.SignIn, Provider: provider})
 }
 
 // SignOut has the app sign its user out.

@@ -76,7 +76,7 @@ func (p Person) EnsureSignedIn(ctx context.Context, d *device.Device, app *devic
 func (p Person) signInOnPage(ctx context.Context, d *device.Device, app *device.App) (device.Screen, error) {
 	agent := d.Agent()
 	before := agent.Current()
-	opened, err := app.OpenSignIn(ctx)
+	opened, err := app.OpenSignInAt(ctx, p.Provider)
 	if err != nil || !opened.OK {
 		return opened, err
 	}

@@ -21,7 +21,7 @@ func signedOut(screen device.Screen) bool { return !screen.OK && mustSignIn(scre
 // in for them.
 func (p *Phone) showSignIn(c echo.Context, page page, shown device.Screen, fill string) error {
 	if shown.SignIn == device.InPage {
-		return render(c, http.StatusOK, openSignInView(page))
+		return render(c, http.StatusOK, openSignInView(page, shown.Providers))
 	}
 	who := person.Person{Name: fill}
 	if _, known := p.people[fill]; known {
@@ -36,7 +36,7 @@ func (p *Phone) signIn(c echo.Context) error {
 	ctx := c.Request().Context()
 	home := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.Home(ctx) })
 	if home.SignIn == device.InPage {
-		opened := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.OpenSignIn(ctx) })
+		opened := p.ask(ctx, func(a *device.App) (device.Screen, error) { return a.OpenSignInAt(ctx, c.FormValue("provider")) })
 		if !opened.OK {
 			return p.next(c, "/", refusal(opened))
 		}

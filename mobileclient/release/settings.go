@@ -37,6 +37,7 @@ type Settings struct {
 	AuthServer        string                  // URL without a path, of the authorization server
 	Attestation       string                  // URL without a path, of the attestation service
 	Mediator          string                  // URL without a path
+	Lite              string                  // URL without a path, of another company's authorization server
 	Developer         ed25519.PublicKey       // whose signature the package has to have
 	TransferCap       int64                   // minor units: the app transfers no more at once
 	Log               string                  // what the app logs: see [LogCalls]
@@ -73,6 +74,7 @@ type inClear struct {
 	AuthServer        string                  `json:"AUTH_SERVER"`
 	Attestation       string                  `json:"ATTESTATION_SERVICE"`
 	Mediator          string                  `json:"MEDIATOR"`
+	Lite              string                  `json:"LITE"`
 	Developer         ed25519.PublicKey       `json:"DEVELOPER_KEY"`
 	TransferCap       int64                   `json:"TRANSFER_CAP"`
 	Log               string                  `json:"LOG"`
@@ -108,6 +110,7 @@ type withoutSecrets struct {
 	AuthServer  string                  `json:"AUTH_SERVER"`
 	Attestation string                  `json:"ATTESTATION_SERVICE"`
 	Mediator    string                  `json:"MEDIATOR"`
+	Lite        string                  `json:"LITE"`
 	Developer   ed25519.PublicKey       `json:"DEVELOPER_KEY"`
 	TransferCap int64                   `json:"TRANSFER_CAP"`
 	Log         string                  `json:"LOG"`
@@ -122,7 +125,7 @@ func BundleNoSecrets(s Settings) (map[string][]byte, error) {
 	}
 	return BundleSettings(withoutSecrets{
 		App: s.App, ClientID: s.ClientID, ServerPins: s.ServerPins, APIPlain: s.APIPlain, APITLS: s.APITLS, AuthServer: s.AuthServer,
-		Attestation: s.Attestation, Mediator: s.Mediator, Developer: s.Developer, TransferCap: s.TransferCap, Log: s.Log, Stages: s.Stages,
+		Attestation: s.Attestation, Mediator: s.Mediator, Lite: s.Lite, Developer: s.Developer, TransferCap: s.TransferCap, Log: s.Log, Stages: s.Stages,
 	})
 }
 
@@ -137,7 +140,7 @@ func UnbundleNoSecrets(assets map[string][]byte) (*Settings, error) {
 	}
 	return &Settings{
 		App: p.App, ClientID: p.ClientID, ServerPins: p.ServerPins, APIPlain: p.APIPlain, APITLS: p.APITLS, AuthServer: p.AuthServer,
-		Attestation: p.Attestation, Mediator: p.Mediator, Developer: p.Developer, TransferCap: p.TransferCap, Log: p.Log, Stages: p.Stages,
+		Attestation: p.Attestation, Mediator: p.Mediator, Lite: p.Lite, Developer: p.Developer, TransferCap: p.TransferCap, Log: p.Log, Stages: p.Stages,
 	}, nil
 }
 

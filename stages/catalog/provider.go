@@ -19,6 +19,23 @@ func (p Policies) Provider(server Issuer) (Auth, bool) {
 	return Auth{}, false
 }
 
+// Lite names the provider of another company, where users choose one. The bank's own needs no name.
+const Lite = "lite"
+
+// Choice is a provider that users can choose.
+type Choice struct {
+	Name  string `json:"name"` // empty: the bank's
+	Title string `json:"title"`
+}
+
+// Choices are the providers among which users choose in the app; none: they do not.
+func (c Call) Choices() []Choice {
+	if c.Providers != ChosenInApp {
+		return nil
+	}
+	return []Choice{{Title: AuthServer.Company()}, {Name: Lite, Title: LiteServer.Company()}}
+}
+
 // Company is who runs a server that issues tokens, as its pages name themselves.
 func (i Issuer) Company() string {
 	if i == LiteServer {

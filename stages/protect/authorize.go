@@ -179,7 +179,11 @@ func (o *OAuth) ReadResponse(link string, asked Asked) (Response, error) {
 			return Response{}, fmt.Errorf("%w: %.40q is in it more than once", ErrResponse, name)
 		}
 	}
-	if iss := parameters.Get("iss"); iss != o.issuer {
+	named := o.issuer
+	if o.unnamed { // it has never announced that it says so
+		named = ""
+	}
+	if iss := parameters.Get("iss"); iss != named {
 		return Response{}, fmt.Errorf("%w: it is of the issuer %.200q, and %q was asked", ErrResponse, iss, o.issuer)
 	}
 	if code := parameters.Get("error"); code != "" {

@@ -45,6 +45,10 @@ type OAuth struct {
 	caller *Caller
 	config oauth2.Config
 	issuer string
+
+	provider string // that was chosen; empty: the bank's
+	unnamed  bool   // its responses do not say whose they are
+	lifetime string // the member of its answers in place of expires_in; empty: that
 }
 
 // OAuth is the caller as a client of the stage's authorization server, to which that sends
@@ -74,7 +78,7 @@ func (c *Caller) OAuth(redirectURI string) (*OAuth, error) {
 		}
 		o.config.Endpoint.TokenURL = mediator + authTokenPath
 	}
-	return o, nil
+	return o, o.choose(c)
 }
 
 // Issuer is the URL of the server that issues the stage's tokens, as it names itself, where that is one
@@ -139,7 +143,7 @@ func (o *OAuth) over(ctx context.Context, client *http.Client, key string) conte
 
 // requests are those that the client makes itself, with what it authenticates by beside them.
 func (o *OAuth) requests(key string) *tokenRequests {
-	requests := &tokenRequests{agent: o.caller.identity.UserAgent, key: key}
+	requests := &tokenRequests{agent: o.caller.identity.UserAgent, key: key, provider: o.provider}
 	if o.caller.policy.ClientAuth.Attested() {
 		requests.integrity = o.caller.identity.Integrity
 	}
@@ -150,7 +154,7 @@ func (o *OAuth) requests(key string) *tokenRequests {
 type tokenRequests struct {
 	next http.RoundTripper
 
-	agent, key, integrity string // empty: not sent
+	agent, key, integrity, provider string // empty: not sent
 }
 
 // over sends them as a client does. It follows no redirects with what is secret.
@@ -173,6 +177,11 @@ func (t *tokenRequests) RoundTrip(request *http.Request) (*http.Response, error)
 	}
 	if t.integrity != "" {
 		integrity.Set(request.Header, t.integrity)
+	}
+	if t.provider != "" && request.Body != nil {
+		if err := withProvider(request, t.provider); err != nil {
+			return nil, err
+		}
 	}
 	response, err := t.next.RoundTrip(request)
 	if err != nil || response.StatusCode != http.StatusTooManyRequests || request.GetBody == nil {
@@ -211,7 +220,7 @@ func (o *OAuth) read(given *oauth2.Token, err error) (SignedIn, error) {
 	case err != nil:
 		return SignedIn{}, fmt.Errorf("ask the token endpoint: %w", err)
 	}
-	answer := issued{AccessToken: given.AccessToken, TokenType: given.TokenType, ExpiresIn: given.ExpiresIn}
+	answer := issued{AccessToken: given.AccessToken, TokenType: given.TokenType, ExpiresIn: o.life(given)}
 	answer.Scope, _ = given.Extra("scope").(string)
 	if o.caller.policy.Grant == catalog.CodeAndRefresh {
 		answer.RefreshToken = given.RefreshToken
@@ -220,5 +229,6 @@ func (o *OAuth) read(given *oauth2.Token, err error) (SignedIn, error) {
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("read the answer to a token request: %w", err)
 	}
+	signedIn.Provider = o.provider
 	return signedIn, nil
 }

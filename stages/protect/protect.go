@@ -26,6 +26,7 @@ type API struct {
 
 	Attestation string // URL of the attestation service, without a path; empty: there is none
 	Mediator    string // URL of the mediator, without a path; empty: there is none
+	Lite        string // URL of the other company's authorization server, without a path; empty: there is none
 }
 
 // Identity is what a caller has. What is empty it does not have, and does not show.
@@ -40,6 +41,8 @@ type Identity struct {
 	Session session.Key // the user's
 	Token   string      // the user's access token
 	Refresh string      // the user's refresh token: for the authorization server alone
+
+	Provider string // who has vouched for the user, where users choose that in the app: [catalog.Lite]; empty: the bank
 
 	Integrity string // the client integrity token
 

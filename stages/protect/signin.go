@@ -28,6 +28,8 @@ type SignedIn struct {
 	Session session.Key
 	Token   string
 	Refresh string // brings the next token; empty: nothing does
+	// Provider is who has vouched for the user, where apps choose that: see [Identity].
+	Provider string
 
 	Scope       string    // of the token: for what it is good, with spaces between
 	IdleSeconds int       // the session ends after that time without calls; 0: it does not
@@ -46,7 +48,7 @@ func (s SignedIn) Empty() bool { return s.Session == "" && s.Token == "" && s.Re
 
 // Show puts it into an identity.
 func (s SignedIn) Show(as *Identity) {
-	as.Session, as.Token, as.Refresh = s.Session, s.Token, s.Refresh
+	as.Session, as.Token, as.Refresh, as.Provider = s.Session, s.Token, s.Refresh, s.Provider
 }
 
 // SignInCall trades a user's name and password for what stands for the user from then on. Its

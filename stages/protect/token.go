@@ -28,7 +28,7 @@ var accessTokens = mechanism{
 	serves: []any{
 		catalog.AccessToken, catalog.TokenOfClient, catalog.TokenOfDevice,
 		catalog.PasswordGrant, catalog.ImplicitGrant, catalog.CodeGrant, catalog.CodeAndRefresh, catalog.ClientSecret, catalog.Mediated, catalog.ByIntegrity,
-		catalog.PlainPKCE, catalog.S256PKCE, catalog.ChosenAtMediator, catalog.ThroughGateway,
+		catalog.PlainPKCE, catalog.S256PKCE, catalog.ChosenInApp, catalog.ChosenAtMediator, catalog.ThroughGateway,
 	},
 	prepare: func(c *Caller) (part, error) {
 		if c.policy.UserProof != catalog.AccessToken {
@@ -95,6 +95,9 @@ func (c *Caller) revocation() (Call, error) {
 		call.Header = http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(credentials))}}
 	} else {
 		form.Set("client_id", c.identity.ClientID)
+	}
+	if c.identity.Provider != "" {
+		form.Set(ProviderParameter, c.identity.Provider)
 	}
 	call.Unproven = !attested // which asks for the proof of the app in place of a secret
 	call.Body = []byte(form.Encode())

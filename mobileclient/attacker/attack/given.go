@@ -25,6 +25,7 @@ type Given struct {
 	// Attestation and Mediator are those of the attestation service and of the mediator, where the
 	// stage has them.
 	Attestation, Mediator string
+	Lite                  string       // of the other company's authorization server
 	Routes                route.Table  // where these addresses lead
 	Roots                 []byte       // the public CA that every device trusts, PEM
 	Account               string       // the attacker's own account

@@ -37,7 +37,7 @@ func (g *Given) Caller(as protect.Identity) (*protect.Caller, error) {
 		as.UserAgent = PublicUserAgent
 	}
 	return protect.New(g.Stage.Call, protect.API{
-		Stage: g.Stage.Slug, Plain: g.Plain, TLS: g.TLS, Auth: g.Auth, Attestation: g.Attestation, Mediator: g.Mediator,
+		Stage: g.Stage.Slug, Plain: g.Plain, TLS: g.TLS, Auth: g.Auth, Attestation: g.Attestation, Mediator: g.Mediator, Lite: g.Lite,
 	}, as)
 }
 

@@ -31,6 +31,9 @@ type Tap struct {
 	User     string   `json:"user,omitempty"`     // of SignIn, where the app asks for it
 	Password string   `json:"password,omitempty"` // of SignIn, where the app asks for it
 
+	// Provider is of SignIn: on whose page the user signs in, where they can choose; empty: the bank's.
+	Provider string `json:"provider,omitempty"`
+
 	// MemoryOnly is of SignIn: the user wants to be signed out when the app ends.
 	MemoryOnly bool `json:"memory_only,omitempty"`
 }
@@ -52,7 +55,9 @@ type Screen struct {
 	Error  string          `json:"error,omitempty"` // for the user
 
 	SignIn SignInWay `json:"sign_in,omitempty"` // how people sign in; empty: nobody does at this stage
-	User   string    `json:"user,omitempty"`    // who is signed in, as far as the app knows
+	// Providers are those on whose page the user can choose to sign in; none: there is no choice.
+	Providers []catalog.Choice `json:"providers,omitempty"`
+	User      string           `json:"user,omitempty"` // who is signed in, as far as the app knows
 
 	// SignedIn is whether somebody is, though the app may not know who: it is told nothing
 	// that it would not need.

@@ -21,6 +21,7 @@ type public struct {
 	AuthServer  string                  `json:"AUTH_SERVER"`
 	Attestation string                  `json:"ATTESTATION_SERVICE"`
 	Mediator    string                  `json:"MEDIATOR"`
+	Lite        string                  `json:"LITE"`
 	Developer   ed25519.PublicKey       `json:"DEVELOPER_KEY"`
 	TransferCap int64                   `json:"TRANSFER_CAP"`
 	Log         string                  `json:"LOG"`
@@ -44,7 +45,7 @@ func Bundle(s release.Settings) (map[string][]byte, error) {
 	}
 	settings, err := release.BundleSettings(public{
 		App: s.App, ClientID: s.ClientID, APIPlain: s.APIPlain, APITLS: s.APITLS, AuthServer: s.AuthServer,
-		Attestation: s.Attestation, Mediator: s.Mediator, Developer: s.Developer, TransferCap: s.TransferCap, Log: s.Log, Stages: s.Stages,
+		Attestation: s.Attestation, Mediator: s.Mediator, Lite: s.Lite, Developer: s.Developer, TransferCap: s.TransferCap, Log: s.Log, Stages: s.Stages,
 	})
 	maps.Copy(assets, settings)
 	return assets, err
@@ -62,7 +63,7 @@ func Unbundle(assets map[string][]byte) (*release.Settings, error) {
 	}
 	s := &release.Settings{
 		App: p.App, ClientID: p.ClientID, APIPlain: p.APIPlain, APITLS: p.APITLS, AuthServer: p.AuthServer,
-		Attestation: p.Attestation, Mediator: p.Mediator, Developer: p.Developer, TransferCap: p.TransferCap, Log: p.Log, Stages: p.Stages,
+		Attestation: p.Attestation, Mediator: p.Mediator, Lite: p.Lite, Developer: p.Developer, TransferCap: p.TransferCap, Log: p.Log, Stages: p.Stages,
 	}
 	// The policies are in the clear, and the pins are hidden so that nobody gets around them.
 	for slug, policy := range s.Stages {

@@ -74,5 +74,5 @@ func readdress(path string, addresses deployment.Addresses, developer ed25519.Pr
 func setServers(settings *release.Settings, addresses deployment.Addresses) {
 	settings.APIPlain, settings.APITLS = addresses.URL(deployment.PlainAPI), addresses.URL(deployment.API)
 	settings.AuthServer, settings.Mediator = addresses.URL(deployment.AuthServer), addresses.URL(deployment.MediatorService)
-	settings.Attestation = addresses.URL(deployment.AttestationService)
+	settings.Attestation, settings.Lite = addresses.URL(deployment.AttestationService), addresses.URL(deployment.LiteServer)
 }

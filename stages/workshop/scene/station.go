@@ -186,6 +186,7 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 		TLS:         s.folder.Addresses.URL(deployment.API),
 		Auth:        s.folder.Addresses.URL(deployment.AuthServer),
 		Mediator:    s.folder.Addresses.URL(deployment.MediatorService),
+		Lite:        s.folder.Addresses.URL(deployment.LiteServer),
 		Attestation: s.folder.Addresses.URL(deployment.AttestationService),
 		Routes:      s.folder.Addresses.Routes(),
 		Roots:       s.roots,

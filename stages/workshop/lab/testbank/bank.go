@@ -266,7 +266,7 @@ func (b *Bank) Settings(clientID string) release.Settings {
 	pair := b.Pair(clientID)
 	return release.Settings{
 		App: clientID, ClientID: clientID, SharedSecret: b.Secret(clientID), ClientSecret: b.ClientSecret(clientID), AuthServer: b.AuthURL,
-		Attestation: b.AttestationURL, Mediator: b.MediatorURL, Developer: b.Developer.Public().(ed25519.PublicKey),
+		Attestation: b.AttestationURL, Mediator: b.MediatorURL, Lite: b.LiteURL, Developer: b.Developer.Public().(ed25519.PublicKey),
 		ClientCertificate: string(pair.Certificate), ClientKey: string(pair.Key), ServerPins: b.Pins(),
 		APIPlain: b.Plain, APITLS: b.TLS, TransferCap: catalog.TransferCap, Stages: map[string]catalog.Call{},
 	}
@@ -302,7 +302,7 @@ func (b *Bank) Package(stage catalog.Stage) string {
 
 // API is where a stage's API is.
 func (b *Bank) API(stage string) protect.API {
-	return protect.API{Stage: stage, Plain: b.Plain, TLS: b.TLS, Auth: b.AuthURL, Attestation: b.AttestationURL, Mediator: b.MediatorURL}
+	return protect.API{Stage: stage, Plain: b.Plain, TLS: b.TLS, Auth: b.AuthURL, Attestation: b.AttestationURL, Mediator: b.MediatorURL, Lite: b.LiteURL}
 }
 
 var process struct {
