@@ -11,10 +11,6 @@ import (
 	"keyladder/stages/protect"
 )
 
-// bank names the bank's own authorization server among the providers. It is the one to ask where a
-// request names none.
-const bank = "bank"
-
 // provider is where a request goes on to, with the secret of the app's there: to the bank's
 // authorization server or, where users choose in the app, to the provider that the request names. What
 // the app has bound its code to goes on, too; whether that is looked at is the provider's affair.
@@ -24,7 +20,7 @@ func (s *Server) provider(caller guard.Caller, endpoint string, form oauth.Form)
 	app, stage := caller.App(), caller.Stage()
 	name := form[protect.ProviderParameter]
 	delete(form, protect.ProviderParameter)
-	if name == "" || name == bank {
+	if name == "" || name == catalog.Bank {
 		key := s.clients.ServersKey(app)
 		if key == nil {
 			return target{}, notAccepted("servers share no key of %s", app)

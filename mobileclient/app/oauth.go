@@ -58,7 +58,11 @@ func (a *harbourApp) home() sdk.Screen {
 //
 //keyladder:code app-open-sign-in
 func (a *harbourApp) openSignIn(ctx context.Context, provider string, memoryOnly bool) sdk.Screen {
-	if provider != "" && !slices.ContainsFunc(a.caller.Policy().Choices(), func(c catalog.Choice) bool { return c.Name == provider }) {
+	choices := a.caller.Policy().Choices()
+	switch known := slices.ContainsFunc(choices, func(c catalog.Choice) bool { return c.Name == provider }); {
+	case provider == catalog.Bank || len(choices) == 0: // which is meant where none is named
+		provider = ""
+	case provider != "" && !known:
 		return sdk.Screen{Error: "This app knows nobody of that name on whose page you could sign in."}
 	}
 	a.mu.Lock()

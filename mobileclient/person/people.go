@@ -6,6 +6,7 @@ import (
 
 	"keyladder/internal/deployment"
 	"keyladder/mobileclient/device"
+	"keyladder/stages/catalog"
 )
 
 // Person is somebody who uses the bank's app.
@@ -26,7 +27,7 @@ type Person struct {
 
 // HomeProvider is the name of the bank's own authorization server among the providers of an issuer
 // that has several.
-const HomeProvider = "bank"
+const HomeProvider = catalog.Bank
 
 // People are the passwords of the workshop's people, by their names.
 type People map[string]string

@@ -19,12 +19,15 @@ func (p Policies) Provider(server Issuer) (Auth, bool) {
 	return Auth{}, false
 }
 
-// Lite names the provider of another company, where users choose one. The bank's own needs no name.
-const Lite = "lite"
+// Names of providers, where users choose one.
+const (
+	Bank = "bank" // the bank's own, and the one to ask where none is named
+	Lite = "lite" // of another company
+)
 
 // Choice is a provider that users can choose.
 type Choice struct {
-	Name  string `json:"name"` // empty: the bank's
+	Name  string `json:"name"`
 	Title string `json:"title"`
 }
 
@@ -33,7 +36,7 @@ func (c Call) Choices() []Choice {
 	if c.Providers != ChosenInApp {
 		return nil
 	}
-	return []Choice{{Title: AuthServer.Company()}, {Name: Lite, Title: LiteServer.Company()}}
+	return []Choice{{Name: Bank, Title: AuthServer.Company()}, {Name: Lite, Title: LiteServer.Company()}}
 }
 
 // Company is who runs a server that issues tokens, as its pages name themselves.

@@ -26,7 +26,7 @@ func clientsOfLite(callbacks []string) []manage.App {
 func liteCallbacks(stages catalog.Set, at deployment.Addresses) []string {
 	var all []string
 	for _, stage := range stages {
-		if stage.Call.Providers == catalog.ChosenAtMediator {
+		if stage.Call.Providers == catalog.ChosenAtMediator && at.URL(deployment.MediatorService) != "" {
 			all = append(all, at.Stage(deployment.MediatorService, stage.Slug)+"/callback/lite")
 		}
 	}
