@@ -1,6 +1,7 @@
 package codes
 
 import (
+	"cmp"
 	"context"
 	"crypto/cipher"
 	"crypto/rand"
@@ -20,6 +21,7 @@ var (
 	ErrUnknown  = errors.New("there is no such authorization code at this stage, or no longer")
 	ErrClient   = errors.New("the authorization code was issued to another client")
 	ErrRedirect = errors.New("the redirect URI is not that of the authorization request")
+	ErrDevice   = errors.New("the authorization code was asked for on another device")
 	ErrVerifier = errors.New("the code verifier is not the one that the authorization code was asked for with")
 	ErrUsed     = errors.New("the authorization code was redeemed before")
 	ErrExpired  = errors.New("the authorization code is too old")
@@ -36,7 +38,7 @@ func (*UsedError) Is(target error) bool { return target == ErrUsed }
 
 // Code is what an authorization code stands for.
 type Code struct {
-	ID     string // not the code, nor made from it: the origin of what is minted from it. [Store.Issue] makes it
+	ID     string // not the code, nor made from it: the origin of what is minted from it. Empty: [Store.Issue] makes it
 	Stage  string
 	Client string
 	User   string // the resource owner, who allowed it
@@ -44,6 +46,7 @@ type Code struct {
 	// RedirectURI is as the authorization request had it. Empty: it had none, and then the
 	// token request must have none.
 	RedirectURI string
+	Device      string // the installation that it was asked for on; empty: any
 	// Challenge and Method are those of the authorization request (package pkce), with a syntax that
 	// was checked. They are in the code and not in the database. Empty: it had none, and then the
 	// token request must have no verifier.
@@ -56,6 +59,7 @@ type Presented struct {
 	Text        string // the code
 	Client      string // that was authenticated, or at least named
 	RedirectURI string // empty: there was none
+	Device      string // the installation, where that is known
 	Verifier    string // code_verifier; empty: there was none
 }
 
@@ -75,6 +79,7 @@ type row struct {
 	User        string    `gorm:"not null;index"`
 	Scope       string    `gorm:"not null"`
 	RedirectURI string    `gorm:"not null"`
+	Device      string    `gorm:"not null;default:''"`
 	IssuedAt    time.Time `gorm:"not null;index"`
 	UsedAt      *time.Time
 }
@@ -85,7 +90,7 @@ func (row) TableName() string { return "authorization_codes" }
 func Models() []any { return []any{&row{}, &keyRow{}} }
 
 func (r row) code() Code {
-	return Code{ID: r.ID, Stage: r.Stage, Client: r.Client, User: r.User, Scope: r.Scope, RedirectURI: r.RedirectURI}
+	return Code{ID: r.ID, Stage: r.Stage, Client: r.Client, User: r.User, Scope: r.Scope, RedirectURI: r.RedirectURI, Device: r.Device}
 }
 
 // Store is the authorization codes of one server. It is safe for concurrent use.
@@ -126,14 +131,23 @@ const codeBytes = 32
 //
 //keyladder:code code-issue
 func (s *Store) Issue(ctx context.Context, at time.Time, c Code) (text string, err error) {
+	err = s.writers.Write(ctx, func(tx *gorm.DB) error {
+		text, err = s.IssueIn(tx, at, c)
+		return err
+	})
+	return text, err
+}
+
+// IssueIn is [Store.Issue] in a transaction on the store's database.
+func (s *Store) IssueIn(tx *gorm.DB, at time.Time, c Code) (text string, err error) {
 	var bits [codeBytes]byte
 	rand.Read(bits[:]) // never fails
 	text = s.seal(bits[:], c)
 	r := row{
-		ID: rand.Text(), Hash: digest(text), Stage: c.Stage, Client: c.Client, User: c.User, Scope: c.Scope,
-		RedirectURI: c.RedirectURI, IssuedAt: at.UTC(),
+		ID: cmp.Or(c.ID, rand.Text()), Hash: digest(text), Stage: c.Stage, Client: c.Client, User: c.User, Scope: c.Scope,
+		RedirectURI: c.RedirectURI, Device: c.Device, IssuedAt: at.UTC(),
 	}
-	if err := s.writers.Write(ctx, func(tx *gorm.DB) error { return tx.Create(&r).Error }); err != nil {
+	if err := tx.Create(&r).Error; err != nil {
 		return "", fmt.Errorf("issue an authorization code: %w", err)
 	}
 	return text, nil
@@ -181,9 +195,9 @@ func (s *Store) Redeem(ctx context.Context, at time.Time, p Presented, mint func
 func (s *Store) claim(tx *gorm.DB, at time.Time, p Presented) (*row, error) {
 	var claimed []row
 	err := tx.Raw(`UPDATE authorization_codes SET used_at = ?
-		WHERE hash = ? AND stage = ? AND client = ? AND redirect_uri = ?
+		WHERE hash = ? AND stage = ? AND client = ? AND redirect_uri = ? AND device = ?
 		AND used_at IS NULL AND issued_at > ? AND issued_at <= ? RETURNING *`,
-		at, digest(p.Text), p.Stage, p.Client, p.RedirectURI, at.Add(-s.config.Lifetime), at).Scan(&claimed).Error
+		at, digest(p.Text), p.Stage, p.Client, p.RedirectURI, p.Device, at.Add(-s.config.Lifetime), at).Scan(&claimed).Error
 	if err != nil || len(claimed) == 0 {
 		return nil, err
 	}
@@ -203,6 +217,8 @@ func (s *Store) refusal(tx *gorm.DB, p Presented, unproven error) error {
 		return ErrClient
 	case found.RedirectURI != p.RedirectURI:
 		return ErrRedirect
+	case found.Device != p.Device:
+		return ErrDevice
 	case unproven != nil:
 		return unproven
 	case found.UsedAt != nil:

@@ -46,7 +46,7 @@ func Code(store *codes.Store, lookup Lookup, consent Consent, end Ending) Grant 
 			if err != nil {
 				return "", err
 			}
-			presented := codes.Presented{Stage: r.Caller.Stage().Slug, Text: text, Client: r.Client.ID, RedirectURI: r.Form["redirect_uri"], Verifier: verifier}
+			presented := codes.Presented{Stage: r.Caller.Stage().Slug, Text: text, Client: r.Client.ID, RedirectURI: r.Form["redirect_uri"], Device: r.Caller.Attested().Device, Verifier: verifier}
 			_, err = store.Redeem(ctx, r.Caller.At(), presented, func(tx *gorm.DB, code codes.Code) error {
 				owner := lookup(code.User)
 				if owner == nil {
@@ -60,7 +60,7 @@ func Code(store *codes.Store, lookup Lookup, consent Consent, end Ending) Grant 
 				if len(allowed) == 0 {
 					return invalid(catalog.CheckConsent, "%s has withdrawn what was allowed to %s", code.User, code.Client)
 				}
-				return mint(tx, Rights{Owner: owner, Allowed: allowed, Origin: code.ID, Renewable: true})
+				return mint(tx, Rights{Owner: owner, Allowed: allowed, Origin: code.ID, Device: code.Device, Renewable: true})
 			})
 			var used *codes.UsedError
 			switch {
@@ -69,6 +69,8 @@ func Code(store *codes.Store, lookup Lookup, consent Consent, end Ending) Grant 
 					return "", err
 				}
 				return "", invalid(catalog.CheckCode, "%v", used)
+			case errors.Is(err, codes.ErrDevice):
+				return "", invalid(catalog.CheckFamilyDevice, "%v", err)
 			case errors.Is(err, codes.ErrVerifier):
 				return "", invalid(catalog.CheckPKCE, "%v", err)
 			case errors.Is(err, codes.ErrUnknown), errors.Is(err, codes.ErrClient), errors.Is(err, codes.ErrRedirect), errors.Is(err, codes.ErrExpired):
@@ -113,7 +115,7 @@ func Refresh(store *refresh.Store, lookup Lookup, end Ending) Grant {
 			}
 			presented := refresh.Presented{
 				Stage: r.Caller.Stage().Slug, Text: text, Client: r.Client.ID,
-				Key: strings.Trim(r.HTTP.Header.Get("Idempotency-Key"), `"`), // a string of RFC 9651, in the draft
+				Device: r.Caller.Attested().Device, Key: strings.Trim(r.HTTP.Header.Get("Idempotency-Key"), `"`), // a string of RFC 9651, in the draft
 			}
 			give := func(tx *gorm.DB, family refresh.Family) error {
 				if err := within(r.Form, family.Scope); err != nil {
@@ -123,7 +125,7 @@ func Refresh(store *refresh.Store, lookup Lookup, end Ending) Grant {
 				if owner == nil {
 					return invalid(catalog.CheckRefresh, "its user %q is not there any more", family.User)
 				}
-				return mint(tx, Rights{Owner: owner, Allowed: strings.Fields(family.Scope), Family: family.ID, Generation: family.Number, Origin: family.Origin})
+				return mint(tx, Rights{Owner: owner, Allowed: strings.Fields(family.Scope), Family: family.ID, Generation: family.Number, Origin: family.Origin, Device: family.Device})
 			}
 			var rotated refresh.Rotated
 			if r.Offer.Rotation == catalog.Reusable {
@@ -134,10 +136,12 @@ func Refresh(store *refresh.Store, lookup Lookup, end Ending) Grant {
 			var reused *refresh.ReusedError
 			switch {
 			case errors.As(err, &reused):
-				if err := end(ctx, reused.Family.ID); err != nil {
+				if err := end(ctx, reused.Family.ID, reused.Family.Origin); err != nil {
 					return "", err
 				}
 				return "", invalid(catalog.CheckRefresh, "%v", reused)
+			case errors.Is(err, refresh.ErrDevice):
+				return "", invalid(catalog.CheckFamilyDevice, "%v", err)
 			case errors.Is(err, refresh.ErrKey):
 				return "", oauth.Refuse(catalog.CheckForm, problem.New(http.StatusBadRequest, "bad-request", "The Idempotency-Key can't be used",
 					"Send one of 22 to 255 random characters, or none."), "%v", err)

@@ -37,6 +37,7 @@ type Rights struct {
 	Family     string // of refresh tokens that this came of; empty: none
 	Generation int    // number of the one that is issued now; 0: none is
 	Origin     string // the authorization code that this came of, by its ID; empty: none
+	Device     string // the installation that it is bound to; empty: none
 	// Renewable says that the client gets a refresh token, where the stage has any.
 	Renewable bool
 }
@@ -63,6 +64,19 @@ type Endpoint struct {
 	Refresh *refresh.Store                   // nil: there are no refresh tokens
 	Issuer  func(stage catalog.Stage) string // iss of what refresh tokens stand for; nil: without Refresh
 	Grants  []Grant
+
+	// Identify finds out which client sends a request; nil: as [oauth.Client] does.
+	Identify func(r *http.Request, form oauth.Form, caller guard.Caller) (*clients.App, error)
+	// Ended is told of a family that its client has given back; nil: nobody is.
+	Ended func(ctx context.Context, family refresh.Family) error
+}
+
+// client is the client that sends a request.
+func (e *Endpoint) client(r *http.Request, form oauth.Form, caller guard.Caller) (*clients.App, error) {
+	if e.Identify != nil {
+		return e.Identify(r, form, caller)
+	}
+	return oauth.Client(r, form, caller.Stage(), e.offer(caller.Stage()), caller.At(), e.Clients)
 }
 
 // answer is a token as the client gets it (RFC 6749, section 5.1).
@@ -91,7 +105,7 @@ func (e *Endpoint) Token(c echo.Context, caller guard.Caller) error {
 		return err
 	}
 	offer := e.offer(caller.Stage())
-	client, err := oauth.Client(r, form, caller.Stage(), offer, caller.At(), e.Clients)
+	client, err := e.client(r, form, caller)
 	if err != nil {
 		return err
 	}
@@ -123,7 +137,7 @@ func (e *Endpoint) mint(ctx context.Context, tx *gorm.DB, r Request, rights Righ
 	}
 	stage, out := r.Caller.Stage(), answer{Type: "Bearer", Scope: scope}
 	if rights.Renewable && r.Offer.Grants == catalog.CodeAndRefresh {
-		family := refresh.Grant{Stage: stage.Slug, User: rights.Owner.Name, Client: r.Client.ID, Scope: scope, Origin: rights.Origin}
+		family := refresh.Grant{Stage: stage.Slug, User: rights.Owner.Name, Client: r.Client.ID, Scope: scope, Origin: rights.Origin, Device: rights.Device}
 		text, begun, err := e.Refresh.BeginIn(tx, r.Caller.At(), family)
 		if err != nil {
 			return answer{}, err
@@ -132,6 +146,7 @@ func (e *Endpoint) mint(ctx context.Context, tx *gorm.DB, r Request, rights Righ
 	}
 	given := tokens.Grant{
 		Stage: stage.Slug, User: rights.Owner.Name, Client: r.Client.ID, Scope: scope, Family: rights.Family, Generation: rights.Generation, Origin: rights.Origin,
+		Device: rights.Device,
 	}
 	issue := func() (tokens.Issued, error) { return e.Tokens.Issue(ctx, r.Caller.At(), given) }
 	if tx != nil {

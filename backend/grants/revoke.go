@@ -28,7 +28,7 @@ func (e *Endpoint) Revoke(c echo.Context, caller guard.Caller) error {
 	if err != nil {
 		return err
 	}
-	client, err := oauth.Client(r, form, caller.Stage(), e.offer(caller.Stage()), caller.At(), e.Clients)
+	client, err := e.client(r, form, caller)
 	if err != nil {
 		return err
 	}
@@ -48,6 +48,11 @@ func (e *Endpoint) Revoke(c echo.Context, caller guard.Caller) error {
 		case err == nil:
 			if _, err := e.Tokens.RevokeOf(ctx, family.ID); err != nil {
 				return err
+			}
+			if e.Ended != nil {
+				if err := e.Ended(ctx, family); err != nil {
+					return err
+				}
 			}
 			return c.NoContent(http.StatusOK)
 		case !errors.Is(err, refresh.ErrUnknown):

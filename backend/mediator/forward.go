@@ -42,8 +42,7 @@ func (s *Server) revoke(c echo.Context, caller guard.Caller) error {
 	return s.forward(c, caller, "/revoke", form)
 }
 
-// form reads the parameters of a request whose app was proven. Whoever has a secret to show has come
-// to the wrong server, or should not have it.
+// form reads the parameters of a request whose app was proven.
 //
 //keyladder:code mediator-form
 func (s *Server) form(r *http.Request, caller guard.Caller) (oauth.Form, error) {
@@ -54,20 +53,10 @@ func (s *Server) form(r *http.Request, caller guard.Caller) (oauth.Form, error) 
 	if err != nil {
 		return nil, err
 	}
-	shown := ""
-	for _, name := range []string{"client_secret", "client_assertion", "client_assertion_type"} {
-		if form[name] != "" {
-			shown = name
-		}
+	if err := oauth.WithoutSecret(r, form); err != nil {
+		return nil, err
 	}
-	if _, ok := r.Header["Authorization"]; ok {
-		shown = "the Authorization field"
-	}
-	switch id := form["client_id"]; {
-	case shown != "":
-		return nil, oauth.Refuse(catalog.CheckForm, problem.New(http.StatusBadRequest, "bad-request", "A client secret does not belong here",
-			"The client integrity token says which client it is. What was sent should be replaced."), "the app shows %s", shown)
-	case id != "" && id != caller.App():
+	if id := form["client_id"]; id != "" && id != caller.App() {
 		return nil, oauth.Refuse(catalog.CheckClient, problem.New(http.StatusBadRequest, "client-not-accepted", "There are two clients",
 			"The client integrity token and client_id name different ones."), "client_id is %.80q, and the token is about %s", id, caller.App())
 	}

@@ -14,10 +14,14 @@ import (
 	"golang.org/x/sync/errgroup"
 	"gorm.io/gorm"
 
+	"keyladder/backend/authserver/pages"
 	"keyladder/backend/clients"
 	"keyladder/backend/gateway"
 	"keyladder/backend/guard"
+	"keyladder/backend/mediator/issuer"
+	"keyladder/backend/mediator/oauthclient"
 	"keyladder/backend/mediator/providers"
+	"keyladder/backend/mediator/secrets"
 	"keyladder/backend/serving"
 	"keyladder/backend/tokens"
 	"keyladder/internal/deployment"
@@ -42,6 +46,10 @@ type Config struct {
 	ShortLifetime time.Duration // and where they can be refreshed
 	KeyOverlap    time.Duration // for how long a signing key that was replaced is good
 
+	CodeLifetime    time.Duration
+	RefreshIdle     time.Duration
+	RefreshLifetime time.Duration
+
 	Logger *slog.Logger     // nil: the default one
 	Now    func() time.Time // nil: the clock
 }
@@ -51,6 +59,7 @@ func (c Config) With(s deployment.Settings) Config {
 	c.Address = guard.Limit{PerSecond: s.AddressPerSecond, Burst: s.AddressBurst}
 	c.Device = guard.Limit{PerSecond: s.DevicePerSecond, Burst: s.DeviceBurst}
 	c.Leeway = s.TokenLeeway
+	c.CodeLifetime, c.RefreshIdle, c.RefreshLifetime = s.CodeLifetime, s.RefreshIdle, s.RefreshLifetime
 	c.TokenLifetime, c.ShortLifetime, c.KeyOverlap = s.TokenLifetime, s.ShortLifetime, s.SigningKeyOverlap
 	return c
 }
@@ -64,6 +73,8 @@ type Server struct {
 	providers *providers.Store
 	tokens    *tokens.Store    // those that the mediator issues
 	gateway   *gateway.Gateway // nil: nothing leads through one
+	asClient  *oauthclient.Client
+	issuer    *issuer.Server
 	upstream  *upstream
 	devices   *deviceLimits
 	guard     *guard.Guard
@@ -98,7 +109,7 @@ func New(config Config) (server *Server, err error) {
 		return nil, err
 	}
 	s := &Server{config: config, tls: serving.TLS(certificate), terminated: serving.For(serving.Terminator, certificate, authority)}
-	if s.db, err = store.Open(config.Folder.Path(database), slices.Concat(providers.Models(), gateway.Models(), tokens.Models(), durable.Models())...); err != nil {
+	if s.db, err = store.Open(config.Folder.Path(database), slices.Concat(providers.Models(), gateway.Models(), tokens.Models(), issuer.Models(), durable.Models())...); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -124,6 +135,9 @@ func New(config Config) (server *Server, err error) {
 	if s.upstream, err = newUpstream(config); err != nil {
 		return nil, err
 	}
+	if s.issuer, err = s.newIssuer(ctx); err != nil {
+		return nil, err
+	}
 	if s.gateway, err = s.newGateway(); err != nil {
 		return nil, err
 	}
@@ -141,12 +155,16 @@ func New(config Config) (server *Server, err error) {
 		return nil, err
 	}
 	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
-	s.echo = serving.Echo(config.Logger, s.guard.Middleware)
-	for path, handler := range map[string]guard.Handler{"/token": s.token, "/revoke": s.revoke} {
+	s.echo = serving.Echo(config.Logger, pages.Middleware, s.guard.Middleware)
+	for path, handler := range map[string]guard.Handler{
+		"/token":  forEach(s.issuer.Token, s.token),
+		"/revoke": forEach(s.issuer.Revoke, s.revoke),
+	} {
 		s.guard.Handle(s.echo, guard.Route{
-			Method: http.MethodPost, Path: path, Scope: guard.AnyScope, Admission: true, Attested: true, At: mediated, Refusals: problem.OAuth,
+			Method: http.MethodPost, Path: path, Scope: guard.AnyScope, Admission: true, Attested: true, At: attested, Refusals: problem.OAuth,
 		}, handler)
 	}
+	s.issuer.Routes(s.guard, s.echo)
 	if s.gateway != nil {
 		s.gateway.Routes(s.echo, s.guard)
 	}
@@ -158,32 +176,32 @@ func New(config Config) (server *Server, err error) {
 func (s *Server) issuers() []tokens.Issuer {
 	var all []tokens.Issuer
 	for _, stage := range s.config.Stages.Built() {
-		if !issuing(stage.Policies) {
+		if !issuer.Issuing(stage.Policies) {
 			continue
 		}
 		url := s.config.Folder.Addresses.Stage(deployment.MediatorService, stage.Slug)
-		issuer := tokens.Issuer{Stage: stage.Slug, URL: url, Audience: url + "/v1", Lifetime: s.config.TokenLifetime}
+		of := tokens.Issuer{Stage: stage.Slug, URL: url, Audience: url + "/v1", Lifetime: s.config.TokenLifetime}
 		if stage.Auth.TokenLife == catalog.ShortLivedTokens {
-			issuer.Lifetime = s.config.ShortLifetime
+			of.Lifetime = s.config.ShortLifetime
 		}
-		all = append(all, issuer)
+		all = append(all, of)
 	}
 	return all
 }
-
-// issuing says whether the mediator issues the access tokens of a stage.
-func issuing(p catalog.Policies) bool { return p.Auth.Issuer == catalog.MediatorIssuer }
 
 // management adds the mediator's part of the management API. See package manage.
 func (s *Server) management() {
 	s.manage.Use(manage.Audit(s.config.Logger))
 	m := s.manage.For(deployment.Admin)
 	s.providers.Manage(m)
+	s.issuer.Manage(m)
+	s.tokens.Manage(m)
 	if s.gateway != nil {
 		s.gateway.Manage(m, s.config.Stages)
 	}
 	m.POST("/reset", func(c echo.Context) error {
-		if err := s.providers.Reset(c.Request().Context()); err != nil {
+		ctx := c.Request().Context()
+		if err := errors.Join(s.issuer.Reset(ctx), s.tokens.Reset(ctx), s.providers.Reset(ctx)); err != nil {
 			return err
 		}
 		return c.NoContent(http.StatusNoContent)
@@ -193,8 +211,42 @@ func (s *Server) management() {
 // Close closes the database. Call it when Serve is over.
 func (s *Server) Close() error { return store.Close(s.db) }
 
-// mediated says whether apps get their tokens through a mediator at a stage.
-func mediated(p catalog.Policies) bool { return p.Call.ClientAuth == catalog.Mediated }
+// attested says whether apps get their tokens at the mediator, or through it.
+func attested(p catalog.Policies) bool { return p.Call.ClientAuth.Attested() }
+
+// forEach is one handler where the mediator issues the tokens itself, and another where it passes on
+// what apps ask for.
+func forEach(issued, passedOn guard.Handler) guard.Handler {
+	return func(c echo.Context, caller guard.Caller) error {
+		if issuer.Issuing(caller.Stage().Policies) {
+			return issued(c, caller)
+		}
+		return passedOn(c, caller)
+	}
+}
+
+// newIssuer makes what the mediator is where it issues tokens itself.
+func (s *Server) newIssuer(ctx context.Context) (*issuer.Server, error) {
+	text, err := s.config.Folder.Read(secrets.File)
+	if err != nil {
+		return nil, err
+	}
+	key, err := secrets.Read(text)
+	if err != nil {
+		return nil, err
+	}
+	if s.asClient, err = oauthclient.New(s.config.Folder, s.config.Log, s.config.Now); err != nil {
+		return nil, err
+	}
+	return issuer.New(ctx, issuer.Config{
+		Addresses: s.config.Folder.Addresses, DB: s.db, Key: key, Clients: s.clients.Book, Providers: s.providers, Tokens: s.tokens, Client: s.asClient,
+		Limit: func(client, device string, at time.Time) error {
+			return s.devices.take(installation{client, device}, at)
+		},
+		CodeLifetime: s.config.CodeLifetime, RefreshIdle: s.config.RefreshIdle, RefreshLifetime: s.config.RefreshLifetime,
+		Logger: s.config.Logger, Now: s.config.Now,
+	})
+}
 
 // Listeners are where a mediator answers. Those that are nil are left out.
 type Listeners struct{ TLS, Terminated, Manage net.Listener }
@@ -202,6 +254,7 @@ type Listeners struct{ TLS, Terminated, Manage net.Listener }
 // Serve answers until ctx ends, and lets requests that are under way finish.
 func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	defer s.upstream.close()
+	defer s.asClient.Close()
 	defer s.auth.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	handler := s.handler()
@@ -225,13 +278,32 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	if l.Manage != nil {
 		group.Go(func() error { return s.manage.Serve(ctx, l.Manage) })
 	}
-	for _, run := range []func(context.Context){s.clients.Follow, s.providers.Follow, s.tokens.Follow} {
+	for _, run := range []func(context.Context){s.clients.Follow, s.providers.Follow, s.tokens.Follow, s.issuer.Follow, s.flush} {
 		group.Go(func() error {
 			run(ctx)
 			return nil
 		})
 	}
-	return group.Wait()
+	err := group.Wait()
+	return errors.Join(err, s.tokens.Flush(context.WithoutCancel(ctx)))
+}
+
+// flushEvery is how much of the statistics a mediator may lose when it is killed.
+const flushEvery = time.Second
+
+func (s *Server) flush(ctx context.Context) {
+	ticker := time.NewTicker(flushEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := s.tokens.Flush(ctx); err != nil && ctx.Err() == nil {
+				s.config.Logger.Error("write what was used", "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // health is nil when the clients and their secrets are known. It asks nobody.

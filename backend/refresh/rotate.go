@@ -15,6 +15,7 @@ type Presented struct {
 	Stage  string
 	Text   string // the refresh token
 	Client string // that was authenticated, or at least named
+	Device string // the installation, where families are bound to one
 	// Key is the idempotency key: a text that the client chose at random before it asked the
 	// first time. Empty: there is none, and a lost answer can't be asked for again.
 	Key string
@@ -95,8 +96,8 @@ func (s *Store) claim(tx *gorm.DB, at time.Time, p Presented) (*tokenRow, *famil
 	var used []tokenRow
 	err := tx.Raw(`UPDATE refresh_tokens SET used_at = ?, key_hash = ?
 		WHERE hash = ? AND used_at IS NULL AND family IN
-		(SELECT id FROM refresh_families WHERE stage = ? AND client = ? AND `+live+`) RETURNING family, number, salt`,
-		append([]any{at, keyHash, digest(p.Text), p.Stage, p.Client}, s.alive(at)...)...).Scan(&used).Error
+		(SELECT id FROM refresh_families WHERE stage = ? AND client = ? AND device = ? AND `+live+`) RETURNING family, number, salt`,
+		append([]any{at, keyHash, digest(p.Text), p.Stage, p.Client, p.Device}, s.alive(at)...)...).Scan(&used).Error
 	if err != nil {
 		return nil, nil, fmt.Errorf("claim a refresh token: %w", err)
 	}
@@ -122,6 +123,8 @@ func (s *Store) repeat(tx *gorm.DB, at time.Time, p Presented) (t *tokenRow, f *
 		return nil, nil, refused, err
 	}
 	switch age := at.Sub(f.BegunAt); {
+	case f.Device != p.Device: // whoever has copied it can't even end it
+		return nil, nil, ErrDevice, nil
 	case f.RevokedAt != nil:
 		return nil, nil, ErrRevoked, nil
 	case age < 0 || age >= s.config.Absolute: // one from the future is as good: the clock was set back
@@ -162,4 +165,21 @@ func (s *Store) find(tx *gorm.DB, stage, text, client string) (*tokenRow, *famil
 		return nil, nil, ErrClient, nil
 	}
 	return &t, &f, nil, nil
+}
+
+// Peek is the family of a token that [Store.Rotate] would take now, which it leaves as it is; nil:
+// it would not, or would give a lost answer again.
+func (s *Store) Peek(ctx context.Context, at time.Time, p Presented) (*Family, error) {
+	at = at.UTC()
+	var found []familyRow
+	err := s.db.WithContext(ctx).Where("stage = ? AND client = ? AND device = ? AND "+live, append([]any{p.Stage, p.Client, p.Device}, s.alive(at)...)...).
+		Where("id = (SELECT family FROM refresh_tokens WHERE hash = ? AND used_at IS NULL)", digest(p.Text)).Find(&found).Error
+	if err != nil {
+		return nil, fmt.Errorf("look at a refresh token: %w", err)
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	family := found[0].family()
+	return &family, nil
 }

@@ -14,6 +14,7 @@ type familyRow struct {
 	Client    string    `gorm:"not null;index"`
 	Scope     string    `gorm:"not null"`
 	Origin    string    `gorm:"not null;index:refresh_families_of_origin,where:origin <> ''"`
+	Device    string    `gorm:"not null;default:''"`
 	BegunAt   time.Time `gorm:"not null;index"`
 	UsedAt    time.Time `gorm:"not null"` // last, or BegunAt
 	Number    int       `gorm:"not null"` // of the newest token, from 1 on
@@ -43,7 +44,7 @@ func (tokenRow) TableName() string { return "refresh_tokens" }
 func Models() []any { return []any{&familyRow{}, &tokenRow{}} }
 
 func (f familyRow) family() Family {
-	return Family{ID: f.ID, Grant: Grant{Stage: f.Stage, User: f.User, Client: f.Client, Scope: f.Scope, Origin: f.Origin}, Number: f.Number}
+	return Family{ID: f.ID, Grant: Grant{Stage: f.Stage, User: f.User, Client: f.Client, Scope: f.Scope, Origin: f.Origin, Device: f.Device}, Number: f.Number}
 }
 
 // ends is when a family ends that nobody uses any more.
@@ -57,7 +58,7 @@ func (s *Store) ends(f familyRow) time.Time {
 
 func (s *Store) manage(f familyRow, generations []manage.Generation) manage.Family {
 	return manage.Family{
-		ID: f.ID, Stage: f.Stage, User: f.User, Client: f.Client, Scope: f.Scope, Origin: f.Origin, BegunAt: f.BegunAt, UsedAt: f.UsedAt,
+		ID: f.ID, Stage: f.Stage, User: f.User, Client: f.Client, Scope: f.Scope, Origin: f.Origin, Device: f.Device, BegunAt: f.BegunAt, UsedAt: f.UsedAt,
 		ExpiresAt: s.ends(f), RevokedAt: f.RevokedAt, Reused: f.Reused, Number: f.Number, Generations: generations,
 	}
 }

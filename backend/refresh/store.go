@@ -20,6 +20,7 @@ import (
 var (
 	ErrUnknown  = errors.New("there is no such refresh token at this stage, or no longer")
 	ErrClient   = errors.New("the refresh token was issued to another client")
+	ErrDevice   = errors.New("the family of the refresh token belongs to another device")
 	ErrRevoked  = errors.New("the family of the refresh token was revoked")
 	ErrExpired  = errors.New("the family of the refresh token is too old")
 	ErrIdle     = errors.New("the family of the refresh token was not used for too long")
@@ -45,6 +46,7 @@ type Grant struct {
 	Client string
 	Scope  string // with spaces between. Requests can narrow an access token, and never the family
 	Origin string // the authorization code that it came of, by its ID; empty: none
+	Device string // the installation that it belongs to; empty: it is bound to none
 }
 
 // Family is a family of refresh tokens.
@@ -105,7 +107,7 @@ func (s *Store) Begin(ctx context.Context, at time.Time, g Grant) (text string, 
 func (s *Store) BeginIn(tx *gorm.DB, at time.Time, g Grant) (text string, f Family, err error) {
 	at = at.UTC()
 	row := familyRow{
-		ID: rand.Text(), Stage: g.Stage, User: g.User, Client: g.Client, Scope: g.Scope, Origin: g.Origin,
+		ID: rand.Text(), Stage: g.Stage, User: g.User, Client: g.Client, Scope: g.Scope, Origin: g.Origin, Device: g.Device,
 		BegunAt: at, UsedAt: at, Number: 1,
 	}
 	text = random()

@@ -14,6 +14,7 @@ type Family struct {
 	Client      string       `json:"client"`
 	Scope       string       `json:"scope"`
 	Origin      string       `json:"origin,omitempty"` // the authorization code that it came of, by its ID
+	Device      string       `json:"device,omitempty"` // the installation that it belongs to; empty: it is bound to none
 	BegunAt     time.Time    `json:"begun_at"`
 	UsedAt      time.Time    `json:"used_at"`    // when its tokens were used last, or it was begun
 	ExpiresAt   time.Time    `json:"expires_at"` // where it is not used until then

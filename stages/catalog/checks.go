@@ -57,9 +57,12 @@ const (
 
 // The mediator's checks, beside those that it shares with the others.
 const (
-	CheckDeviceLimit Check = "device-limit" // not too many requests of one installation
-	CheckWAF         Check = "waf"          // the web application firewall of the gateway, where it is switched on
-	CheckUpstream    Check = "upstream"     // what is behind the gateway answers: the API, or a third party
+	CheckDeviceLimit  Check = "device-limit"     // not too many requests of one installation
+	CheckPushed       Check = "request-uri"      // it stands for a request that its client has pushed, and comes once
+	CheckProvider     Check = "provider"         // its answer is to this sign-in and user agent, and it says who the user is
+	CheckFamilyDevice Check = "device-of-family" // the installation is the one that has asked for the user
+	CheckWAF          Check = "waf"              // the web application firewall of the gateway, where it is switched on
+	CheckUpstream     Check = "upstream"         // what is behind the gateway answers: the API, or a third party
 )
 
 // The checks of the third party whose rates the bank buys.
@@ -115,7 +118,7 @@ var ownerships = []struct {
 	{OfApp, []Check{CheckTLS, CheckPins, CheckServerMAC, CheckSealedAnswer, CheckTransferCap, CheckSignedIn, CheckResponse}},
 	{OfAuth, []Check{CheckForm, CheckClient, CheckRedirect, CheckGrant, CheckCode, CheckPKCE, CheckRefresh, CheckWanted, CheckConsent}},
 	{OfAttestation, []Check{CheckAttestation}},
-	{OfMediator, []Check{CheckDeviceLimit, CheckWAF, CheckUpstream}},
+	{OfMediator, []Check{CheckDeviceLimit, CheckPushed, CheckProvider, CheckFamilyDevice, CheckWAF, CheckUpstream}},
 	{OfRates, []Check{CheckRatesKey, CheckRatesQuota}},
 	{OfPackage, []Check{CheckHidden, CheckNotStored, CheckNotTyped}},
 }

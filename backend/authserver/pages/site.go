@@ -57,13 +57,15 @@ var (
 )
 
 // ContentSecurityPolicy is the Content-Security-Policy of a page. Chromium applies form-action to
-// the redirects that follow a form, too. So a page whose form can end in a redirect to a client
-// has to name the redirect URI; other pages give none. A redirect URI that is neither http or
+// the redirects that follow a form, too. So a page whose form can end in a redirect, such as to a
+// client, has to name where that leads; other pages give nothing. A URI that is neither http or
 // https nor of a private-use scheme (RFC 8252, section 7.1) is not allowed.
-func ContentSecurityPolicy(redirectURI string) string {
+func ContentSecurityPolicy(leadsTo ...string) string {
 	policy := "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'"
-	if source := formTarget(redirectURI); source != "" {
-		policy += " " + source
+	for _, uri := range leadsTo {
+		if source := formTarget(uri); source != "" {
+			policy += " " + source
+		}
 	}
 	return policy + "; frame-ancestors 'none'; base-uri 'none'"
 }
