@@ -129,7 +129,10 @@ func New(config Config) (server *Server, err error) {
 		}
 	}()
 	ctx := context.Background()
-	if s.clients, err = clients.Open(ctx, s.db, clients.Config{Seed: seed, Secrets: secrets, Overlap: config.SecretOverlap}); err != nil {
+	if s.clients, err = clients.Open(ctx, s.db, clients.Config{
+		Seed: seed, Secrets: secrets, Overlap: config.SecretOverlap,
+		Places: map[string]string{string(deployment.MediatorService): config.Folder.Addresses.URL(deployment.MediatorService)},
+	}); err != nil {
 		return nil, err
 	}
 	if s.users, err = users.New(ctx, s.db, people); err != nil {

@@ -159,7 +159,7 @@ func check(a manage.App) error {
 		}
 	}
 	for i, uri := range a.RedirectURIs {
-		if err := checkRedirectURI(uri); err != nil {
+		if err := checkRedirectURI(place.ReplaceAllString(uri, "https://localhost/")); err != nil {
 			return invalid("the redirect URI %.200q: %v", uri, err)
 		}
 		if slices.Contains(a.RedirectURIs[:i], uri) {

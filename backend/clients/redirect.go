@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -35,6 +36,24 @@ func (a *App) RedirectsBelow(uri string) bool {
 		}
 	}
 	return false
+// place is what stands for a server of this deployment, at the beginning of a redirect URI.
+var place = regexp.MustCompile(`^\{([a-z-]+)\}/`)
+
+// placed are redirect URIs with addresses in the place of names. One whose server is nowhere leads
+// nowhere.
+func placed(uris []string, places map[string]string) []string {
+	all := make([]string, 0, len(uris))
+	for _, uri := range uris {
+		if found := place.FindStringSubmatch(uri); found != nil {
+			base := places[found[1]]
+			if base == "" {
+				continue
+			}
+			uri = base + strings.TrimPrefix(uri, "{"+found[1]+"}")
+		}
+		all = append(all, uri)
+	}
+	return all
 }
 
 // withoutPort is a URI without its port, where it has one; nothing else about it is changed.

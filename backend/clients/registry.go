@@ -37,6 +37,9 @@ type Config struct {
 	// Overlap is for how long a secret that was replaced is kept, and so the longest time for
 	// which a stage can accept one. 0: not at all.
 	Overlap time.Duration
+	// Places are what redirect URIs can begin with, in braces, in place of the address of a server of
+	// this deployment, which they follow. By name: the URL, without a path.
+	Places map[string]string
 }
 
 // Registry is the apps and keys of one server. It is safe for concurrent use.
@@ -52,7 +55,10 @@ type Registry struct {
 
 // Book is what a server knows about clients, in memory. A [Registry] keeps it in step with its
 // own database, a [Mirror] with the feed of the server that owns the clients.
-type Book struct{ state atomic.Pointer[state] }
+type Book struct {
+	state  atomic.Pointer[state]
+	places map[string]string // see [Config]
+}
 
 func newBook() *Book {
 	b := &Book{}

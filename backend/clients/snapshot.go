@@ -49,6 +49,7 @@ func Open(ctx context.Context, db *gorm.DB, config Config) (*Registry, error) {
 		}
 	}
 	r := &Registry{Book: newBook(), db: db, config: config, now: time.Now}
+	r.places = config.Places
 	var err error
 	if r.changes, err = durable.Open[change](ctx, db, "clients", changesKept); err != nil {
 		return nil, err
@@ -182,7 +183,9 @@ func (b *Book) publish(next *state, found rows) {
 		next.tiers[tier.Name] = tier
 	}
 	for _, row := range found.Apps {
-		next.apps[row.ID] = row.app(old.apps[row.ID], next.tiers)
+		app := row.app(old.apps[row.ID], next.tiers)
+		app.RedirectURIs = placed(row.RedirectURIs, b.places)
+		next.apps[row.ID] = app
 	}
 	for _, row := range found.Keys {
 		next.keys[row.ID] = row.key(old.keys[row.ID])

@@ -3,8 +3,10 @@ package deploy
 import (
 	"fmt"
 
+	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 )
 
@@ -18,7 +20,7 @@ var apps = []manage.App{
 
 // clientsOfOAuth are those at the authorization server: the bank's apps, with where their users
 // come back to, and two for whoever tries OAuth with a program of their own.
-func clientsOfOAuth() []manage.App {
+func clientsOfOAuth(stages catalog.Set) []manage.App {
 	var all []manage.App
 	for _, app := range apps {
 		if app.Kind == manage.Partner {
@@ -44,8 +46,19 @@ func clientsOfOAuth() []manage.App {
 		},
 		manage.App{
 			ID: mediatorClient, Name: "The bank's mediator", UserAgent: "HarbourMediator/", Scopes: append(scopes, "accounts:freeze"), Tier: "premium",
-			RedirectURIs: []string{},
+			RedirectURIs: callbacks(stages, "bank"),
 		})
+}
+
+// callbacks are where a provider sends users back to, at the stages where the mediator asks it.
+func callbacks(stages catalog.Set, provider string) []string {
+	all := []string{}
+	for _, stage := range stages {
+		if stage.Call.Providers == catalog.ChosenAtMediator {
+			all = append(all, "{"+string(deployment.MediatorService)+"}/"+stage.Slug+"/callback/"+provider)
+		}
+	}
+	return all
 }
 
 // loopbackRedirect is where programs on a desktop listen, at any port (RFC 8252, section 7.3).

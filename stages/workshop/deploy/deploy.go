@@ -151,7 +151,7 @@ func write(o Options, m *material) error {
 	for id, secret := range m.secrets {
 		credentials[id] = Credentials{Key: id, Secret: secret, ClientSecret: m.clientSecrets[id]}
 	}
-	oauthClients, err := m.registry(clientsOfOAuth())
+	oauthClients, err := m.registry(clientsOfOAuth(o.Stages))
 	if err != nil {
 		return err
 	}

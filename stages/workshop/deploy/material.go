@@ -78,7 +78,7 @@ func generate(cost *argon2id.Params) (m *material, err error) {
 			m.secrets[app.ID] = rand.Text() + rand.Text() // 260 random bits
 		}
 	}
-	for _, client := range clientsOfOAuth() {
+	for _, client := range clientsOfOAuth(nil) {
 		if !client.Public {
 			m.clientSecrets[client.ID] = rand.Text() + rand.Text()
 		}
