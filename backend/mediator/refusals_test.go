@@ -136,7 +136,7 @@ func TestWhereItIs(t *testing.T) {
 	t.Parallel()
 	w := start(t, nil)
 	for path, status := range map[string]int{
-		"/refresh/token": 404, "/app-id/token": 404, "/nowhere/token": 404, "/" + stage + "/introspect": 404, "/" + stage + "/authorize": 404,
+		"/refresh/token": 404, "/app-id/token": 404, "/nowhere/token": 404, "/" + stage + "/introspect": 404, "/" + stage + "/par": 404,
 		"/" + stage + "/token/": 404, "/token": 404,
 	} {
 		r := w.request("/token", redemption())

@@ -23,6 +23,7 @@ import (
 	"keyladder/backend/clients"
 	"keyladder/backend/guard"
 	"keyladder/backend/mediator"
+	sealing "keyladder/backend/mediator/secrets"
 	"keyladder/internal/deployment"
 	"keyladder/internal/feed/durable"
 	"keyladder/internal/manage"
@@ -37,8 +38,12 @@ import (
 
 const (
 	stage = "mediated"
-	app   = "app"
-	other = "other"
+	// issuing is the stage at which the mediator issues tokens itself.
+	issuing = "extended-mediator"
+	// redirectURI is the app's.
+	redirectURI = "com.example.app:/callback"
+	app         = "app"
+	other       = "other"
 )
 
 // secrets are those of keys, by their IDs. Each has 32 bytes or more.
@@ -58,6 +63,9 @@ func stages() catalog.Set {
 			p.API.SecretOverlap = catalog.Decide(30 * time.Second)
 			p.Attestation.Level, p.Auth.ClientAuth = catalog.PackageHash, catalog.ServersSecret
 			set[i].Built, set[i].Policies = true, p
+		}
+		if set[i].Slug == issuing { // its gateway has tests of its own
+			set[i].Built, set[i].Policies.Call.Gateway = true, catalog.Direct
 		}
 	}
 	return set
@@ -91,6 +99,7 @@ type world struct {
 	errors   *lockedBuffer // what the mediator has logged
 	upstream *httptest.Server
 	kill     func() // stops the mediator
+	mediator *mediator.Server
 
 	mu      sync.Mutex
 	asked   []asked
@@ -168,7 +177,7 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 		err := errors.Join(
 			writer.Pair("manage", pair(inside.Peer(string(role), string(role)))),
 			writer.File("manage-ca.pem", inside.Certificate), writer.Pair("server", server), writer.File("roots.pem", public.Certificate),
-			writer.File("providers.json", []byte("[]")), writer.Close())
+			writer.File("providers.json", []byte("[]")), writer.File(sealing.File, []byte(strings.Repeat("0f", 32))), writer.Close())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +187,7 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 	db := must[*gorm.DB](t)(store.Open(filepath.Join(dir, "auth.db"), append(clients.Models(), durable.Models()...)...))
 	t.Cleanup(func() { store.Close(db) })
 	w.registry = must[*clients.Registry](t)(clients.Open(t.Context(), db, clients.Config{Seed: []manage.App{
-		{ID: app, Name: "An app", UserAgent: "App/", ServersKey: app + "-servers", PerSecond: 1e6, Burst: 1e6},
+		{ID: app, Name: "An app", UserAgent: "App/", Scopes: []string{"rates:read", "accounts:read"}, RedirectURIs: []string{redirectURI}, ServersKey: app + "-servers", PerSecond: 1e6, Burst: 1e6},
 		{ID: other, Name: "Another", UserAgent: "Other/", ServersKey: other + "-servers", PerSecond: 1e6, Burst: 1e6},
 	}, Secrets: secrets, Overlap: time.Minute}))
 	auth := manage.NewServer(folder(deployment.Auth), nil, nil)
@@ -187,6 +196,7 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 	config := mediator.Config{
 		Folder: folder(deployment.Mediator), Stages: stages(), Log: w.log, Logger: slog.New(slog.NewTextHandler(w.errors, nil)), Address: many, Device: many, Leeway: 5 * time.Second,
 		TokenLifetime: time.Hour, ShortLifetime: time.Minute, KeyOverlap: time.Minute,
+		CodeLifetime: time.Minute, RefreshIdle: time.Hour, RefreshLifetime: 24 * time.Hour,
 	}
 	if change != nil {
 		change(&config)
@@ -208,6 +218,7 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
 	w.http = &http.Client{Transport: transport, Timeout: time.Minute}
+	w.mediator = m
 	w.manage = must[*manage.Client](t)(manage.NewClient(folder(deployment.Admin), deployment.Mediator))
 	testenv.Within(t, 10*time.Second, "it knows the clients", func() bool { return w.manage.Healthy(t.Context()) == nil })
 	return w
