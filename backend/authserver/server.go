@@ -163,7 +163,7 @@ func New(config Config) (server *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.echo = serving.Echo(config.Logger, headers, assets, s.guard.Middleware)
+	s.echo = serving.Echo(config.Logger, pages.Middleware, s.guard.Middleware)
 	s.routes()
 	s.management()
 	return s, nil
@@ -206,32 +206,6 @@ func (s *Server) lifetime(stage catalog.Stage) time.Duration {
 		return s.config.ShortLifetime
 	}
 	return s.config.TokenLifetime
-}
-
-// headers keep answers out of frames, and the addresses of pages, which say which
-// sign-in is under way, from wherever links lead.
-func headers(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		h := c.Response().Header()
-		h.Set(echo.HeaderXFrameOptions, "DENY")
-		h.Set(echo.HeaderReferrerPolicy, "no-referrer")
-		h.Set(echo.HeaderContentSecurityPolicy, pages.ContentSecurityPolicy(""))
-		return next(c)
-	}
-}
-
-// assetPath is where pages load what they look like.
-const assetPath = "/assets/"
-
-func assets(next echo.HandlerFunc) echo.HandlerFunc {
-	files := pages.Assets()
-	return func(c echo.Context) error {
-		if path := c.Request().URL.Path; len(path) > len(assetPath) && path[:len(assetPath)] == assetPath {
-			files.ServeHTTP(c.Response(), c.Request())
-			return nil
-		}
-		return next(c)
-	}
 }
 
 // offered says whether the server has a part in a stage, and the others what it has there.
@@ -302,7 +276,7 @@ func (s *Server) end(ctx context.Context, sources ...string) error {
 
 // site is what all pages need to know.
 func (s *Server) site(stage catalog.Stage) pages.Site {
-	return pages.Site{Company: s.config.Issuer.Company(), Assets: assetPath, Stage: stage.Title, Origin: s.config.Folder.Addresses.URL(service(s.config.Issuer))}
+	return pages.Site{Company: s.config.Issuer.Company(), Assets: pages.AssetPath, Stage: stage.Title, Origin: s.config.Folder.Addresses.URL(service(s.config.Issuer))}
 }
 
 // show writes a page. Its form may lead to the redirect URI, if there is one.

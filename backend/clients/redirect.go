@@ -36,6 +36,8 @@ func (a *App) RedirectsBelow(uri string) bool {
 		}
 	}
 	return false
+}
+
 // place is what stands for a server of this deployment, at the beginning of a redirect URI.
 var place = regexp.MustCompile(`^\{([a-z-]+)\}/`)
 

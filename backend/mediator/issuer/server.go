@@ -93,6 +93,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 		return nil, err
 	}
 	s.endpoint = &grants.Endpoint{
+		Server:  catalog.MediatorIssuer,
 		Clients: config.Clients, Tokens: config.Tokens, Refresh: s.families, Issuer: s.issuer,
 		Grants:   []grants.Grant{grants.Code(s.codes, customer, asAllowed, s.end), s.refreshing()},
 		Identify: s.identify, Ended: s.givenBack,

@@ -5,7 +5,6 @@ import (
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
-	"keyladder/stages/catalog"
 )
 
 // apiClient is the bank's API, as the other company's authorization server knows it.
@@ -22,21 +21,10 @@ func clientsOfLite(callbacks []string) []manage.App {
 	}
 }
 
-// liteCallbacks are where that server sends users back to who have chosen it at the mediator.
-func liteCallbacks(stages catalog.Set, at deployment.Addresses) []string {
-	var all []string
-	for _, stage := range stages {
-		if stage.Call.Providers == catalog.ChosenAtMediator && at.URL(deployment.MediatorService) != "" {
-			all = append(all, at.Stage(deployment.MediatorService, stage.Slug)+"/callback/lite")
-		}
-	}
-	return all
-}
-
 // writeLite writes the folder of the other company's authorization server. Its users are the same
 // people, with the same passwords.
 func (m *material) writeLite(o Options, w *deployment.Writer) error {
-	registered, err := m.registry(clientsOfLite(liteCallbacks(o.Stages, o.Addresses)))
+	registered, err := m.registry(clientsOfLite(callbacks(o.Stages, "lite")))
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package testbank
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -23,7 +24,7 @@ type mediating struct {
 // it accepts.
 func (b *Bank) listenMediator(public map[deployment.ServiceName]string) {
 	b.t.Helper()
-	if !slices.ContainsFunc(b.Stages.Built(), func(s catalog.Stage) bool { return s.Call.ClientAuth == catalog.Mediated }) {
+	if !slices.ContainsFunc(b.Stages.Built(), func(s catalog.Stage) bool { return s.Call.ClientAuth.Attested() }) {
 		return
 	}
 	b.mediating.tls, b.mediating.manage = b.door(), b.door()
@@ -52,7 +53,7 @@ func (b *Bank) StartMediator() {
 	go func() { served <- server.Serve(ctx, listeners) }()
 	b.mediating.stop = func() {
 		cancel()
-		if err := <-served; err != nil {
+		if err := errors.Join(<-served, server.Close()); err != nil {
 			b.t.Error(err)
 		}
 	}
