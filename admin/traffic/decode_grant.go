@@ -10,7 +10,7 @@ import (
 
 // grantForms are what apps send to token endpoints (RFC 6749, section 4.3.2, and RFC 7009).
 var grantForms = decoder{
-	Checks: []catalog.Check{catalog.CheckForm, catalog.CheckClient, catalog.CheckGrant, catalog.CheckSignIn, catalog.CheckWanted, catalog.CheckCode, catalog.CheckRefresh, catalog.CheckConsent},
+	Checks: []catalog.Check{catalog.CheckForm, catalog.CheckClient, catalog.CheckGrant, catalog.CheckSignIn, catalog.CheckWanted, catalog.CheckCode, catalog.CheckPKCE, catalog.CheckRefresh, catalog.CheckConsent},
 	Decode: func(seen text) []section {
 		body := strings.TrimSpace(seen.Body)
 		if !strings.Contains(strings.ToLower(seen.Head), "application/x-www-form-urlencoded") || strings.ContainsAny(body, " \r\n{") {
@@ -67,6 +67,7 @@ var formWords = []parameter{
 	{"interaction", "which sign-in in this browser the page belongs to", false},
 	{"code", "what the app was led back with. It is good once", false},
 	{"redirect_uri", "where the app was led back to, as it was asked for", false},
+	{"code_verifier", "shows that it was this app that has asked for the code. It is good with that code alone", false},
 	{"refresh_token", "good once: the answer brings the next", false},
 	{"scope", "what the token is to be good for", false},
 	{"token", "from now on it is not to be good any more", false},

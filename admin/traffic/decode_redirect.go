@@ -12,7 +12,7 @@ import (
 // authorizations are what passes between an app and the authorization server by way of the user
 // agent: what the app asks for, and what it is led back with (RFC 6749, sections 4.1 and 4.2).
 var authorizations = decoder{
-	Checks: []catalog.Check{catalog.CheckForm, catalog.CheckClient, catalog.CheckRedirect, catalog.CheckGrant, catalog.CheckWanted, catalog.CheckConsent},
+	Checks: []catalog.Check{catalog.CheckForm, catalog.CheckClient, catalog.CheckRedirect, catalog.CheckGrant, catalog.CheckWanted, catalog.CheckPKCE, catalog.CheckConsent},
 	Decode: func(seen text) []section {
 		var found []section
 		for _, line := range authorizationRequest.FindAllStringSubmatch(seen.Head, maxSections) {
@@ -70,6 +70,8 @@ var requestWords = []parameter{
 	{"redirect_uri", "where the user agent is to be led to", false},
 	{"scope", "what the token is to be good for", false},
 	{"state", "known to the app alone, by which it knows the answer to its own request", false},
+	{"code_challenge", "what the code will be bound to: the verifier itself, or its hash", false},
+	{"code_challenge_method", "how the challenge was made. Where it is missing, it is plain", false},
 }
 
 var responseWords = []parameter{

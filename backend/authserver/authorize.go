@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -13,6 +14,7 @@ import (
 	"keyladder/backend/guard"
 	"keyladder/backend/oauth"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/pkce"
 )
 
 // request is what a client asks for (RFC 6749, sections 4.1.1 and 4.2.1).
@@ -23,6 +25,8 @@ type request struct {
 	hasState    bool
 	inFragment  bool // the answer goes into the fragment
 	scope       []string
+	challenge   string // code_challenge; empty: the stage knows none
+	method      string // by which it was made (RFC 7636, section 4.3)
 }
 
 // maxState is how long a state may be, in bytes: it goes into a URL.
@@ -103,6 +107,26 @@ func (s *Server) read(r *request, query url.Values, stage catalog.Stage, client 
 	if len(r.scope) == 0 {
 		return &refusal{catalog.CheckWanted, invalidScope, "The client may have none of that scope.", fmt.Sprintf("%s may have nothing of %q", client.ID, wanted)}
 	}
+	return s.readChallenge(r, query, stage)
+}
+
+// readChallenge reads what the code will be bound to. Where the stage binds codes, it binds those of
+// all clients: one that keeps a secret can be handed somebody else's code as well (RFC 9700, section
+// 2.1.1). Elsewhere these are parameters that nobody knows.
+//
+//keyladder:code authorize-challenge
+func (s *Server) readChallenge(r *request, query url.Values, stage catalog.Stage) *refusal {
+	accepted := s.offer(stage).PKCE.Methods()
+	if len(accepted) == 0 {
+		return nil
+	}
+	challenge := query.Get(pkce.FieldChallenge)
+	method, err := pkce.Read(challenge, query.Get(pkce.FieldMethod), accepted...)
+	if err != nil { // RFC 7636, section 4.4.1
+		words := "Send code_challenge and code_challenge_method (RFC 7636). Methods: " + strings.Join(accepted, ", ") + "."
+		return &refusal{catalog.CheckPKCE, invalidRequest, words, err.Error()}
+	}
+	r.challenge, r.method = challenge, method
 	return nil
 }
 

@@ -86,6 +86,7 @@ func (s *Server) allowed(c echo.Context, caller guard.Caller, i *interaction) er
 	if s.offer(stage).Grants != catalog.ImplicitGrant {
 		code, err := s.codes.Issue(ctx, caller.At(), codes.Code{
 			Stage: stage.Slug, Client: i.client.ID, User: i.user.Name, Scope: scope, RedirectURI: i.request.given,
+			Challenge: i.request.challenge, Method: i.request.method,
 		})
 		if err != nil {
 			return err

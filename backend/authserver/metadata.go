@@ -25,6 +25,7 @@ type metadata struct {
 	TokenAuth          []string `json:"token_endpoint_auth_methods_supported,omitempty"`
 	RevocationAuth     []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectionAuth  []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
+	ChallengeMethods   []string `json:"code_challenge_methods_supported,omitempty"`     // RFC 7636, section 6.2
 	IssuerInResponse   bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207, section 3
 	UserInfo           string   `json:"userinfo_endpoint,omitempty"`                    // of OpenID Connect Discovery
 	ServiceDescription string   `json:"service_documentation,omitempty"`
@@ -39,7 +40,7 @@ func (s *Server) showMetadata(c echo.Context, caller guard.Caller) error {
 	m := metadata{
 		Issuer: issuer, Authorization: issuer + "/authorize", Revocation: issuer + "/revoke",
 		ResponseTypes: []string{s.responseType(stage)}, ResponseModes: []string{"query"},
-		Scopes: clients.Scopes(), RevocationAuth: authMethods(s.offer(stage)), IssuerInResponse: s.offer(stage).Responses == catalog.NamedResponses,
+		Scopes: clients.Scopes(), RevocationAuth: authMethods(s.offer(stage)), ChallengeMethods: s.offer(stage).PKCE.Methods(), IssuerInResponse: s.offer(stage).Responses == catalog.NamedResponses,
 	}
 	switch s.offer(stage).Grants {
 	case catalog.ImplicitGrant:
