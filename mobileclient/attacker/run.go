@@ -38,6 +38,7 @@ var attacks = map[string]func(context.Context, *attack.Given) (attack.Result, er
 	"redirect-swap":      redirectSwap,
 	"code-hijack":        appside.CodeHijack,
 	"code-relay":         appside.CodeRelay,
+	"verifier-spy":       appside.VerifierSpy,
 	"refresh-reuse":      appside.RefreshReuse,
 }
 

@@ -34,6 +34,7 @@ const (
 	StorageCopy  Position = "copy of the app's storage"
 	UserAgentSpy Position = "spy in the user agent"
 	SchemeThief  Position = "malicious app on the same scheme"
+	SpyAndThief  Position = "spy in the user agent, and malicious app on the same scheme" // on the victim's phone, and a phone of one's own
 )
 
 // Goal is what an attack is after. The referee checks it on the server's side.

@@ -156,11 +156,12 @@ var attacks = []Attack{
 	{
 		Name: "code-relay", Position: SchemeThief, outcomes: row("...... ..SSSSS bbb bb"),
 		Summary: "Catch the code with a malicious app, and put it into the genuine app on one's own device.",
-		Goal:    RobVictim,
+		Goal:    RobVictim, blockedBy: []blockedBy{{14, CheckPKCE}},
 	},
 	{
-		Name: "verifier-spy", Position: UserAgentSpy, outcomes: row("...... ....... Sbb bb"),
+		Name: "verifier-spy", Position: SpyAndThief, outcomes: row("...... ....... Sbb bb"),
 		Summary: "Read the plain challenge in the user agent, and redeem the hijacked code with it and with an integrity token lifted on one's own device.",
+		Goal:    RobVictim, blockedBy: []blockedBy{{15, CheckPKCE}},
 	},
 	{
 		Name: "refresh-reuse", Position: StorageCopy, outcomes: row("...... ...bbbb bbb bb"),

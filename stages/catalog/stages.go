@@ -245,7 +245,7 @@ var stages = Set{
 		Adds:  "The app holds no secret at all: a mediator checks its integrity token and adds the client secret on its way to the authorization server.",
 	},
 	{
-		Number: 14, Slug: "pkce-plain", Chapter: 3, Policies: pkcePlainPolicies,
+		Number: 14, Slug: "pkce-plain", Chapter: 3, Built: true, Policies: pkcePlainPolicies,
 		Title: "PKCE, plain",
 		Adds:  "A code is only good together with the verifier that the app made up for it. The challenge is the verifier itself.",
 	},

@@ -21,7 +21,7 @@ import (
 //
 //keyladder:code attack-code-hijack
 func CodeHijack(ctx context.Context, g *attack.Given) (attack.Result, error) {
-	link, err := hijack(ctx, g)
+	link, err := hijack(ctx, g, g.Thief.SignsIn)
 	if err != nil {
 		return attack.Result{}, err
 	}
@@ -71,7 +71,7 @@ func CodeHijack(ctx context.Context, g *attack.Given) (attack.Result, error) {
 //
 //keyladder:code attack-code-relay
 func CodeRelay(ctx context.Context, g *attack.Given) (attack.Result, error) {
-	link, err := hijack(ctx, g)
+	link, err := hijack(ctx, g, g.Thief.SignsIn)
 	if err != nil {
 		return attack.Result{}, err
 	}
@@ -141,7 +141,7 @@ func begin(ctx context.Context, g *attack.Given, phone *attack.Phone) (state str
 }
 
 // hijack has the victim sign in while the attacker's app takes the redirect, and returns that.
-func hijack(ctx context.Context, g *attack.Given) (link string, err error) {
+func hijack(ctx context.Context, g *attack.Given, signsIn func(context.Context) error) (link string, err error) {
 	collector, err := lookalike.NewCollector("")
 	if err != nil {
 		return "", err
@@ -155,7 +155,7 @@ func hijack(ctx context.Context, g *attack.Given) (link string, err error) {
 		return "", fmt.Errorf("the victim does not install our app: %w", err)
 	}
 	g.Say("The victim has an app of ours beside the bank's. It claims the same links, and was installed later.")
-	if err := g.Thief.SignsIn(ctx); err != nil {
+	if err := signsIn(ctx); err != nil {
 		return "", fmt.Errorf("the victim does not sign in: %w", err)
 	}
 	caught, ok := collector.Latest()

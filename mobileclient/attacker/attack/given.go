@@ -66,7 +66,8 @@ type Given struct {
 	Package string
 
 	// NewDevice makes a device of the attacker's own, with nothing installed
-	// ([catalog.OwnDevice], [catalog.LookAlike] and [catalog.StorageCopy]).
+	// ([catalog.OwnDevice], [catalog.LookAlike], [catalog.StorageCopy], [catalog.SchemeThief] and
+	// [catalog.SpyAndThief]).
 	NewDevice func(context.Context) (*device.Device, error)
 
 	Victim    *Victim    // [catalog.OnPath]
@@ -74,8 +75,8 @@ type Given struct {
 	Inside    *Inside    // [catalog.LogAfterTLS] and [catalog.Terminator]
 	LookAlike *LookAlike // [catalog.LookAlike]
 	Lured     *Lured     // [catalog.Anyone], where users sign in on pages
-	Spied     *Spied     // [catalog.UserAgentSpy]
-	Thief     *Thief     // [catalog.SchemeThief]
+	Spied     *Spied     // [catalog.UserAgentSpy] and [catalog.SpyAndThief]
+	Thief     *Thief     // [catalog.SchemeThief] and [catalog.SpyAndThief]
 
 	// Storage is a copy of what the genuine app keeps on the victim's device, made while
 	// the victim is signed in, by the names under which it was stored
@@ -100,7 +101,8 @@ type Lured struct {
 // Spied is a victim's user agent with a spy in it.
 type Spied struct {
 	// SignsIn has the victim sign in with the genuine app, and returns the addresses that the user
-	// agent went through meanwhile, with their fragments.
+	// agent went through meanwhile, with their fragments. Where a thief is on the same phone it does
+	// not matter whether that works.
 	SignsIn func(context.Context) (addresses []string, err error)
 }
 

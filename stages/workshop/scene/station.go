@@ -294,22 +294,16 @@ func (s *Station) position(ctx context.Context, g *attack.Given, position catalo
 		}
 		leave = victim.leave
 		g.Spied = &attack.Spied{SignsIn: victim.spied}
-	case catalog.SchemeThief:
+	case catalog.SchemeThief, catalog.SpyAndThief:
 		victim, err := s.newVictim(ctx, g.Stage.Slug)
 		if err != nil {
 			return leave, err
 		}
 		leave = victim.leave
-		g.Thief = &attack.Thief{
-			Install: func(packagePath string) error {
-				victim.device.AllowSideloading(true) // the store has let it in
-				_, err := victim.device.Install(packagePath)
-				return err
-			},
-			SignsIn: func(ctx context.Context) error {
-				_, err := victim.person.SignIn(ctx, victim.device, victim.app)
-				return err
-			},
+		if g.Thief = victim.besides(); position == catalog.SpyAndThief {
+			g.Spied = &attack.Spied{SignsIn: func(ctx context.Context) ([]string, error) {
+				return victim.watched(ctx, g.Thief.SignsIn)
+			}}
 		}
 		s.ownDevices(g) // where static secrets are hooked, or the genuine app is used
 	case catalog.LookAlike:

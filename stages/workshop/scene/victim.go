@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keyladder/internal/manage"
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
@@ -65,9 +66,30 @@ func (v *victim) signIn(ctx context.Context) error {
 
 // spied signs the victim in, and returns the addresses that the user agent went through.
 func (v *victim) spied(ctx context.Context) (addresses []string, err error) {
+	return v.watched(ctx, v.signIn)
+}
+
+// watched returns the addresses that the user agent goes through while the victim does something.
+func (v *victim) watched(ctx context.Context, do func(context.Context) error) (addresses []string, err error) {
 	v.device.Agent().Spy(func(address string) { addresses = append(addresses, address) })
 	defer v.device.Agent().Spy(nil)
-	return addresses, v.signIn(ctx)
+	err = do(ctx)
+	return addresses, err
+}
+
+// besides is a place beside the genuine app on the victim's phone.
+func (v *victim) besides() *attack.Thief {
+	return &attack.Thief{
+		Install: func(packagePath string) error {
+			v.device.AllowSideloading(true) // the store has let it in
+			_, err := v.device.Install(packagePath)
+			return err
+		},
+		SignsIn: func(ctx context.Context) error {
+			_, err := v.person.SignIn(ctx, v.device, v.app)
+			return err
+		},
+	}
 }
 
 // lured has a victim follow a link that somebody has sent, and returns the last address that the
