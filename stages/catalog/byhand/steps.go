@@ -47,14 +47,25 @@ func onPages(p catalog.Policies) bool          { return p.Call.Grant.InAgent() }
 func inTheApp(p catalog.Policies) bool         { return !p.Call.Grant.InAgent() }
 func inFragments(p catalog.Policies) bool      { return p.Call.Grant == catalog.ImplicitGrant }
 func withCodes(p catalog.Policies) bool        { return p.Call.Grant.HasCode() }
-func withRefresh(p catalog.Policies) bool      { return p.Call.Grant == catalog.CodeAndRefresh }
-func staysSignedIn(p catalog.Policies) bool    { return p.Call.UserKey == catalog.UserKeyInStorage }
-func forgetsUsers(p catalog.Policies) bool     { return p.Call.UserKey == catalog.UserKeyInMemory }
-func withoutUsers(p catalog.Policies) bool     { return p.Call.UserProof == catalog.NoUser }
-func secretsInClear(p catalog.Policies) bool   { return p.Package.Secrets == catalog.ClearSecrets }
-func noSecrets(p catalog.Policies) bool        { return p.Package.Secrets == catalog.NoSecrets }
-func pinsInClear(p catalog.Policies) bool      { return p.Package.Secrets != catalog.HiddenSecrets }
-func secretsHidden(p catalog.Policies) bool    { return p.Package.Secrets == catalog.HiddenSecrets }
+func withChallenges(p catalog.Policies) bool {
+	return p.Auth.PKCE != catalog.NoPKCE && p.Auth.Requests == catalog.RequestsInURL
+}
+
+func inRequests(p catalog.Policies) bool {
+	return withChallenges(p) && p.Auth.PKCE == catalog.PlainPKCE
+}
+
+func hashedInRequests(p catalog.Policies) bool {
+	return withChallenges(p) && p.Auth.PKCE == catalog.S256PKCE
+}
+func withRefresh(p catalog.Policies) bool    { return p.Call.Grant == catalog.CodeAndRefresh }
+func staysSignedIn(p catalog.Policies) bool  { return p.Call.UserKey == catalog.UserKeyInStorage }
+func forgetsUsers(p catalog.Policies) bool   { return p.Call.UserKey == catalog.UserKeyInMemory }
+func withoutUsers(p catalog.Policies) bool   { return p.Call.UserProof == catalog.NoUser }
+func secretsInClear(p catalog.Policies) bool { return p.Package.Secrets == catalog.ClearSecrets }
+func noSecrets(p catalog.Policies) bool      { return p.Package.Secrets == catalog.NoSecrets }
+func pinsInClear(p catalog.Policies) bool    { return p.Package.Secrets != catalog.HiddenSecrets }
+func secretsHidden(p catalog.Policies) bool  { return p.Package.Secrets == catalog.HiddenSecrets }
 
 // walk is one step, or several.
 type walk []step

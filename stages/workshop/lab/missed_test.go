@@ -27,6 +27,7 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 	onlyHash := func(p *catalog.Policies) {
 		p.Attestation.Level, p.Attestation.Runtime, p.Attestation.Configuration = catalog.PackageHash, catalog.NotLookedAt, catalog.NotLookedAt
 	}
+	unbound := func(p *catalog.Policies) { p.Call.PKCE, p.Auth.PKCE = catalog.NoPKCE, catalog.NoPKCE }
 	for _, tt := range []struct {
 		check  catalog.Check
 		off    func(*catalog.Policies)
@@ -67,6 +68,7 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		{"integrity-token", func(p *catalog.Policies) { p.Attestation.Runtime = catalog.Watched }, "attested-challenge", "instrumented-app", catalog.Succeeds, ""},
 		{"integrity-token", onlyHash, "attested-challenge", "hash-spoof", catalog.Succeeds, ""},
 		{"integrity-token", onlyHash, "attested-challenge", "attestation-replay", catalog.Succeeds, ""},
+		{"pkce", unbound, "pkce-plain", "code-relay", catalog.Succeeds, ""},
 	} {
 		t.Run(string(tt.check)+"/"+tt.attack, func(t *testing.T) {
 			t.Parallel()
@@ -125,6 +127,7 @@ func TestGenuineMissesWhatAPolicyLeavesOut(t *testing.T) {
 		{"code-grant", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "rates asked for with one nonce twice: "},
 		{"code-grant", func(p *catalog.Policies) { p.Call.Binding = catalog.TokenOfClient }, "a signed call with another user put into it: "},
 		{"refresh", func(p *catalog.Policies) { p.Auth.Revocations = catalog.RevokedServed }, "accounts with a token that was revoked: "},
+		{"pkce-plain", func(p *catalog.Policies) { p.Auth.PKCE = catalog.NoPKCE }, "an authorization request without a code challenge: "},
 	} {
 		t.Run(tt.stage+"/"+tt.want, func(t *testing.T) {
 			t.Parallel()

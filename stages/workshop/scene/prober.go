@@ -37,13 +37,16 @@ type prober struct {
 	plain       *url.URL // of the API over HTTP
 	routes      route.Table
 	roots       []byte
-	bank, staff *caller // the customers' app, and the staff's
-	other       *caller // the customers' app at another stage that attests it; nil: there is none
-	packages    []*os.File
-	identifier  func() string
-	direct      string // where the API is at the stage, past any gateway
-
-	clients map[*tls.Certificate]*http.Client
+	bank, staff *caller  // the customers' app, and the staff's
+	other       *caller  // the customers' app at another stage that attests it; nil: there is none
+	unused      struct { // what a redirect brought; nobody has redeemed it
+		response protect.Response
+		since    time.Time
+	}
+	packages   []*os.File
+	identifier func() string
+	direct     string // where the API is at the stage, past any gateway
+	clients    map[*tls.Certificate]*http.Client
 }
 
 // caller is an app of the bank, on a phone of its own.

@@ -34,6 +34,8 @@ func TestProbesFollowThePolicies(t *testing.T) {
 	keysAgain := stage("hidden-secrets")
 	keysAgain.Call.AppProof, keysAgain.Call.KeyPlace = catalog.AppKey, catalog.KeyInField
 	keysAgain.Call.Nonces, keysAgain.Call.Bodies = catalog.NoNonces, catalog.PlainBodies
+	verifiers := stage("mediated")
+	verifiers.Call.PKCE, verifiers.Auth.PKCE = catalog.S256PKCE, catalog.S256PKCE
 	for _, test := range []struct {
 		name     string
 		policies catalog.Policies
@@ -54,6 +56,15 @@ func TestProbesFollowThePolicies(t *testing.T) {
 			name: "keys again, after signatures", policies: keysAgain,
 			with:    []catalog.Check{catalog.CheckAppKey, catalog.CheckClientCert, catalog.CheckDevice},
 			without: []catalog.Check{catalog.CheckHawk, catalog.CheckNonce, catalog.CheckSealedBody},
+		},
+		{
+			name: "codes that are bound to nothing", policies: stage("mediated"),
+			with:    []catalog.Check{catalog.CheckCode, catalog.CheckIntegrity},
+			without: []catalog.Check{catalog.CheckPKCE},
+		},
+		{
+			name: "codes that are bound to verifiers", policies: verifiers,
+			with: []catalog.Check{catalog.CheckCode, catalog.CheckPKCE},
 		},
 		{
 			name: "users", policies: stage("user-session"),
