@@ -105,15 +105,16 @@ func (b *bank) authorize(t *testing.T, address string) string {
 
 // TestOAuthFromJavaScript: clients that others wrote find out what the server offers, get a code
 // at a loopback address, redeem it, renew, revoke and introspect, and are refused what was used
-// before.
+// before. Where the server binds codes to a verifier they find that out, too, and are refused without.
 func TestOAuthFromJavaScript(t *testing.T) {
 	testenv.InSequence(t)
 	t.Parallel()
 	b := startForStrangers(t)
 	for _, library := range []string{"openid-client", "oauth4webapi"} {
-		for _, stage := range []string{"code-grant", "refresh"} {
+		for _, slug := range []string{"code-grant", "refresh", "pkce-s256"} {
+			stage, _ := catalog.All().Lookup(slug)
 			for _, client := range []string{"workshop-native", "workshop-web"} {
-				t.Run(library+"/"+stage+"/"+client, func(t *testing.T) {
+				t.Run(library+"/"+slug+"/"+client, func(t *testing.T) {
 					t.Parallel()
 					b.completes(t, library, stage, client)
 				})
@@ -122,10 +123,10 @@ func TestOAuthFromJavaScript(t *testing.T) {
 	}
 }
 
-func (b *bank) completes(t *testing.T, library, stage, client string) {
+func (b *bank) completes(t *testing.T, library string, stage catalog.Stage, client string) {
 	t.Helper()
-	secret, renews := b.secrets[client], stage == "refresh"
-	argument, err := json.Marshal(map[string]any{"issuer": b.Addresses.URL(deployment.AuthServer) + "/" + stage, "id": client, "secret": secret, "renews": renews})
+	secret, renews := b.secrets[client], stage.Auth.Grants == catalog.CodeAndRefresh
+	argument, err := json.Marshal(map[string]any{"issuer": b.Addresses.Stage(deployment.AuthServer, stage.Slug), "id": client, "secret": secret, "renews": renews})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,6 +162,9 @@ func (b *bank) completes(t *testing.T, library, stage, client string) {
 		active, revoked = "401 basic", "401 basic"
 	}
 	want := map[string]any{"scope": "rates:read accounts:read", "renewable": renews, "active": active, "revoked": revoked, "again": "invalid_grant"}
+	if stage.Auth.PKCE != catalog.NoPKCE {
+		want["unbound"], want["another"] = "invalid_grant", "invalid_grant"
+	}
 	if renews {
 		maps.Copy(want, map[string]any{
 			"unused": active, "used": revoked, "successor": active, "renewed": active, "reuse": "invalid_grant", "newest": "invalid_grant",

@@ -14,8 +14,10 @@ const packages = {
 		const auth = secret ? oauth.ClientSecretPost(secret) : oauth.None();
 		const config = await oauth.discovery(new URL(issuer), id, undefined, auth, { algorithm: 'oauth2' });
 		return {
-			authorize: (redirectURI, state) => oauth.buildAuthorizationUrl(config, { redirect_uri: redirectURI, state, scope: 'rates:read accounts:read' }),
-			redeem: (callback, redirectURI, state) => oauth.authorizationCodeGrant(config, callback, { expectedState: state }),
+			verifier: config.serverMetadata().supportsPKCE() ? oauth.randomPKCECodeVerifier() : undefined,
+			challenge: oauth.calculatePKCECodeChallenge,
+			authorize: (redirectURI, state, bound) => oauth.buildAuthorizationUrl(config, { redirect_uri: redirectURI, state, scope: 'rates:read accounts:read', ...bound }),
+			redeem: (callback, redirectURI, state, verifier) => oauth.authorizationCodeGrant(config, callback, { expectedState: state, pkceCodeVerifier: verifier }),
 			refresh: (token) => oauth.refreshTokenGrant(config, token),
 			revoke: (token) => oauth.tokenRevocation(config, token),
 			introspect: (token, hint) => oauth.tokenIntrospection(config, token, hint && { token_type_hint: hint }),
@@ -27,14 +29,16 @@ const packages = {
 		const auth = secret ? oauth.ClientSecretBasic(secret) : oauth.None();
 		const as = await oauth.processDiscoveryResponse(new URL(issuer), await oauth.discoveryRequest(new URL(issuer), { algorithm: 'oauth2' }));
 		return {
-			authorize(redirectURI, state) {
+			verifier: as.code_challenge_methods_supported?.includes('S256') ? oauth.generateRandomCodeVerifier() : undefined,
+			challenge: oauth.calculatePKCECodeChallenge,
+			authorize(redirectURI, state, bound) {
 				const url = new URL(as.authorization_endpoint);
-				url.search = new URLSearchParams({ response_type: 'code', client_id: id, redirect_uri: redirectURI, state, scope: 'rates:read accounts:read' });
+				url.search = new URLSearchParams({ response_type: 'code', client_id: id, redirect_uri: redirectURI, state, scope: 'rates:read accounts:read', ...bound });
 				return url;
 			},
-			async redeem(callback, redirectURI, state) {
+			async redeem(callback, redirectURI, state, verifier) {
 				const parameters = oauth.validateAuthResponse(as, client, callback, state);
-				const response = await oauth.authorizationCodeGrantRequest(as, client, auth, parameters, redirectURI, oauth.nopkce);
+				const response = await oauth.authorizationCodeGrantRequest(as, client, auth, parameters, redirectURI, verifier ?? oauth.nopkce);
 				return oauth.processAuthorizationCodeResponse(as, client, response);
 			},
 			refresh: async (token) => oauth.processRefreshTokenResponse(as, client, await oauth.refreshTokenGrantRequest(as, client, auth, token)),
@@ -70,14 +74,20 @@ async function outcome(promise) {
 	const origin = `http://127.0.0.1:${server.address().port}`;
 	const redirectURI = origin + '/callback';
 	const state = 'a state & more';
-	console.log(oauth.authorize(redirectURI, state).href);
+	const { verifier } = oauth; // where the server's metadata says that it binds codes to one
+	const bound = verifier ? { code_challenge: await oauth.challenge(verifier), code_challenge_method: 'S256' } : {};
+	console.log(oauth.authorize(redirectURI, state, bound).href);
 	const callback = new URL(await arrived.promise, origin);
 	server.close();
 	server.closeAllConnections();
 
 	const said = {};
 	const active = async (token, hint) => (secret ? String((await oauth.introspect(token, hint)).active) : await outcome(oauth.introspect(token, hint)));
-	let tokens = await oauth.redeem(callback, redirectURI, state);
+	if (verifier) {
+		said.unbound = await outcome(oauth.redeem(callback, redirectURI, state));
+		said.another = await outcome(oauth.redeem(callback, redirectURI, state, verifier.split('').reverse().join('')));
+	}
+	let tokens = await oauth.redeem(callback, redirectURI, state, verifier);
 	said.scope = tokens.scope;
 	said.renewable = tokens.refresh_token !== undefined;
 	said.active = await active(tokens.access_token);
@@ -96,7 +106,7 @@ async function outcome(promise) {
 		await oauth.revoke(tokens.access_token);
 		said.revoked = await active(tokens.access_token);
 	}
-	said.again = await outcome(oauth.redeem(callback, redirectURI, state));
+	said.again = await outcome(oauth.redeem(callback, redirectURI, state, verifier));
 	console.log(JSON.stringify(said));
 })().catch((err) => {
 	console.error(err);
