@@ -127,7 +127,7 @@ func TestGenuineMissesWhatAPolicyLeavesOut(t *testing.T) {
 		{"code-grant", func(p *catalog.Policies) { p.Call.Nonces = catalog.NoncesForgotten }, "rates asked for with one nonce twice: "},
 		{"code-grant", func(p *catalog.Policies) { p.Call.Binding = catalog.TokenOfClient }, "a signed call with another user put into it: "},
 		{"refresh", func(p *catalog.Policies) { p.Auth.Revocations = catalog.RevokedServed }, "accounts with a token that was revoked: "},
-		{"pkce-plain", func(p *catalog.Policies) { p.Auth.PKCE = catalog.NoPKCE }, "an authorization request without a code challenge: "},
+		{"pkce-plain", func(p *catalog.Policies) { p.Call.PKCE, p.Auth.PKCE = catalog.NoPKCE, catalog.NoPKCE }, "an authorization request without a code challenge: "},
 	} {
 		t.Run(tt.stage+"/"+tt.want, func(t *testing.T) {
 			t.Parallel()
