@@ -110,12 +110,7 @@ func (u *appUse) commands() []*cobra.Command {
 			},
 		},
 		u.freezeCommand(),
-		{
-			Use: "rates", Short: "Show the exchange rates", Args: cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) { return app.Rates(ctx) }, printRates)
-			},
-		},
+		u.ratesCommand(),
 		{
 			Use: "accounts", Short: "Show the accounts", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
@@ -329,4 +324,16 @@ func (u *appUse) install(d *device.Device, wanted *release.Package) error {
 	}
 	_, err := d.Install(wanted.Path)
 	return err
+}
+
+func (u *appUse) ratesCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "rates", Short: "Show the exchange rates", Args: cobra.NoArgs}
+	market := cmd.Flags().Bool("market", false, "those of a third party, where calls lead through the gateway: it has the key for them")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *market {
+			return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) { return app.MarketRates(ctx) }, printMarketRates)
+		}
+		return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) { return app.Rates(ctx) }, printRates)
+	}
+	return cmd
 }

@@ -41,6 +41,19 @@ func printRates(out io.Writer, body []byte) error {
 	})
 }
 
+func printMarketRates(out io.Writer, body []byte) error {
+	var market phone.MarketRates
+	if err := json.Unmarshal(body, &market); err != nil {
+		return unreadable(err)
+	}
+	return table(out, func(line func(string, ...any)) {
+		line("CURRENCY\tBOUGHT FOR 1 %s\tSOLD FOR 1 %[1]s", printable(market.Base))
+		for _, currency := range slices.Sorted(maps.Keys(market.Rates)) {
+			line("%s\t%s\t%s", printable(currency), printable(market.Rates[currency].Bid), printable(market.Rates[currency].Ask))
+		}
+	})
+}
+
 func printAccounts(out io.Writer, body []byte) error {
 	var answer phone.Accounts
 	if err := json.Unmarshal(body, &answer); err != nil {

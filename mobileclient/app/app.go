@@ -111,6 +111,8 @@ func (a *harbourApp) tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 		return a.signOut(ctx), nil
 	case sdk.Rates:
 		return a.callAsUser(ctx, call{Call: protect.Call{Path: "/v1/rates", Public: true}}), nil
+	case sdk.Market:
+		return a.callAsUser(ctx, call{Call: protect.Call{Path: "/v1/market-rates", Public: true}}), nil
 	case sdk.Accounts:
 		return a.callAsUser(ctx, get("/v1/accounts")), nil
 	case sdk.Account:

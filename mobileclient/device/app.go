@@ -292,6 +292,11 @@ func (a *App) Rates(ctx context.Context) (Screen, error) {
 	return a.tap(ctx, sdk.Tap{What: sdk.Rates})
 }
 
+// MarketRates has the app show a third party's rates, which the bank's gateway adds the key to.
+func (a *App) MarketRates(ctx context.Context) (Screen, error) {
+	return a.tap(ctx, sdk.Tap{What: sdk.Market})
+}
+
 // Accounts has the app show all accounts.
 func (a *App) Accounts(ctx context.Context) (Screen, error) {
 	return a.tap(ctx, sdk.Tap{What: sdk.Accounts})

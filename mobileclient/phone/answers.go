@@ -17,4 +17,13 @@ type (
 		Base  string            `json:"base"`
 		Rates map[string]string `json:"rates"`
 	}
+	// MarketRates answers GET /v1/market-rates: what one unit of Base is bought and sold for.
+	MarketRates struct {
+		Provider string `json:"provider"`
+		Base     string `json:"base"`
+		Rates    map[string]struct {
+			Bid string `json:"bid"`
+			Ask string `json:"ask"`
+		} `json:"rates"`
+	}
 )

@@ -15,6 +15,7 @@ const (
 	SignIn    = "sign-in"
 	SignOut   = "sign-out"
 	Rates     = "rates"
+	Market    = "market-rates" // of a third party, where calls lead through the gateway
 	Accounts  = "accounts"
 	Account   = "account"
 	Transfers = "transfers"

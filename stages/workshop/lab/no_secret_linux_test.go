@@ -187,16 +187,24 @@ func TestNoSecretOfTheDeploymentInTheApp(t *testing.T) {
 	}
 	secretless := first(func(p catalog.Policies) bool { return p.Package.Secrets == catalog.NoSecrets })
 	l := start(t, lab.Options{Settings: testbank.ManyCalls()})
-	for _, test := range []struct {
+	type row struct {
 		stage             catalog.Stage
 		inPackage, inHeap []string // of what has to be found, at least
-	}{
+	}
+	rows := []row{
 		{first(func(p catalog.Policies) bool { return p.Call.AppProof == catalog.Hawk }), []string{"resource/secrets.json: harbour-mobile", "offline/apps/harbour-mobile-key.pem"}, []string{"resource/secrets.json: harbour-mobile"}},
 		{first(func(p catalog.Policies) bool {
 			return p.Call.ClientAuth == catalog.ClientSecret && p.Package.Secrets == catalog.HiddenSecrets
 		}), nil, []string{"auth/secrets.json: harbour-mobile"}},
 		{secretless, nil, nil},
-	} {
+	}
+	for _, stage := range catalog.All().Built() {
+		if stage.Call.Gateway == catalog.ThroughGateway { // where the app gets what the bank has a key for
+			rows = append(rows, row{stage: stage})
+			break
+		}
+	}
+	for _, test := range rows {
 		t.Run(test.stage.Slug, func(t *testing.T) {
 			app := atBankOf(t, l, test.stage, "alice")
 			inHeap := map[string]string{}
@@ -215,6 +223,9 @@ func TestNoSecretOfTheDeploymentInTheApp(t *testing.T) {
 			for range 3 {
 				served(t, "rates", func() (device.Screen, error) { return app.app.Rates(t.Context()) })
 				served(t, "accounts", app.accounts)
+				if test.stage.Call.Gateway == catalog.ThroughGateway {
+					served(t, "market rates", func() (device.Screen, error) { return app.app.MarketRates(t.Context()) })
+				}
 				look()
 			}
 			if test.stage.Call.UserProof != catalog.NoUser {

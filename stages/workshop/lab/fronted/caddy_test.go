@@ -13,7 +13,7 @@ import (
 // and sends the call on with what it is told.
 func TestCaddy(t *testing.T) {
 	testenv.InSequence(t)
-	w := start(t)
+	w := start(t, map[string]string{"address_per_second": "0.5", "address_burst": "100"})
 	asking, sending := w.client(w.pair(deployment.Attacker, "terminator")), w.client(w.pair(deployment.Mediator, "manage"))
 	ask := func(method, path string, change func(*http.Request)) (*http.Response, string) {
 		t.Helper()

@@ -97,7 +97,7 @@ func (w *world) nginx(change func(string) string) (base string) {
 // TestNginx calls the API through Debian's nginx, which asks the mediator about each call.
 func TestNginx(t *testing.T) {
 	testenv.InSequence(t)
-	w := start(t)
+	w := start(t, map[string]string{"address_per_second": "0.5", "address_burst": "100"})
 	base := w.nginx(nil)
 	const pays = `{"from":"HB-1001","to":"HB-2001","amount":100,"currency":"EUR","reference":"REFERENCE"}`
 	without := func(fields ...string) func(*http.Request) {

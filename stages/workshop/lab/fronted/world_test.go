@@ -1,4 +1,5 @@
-// Package fronted tests gateways of others in front of the API, set up as the files beside package
+// Package fronted tests what stands in front of the API: the mediator's gateway in the lab, with the
+// third party that it asks, and gateways of others in its place, set up as the files beside package
 // gateway say.
 package fronted
 
@@ -55,13 +56,13 @@ type world struct {
 	keys   map[string]string
 }
 
-func start(t testing.TB) *world {
+func start(t testing.TB, settings map[string]string) *world {
 	t.Helper()
 	stages := catalog.All()
 	i := slices.IndexFunc(stages, func(s catalog.Stage) bool { return s.Slug == slug })
 	stages[i].Built = true
 	w := &world{TB: t}
-	w.Lab = must[*lab.Lab](t)(lab.Start(t.Context(), lab.Options{Stages: stages, Settings: map[string]string{"address_per_second": "0.5", "address_burst": "100"}}))
+	w.Lab = must[*lab.Lab](t)(lab.Start(t.Context(), lab.Options{Stages: stages, Settings: settings}))
 	t.Cleanup(func() {
 		if err := w.Close(); err != nil {
 			t.Error(err)
