@@ -45,7 +45,12 @@ Where the stages have an attestation service, attestations of packages of 1, 10 
 are measured as well, and where they have a mediator, what that adds to a refresh:
 
   {"attestations": [{"stage", "package_mb", "per_second", "took_us"}],
-   "mediators": [{"stage", "direct_us", "added_us"}]}`,
+   "mediators": [{"stage", "direct_us", "added_us"}]}
+
+Where calls lead through a gateway, a call through it is compared with the one that it makes
+itself, and whole sign-ins are counted, from the pushed request to the answer to a first call:
+
+  {"gateways": [{"stage", "call_us", "added_us", "sign_ins"}]}`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if serve != "" {
@@ -177,6 +182,12 @@ func printTokens(out io.Writer, r bench.Result) error {
 	}
 	for _, m := range r.Mediators {
 		fmt.Fprintf(table, "%s\t%.0f\t%.0f\t\n", m.Stage, m.DirectUS, m.AddedUS)
+	}
+	if len(r.Gateways) > 0 {
+		fmt.Fprintln(table, "\ngateway at\tcall µs\tof which the gateway's µs\tsign-ins/s\t")
+	}
+	for _, g := range r.Gateways {
+		fmt.Fprintf(table, "%s\t%.0f\t%.0f\t%.1f\t\n", g.Stage, g.CallUS, g.AddedUS, g.SignIns)
 	}
 	return table.Flush()
 }

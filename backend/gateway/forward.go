@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -150,6 +151,9 @@ func passed(from, to http.Header) {
 func (a *answer) write(c echo.Context) error {
 	for name, values := range a.header {
 		c.Response().Header()[name] = values
+	}
+	if !a.more && len(a.begun) > 0 {
+		c.Response().Header().Set(echo.HeaderContentLength, strconv.Itoa(len(a.begun)))
 	}
 	c.Response().WriteHeader(a.status)
 	if _, err := c.Response().Write(a.begun); err != nil || !a.more {

@@ -66,6 +66,7 @@ type Result struct {
 
 	Attestations []Attestation `json:"attestations,omitempty"` // at stages with an attestation service
 	Mediators    []Mediator    `json:"mediators,omitempty"`    // at stages with a mediator
+	Gateways     []Gateway     `json:"gateways,omitempty"`     // at stages with a gateway
 
 	Machine Machine `json:"machine"`
 }
@@ -84,6 +85,7 @@ type target struct {
 	base        *target // that the stage is compared with
 	path        string
 	transport   catalog.Transport
+	gateway     bool // it is called through the gateway
 	prepare     func(ctx context.Context, count int) ([][]byte, error)
 	connections []*connection
 
@@ -148,7 +150,10 @@ func Measure(ctx context.Context, o Options) (result Result, err error) {
 	if result.Attestations, err = o.attestations(ctx, who, at); err != nil {
 		return Result{}, err
 	}
-	result.Mediators, err = o.mediators(ctx, who, at)
+	if result.Mediators, err = o.mediators(ctx, who, at); err != nil {
+		return Result{}, err
+	}
+	result.Gateways, err = o.gateways(ctx, who, at)
 	return result, err
 }
 
@@ -178,7 +183,7 @@ func (o *Options) targets(ctx context.Context, who identity, at addresses) ([]*t
 				targets = append(targets, bases[transport])
 			}
 			targets = append(targets, &target{
-				stage: c.stage.Slug, base: bases[transport], path: path, transport: transport,
+				stage: c.stage.Slug, base: bases[transport], path: path, transport: transport, gateway: c.stage.Call.Gateway == catalog.ThroughGateway,
 				prepare: func(ctx context.Context, count int) ([][]byte, error) { return c.prepared(ctx, path, count) },
 			})
 		}
@@ -208,6 +213,8 @@ func (t *target) open(ctx context.Context, who identity, at addresses) error {
 		address = at.Free
 	case t.handler == Unguarded:
 		address = at.Freed
+	case t.gateway:
+		address = at.Mediator
 	case plain:
 		address = at.Plain
 	}

@@ -41,7 +41,8 @@ type addresses struct {
 	Auth        string `json:"auth"`        // the authorization server
 	Attestation string `json:"attestation"` // the attestation service
 	Mediator    string `json:"mediator"`
-	Free        string `json:"free"` // the API's handlers without the guard
+	Inside      string `json:"inside"` // the API behind the gateway
+	Free        string `json:"free"`   // the API's handlers without the guard
 	Freed       string `json:"freed"`
 	Bare        string `json:"bare"` // net/http with a fixed answer
 }
@@ -63,7 +64,7 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		all = append(all, *into)
 		return (*into).Addr().String(), nil
 	}
-	var plain, tls, auth, attesting, mediating, manage, manageAuth, manageAttesting, manageMediating, free, freed, bare net.Listener
+	var plain, tls, auth, attesting, mediating, inside, manage, manageAuth, manageAttesting, manageMediating, free, freed, bare net.Listener
 	var at addresses
 	var manageAt, manageAuthAt, manageAttestingAt, manageMediatingAt string
 	var err error
@@ -76,6 +77,7 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		{&auth, &at.Auth},
 		{&attesting, &at.Attestation},
 		{&mediating, &at.Mediator},
+		{&inside, &at.Inside},
 		{&manage, &manageAt},
 		{&manageAuth, &manageAuthAt},
 		{&manageAttesting, &manageAttestingAt},
@@ -146,7 +148,7 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		return between.Serve(ctx, mediator.Listeners{TLS: mediating, Manage: manageMediating})
 	})
 	group.Go(func() error {
-		return server.Serve(ctx, resource.Listeners{Plain: plain, TLS: tls, Manage: manage})
+		return server.Serve(ctx, resource.Listeners{Plain: plain, TLS: tls, Inside: inside, Manage: manage})
 	})
 	group.Go(func() error { return server.ServeUnguarded(ctx, guard.Plain, free) })
 	group.Go(func() error { return server.ServeUnguarded(ctx, guard.TLS, freed) })
@@ -184,7 +186,8 @@ func deployIn(ctx context.Context, dir string, stages catalog.Set, at addresses,
 	public := map[deployment.ServiceName]string{
 		deployment.PlainAPI: "http://" + at.Plain, deployment.API: "https://" + at.TLS,
 		deployment.AuthServer: "https://" + at.Auth, deployment.AttestationService: "https://" + at.Attestation,
-		deployment.MediatorService: "https://" + at.Mediator,
+		deployment.MediatorService: "https://" + at.Mediator, deployment.InsideAPI: "https://" + at.Inside,
+		deployment.RatesAPI: "https://" + at.Mediator, // which nobody measures
 	}
 	for role, address := range manage {
 		public[deployment.Manage(role)] = "https://" + address
