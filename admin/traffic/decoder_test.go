@@ -40,6 +40,7 @@ func TestProofsAreFound(t *testing.T) {
 		"a token":            {"App-Authorization: key a\nAuthorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IiLCJleHAiOjEsImEiOjF9.c2ln", "key key Bearer sub exp "},
 		"no JWT":             {"Authorization: Bearer abc", "Bearer token"},
 		"a token's fault":    {`WWW-Authenticate: Bearer realm="Harbour Bank", error="invalid_token"`, "Bearer realm error"},
+		"a gateway's word":   {"Forwarded-Caller: eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IiLCJodG0iOiJHRVQifQ.c2ln\r\nHost: b", "forwarded-caller sub htm "},
 		"an app's integrity": {"client-integrity-token: eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IiLCJyZWxlYXNlIjoyLCJhIjoxfQ.c2ln\r\nHost: b", "client-integrity sub release "},
 		"in the middle":      {"X: Authorization: Hawk id=\"a\"", ""},
 	} {

@@ -17,6 +17,7 @@ import (
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
 	"keyladder/stages/mechanism/deviceid"
+	"keyladder/stages/mechanism/forwarded"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/integrity"
 	"keyladder/stages/mechanism/sealed"
@@ -52,7 +53,11 @@ func (w *world) requestAs(who as, stage, method, path, body string) *http.Reques
 		over(guard.Plain, nil)(r)
 	}
 	if found.Call.Gateway == catalog.ThroughGateway {
-		w.forward(r, who, nil)
+		w.forward(r, who, func(_ *token.Key, c *forwarded.Claims) {
+			if path == "/v1/rates" { // for which the gateway asks for nobody
+				c.Subject, c.Scope = "", ""
+			}
+		})
 		return r
 	}
 	if found.Call.Devices == catalog.RegisteredDevices {

@@ -15,12 +15,12 @@
 //	GET    /partner/v1/settlements       settlements:read  what a partner was paid, day by day; for partners' servers,
 //	                                                       with mutual TLS, where the stage serves them
 //
-// They come in on three listeners: plain HTTP, TLS with client certificates if given, and
-// TLS from a terminator that has proven itself and speaks for its clients. What a call
-// needs is decided by package guard before any handler runs, what money may do by
+// They come in on four listeners: plain HTTP, TLS with client certificates if given, TLS from a
+// terminator that has proven itself and speaks for its clients, and TLS from the gateway, which has
+// looked at the callers itself (package gateway). What a call needs is decided by package guard before any handler runs, what money may do by
 // package ledger; who may call is kept by registry, devices, users and sessions. Handlers
 // only read requests and write answers.
 //
 // The package owns the server's database, its access log and its metrics, and serves its
-// part of the management API (package manage) on a fourth listener.
+// part of the management API (package manage) on a fifth listener.
 package resource
