@@ -79,6 +79,9 @@ func must[T any](t testing.TB) func(v T, err error) T {
 	}
 }
 
+// forwarding is the key that gateway and API share.
+var forwarding = []byte(`{"ID":"gateway","Secret":"a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="}`)
+
 func newSite(t testing.TB, addresses deployment.Addresses) *site {
 	t.Helper()
 	ca, pair, certificate := must[*pki.CA](t), must[pki.Pair](t), must[tls.Certificate](t)
@@ -126,6 +129,7 @@ func newSite(t testing.TB, addresses deployment.Addresses) *site {
 			write(w.File("apps.json", registry))
 			write(w.File("secrets.json", secrets))
 			write(w.File("users.json", persons))
+			write(w.File(deployment.ForwardingKey, forwarding))
 		}
 		write(w.Close())
 	}
