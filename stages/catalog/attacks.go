@@ -129,7 +129,7 @@ var attacks = []Attack{
 		Name: "backup-restore", Position: StorageCopy, outcomes: row(".....b bbbSSSS SSb bb"),
 		Summary:   "Put a copy of the app's storage from the victim into the genuine app on one's own device, and be the victim there.",
 		Goal:      RobVictim,
-		blockedBy: []blockedBy{{6, CheckBinding}, {7, CheckNotStored}},
+		blockedBy: []blockedBy{{6, CheckBinding}, {7, CheckNotStored}, {16, CheckFamilyDevice}},
 	},
 	{
 		Name: "token-forge", Position: Anyone, outcomes: row("...... bbbbbbb bbb bb"),
@@ -145,7 +145,7 @@ var attacks = []Attack{
 	{
 		Name: "redirect-swap", Position: Anyone, outcomes: row("...... .bbbbbb bbb bb"),
 		Summary: "Ask the authorization server to send its answer to another redirect URI.",
-		Goal:    RobVictim, blockedBy: []blockedBy{{8, CheckRedirect}},
+		Goal:    RobVictim, blockedBy: []blockedBy{{8, CheckRedirect}, {16, CheckIntegrity}},
 	},
 	{
 		Name: "code-hijack", Position: SchemeThief, outcomes: row("...... .SSSbbb bbb bb"),
@@ -156,17 +156,17 @@ var attacks = []Attack{
 	{
 		Name: "code-relay", Position: SchemeThief, outcomes: row("...... ..SSSSS bbb bb"),
 		Summary: "Catch the code with a malicious app, and put it into the genuine app on one's own device.",
-		Goal:    RobVictim, blockedBy: []blockedBy{{14, CheckPKCE}},
+		Goal:    RobVictim, blockedBy: []blockedBy{{14, CheckPKCE}, {16, CheckFamilyDevice}},
 	},
 	{
 		Name: "verifier-spy", Position: SpyAndThief, outcomes: row("...... ....... Sbb bb"),
 		Summary: "Read the plain challenge in the user agent, and redeem the hijacked code with it and with an integrity token lifted on one's own device.",
-		Goal:    RobVictim, blockedBy: []blockedBy{{15, CheckPKCE}},
+		Goal:    RobVictim, blockedBy: []blockedBy{{15, CheckPKCE}, {16, CheckFamilyDevice}},
 	},
 	{
 		Name: "refresh-reuse", Position: StorageCopy, outcomes: row("...... ...bbbb bbb bb"),
 		Summary: "Use a refresh token that was already exchanged; the whole family must die.",
-		Goal:    RobVictim, blockedBy: []blockedBy{{10, CheckRefresh}},
+		Goal:    RobVictim, blockedBy: []blockedBy{{10, CheckRefresh}, {16, CheckFamilyDevice}},
 	},
 	{
 		Name: "hardware-oracle", Position: OwnDevice, outcomes: row("...... ....... ... bb"),

@@ -35,6 +35,9 @@ func BackupRestore(ctx context.Context, g *attack.Given) (attack.Result, error) 
 	}
 	g.Say("Started it: it takes us for %s.", home.User)
 	payment, err := phone.Payment(ctx, attack.Pittance)
+	if now, failed := phone.App.Home(ctx); err != nil && failed == nil && !now.SignedIn {
+		return attack.Result{Obstacle: "the app could do nothing with what stands for the victim, and has signed them out: " + err.Error()}, nil
+	}
 	if err != nil {
 		return attack.Stopped(err)
 	}

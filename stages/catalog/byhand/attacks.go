@@ -235,8 +235,8 @@ var byName = map[string][]step{
 		say("Try one that begins like the app's: `{curl} -G -d '{asked for}' --data-urlencode redirect_uri=com.harbourbank.app:/callback/../evil {auth}/authorize`.").at(inURLs),
 		say("Try one in which a careless reader finds the right host: `{curl} -G -d '{asked for}' --data-urlencode redirect_uri=https://localhost@evil.example/callback {auth}/authorize`.").at(inURLs),
 		say("And both, the right one first: `{curl} -G -d '{asked for}' --data-urlencode redirect_uri=com.harbourbank.app:/callback --data-urlencode redirect_uri=https://evil.example/callback {auth}/authorize`.").at(inURLs),
-		say("Push a request for an address of yours. The mediator takes that from genuine apps alone: `{curl} -d '{asked for}' --data-urlencode redirect_uri=https://evil.example/callback {tokens}/par`.").at(pushes),
 		say("Open the page with the request in its address, as it was before requests were pushed. The mediator knows no such request: `{curl} -G -d '{asked for}' --data-urlencode redirect_uri=https://evil.example/callback {tokens}/authorize`.").at(pushes),
+		say("Push a request for an address of yours. The mediator takes that from genuine apps alone: `{curl} -d '{asked for}' --data-urlencode redirect_uri=https://evil.example/callback {tokens}/par`.").at(pushes),
 	),
 	"code-hijack": steps(
 		theCA, thePackage, theThief(""),

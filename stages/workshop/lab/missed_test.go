@@ -180,6 +180,7 @@ func TestEveryCheckIsMissed(t *testing.T) {
 		"access-token": {call: "accounts with a token that says more than its issuer signed", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.AccessToken }},
 		"revoked":      {call: "accounts with a token that was revoked", at: func(p catalog.Policies) bool { return p.Auth.Revocations == catalog.RevokedRefused }},
 		"binding":      {call: "accounts as a user who signed in with another app", at: func(p catalog.Policies) bool { return p.Call.Binding != catalog.NotBound }},
+		"gateway":      {call: "accounts past the gateway", at: func(p catalog.Policies) bool { return p.Call.Gateway == catalog.ThroughGateway }},
 		"scope":        {call: "a freeze with an app that lacks the scope", at: func(p catalog.Policies) bool { return p.API.Authorization != catalog.NotAuthorized }},
 	}
 	elsewhere := map[catalog.Check]string{
@@ -338,7 +339,7 @@ func TestSwappedRedirectsLeadToTheAttacker(t *testing.T) {
 			}
 			want, by := catalog.Succeeds, catalog.Check("")
 			switch {
-			case stage.Call.ClientAuth == catalog.Mediated:
+			case stage.Call.ClientAuth.Attested():
 				want, by = catalog.Blocked, catalog.CheckIntegrity
 			case stage.Auth.ClientAuth == catalog.ClientSecret:
 				want, by = catalog.Blocked, catalog.CheckClient

@@ -11,7 +11,6 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/route"
 	"keyladder/mobileclient/person"
-	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/lab/testbank"
 )
@@ -99,7 +98,7 @@ func TestServersThatStop(t *testing.T) {
 	(&bank{Lab: l}).json(t, deployment.Phone, "passwords.json", &people)
 	for _, stage := range attestedStages() {
 		issuer, named := deployment.AuthServer, "that the authorization server runs"
-		if stage.Call.ClientAuth == catalog.Mediated {
+		if stage.Call.ClientAuth.Attested() {
 			issuer, named = deployment.MediatorService, "that the mediator runs"
 		}
 		for service, says := range map[deployment.ServiceName]string{deployment.AttestationService: "attestation service", issuer: named} {

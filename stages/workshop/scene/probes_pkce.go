@@ -18,27 +18,30 @@ import (
 func bound(p catalog.Policies) bool  { return withCodes(p) && p.Auth.PKCE != catalog.NoPKCE }
 func hashed(p catalog.Policies) bool { return withCodes(p) && p.Auth.PKCE == catalog.S256PKCE }
 
+func boundInURLs(p catalog.Policies) bool  { return bound(p) && inURLs(p) }
+func hashedInURLs(p catalog.Policies) bool { return hashed(p) && inURLs(p) }
+
 // pkceProbes are requests with a challenge or a verifier that is wrong. A code that was asked for
 // without a challenge is none of them, since there is none.
 var pkceProbes = []probe{
-	{"an authorization request without a code challenge", bound, catalog.CheckPKCE, 303, authorization(func(_ *prober, query url.Values) {
+	{"an authorization request without a code challenge", boundInURLs, catalog.CheckPKCE, 303, authorization(func(_ *prober, query url.Values) {
 		query.Del(pkce.FieldChallenge)
 		query.Del(pkce.FieldMethod)
 	})},
-	{"an authorization request with an empty code challenge", bound, catalog.CheckPKCE, 303, authorization(func(_ *prober, query url.Values) {
+	{"an authorization request with an empty code challenge", boundInURLs, catalog.CheckPKCE, 303, authorization(func(_ *prober, query url.Values) {
 		query.Set(pkce.FieldChallenge, "")
 	})},
-	{"an authorization request whose code challenge is too short", bound, catalog.CheckPKCE, 303, authorization(func(_ *prober, query url.Values) {
+	{"an authorization request whose code challenge is too short", boundInURLs, catalog.CheckPKCE, 303, authorization(func(_ *prober, query url.Values) {
 		query.Set(pkce.FieldChallenge, query.Get(pkce.FieldChallenge)[1:])
 	})},
-	{"an authorization request whose code challenge was made by an unknown method", bound, catalog.CheckPKCE, 303, authorization(func(_ *prober, query url.Values) {
+	{"an authorization request whose code challenge was made by an unknown method", boundInURLs, catalog.CheckPKCE, 303, authorization(func(_ *prober, query url.Values) {
 		query.Set(pkce.FieldMethod, "S512")
 	})},
-	{"an authorization request whose code challenge is the verifier", hashed, catalog.CheckPKCE, 303, authorization(func(_ *prober, query url.Values) {
+	{"an authorization request whose code challenge is the verifier", hashedInURLs, catalog.CheckPKCE, 303, authorization(func(_ *prober, query url.Values) {
 		query.Set(pkce.FieldChallenge, pkce.NewVerifier())
 		query.Set(pkce.FieldMethod, pkce.Plain)
 	})},
-	{"an authorization request that does not say how its code challenge was made", hashed, catalog.CheckPKCE, 303, authorization(func(_ *prober, query url.Values) {
+	{"an authorization request that does not say how its code challenge was made", hashedInURLs, catalog.CheckPKCE, 303, authorization(func(_ *prober, query url.Values) {
 		query.Del(pkce.FieldMethod)
 	})},
 	{"a token request without a code verifier", bound, catalog.CheckPKCE, 400, redemption(func(form url.Values) {
