@@ -234,12 +234,18 @@ func (w *world) at(path string) string { return w.base + "/" + issuing + path }
 // post sends a form as the app does.
 func (p *phone) post(path string, form url.Values) said {
 	p.Helper()
+	return p.do(p.form(path, form))
+}
+
+// form is such a request.
+func (p *phone) form(path string, form url.Values) *http.Request {
+	p.Helper()
 	r := must[*http.Request](p)(http.NewRequest(http.MethodPost, p.at(path), strings.NewReader(form.Encode())))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	integrity.Set(r.Header, p.attested(func(_ *token.Key, claims *integrity.Claims) {
 		claims.Issuer, claims.Audience, claims.Device = "https://localhost:8445/"+issuing, []string{p.at("/v1"), p.at("")}, p.device
 	}))
-	return p.do(r)
+	return r
 }
 
 // request is the authorization request that the app pushes.
@@ -354,7 +360,11 @@ func (p *phone) redeem(code string) said {
 
 func (p *phone) refresh(text string) said {
 	p.Helper()
-	return p.post("/token", url.Values{"grant_type": {"refresh_token"}, "client_id": {app}, "refresh_token": {text}})
+	return p.post("/token", refreshing(text))
+}
+
+func refreshing(text string) url.Values {
+	return url.Values{"grant_type": {"refresh_token"}, "client_id": {app}, "refresh_token": {text}}
 }
 
 // signIn is all of it: who the user is at the provider, and what the app gets.

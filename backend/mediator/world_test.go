@@ -98,8 +98,10 @@ type world struct {
 	log      *traffic.Log
 	errors   *lockedBuffer // what the mediator has logged
 	upstream *httptest.Server
-	kill     func() // stops the mediator
+	kill     func()           // stops the mediator
+	stop     func(testing.TB) // the same, and waits until it has
 	mediator *mediator.Server
+	folder   string // the mediator's
 
 	mu      sync.Mutex
 	asked   []asked
@@ -203,15 +205,23 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 	}
 	m := must[*mediator.Server](t)(mediator.New(config))
 	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 2)
+	served, mediated := make(chan error, 1), make(chan error, 1)
 	mediating, stop := context.WithCancel(ctx)
 	go func() { served <- auth.Serve(ctx, authManage) }()
-	go func() { served <- m.Serve(mediating, l) }()
-	w.kill = stop
+	go func() { mediated <- m.Serve(mediating, l) }()
+	w.kill, w.folder = stop, config.Folder.Dir
+	end := sync.OnceValue(func() error {
+		stop()
+		return errors.Join(<-mediated, m.Close())
+	})
+	w.stop = func(t testing.TB) {
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	t.Cleanup(func() {
 		cancel()
-		stop()
-		if err := errors.Join(<-served, <-served, m.Close()); err != nil {
+		if err := errors.Join(end(), <-served); err != nil {
 			t.Error(err)
 		}
 	})
