@@ -10,6 +10,7 @@ import (
 
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/person"
+	"keyladder/stages/catalog"
 )
 
 // relayCode has the app begin to sign in, and opens it with a redirect that answers its own
@@ -18,7 +19,7 @@ import (
 // Where the state of the app's request is not in the address of the page, somebody has to sign in
 // there: the link that leads back has it, and is kept from the app.
 func relayCode(ctx context.Context, d *device.Device, app *device.App, code string, who person.Person) error {
-	opened, err := app.OpenSignIn(ctx)
+	opened, err := app.OpenSignInAt(ctx, who.Provider)
 	if err != nil {
 		return err
 	}
@@ -37,7 +38,11 @@ func relayCode(ctx context.Context, d *device.Device, app *device.App, code stri
 		}
 	}
 	issuer := cmp.Or(query.Get("iss"), asked.Scheme+"://"+asked.Host+strings.TrimSuffix(asked.Path, "/authorize"))
-	link := query.Get("redirect_uri") + "?" + url.Values{"code": {code}, "state": {query.Get("state")}, "iss": {issuer}}.Encode()
+	answer := url.Values{"code": {code}, "state": {query.Get("state")}, "iss": {issuer}}
+	if strings.HasSuffix(query.Get("redirect_uri"), "/"+catalog.Lite) { // which does not say who it is
+		answer.Del("iss")
+	}
+	link := query.Get("redirect_uri") + "?" + answer.Encode()
 	if _, err := d.HandOver(ctx, link, app.Stage()); err != nil {
 		return fmt.Errorf("open the app with a link: %w", err)
 	}

@@ -39,6 +39,7 @@ var attacks = map[string]func(context.Context, *attack.Given) (attack.Result, er
 	"code-hijack":        appside.CodeHijack,
 	"code-relay":         appside.CodeRelay,
 	"verifier-spy":       appside.VerifierSpy,
+	"weak-provider":      appside.WeakProvider,
 	"refresh-reuse":      appside.RefreshReuse,
 }
 

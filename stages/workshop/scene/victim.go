@@ -89,6 +89,12 @@ func (v *victim) besides() *attack.Thief {
 			_, err := v.person.SignIn(ctx, v.device, v.app)
 			return err
 		},
+		SignsInAt: func(ctx context.Context, provider string) error {
+			who := v.person
+			who.Provider = provider
+			_, err := who.SignIn(ctx, v.device, v.app)
+			return err
+		},
 	}
 }
 

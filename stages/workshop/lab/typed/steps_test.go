@@ -148,6 +148,7 @@ var achieved = map[string]func(*hand) (catalog.Outcome, catalog.Check){
 	"agent-spy":      func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
 	"redirect-swap":  func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
 	"code-hijack":    func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"weak-provider":  func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
 	"code-relay":     func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
 	"verifier-spy":   func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
 	"refresh-reuse":  func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
