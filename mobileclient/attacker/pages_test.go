@@ -25,8 +25,9 @@ import (
 func onPages(grant catalog.Grants) func(*catalog.Policies) {
 	return func(p *catalog.Policies) {
 		p.Call.Grant, p.Auth.Grants, p.Auth.Issuer = grant, grant, catalog.AuthServer
+		p.Auth.Requests, p.Auth.Redirects, p.Auth.Responses = catalog.RequestsInURL, catalog.ExactRedirects, catalog.NamedResponses
 		if grant == catalog.CodeAndRefresh {
-			p.Call.UserKey, p.Auth.TokenLife = catalog.UserKeyInStorage, catalog.ShortLivedTokens
+			p.Call.UserKey, p.Auth.TokenLife, p.Auth.Rotation = catalog.UserKeyInStorage, catalog.ShortLivedTokens, catalog.Rotated
 		}
 	}
 }
