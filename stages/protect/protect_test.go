@@ -38,7 +38,7 @@ func whole() Identity {
 }
 
 func apiOf(stage catalog.Stage) API {
-	return API{Stage: stage.Slug, Plain: "http://localhost:8080", TLS: "https://localhost:8443"}
+	return API{Stage: stage.Slug, Plain: "http://localhost:8080", TLS: "https://localhost:8443", Mediator: "https://localhost:8447"}
 }
 
 func lookup(t *testing.T, slug string) catalog.Stage {
@@ -109,8 +109,11 @@ func TestServersUnderstand(t *testing.T) {
 				d := dress(t, c, call)
 				r := arrived(d)
 				want := "https://localhost:8443/"
-				if policy.Transport == catalog.PlainHTTP {
+				switch {
+				case policy.Transport == catalog.PlainHTTP:
 					want = "http://localhost:8080/"
+				case policy.Gateway == catalog.ThroughGateway:
+					want = "https://localhost:8447/"
 				}
 				if got := d.URL.String(); !strings.HasPrefix(got, want+stage.Slug+call.Path) {
 					t.Errorf("goes to %s", got)
