@@ -97,3 +97,18 @@ func TestRedirectURIs(t *testing.T) {
 		}
 	}
 }
+
+// TestRedirectsBelow: whatever begins as a registered one, and is a URI that somebody can be sent to.
+func TestRedirectsBelow(t *testing.T) {
+	t.Parallel()
+	app := &clients.App{RedirectURIs: []string{"com.example.app:/back", "https://shop.example/back"}}
+	for uri, want := range map[string]bool{
+		"com.example.app:/back": true, "com.example.app:/back/lite": true, "https://shop.example/back?to=evil": true, "https://shop.example/backdoor": true,
+		"com.example.app:/bac": false, "https://shop.example.evil.example/back": false, "https://shop.example/back#x": false,
+		"https://shop.example/back\r\nx: y": false, "": false,
+	} {
+		if got := app.RedirectsBelow(uri); got != want {
+			t.Errorf("%q: %v", uri, got)
+		}
+	}
+}
