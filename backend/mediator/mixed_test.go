@@ -123,7 +123,8 @@ func (m *mixing) order() {
 func pick[T any](random *rand.Rand, of []T) T { return of[random.IntN(len(of))] }
 
 // changed is a response, or one that was made of two. The codes of a provider without PKCE can't be
-// told apart by anybody, so they are not exchanged for each other.
+// told apart by anybody, so they are not exchanged for each other; nor are two for one sign-in, of
+// which the other user has got one, with state and challenge of the first.
 func (m *mixing) changed(one, other response) string {
 	address := must[*url.URL](m)(url.Parse(one.address))
 	query := address.Query()
@@ -133,7 +134,7 @@ func (m *mixing) changed(one, other response) string {
 	case 1:
 		query.Set("iss", other.of.described.Issuer)
 	case 2:
-		if one.of == m.strict {
+		if elsewhere := one.page == other.page && other.by != other.owner; one.of == m.strict && !elsewhere {
 			query.Set("code", codeOf(other))
 			if m.random.IntN(2) == 0 {
 				address.Path = strings.Replace(address.Path, "/callback/"+one.of.described.Name, "/callback/"+other.of.described.Name, 1)
