@@ -75,7 +75,7 @@ func pushSwapped(ctx context.Context, g *attack.Given, p *attack.Program, oauth 
 	if err != nil {
 		return attack.Result{}, err
 	}
-	page, err := oauth.Push(ctx, p.Client, request.Query())
+	page, err := oauth.Push(ctx, p.AtIssuer(), request.Query())
 	var refused *protect.GrantError
 	switch {
 	case errors.As(err, &refused):

@@ -175,6 +175,6 @@ var attacks = []Attack{
 	{
 		Name: "weak-provider", Position: SchemeThief, outcomes: row("...... ....... .Sb bb"),
 		Summary: "Hijack the code of a provider without PKCE or exact redirects, and relay it into the genuine app on one's own device. At stage 15 the mediator only passes codes on, so PKCE is as good as the provider's, and `lite` has none.",
-		Goal:    RobVictim, blockedBy: []blockedBy{{16, CheckPKCE}},
+		Goal:    RobVictim, blockedBy: []blockedBy{{16, CheckFamilyDevice}},
 	},
 }

@@ -25,7 +25,7 @@ func (p *Program) signInOnPages(ctx context.Context, user, password string) erro
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: p.recording(p.issuer()), Timeout: network.Timeout}
+	client := p.AtIssuer()
 	asked, err := oauth.Ask(ctx, client)
 	if err != nil {
 		return refusedGrant(err)
@@ -66,6 +66,11 @@ func (p *Program) issuer() string {
 	return "auth"
 }
 
+// AtIssuer is how the program asks the issuer: with its own connections, and on record.
+func (p *Program) AtIssuer() *http.Client {
+	return &http.Client{Transport: p.recording(p.issuer()), Timeout: network.Timeout}
+}
+
 // Redeem trades what a redirect has brought for what stands for the user: a code at the token
 // endpoint, with the program's own client secret, if it has one. Calls are made with it from now
 // on.
@@ -76,7 +81,7 @@ func (p *Program) Redeem(ctx context.Context, response protect.Response) error {
 	}
 	opened := response.SignedIn
 	if response.Code != "" {
-		client := &http.Client{Transport: p.recording(p.issuer()), Timeout: network.Timeout}
+		client := p.AtIssuer()
 		if opened, err = oauth.Exchange(ctx, client, response); err != nil {
 			return refusedGrant(err)
 		}
@@ -91,7 +96,7 @@ func (p *Program) Renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: p.recording(p.issuer()), Timeout: network.Timeout}
+	client := p.AtIssuer()
 	renewed, err := oauth.Refresh(ctx, client, p.Caller.Identity().Refresh, "")
 	if err != nil {
 		return refusedGrant(err)
