@@ -250,7 +250,7 @@ var stages = Set{
 		Adds:  "A code is only good together with the verifier that the app made up for it. The challenge is the verifier itself.",
 	},
 	{
-		Number: 15, Slug: "pkce-s256", Chapter: 3, Policies: pkceS256Policies,
+		Number: 15, Slug: "pkce-s256", Chapter: 3, Built: true, Policies: pkceS256Policies,
 		Title: "PKCE, S256",
 		Adds:  "The challenge is a hash of the verifier, so that seeing the request does not help.",
 	},
