@@ -26,11 +26,14 @@
 // servers share, and passes the answer on as it is. So an app that was not attested is told nothing
 // about its code, which nobody has looked at and which stays good.
 //
-// The mediator owns nothing. Clients and their secrets it knows from the authorization server, and
-// follows it as they change; codes and tokens pass through, and are neither kept nor logged. So any
-// number of mediators can run beside each other, and one that is killed loses nothing: a refresh
-// whose answer got lost is asked for again with the same Idempotency-Key, which is passed on.
+// Of what passes through, the mediator keeps and logs nothing. Clients and their secrets it knows from
+// the authorization server, and follows it as they change. So one that is killed loses nothing: a
+// refresh whose answer got lost is asked for again with the same Idempotency-Key, which is passed on.
 //
 // The authorization server is as it was, and does not know the mediator from another client. To
 // it, all requests come from the mediator's address.
+//
+// At later stages it issues tokens itself (package issuer) and is the gateway in front of the API
+// (package gateway). What it has of its own then is in its database: providers, sign-ins, sessions and
+// tokens. Any number of mediators can share one.
 package mediator

@@ -65,9 +65,11 @@
 //
 // and, for the resource server, feeds of what it has to know (packages clients and tokens).
 //
-// Routes of the mediator: those on providers, which see ([ProvidersPath]); and
+// Routes of the mediator: those on /tokens and /signing-keys as above, but for what was done with a
+// token, for those that it issues; those on providers ([ProvidersPath]) and on sign-ins at them
+// ([MediatorSessionsPath]); and
 //
-//	POST /reset                     providers as they were seeded
+//	POST /reset                     providers as they were seeded; nothing that came of sign-ins, and new signing keys
 //
 // Routes of the phone:
 //
