@@ -13,6 +13,10 @@
 //	POST /{stage}/token         package grants, as are the next two
 //	POST /{stage}/revoke
 //	POST /{stage}/introspect
+//	GET  /{stage}/userinfo      whose access token that is, where tokens don't say it
+//
+// It runs twice: as the bank's, and as that of another company, which is weaker ([Config].Issuer). What
+// each offers at a stage says the stage's policy for it.
 //
 // The guard admits calls of all of them, as it does at the API, and records what was refused by
 // which check.

@@ -22,7 +22,10 @@
 //	device-limit      not too many requests of one installation
 //	form              no secret is in it, and no other client than the token's
 //
-// Then the mediator sends it to the authorization server, authenticated with the secret that only
+// Where users choose a provider in the app, the form can name one in provider, and else it is the bank's
+// authorization server.
+//
+// Then the mediator sends it there, authenticated with the secret that only
 // servers share, and passes the answer on as it is. So an app that was not attested is told nothing
 // about its code, which nobody has looked at and which stays good.
 //
