@@ -1,7 +1,7 @@
 // Dependencies tells which modules that the programs are built from are more than a year older
 // than their newest version, and which have a fault that advisories.txt knows of. It fails when
 // it has something to tell, and when it could not look. With -offline it looks into
-// advisories.txt alone.
+// advisories.txt alone. Modules that have to stay as they are, and why, are in held.txt.
 //
 //	go run ./.ci/dependencies
 package main
@@ -25,6 +25,9 @@ import (
 
 //go:embed advisories.txt
 var advisories string
+
+//go:embed held.txt
+var held string
 
 const tooOld = 365 * 24 * time.Hour
 
@@ -53,7 +56,7 @@ func main() {
 		os.Exit(2)
 	}
 	for _, m := range modules {
-		if m.Update != nil && m.Update.Time.Sub(m.Time) > tooOld {
+		if m.Update != nil && m.Update.Time.Sub(m.Time) > tooOld && !isHeld(m, held) {
 			faults = append(faults, fmt.Sprintf("%s %s of %s: %s of %s is more than a year newer",
 				m.Path, m.Version, m.Time.Format(time.DateOnly), m.Update.Version, m.Update.Time.Format(time.DateOnly)))
 		}
@@ -106,6 +109,16 @@ func run(args ...string) ([]byte, error) {
 		return nil, fmt.Errorf("go %s: %w", strings.Join(args[:2], " "), err)
 	}
 	return out, nil
+}
+
+// isHeld says whether a module stays at its version, for a reason.
+func isHeld(m module, held string) bool {
+	for line := range strings.Lines(held) {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == m.Path && fields[1] == m.Version {
+			return true
+		}
+	}
+	return false
 }
 
 // faulty says which modules are older than the advisories want them.

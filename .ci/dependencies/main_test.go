@@ -34,3 +34,21 @@ func TestAdvisories(t *testing.T) {
 		t.Errorf("an advisory about the newest SQLite: %q, %v", faults, err)
 	}
 }
+
+func TestIsHeld(t *testing.T) {
+	t.Parallel()
+	const held = "# a comment\n\nexample.org/a v1.10.0 it has to\nexample.org/b v1.0.0\n"
+	for _, test := range []struct {
+		path, version string
+		want          bool
+	}{
+		{"example.org/a", "v1.10.0", true},
+		{"example.org/a", "v1.9.0", false},
+		{"example.org/b", "v1.0.0", false}, // without a reason
+		{"example.org/c", "v1.10.0", false},
+	} {
+		if got := isHeld(module{Path: test.path, Version: test.version}, held); got != test.want {
+			t.Errorf("%s %s: %t", test.path, test.version, got)
+		}
+	}
+}
