@@ -89,7 +89,6 @@ type answer struct {
 	begun  []byte
 	more   bool
 	body   io.ReadCloser // what follows
-	cut    func()        // tells who asked that it is not complete
 }
 
 // send sends a call once, and waits until its answer is there, or enough of it.
