@@ -80,12 +80,7 @@ func (a *Administration) authorization() section {
 // ofAuth says whether a section is the authorization server's.
 func (a section) ofAuth() bool { return a.prefix != "" }
 
-// issuedByAuth says whether the authorization server issues tokens there, be they the app's or those of
-// a mediator whose provider it is.
-func issuedByAuth(p catalog.Policies) bool {
-	_, offers := p.Provider(catalog.AuthServer)
-	return offers
-}
+func issuedByAuth(p catalog.Policies) bool { return p.Auth.Issuer == catalog.AuthServer }
 
 // mountTokens adds the pages about access tokens and about the keys that sign them.
 func (a section) mountTokens(e *echo.Echo, in echo.MiddlewareFunc) {
