@@ -13,6 +13,7 @@ import (
 	"keyladder/backend/codes"
 	"keyladder/backend/consents"
 	"keyladder/backend/guard"
+	"keyladder/backend/oauth"
 	"keyladder/backend/tokens"
 	"keyladder/stages/catalog"
 )
@@ -87,6 +88,7 @@ func (s *Server) allowed(c echo.Context, caller guard.Caller, i *interaction) er
 		code, err := s.codes.Issue(ctx, caller.At(), codes.Code{
 			Stage: stage.Slug, Client: i.client.ID, User: i.user.Name, Scope: scope, RedirectURI: i.request.given,
 			Challenge: i.request.challenge, Method: i.request.method,
+			Defended: s.offer(stage).CodesUnbound(), Address: oauth.ForwardedFor(caller.Address()),
 		})
 		if err != nil {
 			return err

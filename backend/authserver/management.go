@@ -29,6 +29,8 @@ func (s *Server) management() {
 	m.POST("/families/revoke", s.revokeFamilies)
 	m.GET("/consents", s.listConsents)
 	m.POST("/consents/withdraw", s.withdrawConsents)
+	m.GET("/codes/defences", s.showDefences)
+	m.POST("/codes/defences", s.setDefences)
 	m.POST("/reset", s.reset)
 }
 

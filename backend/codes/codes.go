@@ -51,6 +51,10 @@ type Code struct {
 	// was checked. They are in the code and not in the database. Empty: it had none, and then the
 	// token request must have no verifier.
 	Challenge, Method string
+	// Defended says that what is switched on against stolen codes is for this one: see
+	// [Store.SetDefences]. Address is where its user has signed in from (RFC 7239, section 6).
+	Defended bool
+	Address  string
 }
 
 // Presented is what a client sends to redeem a code.
@@ -61,6 +65,8 @@ type Presented struct {
 	RedirectURI string // empty: there was none
 	Device      string // the installation, where that is known
 	Verifier    string // code_verifier; empty: there was none
+	Defended    bool   // as in [Code]
+	Address     string // where the app is, as somebody says who is believed; empty: nobody does
 }
 
 // Config is what a store needs.
@@ -82,12 +88,14 @@ type row struct {
 	Device      string    `gorm:"not null;default:''"`
 	IssuedAt    time.Time `gorm:"not null;index"`
 	UsedAt      *time.Time
+	Address     string `gorm:"not null;default:''"`
 }
 
 func (row) TableName() string { return "authorization_codes" }
 
-// Models are the table of codes, and that of the key that they are sealed with.
-func Models() []any { return []any{&row{}, &keyRow{}} }
+// Models are the table of codes, that of the key that they are sealed with, and that of what is
+// switched on against stolen ones.
+func Models() []any { return []any{&row{}, &keyRow{}, &defences{}} }
 
 func (r row) code() Code {
 	return Code{ID: r.ID, Stage: r.Stage, Client: r.Client, User: r.User, Scope: r.Scope, RedirectURI: r.RedirectURI, Device: r.Device}
@@ -145,7 +153,16 @@ func (s *Store) IssueIn(tx *gorm.DB, at time.Time, c Code) (text string, err err
 	text = s.seal(bits[:], c)
 	r := row{
 		ID: cmp.Or(c.ID, rand.Text()), Hash: digest(text), Stage: c.Stage, Client: c.Client, User: c.User, Scope: c.Scope,
-		RedirectURI: c.RedirectURI, Device: c.Device, IssuedAt: at.UTC(),
+		RedirectURI: c.RedirectURI, Device: c.Device, IssuedAt: at.UTC(), Address: c.Address,
+	}
+	if c.Defended {
+		on, err := readDefences(tx)
+		if err == nil && on.Newest {
+			err = cancelOlder(tx, r)
+		}
+		if err != nil {
+			return "", fmt.Errorf("issue an authorization code: %w", err)
+		}
 	}
 	if err := tx.Create(&r).Error; err != nil {
 		return "", fmt.Errorf("issue an authorization code: %w", err)
@@ -169,14 +186,21 @@ func (s *Store) Redeem(ctx context.Context, at time.Time, p Presented, mint func
 	var code Code
 	err := s.writers.Write(ctx, func(tx *gorm.DB) error {
 		if unproven != nil {
-			return s.refusal(tx, p, unproven)
+			return s.refusal(tx, p, defences{}, unproven)
 		}
-		claimed, err := s.claim(tx, at.UTC(), p)
+		var on defences
+		if p.Defended {
+			var err error
+			if on, err = readDefences(tx); err != nil {
+				return fmt.Errorf("redeem an authorization code: %w", err)
+			}
+		}
+		claimed, err := s.claim(tx, at.UTC(), p, on)
 		if err != nil {
 			return fmt.Errorf("redeem an authorization code: %w", err)
 		}
 		if claimed == nil {
-			return s.refusal(tx, p, nil)
+			return s.refusal(tx, p, on, nil)
 		}
 		code = claimed.code()
 		code.Method, code.Challenge = method, challenge
@@ -192,12 +216,12 @@ func (s *Store) Redeem(ctx context.Context, at time.Time, p Presented, mint func
 // and marks: of many who come at once, one gets the row.
 //
 //keyladder:code code-claim
-func (s *Store) claim(tx *gorm.DB, at time.Time, p Presented) (*row, error) {
+func (s *Store) claim(tx *gorm.DB, at time.Time, p Presented, on defences) (*row, error) {
 	var claimed []row
 	err := tx.Raw(`UPDATE authorization_codes SET used_at = ?
 		WHERE hash = ? AND stage = ? AND client = ? AND redirect_uri = ? AND device = ?
-		AND used_at IS NULL AND issued_at > ? AND issued_at <= ? RETURNING *`,
-		at, digest(p.Text), p.Stage, p.Client, p.RedirectURI, p.Device, at.Add(-s.config.Lifetime), at).Scan(&claimed).Error
+		AND used_at IS NULL AND issued_at > ? AND issued_at <= ? AND (? = '' OR address = ?) RETURNING *`,
+		at, digest(p.Text), p.Stage, p.Client, p.RedirectURI, p.Device, at.Add(-s.lifetime(on)), at, p.compared(on), p.compared(on)).Scan(&claimed).Error
 	if err != nil || len(claimed) == 0 {
 		return nil, err
 	}
@@ -205,7 +229,7 @@ func (s *Store) claim(tx *gorm.DB, at time.Time, p Presented) (*row, error) {
 }
 
 // refusal says why a code could not be claimed. An error is given where its owner was not proven.
-func (s *Store) refusal(tx *gorm.DB, p Presented, unproven error) error {
+func (s *Store) refusal(tx *gorm.DB, p Presented, on defences, unproven error) error {
 	var found row
 	err := tx.Take(&found, "hash = ? AND stage = ?", digest(p.Text), p.Stage).Error
 	switch {
@@ -221,6 +245,8 @@ func (s *Store) refusal(tx *gorm.DB, p Presented, unproven error) error {
 		return ErrDevice
 	case unproven != nil:
 		return unproven
+	case p.compared(on) != "" && found.Address != p.compared(on):
+		return ErrAddress
 	case found.UsedAt != nil:
 		return &UsedError{found.code()}
 	}
@@ -261,9 +287,11 @@ func (s *Store) Forget(ctx context.Context) error {
 	return nil
 }
 
-// Reset removes all codes.
+// Reset removes all codes, and switches off what was switched on.
 func (s *Store) Reset(ctx context.Context) error {
-	err := s.writers.Write(ctx, func(tx *gorm.DB) error { return tx.Where("1 = 1").Delete(&row{}).Error })
+	err := s.writers.Write(ctx, func(tx *gorm.DB) error {
+		return errors.Join(tx.Where("1 = 1").Delete(&row{}).Error, tx.Where("1 = 1").Delete(&defences{}).Error)
+	})
 	if err != nil {
 		return fmt.Errorf("remove the authorization codes: %w", err)
 	}

@@ -47,6 +47,9 @@ func Code(store *codes.Store, lookup Lookup, consent Consent, end Ending) Grant 
 				return "", err
 			}
 			presented := codes.Presented{Stage: r.Caller.Stage().Slug, Text: text, Client: r.Client.ID, RedirectURI: r.Form["redirect_uri"], Device: r.Caller.Attested().Device, Verifier: verifier}
+			if r.Offer.CodesUnbound() {
+				presented.Defended, presented.Address = true, r.From
+			}
 			_, err = store.Redeem(ctx, r.Caller.At(), presented, func(tx *gorm.DB, code codes.Code) error {
 				owner := lookup(code.User)
 				if owner == nil {
@@ -73,7 +76,7 @@ func Code(store *codes.Store, lookup Lookup, consent Consent, end Ending) Grant 
 				return "", invalid(catalog.CheckFamilyDevice, "%v", err)
 			case errors.Is(err, codes.ErrVerifier):
 				return "", invalid(catalog.CheckPKCE, "%v", err)
-			case errors.Is(err, codes.ErrUnknown), errors.Is(err, codes.ErrClient), errors.Is(err, codes.ErrRedirect), errors.Is(err, codes.ErrExpired):
+			case errors.Is(err, codes.ErrUnknown), errors.Is(err, codes.ErrClient), errors.Is(err, codes.ErrRedirect), errors.Is(err, codes.ErrExpired), errors.Is(err, codes.ErrAddress):
 				return "", invalid(catalog.CheckCode, "%v", err)
 			}
 			return "", err

@@ -27,6 +27,7 @@ type Request struct {
 	Form   oauth.Form
 	Client *clients.App
 	Offer  catalog.Auth // what the server offers at the stage
+	From   string       // the app's address, as the server says that has authenticated for it; empty: none has
 }
 
 // Rights are what a client is given.
@@ -114,6 +115,9 @@ func (e *Endpoint) Token(c echo.Context, caller guard.Caller) error {
 		return err
 	}
 	request, out := Request{HTTP: r, Caller: caller, Form: form, Client: client, Offer: offer}, answer{}
+	if offer.CodesUnbound() && e.Clients.HasServersKey(client.ID) {
+		request.From = r.Header.Get(oauth.Forwarded)
+	}
 	next, err := grant.Claim(ctx, request, func(tx *gorm.DB, rights Rights) (err error) {
 		out, err = e.mint(ctx, tx, request, rights)
 		return err

@@ -72,6 +72,7 @@ func (s *Server) forward(c echo.Context, caller guard.Caller, endpoint string, f
 	if err != nil {
 		return err
 	}
+	c.Request().Header.Set(oauth.Forwarded, oauth.ForwardedFor(caller.Address())) // in the place of what the app says
 	got, err := s.upstream.ask(c.Request(), caller.Stage().Slug, to, form)
 	if err != nil {
 		if c.Request().Context().Err() == nil { // else the app went away
@@ -95,6 +96,6 @@ func (s *Server) forward(c echo.Context, caller guard.Caller, endpoint string, f
 // passedOn are the fields of a request that go to the authorization server, and of its answer that
 // come back.
 var (
-	passedOn   = []string{protect.IdempotencyKey}
+	passedOn   = []string{protect.IdempotencyKey, oauth.Forwarded}
 	passedBack = []string{"Content-Type", "Cache-Control", "Pragma", "Retry-After", protect.IdempotencyKey}
 )

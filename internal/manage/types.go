@@ -262,6 +262,7 @@ type Brief struct {
 	Reference       string   `json:"reference"`        // for transfers of the attacker's own
 	VictimReference string   `json:"victim_reference"` // of the payment that the victim makes meanwhile
 	AccessLog       []string `json:"access_log,omitempty"`
+	LateBySeconds   int      `json:"late_by_seconds,omitempty"` // for how long a thief of codes waits; 0: not at all
 }
 
 // Report is what an attacker brings home. Nothing in it is believed.

@@ -99,6 +99,12 @@ type Auth struct {
 	PKCE        PKCE        `json:"pkce" title:"Codes are bound to" owner:"authorization server"`
 }
 
+// CodesUnbound says whether codes are bound to nothing, and redeemed by a server that says where the app
+// is that has them. There other things can be switched on against stolen codes.
+func (a Auth) CodesUnbound() bool {
+	return a.Grants.HasCode() && a.ClientAuth == ServersSecret && a.PKCE == NoPKCE
+}
+
 // Offers says whether tokens can be had by a grant. Whoever offers refresh tokens offers the
 // code grant that they begin with.
 func (a Auth) Offers(grant Grants) bool {

@@ -100,6 +100,12 @@ func relay(ctx context.Context, g *attack.Given, provider string, signsIn func(c
 		return attack.Result{}, err
 	}
 	defer phone.Close()
+	if g.Thief.Later != nil {
+		if err := g.Thief.Later(ctx); err != nil {
+			return attack.Result{}, err
+		}
+		g.Say("Waited. The victim has tried to sign in again meanwhile.")
+	}
 	redirectURI, state, err := begin(ctx, g, phone, provider)
 	if err != nil {
 		return attack.Stopped(err)

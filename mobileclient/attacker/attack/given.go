@@ -114,6 +114,8 @@ type Thief struct {
 	SignsIn func(context.Context) error
 	// SignsInAt is the same with one of several providers, by its name.
 	SignsInAt func(ctx context.Context, provider string) error
+	// Later has some time pass, in which the victim tries again; nil: nobody waits.
+	Later func(context.Context) error
 }
 
 func (g *Given) newIdentifier() string {

@@ -28,13 +28,14 @@ type Referee struct {
 	stages   catalog.Set
 	resource *manage.Client   // has the ledger, the usage and the access log
 	station  *manage.Client   // where attacks are carried out
+	auth     *manage.Client   // has what is switched on against stolen codes
 	servers  []*manage.Client // they decide about calls, and have that on record
 }
 
 // New makes a referee who looks at the servers of a deployment, given the clients of all its
 // programs, and sends the attacker's station to work.
 func New(stages catalog.Set, programs map[deployment.Role]*manage.Client) *Referee {
-	r := &Referee{stages: stages, resource: programs[deployment.Resource], station: programs[deployment.Attacker]}
+	r := &Referee{stages: stages, resource: programs[deployment.Resource], station: programs[deployment.Attacker], auth: programs[deployment.Auth]}
 	for _, role := range deployment.Servers() {
 		r.servers = append(r.servers, programs[role])
 	}
@@ -182,6 +183,11 @@ func (r *Referee) booked(ctx context.Context, stage, reference string) ([]manage
 // Attack has one attack carried out and judges it. The genuine app runs before and
 // after.
 func (r *Referee) Attack(ctx context.Context, stageSlug, attackName string) manage.Cell {
+	return r.attack(ctx, stageSlug, attackName, func(*manage.Brief) {})
+}
+
+// attack is the same, with more in the brief.
+func (r *Referee) attack(ctx context.Context, stageSlug, attackName string, add func(*manage.Brief)) manage.Cell {
 	begin := time.Now()
 	cell := manage.Cell{Stage: stageSlug, Attack: attackName, Evidence: []string{}, Steps: []string{}}
 	finish := func(outcome catalog.Outcome, reason string) manage.Cell {
@@ -214,6 +220,7 @@ func (r *Referee) Attack(ctx context.Context, stageSlug, attackName string) mana
 		return finish(catalog.Inconclusive, err.Error())
 	}
 	defer r.markMade(ctx)
+	add(&trial.brief)
 	cell.From = time.Now()
 	report, err := manage.Post[manage.Report](ctx, r.station, "/attack", trial.brief)
 	cell.To = time.Now()

@@ -305,6 +305,11 @@ func (s *Station) position(ctx context.Context, g *attack.Given, position catalo
 				return victim.watched(ctx, g.Thief.SignsIn)
 			}}
 		}
+		if late := time.Duration(brief.LateBySeconds) * time.Second; late > 0 {
+			g.Thief.Later = func(ctx context.Context) error {
+				return errors.Join(pause(ctx, late), g.Thief.SignsIn(ctx))
+			}
+		}
 		s.ownDevices(g) // where static secrets are hooked, or the genuine app is used
 	case catalog.LookAlike:
 		g.LookAlike = &attack.LookAlike{Used: func(ctx context.Context, packagePath string) error {
