@@ -100,12 +100,6 @@ func relay(ctx context.Context, g *attack.Given, provider string, signsIn func(c
 		return attack.Result{}, err
 	}
 	defer phone.Close()
-	if g.Thief.Later != nil {
-		if err := g.Thief.Later(ctx); err != nil {
-			return attack.Result{}, err
-		}
-		g.Say("Waited. The victim has tried to sign in again meanwhile.")
-	}
 	redirectURI, state, err := begin(ctx, g, phone, provider)
 	if err != nil {
 		return attack.Stopped(err)
@@ -189,6 +183,12 @@ func hijack(ctx context.Context, g *attack.Given, signsIn func(context.Context) 
 		return "", errors.New("no link came to our app")
 	}
 	g.Say("The victim signed in with the bank's app, on the bank's page. The link that leads back came to our app.")
+	if g.Thief.Later != nil {
+		if err := g.Thief.Later(ctx); err != nil {
+			return "", err
+		}
+		g.Say("Waited. The victim has tried to sign in again meanwhile.")
+	}
 	return caught.Link, nil
 }
 
