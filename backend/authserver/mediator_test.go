@@ -69,13 +69,19 @@ func (w *world) mediator(t testing.TB) (base string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	served, ready := make(chan error, 1), make(chan string, 1)
 	go func() { served <- mediate(ctx, w.dir, func(base string) { ready <- base }) }()
+	select {
+	case base = <-ready:
+	case err := <-served:
+		cancel()
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		cancel()
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
 	})
-	return <-ready
+	return base
 }
 
 // mediated is a request of an app that was attested, to a mediator.

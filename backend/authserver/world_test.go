@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	"keyladder/backend/authserver"
 	"keyladder/backend/guard"
+	mediatorsecrets "keyladder/backend/mediator/secrets"
 	"keyladder/backend/users"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
@@ -176,6 +178,8 @@ func deploy(t testing.TB) *world {
 			write("apps.json", clientsOf),
 			write("secrets.json", secrets),
 			write("users.json", people),
+			writer.File("providers.json", []byte("[]")), // of the mediator, where it is the issuer
+			writer.File(mediatorsecrets.File, []byte(strings.Repeat("0f", 32))),
 			writer.Close())
 		if err != nil {
 			t.Fatal(err)
