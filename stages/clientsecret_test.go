@@ -28,7 +28,7 @@ func TestClientSecret(t *testing.T) {
 	if err := folder.JSON("secrets.json", &secrets); err != nil {
 		t.Fatal(err)
 	}
-	const others = "; these have one: harbour-kiosk, harbour-mobile, harbour-ops, workshop-web"
+	const others = "; these have one: harbour-kiosk, harbour-mediator, harbour-mobile, harbour-ops, workshop-web"
 	for _, test := range []struct{ client, prints, err string }{
 		{client: "workshop-web", prints: secrets["workshop-web"] + "\n"},
 		{client: "workshop-native", err: "workshop-native is a public client and has no secret" + others},
