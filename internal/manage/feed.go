@@ -36,11 +36,11 @@ func Feed[T any](r feed.Reader[T]) echo.HandlerFunc {
 		polling, done := whileServing(ctx)
 		defer done()
 		page, err := r.Read(polling, after, min(time.Duration(seconds)*time.Second, maxWait))
+		if errors.Is(err, context.Canceled) && polling.Err() != nil && ctx.Err() == nil {
+			page, err = r.Read(ctx, after, 0) // the server stops: what is there now
+		}
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			return nil // nobody is there any more
-		}
-		if errors.Is(err, context.Canceled) && polling.Err() != nil {
-			page, err = r.Read(ctx, after, 0) // the server stops: what is there now
 		}
 		if err != nil {
 			return err
