@@ -52,7 +52,7 @@ func TestForwarded(t *testing.T) {
 		}
 		want := http.Header{
 			"Authorization": sent.header["Authorization"], "Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"},
-			"User-Agent": {"HarbourMediator/1.0"}, "Idempotency-Key": {`"0123456789012345678901"`}, "Content-Length": sent.header["Content-Length"], traffic.Header: {"e1"},
+			"User-Agent": {"HarbourMediator/1.0"}, "Forwarded": {"for=127.0.0.1"}, "Idempotency-Key": {`"0123456789012345678901"`}, "Content-Length": sent.header["Content-Length"], traffic.Header: {"e1"},
 		}
 		if diff := cmp.Diff(want, sent.header); diff != "" {
 			t.Errorf("%s: %s", test.name, diff)
