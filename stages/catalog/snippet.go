@@ -25,14 +25,22 @@ type Snippet struct {
 var snippetsJSON []byte
 
 // Snippets are the snippets by their markers. They are for all, so nobody changes them.
-func Snippets() map[string]Snippet { return snippets() }
+//
+// They are read in here, and not by a variable, so that programs that ask for none do not carry
+// them: the app's, in which nothing is to be found.
+func Snippets() map[string]Snippet {
+	snippetsOnce.Do(func() {
+		if err := json.Unmarshal(snippetsJSON, &snippets); err != nil {
+			panic(fmt.Sprintf("catalog: snippets.json is broken, run `go run ./stages snippets`: %v", err))
+		}
+	})
+	return snippets
+}
 
-var snippets = sync.OnceValue(func() (all map[string]Snippet) {
-	if err := json.Unmarshal(snippetsJSON, &all); err != nil {
-		panic(fmt.Sprintf("catalog: snippets.json is broken, run `go run ./stages snippets`: %v", err))
-	}
-	return all
-})
+var (
+	snippetsOnce sync.Once
+	snippets     map[string]Snippet
+)
 
 var reference = regexp.MustCompile(`\[\[code:([a-z0-9-]+)\]\]`)
 
