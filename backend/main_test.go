@@ -46,6 +46,7 @@ func deploy(t *testing.T) string {
 		w.File("manage-ca.pem", ca.Certificate), w.File("client-ca.pem", ca.Certificate),
 		w.File("apps.json", []byte(`[{"id":"tester","name":"Tester","user_agent":"Tester/","scopes":["rates:read"],"per_second":1,"burst":5}]`)),
 		w.File("secrets.json", []byte(`{"tester":"the secret of tester"}`)),
+		w.File(deployment.ForwardingKey, []byte(`{"ID":"gateway","Secret":"a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="}`)),
 		w.File("users.json", []byte(`[{"name":"alice","password_hash":"`+hash+`","staff":false}]`)),
 		w.Close(),
 	); err != nil {

@@ -46,7 +46,12 @@ func relayCode(ctx context.Context, d *device.Device, app *device.App, code stri
 	if _, err := d.HandOver(ctx, link, app.Stage()); err != nil {
 		return fmt.Errorf("open the app with a link: %w", err)
 	}
-	return nil
+	home, err := app.Home(ctx)
+	if err == nil && !home.SignedIn {
+		home.OK = false
+		err = &refusedError{home}
+	}
+	return err
 }
 
 // leadsBack has somebody sign in, and keeps the link that leads back to the app. It returns what is in

@@ -359,5 +359,5 @@ func (a section) runApp(c echo.Context) error {
 // ownStages are those whose apps the resource server knows by itself, so that what is changed
 // here is seen there.
 func ownStages(all catalog.Set) catalog.Set {
-	return slices.DeleteFunc(all.Built(), func(s catalog.Stage) bool { return s.Auth.Issuer == catalog.AuthServer })
+	return slices.DeleteFunc(all.Built(), func(s catalog.Stage) bool { return s.Auth.Issuer.Separate() })
 }

@@ -80,7 +80,12 @@ func (a *Administration) authorization() section {
 // ofAuth says whether a section is the authorization server's.
 func (a section) ofAuth() bool { return a.prefix != "" }
 
-func issuedByAuth(p catalog.Policies) bool { return p.Auth.Issuer == catalog.AuthServer }
+// issuedByAuth says whether the authorization server issues tokens there, be they the app's or those of
+// a mediator whose provider it is.
+func issuedByAuth(p catalog.Policies) bool {
+	_, offers := p.Provider(catalog.AuthServer)
+	return offers
+}
 
 // mountTokens adds the pages about access tokens and about the keys that sign them.
 func (a section) mountTokens(e *echo.Echo, in echo.MiddlewareFunc) {

@@ -13,7 +13,7 @@ import (
 )
 
 func signsCalls(p catalog.Policies) bool {
-	return p.Call.AppProof == catalog.Hawk && p.Auth.Issuer != catalog.AuthServer // which has secrets of its own
+	return p.Call.AppProof == catalog.Hawk && !p.Auth.Issuer.Separate() // which has secrets of its own
 }
 
 func registersDevices(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }

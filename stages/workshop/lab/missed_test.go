@@ -327,7 +327,7 @@ func TestSwappedRedirectsLeadToTheAttacker(t *testing.T) {
 	const name = "redirect-swap"
 	swapping, _ := catalog.LookupAttack(name)
 	for _, stage := range catalog.All().Built() {
-		if swapping.Expected(stage) != catalog.Blocked {
+		if swapping.BlockedBy(stage) != catalog.CheckRedirect {
 			continue
 		}
 		t.Run(stage.Slug, func(t *testing.T) {

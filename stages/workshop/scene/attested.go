@@ -72,6 +72,10 @@ func (p *prober) attested(ctx context.Context, by *protect.Caller, app *attested
 	return attester.Attest(ctx, p.client(by), evidence)
 }
 
+// soon is what has to be left of a client integrity token for a probe. Whole seconds are in it, so that
+// one of them can be missing.
+const soon = 2 * time.Second
+
 // prove has the apps show client integrity tokens that are good for a while.
 func (p *prober) prove(ctx context.Context) error {
 	return p.proveAll(ctx, p.bank, p.staff)
@@ -79,7 +83,7 @@ func (p *prober) prove(ctx context.Context) error {
 
 func (p *prober) proveAll(ctx context.Context, callers ...*caller) error {
 	for _, by := range callers {
-		if by.app == nil || time.Now().Before(by.app.held.RenewAt) {
+		if by.app == nil || time.Now().Before(by.app.held.RenewAt) && time.Until(by.app.held.ExpiresAt) > soon {
 			continue
 		}
 		held, err := p.attested(ctx, by.Caller, by.app, by.app.measured.Evidence(attestation.Findings{}))

@@ -242,10 +242,13 @@ func (p *prober) link(ctx context.Context, by *caller, sent http.RoundTripper, w
 // code is a response with a code for the customers' app, and for the victim.
 func (p *prober) code(ctx context.Context, users people) (protect.Response, error) {
 	response, err := p.link(ctx, p.bank, p.browser(p.bank), person.Person{Name: victimsName, Password: users.password})
-	if err == nil && response.Code == "" {
-		err = errors.New("the pages lead back without a code")
+	switch {
+	case err != nil:
+		return response, err
+	case response.Code == "":
+		return response, errors.New("the pages lead back without a code")
 	}
-	return response, err
+	return response, p.prove(ctx) // the pages may have taken longer than the app's token is good
 }
 
 // noCode is a response with a code that nobody has issued.
