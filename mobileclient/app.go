@@ -196,7 +196,7 @@ func (u *appUse) runOn(cmd *cobra.Command, do func(context.Context, *device.Devi
 		d.Agent().Spy(func(address string) { fmt.Fprintln(file, address) })
 	}
 	if u.relay != "" {
-		var who person.Person
+		who := person.Person{Provider: u.provider}
 		if u.user != "" {
 			if who, err = u.person(cmd); err != nil {
 				return err
