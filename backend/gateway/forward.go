@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -112,7 +113,7 @@ func (g *Gateway) send(from *http.Request, caller guard.Caller) (*answer, error)
 	}
 	forwarded.Set(r.Header, token)
 	r.Header.Set(echo.HeaderXForwardedFor, caller.Address().String())
-	recorded := g.record(caller.Stage().Slug, r, caller.Body())
+	recorded := g.config.Log.Asked(string(deployment.Mediator), caller.Stage().Slug, r, caller.Body())
 	response, err := g.transport.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -201,25 +202,10 @@ func refuse(status int, kind, title string, err error) *guard.Refusal {
 	}
 }
 
-func unavailable(wait interface{ Seconds() float64 }, reason string, values ...any) *guard.Refusal {
+func unavailable(wait time.Duration, reason string, values ...any) *guard.Refusal {
 	return &guard.Refusal{
 		Check: catalog.CheckUpstream, Reason: fmt.Sprintf(reason, values...),
 		Problem: problem.New(http.StatusServiceUnavailable, "try-later", "The API can't be reached at the moment",
 			"Try again after the time in Retry-After, in seconds.").With("Retry-After", fmt.Sprint(max(1, int(wait.Seconds())))),
-	}
-}
-
-// record records what gateway and API say to each other, on the gateway's side.
-func (g *Gateway) record(stage string, r *http.Request, body []byte) func(*http.Response, []byte) {
-	const self, other = string(deployment.Mediator), "network"
-	of := traffic.Message{Lane: traffic.Server, Stage: stage, Exchange: traffic.ExchangeOf(r)}
-	sent := of
-	sent.Kind, sent.From, sent.To, sent.HTTP, sent.Body, sent.Size = traffic.Request, self, other, traffic.RequestHead(r), body, len(body)
-	g.config.Log.Add(sent)
-	return func(response *http.Response, body []byte) {
-		got := of
-		got.Kind, got.From, got.To, got.HTTP = traffic.Response, other, self, traffic.AnswerHead(response.Proto, response.StatusCode, response.Header)
-		got.Body, got.Size = body[:min(len(body), traffic.MaxBody)], len(body)
-		g.config.Log.Add(got)
 	}
 }

@@ -9,13 +9,11 @@ package introspection
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -83,15 +81,7 @@ func New(config Config) *Client {
 		config.Now = time.Now
 	}
 	answers, _ := lru.New[key, found](remembered) // an error is for a size below 1
-	return &Client{config: config, answers: answers, http: &http.Client{
-		Timeout: patience,
-		Transport: &http.Transport{
-			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: serve.Suites(), RootCAs: config.Roots},
-			DialContext:     config.Routes.Dial(&net.Dialer{Timeout: patience}), MaxIdleConnsPerHost: 64,
-			IdleConnTimeout: 30 * time.Second, DisableCompression: true, MaxResponseHeaderBytes: 32 << 10,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	return &Client{config: config, answers: answers, http: serve.Client(config.Roots, config.Routes, patience)}
 }
 
 // Find tells what a token of a stage stands for, for a call that has come. Its error is
@@ -148,7 +138,7 @@ func (c *Client) ask(ctx context.Context, call *http.Request, stage, text string
 	if exchange := traffic.ExchangeOf(call); exchange != "" {
 		r.Header.Set(traffic.Header, exchange)
 	}
-	record := c.record(stage, r, form)
+	record := c.config.Log.Asked(c.config.Program, stage, r, []byte(form))
 	response, err := c.http.Do(r)
 	if err != nil {
 		return nil, err
@@ -174,20 +164,6 @@ func (c *Client) ask(ctx context.Context, call *http.Request, stage, text string
 		Issuer: said.Issuer, Subject: said.Subject, Audience: []string{said.Audience}, ClientID: said.ClientID,
 		Issued: time.Unix(said.Issued, 0).UTC(), Expires: time.Unix(said.Expires, 0).UTC(), ID: said.ID, Scope: said.Scope,
 	}), nil
-}
-
-// record records what the two servers say to each other, on this one's side.
-func (c *Client) record(stage string, r *http.Request, body string) func(*http.Response, []byte) {
-	of := traffic.Message{Lane: traffic.Server, Stage: stage, Exchange: traffic.ExchangeOf(r)}
-	sent := of
-	sent.Kind, sent.From, sent.To, sent.HTTP, sent.Body, sent.Size = traffic.Request, c.config.Program, "network", traffic.RequestHead(r), []byte(body), len(body)
-	c.config.Log.Add(sent)
-	return func(response *http.Response, body []byte) {
-		got := of
-		got.Kind, got.From, got.To, got.HTTP = traffic.Response, "network", c.config.Program, traffic.AnswerHead(response.Proto, response.StatusCode, response.Header)
-		got.Body, got.Size = body, len(body)
-		c.config.Log.Add(got)
-	}
 }
 
 // Close closes idle connections.

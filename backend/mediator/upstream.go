@@ -1,13 +1,10 @@
 package mediator
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,7 +13,6 @@ import (
 	"keyladder/backend/oauth"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
-	"keyladder/internal/pki"
 	"keyladder/internal/serve"
 	"keyladder/internal/traffic"
 )
@@ -24,7 +20,6 @@ import (
 const (
 	patience   = 15 * time.Second // that the authorization server may take for an answer
 	mostAnswer = 64 << 10         // bytes of it
-	mostIdle   = 64               // connections that wait for the next request
 )
 
 // agent is how the mediator names itself.
@@ -39,27 +34,13 @@ type upstream struct {
 }
 
 func newUpstream(config Config) (*upstream, error) {
-	roots, err := config.Folder.Read("roots.pem")
+	pool, err := config.Folder.Pool("roots.pem")
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pki.Pool(roots)
-	if err != nil {
-		return nil, fmt.Errorf("read roots.pem: %w", err)
-	}
 	return &upstream{
 		base: config.Folder.Addresses.URL(deployment.AuthServer), log: config.Log,
-		http: &http.Client{
-			Transport: &http.Transport{
-				TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: serve.Suites(), RootCAs: pool},
-				DialContext:         config.Folder.Addresses.Routes().Dial(&net.Dialer{Timeout: 5 * time.Second}),
-				TLSHandshakeTimeout: 5 * time.Second, MaxIdleConnsPerHost: mostIdle, DisableCompression: true,
-				// Shorter than the server's, so that it does not close one which is about to be used.
-				IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: 32 << 10,
-			},
-			// What is secret is for the address that it was meant for, and for no other.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		http: serve.Client(pool, config.Folder.Addresses.Routes(), patience),
 	}, nil
 }
 
@@ -90,8 +71,6 @@ var (
 //
 //keyladder:code mediator-upstream
 func (u *upstream) ask(from *http.Request, stage string, to target, form oauth.Form) (answer, error) {
-	ctx, cancel := context.WithTimeout(from.Context(), patience)
-	defer cancel()
 	values := url.Values{}
 	for name, value := range form {
 		values.Set(name, value)
@@ -101,7 +80,7 @@ func (u *upstream) ask(from *http.Request, stage string, to target, form oauth.F
 		values.Set("client_secret", to.secret)
 	}
 	body := values.Encode()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to.url, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(from.Context(), http.MethodPost, to.url, strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
@@ -119,7 +98,7 @@ func (u *upstream) ask(from *http.Request, stage string, to target, form oauth.F
 			r.Header.Add(name, value)
 		}
 	}
-	record := u.record(stage, r, body)
+	record := u.log.Asked(string(deployment.Mediator), stage, r, []byte(body))
 	response, err := u.http.Do(r)
 	if err != nil {
 		return answer{}, err
@@ -145,19 +124,4 @@ func (u *upstream) ask(from *http.Request, stage string, to target, form oauth.F
 		return answer{}, fmt.Errorf("%w: %d, %.80q", errNoJSON, got.status, media)
 	}
 	return got, nil
-}
-
-// record records what the two servers say to each other, on the mediator's side.
-func (u *upstream) record(stage string, r *http.Request, body string) func(*http.Response, []byte) {
-	const self, other = string(deployment.Mediator), "network"
-	of := traffic.Message{Lane: traffic.Server, Stage: stage, Exchange: traffic.ExchangeOf(r)}
-	sent := of
-	sent.Kind, sent.From, sent.To, sent.HTTP, sent.Body, sent.Size = traffic.Request, self, other, traffic.RequestHead(r), []byte(body), len(body)
-	u.log.Add(sent)
-	return func(response *http.Response, body []byte) {
-		got := of
-		got.Kind, got.From, got.To, got.HTTP = traffic.Response, other, self, traffic.AnswerHead(response.Proto, response.StatusCode, response.Header)
-		got.Body, got.Size = body, len(body)
-		u.log.Add(got)
-	}
 }

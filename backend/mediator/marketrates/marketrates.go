@@ -9,14 +9,12 @@ package marketrates
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"math"
 	"mime"
-	"net"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -25,7 +23,6 @@ import (
 
 	"keyladder/backend/rates/customers"
 	"keyladder/internal/deployment"
-	"keyladder/internal/pki"
 	"keyladder/internal/problem"
 	"keyladder/internal/serve"
 	"keyladder/internal/traffic"
@@ -108,26 +105,13 @@ func New(config Config) (*Client, error) {
 	if secrets[Secret] == "" {
 		return nil, fmt.Errorf("%s has no key named %s", config.Folder.Path("secrets.json"), Secret)
 	}
-	roots, err := config.Folder.Read("roots.pem")
+	pool, err := config.Folder.Pool("roots.pem")
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pki.Pool(roots)
-	if err != nil {
-		return nil, fmt.Errorf("read roots.pem: %w", err)
-	}
 	return &Client{
 		url: config.Folder.Addresses.URL(deployment.RatesAPI) + "/v1/market-rates", key: secrets[Secret], log: config.Log, logger: config.Logger, now: config.Now,
-		http: &http.Client{
-			Timeout: patience,
-			Transport: &http.Transport{
-				TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: serve.Suites(), RootCAs: pool},
-				DialContext:         config.Folder.Addresses.Routes().Dial(&net.Dialer{Timeout: patience}),
-				TLSHandshakeTimeout: patience, DisableCompression: true, IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: 32 << 10,
-			},
-			// The key is for the address that it was meant for, and for no other.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		http: serve.Client(pool, config.Folder.Addresses.Routes(), patience),
 	}, nil
 }
 
@@ -182,7 +166,7 @@ func (c *Client) ask(from *http.Request, stage string) State {
 	if exchange := traffic.ExchangeOf(from); exchange != "" {
 		r.Header.Set(traffic.Header, exchange)
 	}
-	record := c.record(stage, r)
+	record := c.log.Asked(string(deployment.Mediator), stage, r, nil)
 	response, err := c.http.Do(r)
 	if err != nil {
 		return c.unreachable(err)
@@ -250,17 +234,4 @@ func maxAge(header http.Header) time.Duration {
 	}
 	seconds, _ := strconv.Atoi(found[1]) // nine digits fit
 	return min(time.Duration(seconds)*time.Second, mostKept)
-}
-
-// record records what the two servers say to each other, on the mediator's side.
-func (c *Client) record(stage string, r *http.Request) func(*http.Response, []byte) {
-	const self, other = string(deployment.Mediator), "network"
-	sent := traffic.Message{Lane: traffic.Server, Stage: stage, Exchange: traffic.ExchangeOf(r), Kind: traffic.Request, From: self, To: other, HTTP: traffic.RequestHead(r)}
-	c.log.Add(sent)
-	return func(response *http.Response, body []byte) {
-		got := traffic.Message{Lane: sent.Lane, Stage: stage, Exchange: sent.Exchange, Kind: traffic.Response, From: other, To: self}
-		got.HTTP = traffic.AnswerHead(response.Proto, response.StatusCode, response.Header)
-		got.Body, got.Size = body, len(body)
-		c.log.Add(got)
-	}
 }

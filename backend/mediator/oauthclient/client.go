@@ -2,14 +2,12 @@ package oauthclient
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,7 +24,6 @@ import (
 const (
 	patience   = 15 * time.Second // that a provider may take for an answer
 	mostAnswer = 64 << 10         // bytes of it
-	mostIdle   = 64               // connections that wait for the next request
 )
 
 // agent is how the mediator names itself.
@@ -63,18 +60,7 @@ func New(folder *deployment.Folder, log *traffic.Log, now func() time.Time) (*Cl
 	if !pool.AppendCertsFromPEM(roots) {
 		return nil, errors.New("read roots.pem: there is no certificate in it")
 	}
-	return &Client{log: log, now: now, http: &http.Client{
-		Timeout: patience,
-		Transport: &http.Transport{
-			TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: serve.Suites(), RootCAs: pool},
-			DialContext:         folder.Addresses.Routes().Dial(&net.Dialer{Timeout: 5 * time.Second}),
-			TLSHandshakeTimeout: 5 * time.Second, MaxIdleConnsPerHost: mostIdle, DisableCompression: true,
-			// Shorter than a server's, so that it does not close one which is about to be used.
-			IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: 32 << 10,
-		},
-		// What is secret is for the address that it was meant for, and for no other.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	return &Client{log: log, now: now, http: serve.Client(pool, folder.Addresses.Routes(), patience)}, nil
 }
 
 // Close closes the connections that wait.
@@ -111,7 +97,7 @@ func (c *Client) do(to For, r *http.Request, body string) (map[string]json.RawMe
 	if to.Exchange != "" {
 		r.Header.Set(traffic.Header, to.Exchange)
 	}
-	record := c.record(to, r, body)
+	record := c.log.Asked(string(deployment.Mediator), to.Stage, r, []byte(body))
 	response, err := c.http.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("ask a provider: %w", err)
@@ -150,19 +136,4 @@ func text(object map[string]json.RawMessage, name string) (string, error) {
 		return "", fmt.Errorf("%w: %.80q is no text", ErrAnswer, name)
 	}
 	return *value, nil
-}
-
-// record records what mediator and provider say to each other, on the mediator's side.
-func (c *Client) record(to For, r *http.Request, body string) func(*http.Response, []byte) {
-	const self, other = string(deployment.Mediator), "network"
-	of := traffic.Message{Lane: traffic.Server, Stage: to.Stage, Exchange: to.Exchange}
-	sent := of
-	sent.Kind, sent.From, sent.To, sent.HTTP, sent.Body, sent.Size = traffic.Request, self, other, traffic.RequestHead(r), []byte(body), len(body)
-	c.log.Add(sent)
-	return func(response *http.Response, body []byte) {
-		got := of
-		got.Kind, got.From, got.To, got.HTTP = traffic.Response, other, self, traffic.AnswerHead(response.Proto, response.StatusCode, response.Header)
-		got.Body, got.Size = body, len(body)
-		c.log.Add(got)
-	}
 }
