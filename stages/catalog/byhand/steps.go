@@ -210,6 +210,9 @@ func Steps(a catalog.Attack, stage catalog.Stage) []string {
 	const mediator = "https://localhost:8447/"
 	auth := "https://localhost:8444/" + stage.Slug
 	tokens, page := auth, auth+"/authorize?response_type="+responseType(stage.Policies)+"&client_id=harbour-mobile"
+	if method := stage.Auth.PKCE; method != catalog.NoPKCE {
+		page += "&code_challenge=" + challenge + "&code_challenge_method=" + string(method)
+	}
 	if mediated(stage.Policies) {
 		tokens = mediator + stage.Slug
 	}

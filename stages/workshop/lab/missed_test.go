@@ -235,7 +235,11 @@ func TestEveryCheckOfTheAuthorizationServerIsMissed(t *testing.T) {
 	codes := func(p catalog.Policies) bool { return always(p) && p.Auth.Grants.HasCode() }
 	secrets := func(p catalog.Policies) bool { return codes(p) && p.Auth.ClientAuth == catalog.ClientSecret }
 	public := func(p catalog.Policies) bool { return always(p) && !secrets(p) }
-	const byAnotherSecret = "a token request with another client secret"
+	chosen := func(p catalog.Policies) bool { return p.Call.Providers == catalog.ChosenInApp }
+	const (
+		byAnotherSecret = "a token request with another client secret"
+		atTheOther      = "a token request to the other provider with the secret in a field"
+	)
 	rows := map[catalog.Check]missed{
 		catalog.CheckForm:     {call: "an authorization request with a parameter twice", at: always},
 		catalog.CheckClient:   {call: "an authorization request of an unknown client", at: public},
@@ -258,8 +262,11 @@ func TestEveryCheckOfTheAuthorizationServerIsMissed(t *testing.T) {
 		}
 		for _, stage := range catalog.All().Built() {
 			row := row
-			if check == catalog.CheckClient && secrets(stage.Policies) { // this one is answered, and so tells first
+			switch { // these are answered, and so tell first
+			case check == catalog.CheckClient && secrets(stage.Policies):
 				row = missed{call: byAnotherSecret, at: secrets}
+			case check == catalog.CheckClient && chosen(stage.Policies):
+				row = missed{call: atTheOther, at: chosen}
 			}
 			if !row.at(stage.Policies) {
 				continue
