@@ -21,6 +21,7 @@ const (
 	verdictRow  = 38
 	letterWidth = 9
 	boxWidth    = 330
+	fitting     = 6  // lifelines that can be read in a column of a page
 	mostRows    = 80 // enough for a sign-in on pages and what follows
 )
 
