@@ -12,7 +12,7 @@ import (
 
 // everyClaim reads the claims: each that the profile requires, once and with its type.
 func everyClaim(_ Verifier, t *reading) error {
-	claims, err := members(t.body)
+	claims, err := Members(t.body)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrClaims, err)
 	}
@@ -50,9 +50,9 @@ func everyClaim(_ Verifier, t *reading) error {
 // member is wrong, and how.
 type Object map[string]json.RawMessage
 
-// members reads a JSON object. One that has a member twice is refused: two readers could take
+// Members reads a JSON object. One that has a member twice is refused: two readers could take
 // different ones (RFC 7519, section 4).
-func members(data []byte) (Object, error) {
+func Members(data []byte) (Object, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
 		return nil, errors.New("it is no JSON object")

@@ -47,7 +47,7 @@ func Open(text, kind string, keys func(id string) (Secret, bool)) (claims Object
 			return nil, "", err
 		}
 	}
-	if claims, err = members(t.body); err != nil {
+	if claims, err = Members(t.body); err != nil {
 		return nil, "", fmt.Errorf("%w: %w", ErrClaims, err)
 	}
 	return claims, t.kid, nil
@@ -95,26 +95,37 @@ type reading struct {
 	notBefore     time.Time // zero: there is no nbf
 }
 
-func form(_ Verifier, t *reading) error {
-	if len(t.text) > MaxLength {
-		return fmt.Errorf("%w: it has %d bytes, and %d are the most", ErrForm, len(t.text), MaxLength)
-	}
+func form(_ Verifier, t *reading) (err error) {
 	t.parts = strings.Split(t.text, ".")
-	if len(t.parts) != 3 {
-		return fmt.Errorf("%w: it has %d", ErrForm, len(t.parts))
+	t.header, t.body, t.mac, err = Split(t.text, MaxLength)
+	return err
+}
+
+// Split takes a signed token of any kind apart: the JSON of its header and of its claims, and what
+// its signature consists of. Nothing of that is to be believed before the signature was verified,
+// which is over the first two parts as they are written. The longest text is in bytes. Its errors
+// wrap [ErrForm].
+func Split(text string, longest int) (header, claims, signature []byte, err error) {
+	if len(text) > longest {
+		return nil, nil, nil, fmt.Errorf("%w: it has %d bytes, and %d are the most", ErrForm, len(text), longest)
 	}
-	for i, out := range []*[]byte{&t.header, &t.body, &t.mac} {
-		data, err := base64.RawURLEncoding.Strict().DecodeString(t.parts[i])
-		if err != nil || strings.ContainsAny(t.parts[i], "\r\n") { // the decoder skips these two
-			return fmt.Errorf("%w: part %d is not base64url in its only spelling", ErrForm, i+1)
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 {
+		return nil, nil, nil, fmt.Errorf("%w: it has %d", ErrForm, len(parts))
+	}
+	var decoded [3][]byte
+	for i, part := range parts {
+		data, err := base64.RawURLEncoding.Strict().DecodeString(part)
+		if err != nil || strings.ContainsAny(part, "\r\n") { // the decoder skips these two
+			return nil, nil, nil, fmt.Errorf("%w: part %d is not base64url in its only spelling", ErrForm, i+1)
 		}
-		*out = data
+		decoded[i] = data
 	}
-	return nil
+	return decoded[0], decoded[1], decoded[2], nil
 }
 
 func headerMembers(_ Verifier, t *reading) error {
-	header, err := members(t.header)
+	header, err := Members(t.header)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrHeader, err)
 	}

@@ -1,0 +1,132 @@
+package jwk
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"keyladder/stages/mechanism/token"
+)
+
+// Key is a public key on P-256. Equal keys are equal values. The zero value is no key, and verifies
+// nothing.
+type Key struct {
+	x, y [coordinate]byte // of a point on the curve, big-endian
+}
+
+// coordinate is the length of a coordinate, and of each half of a signature, in bytes.
+const coordinate = 32
+
+// Errors of [Parse] and [Of].
+var (
+	// ErrKey means that it is no public key on P-256 in a form of RFC 7518, section 6.2.1.
+	ErrKey = errors.New("it is no public key on the curve P-256")
+	// ErrPrivate means that somebody shows their private key.
+	ErrPrivate = errors.New("there is a private key in it")
+)
+
+// Of is the public half of a key. Its error wraps [ErrKey]: it is on another curve, or on none.
+func Of(public *ecdsa.PublicKey) (Key, error) {
+	if public == nil || public.Curve != elliptic.P256() {
+		return Key{}, ErrKey
+	}
+	point, err := public.Bytes()
+	if err != nil {
+		return Key{}, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return fromPoint(point)
+}
+
+// fromPoint reads a point that is not compressed (SEC 1, section 2.3.3): 4, x, y.
+func fromPoint(point []byte) (key Key, err error) {
+	if _, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point); err != nil {
+		return Key{}, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	copy(key.x[:], point[1:])
+	copy(key.y[:], point[1+coordinate:])
+	return key, nil
+}
+
+// private are the members in which keys of any kind have what is secret (RFC 7518, section 6).
+var private = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
+// Parse reads the JSON of a public key. It refuses one with private members, of another kind or
+// curve, with coordinates of another length than 32 bytes or not in the only spelling of base64url,
+// and one that is not on the curve. Other members, such as "kid", say nothing here.
+//
+//keyladder:code jwk-parse
+func Parse(data []byte) (Key, error) {
+	members, err := token.Members(data)
+	if err != nil {
+		return Key{}, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	for _, name := range private {
+		if _, there := members[name]; there {
+			return Key{}, ErrPrivate
+		}
+	}
+	for name, want := range map[string]string{"kty": "EC", "crv": "P-256"} {
+		if value, err := members.Text(name); err != nil || value != want {
+			return Key{}, fmt.Errorf("%w: %s is not %q", ErrKey, name, want)
+		}
+	}
+	point := []byte{4}
+	for _, name := range []string{"x", "y"} {
+		text, err := members.Text(name)
+		if err != nil {
+			return Key{}, fmt.Errorf("%w: %w", ErrKey, err)
+		}
+		value, err := base64.RawURLEncoding.Strict().DecodeString(text)
+		if err != nil || len(value) != coordinate || strings.ContainsAny(text, "\r\n") {
+			return Key{}, fmt.Errorf("%w: %s is not 32 bytes in base64url", ErrKey, name)
+		}
+		point = append(point, value...)
+	}
+	return fromPoint(point)
+}
+
+func (k Key) text() (x, y string) {
+	return base64.RawURLEncoding.EncodeToString(k.x[:]), base64.RawURLEncoding.EncodeToString(k.y[:])
+}
+
+// MarshalJSON writes the key as RFC 7518, section 6.2.1, has it.
+func (k Key) MarshalJSON() ([]byte, error) {
+	if k == (Key{}) {
+		return nil, ErrKey
+	}
+	x, y := k.text()
+	return []byte(`{"kty":"EC","crv":"P-256","x":"` + x + `","y":"` + y + `"}`), nil
+}
+
+// UnmarshalJSON is [Parse].
+func (k *Key) UnmarshalJSON(data []byte) (err error) {
+	*k, err = Parse(data)
+	return err
+}
+
+var _ json.Unmarshaler = (*Key)(nil)
+
+// Thumbprint is the key's SHA-256 thumbprint in base64url (RFC 7638), 43 characters: the members that
+// a key must have, in the order of their names, without spaces.
+//
+//keyladder:code jwk-thumbprint
+func (k Key) Thumbprint() string {
+	x, y := k.text()
+	hash := sha256.Sum256([]byte(`{"crv":"P-256","kty":"EC","x":"` + x + `","y":"` + y + `"}`))
+	return base64.RawURLEncoding.EncodeToString(hash[:])
+}
+
+// Public is the key for package ecdsa; nil: it is the zero value.
+func (k Key) Public() *ecdsa.PublicKey {
+	point := append([]byte{4}, k.x[:]...)
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(point, k.y[:]...))
+	if err != nil {
+		return nil
+	}
+	return public
+}
