@@ -42,8 +42,10 @@ var callRules = []rule[Call]{
 		return c.Gateway == ThroughGateway && c.AppProof != IntegrityToken && c.AppProof != NoAppProof
 	}},
 	{"call.binding", "access tokens are bound to devices, and nobody says on which device the app is", func(c Call) bool {
-		return c.Binding == TokenOfDevice && c.AppProof != IntegrityToken && c.AppProof != NoAppProof
+		return c.Binding.ToDevice() && c.AppProof != IntegrityToken && c.AppProof != NoAppProof
 	}},
+	{"call.sender", "tokens are bound to a key, and calls don't prove that the sender has it", func(c Call) bool { return c.Binding == TokenOfKey && c.Sender == AnySender }},
+	{"call.sender", "the sender proves that it has a key, and no tokens are bound to one", func(c Call) bool { return c.Binding != TokenOfKey && c.Sender != AnySender && c.Sender != "" }},
 }
 
 var stageRules = []rule[Policies]{
@@ -94,6 +96,9 @@ var stageRules = []rule[Policies]{
 	{"attestation.runtime", "the app reports nothing about its surroundings", func(p Policies) bool {
 		a := p.Attestation
 		return a.Level == PackageHash && (a.Runtime != NotLookedAt || a.Configuration != NotLookedAt)
+	}},
+	{"attestation.level", "tokens are bound to a key, and nobody says which one the app has", func(p Policies) bool {
+		return p.Call.Binding == TokenOfKey && p.Attestation.Level != DeviceEvidence
 	}},
 	{"auth.pkce", "the issuer binds codes to something that the app does not send", func(p Policies) bool {
 		return p.Call.Grant != NoGrants && p.Auth.PKCE != p.Call.PKCE

@@ -160,6 +160,9 @@ func TestEachRuleIsBroken(t *testing.T) {
 		"call.providers: the app asks":               {refreshPolicies, func(p *Policies) { p.Call.Providers = ChosenInApp }},
 		"call.gateway: the gateway":                  {refreshPolicies, func(p *Policies) { p.Call.Gateway = ThroughGateway }},
 		"call.binding: access tokens are bound to d": {refreshPolicies, func(p *Policies) { p.Call.Binding = TokenOfDevice }},
+		"call.sender: tokens are bound":              {deviceBoundPolicies, func(p *Policies) { p.Call.Sender = AnySender }},
+		"call.sender: the sender proves":             {extendedMediatorPolicies, func(p *Policies) { p.Call.Sender = DPoPProofs }},
+		"attestation.level: tokens are":              {deviceBoundPolicies, func(p *Policies) { p.Attestation.Level = PackageChallenge }},
 		"auth.pkce: the issuer":                      {pkceS256Policies, func(p *Policies) { p.Call.PKCE = PlainPKCE }},
 		"auth.issuer: users choose":                  {extendedMediatorPolicies, func(p *Policies) { p.Auth.Issuer = AuthServer }},
 		"auth.token_form: the API":                   {refreshPolicies, func(p *Policies) { p.Auth.TokenForm = OpaqueTokens }},
@@ -177,8 +180,8 @@ func TestEachRuleIsBroken(t *testing.T) {
 			t.Errorf("%s: not found in %q", name, changed.Contradictions())
 		}
 	}
-	if rules := len(callRules) + len(stageRules); rules != 45 {
-		t.Errorf("%d rules, and 45 are tested", rules)
+	if rules := len(callRules) + len(stageRules); rules != 48 {
+		t.Errorf("%d rules, and 48 are tested", rules)
 	}
 }
 

@@ -33,6 +33,7 @@ type Call struct {
 	UserProof UserProof `json:"user_proof" title:"Proof of the user"`
 	UserKey   UserKey   `json:"user_key" title:"Where the app keeps the user's key" owner:"app"`
 	Binding   Binding   `json:"binding" title:"Binding of app, user and request"`
+	Sender    Sender    `json:"sender" title:"Proof that the sender has the device's key"`
 
 	Grant      Grants     `json:"grant" title:"How the app gets access tokens" owner:"app"`
 	ClientAuth ClientAuth `json:"client_auth" title:"How the app authenticates for that" owner:"app"`
@@ -74,13 +75,13 @@ type API struct {
 // callers that are no apps is built up from it.
 func NothingAsked() (Call, API) {
 	return Call{
-		Transport: PlainHTTP, Pins: NotPinned, AppProof: NoAppProof, KeyPlace: NoKeySent, Nonces: NoNonces,
-		Bodies: PlainBodies, Devices: NoDevices, UserProof: NoUser, UserKey: NoUserKey, Binding: NotBound,
-		Grant: NoGrants, ClientAuth: NoClientAuth, PKCE: NoPKCE, Providers: OneProvider, Gateway: Direct,
-	}, API{
-		UserAgents: AnyUserAgent, RateLimits: UnlimitedRates, KeyInURL: KeyInURLAccepted,
-		SecretOverlap: Decide(time.Duration(0)), Authorization: NotAuthorized, Partners: NoPartners,
-	}
+			Transport: PlainHTTP, Pins: NotPinned, AppProof: NoAppProof, KeyPlace: NoKeySent, Nonces: NoNonces,
+			Bodies: PlainBodies, Devices: NoDevices, UserProof: NoUser, UserKey: NoUserKey, Binding: NotBound, Sender: AnySender,
+			Grant: NoGrants, ClientAuth: NoClientAuth, PKCE: NoPKCE, Providers: OneProvider, Gateway: Direct,
+		}, API{
+			UserAgents: AnyUserAgent, RateLimits: UnlimitedRates, KeyInURL: KeyInURLAccepted,
+			SecretOverlap: Decide(time.Duration(0)), Authorization: NotAuthorized, Partners: NoPartners,
+		}
 }
 
 // Auth is what the issuer of the stage's access tokens offers.
@@ -203,6 +204,7 @@ const (
 	NotAttested      Level = "none"
 	PackageHash      Level = "package-hash"      // the hash of the package, as the app reports it
 	PackageChallenge Level = "package-challenge" // and what bytes of it are, and what the app found out about its surroundings
+	DeviceEvidence   Level = "device-evidence"   // what the device's secure hardware says and signs (RFC 9711)
 )
 
 // Claim says what becomes of something that the attestation service finds out (the names of what

@@ -52,6 +52,9 @@ const (
 	Mediated ClientAuth = "mediated"
 	// ByIntegrity is the same where the mediator is the issuer itself.
 	ByIntegrity ClientAuth = "integrity-token"
+	// ByAttestation is the same with an attestation of the client and a proof that it has the key that
+	// this names (draft-ietf-oauth-attestation-based-client-auth-12).
+	ByAttestation ClientAuth = "client-attestation"
 	// SecretInBody is [ClientSecret], and in the body alone.
 	SecretInBody ClientAuth = "secret-in-body"
 )
@@ -61,8 +64,8 @@ func (a ClientAuth) Proven() bool {
 	return a == ClientSecret || a == ServersSecret || a == SecretInBody
 }
 
-// Attested says whether an app shows its client integrity token, and no secret.
-func (a ClientAuth) Attested() bool { return a == Mediated || a == ByIntegrity }
+// Attested says whether an app shows what the attestation service has given it, and no secret.
+func (a ClientAuth) Attested() bool { return a == Mediated || a == ByIntegrity || a == ByAttestation }
 
 // PKCE is what an authorization code is bound to (RFC 7636): a secret that the client makes up for
 // each request, and shows when it redeems the code.

@@ -117,12 +117,26 @@ const (
 	TokenOfClient   Binding = "token-of-client"   // an access token is good with the client that it was issued to
 	TokenOfCall     Binding = "token-of-call"     // ... and in the calls that were signed with it
 	TokenOfDevice   Binding = "token-of-device"   // an access token is good with the client and the installation that it was issued to
+	TokenOfKey      Binding = "token-of-key"      // ... and with the key of that installation alone, which is in the device's secure hardware
 )
 
 // ForTokens says whether the binding is one of access tokens.
 func (b Binding) ForTokens() bool {
-	return b == TokenOfClient || b == TokenOfCall || b == TokenOfDevice
+	return b == TokenOfClient || b == TokenOfCall || b.ToDevice()
 }
+
+// ToDevice says whether access tokens are bound to the installation that they were issued to.
+func (b Binding) ToDevice() bool { return b == TokenOfDevice || b == TokenOfKey }
+
+// Sender is how the sender of a call proves that it has the key that the call's tokens are bound to.
+type Sender string
+
+// The proofs of the sender.
+const (
+	AnySender      Sender = "none"           // whoever has the tokens
+	DPoPProofs     Sender = "dpop"           // a signed token about the call, which goes beside it (RFC 9449)
+	SignedMessages Sender = "http-signature" // a signature over the call itself, and one over its answer (RFC 9421)
+)
 
 // Gateway says how calls get to the API.
 type Gateway string

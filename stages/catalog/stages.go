@@ -15,6 +15,7 @@ var appKeyPolicies = Policies{
 		UserProof: NoUser,
 		UserKey:   NoUserKey,
 		Binding:   NotBound,
+		Sender:    AnySender,
 
 		Grant:      NoGrants,
 		ClientAuth: NoClientAuth,
@@ -178,6 +179,20 @@ var extendedMediatorPolicies = pkceS256Policies.but(func(p *Policies) {
 	p.Auth.Requests = PushedRequests
 })
 
+// deviceBoundPolicies bind all that the app gets to a key that nobody can take out of its device.
+var deviceBoundPolicies = extendedMediatorPolicies.but(func(p *Policies) {
+	p.Call.Binding = TokenOfKey
+	p.Call.Sender = DPoPProofs
+	p.Call.ClientAuth = ByAttestation
+	p.Auth.ClientAuth = ByAttestation
+	p.Attestation.Level = DeviceEvidence
+})
+
+// signedCallsPolicies have the key sign the calls themselves.
+var signedCallsPolicies = deviceBoundPolicies.but(func(p *Policies) {
+	p.Call.Sender = SignedMessages
+})
+
 var stages = Set{
 	{
 		Number: 1, Slug: "app-id", Chapter: 1, Built: true, Policies: appKeyPolicies,
@@ -260,12 +275,12 @@ var stages = Set{
 		Adds:  "The mediator is the one authorization server that the app knows, strict whatever the providers behind it do, and the gateway in front of the API.",
 	},
 	{
-		Number: 17, Slug: "device-bound", Chapter: 4, Policies: Policies{Package: Package{Release: 3}},
+		Number: 17, Slug: "device-bound", Chapter: 4, Policies: deviceBoundPolicies,
 		Title: "Device-bound tokens",
 		Adds:  "Tokens are bound to a key in the device's secure hardware, and every call proves possession of that key once.",
 	},
 	{
-		Number: 18, Slug: "signed-calls", Chapter: 4, Policies: Policies{Package: Package{Release: 3}},
+		Number: 18, Slug: "signed-calls", Chapter: 4, Policies: signedCallsPolicies,
 		Title: "Signed calls",
 		Adds:  "Every call and every response is an HTTP message signed with the device's key.",
 	},

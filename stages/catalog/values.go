@@ -55,6 +55,12 @@ var declared = values(
 		Value[Binding]{TokenOfClient, "an access token is good with the client that it was issued to, and with no other", on},
 		Value[Binding]{TokenOfCall, "an access token is good with the client that it was issued to; each call is signed with its token, and good with no other", on},
 		Value[Binding]{TokenOfDevice, "an access token is good with the client and on the device that it was issued to, and with no others", on},
+		Value[Binding]{TokenOfKey, "an access token is good with the client, the device and the key in its secure hardware that it was issued to, and with no others", on},
+	),
+	of[Sender](
+		Value[Sender]{AnySender, "none: whoever has the tokens can call", off},
+		Value[Sender]{DPoPProofs, "a proof for each call, good once, that the device's key has signed (DPoP)", on},
+		Value[Sender]{SignedMessages, "a signature with the device's key over the call itself, good once; the answer is signed, too", on},
 	),
 	of[UserAgents](
 		Value[UserAgents]{AnyUserAgent, "any", off},
@@ -98,6 +104,7 @@ var declared = values(
 		Value[ClientAuth]{ServersSecret, "with a client secret that the bank's servers share and no app carries", on},
 		Value[ClientAuth]{Mediated, "not itself: a mediator looks at its client integrity token, and adds the client secret", on},
 		Value[ClientAuth]{ByIntegrity, "with the app's client integrity token", on},
+		Value[ClientAuth]{ByAttestation, "with an attestation of the app, and a proof that it has the key in it", on},
 		Value[ClientAuth]{SecretInBody, "with the client secret, in the body alone", on},
 	),
 	of[PKCE](
@@ -157,6 +164,7 @@ var declared = values(
 		Value[Level]{NotAttested, "none", off},
 		Value[Level]{PackageHash, "the hash of the app's package, as the app reports it", on},
 		Value[Level]{PackageChallenge, "the hash of the app's package, bytes of it that are asked for anew each time, and what the app finds out about its surroundings", on},
+		Value[Level]{DeviceEvidence, "evidence that the device's secure hardware signs: which package it has launched, which system it has started, and which key the app has", on},
 	),
 	of[Claim](
 		Value[Claim]{NotLookedAt, "not looked at", off},

@@ -9,7 +9,6 @@ import (
 
 	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/loot"
-	"keyladder/stages/catalog"
 )
 
 // RefreshReuse has a copy of the victim's storage that is a little old: the app has traded the
@@ -52,7 +51,7 @@ func RefreshReuse(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	switch {
 	case err != nil:
 		return attack.Result{}, fmt.Errorf("look how the victim's app fares: %w", err)
-	case g.Stage.Call.Binding == catalog.TokenOfDevice && screen.OK:
+	case g.Stage.Call.Binding.ToDevice() && screen.OK:
 		g.Say("The victim's app goes on: what comes from another device than the family's is refused before anybody looks whether it is old, so that nobody can end it from there either.")
 		return result, nil
 	case screen.OK || screen.SignedIn:

@@ -34,7 +34,7 @@ func mediated(p catalog.Policies) bool         { return p.Call.ClientAuth.Attest
 func pushes(p catalog.Policies) bool           { return p.Auth.Requests == catalog.PushedRequests }
 func inURLs(p catalog.Policies) bool           { return p.Auth.Requests == catalog.RequestsInURL }
 func atProvider(p catalog.Policies) bool       { return p.Call.Providers == catalog.ChosenAtMediator }
-func ofOneDevice(p catalog.Policies) bool      { return p.Call.Binding == catalog.TokenOfDevice }
+func ofOneDevice(p catalog.Policies) bool      { return p.Call.Binding.ToDevice() }
 func ofAnyDevice(p catalog.Policies) bool      { return !ofOneDevice(p) }
 func keysInURLs(p catalog.Policies) bool       { return p.Call.KeyPlace == catalog.KeyInPublicURLs }
 func noKeysInURLs(p catalog.Policies) bool     { return p.Call.KeyPlace != catalog.KeyInPublicURLs }

@@ -20,7 +20,7 @@ import (
 )
 
 func pushed(p catalog.Policies) bool      { return p.Auth.Requests == catalog.PushedRequests }
-func ofOneDevice(p catalog.Policies) bool { return p.Call.Binding == catalog.TokenOfDevice }
+func ofOneDevice(p catalog.Policies) bool { return p.Call.Binding.ToDevice() }
 func atMediator(p catalog.Policies) bool  { return p.Call.Providers == catalog.ChosenAtMediator }
 
 // pushedProbes are the requests that an issuer must refuse to which apps push their requests.
