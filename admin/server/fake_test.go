@@ -368,6 +368,7 @@ type setting struct {
 	mobile  *fakePhone
 	foe     *programtest.Program
 	attest  *fakeAttestation
+	mediate *fakeMediator
 	referee *fakeReferee
 	dir     string
 
@@ -394,7 +395,7 @@ func newSetting(t *testing.T, change ...func(*Config)) *setting {
 	bank, auth := newFakeBank("resource", clock.now), newFakeBank("auth", clock.now)
 	auth.grantMore()
 	set := &setting{
-		clock: clock, bank: bank, auth: auth, mobile: newFakePhone(bank, clock.now), foe: programtest.New("attacker"), attest: newFakeAttestation(clock.now),
+		clock: clock, bank: bank, auth: auth, mobile: newFakePhone(bank, clock.now), foe: programtest.New("attacker"), attest: newFakeAttestation(clock.now), mediate: newFakeMediator(clock.now),
 		referee: &fakeReferee{stages: catalog.All(), differ: map[jobs.CellKey]catalog.Outcome{}}, dir: t.TempDir(),
 	}
 	writer, err := deployment.NewWriter(set.dir, deployment.Admin, "test", clock.now(), deployment.Addresses{})
@@ -413,7 +414,7 @@ func (set *setting) open(t *testing.T, change ...func(*Config)) {
 	must(t, err)
 	cfg := Config{
 		Folder: folder, Stages: catalog.All(), Referee: set.referee,
-		Programs: programs.Programs{deployment.Auth: set.auth, deployment.Resource: set.bank, deployment.Phone: set.mobile, deployment.Attacker: set.foe, deployment.Attestation: set.attest},
+		Programs: programs.Programs{deployment.Auth: set.auth, deployment.Resource: set.bank, deployment.Phone: set.mobile, deployment.Attacker: set.foe, deployment.Attestation: set.attest, deployment.Mediator: set.mediate},
 		Settings: deployment.DefaultSettings,
 		Password: testPassword, PasswordCost: cheap, PhoneURL: "http://localhost:8090", Now: set.clock.now,
 	}

@@ -31,6 +31,7 @@ var allPages = []string{
 	"/attestations", "/attestations?search=PAT&outcome=failing", "/attestations/GENUI-NECAL", "/attestations/PATCH-EDAPP", "/attestations/NOBOD-YHERE", "/attestations/sessions", "/attestations/sessions?state=expired", "/attestations/enforcement",
 	"/attestations/enforcement/change?stage=looked-at&claim=runtime&policy=enforced", "/attestations/releases", "/attestations/releases/" + referenceHash + "/withdraw", "/attestations/signers/withdraw?client=harbour-mobile&signer=sha256/abc=",
 	"/attestations/devices", "/attestations/devices/AD1", "/attestations/devices/AD9", "/attestations/answers", "/attestations/clock", "/attestations/clock?device=AD1",
+	"/mediator/providers", "/mediator/providers/lite", "/mediator/providers/nobody", "/mediator/providers/lite/disable",
 	"/devices", "/devices?stage=hmac&search=a", "/devices/ban?id=D1&id=D2", "/devices/remove?all=1", "/releases", "/audit", "/audit?outcome=done&sort=who&page=2", "/reset", "/nowhere",
 }
 

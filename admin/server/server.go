@@ -17,6 +17,7 @@ import (
 	"keyladder/admin/attestation"
 	"keyladder/admin/jobs"
 	"keyladder/admin/manage"
+	"keyladder/admin/mediator"
 	"keyladder/admin/programs"
 	"keyladder/admin/traffic"
 	"keyladder/admin/ui"
@@ -38,6 +39,7 @@ var navigation = []ui.NavItem{
 	{Path: "/apps", Label: "Apps and keys"},
 	{Path: "/users", Label: "Users and devices"},
 	{Path: "/auth/clients", Label: "Authorization"},
+	{Path: mediator.Home, Label: "Mediator"},
 	{Path: attestation.Home, Label: "Attestation"},
 	{Path: "/releases", Label: "Releases"},
 	{Path: "/audit", Label: "Audit"},
@@ -121,6 +123,9 @@ func (s *Server) assemble(cfg Config) (err error) {
 		Stages: cfg.Stages, Service: cfg.Programs.Remote(deployment.Attestation), API: resource, Message: s.traffic.Message,
 		Runner: s.runner, Gate: s.gate, Now: cfg.Now, Stopped: s.stopped,
 	})
+	mediated := mediator.New(mediator.Config{
+		Stages: cfg.Stages, Mediator: cfg.Programs.Remote(deployment.Mediator), Runner: s.runner, Gate: s.gate, Now: cfg.Now,
+	})
 	usage := &usage.Pages{Stages: cfg.Stages, Resource: resource, Gate: s.gate}
 
 	e := echo.New()
@@ -137,6 +142,7 @@ func (s *Server) assemble(cfg Config) (err error) {
 	s.runner.Mount(e)
 	administration.Mount(e)
 	attested.Mount(e)
+	mediated.Mount(e)
 	usage.Mount(e)
 	upkeep.Mount(e)
 	s.echo = e

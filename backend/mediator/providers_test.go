@@ -51,17 +51,21 @@ func TestManageProviders(t *testing.T) {
 		do     func() (any, error)
 		status int
 		words  string
+		field  string
 	}{
-		"taken":   {func() (any, error) { return manage.AddProvider(t.Context(), w.manage, described(nil)) }, http.StatusConflict, "already"},
-		"late":    {func() (any, error) { return manage.ChangeProvider(t.Context(), w.manage, added) }, http.StatusConflict, "meanwhile"},
-		"nobody":  {func() (any, error) { return manage.ProviderNamed(t.Context(), w.manage, "nobody") }, http.StatusNotFound, "no provider"},
-		"no past": {func() (any, error) { return manage.ProviderVersions(t.Context(), w.manage, "nobody") }, http.StatusNotFound, "no provider"},
+		"taken":   {func() (any, error) { return manage.AddProvider(t.Context(), w.manage, described(nil)) }, http.StatusConflict, "already", "name"},
+		"late":    {func() (any, error) { return manage.ChangeProvider(t.Context(), w.manage, added) }, http.StatusConflict, "meanwhile", ""},
+		"nobody":  {func() (any, error) { return manage.ProviderNamed(t.Context(), w.manage, "nobody") }, http.StatusNotFound, "no provider", ""},
+		"no past": {func() (any, error) { return manage.ProviderVersions(t.Context(), w.manage, "nobody") }, http.StatusNotFound, "no provider", ""},
 		"invalid": {func() (any, error) {
 			return manage.AddProvider(t.Context(), w.manage, described(func(p *manage.Provider) { p.Name, p.PKCE = "third", "x" }))
-		}, http.StatusUnprocessableEntity, "PKCE is"},
+		}, http.StatusUnprocessableEntity, "PKCE is", "pkce"},
+		"no secrets in clear": {func() (any, error) {
+			return manage.AddProvider(t.Context(), w.manage, described(func(p *manage.Provider) { p.Name, p.TokenURL = "third", "http://provider.example/token" }))
+		}, http.StatusUnprocessableEntity, "https", "token_url"},
 	} {
 		_, err := tt.do()
-		if p := new(problem.Problem); !errors.As(err, &p) || p.Status != tt.status || !strings.Contains(p.Detail, tt.words) && !strings.Contains(p.Title, tt.words) {
+		if p := new(problem.Problem); !errors.As(err, &p) || p.Status != tt.status || !strings.Contains(p.Detail, tt.words) && !strings.Contains(p.Title, tt.words) || p.Field != tt.field {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -25,6 +25,9 @@ type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
+	// Field names the member of the request that is wrong; empty: it is no single one. An extension
+	// member (RFC 9457, section 3.2).
+	Field string `json:"field,omitempty"`
 
 	// Header holds fields that go with the response, such as WWW-Authenticate.
 	Header http.Header `json:"-"`

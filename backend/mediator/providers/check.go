@@ -14,11 +14,20 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// ErrInvalid means that a provider can't be as it is described; the text says why.
+// ErrInvalid means that a provider can't be as it is described: see [InvalidError].
 var ErrInvalid = errors.New("the provider can't be like that")
 
-func invalid(format string, values ...any) error {
-	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, values...))
+// InvalidError is an [ErrInvalid] that says what is wrong.
+type InvalidError struct {
+	Field string // of [manage.Provider], as JSON has it; empty: it is no single one
+	Why   string
+}
+
+func (e *InvalidError) Error() string { return ErrInvalid.Error() + ": " + e.Why }
+func (e *InvalidError) Unwrap() error { return ErrInvalid }
+
+func invalid(field, format string, values ...any) error {
+	return &InvalidError{Field: field, Why: fmt.Sprintf(format, values...)}
 }
 
 var (
@@ -38,31 +47,31 @@ const (
 func check(p manage.Provider) error {
 	switch {
 	case !name.MatchString(p.Name):
-		return invalid("its name is one of small letters, digits and hyphens, at most 32")
+		return invalid("name", "its name is one of small letters, digits and hyphens, at most 32")
 	case strings.TrimSpace(p.Title) == "" || len(p.Title) > maxText:
-		return invalid("users have to know it by a title of at most %d bytes", maxText)
+		return invalid("title", "users have to know it by a title of at most %d bytes", maxText)
 	case p.ClientID == "" || len(p.ClientID) > maxText:
-		return invalid("the mediator needs a client ID there")
+		return invalid("client_id", "the mediator needs a client ID there")
 	case p.Secret == "" || len(p.Secret) > maxText:
-		return invalid("the mediator needs a secret there")
+		return invalid("secret", "the mediator needs a secret there")
 	case p.ClientAuth != manage.SecretBasic && p.ClientAuth != manage.SecretPost:
-		return invalid("the mediator authenticates with %s or %s", manage.SecretBasic, manage.SecretPost)
+		return invalid("client_auth", "the mediator authenticates with %s or %s", manage.SecretBasic, manage.SecretPost)
 	case !slices.Contains([]catalog.PKCE{catalog.NoPKCE, catalog.PlainPKCE, catalog.S256PKCE}, p.PKCE):
-		return invalid("PKCE is %s, %s or %s", catalog.NoPKCE, catalog.PlainPKCE, catalog.S256PKCE)
+		return invalid("pkce", "PKCE is %s, %s or %s", catalog.NoPKCE, catalog.PlainPKCE, catalog.S256PKCE)
 	case p.Tokens != catalog.JWTs && p.Tokens != catalog.OpaqueTokens:
-		return invalid("access tokens are %s or %s", catalog.JWTs, catalog.OpaqueTokens)
+		return invalid("tokens", "access tokens are %s or %s", catalog.JWTs, catalog.OpaqueTokens)
 	case !slices.Contains(manage.UserSources(), p.User):
-		return invalid("who the user is says one of %v", manage.UserSources())
+		return invalid("user", "who the user is says one of %v", manage.UserSources())
 	case !member.MatchString(p.UserClaim):
-		return invalid("who the user is has to be in a claim or member with a name")
+		return invalid("user_claim", "who the user is has to be in a claim or member with a name")
 	case p.User == manage.UserInToken && p.Tokens != catalog.JWTs:
-		return invalid("an opaque access token does not say who the user is")
+		return invalid("user", "an opaque access token does not say who the user is")
 	case p.User == manage.UserInUserinfo && p.UserinfoURL == "":
-		return invalid("it has no userinfo endpoint that could say who the user is")
+		return invalid("userinfo_url", "it has no userinfo endpoint that could say who the user is")
 	case p.User == manage.UserInIntrospection && p.IntrospectionURL == "":
-		return invalid("it has no introspection endpoint that could say who the user is")
+		return invalid("introspection_url", "it has no introspection endpoint that could say who the user is")
 	case len(p.Scopes)+len(p.Fields)+len(p.Links)+len(p.Apps) > maxEntries:
-		return invalid("its tables have more than %d entries", maxEntries)
+		return invalid("", "its tables have more than %d entries", maxEntries)
 	}
 	for _, u := range []struct {
 		what, url string
@@ -76,7 +85,7 @@ func check(p manage.Provider) error {
 		{"introspection_url", p.IntrospectionURL, true},
 	} {
 		if err := checkURL(u.url); err != nil && !(u.optional && u.url == "") {
-			return invalid("%s: %v", u.what, err)
+			return invalid(u.what, "%v", err)
 		}
 	}
 	return checkTables(p)
@@ -86,22 +95,22 @@ func checkTables(p manage.Provider) error {
 	for ours, theirs := range p.Scopes {
 		words := strings.Fields(theirs)
 		if !scope.MatchString(ours) || len(words) == 0 || slices.ContainsFunc(words, func(word string) bool { return !scope.MatchString(word) }) {
-			return invalid("its words for the scope %.80q are no scopes", ours)
+			return invalid("scopes", "its words for the scope %.80q are no scopes", ours)
 		}
 	}
 	for ours, theirs := range p.Fields {
 		if !slices.Contains([]string{"access_token", "token_type", "expires_in", "refresh_token", "scope"}, ours) || !member.MatchString(theirs) {
-			return invalid("token answers have no member %.80q that could be called %.80q", ours, theirs)
+			return invalid("fields", "token answers have no member %.80q that could be called %.80q", ours, theirs)
 		}
 	}
 	for user, customer := range p.Links {
 		if user == "" || customer == "" || len(user) > maxText || len(customer) > maxText {
-			return invalid("a link is from a user of the provider to a customer of the bank")
+			return invalid("links", "a link is from a user of the provider to a customer of the bank")
 		}
 	}
 	for client, secret := range p.Apps {
 		if client == "" || secret == "" || len(secret) > maxText {
-			return invalid("the app %.80q needs a secret there", client)
+			return invalid("apps", "the app %.80q needs a secret there", client)
 		}
 	}
 	return nil

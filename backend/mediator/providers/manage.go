@@ -3,7 +3,6 @@ package providers
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -53,16 +52,20 @@ func (s *Store) listVersions(c echo.Context) error {
 // show answers with a provider, or with what was wrong.
 func (s *Store) show(c echo.Context, status int, name string, err error) error {
 	p, ok := (*s.all.Load())[name]
+	wrong, isWrong := errors.AsType[*InvalidError](err)
 	switch {
 	case errors.Is(err, ErrNone), err == nil && !ok:
 		return manage.NothingToChange("there is no provider of that name")
 	case errors.Is(err, ErrTaken):
-		return problem.New(http.StatusConflict, "taken", "There is such a provider already", err.Error())
+		taken := problem.New(http.StatusConflict, "taken", "There is such a provider already", "Choose another name.")
+		taken.Field = "name"
+		return taken
 	case errors.Is(err, ErrVersion):
 		return problem.New(http.StatusConflict, "changed-meanwhile", "The provider was changed meanwhile", "Look at it as it is now, and change that.")
-	case errors.Is(err, ErrInvalid):
-		_, why, _ := strings.Cut(err.Error(), ErrInvalid.Error()+": ")
-		return manage.Unprocessable("%s.", why)
+	case isWrong:
+		refusal := problem.New(http.StatusUnprocessableEntity, "unprocessable", "The provider can't be like that", wrong.Why+".")
+		refusal.Field = wrong.Field
+		return refusal
 	case err != nil:
 		return err
 	}

@@ -29,7 +29,7 @@ const screens = "KEYLADDER_SCREENS"
 // script asks for, and what leads on to a page.
 var noPages = []string{
 	"admin /", "admin /healthz", "admin /workshop-ca.pem", "admin /assets/:file", "admin /packages/:file",
-	"admin /traffic/rows", "admin /jobs/:id", "admin /compare", "admin /phone", "admin /auth", "admin /attestations/rows",
+	"admin /traffic/rows", "admin /jobs/:id", "admin /compare", "admin /phone", "admin /auth", "admin /mediator", "admin /attestations/rows",
 	"phone /healthz", "phone /style.css", "phone /icon.svg",
 }
 
@@ -228,6 +228,7 @@ func (v *viewer) adminPages(filled bool) {
 		{"/auth/consents", "/auth/consents"},
 		{"/auth/families", "/auth/families"},
 		{"/auth/tokens", "/auth/tokens"},
+		{"/mediator/providers", "/mediator/providers"},
 		{"/take-apart", "/take-apart"},
 		{"/attestations", "/attestations"},
 		{"/attestations/sessions", "/attestations/sessions"},
@@ -264,6 +265,7 @@ func (v *viewer) adminPages(filled bool) {
 	v.tokenPages()
 	v.keyPages("")
 	v.authorizationPages()
+	v.mediatorPages()
 	v.attestationPages()
 	v.open("/devices/remove", "/devices/remove?all=1", "")
 	v.open("/matrix/:stage/:attack", "/matrix/"+last.Slug+"/token-lift", state)
@@ -326,6 +328,17 @@ func (v *viewer) authorizationPages() {
 	v.do("open one", click(`[data-token] th a`), seen("h1"))
 	v.look("admin /auth/tokens/:token", "/auth/tokens/one", "")
 	v.keyPages("/auth")
+}
+
+// mediatorPages are those about one provider.
+func (v *viewer) mediatorPages() {
+	v.t.Helper()
+	v.visit(v.url + "/mediator/providers")
+	v.do("describe half a provider", click("#add summary"), chromedp.WaitVisible("#name"), chromedp.SetValue("#name", "lite"), chromedp.SetValue("#scopes", "nothing"),
+		chromedp.SetAttributeValue("#add form", "novalidate", ""), click("#add button[type=submit]"), seen("#form-failure"))
+	v.look("admin /mediator/providers", "/mediator/providers", "refused")
+	v.open("/mediator/providers/:name", "/mediator/providers/lite", "")
+	v.open("/mediator/providers/:name/disable", "/mediator/providers/lite/disable", "")
 }
 
 // attestationPages are those about one result, one device, and those that ask about what is compared
