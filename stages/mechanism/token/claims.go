@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"time"
 )
@@ -53,47 +52,97 @@ type Object map[string]json.RawMessage
 // Members reads a JSON object. One that has a member twice is refused: two readers could take
 // different ones (RFC 7519, section 4).
 func Members(data []byte) (Object, error) {
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	if begin, err := decoder.Token(); err != nil || begin != json.Delim('{') {
+	rest := bytes.TrimLeft(data, space)
+	if !json.Valid(data) || len(rest) == 0 || rest[0] != '{' {
 		return nil, errors.New("it is no JSON object")
 	}
+	// It is one, so that what follows need not look for mistakes.
 	found := Object{}
-	for decoder.More() {
-		name, err := decoder.Token()
-		if err != nil {
-			return nil, errors.New("it is no JSON object")
+	for rest = bytes.TrimLeft(rest[1:], space); rest[0] != '}'; {
+		end := valueEnd(rest)
+		name, ok := plainText(rest[:end])
+		if !ok {
+			if err := json.Unmarshal(rest[:end], &name); err != nil {
+				return nil, err
+			}
 		}
-		text, _ := name.(string) // what stands before a colon is nothing else
-		if _, twice := found[text]; twice {
-			return nil, fmt.Errorf("it has %q twice", text)
+		if _, twice := found[name]; twice {
+			return nil, fmt.Errorf("it has %q twice", name)
 		}
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return nil, errors.New("it is no JSON object")
-		}
-		found[text] = value
-	}
-	if _, err := decoder.Token(); err != nil {
-		return nil, errors.New("it is no JSON object")
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the JSON object")
+		rest = bytes.TrimLeft(rest[end:], space+":")
+		end = valueEnd(rest)
+		found[name] = json.RawMessage(bytes.TrimRight(rest[:end], space))
+		rest = bytes.TrimLeft(rest[end:], space+",")
 	}
 	return found, nil
 }
 
+// space is what JSON has between its parts (RFC 8259, section 2).
+const space = " \t\r\n"
+
+// valueEnd is where the value ends that valid JSON begins with, or the text before it that is no value.
+func valueEnd(data []byte) int {
+	depth := 0
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			for i++; data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					i++
+				}
+			}
+			if depth == 0 {
+				return i + 1
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return i
+			}
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(data)
+}
+
+// plainText is a JSON string in ASCII without escapes, as most are.
+func plainText(raw []byte) (string, bool) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", false
+	}
+	for _, c := range raw[1 : len(raw)-1] {
+		if c < ' ' || c > '~' || c == '\\' || c == '"' {
+			return "", false
+		}
+	}
+	return string(raw[1 : len(raw)-1]), true
+}
+
 // Text is a member that has to be a string, and not an empty one.
 func (o Object) Text(name string) (string, error) {
-	var value *string
-	if raw, there := o[name]; !there {
+	raw, there := o[name]
+	if !there {
 		return "", fmt.Errorf("%s is missing", name)
-	} else if json.Unmarshal(raw, &value) != nil || value == nil {
-		return "", fmt.Errorf("%s is no string", name)
 	}
-	if *value == "" {
+	text, ok := plainText(raw)
+	if !ok {
+		var value *string
+		if json.Unmarshal(raw, &value) != nil || value == nil {
+			return "", fmt.Errorf("%s is no string", name)
+		}
+		text = *value
+	}
+	if text == "" {
 		return "", fmt.Errorf("%s is empty", name)
 	}
-	return *value, nil
+	return text, nil
 }
 
 // latestInstant is the last second of the year 9999.

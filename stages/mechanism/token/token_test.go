@@ -453,3 +453,35 @@ func BenchmarkSign(b *testing.B) {
 		}
 	}
 }
+
+// FuzzMembers compares the members of an object with those that encoding/json finds.
+func FuzzMembers(f *testing.F) {
+	for _, text := range []string{
+		`{}`, ` { "a" : 1 , "b":[{"c":"}"},"]"] ,"d":"\"\\" } `, `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `{"a":-1.5e3,"b":null,"c":true}`, `{"a":1}}`, `[]`, `null`, `{"é":"é"}`, `{"a":{"a":1}}`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		found, err := token.Members(data)
+		want := map[string]json.RawMessage{}
+		if json.Unmarshal(data, &want) != nil || want == nil {
+			if err == nil {
+				t.Errorf("%q is an object", data)
+			}
+			return
+		}
+		if err == nil && !maps.EqualFunc(found, want, func(a, b json.RawMessage) bool { return string(a) == string(b) }) {
+			t.Errorf("%q has %q, and not %q", data, found, want)
+		}
+		if err != nil && !strings.Contains(err.Error(), "twice") {
+			t.Errorf("%q: %v", data, err)
+		}
+		for name, raw := range found {
+			text, err := found.Text(name)
+			var value *string
+			if plain := json.Unmarshal(raw, &value) == nil && value != nil && *value != ""; plain != (err == nil) || plain && *value != text {
+				t.Errorf("%q is %q, %v", raw, text, err)
+			}
+		}
+	})
+}
