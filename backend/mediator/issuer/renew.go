@@ -134,7 +134,8 @@ func (s *Server) endSessions(ctx context.Context, reason string, ids ...string) 
 const mostReturned = 100
 
 // returnTokens gives back to the providers what sessions that have ended had (RFC 7009). What can't
-// be given back now is tried again later.
+// be given back now is tried again later, also where a provider wants to know the mediator in another
+// way: what is described of it may follow.
 //
 //keyladder:code mediator-give-back
 func (s *Server) returnTokens(ctx context.Context) error {
@@ -145,7 +146,8 @@ func (s *Server) returnTokens(ctx context.Context) error {
 	var faults []error
 	for _, session := range ended {
 		err := s.returnOf(ctx, session)
-		if _, refused := errors.AsType[*oauthclient.RefusedError](err); err == nil || refused { // which it would be again
+		refused, isRefusal := errors.AsType[*oauthclient.RefusedError](err)
+		if err == nil || isRefusal && refused.Code != "invalid_client" { // which it would be again
 			err = errors.Join(err, s.sessions.Returned(ctx, session.ID))
 		}
 		faults = append(faults, err)
