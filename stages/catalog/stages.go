@@ -270,7 +270,7 @@ var stages = Set{
 		Adds:  "The challenge is a hash of the verifier, so that seeing the request does not help.",
 	},
 	{
-		Number: 16, Slug: "extended-mediator", Chapter: 3, Policies: extendedMediatorPolicies,
+		Number: 16, Slug: "extended-mediator", Chapter: 3, Built: true, Policies: extendedMediatorPolicies,
 		Title: "Extended mediator",
 		Adds:  "The mediator is the one authorization server that the app knows, strict whatever the providers behind it do, and the gateway in front of the API.",
 	},

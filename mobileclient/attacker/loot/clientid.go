@@ -12,8 +12,9 @@ import (
 type ClientIDs []string
 
 var (
-	// CLIENT_ID = "…", "CLIENT_ID":"…", CLIENT_ID: …
-	namedClientID = regexp.MustCompile(`CLIENT_ID"?\s{0,4}[:=]\s{0,4}"?([A-Za-z0-9._~-]{3,128})`)
+	// CLIENT_ID = "…", "CLIENT_ID":"…", CLIENT_ID: …, to its end: memory also has what was written
+	// over in part.
+	namedClientID = regexp.MustCompile(`CLIENT_ID"?\s{0,4}[:=]\s{0,4}"?([A-Za-z0-9._~-]{3,128})["\\\s]`)
 
 	// Fields of requests, with their line ends and quotes as they are or as JSON writes them.
 	sentKey     = regexp.MustCompile(`(?i:authorization): ?key ([A-Za-z0-9._~-]{3,128})(?:\r?\n|\\r)`)

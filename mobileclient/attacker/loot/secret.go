@@ -35,7 +35,7 @@ type Signed struct {
 const maxSigned = 64 // requests that are kept
 
 var (
-	namedSecret = regexp.MustCompile(`(?:SHARED|CLIENT)_SECRET"?\s{0,4}[:=]\s{0,4}"?([A-Za-z0-9+/=._~-]{8,128})`)
+	namedSecret = regexp.MustCompile(`(?:SHARED|CLIENT)_SECRET"?\s{0,4}[:=]\s{0,4}"?([A-Za-z0-9+/=._~-]{8,128})["\\\s]`)
 	requestLine = regexp.MustCompile(`(GET|POST|PUT|DELETE) (/[!-~]{1,512}) HTTP/1\.1`)
 	hawkField   = regexp.MustCompile(`^Hawk (?:[a-z]{2,5}="[ !#-\[\]-~]+"(?:, ?)?)+`)
 )
