@@ -22,6 +22,7 @@ var (
 	ErrClient   = errors.New("the authorization code was issued to another client")
 	ErrRedirect = errors.New("the redirect URI is not that of the authorization request")
 	ErrDevice   = errors.New("the authorization code was asked for on another device")
+	ErrProof    = errors.New("the authorization code was asked for by the holder of another key")
 	ErrVerifier = errors.New("the code verifier is not the one that the authorization code was asked for with")
 	ErrUsed     = errors.New("the authorization code was redeemed before")
 	ErrExpired  = errors.New("the authorization code is too old")
@@ -47,6 +48,7 @@ type Code struct {
 	// token request must have none.
 	RedirectURI string
 	Device      string // the installation that it was asked for on; empty: any
+	Thumbprint  string // of the key whose holder has asked for it (RFC 9449, section 10); empty: it is bound to none
 	// Challenge and Method are those of the authorization request (package pkce), with a syntax that
 	// was checked. They are in the code and not in the database. Empty: it had none, and then the
 	// token request must have no verifier.
@@ -64,6 +66,7 @@ type Presented struct {
 	Client      string // that was authenticated, or at least named
 	RedirectURI string // empty: there was none
 	Device      string // the installation, where that is known
+	Thumbprint  string // of the key that the client has proven to hold; empty: none
 	Verifier    string // code_verifier; empty: there was none
 	Defended    bool   // as in [Code]
 	Address     string // where the app is, as somebody says who is believed; empty: nobody does
@@ -86,6 +89,7 @@ type row struct {
 	Scope       string    `gorm:"not null"`
 	RedirectURI string    `gorm:"not null"`
 	Device      string    `gorm:"not null;default:''"`
+	Thumbprint  string    `gorm:"not null;default:''"`
 	IssuedAt    time.Time `gorm:"not null;index"`
 	UsedAt      *time.Time
 	Address     string `gorm:"not null;default:''"`
@@ -98,7 +102,7 @@ func (row) TableName() string { return "authorization_codes" }
 func Models() []any { return []any{&row{}, &keyRow{}, &defences{}} }
 
 func (r row) code() Code {
-	return Code{ID: r.ID, Stage: r.Stage, Client: r.Client, User: r.User, Scope: r.Scope, RedirectURI: r.RedirectURI, Device: r.Device}
+	return Code{ID: r.ID, Stage: r.Stage, Client: r.Client, User: r.User, Scope: r.Scope, RedirectURI: r.RedirectURI, Device: r.Device, Thumbprint: r.Thumbprint}
 }
 
 // Store is the authorization codes of one server. It is safe for concurrent use.
@@ -153,7 +157,7 @@ func (s *Store) IssueIn(tx *gorm.DB, at time.Time, c Code) (text string, err err
 	text = s.seal(bits[:], c)
 	r := row{
 		ID: cmp.Or(c.ID, rand.Text()), Hash: digest(text), Stage: c.Stage, Client: c.Client, User: c.User, Scope: c.Scope,
-		RedirectURI: c.RedirectURI, Device: c.Device, IssuedAt: at.UTC(), Address: c.Address,
+		RedirectURI: c.RedirectURI, Device: c.Device, Thumbprint: c.Thumbprint, IssuedAt: at.UTC(), Address: c.Address,
 	}
 	if c.Defended {
 		on, err := readDefences(tx)
@@ -219,9 +223,9 @@ func (s *Store) Redeem(ctx context.Context, at time.Time, p Presented, mint func
 func (s *Store) claim(tx *gorm.DB, at time.Time, p Presented, on defences) (*row, error) {
 	var claimed []row
 	err := tx.Raw(`UPDATE authorization_codes SET used_at = ?
-		WHERE hash = ? AND stage = ? AND client = ? AND redirect_uri = ? AND device = ?
+		WHERE hash = ? AND stage = ? AND client = ? AND redirect_uri = ? AND device = ? AND thumbprint = ?
 		AND used_at IS NULL AND issued_at > ? AND issued_at <= ? AND (? = '' OR address = ?) RETURNING *`,
-		at, digest(p.Text), p.Stage, p.Client, p.RedirectURI, p.Device, at.Add(-s.lifetime(on)), at, p.compared(on), p.compared(on)).Scan(&claimed).Error
+		at, digest(p.Text), p.Stage, p.Client, p.RedirectURI, p.Device, p.Thumbprint, at.Add(-s.lifetime(on)), at, p.compared(on), p.compared(on)).Scan(&claimed).Error
 	if err != nil || len(claimed) == 0 {
 		return nil, err
 	}
@@ -243,6 +247,8 @@ func (s *Store) refusal(tx *gorm.DB, p Presented, on defences, unproven error) e
 		return ErrRedirect
 	case found.Device != p.Device:
 		return ErrDevice
+	case found.Thumbprint != p.Thumbprint:
+		return ErrProof
 	case unproven != nil:
 		return unproven
 	case p.compared(on) != "" && found.Address != p.compared(on):

@@ -46,7 +46,10 @@ func Code(store *codes.Store, lookup Lookup, consent Consent, end Ending) Grant 
 			if err != nil {
 				return "", err
 			}
-			presented := codes.Presented{Stage: r.Caller.Stage().Slug, Text: text, Client: r.Client.ID, RedirectURI: r.Form["redirect_uri"], Device: r.Caller.Attested().Device, Verifier: verifier}
+			presented := codes.Presented{
+				Stage: r.Caller.Stage().Slug, Text: text, Client: r.Client.ID, RedirectURI: r.Form["redirect_uri"],
+				Device: r.Caller.Attested().Device, Thumbprint: r.Caller.Thumbprint(), Verifier: verifier,
+			}
 			if r.Offer.CodesUnbound() {
 				presented.Defended, presented.Address = true, r.From
 			}
@@ -63,7 +66,7 @@ func Code(store *codes.Store, lookup Lookup, consent Consent, end Ending) Grant 
 				if len(allowed) == 0 {
 					return invalid(catalog.CheckConsent, "%s has withdrawn what was allowed to %s", code.User, code.Client)
 				}
-				return mint(tx, Rights{Owner: owner, Allowed: allowed, Origin: code.ID, Device: code.Device, Renewable: true})
+				return mint(tx, Rights{Owner: owner, Allowed: allowed, Origin: code.ID, Device: code.Device, Thumbprint: code.Thumbprint, Renewable: true})
 			})
 			var used *codes.UsedError
 			switch {
@@ -72,7 +75,7 @@ func Code(store *codes.Store, lookup Lookup, consent Consent, end Ending) Grant 
 					return "", err
 				}
 				return "", invalid(catalog.CheckCode, "%v", used)
-			case errors.Is(err, codes.ErrDevice):
+			case errors.Is(err, codes.ErrDevice), errors.Is(err, codes.ErrProof):
 				return "", invalid(catalog.CheckFamilyDevice, "%v", err)
 			case errors.Is(err, codes.ErrVerifier):
 				return "", invalid(catalog.CheckPKCE, "%v", err)
@@ -118,7 +121,8 @@ func Refresh(store *refresh.Store, lookup Lookup, end Ending) Grant {
 			}
 			presented := refresh.Presented{
 				Stage: r.Caller.Stage().Slug, Text: text, Client: r.Client.ID,
-				Device: r.Caller.Attested().Device, Key: strings.Trim(r.HTTP.Header.Get("Idempotency-Key"), `"`), // a string of RFC 9651, in the draft
+				Device: r.Caller.Attested().Device, Thumbprint: r.Caller.Thumbprint(),
+				Key: strings.Trim(r.HTTP.Header.Get("Idempotency-Key"), `"`), // a string of RFC 9651, in the draft
 			}
 			give := func(tx *gorm.DB, family refresh.Family) error {
 				if err := within(r.Form, family.Scope); err != nil {
@@ -128,7 +132,7 @@ func Refresh(store *refresh.Store, lookup Lookup, end Ending) Grant {
 				if owner == nil {
 					return invalid(catalog.CheckRefresh, "its user %q is not there any more", family.User)
 				}
-				return mint(tx, Rights{Owner: owner, Allowed: strings.Fields(family.Scope), Family: family.ID, Generation: family.Number, Origin: family.Origin, Device: family.Device})
+				return mint(tx, Rights{Owner: owner, Allowed: strings.Fields(family.Scope), Family: family.ID, Generation: family.Number, Origin: family.Origin, Device: family.Device, Thumbprint: family.Thumbprint})
 			}
 			var rotated refresh.Rotated
 			if r.Offer.Rotation == catalog.Reusable {
@@ -143,7 +147,7 @@ func Refresh(store *refresh.Store, lookup Lookup, end Ending) Grant {
 					return "", err
 				}
 				return "", invalid(catalog.CheckRefresh, "%v", reused)
-			case errors.Is(err, refresh.ErrDevice):
+			case errors.Is(err, refresh.ErrDevice), errors.Is(err, refresh.ErrProof):
 				return "", invalid(catalog.CheckFamilyDevice, "%v", err)
 			case errors.Is(err, refresh.ErrKey):
 				return "", oauth.Refuse(catalog.CheckForm, problem.New(http.StatusBadRequest, "bad-request", "The Idempotency-Key can't be used",

@@ -18,6 +18,7 @@ import (
 	"keyladder/backend/users"
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/token"
 )
 
 // Request is a request for a token, as far as the phases have come.
@@ -39,6 +40,7 @@ type Rights struct {
 	Generation int    // number of the one that is issued now; 0: none is
 	Origin     string // the authorization code that this came of, by its ID; empty: none
 	Device     string // the installation that it is bound to; empty: none
+	Thumbprint string // of the key that it is bound to; empty: none
 	// Renewable says that the client gets a refresh token, where the stage has any.
 	Renewable bool
 }
@@ -139,9 +141,12 @@ func (e *Endpoint) mint(ctx context.Context, tx *gorm.DB, r Request, rights Righ
 	if err != nil {
 		return answer{}, err
 	}
-	stage, out := r.Caller.Stage(), answer{Type: "Bearer", Scope: scope}
+	stage, out := r.Caller.Stage(), answer{Type: token.Scheme, Scope: scope}
+	if rights.Thumbprint != "" {
+		out.Type = token.BoundScheme
+	}
 	if rights.Renewable && r.Offer.Grants == catalog.CodeAndRefresh {
-		family := refresh.Grant{Stage: stage.Slug, User: rights.Owner.Name, Client: r.Client.ID, Scope: scope, Origin: rights.Origin, Device: rights.Device}
+		family := refresh.Grant{Stage: stage.Slug, User: rights.Owner.Name, Client: r.Client.ID, Scope: scope, Origin: rights.Origin, Device: rights.Device, Thumbprint: rights.Thumbprint}
 		text, begun, err := e.Refresh.BeginIn(tx, r.Caller.At(), family)
 		if err != nil {
 			return answer{}, err
@@ -150,7 +155,7 @@ func (e *Endpoint) mint(ctx context.Context, tx *gorm.DB, r Request, rights Righ
 	}
 	given := tokens.Grant{
 		Stage: stage.Slug, User: rights.Owner.Name, Client: r.Client.ID, Scope: scope, Family: rights.Family, Generation: rights.Generation, Origin: rights.Origin,
-		Device: rights.Device,
+		Device: rights.Device, Thumbprint: rights.Thumbprint,
 	}
 	issue := func() (tokens.Issued, error) { return e.Tokens.Issue(ctx, r.Caller.At(), given) }
 	if tx != nil {

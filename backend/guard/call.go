@@ -46,6 +46,7 @@ type call struct {
 	key       *clients.Key
 	secret    *clients.Secret   // of the key, with which the request was signed; before that one that opens nothing
 	received  *hawk.Received    // the signed request, when its MAC was good
+	sender    *sender           // who has proven to have a key; nil: nobody has
 	attested  *integrity.Claims // what the client integrity token says; nil: none was looked at
 	forwarded *forwarded.Claims // what the gateway says about the caller; nil: none did
 	app       *clients.App      // proven
@@ -82,6 +83,15 @@ func (c Caller) Attested() integrity.Claims {
 		return integrity.Claims{}
 	}
 	return *c.call.attested
+}
+
+// Thumbprint is that of the key that the sender of the call has proven to have (RFC 7638); empty where
+// the stage or the route does not ask for one.
+func (c Caller) Thumbprint() string {
+	if c.call.sender == nil {
+		return ""
+	}
+	return c.call.sender.thumbprint
 }
 
 // User is the proven user; empty where the stage or the route knows none.

@@ -41,6 +41,8 @@ func signedFields(c *call) *Refusal {
 //keyladder:code guard-binding
 func binding(c *call) *Refusal {
 	switch call := c.policies.Call; {
+	case call.Binding == catalog.TokenOfKey:
+		return tokenOfKey(c)
 	case call.Binding == catalog.TokenOfDevice:
 		return tokenOfDevice(c)
 	case call.Binding.ForTokens():

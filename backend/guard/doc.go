@@ -16,6 +16,7 @@
 //	  key-in-url          app: no key in the URL
 //	  app-key             app: a registered key, not revoked
 //	  hawk                app: a MAC over the request, made with the key's secret, just now
+//	  dpop                sender: a proof of the device's key, made for this call
 //	  signed-fields       binding: was the request signed with this user and this device?
 //	  nonce               app: is it here for the first time?
 //	  certificate-of-app  app: does the certificate belong to the key's app?
@@ -23,6 +24,7 @@
 //	  app                 from here on the app, or the partner, is proven
 //	  app-limit           admission: not too many calls by one app
 //	  nonce-kept          app: from now on it was here
+//	  proof-new           sender: is that proof here for the first time?
 //	  sealed-body         open it; from here on it is what the handler reads
 //	  device              is the installation registered, and not banned?
 //	  sign-in             user, on one route: name and password

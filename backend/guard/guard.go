@@ -42,6 +42,7 @@ type Config struct {
 	Issued    Issued    // by the authorization server
 	Attested  Attested  // by the attestation service
 	Forwarded Forwarded // by the gateway
+	Proofs    *Proofs   // of senders; nil: no stage whose calls are guarded here asks for any
 	// Introspect asks the provider that issues opaque tokens what one stands for. Its errors are
 	// those of [introspection.Client.Find]. Nil: none does.
 	Introspect func(call *http.Request, stage, text string) (*tokens.Token, error)
@@ -160,6 +161,9 @@ func New(config Config) (*Guard, error) {
 		g.stages[s.Slug] = &s
 		if s.Built {
 			faults = append(faults, fits(s, g.steps))
+			if needsProofs(s, config) {
+				faults = append(faults, config.Proofs.usable(s.Slug))
+			}
 		}
 	}
 	g.other = g.newRoute(Route{Admission: config.AdmissionAlone || config.Gateway}, OtherRoute, nil)

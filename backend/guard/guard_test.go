@@ -282,8 +282,8 @@ func TestOrder(t *testing.T) {
 	t.Parallel()
 	want := []catalog.Check{
 		"address-limit", "stage", "transport", "user-agent", "body",
-		"gateway", "client-certificate", "key-in-url", "app-key", "hawk", "integrity-token", "signed-fields", "nonce", "certificate-of-app", "partner", "app",
-		"app-limit", "nonce-kept", "sealed-body", "device", "sign-in", "session", "access-token", "revoked", "binding",
+		"gateway", "client-certificate", "key-in-url", "app-key", "hawk", "integrity-token", "dpop", "signed-fields", "nonce", "certificate-of-app", "partner", "app",
+		"app-limit", "nonce-kept", "proof-new", "sealed-body", "device", "sign-in", "session", "access-token", "revoked", "binding",
 		"scope",
 	}
 	if diff := cmp.Diff(want, guard.Checks()); diff != "" {

@@ -33,6 +33,7 @@ func pipeline(c Config, m *memories) segments {
 	known := append(apps, catalog.PartnersByCertificate)
 	proven := append(known, catalog.ThroughGateway)
 	signed := values{catalog.Hawk}
+	bound := values{catalog.DPoPProofs, catalog.SignedMessages}
 	return segments{
 		admission: []step{
 			{check: catalog.CheckAddressLimit, serves: values{catalog.LimitedRates}, run: limitAddress(m.addresses)},
@@ -51,6 +52,7 @@ func pipeline(c Config, m *memories) segments {
 				run: signature(hawk.Verifier{Host: c.Host, Port: c.Port}, c.lookUp, m.since), finish: signAnswer,
 			},
 			{check: catalog.CheckIntegrity, serves: values{catalog.IntegrityToken, anyValueOf("api.secret_overlap")}, run: integrityToken(m.integrity, c.lookUpServers)},
+			{check: catalog.CheckDPoP, serves: values{catalog.DPoPProofs}, run: dpopProof(c.Proofs, c.origin())},
 			{check: catalog.CheckSignedFields, serves: values{catalog.SessionOfCall, catalog.TokenOfCall}, with: signed, run: signedFields},
 			{check: catalog.CheckNonce, serves: values{catalog.NoncesRemembered}, with: signed, run: nonceIsNew(m.nonces)},
 			{check: catalog.CheckCertOfApp, serves: values{catalog.MutualTLS}, with: apps, run: certificateOfApp},
@@ -58,6 +60,7 @@ func pipeline(c Config, m *memories) segments {
 			{check: catalog.CheckApp, serves: proven, run: appProven},
 			{check: catalog.CheckAppLimit, serves: values{catalog.LimitedRates}, with: known, run: limitApp(c.Now)},
 			{check: catalog.CheckNonceKept, serves: values{catalog.NoncesRemembered}, with: signed, run: keepNonce(m.nonces)},
+			{check: catalog.CheckProofNew, serves: bound, run: proofIsNew(c.Proofs)},
 			{check: catalog.CheckSealedBody, serves: values{catalog.SealedBodies, catalog.SealedPortions}, with: signed, run: openBody, finish: sealAnswer},
 			{check: catalog.CheckDevice, serves: values{catalog.RegisteredDevices}, on: withDevice, run: device(c.Devices.Check)},
 			{check: catalog.CheckSignIn, serves: values{catalog.UserSession}, on: byPassword, run: signIn(c.Users.SignIn)},
@@ -65,7 +68,7 @@ func pipeline(c Config, m *memories) segments {
 			{check: catalog.CheckToken, serves: values{catalog.AccessToken}, on: withUser, run: accessToken(c.verify, c.owner)},
 			{check: catalog.CheckRevoked, serves: values{catalog.RevokedRefused}, on: withUser, run: notRevoked(c.revoked, c.RevocationsOff)},
 			{
-				check: catalog.CheckBinding, serves: values{catalog.SessionOfApp, catalog.SessionOfDevice, catalog.SessionOfCall, catalog.TokenOfClient, catalog.TokenOfCall, catalog.TokenOfDevice},
+				check: catalog.CheckBinding, serves: values{catalog.SessionOfApp, catalog.SessionOfDevice, catalog.SessionOfCall, catalog.TokenOfClient, catalog.TokenOfCall, catalog.TokenOfDevice, catalog.TokenOfKey},
 				with: apps, on: withUser, run: binding,
 			},
 		},

@@ -16,6 +16,8 @@ type Presented struct {
 	Text   string // the refresh token
 	Client string // that was authenticated, or at least named
 	Device string // the installation, where families are bound to one
+	// Thumbprint is that of the key that the client has proven to hold. Empty: it has proven none.
+	Thumbprint string
 	// Key is the idempotency key: a text that the client chose at random before it asked the
 	// first time. Empty: there is none, and a lost answer can't be asked for again.
 	Key string
@@ -96,8 +98,8 @@ func (s *Store) claim(tx *gorm.DB, at time.Time, p Presented) (*tokenRow, *famil
 	var used []tokenRow
 	err := tx.Raw(`UPDATE refresh_tokens SET used_at = ?, key_hash = ?
 		WHERE hash = ? AND used_at IS NULL AND family IN
-		(SELECT id FROM refresh_families WHERE stage = ? AND client = ? AND device = ? AND `+live+`) RETURNING family, number, salt`,
-		append([]any{at, keyHash, digest(p.Text), p.Stage, p.Client, p.Device}, s.alive(at)...)...).Scan(&used).Error
+		(SELECT id FROM refresh_families WHERE stage = ? AND client = ? AND device = ? AND thumbprint = ? AND `+live+`) RETURNING family, number, salt`,
+		append([]any{at, keyHash, digest(p.Text), p.Stage, p.Client, p.Device, p.Thumbprint}, s.alive(at)...)...).Scan(&used).Error
 	if err != nil {
 		return nil, nil, fmt.Errorf("claim a refresh token: %w", err)
 	}
@@ -125,6 +127,8 @@ func (s *Store) repeat(tx *gorm.DB, at time.Time, p Presented) (t *tokenRow, f *
 	switch age := at.Sub(f.BegunAt); {
 	case f.Device != p.Device: // whoever has copied it can't even end it
 		return nil, nil, ErrDevice, nil
+	case f.Thumbprint != p.Thumbprint:
+		return nil, nil, ErrProof, nil
 	case f.RevokedAt != nil:
 		return nil, nil, ErrRevoked, nil
 	case age < 0 || age >= s.config.Absolute: // one from the future is as good: the clock was set back
@@ -172,7 +176,7 @@ func (s *Store) find(tx *gorm.DB, stage, text, client string) (*tokenRow, *famil
 func (s *Store) Peek(ctx context.Context, at time.Time, p Presented) (*Family, error) {
 	at = at.UTC()
 	var found []familyRow
-	err := s.db.WithContext(ctx).Where("stage = ? AND client = ? AND device = ? AND "+live, append([]any{p.Stage, p.Client, p.Device}, s.alive(at)...)...).
+	err := s.db.WithContext(ctx).Where("stage = ? AND client = ? AND device = ? AND thumbprint = ? AND "+live, append([]any{p.Stage, p.Client, p.Device, p.Thumbprint}, s.alive(at)...)...).
 		Where("id = (SELECT family FROM refresh_tokens WHERE hash = ? AND used_at IS NULL)", digest(p.Text)).Find(&found).Error
 	if err != nil {
 		return nil, fmt.Errorf("look at a refresh token: %w", err)

@@ -8,18 +8,19 @@ import (
 
 // familyRow is a family in the database.
 type familyRow struct {
-	ID        string    `gorm:"primaryKey"`
-	Stage     string    `gorm:"not null"`
-	User      string    `gorm:"not null;index"`
-	Client    string    `gorm:"not null;index"`
-	Scope     string    `gorm:"not null"`
-	Origin    string    `gorm:"not null;index:refresh_families_of_origin,where:origin <> ''"`
-	Device    string    `gorm:"not null;default:''"`
-	BegunAt   time.Time `gorm:"not null;index"`
-	UsedAt    time.Time `gorm:"not null"` // last, or BegunAt
-	Number    int       `gorm:"not null"` // of the newest token, from 1 on
-	RevokedAt *time.Time
-	Reused    bool `gorm:"not null;default:false"` // that is why
+	ID         string    `gorm:"primaryKey"`
+	Stage      string    `gorm:"not null"`
+	User       string    `gorm:"not null;index"`
+	Client     string    `gorm:"not null;index"`
+	Scope      string    `gorm:"not null"`
+	Origin     string    `gorm:"not null;index:refresh_families_of_origin,where:origin <> ''"`
+	Device     string    `gorm:"not null;default:''"`
+	Thumbprint string    `gorm:"not null;default:''"`
+	BegunAt    time.Time `gorm:"not null;index"`
+	UsedAt     time.Time `gorm:"not null"` // last, or BegunAt
+	Number     int       `gorm:"not null"` // of the newest token, from 1 on
+	RevokedAt  *time.Time
+	Reused     bool `gorm:"not null;default:false"` // that is why
 }
 
 func (familyRow) TableName() string { return "refresh_families" }
@@ -44,7 +45,7 @@ func (tokenRow) TableName() string { return "refresh_tokens" }
 func Models() []any { return []any{&familyRow{}, &tokenRow{}} }
 
 func (f familyRow) family() Family {
-	return Family{ID: f.ID, Grant: Grant{Stage: f.Stage, User: f.User, Client: f.Client, Scope: f.Scope, Origin: f.Origin, Device: f.Device}, Number: f.Number}
+	return Family{ID: f.ID, Grant: Grant{Stage: f.Stage, User: f.User, Client: f.Client, Scope: f.Scope, Origin: f.Origin, Device: f.Device, Thumbprint: f.Thumbprint}, Number: f.Number}
 }
 
 // ends is when a family ends that nobody uses any more.

@@ -21,6 +21,7 @@ var (
 	ErrUnknown  = errors.New("there is no such refresh token at this stage, or no longer")
 	ErrClient   = errors.New("the refresh token was issued to another client")
 	ErrDevice   = errors.New("the family of the refresh token belongs to another device")
+	ErrProof    = errors.New("the family of the refresh token belongs to the holder of another key")
 	ErrRevoked  = errors.New("the family of the refresh token was revoked")
 	ErrExpired  = errors.New("the family of the refresh token is too old")
 	ErrIdle     = errors.New("the family of the refresh token was not used for too long")
@@ -47,6 +48,9 @@ type Grant struct {
 	Scope  string // with spaces between. Requests can narrow an access token, and never the family
 	Origin string // the authorization code that it came of, by its ID; empty: none
 	Device string // the installation that it belongs to; empty: it is bound to none
+	// Thumbprint is that of the key whose holder it belongs to (RFC 9449, section 5). Empty: it is bound
+	// to none.
+	Thumbprint string
 }
 
 // Family is a family of refresh tokens.
@@ -107,7 +111,7 @@ func (s *Store) Begin(ctx context.Context, at time.Time, g Grant) (text string, 
 func (s *Store) BeginIn(tx *gorm.DB, at time.Time, g Grant) (text string, f Family, err error) {
 	at = at.UTC()
 	row := familyRow{
-		ID: rand.Text(), Stage: g.Stage, User: g.User, Client: g.Client, Scope: g.Scope, Origin: g.Origin, Device: g.Device,
+		ID: rand.Text(), Stage: g.Stage, User: g.User, Client: g.Client, Scope: g.Scope, Origin: g.Origin, Device: g.Device, Thumbprint: g.Thumbprint,
 		BegunAt: at, UsedAt: at, Number: 1,
 	}
 	text = random()

@@ -21,6 +21,7 @@ type Grant struct {
 	Generation int
 	Origin     string // the authorization code that it came of, by its ID; empty: none
 	Device     string // the installation that it is bound to; empty: none
+	Thumbprint string // of the key that it is bound to; empty: none
 }
 
 // Issued is a new access token.
@@ -53,7 +54,7 @@ func (s *Store) IssueIn(tx *gorm.DB, at time.Time, g Grant) (Issued, error) {
 	at = at.UTC().Truncate(time.Second) // as the token has it
 	claims := token.Claims{
 		Issuer: issuer.URL, Subject: g.User, Audience: []string{issuer.Audience}, ClientID: g.Client,
-		Issued: at, Expires: at.Add(issuer.Lifetime), ID: token.NewID(), Scope: g.Scope, Device: g.Device,
+		Issued: at, Expires: at.Add(issuer.Lifetime), ID: token.NewID(), Scope: g.Scope, Device: g.Device, Thumbprint: g.Thumbprint,
 	}
 	row := tokenRow{
 		ID: claims.ID, Stage: g.Stage, User: g.User, Client: g.Client, Scope: g.Scope,

@@ -36,6 +36,10 @@ func OAuth(w http.ResponseWriter, p *Problem) {
 		status, e.Error = http.StatusBadRequest, "invalid_grant"
 	case "not-allowed":
 		status, e.Error = http.StatusBadRequest, "unauthorized_client"
+	case "invalid-dpop-proof": // RFC 9449, section 5
+		status, e.Error = http.StatusBadRequest, "invalid_dpop_proof"
+	case "use-dpop-nonce": // section 8
+		status, e.Error = http.StatusBadRequest, "use_dpop_nonce"
 	case "unsupported-grant-type":
 		e.Error = "unsupported_grant_type"
 	case "invalid-scope":

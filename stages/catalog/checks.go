@@ -21,7 +21,6 @@ const (
 	CheckIntegrity    Check = "integrity-token"   // the attestation service signed it, for this API, and it has not expired
 	CheckDPoP         Check = "dpop"              // a proof for this very call, by the key that its tokens are bound to
 	CheckSignature    Check = "message-signature" // over this very call, by that key
-	CheckProofNew     Check = "proof-new"         // that proof or signature is here for the first time
 	CheckSignedFields Check = "signed-fields"
 	CheckNonce        Check = "nonce"              // it is here for the first time
 	CheckCertOfApp    Check = "certificate-of-app" // the one that is shown belongs to the app
@@ -29,6 +28,7 @@ const (
 	CheckApp          Check = "app" // one is proven
 	CheckAppLimit     Check = "app-limit"
 	CheckNonceKept    Check = "nonce-kept" // from now on it was here
+	CheckProofNew     Check = "proof-new"  // the sender's proof or signature is here for the first time
 	CheckSealedBody   Check = "sealed-body"
 	CheckDevice       Check = "device"
 	CheckSignIn       Check = "sign-in"
@@ -115,8 +115,8 @@ var ownerships = []struct {
 }{
 	{OfGuard, []Check{
 		CheckStage, CheckAddressLimit, CheckTransport, CheckUserAgent, CheckBody,
-		CheckGateway, CheckClientCert, CheckKeyInURL, CheckAppKey, CheckHawk, CheckIntegrity, CheckDPoP, CheckSignature, CheckProofNew, CheckSignedFields, CheckNonce, CheckCertOfApp, CheckPartner, CheckApp,
-		CheckAppLimit, CheckNonceKept, CheckSealedBody, CheckDevice, CheckSignIn, CheckSession,
+		CheckGateway, CheckClientCert, CheckKeyInURL, CheckAppKey, CheckHawk, CheckIntegrity, CheckDPoP, CheckSignature, CheckSignedFields, CheckNonce, CheckCertOfApp, CheckPartner, CheckApp,
+		CheckAppLimit, CheckNonceKept, CheckProofNew, CheckSealedBody, CheckDevice, CheckSignIn, CheckSession,
 		CheckToken, CheckRevoked, CheckBinding,
 		CheckScope,
 	}},

@@ -101,7 +101,7 @@ func (s *Server) finish(c echo.Context, caller guard.Caller, of signins.SignIn, 
 		}
 		code, err = s.codes.IssueIn(tx, caller.At(), codes.Code{
 			ID: session.ID, Stage: of.Stage, Client: of.Client, User: user, Scope: strings.Join(given.Scopes, " "), RedirectURI: of.RedirectURI,
-			Device: of.Device, Challenge: of.Challenge, Method: of.Method,
+			Device: of.Device, Thumbprint: of.Thumbprint, Challenge: of.Challenge, Method: of.Method,
 		})
 		return err
 	})

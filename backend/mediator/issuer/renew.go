@@ -24,7 +24,10 @@ func (s *Server) refreshing() grants.Grant {
 	grant := grants.Refresh(s.families, customer, s.end)
 	claim := grant.Claim
 	grant.Claim = func(ctx context.Context, r grants.Request, mint grants.Mint) (string, error) {
-		presented := refresh.Presented{Stage: r.Caller.Stage().Slug, Text: r.Form["refresh_token"], Client: r.Client.ID, Device: r.Caller.Attested().Device}
+		presented := refresh.Presented{
+			Stage: r.Caller.Stage().Slug, Text: r.Form["refresh_token"], Client: r.Client.ID,
+			Device: r.Caller.Attested().Device, Thumbprint: r.Caller.Thumbprint(),
+		}
 		family, err := s.families.Peek(ctx, r.Caller.At(), presented)
 		if err != nil {
 			return "", err

@@ -36,7 +36,8 @@ const URN = "urn:ietf:params:oauth:request_uri:"
 type Request struct {
 	Stage       string `json:"stage"`
 	Client      string `json:"client"`
-	Device      string `json:"device"` // the installation that pushed it
+	Device      string `json:"device"`               // the installation that pushed it
+	Thumbprint  string `json:"thumbprint,omitempty"` // of the key that its code is bound to; empty: to none
 	RedirectURI string `json:"redirect_uri"`
 	Scope       string `json:"scope"`           // with spaces between
 	State       string `json:"state,omitempty"` // empty: there is none

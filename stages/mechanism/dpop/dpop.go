@@ -20,8 +20,6 @@ const (
 	Field = "DPoP"
 	// NonceField is the one in which a server gives out nonces (RFC 9449, section 8).
 	NonceField = "DPoP-Nonce"
-	// Scheme is the authentication scheme of access tokens that are bound to a key (section 7.1).
-	Scheme = "DPoP"
 	// Type is the typ of proofs.
 	Type = "dpop+jwt"
 )

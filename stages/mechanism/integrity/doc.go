@@ -37,7 +37,8 @@
 // It says what the app was when it was looked at, and nothing about the program that shows the
 // token: whoever lifts it out of the app's memory can use it until it expires. A short life makes
 // that a matter of a minute, and needs no refresh token, because nobody has to be asked: the app
-// is looked at again. Binding it to a key in the device's hardware is what helps further.
+// is looked at again. Where the device has a key, the token is bound to it (cnf.jwk; RFC 7800, section
+// 3.2): then it is worth something only to who can sign with that key.
 //
 // What the verifier insists on is what package token says of access tokens. The two kinds exclude
 // each other by typ, issuer and key, so that none opens what the other opens.

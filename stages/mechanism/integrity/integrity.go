@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"keyladder/stages/mechanism/jwk"
 	"keyladder/stages/mechanism/token"
 )
 
@@ -30,6 +31,7 @@ type Claims struct {
 	Release  int       // release: of the app, from 1 on
 	Device   string    // device: the installation, as it named itself; may be empty
 	Level    string    // level: at which the app was looked at
+	Key      jwk.Key   // cnf.jwk: of the device, that the token is bound to; the zero value: to none, and the claim is absent
 }
 
 // Sign makes a token that is good, with a key of the client's. It refuses a secret of less than 32
@@ -41,10 +43,14 @@ func Sign(key token.Key, c Claims) (string, error) {
 	if len(c.Audience) == 1 {
 		audience = c.Audience[0]
 	}
-	return key.SignAs(Type, map[string]any{
+	claims := map[string]any{
 		"iss": c.Issuer, "sub": c.ClientID, "aud": audience, "iat": c.Issued.Unix(), "exp": c.Expires.Unix(),
 		"jti": c.ID, "release": c.Release, "device": c.Device, "level": c.Level,
-	})
+	}
+	if c.Key != (jwk.Key{}) {
+		claims["cnf"] = map[string]any{"jwk": c.Key}
+	}
+	return key.SignAs(Type, claims)
 }
 
 // Fail makes a token that looks as if the key had signed it and is good nowhere: it is signed with a
@@ -180,6 +186,12 @@ func read(claims token.Object) (c Claims, err error) {
 		return Claims{}, errors.New("device is no string")
 	}
 	c.Device = *device
+	if _, there := claims["cnf"]; there {
+		var err error
+		if c.Key, err = jwk.Confirmed(claims); err != nil {
+			return Claims{}, err
+		}
+	}
 	return c, nil
 }
 

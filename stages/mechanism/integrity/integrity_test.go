@@ -1,7 +1,10 @@
 package integrity_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -15,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyladder/stages/mechanism/integrity"
+	"keyladder/stages/mechanism/jwk"
 	"keyladder/stages/mechanism/token"
 )
 
@@ -37,6 +41,20 @@ var (
 	}
 )
 
+// deviceKey is the public key of a device.
+func deviceKey(t testing.TB) jwk.Key {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := jwk.OfSigner(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
 func sign(t testing.TB, secret token.Secret, c integrity.Claims) string {
 	t.Helper()
 	text, err := integrity.Sign(token.Key{ID: "key", Secret: secret}, c)
@@ -52,6 +70,7 @@ func TestRoundTrip(t *testing.T) {
 		"one audience": func(*integrity.Claims) {},
 		"two":          func(c *integrity.Claims) { c.Audience = append([]string{"somebody else"}, c.Audience...) },
 		"no device":    func(c *integrity.Claims) { c.Device = "" },
+		"a key":        func(c *integrity.Claims) { c.Key = deviceKey(t) },
 	} {
 		c := good
 		change(&c)
@@ -114,6 +133,10 @@ func TestWrongTokens(t *testing.T) {
 		"no release":              {as(integrity.Type, map[string]any{"release": nil}), token.ErrClaims},
 		"a release and a half":    {as(integrity.Type, map[string]any{"release": 1.5}), token.ErrClaims},
 		"no device":               {as(integrity.Type, map[string]any{"device": nil}), token.ErrClaims},
+		"cnf is no object":        {as(integrity.Type, map[string]any{"cnf": "key"}), token.ErrClaims},
+		"cnf has no key":          {as(integrity.Type, map[string]any{"cnf": map[string]any{}}), token.ErrClaims},
+		"a thumbprint in cnf":     {as(integrity.Type, map[string]any{"cnf": map[string]any{"jkt": deviceKey(t).Thumbprint()}}), token.ErrClaims},
+		"cnf has more":            {as(integrity.Type, map[string]any{"cnf": map[string]any{"jwk": deviceKey(t), "kid": "1"}}), token.ErrClaims},
 		"a number as device":      {as(integrity.Type, map[string]any{"device": 1}), token.ErrClaims},
 		"nothing":                 {"", token.ErrForm},
 		"two parts":               {"a.b", token.ErrForm},

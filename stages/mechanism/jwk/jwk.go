@@ -90,6 +90,19 @@ func Parse(data []byte) (Key, error) {
 	return fromPoint(point)
 }
 
+// Confirmed is the key that a token is bound to, with its whole public half: cnf.jwk (RFC 7800, section
+// 3.2). One that is bound in another way as well is refused: nobody here could tell whether that holds.
+func Confirmed(claims token.Object) (Key, error) {
+	members, err := token.Members(claims["cnf"])
+	if err != nil || len(members) != 1 {
+		return Key{}, errors.New("cnf is no object with one member")
+	}
+	return Parse(members["jwk"])
+}
+
+// Equal says whether it is the same key.
+func (k Key) Equal(other Key) bool { return k == other }
+
 func (k Key) text() (x, y string) {
 	return base64.RawURLEncoding.EncodeToString(k.x[:]), base64.RawURLEncoding.EncodeToString(k.y[:])
 }

@@ -142,6 +142,10 @@ func (c *Cache) Latest() time.Time {
 	return time.Unix(c.latest, 0)
 }
 
+// Skew is how far clocks may be apart: nonces are remembered for so long after the time that their
+// calls were signed for.
+func (c *Cache) Skew() time.Duration { return time.Duration(c.skew) * time.Second }
+
 // Len is how many nonces are alive.
 func (c *Cache) Len(now time.Time) int {
 	c.mu.Lock()

@@ -7,8 +7,11 @@ import (
 	"strings"
 )
 
-// Scheme is the authentication scheme of access tokens (RFC 6750, section 2.1).
-const Scheme = "Bearer"
+// Authentication schemes of access tokens.
+const (
+	Scheme      = "Bearer" // whoever has it can use it (RFC 6750, section 2.1)
+	BoundScheme = "DPoP"   // bound to a key, whose holder alone can (RFC 9449, section 7.1)
+)
 
 // Errors of [From].
 var (
@@ -17,33 +20,54 @@ var (
 	// ErrTwice means that there is more than one Authorization field.
 	ErrTwice = errors.New("there is more than one Authorization field")
 	// ErrMalformed means that what was sent can't be a token.
-	ErrMalformed = errors.New("what was sent with Bearer is no b64token")
+	ErrMalformed = errors.New("what was sent in the Authorization field is no b64token")
 )
 
 // Set puts a token into the Authorization field, in place of what is there.
 func Set(header http.Header, text string) { header.Set("Authorization", Scheme+" "+text) }
 
-// From reads the token out of the Authorization field. The scheme's case does not matter (RFC
+// SetBound puts a token that is bound to a key into the Authorization field, in place of what is
+// there.
+func SetBound(header http.Header, text string) {
+	header.Set("Authorization", BoundScheme+" "+text)
+}
+
+// From reads a bearer token out of the Authorization field. The scheme's case does not matter (RFC
 // 9110, section 11.1).
 func From(header http.Header) (string, error) {
+	scheme, text, err := Shown(header)
+	if err == nil && scheme != Scheme {
+		return "", ErrMissing
+	}
+	return text, err
+}
+
+// Shown reads the token out of the Authorization field, whatever it is shown as: [Scheme] or
+// [BoundScheme]. Whether it is bound the token says, and not its scheme.
+func Shown(header http.Header) (scheme, text string, err error) {
 	fields := header.Values("Authorization")
 	switch len(fields) {
 	case 0:
-		return "", ErrMissing
+		return "", "", ErrMissing
 	case 1:
 	default:
-		return "", ErrTwice
+		return "", "", ErrTwice
 	}
-	scheme, text, _ := strings.Cut(fields[0], " ")
-	if !strings.EqualFold(scheme, Scheme) {
-		return "", ErrMissing
+	shown, text, _ := strings.Cut(fields[0], " ")
+	switch {
+	case strings.EqualFold(shown, Scheme):
+		scheme = Scheme
+	case strings.EqualFold(shown, BoundScheme):
+		scheme = BoundScheme
+	default:
+		return "", "", ErrMissing
 	}
 	text = strings.Trim(text, " ")
 	if !b64token.MatchString(text) {
-		return "", ErrMalformed
+		return "", "", ErrMalformed
 	}
-	return text, nil
+	return scheme, text, nil
 }
 
-// b64token is the syntax of RFC 6750, section 2.1.
+// b64token is the syntax of RFC 6750, section 2.1, and of RFC 9449, section 7.1.
 var b64token = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)

@@ -38,6 +38,10 @@ func everyClaim(_ Verifier, t *reading) error {
 	if _, there := claims["device"]; there {
 		c.Device = text("device")
 	}
+	if _, there := claims["cnf"]; there {
+		c.Thumbprint, err = claims.confirmation()
+		faults = append(faults, err)
+	}
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("%w: %w", ErrClaims, err)
 	}
@@ -159,6 +163,17 @@ func (o Object) Instant(name string) (time.Time, error) {
 	}
 	whole, fraction := math.Modf(*seconds)
 	return time.Unix(int64(whole), int64(fraction*1e9)), nil
+}
+
+// confirmation is the thumbprint of the key that a token is bound to (RFC 7800, section 3.1; RFC 9449,
+// section 6.1). One that is bound in another way as well is refused: nobody here could tell whether
+// that holds.
+func (o Object) confirmation() (string, error) {
+	members, err := Members(o["cnf"])
+	if err != nil || len(members) != 1 {
+		return "", errors.New("cnf is no object with one member")
+	}
+	return members.Text("jkt")
 }
 
 // Audience is aud, which may be a string or an array of strings (RFC 7519, section 4.1.3).

@@ -62,6 +62,9 @@ type Claims struct {
 	ID       string    // jti: no other token has it
 	Scope    string    // scope: what it is good for, with spaces between (RFC 6749, section 3.3)
 	Device   string    // device: the installation that it was issued to, as the app names it; empty: it is not bound to one, and the claim is absent
+	// Thumbprint is cnf.jkt: that of the key that it is bound to (RFC 9449, section 6.1). Empty: it is
+	// bound to none, and the claim is absent.
+	Thumbprint string
 }
 
 // Sign makes a token of claims. It refuses a secret that is too short.
@@ -78,6 +81,9 @@ func (k Key) Sign(c Claims) (string, error) {
 	}
 	if c.Device != "" {
 		claims["device"] = c.Device
+	}
+	if c.Thumbprint != "" {
+		claims["cnf"] = map[string]any{"jkt": c.Thumbprint}
 	}
 	return k.SignAs(Type, claims)
 }

@@ -102,6 +102,7 @@ func TestRoundTrip(t *testing.T) {
 		"one audience":      func(*token.Claims) {},
 		"several audiences": func(c *token.Claims) { c.Audience = []string{"https://other.example", api} },
 		"a device":          func(c *token.Claims) { c.Device = "phone-1" },
+		"a key":             func(c *token.Claims) { c.Thumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" },
 	} {
 		want := claims()
 		change(&want)
@@ -308,6 +309,10 @@ func TestForgeries(t *testing.T) {
 		{"exp in the year 10000", claim("exp", 253_402_300_800), token.ErrClaims},
 		{"exp below zero", claim("exp", -1), token.ErrClaims},
 		{"nbf a string", claim("nbf", "soon"), token.ErrClaims},
+		{"cnf is no object", claim("cnf", "key"), token.ErrClaims},
+		{"cnf without jkt", claim("cnf", map[string]any{"x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"}), token.ErrClaims},
+		{"cnf with more than jkt", claim("cnf", map[string]any{"jkt": "key", "kid": "1"}), token.ErrClaims},
+		{"cnf with an empty jkt", claim("cnf", map[string]any{"jkt": ""}), token.ErrClaims},
 		{"device empty", claim("device", ""), token.ErrClaims},
 		{"device a number", claim("device", 1), token.ErrClaims},
 		{"aud an empty list", claim("aud", []string{}), token.ErrClaims},

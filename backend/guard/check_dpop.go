@@ -1,0 +1,77 @@
+package guard
+
+import (
+	"errors"
+	"net/http"
+
+	"keyladder/internal/problem"
+	"keyladder/stages/mechanism/dpop"
+	"keyladder/stages/mechanism/jwk"
+	"keyladder/stages/mechanism/token"
+)
+
+// dpopProof checks that a proof of possession came along (RFC 9449, section 4.3), which was made for
+// this call and its access token, with a nonce of this server, by the holder of the key that the
+// client integrity token is bound to. Whether the access token is bound to the same key is the question
+// of the binding, and whether the proof is here for the first time is that of the memory.
+//
+//keyladder:code guard-dpop
+func dpopProof(p *Proofs, origin string) func(*call) *Refusal {
+	return func(c *call) *Refusal {
+		if p == nil {
+			return refuse(closed(), "there is nothing to look at proofs with")
+		}
+		text, err := dpop.From(c.request.Header)
+		if err != nil {
+			return refuse(c.proofRefused(p, "Send one proof, in one field: `"+dpop.Field+": …`."), "%v", err)
+		}
+		_, access, err := token.Shown(c.request.Header)
+		if err != nil && !errors.Is(err, token.ErrMissing) {
+			return refuse(problem.New(http.StatusBadRequest, "bad-request", "The access token can't be read",
+				"Send exactly one, in one field: `Authorization: "+token.BoundScheme+" …`.").
+				With("WWW-Authenticate", c.challenge("invalid_request")), "%v", err)
+		}
+		newest := true
+		verifier := dpop.Verifier{Skew: ProofSkew, Nonce: func(text string) (err error) {
+			newest, err = p.Nonces.Check(text, c.at, dpop.Field, c.stage.Slug)
+			return err
+		}}
+		proof, err := verifier.Verify(text, dpop.Request{Method: c.request.Method, URL: c.url(origin), Token: access}, c.at)
+		switch {
+		case errors.Is(err, dpop.ErrNonce):
+			return refuse(c.withNonce(p, problem.New(http.StatusUnauthorized, "use-dpop-nonce", "The proof has no nonce of this server",
+				"Make the proof with the nonce in `"+dpop.NonceField+"`, and send the request again.").
+				With("WWW-Authenticate", c.challenge(dpop.UseNonce))), "%v", err)
+		case err != nil:
+			return refuse(c.proofRefused(p, "Make a proof for each request, for its method, its URL and its access token, and for now."), "the DPoP proof: %v", err)
+		case c.attested != nil && c.attested.Key == jwk.Key{}:
+			return refuse(notAttested, "the client integrity token is bound to no key")
+		case c.attested != nil && c.attested.Key != proof.Key:
+			return refuse(c.proofRefused(p, "Sign it with the key that the client integrity token is bound to."),
+				"the proof is signed with another key than the one that the client integrity token is bound to")
+		}
+		if !newest {
+			c.giveNonce(p, c.echo.Response().Header())
+		}
+		c.sender = newSender(proof.Key, proof.ID, proof.Issued)
+		return nil
+	}
+}
+
+// proofRefused is the problem of a proof that is not good. What exactly is wrong with it the sender
+// knows as well as we do.
+func (c *call) proofRefused(p *Proofs, detail string) *problem.Problem {
+	return c.withNonce(p, problem.New(http.StatusUnauthorized, "invalid-dpop-proof", "The proof of possession is not good", detail).
+		With("WWW-Authenticate", c.challenge(dpop.InvalidProof)))
+}
+
+// withNonce has a refusal carry a nonce for the next try.
+func (c *call) withNonce(p *Proofs, refused *problem.Problem) *problem.Problem {
+	return refused.With(dpop.NonceField, p.Nonces.At(c.at, dpop.Field, c.stage.Slug)).With("Cache-Control", "no-store")
+}
+
+// giveNonce gives out the nonce that the sender is to use from now on (RFC 9449, section 8.2).
+func (c *call) giveNonce(p *Proofs, header http.Header) {
+	header.Set(dpop.NonceField, p.Nonces.At(c.at, dpop.Field, c.stage.Slug))
+	header.Set("Cache-Control", "no-store")
+}

@@ -1,0 +1,104 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"keyladder/internal/problem"
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/jwk"
+	"keyladder/stages/mechanism/replay"
+	"keyladder/stages/mechanism/servernonce"
+)
+
+// ProofSkew is how far the clock of a sender may be wrong: a proof is good for so long before and
+// after the time that it was made for.
+const ProofSkew = time.Minute
+
+// Proofs is what it takes to check that senders have the keys that their tokens are bound to.
+type Proofs struct {
+	// Nonces are given out to senders, for their proofs. All servers that take the same tokens have the
+	// same.
+	Nonces servernonce.Source
+	// Memory is of the proofs that were here, by the thumbprint of their key. Its skew is at least
+	// [ProofSkew].
+	Memory *replay.Cache
+}
+
+// ProofMemory makes a memory of proofs for some thousand calls a second, of which the mark is kept
+// ahead: see [replay.Mark].
+func ProofMemory(mark *replay.Mark, now time.Time) *replay.Cache {
+	return replay.New(replay.Config{Skew: ProofSkew, Limit: replay.Limit(nonceRate, ProofSkew), Start: mark.Begins(now), Mark: mark})
+}
+
+// usable refuses what would let a proof be good more than once: nothing is served without a memory.
+func (p *Proofs) usable(stage string) error {
+	switch {
+	case p == nil || p.Memory == nil || p.Memory.Skew() < ProofSkew:
+		return fmt.Errorf("stage %s: call.sender: there is no memory for proofs, or one that forgets them while they are good", stage)
+	case p.Nonces.At(time.Now()) == "":
+		return fmt.Errorf("stage %s: call.sender: there are no nonces for proofs", stage)
+	}
+	return nil
+}
+
+// needsProofs says whether some calls of a stage have to be proven here.
+func needsProofs(stage catalog.Stage, c Config) bool {
+	switch {
+	case stage.Call.Sender == catalog.AnySender:
+		return false
+	case c.Gateway:
+		return true
+	}
+	return !c.AdmissionAlone && !isForwarded(stage.Policies)
+}
+
+// sender is who has proven to have a key, with this very call.
+type sender struct {
+	key        jwk.Key
+	thumbprint string
+	proof      string    // what no other proof of the key has: jti or nonce
+	at         time.Time // when it was made, in whole seconds
+}
+
+func newSender(key jwk.Key, proof string, at time.Time) *sender {
+	return &sender{key: key, thumbprint: key.Thumbprint(), proof: proof, at: at}
+}
+
+// proofIsNew refuses a proof that was here before, and remembers it until nothing would accept it any
+// more: until its time is further away than clocks may be apart, be the sender's clock fast or slow.
+// It comes after the limit of the app, as keepNonce does, and for the same reason.
+//
+//keyladder:code guard-proof-new
+func proofIsNew(p *Proofs) func(*call) *Refusal {
+	return func(c *call) *Refusal {
+		if c.sender == nil || p == nil || p.Memory == nil {
+			return refuse(closed(), "there is no proof, or nothing that would remember it")
+		}
+		err := p.Memory.Add(c.at, c.sender.thumbprint, c.sender.at.Unix(), c.sender.proof)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, replay.ErrFull), errors.Is(err, replay.ErrUnmarked):
+			return refuse(problem.New(http.StatusServiceUnavailable, "try-later", "Too many calls at the moment", "Try again a bit later.").
+				With("Retry-After", "5"), "%v", err)
+		}
+		return refuse(c.proofRefused(p, "Make a proof for each call: this one was here before, or was made before this server began."), "%v", err)
+	}
+}
+
+// origin is what the addresses begin with by which apps call this server.
+func (c Config) origin() string {
+	if c.Port == 0 || c.Port == 443 {
+		return "https://" + c.Host
+	}
+	return "https://" + net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
+}
+
+// url is the address that the call was sent to, without a query, as its sender knows it: the Host field
+// says what the sender wants it to say.
+func (c *call) url(origin string) string { return origin + c.request.URL.EscapedPath() }
