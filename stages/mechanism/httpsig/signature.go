@@ -1,0 +1,233 @@
+package httpsig
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dunglas/httpsfv"
+)
+
+// The two fields (RFC 9421, section 4). Both are dictionaries with a member per signature.
+const (
+	FieldInput     = "Signature-Input"
+	FieldSignature = "Signature"
+)
+
+// MaxLength is how long the two fields may be together, in bytes.
+const MaxLength = 4096
+
+// Parameters are what a signature says about itself (RFC 9421, section 2.3). What is empty is not there.
+type Parameters struct {
+	Created   time.Time // in whole seconds
+	Expires   time.Time // in whole seconds: from then on it is worth nothing
+	Nonce     string    // made up for this signature
+	Algorithm string
+	KeyID     string
+	Tag       string // what the signature is for
+}
+
+// Signature is one signature of a message.
+type Signature struct {
+	Label      string
+	Components []Component
+	Parameters Parameters
+	Value      []byte
+
+	identifiers []string // of the components, with their parameters in the signer's order
+	params      string   // the list of components with the parameters, as the base has it
+}
+
+// list is what a signer covers, as a structured field.
+func (s *Signature) list() (string, error) {
+	var list strings.Builder
+	list.WriteString("(" + strings.Join(s.identifiers, " ") + ")")
+	p := s.Parameters
+	for _, instant := range []struct {
+		name string
+		at   time.Time
+	}{{"created", p.Created}, {"expires", p.Expires}} {
+		if !instant.at.IsZero() {
+			list.WriteString(";" + instant.name + "=" + strconv.FormatInt(instant.at.Unix(), 10))
+		}
+	}
+	for _, text := range [][2]string{{"nonce", p.Nonce}, {"alg", p.Algorithm}, {"keyid", p.KeyID}, {"tag", p.Tag}} {
+		if !quotable(text[1]) {
+			return "", fmt.Errorf("%w: %s", ErrParameter, text[0])
+		}
+		if text[1] != "" {
+			list.WriteString(";" + text[0] + "=" + quote(text[1]))
+		}
+	}
+	return list.String(), nil
+}
+
+// Read reads the signature with a label; others are left alone. Nothing of it is verified. Its errors
+// are [ErrMissing] and those that wrap [ErrMalformed].
+//
+//keyladder:code httpsig-read
+func Read(header http.Header, label string) (*Signature, error) {
+	inputs, values := header.Values(FieldInput), header.Values(FieldSignature)
+	length := 0
+	for _, field := range slices.Concat(inputs, values) {
+		length += len(field)
+	}
+	if length > MaxLength {
+		return nil, fmt.Errorf("%w: %d bytes, and %d are the most", ErrTooLong, length, MaxLength)
+	}
+	input, err := httpsfv.UnmarshalDictionary(inputs)
+	value, err2 := httpsfv.UnmarshalDictionary(values)
+	if err := errors.Join(err, err2); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSyntax, err)
+	}
+	covered, found := input.Get(label)
+	signed, found2 := value.Get(label)
+	if !found && !found2 {
+		return nil, ErrMissing
+	}
+	list, ok := covered.(httpsfv.InnerList)
+	item, ok2 := signed.(httpsfv.Item)
+	bytes, ok3 := item.Value.([]byte)
+	if !ok || !ok2 || !ok3 {
+		return nil, ErrSyntax
+	}
+	s := &Signature{Label: label, Value: bytes}
+	return s, s.read(list)
+}
+
+// read reads what a signer covers. Its order stays the signer's, down to the parameters of components.
+func (s *Signature) read(list httpsfv.InnerList) error {
+	for _, item := range list.Items {
+		c, err := readComponent(item)
+		if err != nil {
+			return err
+		}
+		identifier, err := marshalMember(item)
+		if err != nil {
+			return err
+		}
+		if err := s.cover(c, identifier); err != nil {
+			return err
+		}
+	}
+	var err error
+	if s.Parameters, err = readParameters(list.Params); err != nil {
+		return err
+	}
+	s.params, err = marshalMember(list)
+	return err
+}
+
+func readParameters(params *httpsfv.Params) (p Parameters, err error) {
+	for _, name := range params.Names() {
+		value, _ := params.Get(name)
+		seconds, isNumber := value.(int64)
+		text, isText := value.(string)
+		switch ok := isText && text != ""; { // an empty one would count as absent
+		case isNumber && name == "created":
+			p.Created = time.Unix(seconds, 0)
+		case isNumber && name == "expires":
+			p.Expires = time.Unix(seconds, 0)
+		case ok && name == "nonce":
+			p.Nonce = text
+		case ok && name == "alg":
+			p.Algorithm = text
+		case ok && name == "keyid":
+			p.KeyID = text
+		case ok && name == "tag":
+			p.Tag = text
+		default:
+			return p, fmt.Errorf("%w: %s", ErrParameter, name)
+		}
+	}
+	return p, nil
+}
+
+// Base is the text that a signature of a message is over (RFC 9421, section 2.5): a line for each
+// component that it covers, and one for the list of these with its parameters, without a line feed at
+// the end. Signers and verifiers use this one function. Its errors are [ErrAbsent] and [ErrComponent].
+//
+// No value can hold a line feed, so two messages that differ in what is covered never make one text.
+//
+//keyladder:code httpsig-base
+func (s *Signature) Base(m Message) (string, error) {
+	var base strings.Builder
+	for i, c := range s.Components {
+		value, err := c.value(m)
+		if err != nil {
+			return "", err
+		}
+		if strings.ContainsAny(value, "\r\n") {
+			return "", fmt.Errorf("%w: %s has a line feed", ErrComponent, c)
+		}
+		base.WriteString(s.identifiers[i] + ": " + value + "\n")
+	}
+	base.WriteString(`"` + signatureParams + `": ` + s.params)
+	return base.String(), nil
+}
+
+// Sign signs a message: it puts both fields into its header, where those of other signatures stay.
+// What is covered is the signature's components, with its parameters. It returns the base that was
+// signed.
+//
+//keyladder:code httpsig-sign
+func (s *Signature) Sign(m Message, key Signer) (base string, err error) {
+	own := &Signature{Label: s.Label, Parameters: s.Parameters}
+	for _, c := range s.Components {
+		if err := own.cover(c, c.String()); err != nil {
+			return "", fmt.Errorf("sign a message: %w", err)
+		}
+	}
+	if own.params, err = own.list(); err != nil {
+		return "", fmt.Errorf("sign a message: %w", err)
+	}
+	if base, err = own.Base(m); err != nil {
+		return "", fmt.Errorf("sign a message: %w", err)
+	}
+	if own.Value, err = key.Sign([]byte(base)); err != nil {
+		return "", fmt.Errorf("sign a message: %w", err)
+	}
+	err = setMember(m.Header, FieldInput, s.Label, own.params)
+	err2 := setMember(m.Header, FieldSignature, s.Label, ":"+base64.StdEncoding.EncodeToString(own.Value)+":")
+	if err := errors.Join(err, err2); err != nil {
+		return "", fmt.Errorf("sign a message: %w", err)
+	}
+	*s = *own
+	return base, nil
+}
+
+// cover adds a component that is covered, with its identifier as the signer writes it.
+func (s *Signature) cover(c Component, identifier string) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	if s.covers(c) { // whatever the order of its parameters is (RFC 9421, section 2)
+		return fmt.Errorf("%w: %s", ErrDuplicate, c)
+	}
+	s.Components, s.identifiers = append(s.Components, c), append(s.identifiers, identifier)
+	return nil
+}
+
+// setMember puts a member into a dictionary, in place of the one that is there.
+func setMember(header http.Header, field, label, value string) error {
+	text := label + "=" + value
+	if others := header.Values(field); len(others) > 0 {
+		all, err := httpsfv.UnmarshalDictionary(append(slices.Clone(others), text)) // the last one counts
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrSyntax, err)
+		}
+		if text, err = httpsfv.Marshal(all); err != nil {
+			return fmt.Errorf("%w: %w", ErrSyntax, err)
+		}
+	}
+	header.Set(field, text)
+	return nil
+}
+
+// covers says whether the signature covers a component.
+func (s *Signature) covers(c Component) bool { return slices.Contains(s.Components, c) }
