@@ -43,7 +43,7 @@ func newCA(template *x509.Certificate) (*CA, error) {
 	}
 	template.IsCA = true
 	template.BasicConstraintsValid = true
-	template.MaxPathLenZero = true
+	template.MaxPathLenZero = template.MaxPathLen == 0
 	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	pair, certificate, err := sign(template, template, key, key)
 	if err != nil {

@@ -1,8 +1,10 @@
 package device
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -221,4 +223,24 @@ func Weaknesses() []string {
 		weak = append(weak, "there is no filter of system calls here: apps on the phone can use the network by themselves")
 	}
 	return weak
+}
+
+// debugged says whether a debugger holds a thread of a process, as the system sees it (proc(5),
+// TracerPid). What can't be read counts as one.
+func debugged(pid int) bool {
+	folder := fmt.Sprintf("/proc/%d/task", pid)
+	threads, err := os.ReadDir(folder)
+	if err != nil {
+		return true
+	}
+	for _, thread := range threads {
+		status, err := os.ReadFile(folder + "/" + thread.Name() + "/status")
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) { // the thread has ended
+			continue
+		}
+		if err != nil || !bytes.Contains(status, []byte("\nTracerPid:\t0\n")) {
+			return true
+		}
+	}
+	return false
 }

@@ -14,6 +14,7 @@ import (
 
 	"keyladder/internal/route"
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/device/hardware"
 	"keyladder/mobileclient/device/sdk"
 )
 
@@ -71,6 +72,7 @@ var (
 type Device struct {
 	config Config
 	roots  *x509.CertPool
+	secure secure // its secure hardware
 
 	mu      sync.Mutex
 	state   state
@@ -113,6 +115,9 @@ func New(config Config) (*Device, error) {
 	if err := d.load(); err != nil {
 		return nil, fmt.Errorf("switch the device on: %w", err)
 	}
+	if folder := HardwareFolder(dir); hardware.Exists(folder) {
+		d.secure.dir = folder
+	}
 	d.refreshRoots()
 	d.agent = newAgent(d)
 	return d, nil
@@ -133,6 +138,7 @@ func (d *Device) Close() error {
 	}
 	d.hangUp()
 	d.agent.close()
+	d.secure.close()
 	return errors.Join(errs...)
 }
 

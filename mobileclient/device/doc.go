@@ -16,6 +16,8 @@
 //     it; the process ends by itself when the device is gone;
 //   - carries all bytes (network.go, modem.go): directly or through the access point that it
 //     joined, and notes what can be seen on the way (record.go);
+//   - has secure hardware (hardware.go, package hardware), if a factory has put some into it: a process
+//     that keeps a key for each app, and says what the device and the app are;
 //   - keeps a trust store (trust.go), storage for each app (storage.go), an identifier for
 //     each installation (identifier.go), and its settings (state.go), all of which survive
 //     its own restart;

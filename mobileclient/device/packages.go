@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"keyladder/mobileclient/device/hardware"
 	"keyladder/mobileclient/release"
 )
 
@@ -119,6 +120,9 @@ func (d *Device) Uninstall(name string) error {
 	errs := []error{err}
 	for _, app := range running {
 		errs = append(errs, app.Close())
+	}
+	if d.secure.dir != "" {
+		errs = append(errs, d.askHardware(func(line *hardware.Client) error { return line.Erase(name) }))
 	}
 	errs = append(errs, os.Remove(d.packagePath(name)), os.RemoveAll(d.storagePath(name)))
 	if err := errors.Join(errs...); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"net"
 	"os"
+	"os/exec"
 	"syscall"
 )
 
@@ -37,3 +38,6 @@ func sendFile(conn *net.UnixConn, number uint64, file *os.File) error {
 	_, _, err := conn.WriteMsgUnix(binary.BigEndian.AppendUint64(nil, number), syscall.UnixRights(int(file.Fd())), nil)
 	return err
 }
+
+// apart has a process be in a group of its own, which no key on the keyboard interrupts.
+func apart(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

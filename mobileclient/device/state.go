@@ -18,7 +18,8 @@ type state struct {
 	Network     Network              `json:"network"`
 	Sideloading bool                 `json:"sideloading"`
 	Unlocked    bool                 `json:"unlocked"`
-	Trusted     []string             `json:"trusted"` // PEM, one certificate each
+	System      *System              `json:"system,omitempty"` // nil: the maker's
+	Trusted     []string             `json:"trusted"`          // PEM, one certificate each
 	Packages    map[string]Installed `json:"packages"`
 	Identifiers map[string]string    `json:"identifiers"` // of installations, by the package's name
 }
@@ -71,17 +72,21 @@ func (d *Device) save() error {
 func now() time.Time { return time.Now().UTC().Round(0) }
 
 // Unlock says whether the owner of the phone can change the system that it runs, as they can once
-// its boot loader is unlocked, or they are root. Apps are told when they ask. Nothing else of this
-// phone becomes different: whoever has it in their hands can do with its apps what they like anyway.
+// its boot loader is unlocked, or they are root. Apps are told when they ask, and the secure hardware
+// says so in all evidence. It erases the keys of all apps, and so it does when the boot loader is locked
+// again: what was made on a phone that nobody could change is none of theirs who now can. Nothing else
+// of this phone becomes different: whoever has it in their hands can do with its apps what they like anyway.
 func (d *Device) Unlock(unlocked bool) error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	if d.state.Unlocked == unlocked {
+		d.mu.Unlock()
 		return nil
 	}
 	d.state.Unlocked = unlocked
 	d.changed()
-	return d.save()
+	err := d.save()
+	d.mu.Unlock()
+	return errors.Join(err, d.secure.restart(d.booted))
 }
 
 // Unlocked is whether its owner can.

@@ -2,6 +2,8 @@ package device
 
 import (
 	"context"
+	"crypto"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +16,9 @@ import (
 
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
+	"keyladder/stages/mechanism/attestation"
+	"keyladder/stages/mechanism/evidence"
+	"keyladder/stages/mechanism/jwk"
 )
 
 // asPhone makes this program a phone, on which what is installed in the folder that it
@@ -129,6 +134,43 @@ func (a *testApp) Tap(ctx context.Context, tap sdk.Tap) (sdk.Screen, error) {
 			return sdk.Screen{}, err
 		}
 		return answer(identifier)
+	case "key":
+		key, err := a.system.Key()
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		public, err := jwk.OfSigner(key)
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		return answer(public)
+	case "sign":
+		key, err := a.system.Key()
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		signature, err := jwk.SignBytes(key, []byte(argument))
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		return answer(signature)
+	case "sign-digest": // as many bytes as it is told to, as a hash of another kind
+		key, err := a.system.Key()
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		count, err := strconv.Atoi(argument)
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		_, err = key.Sign(rand.Reader, make([]byte, count), crypto.SHA384)
+		return sdk.Screen{}, err
+	case "evidence":
+		text, err := a.system.Evidence([]byte(argument), evidence.Bound(attestation.Findings{}))
+		if err != nil {
+			return sdk.Screen{}, err
+		}
+		return answer(text)
 	case "browse":
 		return sdk.Screen{}, a.system.OpenURL(argument)
 	case "dial":
