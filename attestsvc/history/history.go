@@ -19,6 +19,9 @@ const (
 	Reference Kind = "reference" // by the SHA-256 of the package
 	Signer    Kind = "signer"    // by client and pin
 	Device    Kind = "device"    // by its ID
+
+	Certificate Kind = "certificate" // of a device or a maker, by its serial number
+	System      Kind = "system"      // by the pin of the key that it is signed with
 )
 
 // row is an event.

@@ -23,6 +23,7 @@ import (
 	"keyladder/internal/statefile"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/factory"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 )
@@ -164,6 +165,13 @@ func NewDevice(folder *deployment.Folder, dir string, log *traffic.Log) (*device
 	developer, err := publicKey(text)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", folder.Path("developer.pub"), err)
+	}
+	plant, err := factory.Open(folder)
+	if err != nil && !errors.Is(err, factory.ErrNone) {
+		return nil, err
+	}
+	if err := plant.Make(device.HardwareFolder(dir)); err != nil {
+		return nil, err
 	}
 	return device.New(device.Config{
 		Dir: dir, Owner: Owner, Roots: roots, Routes: folder.Addresses.Routes(), Servers: folder.Addresses.Roles(),

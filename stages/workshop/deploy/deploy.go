@@ -226,7 +226,7 @@ func write(o Options, m *material) error {
 		},
 		deployment.Lite: func(w *deployment.Writer) error { return m.writeLite(o, w) },
 		deployment.Attestation: func(w *deployment.Writer) error {
-			return errors.Join(w.Pair("server", m.attest), w.File("references.json", references))
+			return errors.Join(w.Pair("server", m.attest), w.File("references.json", references), m.maker.writeKnown(w))
 		},
 		deployment.Mediator: func(w *deployment.Writer) error {
 			return errors.Join(
@@ -253,7 +253,7 @@ func write(o Options, m *material) error {
 		},
 		deployment.Phone: func(w *deployment.Writer) error {
 			// What people know: the phone's screen offers to type it in for them.
-			return errors.Join(fromTheStore(w), w.File("passwords.json", passwords))
+			return errors.Join(fromTheStore(w), w.File("passwords.json", passwords), m.maker.writePlant(w, m.maker.phones))
 		},
 		deployment.Admin: fromTheStore,
 		deployment.Attacker: func(w *deployment.Writer) error {
@@ -261,6 +261,7 @@ func write(o Options, m *material) error {
 				fromTheStore(w),
 				w.File("passwords.json", passwords), // the victim's for the scene, mallory's for the attacks
 				w.Pair("server", m.server),          // for the bad TLS terminator
+				m.maker.writePlant(w, m.maker.scenes),
 				w.Pair("terminator", m.terminator))
 		},
 		deployment.Offline: func(w *deployment.Writer) error {
@@ -273,6 +274,7 @@ func write(o Options, m *material) error {
 				w.File("attestsvc.pem", m.attest.Certificate),
 				w.File("mediator.pem", m.mediator.Certificate),
 				w.Pair("server-backup", m.backup),
+				m.maker.writeOffline(w),
 				w.File("developer-key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: developerKey})),
 			}
 			for id, pair := range m.clients {

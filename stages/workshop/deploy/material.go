@@ -23,6 +23,7 @@ var passwordCost = &argon2id.Params{Memory: 19456, Iterations: 2, Parallelism: 1
 type material struct {
 	server, auth, liteAuth, attest, mediator, rates, backup, terminator pki.Pair
 	serverCA, clientCA, manage                                          *pki.CA
+	maker                                                               maker               // of devices
 	clients                                                             map[string]pki.Pair // by client ID
 	developer                                                           ed25519.PrivateKey
 	secrets                                                             map[string]string // by key, shared by app and API where calls are signed
@@ -63,6 +64,7 @@ func generate(cost *argon2id.Params) (m *material, err error) {
 			return
 		},
 		func() (err error) { m.terminator, err = m.manage.Client("terminator"); return },
+		func() (err error) { m.maker, err = newMaker(); return },
 		func() (err error) { _, m.developer, err = ed25519.GenerateKey(rand.Reader); return },
 	}
 	for _, app := range apps {

@@ -26,6 +26,7 @@ import (
 	"keyladder/mobileclient/attacker/debugger"
 	"keyladder/mobileclient/attacker/network"
 	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/factory"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
@@ -45,6 +46,7 @@ type Station struct {
 	log        *traffic.Log
 	roots      []byte
 	developers []ed25519.PublicKey
+	plant      *factory.Plant // that makes the phones of the scenes; nil: they have no secure hardware
 	people     person.People
 	server     *manage.Server
 
@@ -67,6 +69,9 @@ func New(folder *deployment.Folder, stages catalog.Set, log *traffic.Log) (*Stat
 		return nil, fmt.Errorf("read %s: %w", folder.Path("developer.pub"), err)
 	}
 	s.developers = []ed25519.PublicKey{key}
+	if s.plant, err = factory.Open(folder); err != nil && !errors.Is(err, factory.ErrNone) {
+		return nil, err
+	}
 	if s.people, err = person.Known(folder); err != nil {
 		return nil, err
 	}
@@ -341,6 +346,9 @@ func (s *Station) newDevice(dir, owner, stage string) (*device.Device, error) {
 	participant, agent := "", ""
 	if owner == attackersName {
 		participant, agent = network.AppParty, network.AgentParty
+	}
+	if err := s.plant.Make(device.HardwareFolder(dir)); err != nil {
+		return nil, err
 	}
 	return device.New(device.Config{
 		Dir: dir, Owner: owner, Participant: participant, Agent: agent, Roots: s.roots, Developers: s.developers,
