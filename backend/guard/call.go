@@ -46,6 +46,7 @@ type call struct {
 	key       *clients.Key
 	secret    *clients.Secret   // of the key, with which the request was signed; before that one that opens nothing
 	received  *hawk.Received    // the signed request, when its MAC was good
+	pop       bool              // a client attestation came with a proof of its own
 	sender    *sender           // who has proven to have a key; nil: nobody has
 	attested  *integrity.Claims // what the client integrity token says; nil: none was looked at
 	forwarded *forwarded.Claims // what the gateway says about the caller; nil: none did

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"keyladder/internal/problem"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/dpop"
 	"keyladder/stages/mechanism/jwk"
 	"keyladder/stages/mechanism/token"
@@ -22,6 +23,9 @@ func dpopProof(p *Proofs, origin string) func(*call) *Refusal {
 			return refuse(closed(), "there is nothing to look at proofs with")
 		}
 		text, err := dpop.From(c.request.Header)
+		if errors.Is(err, dpop.ErrMissing) && c.pop && !c.plan.route.Issues {
+			return nil // it has proven the same
+		}
 		if err != nil {
 			return refuse(c.proofRefused(p, "Send one proof, in one field: `"+dpop.Field+": …`."), "%v", err)
 		}
@@ -36,7 +40,7 @@ func dpopProof(p *Proofs, origin string) func(*call) *Refusal {
 			newest, err = p.Nonces.Check(text, c.at, dpop.Field, c.stage.Slug)
 			return err
 		}}
-		proof, err := verifier.Verify(text, dpop.Request{Method: c.request.Method, URL: c.url(origin), Token: access}, c.at)
+		made, err := verifier.Verify(text, dpop.Request{Method: c.request.Method, URL: c.url(origin), Token: access}, c.at)
 		switch {
 		case errors.Is(err, dpop.ErrNonce):
 			return refuse(c.withNonce(p, problem.New(http.StatusUnauthorized, "use-dpop-nonce", "The proof has no nonce of this server",
@@ -46,14 +50,17 @@ func dpopProof(p *Proofs, origin string) func(*call) *Refusal {
 			return refuse(c.proofRefused(p, "Make a proof for each request, for its method, its URL and its access token, and for now."), "the DPoP proof: %v", err)
 		case c.attested != nil && c.attested.Key == jwk.Key{}:
 			return refuse(notAttested, "the client integrity token is bound to no key")
-		case c.attested != nil && c.attested.Key != proof.Key:
+		case c.attested != nil && c.attested.Key != made.Key && attestedEndpoint(c.plan.route.Route) && c.policies.Call.ClientAuth == catalog.ByAttestation:
+			return refuse(attestationRefused("Sign the DPoP proof with the key that the client attestation is bound to."),
+				"the DPoP proof is signed with another key than the one that the client attestation is bound to")
+		case c.attested != nil && c.attested.Key != made.Key:
 			return refuse(c.proofRefused(p, "Sign it with the key that the client integrity token is bound to."),
 				"the proof is signed with another key than the one that the client integrity token is bound to")
 		}
 		if !newest {
 			c.giveNonce(p, c.echo.Response().Header())
 		}
-		c.sender = newSender(proof.Key, proof.ID, proof.Issued)
+		c.proven(made.Key, proof{dpopKind, made.ID, made.Issued})
 		return nil
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/integrity"
+	"keyladder/stages/mechanism/jwk"
 	"keyladder/stages/mechanism/token"
 )
 
@@ -22,6 +23,8 @@ type Attested struct {
 	Issuer   func(stage string) string // the URL of a stage's attestation service, which iss has to be
 	Audience func(stage string) string // this API, which has to be in aud
 	Leeway   time.Duration             // how far the attestation service's clock may be ahead
+	// Attester is the public key of that name with which it signs client attestations. Nil: none.
+	Attester func(keyID string) (jwk.Key, bool)
 }
 
 // lookUpServers finds a key whose secret the attestation service shares with this server. Where a

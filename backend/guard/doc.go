@@ -16,6 +16,7 @@
 //	  key-in-url          app: no key in the URL
 //	  app-key             app: a registered key, not revoked
 //	  hawk                app: a MAC over the request, made with the key's secret, just now
+//	  client-attestation  app, at OAuth's endpoints: its attester vouches for it, and it has its key
 //	  dpop                sender: a proof of the device's key, made for this call
 //	  signed-fields       binding: was the request signed with this user and this device?
 //	  nonce               app: is it here for the first time?

@@ -29,7 +29,7 @@ type segments struct{ admission, proof, rights []step }
 //
 //keyladder:code guard-pipeline
 func pipeline(c Config, m *memories) segments {
-	apps := values{catalog.AppKey, catalog.Hawk, catalog.IntegrityToken}
+	apps := values{catalog.AppKey, catalog.Hawk, catalog.IntegrityToken, catalog.ByAttestation}
 	known := append(apps, catalog.PartnersByCertificate)
 	proven := append(known, catalog.ThroughGateway)
 	signed := values{catalog.Hawk}
@@ -52,6 +52,7 @@ func pipeline(c Config, m *memories) segments {
 				run: signature(hawk.Verifier{Host: c.Host, Port: c.Port}, c.lookUp, m.since), finish: signAnswer,
 			},
 			{check: catalog.CheckIntegrity, serves: values{catalog.IntegrityToken, anyValueOf("api.secret_overlap")}, run: integrityToken(m.integrity, c.lookUpServers)},
+			{check: catalog.CheckAttested, serves: values{catalog.ByAttestation}, on: attestedEndpoint, run: clientAttested(c.Attested, c.Proofs, c.attestedClient)},
 			{check: catalog.CheckDPoP, serves: values{catalog.DPoPProofs}, run: dpopProof(c.Proofs, c.origin())},
 			{check: catalog.CheckSignedFields, serves: values{catalog.SessionOfCall, catalog.TokenOfCall}, with: signed, run: signedFields},
 			{check: catalog.CheckNonce, serves: values{catalog.NoncesRemembered}, with: signed, run: nonceIsNew(m.nonces)},

@@ -61,12 +61,29 @@ func needsProofs(stage catalog.Stage, c Config) bool {
 type sender struct {
 	key        jwk.Key
 	thumbprint string
-	proof      string    // what no other proof of the key has: jti or nonce
-	at         time.Time // when it was made, in whole seconds
+	proofs     []proof
 }
 
-func newSender(key jwk.Key, proof string, at time.Time) *sender {
-	return &sender{key: key, thumbprint: key.Thumbprint(), proof: proof, at: at}
+// proof is what a sender has shown for it, which must not come again.
+type proof struct {
+	kind string
+	id   string    // what no other of the kind has, of the same key: jti or nonce
+	at   time.Time // for which it was made, in whole seconds
+}
+
+// Kinds of proofs.
+const (
+	dpopKind = "dpop"
+	popKind  = "pop" // of a client attestation
+)
+
+// proven notes what the sender of a call has proven. Who has another key than the one before is
+// nobody: see who calls it.
+func (c *call) proven(key jwk.Key, p proof) {
+	if c.sender == nil || c.sender.key != key {
+		c.sender = &sender{key: key, thumbprint: key.Thumbprint()}
+	}
+	c.sender.proofs = append(c.sender.proofs, p)
 }
 
 // proofIsNew refuses a proof that was here before, and remembers it until nothing would accept it any
@@ -76,18 +93,23 @@ func newSender(key jwk.Key, proof string, at time.Time) *sender {
 //keyladder:code guard-proof-new
 func proofIsNew(p *Proofs) func(*call) *Refusal {
 	return func(c *call) *Refusal {
-		if c.sender == nil || p == nil || p.Memory == nil {
+		if c.sender == nil || len(c.sender.proofs) == 0 || p == nil || p.Memory == nil {
 			return refuse(closed(), "there is no proof, or nothing that would remember it")
 		}
-		err := p.Memory.Add(c.at, c.sender.thumbprint, c.sender.at.Unix(), c.sender.proof)
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, replay.ErrFull), errors.Is(err, replay.ErrUnmarked):
-			return refuse(problem.New(http.StatusServiceUnavailable, "try-later", "Too many calls at the moment", "Try again a bit later.").
-				With("Retry-After", "5"), "%v", err)
+		for _, shown := range c.sender.proofs {
+			err := p.Memory.Add(c.at, c.sender.thumbprint, shown.at.Unix(), shown.kind+" "+shown.id)
+			switch {
+			case err == nil:
+			case errors.Is(err, replay.ErrFull), errors.Is(err, replay.ErrUnmarked):
+				return refuse(problem.New(http.StatusServiceUnavailable, "try-later", "Too many calls at the moment", "Try again a bit later.").
+					With("Retry-After", "5"), "%v", err)
+			case shown.kind == popKind:
+				return refuse(attestationRefused("Make a proof for each request: this one was here before, or was made before this server began."), "%v", err)
+			default:
+				return refuse(c.proofRefused(p, "Make a proof for each call: this one was here before, or was made before this server began."), "%v", err)
+			}
 		}
-		return refuse(c.proofRefused(p, "Make a proof for each call: this one was here before, or was made before this server began."), "%v", err)
+		return nil
 	}
 }
 

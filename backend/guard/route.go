@@ -23,9 +23,13 @@ type Route struct {
 	// its handler asks for: an endpoint of OAuth proves client and user as RFC 6749 has it, and an
 	// attestation is the proof itself.
 	Admission bool
-	// Attested says that such a route asks for the app's client integrity token, too, before its
-	// handler looks at anything.
+	// Attested says that such a route asks for what the attestation service has given to the app, too,
+	// before its handler looks at anything: its client integrity token, or a client attestation, and
+	// where tokens are bound to a key, for a proof that it has that.
 	Attested bool
+	// Issues says that such a route issues tokens. What they are bound to is the key of a DPoP proof, so
+	// there has to be one (RFC 9449, section 5).
+	Issues bool
 	// Partner opens the route to partners' servers, and closes it to apps.
 	Partner bool
 	// AtGateway says that the gateway answers the route itself. So it asks for what the app may do as
@@ -54,6 +58,9 @@ func withUser(r Route) bool   { return r.User == Proven }
 func byPassword(r Route) bool { return r.User == ByPassword }
 func withDevice(r Route) bool { return !r.WithoutDevice }
 
+// attestedEndpoint is false for the API: apps show their client integrity token there.
+func attestedEndpoint(r Route) bool { return r.Attested }
+
 // isRoute is false for what is none, which does nothing: it is 404 or 405.
 func isRoute(r Route) bool { return r.Path != "" || r.WellKnown != "" }
 
@@ -77,8 +84,13 @@ func (r Route) asks(stage catalog.Policies) catalog.Policies {
 		asked.Call, asked.API = catalog.NothingAsked()
 		asked.Call.Transport = stage.Call.Transport
 		asked.API.RateLimits = stage.API.RateLimits
-		if r.Attested {
+		if r.Attested && stage.Call.ClientAuth == catalog.ByAttestation {
+			asked.Call.ClientAuth = catalog.ByAttestation
+		} else if r.Attested {
 			asked.Call.AppProof, asked.API.SecretOverlap = catalog.IntegrityToken, stage.API.SecretOverlap
+		}
+		if r.Attested && stage.Call.Sender != catalog.AnySender {
+			asked.Call.Sender = catalog.DPoPProofs // as OAuth has it, however calls of the API are proven
 		}
 		return asked
 	}

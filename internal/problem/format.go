@@ -36,6 +36,10 @@ func OAuth(w http.ResponseWriter, p *Problem) {
 		status, e.Error = http.StatusBadRequest, "invalid_grant"
 	case "not-allowed":
 		status, e.Error = http.StatusBadRequest, "unauthorized_client"
+	case "client-attestation-not-accepted": // draft-ietf-oauth-attestation-based-client-auth-12
+		e.Error = "invalid_client_attestation"
+	case "use-attestation-challenge":
+		e.Error = "use_attestation_challenge"
 	case "invalid-dpop-proof": // RFC 9449, section 5
 		status, e.Error = http.StatusBadRequest, "invalid_dpop_proof"
 	case "use-dpop-nonce": // section 8

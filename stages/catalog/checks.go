@@ -18,9 +18,10 @@ const (
 	CheckKeyInURL     Check = "key-in-url"
 	CheckAppKey       Check = "app-key"
 	CheckHawk         Check = "hawk"
-	CheckIntegrity    Check = "integrity-token"   // the attestation service signed it, for this API, and it has not expired
-	CheckDPoP         Check = "dpop"              // a proof for this very call, by the key that its tokens are bound to
-	CheckSignature    Check = "message-signature" // over this very call, by that key
+	CheckIntegrity    Check = "integrity-token"    // the attestation service signed it, for this API, and it has not expired
+	CheckAttested     Check = "client-attestation" // the attestation service has issued it to this client, who has its key
+	CheckDPoP         Check = "dpop"               // a proof for this very call, by the key that its tokens are bound to
+	CheckSignature    Check = "message-signature"  // over this very call, by that key
 	CheckSignedFields Check = "signed-fields"
 	CheckNonce        Check = "nonce"              // it is here for the first time
 	CheckCertOfApp    Check = "certificate-of-app" // the one that is shown belongs to the app
@@ -60,13 +61,12 @@ const (
 
 // The mediator's checks, beside those that it shares with the others.
 const (
-	CheckDeviceLimit  Check = "device-limit"       // not too many requests of one installation
-	CheckPushed       Check = "request-uri"        // it stands for a request that its client has pushed, and comes once
-	CheckProvider     Check = "provider"           // its answer is to this sign-in and user agent, and it says who the user is
-	CheckAttested     Check = "client-attestation" // the attestation service has issued it to this client, who has its key
-	CheckFamilyDevice Check = "device-of-family"   // the installation is the one that has asked for the user
-	CheckWAF          Check = "waf"                // the web application firewall of the gateway, where it is switched on
-	CheckUpstream     Check = "upstream"           // what is behind the gateway answers: the API, or a third party
+	CheckDeviceLimit  Check = "device-limit"     // not too many requests of one installation
+	CheckPushed       Check = "request-uri"      // it stands for a request that its client has pushed, and comes once
+	CheckProvider     Check = "provider"         // its answer is to this sign-in and user agent, and it says who the user is
+	CheckFamilyDevice Check = "device-of-family" // the installation is the one that has asked for the user
+	CheckWAF          Check = "waf"              // the web application firewall of the gateway, where it is switched on
+	CheckUpstream     Check = "upstream"         // what is behind the gateway answers: the API, or a third party
 )
 
 // The checks of the third party whose rates the bank buys.
@@ -115,7 +115,7 @@ var ownerships = []struct {
 }{
 	{OfGuard, []Check{
 		CheckStage, CheckAddressLimit, CheckTransport, CheckUserAgent, CheckBody,
-		CheckGateway, CheckClientCert, CheckKeyInURL, CheckAppKey, CheckHawk, CheckIntegrity, CheckDPoP, CheckSignature, CheckSignedFields, CheckNonce, CheckCertOfApp, CheckPartner, CheckApp,
+		CheckGateway, CheckClientCert, CheckKeyInURL, CheckAppKey, CheckHawk, CheckIntegrity, CheckAttested, CheckDPoP, CheckSignature, CheckSignedFields, CheckNonce, CheckCertOfApp, CheckPartner, CheckApp,
 		CheckAppLimit, CheckNonceKept, CheckProofNew, CheckSealedBody, CheckDevice, CheckSignIn, CheckSession,
 		CheckToken, CheckRevoked, CheckBinding,
 		CheckScope,
@@ -123,7 +123,7 @@ var ownerships = []struct {
 	{OfApp, []Check{CheckTLS, CheckPins, CheckServerMAC, CheckSealedAnswer, CheckAnswerSigned, CheckTransferCap, CheckSignedIn, CheckResponse}},
 	{OfAuth, []Check{CheckForm, CheckClient, CheckRedirect, CheckGrant, CheckCode, CheckPKCE, CheckRefresh, CheckWanted, CheckConsent}},
 	{OfAttestation, []Check{CheckAttestation}},
-	{OfMediator, []Check{CheckDeviceLimit, CheckPushed, CheckProvider, CheckAttested, CheckFamilyDevice, CheckWAF, CheckUpstream}},
+	{OfMediator, []Check{CheckDeviceLimit, CheckPushed, CheckProvider, CheckFamilyDevice, CheckWAF, CheckUpstream}},
 	{OfRates, []Check{CheckRatesKey, CheckRatesQuota}},
 	{OfPackage, []Check{CheckHidden, CheckNotStored, CheckNotTyped}},
 }
