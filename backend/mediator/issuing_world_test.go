@@ -37,6 +37,8 @@ type fake struct {
 	requests []asked
 	lifetime int64 // of access tokens, in seconds
 	rotates  bool
+	forgets  bool             // it knows no idempotency keys
+	unknown  int              // refresh tokens that came and were not good
 	fault    http.HandlerFunc // in place of the token endpoint; nil: none
 }
 
@@ -128,13 +130,14 @@ func (f *fake) token(w http.ResponseWriter, r *http.Request) {
 		}
 		user, scope = asked.user, asked.scope
 	case "refresh_token":
-		if answer := f.keys[r.Header.Get("Idempotency-Key")]; answer != "" {
+		if answer := f.keys[r.Header.Get("Idempotency-Key")]; answer != "" && !f.forgets {
 			w.Header().Set("Content-Type", "application/json")
 			io.WriteString(w, answer)
 			return
 		}
 		user = f.tokens[r.PostForm.Get("refresh_token")]
 		if user == "" {
+			f.unknown++
 			write(w, http.StatusBadRequest, map[string]any{"error": "invalid_grant"})
 			return
 		}

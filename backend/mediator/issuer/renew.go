@@ -33,7 +33,7 @@ func (s *Server) refreshing() grants.Grant {
 			return "", err
 		}
 		if family != nil { // else there is nothing to renew, and the claim says why
-			if err := s.renew(context.WithoutCancel(ctx), r.HTTP, r.Caller.At(), *family); err != nil {
+			if err := s.renew(context.WithoutCancel(ctx), traffic.ExchangeOf(r.HTTP), r.Caller.At(), family.Origin); err != nil {
 				return "", err
 			}
 		}
@@ -42,18 +42,18 @@ func (s *Server) refreshing() grants.Grant {
 	return grant
 }
 
-// renew renews a family's session at its provider, if its access token there has expired. What the
-// provider gives takes the place of what there was before anybody is answered. Where it says that
-// the user's sign-in is over, the family ends.
+// renew renews a session at its provider, if its access token there has expired. What the provider
+// gives takes the place of what there was before anybody is answered. Where it says that the user's
+// sign-in is over, the family ends.
 //
 //keyladder:code mediator-renew
-func (s *Server) renew(ctx context.Context, from *http.Request, at time.Time, family refresh.Family) error {
-	session, err := s.sessions.Claim(ctx, at, family.Origin, secrets.New())
+func (s *Server) renew(ctx context.Context, exchange string, at time.Time, id string) error {
+	session, err := s.sessions.Claim(ctx, at, id, secrets.New())
 	switch {
 	case errors.Is(err, sessions.ErrBusy):
 		return later("the session is being renewed")
 	case errors.Is(err, sessions.ErrNone):
-		return s.over(ctx, family, "there is no session at a provider behind it any more")
+		return s.over(ctx, id, "there is no session at a provider behind it any more")
 	case err != nil:
 		return err
 	case session == nil:
@@ -62,21 +62,49 @@ func (s *Server) renew(ctx context.Context, from *http.Request, at time.Time, fa
 	p, ok := s.config.Providers.Named(session.Provider, session.Stage)
 	switch {
 	case !ok || !p.Enabled:
-		return errors.Join(s.sessions.Release(ctx, session.ID, true), later("the provider "+session.Provider+" is switched off"))
+		return errors.Join(s.sessions.Release(ctx, id, sessions.Answered), later("the provider "+session.Provider+" is switched off"))
 	case session.Tokens.Refresh == "":
-		return s.over(ctx, family, "the access token of "+session.Provider+" has expired, and it gives no refresh tokens")
+		return s.over(ctx, id, "the access token of "+session.Provider+" has expired, and it gives no refresh tokens")
 	}
-	to := oauthclient.For{Stage: session.Stage, Exchange: traffic.ExchangeOf(from)}
+	to := oauthclient.For{Stage: session.Stage, Exchange: exchange}
 	given, err := s.config.Client.Refresh(ctx, to, p, session.Tokens.Refresh, session.RenewalKey)
 	refused, isRefusal := errors.AsType[*oauthclient.RefusedError](err)
 	switch {
+	case isRefusal && refused.InvalidGrant() && session.Lost:
+		s.config.Logger.Warn("a session goes on without its provider, whose answer got lost", "provider", p.Name, "session", id)
+		return s.sessions.Alone(ctx, *session, at.Add(aloneLife))
 	case isRefusal && refused.InvalidGrant():
-		return s.over(ctx, family, session.Provider+" has ended the sign-in")
+		return s.over(ctx, id, session.Provider+" has ended the sign-in")
 	case err != nil:
 		s.config.Logger.Error("renew a session", "provider", p.Name, "error", err)
-		return errors.Join(s.sessions.Release(ctx, session.ID, !isRefusal), later(session.Provider+" does not renew the sign-in"))
+		outcome := sessions.Answered
+		switch {
+		case isRefusal:
+			outcome = sessions.NotTaken
+		case errors.Is(err, oauthclient.ErrNoAnswer):
+			outcome = sessions.Unanswered
+		}
+		return errors.Join(s.sessions.Release(ctx, id, outcome), later(session.Provider+" does not renew the sign-in"))
 	}
 	return s.sessions.Renewed(ctx, at, *session, sessions.Tokens{Access: given.Access, Refresh: given.Refresh}, given.Expires)
+}
+
+// mostResumed is how many sessions are looked at in one go.
+const mostResumed = 100
+
+// resume renews the sessions that a mediator was renewing when it died: while their providers still
+// know that request.
+func (s *Server) resume(ctx context.Context) error {
+	ids, err := s.sessions.Abandoned(ctx, s.config.Now(), mostResumed)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := s.renew(ctx, "", s.config.Now(), id); err != nil && ctx.Err() == nil {
+			s.config.Logger.Error("renew a session that was being renewed", "session", id, "error", err)
+		}
+	}
+	return nil
 }
 
 // later refuses for now: the refresh token was not used.
@@ -85,12 +113,12 @@ func later(reason string) error {
 		"Try again after the time in Retry-After, in seconds.").With("Retry-After", "1"), "%s", reason)
 }
 
-// over ends a family whose sign-in is over at the provider.
-func (s *Server) over(ctx context.Context, family refresh.Family, reason string) error {
-	if _, err := s.sessions.End(ctx, s.config.Now(), sessions.ProviderEnded, family.Origin); err != nil {
+// over ends the family of a session that is over at the provider.
+func (s *Server) over(ctx context.Context, id, reason string) error {
+	if _, err := s.sessions.End(ctx, s.config.Now(), sessions.ProviderEnded, id); err != nil {
 		return err
 	}
-	if err := s.endFamilies(ctx, family.ID, family.Origin); err != nil {
+	if err := s.endFamilies(ctx, id); err != nil {
 		return err
 	}
 	return oauth.Refuse(catalog.CheckProvider, problem.New(http.StatusBadRequest, "invalid-grant", "That is not good, or not any more", ""), "%s", reason)

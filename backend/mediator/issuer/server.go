@@ -57,7 +57,8 @@ const (
 	pushedLife   = time.Minute      // of a request_uri: the app opens it at once
 	signInLife   = 10 * time.Minute // of a sign-in, which people do by hand
 	repeatWithin = time.Minute      // for which the lost answer to a refresh can be asked for again
-	renewalHold  = 30 * time.Second // longer than a provider may take for an answer
+	renewalHold  = 20 * time.Second // longer than a provider may take for an answer
+	aloneLife    = 12 * time.Hour   // of a session that has lost the tokens of its provider (package sessions)
 )
 
 // Models are the issuer's tables, without those of providers and tokens.
@@ -197,8 +198,8 @@ const (
 	listedAfter = 24 * time.Hour
 )
 
-// Follow gives back to providers what sessions that have ended had, and forgets what is over, until
-// ctx ends.
+// Follow gives back to providers what sessions that have ended had, renews those whose mediator has
+// died, and forgets what is over, until ctx ends.
 func (s *Server) Follow(ctx context.Context) {
 	returning, forgetting := time.NewTicker(returnEvery), time.NewTicker(forgetEvery)
 	defer returning.Stop()
@@ -209,7 +210,7 @@ func (s *Server) Follow(ctx context.Context) {
 		case <-s.wake:
 			err = s.returnTokens(ctx)
 		case <-returning.C:
-			err = s.returnTokens(ctx)
+			err = errors.Join(s.returnTokens(ctx), s.resume(ctx))
 		case <-forgetting.C:
 			err = s.forget(ctx)
 		case <-ctx.Done():

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -31,6 +32,9 @@ const agent = "HarbourMediator/1.0"
 
 // ErrAnswer means that a provider has answered in a way that is not understood.
 var ErrAnswer = errors.New("the provider's answer is not understood")
+
+// ErrNoAnswer means that a provider has not answered. It may have done what it was asked for.
+var ErrNoAnswer = errors.New("the provider has not answered")
 
 // RefusedError is a refusal of a provider (RFC 6749, section 5.2).
 type RefusedError struct{ Code string }
@@ -86,6 +90,7 @@ func (c *Client) post(ctx context.Context, to For, p manage.Provider, address st
 	r.Header.Set("Content-Type", oauth.MediaType)
 	if key != "" {
 		r.Header.Set(protect.IdempotencyKey, `"`+key+`"`)
+		r.GetBody = nil // else net/http sends it again by itself when a connection breaks, and nobody knows
 	}
 	return c.do(to, r, form.Encode())
 }
@@ -99,13 +104,16 @@ func (c *Client) do(to For, r *http.Request, body string) (map[string]json.RawMe
 	}
 	record := c.log.Asked(string(deployment.Mediator), to.Stage, r, []byte(body))
 	response, err := c.http.Do(r)
-	if err != nil {
+	if dial, is := errors.AsType[*net.OpError](err); is && dial.Op == "dial" { // so nothing was sent
 		return nil, fmt.Errorf("ask a provider: %w", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
 	}
 	defer response.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(response.Body, mostAnswer+1))
 	if err != nil {
-		return nil, fmt.Errorf("read a provider's answer: %w", err)
+		return nil, fmt.Errorf("%w in full: %w", ErrNoAnswer, err)
 	}
 	record(response, data)
 	object := map[string]json.RawMessage{}

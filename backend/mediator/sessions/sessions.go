@@ -11,6 +11,17 @@
 // renews a session ([Store.Claim]), also of several mediators on one database, and what is sent is
 // the same again where the answer got lost: the idempotency key of the request is written down
 // before the request is sent, and forgotten with the answer.
+//
+// # What can get lost
+//
+// A mediator that is killed after a provider has rotated, and before the answer is written down, has
+// lost the provider's new refresh token: those are the milliseconds that the answer is under way, and
+// one write. So is one whose provider is killed before it has answered. The next request gets the same
+// answer from a provider that knows the key, or that takes the old token for a while. A mediator that
+// starts again sends it by itself ([Store.Abandoned]), soon enough for that. Any other provider takes it
+// for a copy, and refuses it. That says nothing about the user. So the session goes on without the
+// provider's tokens ([Store.Alone]), for a limited time: what it costs is that until then the user is
+// not asked about at the provider, and afterwards signs in once more.
 package sessions
 
 import (
@@ -51,6 +62,7 @@ type Session struct {
 	Tokens     Tokens
 	Expires    time.Time // of the provider's access token
 	RenewalKey string    // of the request that renews it, while one is under way
+	Lost       bool      // the provider may have answered such a request, and nobody got the answer
 }
 
 // row is a session in the database.
@@ -65,10 +77,11 @@ type row struct {
 	Sealed     []byte    // the provider's tokens; nil: given back
 	BegunAt    time.Time `gorm:"not null;index"`
 	RenewedAt  *time.Time
-	Renewals   int       `gorm:"not null;default:0"`
-	ExpiresAt  time.Time `gorm:"not null"`
-	RenewalKey string    `gorm:"not null;default:''"`
-	ClaimedAt  *time.Time
+	Renewals   int        `gorm:"not null;default:0"`
+	ExpiresAt  time.Time  `gorm:"not null"`
+	RenewalKey string     `gorm:"not null;default:''"`
+	ClaimedAt  *time.Time `gorm:"index:mediator_sessions_claimed,where:claimed_at IS NOT NULL"`
+	Lost       bool       `gorm:"not null;default:false"` // see [Session]
 	EndedAt    *time.Time `gorm:"index:mediator_sessions_ended,where:ended_at IS NOT NULL AND sealed IS NOT NULL"`
 	Reason     string     `gorm:"not null;default:''"`
 }
@@ -106,7 +119,7 @@ func (s *Store) seal(id, provider string, t Tokens) ([]byte, error) {
 
 func (s *Store) session(r row) (Session, error) {
 	found := Session{
-		ID: r.ID, Stage: r.Stage, User: r.User, Subject: r.Subject, Client: r.Client, Device: r.Device, Provider: r.Provider, Expires: r.ExpiresAt, RenewalKey: r.RenewalKey,
+		ID: r.ID, Stage: r.Stage, User: r.User, Subject: r.Subject, Client: r.Client, Device: r.Device, Provider: r.Provider, Expires: r.ExpiresAt, RenewalKey: r.RenewalKey, Lost: r.Lost,
 	}
 	if r.Sealed == nil {
 		return found, nil
@@ -162,8 +175,9 @@ func (s *Store) Claim(ctx context.Context, at time.Time, id, key string) (claime
 		if r.RenewalKey == "" {
 			r.RenewalKey = key
 		}
+		r.Lost = r.Lost || r.ClaimedAt != nil // whoever had claimed it has died
 		r.ClaimedAt = &at
-		if err := tx.Model(&row{}).Where("id = ?", id).Updates(map[string]any{"claimed_at": at, "renewal_key": r.RenewalKey}).Error; err != nil {
+		if err := tx.Model(&row{}).Where("id = ?", id).Updates(map[string]any{"claimed_at": at, "renewal_key": r.RenewalKey, "lost": r.Lost}).Error; err != nil {
 			return err
 		}
 		found, err := s.session(r)
@@ -176,14 +190,44 @@ func (s *Store) Claim(ctx context.Context, at time.Time, id, key string) (claime
 	return claimed, nil
 }
 
-// Release lets others renew a session that was claimed. Sent says that the request may have reached
-// the provider: the next one is the same again.
-func (s *Store) Release(ctx context.Context, id string, sent bool) error {
+// Outcome is what became of a request that renews a session and did not.
+type Outcome int
+
+// The outcomes.
+const (
+	NotTaken   Outcome = iota // the provider has refused it, or it was not sent: the next request is another one
+	Answered                  // the provider can't answer now: the next request is the same again
+	Unanswered                // there is no answer, though there may have been one: the same, and see [Session.Lost]
+)
+
+// Release lets others renew a session that was claimed.
+func (s *Store) Release(ctx context.Context, id string, o Outcome) error {
 	changes := map[string]any{"claimed_at": nil}
-	if !sent {
+	switch o {
+	case NotTaken:
 		changes["renewal_key"] = ""
+	case Unanswered:
+		changes["lost"] = true
 	}
 	return s.update(ctx, id, changes)
+}
+
+// Abandoned are the IDs of sessions whose mediator has died while it renewed them, at most so many.
+func (s *Store) Abandoned(ctx context.Context, at time.Time, most int) (ids []string, err error) {
+	err = s.db.WithContext(ctx).Model(&row{}).Where("claimed_at <= ? AND ended_at IS NULL", at.UTC().Add(-s.config.Hold)).Order("claimed_at").Limit(most).Pluck("id", &ids).Error
+	if err != nil {
+		return nil, fmt.Errorf("look for sessions whose mediator has died: %w", err)
+	}
+	return ids, nil
+}
+
+// Alone has a session go on without its provider, until a time.
+func (s *Store) Alone(ctx context.Context, of Session, until time.Time) error {
+	sealed, err := s.seal(of.ID, of.Provider, Tokens{Access: of.Tokens.Access})
+	if err != nil {
+		return fmt.Errorf("seal the tokens of a session: %w", err)
+	}
+	return s.update(ctx, of.ID, map[string]any{"sealed": sealed, "expires_at": until.UTC(), "renewal_key": "", "claimed_at": nil, "lost": false})
 }
 
 // Renewed replaces what a session has: before anybody is answered. A provider that sends no refresh
@@ -197,7 +241,7 @@ func (s *Store) Renewed(ctx context.Context, at time.Time, was Session, now Toke
 		return fmt.Errorf("seal the tokens of a session: %w", err)
 	}
 	return s.update(ctx, was.ID, map[string]any{
-		"sealed": sealed, "expires_at": expires.UTC(), "renewed_at": at.UTC(), "renewals": gorm.Expr("renewals + 1"), "renewal_key": "", "claimed_at": nil,
+		"sealed": sealed, "expires_at": expires.UTC(), "renewed_at": at.UTC(), "renewals": gorm.Expr("renewals + 1"), "renewal_key": "", "claimed_at": nil, "lost": false,
 	})
 }
 
