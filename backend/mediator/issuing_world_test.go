@@ -1,6 +1,7 @@
 package mediator_test
 
 import (
+	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -19,6 +20,7 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/dpop"
 	"keyladder/stages/mechanism/integrity"
 	"keyladder/stages/mechanism/pkce"
 	"keyladder/stages/mechanism/token"
@@ -217,6 +219,9 @@ func (f *fake) set(change func()) {
 // phone is an installation of the app, with the user agent of its device.
 type phone struct {
 	*world
+	stage    string
+	key      *ecdsa.PrivateKey // of the device, where the stage has tokens bound to one
+	nonce    string            // for its proofs
 	device   string
 	agent    *http.Client
 	verifier string
@@ -226,7 +231,7 @@ type phone struct {
 func (w *world) phone(device string) *phone {
 	w.Helper()
 	jar := must[*cookiejar.Jar](w)(cookiejar.New(nil))
-	return &phone{world: w, device: device, state: "s-" + rand.Text(), agent: &http.Client{
+	return &phone{world: w, stage: issuing, device: device, state: "s-" + rand.Text(), agent: &http.Client{
 		Transport: w.http.Transport, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -234,10 +239,18 @@ func (w *world) phone(device string) *phone {
 // at is the mediator as an issuer.
 func (w *world) at(path string) string { return w.base + "/" + issuing + path }
 
+// at is the issuer that the phone's app knows.
+func (p *phone) at(path string) string { return p.base + "/" + p.stage + path }
+
 // post sends a form as the app does.
 func (p *phone) post(path string, form url.Values) said {
 	p.Helper()
-	return p.do(p.form(path, form))
+	got := p.do(p.form(path, form))
+	if nonce := got.header.Get(dpop.NonceField); nonce != "" && p.nonce != nonce {
+		p.nonce = nonce
+		got = p.do(p.form(path, form))
+	}
+	return got
 }
 
 // form is such a request.
@@ -245,6 +258,10 @@ func (p *phone) form(path string, form url.Values) *http.Request {
 	p.Helper()
 	r := must[*http.Request](p)(http.NewRequest(http.MethodPost, p.at(path), strings.NewReader(form.Encode())))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if p.key != nil {
+		p.prove(r)
+		return r
+	}
 	integrity.Set(r.Header, p.attested(func(_ *token.Key, claims *integrity.Claims) {
 		claims.Issuer, claims.Audience, claims.Device = "https://localhost:8445/"+issuing, []string{p.at("/v1"), p.at("")}, p.device
 	}))

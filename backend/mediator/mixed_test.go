@@ -213,7 +213,7 @@ func (o *order) send(who *person, method, address string, form url.Values) *http
 
 // begin pushes a request and opens it, up to the page of a provider.
 func (o *order) begin(who *person, of *fake) page {
-	p := &phone{world: o.world, device: who.device, state: "s"}
+	p := &phone{world: o.world, stage: issuing, device: who.device, state: "s"}
 	form := p.request(func(form url.Values) { form.Set("provider", of.described.Name) })
 	who.verifiers = append(who.verifiers, p.verifier)
 	pushed := object(o, o.send(who, http.MethodPost, o.at("/par"), form).Body.String())

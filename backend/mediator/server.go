@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"keyladder/backend/clients"
 	"keyladder/backend/gateway"
 	"keyladder/backend/guard"
+	"keyladder/backend/marks"
 	"keyladder/backend/mediator/issuer"
 	"keyladder/backend/mediator/oauthclient"
 	"keyladder/backend/mediator/providers"
@@ -31,6 +34,8 @@ import (
 	"keyladder/internal/store"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/mechanism/replay"
 )
 
 // Config is what a mediator needs.
@@ -80,6 +85,8 @@ type Server struct {
 	guard     *guard.Guard
 	echo      *echo.Echo
 	manage    *manage.Server
+	proofs    *guard.Proofs // nil: no stage asks for any
+	mark      *replay.Mark  // of their memory
 	tls       *tls.Config
 
 	terminated *tls.Config // where the terminator comes in
@@ -108,8 +115,10 @@ func New(config Config) (server *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	_, err = os.Stat(config.Folder.Path(database))
+	resumed := !errors.Is(err, fs.ErrNotExist)
 	s := &Server{config: config, tls: serving.TLS(certificate), terminated: serving.For(serving.Terminator, certificate, authority)}
-	if s.db, err = store.Open(config.Folder.Path(database), slices.Concat(providers.Models(), gateway.Models(), tokens.Models(), issuer.Models(), durable.Models())...); err != nil {
+	if s.db, err = store.Open(config.Folder.Path(database), slices.Concat(providers.Models(), gateway.Models(), tokens.Models(), issuer.Models(), durable.Models(), marks.Models())...); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -118,6 +127,13 @@ func New(config Config) (server *Server, err error) {
 		}
 	}()
 	ctx := context.Background()
+	secret, err := s.secret()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.openProofs(ctx, secret, resumed); err != nil {
+		return nil, err
+	}
 	if s.providers, err = providers.Open(ctx, s.db, providers.Config{Seed: seed, Addresses: config.Folder.Addresses, Now: config.Now}); err != nil {
 		return nil, err
 	}
@@ -135,20 +151,28 @@ func New(config Config) (server *Server, err error) {
 	if s.upstream, err = newUpstream(config); err != nil {
 		return nil, err
 	}
-	if s.issuer, err = s.newIssuer(ctx); err != nil {
+	if s.issuer, err = s.newIssuer(ctx, secret); err != nil {
 		return nil, err
 	}
 	if s.gateway, err = s.newGateway(); err != nil {
 		return nil, err
 	}
 	at := config.Folder.Addresses
+	host, port, err := hawk.HostPort(at.URL(deployment.MediatorService)) // as apps know it, whatever a proxy makes of it
+	if err != nil {
+		return nil, err
+	}
+	attester, err := s.attester()
+	if err != nil {
+		return nil, err
+	}
 	s.guard, err = guard.New(guard.Config{
 		Stages: config.Stages, AdmissionAlone: s.gateway == nil, Gateway: s.gateway != nil, Issued: guard.Issued{Clients: s.clients.Book, Tokens: s.tokens.Book}, Usage: guard.Uncounted{},
-		Server: string(deployment.Mediator), Log: config.Log, Address: config.Address, Now: config.Now,
+		Server: string(deployment.Mediator), Host: host, Port: port, Proofs: s.proofs, Log: config.Log, Address: config.Address, Now: config.Now,
 		Attested: guard.Attested{
 			Issuer:   func(stage string) string { return at.Stage(deployment.AttestationService, stage) },
 			Audience: func(stage string) string { return at.Stage(deployment.MediatorService, stage) },
-			Leeway:   config.Leeway,
+			Leeway:   config.Leeway, Attester: attester,
 		},
 	})
 	if err != nil {
@@ -161,7 +185,7 @@ func New(config Config) (server *Server, err error) {
 		"/revoke": forEach(s.issuer.Revoke, s.revoke),
 	} {
 		s.guard.Handle(s.echo, guard.Route{
-			Method: http.MethodPost, Path: path, Scope: guard.AnyScope, Admission: true, Attested: true, At: attested, Refusals: problem.OAuth,
+			Method: http.MethodPost, Path: path, Scope: guard.AnyScope, Admission: true, Attested: true, Issues: path == "/token", At: attested, Refusals: problem.OAuth,
 		}, handler)
 	}
 	s.issuer.Routes(s.guard, s.echo)
@@ -226,15 +250,7 @@ func forEach(issued, passedOn guard.Handler) guard.Handler {
 }
 
 // newIssuer makes what the mediator is where it issues tokens itself.
-func (s *Server) newIssuer(ctx context.Context) (*issuer.Server, error) {
-	text, err := s.config.Folder.Read(secrets.File)
-	if err != nil {
-		return nil, err
-	}
-	key, err := secrets.Read(text)
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) newIssuer(ctx context.Context, key *secrets.Key) (_ *issuer.Server, err error) {
 	if s.asClient, err = oauthclient.New(s.config.Folder, s.config.Log, s.config.Now); err != nil {
 		return nil, err
 	}
@@ -243,6 +259,7 @@ func (s *Server) newIssuer(ctx context.Context) (*issuer.Server, error) {
 		Limit: func(client, device string, at time.Time) error {
 			return s.devices.take(installation{client, device}, at)
 		},
+		Proofs:       s.proofs,
 		CodeLifetime: s.config.CodeLifetime, RefreshIdle: s.config.RefreshIdle, RefreshLifetime: s.config.RefreshLifetime,
 		Logger: s.config.Logger, Now: s.config.Now,
 	})
@@ -285,7 +302,7 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		})
 	}
 	err := group.Wait()
-	return errors.Join(err, s.tokens.Flush(context.WithoutCancel(ctx)))
+	return errors.Join(err, s.tokens.Flush(context.WithoutCancel(ctx)), s.closeProofs())
 }
 
 // flushEvery is how much of the statistics a mediator may lose when it is killed.
@@ -299,6 +316,9 @@ func (s *Server) flush(ctx context.Context) {
 		case <-ticker.C:
 			if err := s.tokens.Flush(ctx); err != nil && ctx.Err() == nil {
 				s.config.Logger.Error("write what was used", "error", err)
+			}
+			if err := s.advance(); err != nil {
+				s.config.Logger.Error("write for which time proofs were taken", "error", err)
 			}
 		case <-ctx.Done():
 			return

@@ -3,8 +3,10 @@ package mediator_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
@@ -40,6 +42,8 @@ const (
 	stage = "mediated"
 	// issuing is the stage at which the mediator issues tokens itself.
 	issuing = "extended-mediator"
+	// keyed is the same, with tokens that are bound to a key.
+	keyed = "device-bound"
 	// redirectURI is the app's.
 	redirectURI = "com.example.app:/callback"
 	app         = "app"
@@ -64,7 +68,7 @@ func stages() catalog.Set {
 			p.Attestation.Level, p.Auth.ClientAuth = catalog.PackageHash, catalog.ServersSecret
 			set[i].Built, set[i].Policies = true, p
 		}
-		if set[i].Slug == issuing { // its gateway has tests of its own
+		if set[i].Slug == issuing || set[i].Slug == keyed { // its gateway has tests of its own
 			set[i].Built, set[i].Policies.Call.Gateway = true, catalog.Direct
 		}
 	}
@@ -101,7 +105,8 @@ type world struct {
 	kill     func()           // stops the mediator
 	stop     func(testing.TB) // the same, and waits until it has
 	mediator *mediator.Server
-	folder   string // the mediator's
+	attester *ecdsa.PrivateKey // with which clients are attested
+	folder   string            // the mediator's
 
 	mu      sync.Mutex
 	asked   []asked
@@ -152,6 +157,8 @@ var many = guard.Limit{PerSecond: 1e6, Burst: 1e6}
 func start(t testing.TB, change func(*mediator.Config)) *world {
 	t.Helper()
 	w := &world{TB: t, log: traffic.New("mediator", 256), errors: &lockedBuffer{}, answers: ok}
+	w.attester = newKey(t)
+	attester := must[[]byte](t)(x509.MarshalPKIXPublicKey(w.attester.Public()))
 	ca := must[*pki.CA](t)
 	public, inside := ca(pki.NewCA("public")), ca(pki.NewCA("inside"))
 	pair := must[pki.Pair](t)
@@ -179,6 +186,7 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 		err := errors.Join(
 			writer.Pair("manage", pair(inside.Peer(string(role), string(role)))),
 			writer.File("manage-ca.pem", inside.Certificate), writer.Pair("server", server), writer.File("roots.pem", public.Certificate),
+			writer.File("attester.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: attester})),
 			writer.File("providers.json", []byte("[]")), writer.File(sealing.File, []byte(strings.Repeat("0f", 32))), writer.Close())
 		if err != nil {
 			t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"keyladder/backend/guard"
 	"keyladder/backend/introspection"
 	"keyladder/backend/ledger"
+	"keyladder/backend/marks"
 	"keyladder/backend/serving"
 	"keyladder/backend/sessions"
 	"keyladder/backend/tokens"
@@ -128,7 +129,7 @@ func New(config Config) (server *Server, err error) {
 	}
 	_, err = os.Stat(config.Folder.Path(database))
 	resumed := !errors.Is(err, fs.ErrNotExist)
-	models := slices.Concat(ledger.Models(), clients.Models(), users.Models(), sessions.Models(), tokens.Models(), devices.Models(), usage.Models(), durable.Models(), []any{&signed{}})
+	models := slices.Concat(ledger.Models(), clients.Models(), users.Models(), sessions.Models(), tokens.Models(), devices.Models(), usage.Models(), durable.Models(), marks.Models())
 	if s.db, err = store.Open(config.Folder.Path(database), models...); err != nil {
 		return nil, err
 	}
@@ -171,7 +172,7 @@ func New(config Config) (server *Server, err error) {
 	s.access = newAccessLog(config.Stages, config.Logger)
 	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
 	s.metrics = newMetrics(s.manage.Metrics)
-	if s.mark, err = s.openMark(ctx, resumed); err != nil {
+	if s.mark, err = marks.Open(ctx, s.db, config.Folder.Addresses.Listen(deployment.API), resumed, hawk.DefaultSkew); err != nil {
 		return nil, err
 	}
 	forwarded, err := config.forwarded()

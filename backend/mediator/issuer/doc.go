@@ -8,10 +8,12 @@
 //	GET  /{stage}/callback/{provider}  the provider's answer, which leads back to the app
 //	POST /{stage}/token
 //	POST /{stage}/revoke
+//	POST /{stage}/challenge            a challenge for the proof of a client attestation
 //
-// Apps show their client integrity token at par, token and revoke, and nothing before that looks at
-// what they send. They have no secret; PKCE with S256 binds the code to whoever has asked for it, and
-// code, family and access tokens belong to the installation that pushed the request.
+// Apps show their client integrity token at par, token and revoke, or a client attestation and a proof
+// that they have its key, and nothing before that looks at what they send. They have no secret; PKCE with S256 binds the code to whoever has asked for it, and
+// code, family and access tokens belong to the installation that pushed the request, and to the holder
+// of its key, where it has one.
 //
 // # What keeps users apart
 //

@@ -26,18 +26,22 @@ type metadata struct {
 	RevocationAuth   []string `json:"revocation_endpoint_auth_methods_supported"`
 	ChallengeMethods []string `json:"code_challenge_methods_supported"`
 	IssuerInResponse bool     `json:"authorization_response_iss_parameter_supported"`
+
+	bound
 }
 
 // showMetadata says what the issuer offers, and so what it does not. That the app shows its client
-// integrity token has no name there: to OAuth it is a public client.
+// integrity token has no name there: to OAuth it is a public client. A client attestation has one.
 //
 //keyladder:code mediator-metadata
 func (s *Server) showMetadata(c echo.Context, caller guard.Caller) error {
 	issuer := s.issuer(caller.Stage())
-	return c.JSON(http.StatusOK, metadata{
+	shown := metadata{
 		Issuer: issuer, Authorization: issuer + "/authorize", Token: issuer + "/token", Revocation: issuer + "/revoke", Pushed: issuer + "/par", PushedAlone: true,
 		ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, GrantTypes: []string{"authorization_code", "refresh_token"},
 		Scopes: clients.Scopes(), TokenAuth: []string{"none"}, RevocationAuth: []string{"none"},
 		ChallengeMethods: caller.Stage().Auth.PKCE.Methods(), IssuerInResponse: true,
-	})
+	}
+	shown.announce(caller.Stage().Policies)
+	return c.JSON(http.StatusOK, shown)
 }

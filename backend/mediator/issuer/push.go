@@ -82,8 +82,11 @@ func (s *Server) push(c echo.Context, caller guard.Caller) error {
 			return oauth.Refuse(catalog.CheckProvider, problem.New(http.StatusBadRequest, "bad-request", "There is no such provider", ""), "there is no provider %.40q", name)
 		}
 	}
+	if err := sameKey(form, caller); err != nil {
+		return err
+	}
 	uri, err := s.signIns.Push(c.Request().Context(), caller.At(), signins.Request{
-		Stage: caller.Stage().Slug, Client: client.ID, Device: caller.Attested().Device, RedirectURI: redirectURI, Scope: strings.Join(scope, " "),
+		Stage: caller.Stage().Slug, Client: client.ID, Device: caller.Attested().Device, Thumbprint: caller.Thumbprint(), RedirectURI: redirectURI, Scope: strings.Join(scope, " "),
 		State: form["state"], Challenge: form[pkce.FieldChallenge], Method: method, Provider: form["provider"],
 	})
 	if err != nil {

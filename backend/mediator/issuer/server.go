@@ -42,6 +42,7 @@ type Config struct {
 	Providers *providers.Store
 	Tokens    *tokens.Store
 	Client    *oauthclient.Client
+	Proofs    *guard.Proofs                                   // of clients that have a key; nil: no stage asks for any
 	Limit     func(client, device string, at time.Time) error // refuses what an installation asks for too often
 
 	CodeLifetime    time.Duration
@@ -133,6 +134,9 @@ func (s *Server) Routes(g *guard.Guard, e *echo.Echo) {
 		}, r.handler)
 	}
 	g.Handle(e, guard.Route{
+		Method: http.MethodPost, Path: challengePath, Scope: guard.AnyScope, Admission: true, At: byAttestation,
+	}, s.challenge)
+	g.Handle(e, guard.Route{
 		Method: http.MethodGet, WellKnown: "oauth-authorization-server", Scope: guard.AnyScope, Admission: true, At: Issuing,
 	}, s.showMetadata)
 }
@@ -162,6 +166,10 @@ func (s *Server) identify(r *http.Request, form oauth.Form, caller guard.Caller)
 		return nil, err
 	}
 	client := s.config.Clients.App(caller.App())
+	if client != nil && id != caller.App() && byAttestation(caller.Stage().Policies) {
+		return nil, oauth.Refuse(catalog.CheckClient, problem.New(http.StatusBadRequest, "bad-request", "There are two clients",
+			"The client attestation and client_id name different ones."), "client_id is %.80q, and the attestation is about %s", id, caller.App())
+	}
 	if client == nil || id != caller.App() {
 		return nil, oauth.Refuse(catalog.CheckClient, problem.New(http.StatusBadRequest, "client-not-accepted", "There are two clients",
 			"The client integrity token and client_id name different ones."), "client_id is %.80q, and the token is about %s", id, caller.App())

@@ -1,0 +1,186 @@
+package mediator_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"slices"
+	"testing"
+	"time"
+
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/clientattestation"
+	"keyladder/stages/mechanism/dpop"
+	"keyladder/stages/mechanism/jwk"
+)
+
+func newKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	return must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+}
+
+func thumbprint(t testing.TB, key *ecdsa.PrivateKey) string {
+	t.Helper()
+	return must[jwk.Key](t)(jwk.OfSigner(key)).Thumbprint()
+}
+
+// bound is a phone whose app has a key.
+func (w *world) bound(device string) *phone {
+	w.Helper()
+	p := w.phone(device)
+	p.stage, p.key = keyed, newKey(w)
+	return p
+}
+
+// attest shows the attestation of a client.
+func (p *phone) attest(r *http.Request, client string) {
+	p.Helper()
+	now := time.Now().Truncate(time.Second)
+	clientattestation.Set(r.Header, must[string](p)(clientattestation.Sign(p.attester, "", clientattestation.Claims{
+		ClientID: client, Issued: now, Expires: now.Add(time.Minute), Key: must[jwk.Key](p)(jwk.OfSigner(p.key)), Device: p.device, Release: 3,
+	})))
+}
+
+// prove shows it with a DPoP proof: the combined mode.
+func (p *phone) prove(r *http.Request) {
+	p.Helper()
+	p.attest(r, app)
+	dpop.Set(r.Header, must[string](p)(dpop.Sign(p.key, dpop.Request{Method: r.Method, URL: r.URL.String()}, p.nonce, time.Now())))
+}
+
+// TestBoundSignIn: all that comes of a sign-in belongs to the holder of the key that began it.
+func TestBoundSignIn(t *testing.T) {
+	t.Parallel()
+	w := start(t, nil)
+	of := w.provider("one", nil)
+	p := w.bound("d1")
+	got := p.signIn(of, "alice")
+	said := claims(t, got["access_token"])
+	if confirmed, _ := said["cnf"].(map[string]any); confirmed["jkt"] != thumbprint(t, p.key) || said["device"] != "d1" || got["token_type"] != "DPoP" {
+		t.Errorf("%v, which says %v", got, said)
+	}
+	first := got["refresh_token"].(string)
+	again := p.refresh(first)
+	if again.status != http.StatusOK || object(t, again.body)["token_type"] != "DPoP" {
+		t.Fatalf("refreshing: %d %s", again.status, again.body)
+	}
+	newest := object(t, again.body)["refresh_token"].(string)
+
+	thief := w.bound("d1") // attested, too, on a device that calls itself the same
+	for what, text := range map[string]string{"the newest": newest, "an old one": first} {
+		if got := thief.refresh(text); got.status != http.StatusBadRequest || object(t, got.body)["error"] != "invalid_grant" || w.verdict() != catalog.CheckFamilyDevice {
+			t.Errorf("%s, with another key: %d %s, by %q", what, got.status, got.body, w.verdict())
+		}
+	}
+	if got := p.refresh(newest); got.status != http.StatusOK {
+		t.Errorf("its holder, after the thief: %d %s", got.status, got.body)
+	}
+
+	code := p.back(p.open(of.agree(p.toProvider(of), "alice"))).Get("code")
+	thief.verifier = p.verifier
+	if got := thief.redeem(code); got.status != http.StatusBadRequest || object(t, got.body)["error"] != "invalid_grant" || w.verdict() != catalog.CheckFamilyDevice {
+		t.Errorf("the code, with another key: %d %s, by %q", got.status, got.body, w.verdict())
+	}
+	if got := p.redeem(code); got.status != http.StatusOK {
+		t.Errorf("its holder, after the thief: %d %s", got.status, got.body)
+	}
+}
+
+// TestPushedKeys: the key of a request is the one that its client has proven to have, in whichever way,
+// and it can name no other.
+func TestPushedKeys(t *testing.T) {
+	t.Parallel()
+	w := start(t, nil)
+	of := w.provider("one", nil)
+	p := w.bound("d1")
+	for name, test := range map[string]struct {
+		thumbprint, err string
+	}{"its own": {thumbprint(t, p.key), ""}, "another": {thumbprint(t, newKey(t)), dpop.InvalidProof}} {
+		got := p.post("/par", p.request(change("dpop_jkt", test.thumbprint)))
+		if test.err == "" && got.status != http.StatusCreated || test.err != "" && (got.status != http.StatusBadRequest || object(t, got.body)["error"] != test.err) {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
+	}
+
+	asked := w.do(must[*http.Request](t)(http.NewRequest(http.MethodPost, p.at("/challenge"), nil)))
+	given := object(t, asked.body)["attestation_challenge"].(string)
+	if asked.status != http.StatusOK || given == "" || asked.header.Get(clientattestation.ChallengeField) != given || asked.header.Get(dpop.NonceField) != p.nonce ||
+		asked.header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("the challenge: %d %s %v", asked.status, asked.body, asked.header)
+	}
+	r := p.form("/par", p.request(change("provider", "one")))
+	r.Header.Del(dpop.Field)
+	clientattestation.SetPoP(r.Header, must[string](t)(clientattestation.SignPoP(p.key, p.at(""), given, time.Now())))
+	pushed := w.do(r)
+	if pushed.status != http.StatusCreated {
+		t.Fatalf("with a proof of the attestation's own: %d %s", pushed.status, pushed.body)
+	}
+	page := leads(t, p.open(p.at("/authorize?")+url.Values{"client_id": {app}, "request_uri": {object(t, pushed.body)["request_uri"].(string)}}.Encode()))
+	if got := p.redeem(p.back(p.open(of.agree(page, "alice"))).Get("code")); got.status != http.StatusOK || object(t, got.body)["token_type"] != "DPoP" {
+		t.Errorf("redeeming: %d %s", got.status, got.body)
+	}
+}
+
+// TestAttestedClient: the client of a request is the one that its attestation is about, at every
+// endpoint, and nothing else takes its place.
+func TestAttestedClient(t *testing.T) {
+	t.Parallel()
+	w := start(t, nil)
+	of := w.provider("one", nil)
+	p := w.bound("d1")
+	got := p.signIn(of, "alice")
+	for path, form := range map[string]url.Values{
+		"/par": p.request(nil), "/token": refreshing(got["refresh_token"].(string)), "/revoke": {"client_id": {app}, "token": {got["refresh_token"].(string)}},
+	} {
+		r := p.form(path, form)
+		p.attest(r, other)
+		if got := w.do(r); got.status != http.StatusBadRequest || object(t, got.body)["error"] != "invalid_request" || w.verdict() != catalog.CheckClient {
+			t.Errorf("%s, attested as another: %d %s, by %q", path, got.status, got.body, w.verdict())
+		}
+		r = p.form(path, form)
+		r.Header.Del(clientattestation.Field)
+		if got := w.do(r); got.status != http.StatusUnauthorized || object(t, got.body)["error"] != "invalid_client" || w.verdict() != catalog.CheckAttested {
+			t.Errorf("%s, not attested: %d %s, by %q", path, got.status, got.body, w.verdict())
+		}
+		r = p.form(path, form)
+		sent := w.do(r)
+		if sent.status >= 300 {
+			t.Errorf("%s: %d %s", path, sent.status, sent.body)
+		}
+		again := p.form(path, form)
+		again.Header = r.Header.Clone()
+		if got := w.do(again); got.status != http.StatusBadRequest || object(t, got.body)["error"] != dpop.InvalidProof || w.verdict() != catalog.CheckProofNew {
+			t.Errorf("%s, with the same proof again: %d %s, by %q", path, got.status, got.body, w.verdict())
+		}
+	}
+}
+
+// TestMetadataOfKeys is what clients find out about proofs and attestations, where there are any.
+func TestMetadataOfKeys(t *testing.T) {
+	t.Parallel()
+	w := start(t, nil)
+	of := func(stage string) map[string]any {
+		got := w.do(must[*http.Request](t)(http.NewRequest(http.MethodGet, w.base+"/.well-known/oauth-authorization-server/"+stage, nil)))
+		return object(t, got.body)
+	}
+	algorithms := []any{jwk.Algorithm}
+	want := map[string][]any{
+		"dpop_signing_alg_values_supported": algorithms, "client_attestation_signing_alg_values_supported": algorithms,
+		"client_attestation_pop_signing_alg_values_supported": algorithms, "client_attestation_pop_methods_supported": {"attestation_pop_jwt", "dpop_combined"},
+		"token_endpoint_auth_methods_supported": {"attest_jwt_client_auth", "attest_jwt_client_auth_dpop"},
+	}
+	with, without := of(keyed), of(issuing)
+	for name, values := range want {
+		if got, _ := with[name].([]any); !slices.Equal(got, values) {
+			t.Errorf("%s is %v, want %v", name, with[name], values)
+		}
+		if got, there := without[name]; there && name != "token_endpoint_auth_methods_supported" {
+			t.Errorf("without keys %s is %v", name, got)
+		}
+	}
+	if with["challenge_endpoint"] != w.base+"/"+keyed+"/challenge" || without["challenge_endpoint"] != nil {
+		t.Errorf("the challenge endpoints are %v and %v", with["challenge_endpoint"], without["challenge_endpoint"])
+	}
+}
