@@ -26,7 +26,7 @@ var attestations = decoder{
 			return nil
 		}
 		switch {
-		case known.Measurement != "":
+		case known.Measurement != "" || known.ByDevice != "":
 			return attested("An app answers the attestation service", evidenceOf(known.Evidence))
 		case known.State != "" && !known.Session.Expires.IsZero():
 			return attested("The attestation service answers", sessionOf(known.Session))
@@ -46,7 +46,13 @@ func attested(title string, attributes []attribute) []section {
 }
 
 func evidenceOf(e attestation.Evidence) []attribute {
-	all := []attribute{{"measurement", string(e.Measurement), "SHA-256 of its package, as it says"}}
+	var all []attribute
+	if e.Measurement != "" {
+		all = append(all, attribute{"measurement", string(e.Measurement), "SHA-256 of its package, as it says"})
+	}
+	if e.ByDevice != "" {
+		all = append(all, attribute{"evidence", e.ByDevice, "an Entity Attestation Token: what the device's secure hardware says of the device and the app, signed with a key that the maker has certified"})
+	}
 	if len(e.Answer) > 0 {
 		all = append(all, attribute{"answer", base64.StdEncoding.EncodeToString(e.Answer), "a digest over the bytes that it was asked for and over what it has found, keyed with the nonce"})
 	}
@@ -89,6 +95,9 @@ func sessionOf(s attestation.Session) []attribute {
 		for _, r := range s.Ranges {
 			bytes += r.Length
 		}
+		if s.ForDevice() {
+			return append(all, attribute{"nonce", base64.StdEncoding.EncodeToString(s.Nonce), "what the device has to sign, new for each session"})
+		}
 		all = append(all,
 			attribute{"nonce", base64.StdEncoding.EncodeToString(s.Nonce), "the key of the digest, new for each challenge"},
 			attribute{"ranges", fmt.Sprintf("%d of them, %d bytes", len(s.Ranges), bytes), "which bytes of the package the digest is over"})
@@ -98,6 +107,9 @@ func sessionOf(s attestation.Session) []attribute {
 			attribute{"token", s.Result.Token, "a client integrity token. It looks the same whether it is good or not"},
 			attribute{"expires_in", fmt.Sprint(s.Result.ExpiresIn), "seconds for which it lasts"},
 			attribute{"reference", s.Result.Reference, "by which an admin finds out what was found"})
+		if s.Result.ClientAttestation != "" {
+			all = append(all, attribute{"client_attestation", s.Result.ClientAttestation, "the same for an authorization server, as OAuth has it. It looks the same whether it is good or not"})
+		}
 	}
 	return all
 }

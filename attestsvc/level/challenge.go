@@ -15,7 +15,7 @@ var packageChallenge = Level{
 	Name:       catalog.PackageChallenge,
 	Challenged: true,
 	Reports:    manage.ClaimNames(),
-	complete:   func(e evidence) bool { return e.Answer != nil && e.Findings != nil },
+	complete:   func(e incoming) bool { return e.Answer != nil && e.Findings != nil && e.ByDevice == "" },
 	appraise:   appraiseAnswer,
 }
 
@@ -36,6 +36,12 @@ func appraiseAnswer(v Verdict, e attestation.Evidence, c Case) (err error) {
 	if !attestation.EqualAnswers(e.Answer, right) {
 		v.add(manage.Executables, "answer to the challenge", hex.EncodeToString(e.Answer), hex.EncodeToString(right))
 	}
+	addFindings(v, e)
+	return nil
+}
+
+// addFindings adds what the app has found out about its surroundings.
+func addFindings(v Verdict, e attestation.Evidence) {
 	for _, finding := range []struct {
 		found bool
 		claim manage.ClaimName
@@ -51,5 +57,4 @@ func appraiseAnswer(v Verdict, e attestation.Evidence, c Case) (err error) {
 			v.add(finding.claim, finding.what, "yes", "no")
 		}
 	}
-	return nil
 }

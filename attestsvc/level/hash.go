@@ -9,5 +9,5 @@ import (
 var packageHash = Level{
 	Name:     catalog.PackageHash,
 	Reports:  []manage.ClaimName{manage.Executables, manage.Instance},
-	complete: func(e evidence) bool { return e.Answer == nil && e.Findings == nil },
+	complete: func(e incoming) bool { return e.Answer == nil && e.Findings == nil && e.ByDevice == "" },
 }

@@ -24,13 +24,14 @@ import (
 type Level struct {
 	Name       catalog.Level
 	Challenged bool                // sessions carry a nonce and ranges
+	Device     bool                // sessions carry a nonce, and the device's secure hardware says what the app is
 	Reports    []manage.ClaimName  // what evidence says something about
-	complete   func(evidence) bool // it has what has to be in it, and nothing else
+	complete   func(incoming) bool // it has what has to be in it, and nothing else
 	appraise   func(Verdict, attestation.Evidence, Case) error
 }
 
 // levels are all, the weakest first.
-var levels = []Level{packageHash, packageChallenge}
+var levels = []Level{packageHash, packageChallenge, deviceEvidence}
 
 // Of is the level of a name.
 func Of(name catalog.Level) (Level, bool) {
@@ -63,11 +64,12 @@ func Check(stages catalog.Set) error {
 // ErrMalformed means that what was sent is no evidence of that level; the text says why.
 var ErrMalformed = errors.New("that is no evidence")
 
-// evidence is [attestation.Evidence] as it is sent, in which it shows what is not there.
-type evidence struct {
+// incoming is [attestation.Evidence] as it is sent, in which it shows what is not there.
+type incoming struct {
 	Measurement *string               `json:"measurement"`
 	Answer      []byte                `json:"answer"`
 	Findings    *attestation.Findings `json:"findings"`
+	ByDevice    string                `json:"evidence"`
 }
 
 var measurements = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -77,24 +79,31 @@ const answerBytes = 32
 
 // Read reads evidence.
 func (l Level) Read(body []byte) (attestation.Evidence, error) {
-	var e evidence
+	var e incoming
 	if err := Decode(body, &e); err != nil {
 		return attestation.Evidence{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	switch {
-	case e.Measurement == nil || !measurements.MatchString(*e.Measurement):
+	case !l.Device && e.Measurement == nil, e.Measurement != nil && !measurements.MatchString(*e.Measurement):
 		return attestation.Evidence{}, fmt.Errorf("%w: measurement has to be a SHA-256 as 64 hexadecimal digits, in small letters", ErrMalformed)
 	case e.Answer != nil && len(e.Answer) != answerBytes:
 		return attestation.Evidence{}, fmt.Errorf("%w: answer has %d bytes, and not %d", ErrMalformed, len(e.Answer), answerBytes)
 	case !l.complete(e):
 		return attestation.Evidence{}, fmt.Errorf("%w: %s wants %s", ErrMalformed, l.Name, l.wants())
 	}
-	return attestation.Evidence{Measurement: attestation.Measurement(*e.Measurement), Answer: e.Answer, Findings: e.Findings}, nil
+	read := attestation.Evidence{Answer: e.Answer, Findings: e.Findings, ByDevice: e.ByDevice}
+	if e.Measurement != nil {
+		read.Measurement = attestation.Measurement(*e.Measurement)
+	}
+	return read, nil
 }
 
 func (l Level) wants() string {
-	if l.Challenged {
+	switch {
+	case l.Challenged:
 		return "measurement, answer and findings"
+	case l.Device:
+		return "evidence, a JWT, and findings"
 	}
 	return "measurement, and nothing else"
 }
@@ -131,6 +140,8 @@ type Case struct {
 	SignerWithdrawn bool
 
 	Banned bool // the device is
+
+	Said Said // by the device, where it is asked
 }
 
 // Verdict is what was found out about an app, by claim.

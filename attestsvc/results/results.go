@@ -43,7 +43,8 @@ type row struct {
 	Runtime       manage.Trust  `gorm:"not null"`
 	Configuration manage.Trust  `gorm:"not null"`
 	Instance      manage.Trust  `gorm:"not null"`
-	Claims        []byte        `gorm:"not null"` // JSON of []manage.AttestedClaim
+	Certificate   string        `gorm:"not null;default:''"` // serial number
+	Claims        []byte        `gorm:"not null"`            // JSON of []manage.AttestedClaim
 }
 
 func (row) TableName() string { return "results" }
@@ -97,7 +98,7 @@ func (s *Store) Add(ctx context.Context, a manage.Attestation) error {
 	}
 	r := row{
 		ID: a.Reference, At: a.At.UTC(), Stage: a.Stage, Level: a.Level, Client: a.Client, Release: a.Release, Device: a.Device, Address: a.Address,
-		Good: a.Good, Watched: a.Watched, Policy: a.Policy, Token: a.Token, Issuer: a.Issuer, Audience: a.Audience, Key: a.Key, ExpiresAt: a.ExpiresAt.UTC(), TookMS: a.TookMS, Claims: claims,
+		Good: a.Good, Watched: a.Watched, Policy: a.Policy, Token: a.Token, Issuer: a.Issuer, Audience: a.Audience, Key: a.Key, ExpiresAt: a.ExpiresAt.UTC(), TookMS: a.TookMS, Claims: claims, Certificate: a.Certificate,
 	}
 	for _, claim := range a.Claims {
 		switch claim.Claim {
@@ -147,7 +148,7 @@ func seen(tx *gorm.DB, r row) error {
 func (r row) manage() (manage.Attestation, error) {
 	a := manage.Attestation{
 		Reference: r.ID, At: r.At, Stage: r.Stage, Level: r.Level, Client: r.Client, Release: r.Release, Device: r.Device, Address: r.Address,
-		Good: r.Good, Watched: r.Watched, Policy: r.Policy, Token: r.Token, Issuer: r.Issuer, Audience: r.Audience, Key: r.Key, ExpiresAt: r.ExpiresAt, TookMS: r.TookMS,
+		Good: r.Good, Watched: r.Watched, Policy: r.Policy, Token: r.Token, Issuer: r.Issuer, Audience: r.Audience, Key: r.Key, ExpiresAt: r.ExpiresAt, TookMS: r.TookMS, Certificate: r.Certificate,
 	}
 	if err := json.Unmarshal(r.Claims, &a.Claims); err != nil {
 		return manage.Attestation{}, fmt.Errorf("read the result %s: %w", r.ID, err)

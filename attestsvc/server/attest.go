@@ -50,6 +50,9 @@ func (s *Server) open(c echo.Context, caller guard.Caller) error {
 	}
 	looked, _ := level.Of(stage.Attestation.Level)
 	asked := session{stage: stage.Slug, level: looked, opening: opening, about: about, key: key.ID, opened: at, expires: at.Add(s.config.AnswerWithin)}
+	if looked.Device {
+		asked.challenge = attestation.NewNonce()
+	}
 	if looked.Challenged {
 		if asked.challenge, err = attestation.NewChallenge(about.Size, s.config.Ranges, s.config.RangeBytes); err != nil {
 			return err
@@ -134,7 +137,10 @@ func (s *Server) answer(c echo.Context, caller guard.Caller) error {
 	if err != nil {
 		return notWaiting(err)
 	}
-	verdict, err := claimed.level.Appraise(evidence, s.compared(claimed, evidence))
+	evidence, device := claimed.level.Examine(evidence, claimed.challenge.Nonce, s.trust, at)
+	compared := s.compared(claimed, evidence)
+	compared.Said = device
+	verdict, err := claimed.level.Appraise(evidence, compared)
 	if err != nil {
 		return err
 	}
@@ -142,20 +148,31 @@ func (s *Server) answer(c echo.Context, caller guard.Caller) error {
 	claims, good, watched := policy.Judge(verdict)
 	lifetime := s.config.TokenLifetime
 	said := s.claims(stage, claimed, at, lifetime)
-	text, good, err := s.sign(said, claimed.key, good, at)
-	if err != nil {
-		return err
+	if claimed.level.Device {
+		if said.Key, err = confirmed(evidence.ByDevice); err != nil {
+			return err
+		}
 	}
-	err = s.results.Add(c.Request().Context(), manage.Attestation{
-		Reference: reference, At: at, Stage: stage.Slug, Level: claimed.level.Name, Client: claimed.opening.ClientID, Release: claimed.opening.Release,
-		Device: claimed.opening.Device, Address: caller.Address().String(), Good: good, Watched: good && watched, Policy: policy.Version,
-		Token: said.ID, Issuer: said.Issuer, Audience: said.Audience, Key: claimed.key, ExpiresAt: said.Expires, TookMS: at.Sub(claimed.opened).Milliseconds(), Claims: claims,
-	})
+	text, good, err := s.sign(said, claimed.key, good, at)
 	if err != nil {
 		return err
 	}
 	shown := claimed.show(reference)
 	shown.Result = &attestation.Result{Token: text, ExpiresIn: int64(lifetime / time.Second), Reference: reference}
+	if claimed.level.Device {
+		if shown.Result.ClientAttestation, err = s.attestClient(said, good); err != nil {
+			return err
+		}
+	}
+	err = s.results.Add(c.Request().Context(), manage.Attestation{
+		Reference: reference, At: at, Stage: stage.Slug, Level: claimed.level.Name, Client: claimed.opening.ClientID, Release: claimed.opening.Release,
+		Device: claimed.opening.Device, Address: caller.Address().String(), Good: good, Watched: good && watched, Policy: policy.Version,
+		Token: said.ID, Issuer: said.Issuer, Audience: said.Audience, Key: claimed.key, ExpiresAt: said.Expires, TookMS: at.Sub(claimed.opened).Milliseconds(), Claims: claims,
+		Certificate: device.Claims.Serial,
+	})
+	if err != nil {
+		return err
+	}
 	took := s.config.Now().Sub(began)
 	if err := c.JSON(http.StatusOK, shown); err != nil {
 		return err

@@ -35,6 +35,10 @@ func (s *Server) management() {
 	m.POST(manage.ReferencesPath+"/:sha256/restore", s.changeReference(s.references.Restore))
 	m.GET(manage.SignersPath, s.listSigners)
 	m.POST(manage.SignersPath, s.changeSigner)
+	m.GET(manage.DeviceCertificatesPath, s.listCertificates)
+	m.POST(manage.DeviceCertificatesPath, s.revokeCertificate)
+	m.GET(manage.SystemsPath, s.listSystems)
+	m.POST(manage.SystemsPath, s.changeSystem)
 	m.GET(manage.AttestedDevicesPath, s.listDevices)
 	m.GET(manage.AttestedDevicesPath+"/:id", s.changeDevice(s.results.Device))
 	m.POST(manage.AttestedDevicesPath+"/:id/ban", s.changeDevice(s.results.Ban))
@@ -247,7 +251,7 @@ func (s *Server) changeEnforcement(c echo.Context) error {
 // reset brings back the state at first start. What is published is registered anew.
 func (s *Server) reset(c echo.Context) error {
 	ctx := c.Request().Context()
-	if err := errors.Join(s.results.Reset(ctx), s.enforcement.Reset(ctx), s.references.Reset(ctx)); err != nil {
+	if err := errors.Join(s.results.Reset(ctx), s.enforcement.Reset(ctx), s.references.Reset(ctx), s.makers.Reset(ctx)); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

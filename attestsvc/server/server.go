@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"keyladder/attestsvc/enforcement"
 	"keyladder/attestsvc/history"
 	"keyladder/attestsvc/level"
+	"keyladder/attestsvc/makers"
 	"keyladder/attestsvc/references"
 	"keyladder/attestsvc/results"
 	"keyladder/backend/clients"
@@ -64,6 +66,9 @@ type Server struct {
 	references  *references.Store
 	results     *results.Store
 	enforcement *enforcement.Store
+	makers      *makers.Store
+	trust       level.Trust   // in devices
+	attester    crypto.Signer // with which client attestations are signed; nil: there are none
 	sessions    *sessions
 	latencies   *latencies
 	guard       *guard.Guard
@@ -106,7 +111,7 @@ func New(config Config) (server *Server, err error) {
 		return nil, err
 	}
 	s.clients = clients.NewMirror(s.auth)
-	models := slices.Concat(history.Models(), references.Models(), results.Models(), enforcement.Models())
+	models := slices.Concat(history.Models(), references.Models(), makers.Models(), results.Models(), enforcement.Models())
 	if s.db, err = store.Open(folder.Path(database), models...); err != nil {
 		return nil, err
 	}
@@ -122,6 +127,9 @@ func New(config Config) (server *Server, err error) {
 	}
 	if err := s.references.Scan(ctx); err != nil {
 		config.Logger.Error("register packages that are published", "error", err)
+	}
+	if err := s.knowMakers(ctx); err != nil {
+		return nil, err
 	}
 	if s.results, err = results.Open(ctx, s.db, config.Now); err != nil {
 		return nil, err

@@ -103,7 +103,10 @@ type world struct {
 	stop     func()
 	stopAuth func() // ends the authorization server
 	listen   server.Listeners
-	pkg      []byte // release 2 of the app
+	pkg      []byte      // release 2 of the app
+	maker    *pki.CA     // of devices
+	old      bool        // the deployment was made before there were any
+	stages   catalog.Set // nil: all
 }
 
 func (w *world) now() time.Time           { return time.Now().Add(time.Duration(w.ahead.Load())) }
@@ -129,10 +132,16 @@ func start(t testing.TB) *world {
 
 func deploy(t testing.TB) *world {
 	t.Helper()
-	w := &world{
-		dir: t.TempDir(), log: traffic.New("attestsvc", 1024), logger: slog.New(slog.DiscardHandler), listen: server.Listeners{TLS: listener(t), Manage: listener(t)},
-		pkg: pack(t, appPackage, 2, noise(2, 200_000), developer),
-	}
+	w := &world{}
+	w.deploy(t)
+	return w
+}
+
+func (w *world) deploy(t testing.TB) {
+	t.Helper()
+	w.dir, w.log, w.logger = t.TempDir(), traffic.New("attestsvc", 1024), slog.New(slog.DiscardHandler)
+	w.listen = server.Listeners{TLS: listener(t), Manage: listener(t)}
+	w.pkg = pack(t, appPackage, 2, noise(2, 200_000), developer)
 	w.base = "https://" + w.listen.TLS.Addr().String()
 	auth := listener(t)
 	addresses := deployment.Addresses{Public: map[deployment.ServiceName]string{
@@ -142,6 +151,7 @@ func deploy(t testing.TB) *world {
 	}}
 	ca, pair := must[*pki.CA](t), must[pki.Pair](t)
 	public, inside := ca(pki.NewCA("public")), ca(pki.NewCA("inside"))
+	w.maker = ca(pki.NewRoot("maker"))
 	certificate := pair(public.Server("attestation service", "localhost", "127.0.0.1"))
 	known := must[[]byte](t)(json.Marshal([]references.Known{
 		{Client: app, Package: appPackage, Signer: pinOf(t, developer)}, {Client: staff, Package: "com.example.ops", Signer: pinOf(t, developer)},
@@ -153,6 +163,7 @@ func deploy(t testing.TB) *world {
 			writer.File("manage-ca.pem", inside.Certificate),
 			writer.Pair("server", certificate),
 			writer.File("references.json", known),
+			w.writeMaker(t, writer),
 			writer.File("app-2.pkg", w.pkg),
 			writer.File("ops-1.pkg", pack(t, "com.example.ops", 1, noise(3, 1000), developer)),
 			writer.Close())
@@ -166,7 +177,6 @@ func deploy(t testing.TB) *world {
 	t.Cleanup(transport.CloseIdleConnections)
 	w.http = &http.Client{Transport: transport}
 	w.admin = must[*manage.Client](t)(manage.NewClient(w.folder(t, deployment.Admin), deployment.Attestation))
-	return w
 }
 
 // serveClients runs what the service needs of an authorization server.
@@ -201,8 +211,11 @@ func (w *world) serveClients(t testing.TB, at net.Listener) {
 func (w *world) config(t testing.TB) server.Config {
 	t.Helper()
 	config := server.Config{
-		Folder: w.folder(t, deployment.Attestation), Stages: catalog.All(), Log: w.log, Logger: w.logger, Now: w.now,
+		Folder: w.folder(t, deployment.Attestation), Stages: w.stages, Log: w.log, Logger: w.logger, Now: w.now,
 	}.With(deployment.DefaultSettings)
+	if config.Stages == nil {
+		config.Stages = catalog.All()
+	}
 	config.Address = guard.Limit{PerSecond: 1e6, Burst: 1e6}
 	return config
 }

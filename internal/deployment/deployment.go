@@ -49,6 +49,13 @@ type Manifest struct {
 // who calls.
 const ForwardingKey = "forwarding.json"
 
+// The attestation service signs client attestations with a key, PKCS #8 in PEM; who authenticates clients
+// by them has its public half, SubjectPublicKeyInfo in PEM.
+const (
+	AttesterKeyFile = "attester-key.pem"
+	AttesterFile    = "attester.pem"
+)
+
 // Folder is a role's folder that was found to be whole.
 type Folder struct {
 	Role Role

@@ -86,6 +86,9 @@ type Attestation struct {
 	ExpiresAt time.Time       `json:"expires_at"`
 	TookMS    int64           `json:"took_ms"` // from challenge to evidence
 	Claims    []AttestedClaim `json:"claims"`  // all four, in order
+
+	// Certificate is the serial number of the device's certificate; empty: it said nothing that was believed.
+	Certificate string `json:"certificate,omitempty"`
 }
 
 // Outcome says how attestations ended.

@@ -54,6 +54,16 @@ func NewChallenge(size, count, length int64) (Challenge, error) {
 	return c, nil
 }
 
+// NewNonce is a challenge for a device, which measures packages by itself: a nonce without ranges.
+func NewNonce() Challenge {
+	c := Challenge{Nonce: make([]byte, nonceBytes)}
+	rand.Read(c.Nonce) // never fails
+	return c
+}
+
+// ForDevice says whether it is the device that is asked, and not the app.
+func (c Challenge) ForDevice() bool { return len(c.Nonce) > 0 && len(c.Ranges) == 0 }
+
 // Missed is the probability that count ranges of length bytes each miss a certain byte of a
 // package of size bytes.
 func Missed(size, count, length int64) float64 {

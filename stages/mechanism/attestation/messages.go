@@ -31,15 +31,16 @@ const (
 type Session struct {
 	State     State     `json:"state"`
 	Expires   time.Time `json:"expiry"` // until then it can be answered, RFC 3339
-	Challenge           // without nonce and ranges where the stage asks for a hash alone
+	Challenge           // without nonce and ranges where the stage asks for a hash alone; without ranges where it asks the device
 	Result    *Result   `json:"result,omitempty"` // of a session that is complete
 }
 
 // Evidence is what the app says in answer to a challenge.
 type Evidence struct {
-	Measurement Measurement `json:"measurement"`        // of the package
-	Answer      []byte      `json:"answer,omitempty"`   // to the challenge, where there is one; base64
-	Findings    *Findings   `json:"findings,omitempty"` // that the answer is over
+	Measurement Measurement `json:"measurement,omitempty"` // of the package, as the app says; absent where its device says it
+	Answer      []byte      `json:"answer,omitempty"`      // to the challenge, where there is one; base64
+	Findings    *Findings   `json:"findings,omitempty"`    // that the answer is over, or what the device signs
+	ByDevice    string      `json:"evidence,omitempty"`    // what the device says and signs, where it is asked (package evidence)
 }
 
 // Result is what the app is told, whatever was found out about it.
@@ -47,4 +48,8 @@ type Result struct {
 	Token     string `json:"token"`      // a client integrity token, that may be good
 	ExpiresIn int64  `json:"expires_in"` // seconds
 	Reference string `json:"reference"`  // by which an admin finds what was found out
+
+	// ClientAttestation is a client attestation for an authorization server (draft-ietf-oauth-attestation-based-client-auth),
+	// that may be good; where the app has a key of its own.
+	ClientAttestation string `json:"client_attestation,omitempty"`
 }

@@ -37,6 +37,8 @@ type Claims struct {
 	Debug   Debug   // dbgstat
 	Package Package // measurements
 	Key     jwk.Key // cnf.jwk: the app's
+
+	Serial string // of the device's certificate, as [Serial] has it; Verify says it, and Sign takes it from there
 }
 
 // Device is what the maker has decided about a device.

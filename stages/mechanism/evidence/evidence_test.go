@@ -144,6 +144,7 @@ func TestBothHalves(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	text := w.sign(t, nil)
+	w.claims.Serial = evidence.Serial(w.device.certificate)
 	got, err := w.verifier.Verify(text, now)
 	if diff := cmp.Diff(w.claims, got, cmp.Comparer(func(a, b jwk.Key) bool { return a == b })); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
@@ -372,6 +373,27 @@ func TestEachClaimIsRequired(t *testing.T) {
 			if _, err := w.verifier.Verify(w.signed(t, nil, claims), now); err != nil {
 				t.Errorf("with another %s: %v", strings.ToUpper(name), err)
 			}
+		}
+	}
+}
+
+// TestKeyOf reads what nobody has verified, and what is no evidence.
+func TestKeyOf(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stranger := issue(t, nil, w.named)
+	text, err := evidence.Sign(stranger.key, []*x509.Certificate{stranger.certificate}, w.claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key, err := evidence.KeyOf(text); err != nil || key != w.app {
+		t.Errorf("%v", err)
+	}
+	without := w.written(t)
+	delete(without, "cnf")
+	for _, text := range []string{"", "a.b.c", w.signed(t, nil, without)} {
+		if key, err := evidence.KeyOf(text); err == nil || key != (jwk.Key{}) {
+			t.Errorf("%q has a key", text)
 		}
 	}
 }

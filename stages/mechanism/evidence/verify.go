@@ -54,7 +54,29 @@ func (v Verifier) Verify(text string, now time.Time) (Claims, error) {
 	case off.Abs() > v.Within:
 		return Claims{}, fmt.Errorf("%w: it is %s off", ErrTime, off.Round(time.Second))
 	}
+	c.Serial = Serial(device)
 	return c, nil
+}
+
+// KeyOf is the app's key in evidence that nobody has verified: of whoever has sent it. It is no good but
+// for an answer that must not show what became of the evidence.
+func KeyOf(text string) (jwk.Key, error) {
+	_, body, _, err := token.Split(text, jwk.MaxLength)
+	if err != nil {
+		return jwk.Key{}, err
+	}
+	said, err := token.Members(body)
+	if err != nil {
+		return jwk.Key{}, fmt.Errorf("%w: %w", token.ErrClaims, err)
+	}
+	r := reader{from: said}
+	cnf := r.object("cnf")
+	var key jwk.Key
+	cnf.member("jwk", &key, func() bool { return key != jwk.Key{} })
+	if len(r.faults)+len(cnf.faults) > 0 {
+		return jwk.Key{}, fmt.Errorf("%w: cnf", token.ErrClaims)
+	}
+	return key, nil
 }
 
 // device is the certificate of the device, to which the maker's root leads, and its key.

@@ -174,6 +174,10 @@ func write(o Options, m *material) error {
 	if err != nil {
 		return err
 	}
+	attesterKey, attester, err := keyFiles(m.attester)
+	if err != nil {
+		return err
+	}
 	introspection, err := m.introspection()
 	if err != nil {
 		return err
@@ -226,11 +230,12 @@ func write(o Options, m *material) error {
 		},
 		deployment.Lite: func(w *deployment.Writer) error { return m.writeLite(o, w) },
 		deployment.Attestation: func(w *deployment.Writer) error {
-			return errors.Join(w.Pair("server", m.attest), w.File("references.json", references), m.maker.writeKnown(w))
+			return errors.Join(w.Pair("server", m.attest), w.File("references.json", references), m.maker.writeKnown(w), w.File(deployment.AttesterKeyFile, attesterKey))
 		},
 		deployment.Mediator: func(w *deployment.Writer) error {
 			return errors.Join(
 				w.Pair("server", m.mediator),
+				w.File(deployment.AttesterFile, attester),
 				w.File("roots.pem", m.serverCA.Certificate), // for the servers that it asks
 				w.File(deployment.ForwardingKey, forwarding),
 				w.File("providers.json", providers),

@@ -65,9 +65,16 @@ func (m maker) writeKnown(w *deployment.Writer) error {
 
 // writeOffline keeps what no program needs.
 func (m maker) writeOffline(w *deployment.Writer) error {
-	key, err := x509.MarshalPKCS8PrivateKey(m.system)
+	key, _, err := keyFiles(m.system)
+	return errors.Join(err, w.Pair("maker", m.root.Pair), w.File("system-key.pem", key))
+}
+
+// keyFiles are a key, as PKCS #8, and its public half, in PEM.
+func keyFiles(key *ecdsa.PrivateKey) (private, public []byte, err error) {
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	return errors.Join(w.Pair("maker", m.root.Pair), w.File("system-key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}), err
 }

@@ -2,7 +2,9 @@ package deploy
 
 import (
 	"cmp"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -24,6 +26,7 @@ type material struct {
 	server, auth, liteAuth, attest, mediator, rates, backup, terminator pki.Pair
 	serverCA, clientCA, manage                                          *pki.CA
 	maker                                                               maker               // of devices
+	attester                                                            *ecdsa.PrivateKey   // signs client attestations
 	clients                                                             map[string]pki.Pair // by client ID
 	developer                                                           ed25519.PrivateKey
 	secrets                                                             map[string]string // by key, shared by app and API where calls are signed
@@ -65,6 +68,7 @@ func generate(cost *argon2id.Params) (m *material, err error) {
 		},
 		func() (err error) { m.terminator, err = m.manage.Client("terminator"); return },
 		func() (err error) { m.maker, err = newMaker(); return },
+		func() (err error) { m.attester, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); return },
 		func() (err error) { _, m.developer, err = ed25519.GenerateKey(rand.Reader); return },
 	}
 	for _, app := range apps {
