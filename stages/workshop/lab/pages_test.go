@@ -110,9 +110,9 @@ func (v *viewer) look(route, path, state string) {
 	name := strings.Trim(strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(strings.Fields(route)[0]+path+" "+state), " -")
 	name = strings.ReplaceAll(name, " ", "-")
 	v.show(1280, "light")
-	v.inspect(name)
+	v.inspect(name, `{resultTypes: ["violations"], rules: {"target-size": {enabled: true}, "label-content-name-mismatch": {enabled: true}}}`)
 	v.show(400, "dark")
-	v.inspect(name)
+	v.inspect(name, `{resultTypes: ["violations"], runOnly: ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]}`) // the rest is as it was
 	if v.folder != "" {
 		v.picture(name, 400, "dark")
 		v.show(400, "light")
@@ -147,10 +147,10 @@ func order[P any](a *admin, command cdp.Command[P, cdp.Empty], params P) {
 	}
 }
 
-// inspect has axe look at what is shown.
-func (v *viewer) inspect(name string) {
+// inspect has axe look at what is shown, with those options of its.
+func (v *viewer) inspect(name, options string) {
 	v.t.Helper()
-	const script = `axe.run(document, {resultTypes: ["violations"], rules: {"target-size": {enabled: true}, "label-content-name-mismatch": {enabled: true}}}).then((found) => ({
+	script := `axe.run(document, ` + options + `).then((found) => ({
 		faults: found.violations.map((v) => v.id + ": " + v.help + "\n" +
 			v.nodes.slice(0, 4).map((n) => "    " + n.target.join(" ") + ": " + (n.any[0] ?? n.all[0] ?? n.none[0])?.message).join("\n")),
 		checked: found.passes.length, wide: document.documentElement.scrollWidth, room: innerWidth,
