@@ -28,7 +28,7 @@ func (a section) clientsPage(c echo.Context) error {
 }
 
 func (a section) showClients(c echo.Context, status int, form appForm) error {
-	data := clientsData{Form: form, listed: a.listed(c, "/auth/clients", "Clients", clientColumns, "id", []string{"search"}, issuedByAuth)}
+	data := clientsData{Form: form, listed: a.listed(c, a.prefix+"/clients", "Clients", clientColumns, "id", []string{"search"}, a.has)}
 	data.Form.OfAuth = true
 	p := a.list(c, &data.listed, func(part manage.Part) (int, error) {
 		all, err := a.server.Apps(c.Request().Context())
@@ -69,11 +69,12 @@ func (a section) registerClient(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, string(clientPath(client.ID, "")))
+	return c.Redirect(http.StatusSeeOther, string(clientPath(a.prefix, client.ID, "")))
 }
 
 // clientData is what the page of one client shows.
 type clientData struct {
+	Prefix  string // of the paths of the server's pages
 	App     manage.App
 	Form    appForm
 	Secret  string // that was asked for; empty: it was not
@@ -118,7 +119,7 @@ func (a section) showClient(c echo.Context, status int, form *appForm, secret st
 	if err != nil {
 		return err
 	}
-	data := clientData{App: client, Form: formOf(client), Secret: secret}
+	data := clientData{Prefix: a.prefix, App: client, Form: formOf(client), Secret: secret}
 	if form != nil {
 		data.Form = *form
 	}
@@ -166,7 +167,7 @@ func (a section) changeClient(c echo.Context) error {
 		return err
 	}
 	a.Runner.Changed()
-	return c.Redirect(http.StatusSeeOther, string(clientPath(id, "")))
+	return c.Redirect(http.StatusSeeOther, string(clientPath(a.prefix, id, "")))
 }
 
 func (a section) revokeClient(c echo.Context) error {
@@ -174,7 +175,7 @@ func (a section) revokeClient(c echo.Context) error {
 	return a.take(c, change{
 		Action: "refuse a client", Subject: id, Path: "/keys/" + url.PathEscape(id) + "/revoke",
 		Done: "The client " + id + " is refused from now on, at the authorization server and with every token that it has.",
-		Undo: &ui.Undo{Action: string(clientPath(id, "/restore")), Label: "Undo: accept it"},
+		Undo: &ui.Undo{Action: string(clientPath(a.prefix, id, "/restore")), Label: "Undo: accept it"},
 	})
 }
 

@@ -49,7 +49,7 @@ type consentsData struct {
 }
 
 func (a section) consentsPage(c echo.Context) error {
-	data := consentsData{listed: a.listed(c, "/auth/consents", "Consents", consentColumns, "-given", consents.Filters, issuedByAuth)}
+	data := consentsData{listed: a.listed(c, a.prefix+"/consents", "Consents", consentColumns, "-given", consents.Filters, a.has)}
 	found, p, err := consents.list(a, c, &data.listed)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (a section) consentsPage(c echo.Context) error {
 // askWithdrawConsents asks before consents are withdrawn.
 func (a section) askWithdrawConsents(c echo.Context) error {
 	return consents.asks(a, c, "Withdraw",
-		"All that came of each of them ends: authorization codes, refresh tokens and access tokens. The user is asked anew at the next sign-in.", "/auth/consents/withdraw")
+		"All that came of each of them ends: authorization codes, refresh tokens and access tokens. The user is asked anew at the next sign-in.", a.prefix+"/consents/withdraw")
 }
 
 func (a section) withdrawConsents(c echo.Context) error {

@@ -33,6 +33,12 @@
 //	GET  /auth/families/revoke            asks, as for sessions; POST revokes them
 //	GET  /auth/families/{id}              one, as a tree
 //	GET  /auth/tokens, /auth/signing-keys and POST /auth/users/{user}/failed-sign-ins/clear as without /auth
+//	/lite/…                               all that begins with /auth, of another company's server
+//	GET  /mediator/sessions               sign-ins at providers: ?stage=, ?provider=, ?state= (ended, any); keeps itself up to date
+//	GET  /mediator/sessions/rows          what came after ?after=, for the page's script
+//	GET  /mediator/sessions/end           asks, as for sessions; POST ends them
+//	GET  /mediator/sessions/{id}          one, with the family of tokens that came of it
+//	GET  /mediator/tokens, /mediator/signing-keys as without /mediator
 //	GET  /devices                         ?stage=, ?state=, ?by=
 //	POST /devices/{id}/ban, /devices/{id}/allow
 //	GET  /devices/ban, /devices/remove    ask, as for sessions; POST does it

@@ -14,8 +14,9 @@ import (
 	"keyladder/stages/catalog"
 )
 
-func givesRefreshTokens(p catalog.Policies) bool {
-	return issuedByAuth(p) && p.Auth.Grants == catalog.CodeAndRefresh
+func (a section) givesRefreshTokens(p catalog.Policies) bool {
+	offer, _ := p.Provider(a.issuer)
+	return offer.Grants == catalog.CodeAndRefresh
 }
 
 var familyColumns = []ui.Column{
@@ -65,7 +66,7 @@ type familiesData struct {
 }
 
 func (a section) familiesPage(c echo.Context) error {
-	data := familiesData{listed: a.listed(c, "/auth/families", "Refresh tokens", familyColumns, "-begun", families.Filters, givesRefreshTokens)}
+	data := familiesData{listed: a.listed(c, a.prefix+"/families", "Refresh tokens", familyColumns, "-begun", families.Filters, a.givesRefreshTokens)}
 	found, p, err := families.list(a, c, &data.listed)
 	if err != nil {
 		return err
@@ -77,6 +78,7 @@ func (a section) familiesPage(c echo.Context) error {
 // familyData is what the page of one family shows.
 type familyData struct {
 	manage.Family
+	Prefix  string                 // of the paths of the server's pages
 	Tokens  map[int][]manage.Token // access tokens by the refresh token beside which they were issued, the oldest first
 	Silence string                 // why these can't be shown
 }
@@ -87,16 +89,9 @@ func (d familyData) Older() int { return d.Number - len(d.Generations) }
 // Newest says whether a refresh token is the one that is good as long as the family is.
 func (d familyData) Newest(g manage.Generation) bool { return g.Number == d.Number }
 
-func (a section) familyPage(c echo.Context) error {
-	ctx := c.Request().Context()
-	found, _, err := families.find(a, c, selection{IDs: []string{c.Param("family")}})
-	if err != nil {
-		return err
-	}
-	if len(found) == 0 {
-		return echo.NewHTTPError(http.StatusNotFound, "There is no such family of refresh tokens. “Refresh tokens” lists those that there are.")
-	}
-	data := familyData{Family: found[0], Tokens: map[int][]manage.Token{}}
+// withTokens is a family with the access tokens that came of it.
+func (a section) withTokens(ctx context.Context, family manage.Family) familyData {
+	data := familyData{Family: family, Prefix: a.prefix, Tokens: map[int][]manage.Token{}}
 	slices.Reverse(data.Generations)                                                                                                           // from the sign-in on
 	list, err := a.server.Tokens(ctx, manage.TokenQuery{TokenFilter: manage.TokenFilter{Family: data.ID}, Part: manage.Part{Sort: "-issued"}}) // there can be more than a list has
 	if err != nil {
@@ -105,13 +100,25 @@ func (a section) familyPage(c echo.Context) error {
 	for _, token := range slices.Backward(list.Tokens) {
 		data.Tokens[token.Generation] = append(data.Tokens[token.Generation], token)
 	}
+	return data
+}
+
+func (a section) familyPage(c echo.Context) error {
+	found, _, err := families.find(a, c, selection{IDs: []string{c.Param("family")}})
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return echo.NewHTTPError(http.StatusNotFound, "There is no such family of refresh tokens. “Refresh tokens” lists those that there are.")
+	}
+	data := a.withTokens(c.Request().Context(), found[0])
 	return ui.Render(c, http.StatusOK, familyView(a.Gate.Page(c, "Refresh tokens of "+data.User, a.nav), data, a.Stages, a.Now()))
 }
 
 // askRevokeFamilies asks before families of refresh tokens are revoked.
 func (a section) askRevokeFamilies(c echo.Context) error {
 	return families.asks(a, c, "Revoke",
-		"No token of them gets another one, and the access tokens that came of them are refused with the next call. The user has to sign in again.", "/auth/families/revoke")
+		"No token of them gets another one, and the access tokens that came of them are refused with the next call. The user has to sign in again.", a.prefix+"/families/revoke")
 }
 
 func (a section) revokeFamilies(c echo.Context) error {

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -20,10 +21,13 @@ type Config struct {
 	Stages   catalog.Set
 	Resource programs.Remote
 	Auth     programs.Remote
+	Lite     programs.Remote // another company's authorization server
+	Mediator programs.Remote
 	Phone    programs.Remote
 	Runner   *jobs.Runner
 	Gate     *access.Gate
 	Now      func() time.Time
+	Stopped  context.Context // pages stop to wait for what is new when it ends
 }
 
 // Administration is the pages.
@@ -36,14 +40,18 @@ func New(cfg Config) *Administration { return &Administration{cfg} }
 func (a *Administration) Mount(e *echo.Echo) {
 	in := a.Gate.SignedIn
 	a.resource().mountResource(e, in)
-	a.authorization().mountAuthorization(e, in)
+	for _, server := range a.authorization() {
+		server.mountAuthorization(e, in)
+	}
+	a.mediated().mountMediated(e, in)
 }
 
-// section is the pages about one of the servers. Both of them know apps, users and access tokens,
-// and their pages are made by the same handlers.
+// section is the pages about one of the servers. All of them know access tokens, and most apps and
+// users, and their pages are made by the same handlers.
 type section struct {
 	*Administration
 	server programs.Remote
+	issuer catalog.Issuer              // that the server is, where it issues tokens to apps of others
 	prefix string                      // of the pages' paths
 	nav    string                      // the part of the site that they belong to
 	tabs   ui.Tabs                     // that lead from one to the others
@@ -53,7 +61,7 @@ type section struct {
 // resource is what the resource server knows by itself.
 func (a *Administration) resource() section {
 	return section{
-		Administration: a, server: a.Resource, nav: "/users", has: func(p catalog.Policies) bool { return !issuedByAuth(p) },
+		Administration: a, server: a.Resource, nav: "/users", has: func(p catalog.Policies) bool { return !offeredBy(catalog.AuthServer)(p) },
 		tabs: ui.Tabs{Label: "Users, access tokens and devices", Pages: []ui.NavItem{
 			{Path: "/users", Label: "Users"},
 			{Path: "/sessions", Label: "Sessions"},
@@ -63,28 +71,40 @@ func (a *Administration) resource() section {
 	}
 }
 
-// authorization is what the authorization server knows.
-func (a *Administration) authorization() section {
-	return section{
-		Administration: a, server: a.Auth, prefix: "/auth", nav: "/auth/clients", has: issuedByAuth,
-		tabs: ui.Tabs{Label: "The authorization server's", Pages: []ui.NavItem{
-			{Path: "/auth/clients", Label: "Clients"},
-			{Path: "/auth/users", Label: "Users"},
-			{Path: "/auth/consents", Label: "Consents"},
-			{Path: "/auth/families", Label: "Refresh tokens"},
-			{Path: "/auth/tokens", Label: "Access tokens"},
-		}},
+// authorization is what authorization servers know: the bank's, and that of another company.
+func (a *Administration) authorization() []section {
+	servers := []section{
+		{server: a.Auth, issuer: catalog.AuthServer, prefix: "/auth"},
+		{server: a.Lite, issuer: catalog.LiteServer, prefix: "/lite"},
 	}
+	var companies []ui.NavItem
+	for _, s := range servers {
+		companies = append(companies, ui.NavItem{Path: s.prefix, Label: s.issuer.Company()})
+	}
+	for i := range servers {
+		s := &servers[i]
+		s.Administration, s.nav, s.has = a, "/auth/clients", offeredBy(s.issuer)
+		s.tabs = ui.Tabs{Label: "The authorization server's", Servers: companies, Server: s.prefix, Pages: []ui.NavItem{
+			{Path: s.prefix + "/clients", Label: "Clients"},
+			{Path: s.prefix + "/users", Label: "Users"},
+			{Path: s.prefix + "/consents", Label: "Consents"},
+			{Path: s.prefix + "/families", Label: "Refresh tokens"},
+			{Path: s.prefix + "/tokens", Label: "Access tokens"},
+		}}
+	}
+	return servers
 }
 
-// ofAuth says whether a section is the authorization server's.
-func (a section) ofAuth() bool { return a.prefix != "" }
+// ofAuth says whether a section is an authorization server's.
+func (a section) ofAuth() bool { return a.issuer != "" }
 
-// issuedByAuth says whether the authorization server issues tokens there, be they the app's or those of
-// a mediator whose provider it is.
-func issuedByAuth(p catalog.Policies) bool {
-	_, offers := p.Provider(catalog.AuthServer)
-	return offers
+// offeredBy says whether a server issues tokens at a stage, be they the app's or those of a mediator
+// whose provider it is.
+func offeredBy(issuer catalog.Issuer) func(catalog.Policies) bool {
+	return func(p catalog.Policies) bool {
+		_, offers := p.Provider(issuer)
+		return offers
+	}
 }
 
 // mountTokens adds the pages about access tokens and about the keys that sign them.
@@ -97,11 +117,11 @@ func (a section) mountTokens(e *echo.Echo, in echo.MiddlewareFunc) {
 	e.POST(a.prefix+"/signing-keys/:stage/rotate", a.rotate, in)
 	e.GET(a.prefix+"/signing-keys/:key/withdraw", a.askWithdraw, in)
 	e.POST(a.prefix+"/signing-keys/:key/withdraw", a.withdraw, in)
-	e.POST(a.prefix+"/users/:user/failed-sign-ins/clear", a.clearFailedSignIns, in)
 }
 
 func (a section) mountResource(e *echo.Echo, in echo.MiddlewareFunc) {
 	a.mountTokens(e, in)
+	e.POST("/users/:user/failed-sign-ins/clear", a.clearFailedSignIns, in)
 	e.GET("/apps", a.appsPage, in)
 	e.POST("/apps", a.registerApp, in)
 	e.POST("/apps/run", a.runApp, in)
@@ -135,26 +155,27 @@ func (a section) mountResource(e *echo.Echo, in echo.MiddlewareFunc) {
 
 func (a section) mountAuthorization(e *echo.Echo, in echo.MiddlewareFunc) {
 	a.mountTokens(e, in)
-	e.GET("/auth", func(c echo.Context) error { return c.Redirect(http.StatusSeeOther, "/auth/clients") }, in)
-	e.GET("/auth/clients", a.clientsPage, in)
-	e.POST("/auth/clients", a.registerClient, in)
-	e.GET("/auth/clients/:app", a.clientPage, in)
-	e.POST("/auth/clients/:app", a.changeClient, in)
-	e.POST("/auth/clients/:app/revoke", a.revokeClient, in)
-	e.POST("/auth/clients/:app/restore", a.restoreClient, in)
-	e.POST("/auth/clients/:app/secret", a.showSecret, in)
-	e.GET("/auth/clients/:app/secret/rotate", a.askRotateClientSecret, in)
-	e.POST("/auth/clients/:app/secret/rotate", a.rotateClientSecret, in)
-	e.GET("/auth/clients/:app/servers/rotate", a.askRotateServersSecret, in)
-	e.POST("/auth/clients/:app/servers/rotate", a.rotateServersSecret, in)
-	e.GET("/auth/users", a.accountsPage, in)
-	e.GET("/auth/users/:user/end", a.askEndAll, in)
-	e.POST("/auth/users/:user/end", a.endAll, in)
-	e.GET("/auth/consents", a.consentsPage, in)
-	e.GET("/auth/consents/withdraw", a.askWithdrawConsents, in)
-	e.POST("/auth/consents/withdraw", a.withdrawConsents, in)
-	e.GET("/auth/families", a.familiesPage, in)
-	e.GET("/auth/families/revoke", a.askRevokeFamilies, in)
-	e.POST("/auth/families/revoke", a.revokeFamilies, in)
-	e.GET("/auth/families/:family", a.familyPage, in)
+	e.GET(a.prefix, func(c echo.Context) error { return c.Redirect(http.StatusSeeOther, a.prefix+"/clients") }, in)
+	e.GET(a.prefix+"/clients", a.clientsPage, in)
+	e.POST(a.prefix+"/clients", a.registerClient, in)
+	e.GET(a.prefix+"/clients/:app", a.clientPage, in)
+	e.POST(a.prefix+"/clients/:app", a.changeClient, in)
+	e.POST(a.prefix+"/clients/:app/revoke", a.revokeClient, in)
+	e.POST(a.prefix+"/clients/:app/restore", a.restoreClient, in)
+	e.POST(a.prefix+"/clients/:app/secret", a.showSecret, in)
+	e.GET(a.prefix+"/clients/:app/secret/rotate", a.askRotateClientSecret, in)
+	e.POST(a.prefix+"/clients/:app/secret/rotate", a.rotateClientSecret, in)
+	e.GET(a.prefix+"/clients/:app/servers/rotate", a.askRotateServersSecret, in)
+	e.POST(a.prefix+"/clients/:app/servers/rotate", a.rotateServersSecret, in)
+	e.GET(a.prefix+"/users", a.accountsPage, in)
+	e.POST(a.prefix+"/users/:user/failed-sign-ins/clear", a.clearFailedSignIns, in)
+	e.GET(a.prefix+"/users/:user/end", a.askEndAll, in)
+	e.POST(a.prefix+"/users/:user/end", a.endAll, in)
+	e.GET(a.prefix+"/consents", a.consentsPage, in)
+	e.GET(a.prefix+"/consents/withdraw", a.askWithdrawConsents, in)
+	e.POST(a.prefix+"/consents/withdraw", a.withdrawConsents, in)
+	e.GET(a.prefix+"/families", a.familiesPage, in)
+	e.GET(a.prefix+"/families/revoke", a.askRevokeFamilies, in)
+	e.POST(a.prefix+"/families/revoke", a.revokeFamilies, in)
+	e.GET(a.prefix+"/families/:family", a.familyPage, in)
 }

@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/a-h/templ"
 	"github.com/labstack/echo/v4"
 
+	"keyladder/admin/mediator"
 	"keyladder/admin/programs"
 	"keyladder/admin/ui"
 	"keyladder/internal/manage"
@@ -87,6 +89,14 @@ type tokenData struct {
 	Silence string             // why that can't be shown
 }
 
+// renewal is the page of what the token is renewed with.
+func (d tokenData) renewal() templ.SafeURL {
+	if d.Prefix == mediator.Prefix {
+		return sessionPath(d.Origin)
+	}
+	return familyPath(d.Prefix, d.Family)
+}
+
 // decoded is what the token says, as it is written: header and claims. The token itself is not
 // known here, so that its signature is not shown.
 func (d tokenData) decoded() (header, claims string) {
@@ -160,7 +170,7 @@ func tokenWords(token manage.Token) string {
 
 // afterThat is how somebody gets another access token.
 func (a section) afterThat() string {
-	if a.ofAuth() {
+	if a.prefix != "" {
 		return "An app that has a refresh token gets another one by itself, until that is revoked, too; with all others the user has to sign in again."
 	}
 	return "The user has to sign in again."

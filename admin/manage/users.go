@@ -85,7 +85,7 @@ var accountColumns = []ui.Column{
 
 // accountsPage is who can sign in at the authorization server, and what came of it.
 func (a section) accountsPage(c echo.Context) error {
-	data := usersData{listed: a.listed(c, "/auth/users", "Users", accountColumns, "name", []string{"search"}, issuedByAuth)}
+	data := usersData{listed: a.listed(c, a.prefix+"/users", "Users", accountColumns, "name", []string{"search"}, a.has)}
 	p := a.list(c, &data.listed, func(part manage.Part) (int, error) {
 		found, err := a.server.Users(c.Request().Context(), manage.UserQuery{Search: data.List.Filter.Get("search"), Part: part})
 		data.Users = found.Users

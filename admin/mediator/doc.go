@@ -6,6 +6,8 @@
 //	POST /mediator/providers/{name}/adjust ?version=, and what is another: ?pkce=, ?client_auth=, ?announces_iss=
 //	GET  /mediator/providers/{name}/disable  asks; POST offers it to nobody
 //	POST /mediator/providers/{name}/enable
+//	GET  /mediator/gateway                 routes, the API behind it, the firewall, a third party's rates
+//	POST /mediator/gateway/waf             switches the firewall
 //
 // It keeps nothing: all of it belongs to the mediator.
 package mediator

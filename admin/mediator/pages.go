@@ -17,6 +17,7 @@ import (
 type Config struct {
 	Stages   catalog.Set
 	Mediator programs.Remote
+	Rates    programs.Remote // the third party's rates API
 	Runner   *jobs.Runner
 	Gate     *access.Gate
 	Now      func() time.Time
@@ -30,13 +31,18 @@ func New(cfg Config) *Pages { return &Pages{cfg} }
 
 // Prefix is of the paths of all pages about the mediator, and Home the first of them.
 const (
-	Prefix = "/mediator"
-	Home   = Prefix + "/providers"
+	Prefix       = "/mediator"
+	Home         = Prefix + "/providers"
+	SessionsPath = Prefix + "/sessions"
+	gatewayPath  = Prefix + "/gateway"
 )
 
 // Tabs lead from one of the pages about the mediator to the others.
 var Tabs = ui.Tabs{Label: "The mediator's", Pages: []ui.NavItem{
 	{Path: Home, Label: "Providers"},
+	{Path: SessionsPath, Label: "Sign-ins"},
+	{Path: Prefix + "/tokens", Label: "Access tokens"},
+	{Path: gatewayPath, Label: "Gateway"},
 }}
 
 // Mount adds the routes.
@@ -51,6 +57,8 @@ func (p *Pages) Mount(e *echo.Echo) {
 	e.GET(Home+"/:name/disable", p.askDisable, in)
 	e.POST(Home+"/:name/disable", p.disableProvider, in)
 	e.POST(Home+"/:name/enable", p.enableProvider, in)
+	e.GET(gatewayPath, p.gatewayPage, in)
+	e.POST(gatewayPath+"/waf", p.switchWAF, in)
 }
 
 // Issues says whether the mediator issues the app's tokens at a stage.

@@ -2,6 +2,7 @@ package programs
 
 import (
 	"context"
+	"time"
 
 	"keyladder/internal/manage"
 )
@@ -41,4 +42,27 @@ func (r Remote) EnableProvider(ctx context.Context, name string, enabled bool) (
 // MediatorSessions are the sign-ins at providers that fit a query.
 func (r Remote) MediatorSessions(ctx context.Context, q manage.MediatorSessionQuery) (manage.MediatorSessionList, error) {
 	return asked(ctx, r, manage.MediatorSessions, q)
+}
+
+// Gateway is the state of the gateway in front of the API.
+func (r Remote) Gateway(ctx context.Context) (manage.Gateway, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return manage.GatewayState(ctx, r)
+}
+
+// switchTime is how long it may take to switch the firewall: it reads its rules first.
+const switchTime = 20 * time.Second
+
+// SwitchWAF switches the gateway's web application firewall.
+func (r Remote) SwitchWAF(ctx context.Context, on bool) error {
+	ctx, cancel := context.WithTimeout(ctx, switchTime)
+	defer cancel()
+	_, err := manage.SwitchWAF(ctx, r, on)
+	return err
+}
+
+// Quotas are what the customers of the rates API have used.
+func (r Remote) Quotas(ctx context.Context) ([]manage.Quota, error) {
+	return get[[]manage.Quota](ctx, r, manage.QuotasPath)
 }

@@ -365,10 +365,12 @@ type setting struct {
 	clock   *clockwork
 	bank    *fakeBank
 	auth    *fakeBank
+	lite    *fakeBank
 	mobile  *fakePhone
 	foe     *programtest.Program
 	attest  *fakeAttestation
 	mediate *fakeMediator
+	rates   *fakeRates
 	referee *fakeReferee
 	dir     string
 
@@ -394,8 +396,10 @@ func newSetting(t *testing.T, change ...func(*Config)) *setting {
 	clock := newClockwork()
 	bank, auth := newFakeBank("resource", clock.now), newFakeBank("auth", clock.now)
 	auth.grantMore()
+	lite := newFakeBank("lite", clock.now)
+	lite.grantMore()
 	set := &setting{
-		clock: clock, bank: bank, auth: auth, mobile: newFakePhone(bank, clock.now), foe: programtest.New("attacker"), attest: newFakeAttestation(clock.now), mediate: newFakeMediator(clock.now),
+		clock: clock, bank: bank, auth: auth, lite: lite, mobile: newFakePhone(bank, clock.now), foe: programtest.New("attacker"), attest: newFakeAttestation(clock.now), mediate: newFakeMediator(clock.now), rates: newFakeRates(clock.now),
 		referee: &fakeReferee{stages: catalog.All(), differ: map[jobs.CellKey]catalog.Outcome{}}, dir: t.TempDir(),
 	}
 	writer, err := deployment.NewWriter(set.dir, deployment.Admin, "test", clock.now(), deployment.Addresses{})
@@ -414,7 +418,7 @@ func (set *setting) open(t *testing.T, change ...func(*Config)) {
 	must(t, err)
 	cfg := Config{
 		Folder: folder, Stages: catalog.All(), Referee: set.referee,
-		Programs: programs.Programs{deployment.Auth: set.auth, deployment.Resource: set.bank, deployment.Phone: set.mobile, deployment.Attacker: set.foe, deployment.Attestation: set.attest, deployment.Mediator: set.mediate},
+		Programs: programs.Programs{deployment.Auth: set.auth, deployment.Resource: set.bank, deployment.Phone: set.mobile, deployment.Attacker: set.foe, deployment.Attestation: set.attest, deployment.Mediator: set.mediate, deployment.Lite: set.lite, deployment.Rates: set.rates},
 		Settings: deployment.DefaultSettings,
 		Password: testPassword, PasswordCost: cheap, PhoneURL: "http://localhost:8090", Now: set.clock.now,
 	}

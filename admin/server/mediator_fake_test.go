@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -18,16 +17,15 @@ import (
 
 // fakeMediator is the mediator's side.
 type fakeMediator struct {
-	*programtest.Program
+	*fakeBank // as which it issues access tokens
 	mu        sync.Mutex
-	now       func() time.Time
 	providers map[string][]manage.ProviderVersion // the oldest first
 	sessions  []manage.MediatorSession
-	resets    int
+	gateway   *manage.Gateway // nil: there is none
 }
 
 func newFakeMediator(now func() time.Time) *fakeMediator {
-	m := &fakeMediator{Program: programtest.New("mediator"), now: now, providers: map[string][]manage.ProviderVersion{}}
+	m := &fakeMediator{fakeBank: newFakeBank("mediator", now), providers: map[string][]manage.ProviderVersion{}}
 	for _, p := range []manage.Provider{
 		{
 			Name: "bank", Title: "Harbour Bank", Issuer: "{auth}/{stage}", AuthorizationURL: "{auth}/{stage}/authorize", TokenURL: "{auth}/{stage}/token",
@@ -74,7 +72,28 @@ func newFakeMediator(now func() time.Time) *fakeMediator {
 		})
 	}
 	m.HandleFunc("GET "+manage.MediatorSessionsPath, m.list)
-	m.HandleFunc("POST /reset", func(http.ResponseWriter, *http.Request) { m.locked(func() { m.resets++ }) })
+	m.HandleFunc("POST "+manage.MediatorSessionsPath+"/end", m.end)
+	m.HandleFunc("GET "+manage.GatewayPath, func(w http.ResponseWriter, _ *http.Request) {
+		m.locked(func() {
+			if m.gateway == nil {
+				manageProblem(http.StatusNotFound, "Not Found", "", "").Write(w)
+				return
+			}
+			programtest.Answer(w, m.gateway)
+		})
+	})
+	m.HandleFunc("PATCH "+manage.GatewayPath+"/waf", func(w http.ResponseWriter, r *http.Request) {
+		var change manage.WAFChange
+		_ = json.NewDecoder(r.Body).Decode(&change)
+		m.locked(func() {
+			now := m.now()
+			m.gateway.WAF = manage.WAF{Checked: m.gateway.WAF.Checked, Refused: m.gateway.WAF.Refused}
+			if m.gateway.WAF.On = change.On; change.On {
+				m.gateway.WAF.Rules, m.gateway.WAF.Since = 680, &now
+			}
+			programtest.Answer(w, m.gateway.WAF)
+		})
+	})
 	return m
 }
 
@@ -147,8 +166,106 @@ func (m *fakeMediator) list(w http.ResponseWriter, r *http.Request) {
 				list.Sessions = append(list.Sessions, s)
 			}
 		}
-		slices.SortFunc(list.Sessions, func(a, b manage.MediatorSession) int { return cmp.Compare(a.ID, b.ID) })
+		slices.SortFunc(list.Sessions, func(a, b manage.MediatorSession) int { return b.BegunAt.Compare(a.BegunAt) })
 		list.Total = len(list.Sessions)
 		programtest.Answer(w, list)
 	})
+}
+
+// end ends sessions, the families that came of them, and their access tokens.
+func (m *fakeMediator) end(w http.ResponseWriter, r *http.Request) {
+	var selection manage.MediatorSessionSelection
+	_ = json.NewDecoder(r.Body).Decode(&selection)
+	now, count := m.now(), 0
+	m.locked(func() {
+		for i := range m.sessions {
+			s := &m.sessions[i]
+			if s.EndedAt != nil || !selection.All && !slices.Contains(selection.IDs, s.ID) {
+				continue
+			}
+			count++
+			s.EndedAt, s.Reason = &now, "ended by an admin"
+			if s.Family != nil {
+				s.Family.RevokedAt = &now
+			}
+		}
+	})
+	programtest.Answer(w, manage.Changed{Changed: count})
+}
+
+// signIn has users be signed in at providers.
+func (m *fakeMediator) signIn() {
+	now := m.now()
+	used := now.Add(-time.Minute)
+	m.locked(func() {
+		m.sessions = []manage.MediatorSession{
+			{
+				ID: "SIGNIN1", Stage: "extended-mediator", User: "alice", Subject: "ann", Client: "harbour-mobile", Device: "PHONE", Provider: "lite",
+				BegunAt: now.Add(-2 * time.Minute), RenewedAt: &used, Renewals: 1, ProviderExpiresAt: now.Add(time.Hour), KeepsTokens: true,
+				Family: &manage.Family{
+					ID: "MF1", Stage: "extended-mediator", User: "alice", Client: "harbour-mobile", Scope: "accounts:read", Origin: "SIGNIN1", Device: "PHONE",
+					BegunAt: now.Add(-2 * time.Minute), UsedAt: used, ExpiresAt: now.Add(time.Hour), Number: 2,
+					Generations: []manage.Generation{{Number: 2, IssuedAt: used}, {Number: 1, IssuedAt: now.Add(-2 * time.Minute), UsedAt: &used}},
+				},
+			},
+			{
+				ID: "SIGNIN2", Stage: "extended-mediator", User: "bob", Subject: "bob", Client: "harbour-mobile", Device: "TABLET", Provider: "bank",
+				BegunAt: now.Add(-time.Hour), ProviderExpiresAt: now.Add(-time.Minute), KeepsTokens: true,
+			},
+		}
+	})
+	m.fakeBank.locked(func() {
+		m.tokens = append(m.tokens, manage.Token{
+			ID: "MT1", Key: "K1", Stage: "extended-mediator", User: "alice", Client: "harbour-mobile", Scope: "accounts:read", Issuer: "https://localhost:8447/extended-mediator", Audience: "https://localhost:8447/extended-mediator/v1",
+			Family: "MF1", Generation: 2, Origin: "SIGNIN1", IssuedAt: used, ExpiresAt: now.Add(time.Minute), Calls: 3,
+		})
+	})
+}
+
+// forward has the mediator be a gateway that was used.
+func (m *fakeMediator) forward() {
+	now := m.now()
+	asked, until := now.Add(-5*time.Second), now.Add(25*time.Second)
+	m.locked(func() {
+		m.gateway = &manage.Gateway{
+			Stages: []string{"extended-mediator"}, Upstream: "https://localhost:8451", Since: now.Add(-time.Hour), Checked: now,
+			Routes: []manage.GatewayRoute{
+				{Method: "GET", Path: "/v1/accounts", By: "resource"}, {Method: "POST", Path: "/v1/transfers", By: "resource"}, {Method: "GET", Path: "/v1/market-rates", By: "rates"},
+			},
+			Forwarded: 1234, SentAgain: 2, Failed: 1, Refused: 7, Subrequests: 3, WAF: manage.WAF{Checked: 40, Refused: 4},
+			Rates: manage.GatewayRates{URL: "https://localhost:8449/v1/market-rates", Key: true, At: &asked, Until: &until},
+		}
+	})
+	m.fakeBank.locked(func() {
+		m.usage = nil
+		for _, u := range []manage.Usage{
+			{App: "harbour-mobile", Route: "GET /v1/accounts", Served: 1200, Refused: 5}, {Route: "GET /v1/accounts", Refused: 30}, {App: "harbour-mobile", Route: "POST /par", Served: 9, Refused: 1},
+		} {
+			u.Day, u.Stage = now.UTC().Format(time.DateOnly), "extended-mediator"
+			m.usage = append(m.usage, u)
+		}
+	})
+}
+
+// fakeRates is the third party's rates API.
+type fakeRates struct {
+	*programtest.Program
+	mu     sync.Mutex
+	resets int
+}
+
+func newFakeRates(now func() time.Time) *fakeRates {
+	r := &fakeRates{Program: programtest.New("rates")}
+	r.HandleFunc("GET "+manage.QuotasPath, func(w http.ResponseWriter, _ *http.Request) {
+		programtest.Answer(w, []manage.Quota{
+			{Customer: "Harbour Bank", Window: "minute", Calls: 60, Used: 60, Ends: now().Add(20 * time.Second)},
+			{Customer: "Harbour Bank", Window: "day", Calls: 10000, Used: 1234, Ends: now().Add(5 * time.Hour)},
+		})
+	})
+	r.HandleFunc("POST /reset", func(http.ResponseWriter, *http.Request) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.resets++
+	})
+	return r
 }

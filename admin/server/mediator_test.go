@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
@@ -129,4 +130,99 @@ func TestProvidersAreChangedAsAWhole(t *testing.T) {
 	b.get("/mediator/providers/nobody").want(t, http.StatusNotFound, "There is no provider of this name")
 	set.mediate.Stop(true)
 	b.get("/mediator/providers").want(t, http.StatusOK, "The mediator does not answer")
+}
+
+func TestPagesAboutSignInsAsTheyAre(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	set.mediate.signIn()
+	b := newBrowser(t, set).signIn()
+	for name, path := range map[string]string{"sign-ins": "/mediator/sessions", "sign-in-at-provider": "/mediator/sessions/SIGNIN1", "lite-clients": "/lite/clients"} {
+		golden(t, name, b.get(path).Body)
+	}
+}
+
+func TestSignInsAreEnded(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set).signIn()
+	b.get("/mediator/sessions").want(t, http.StatusOK, "Nobody is signed in through the mediator")
+	set.mediate.signIn()
+	if rows := strings.Join(b.rows("/mediator/sessions", "data-sign-in"), " "); rows != "SIGNIN1 SIGNIN2" {
+		t.Errorf("all: %s", rows)
+	}
+	if rows := strings.Join(b.rows("/mediator/sessions?provider=bank", "data-sign-in"), " "); rows != "SIGNIN2" {
+		t.Errorf("the bank's: %s", rows)
+	}
+	b.get("/mediator/sessions/SIGNIN1").want(t, http.StatusOK, "alice, signed in at lite", `data-keeps-tokens="true"`, "Renewed there 1 time", `data-generation="2"`, `data-token="MT1"`, `href="/mediator/tokens/MT1"`, `href="/attestations?device=PHONE&amp;stage=extended-mediator"`)
+	b.get("/mediator/sessions/SIGNIN2").want(t, http.StatusOK, "has not redeemed the authorization code", "Before the app gets its next token, the provider is asked")
+	b.get("/mediator/tokens/MT1").want(t, http.StatusOK, `href="/mediator/sessions/SIGNIN1"`)
+	b.get("/mediator/sessions/end?id=SIGNIN1").want(t, http.StatusOK, "End 1 sign-in?", "alice in harbour-mobile at extended-mediator, signed in at lite")
+	b.sure("/mediator/sessions/end?id=SIGNIN1&back=/mediator/sessions/SIGNIN1").want(t, http.StatusSeeOther)
+	b.get("/mediator/sessions/SIGNIN1").want(t, http.StatusOK, `data-ended="true"`, "ended by an admin", "1 sign-in has ended, with the family of tokens that came of it")
+	b.get("/mediator/sessions/nothing").want(t, http.StatusNotFound, "There is no such sign-in")
+	b.sure("/mediator/sessions/end?all=1&back=/mediator/sessions").want(t, http.StatusSeeOther)
+	if rows := b.rows("/mediator/sessions?state=ended", "data-sign-in"); len(rows) != 2 {
+		t.Errorf("ended: %v", rows)
+	}
+	b.get("/audit").want(t, http.StatusOK, `data-audit="end sign-ins at providers" data-audit-outcome="done"`, "(SIGNIN1)")
+}
+
+func TestSignInRowsAreLive(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	set.mediate.signIn()
+	b := newBrowser(t, set).signIn()
+	last := set.mediate.sessions[0].BegunAt
+	b.get("/mediator/sessions?provider=lite").want(t, http.StatusOK, `data-live="/mediator/sessions/rows?live=1&amp;provider=lite"`, `data-last="`+last.Format(time.RFC3339Nano)+`"`)
+	got := make(chan reply, 1)
+	go func() { got <- b.get("/mediator/sessions/rows?live=1&provider=lite&after=" + last.Format(time.RFC3339Nano)) }()
+	set.mediate.locked(func() {
+		for _, fresh := range []manage.MediatorSession{{ID: "NEW", Provider: "lite"}, {ID: "OTHER", Provider: "bank"}} {
+			fresh.BegunAt = last.Add(time.Second)
+			set.mediate.sessions = append(set.mediate.sessions, fresh)
+		}
+	})
+	rows := <-got
+	rows.want(t, http.StatusOK, `data-sign-in="NEW"`)
+	if strings.Contains(rows.Body, "OTHER") || strings.Contains(rows.Body, "SIGNIN1") {
+		t.Errorf("rows that do not fit, or are old: %s", rows.Body)
+	}
+	if got, want := rows.Header.Get("Live-Last"), last.Add(time.Second).Format(time.RFC3339Nano); got != want {
+		t.Errorf("the next ones are asked for after %s, want %s", got, want)
+	}
+	b.get("/mediator/sessions/rows?after=yesterday").want(t, http.StatusBadRequest)
+}
+
+// Another company's server has the pages of the bank's, and what is changed on one is not on the other.
+func TestServersHaveTheirOwnPages(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set).signIn()
+	b.get("/lite/clients").want(t, http.StatusOK, `href="/auth/clients"`, `href="/lite/clients/harbour-mobile"`, `href="/lite/tokens"`, `aria-current="true">Harbour Lite`, `action="/lite/clients#register"`)
+	b.post("/lite/clients/harbour-mobile/revoke", "back", "/lite/clients/harbour-mobile").want(t, http.StatusSeeOther)
+	b.get("/lite/clients/harbour-mobile").want(t, http.StatusOK, `data-refused="true"`, "/lite/clients/harbour-mobile/restore")
+	b.get("/auth/clients/harbour-mobile").want(t, http.StatusOK, `data-refused="false"`)
+	b.sure("/lite/families/revoke?id=F1&back=/lite/families").want(t, http.StatusSeeOther)
+	b.get("/lite/families/F1").want(t, http.StatusOK, `data-revoked="true"`)
+	b.get("/auth/families/F1").want(t, http.StatusOK, `data-revoked="false"`)
+}
+
+func TestPageOfTheGateway(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set).signIn()
+	b.get("/mediator/gateway").want(t, http.StatusOK, "No stage that is built has a gateway")
+	set.mediate.forward()
+	golden(t, "gateway", b.get("/mediator/gateway").Body)
+	b.get("/mediator/gateway").want(t, http.StatusOK, `data-down="false"`, "1,234", `data-route="GET /v1/accounts" data-passed="1200" data-refused="35"`, `data-route="POST /v1/transfers" data-passed="0"`,
+		"POST /par", `data-waf="false"`, `data-quota="Harbour Bank minute" data-used="60"`, "used up", `data-key="true"`)
+	b.post("/mediator/gateway/waf", "on", "yes", "back", "/mediator/gateway#waf").want(t, http.StatusSeeOther)
+	b.get("/mediator/gateway").want(t, http.StatusOK, `data-waf="true"`, "680 rules", "looks at every call", "data-waf-off")
+	b.post("/mediator/gateway/waf", "back", "/mediator/gateway#waf").want(t, http.StatusSeeOther)
+	b.get("/mediator/gateway").want(t, http.StatusOK, `data-waf="false"`)
+	b.get("/audit").want(t, http.StatusOK, `data-audit="switch the web application firewall on" data-audit-outcome="done"`, `data-audit="switch the web application firewall off"`)
+	set.mediate.locked(func() { set.mediate.gateway.Down, set.mediate.gateway.Reason = true, "connection refused" })
+	set.rates.Stop(true)
+	b.get("/mediator/gateway").want(t, http.StatusOK, `data-down="true"`, "Connection refused.", "The rates API of a third party does not answer")
 }

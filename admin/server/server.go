@@ -114,7 +114,8 @@ func (s *Server) assemble(cfg Config) (err error) {
 		return err
 	}
 	administration := manage.New(manage.Config{
-		Folder: cfg.Folder, Stages: cfg.Stages, Resource: resource, Auth: auth, Phone: phone, Runner: s.runner, Gate: s.gate, Now: cfg.Now,
+		Folder: cfg.Folder, Stages: cfg.Stages, Resource: resource, Auth: auth, Lite: cfg.Programs.Remote(deployment.Lite), Mediator: cfg.Programs.Remote(deployment.Mediator), Phone: phone,
+		Runner: s.runner, Gate: s.gate, Now: cfg.Now, Stopped: s.stopped,
 	})
 	upkeep := upkeep.New(upkeep.Config{
 		Folder: cfg.Folder, Auth: auth, Attestation: cfg.Programs.Remote(deployment.Attestation), Resource: resource, Phone: phone, Runner: s.runner, Gate: s.gate, DropTraffic: s.traffic.Drop,
@@ -124,7 +125,8 @@ func (s *Server) assemble(cfg Config) (err error) {
 		Runner: s.runner, Gate: s.gate, Now: cfg.Now, Stopped: s.stopped,
 	})
 	mediated := mediator.New(mediator.Config{
-		Stages: cfg.Stages, Mediator: cfg.Programs.Remote(deployment.Mediator), Runner: s.runner, Gate: s.gate, Now: cfg.Now,
+		Stages: cfg.Stages, Mediator: cfg.Programs.Remote(deployment.Mediator), Rates: cfg.Programs.Remote(deployment.Rates),
+		Runner: s.runner, Gate: s.gate, Now: cfg.Now,
 	})
 	usage := &usage.Pages{Stages: cfg.Stages, Resource: resource, Gate: s.gate}
 

@@ -14,9 +14,14 @@ import (
 //
 //	GET   /gateway       what there is, how the API is, and what has become of calls
 //	PATCH /gateway/waf   switch the firewall
+//
+// See [manage.GatewayPath].
 func (g *Gateway) Manage(routes manage.Routes, stages catalog.Set) {
-	routes.GET("/gateway", func(c echo.Context) error {
+	routes.GET(manage.GatewayPath, func(c echo.Context) error {
 		state := g.State()
+		if g.config.Rates != nil {
+			state.Rates = g.config.Rates.State()
+		}
 		for _, stage := range stages.Built() {
 			if Before(stage.Policies) {
 				state.Stages = append(state.Stages, stage.Slug)
@@ -25,7 +30,7 @@ func (g *Gateway) Manage(routes manage.Routes, stages catalog.Set) {
 		}
 		return c.JSON(http.StatusOK, state)
 	})
-	routes.PATCH("/gateway/waf", func(c echo.Context) error {
+	routes.PATCH(manage.GatewayPath+"/waf", func(c echo.Context) error {
 		change, err := manage.Read[manage.WAFChange](c)
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 
 	"keyladder/backend/guard"
 	"keyladder/backend/mediator/marketrates"
+	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
 )
 
@@ -16,6 +17,7 @@ type MarketRates interface {
 	// Get returns JSON, for a call that is made at a stage. The error is an [*marketrates.Unavailable],
 	// or that the call was given up.
 	Get(from *http.Request, stage string) ([]byte, error)
+	State() manage.GatewayRates
 	Close() // connections that wait for the next question
 }
 

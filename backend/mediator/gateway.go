@@ -1,6 +1,7 @@
 package mediator
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
@@ -19,6 +20,14 @@ func (s *Server) newGateway() (*gateway.Gateway, error) {
 		return nil, err
 	}
 	return gateway.New(gateway.Config{Folder: s.config.Folder, DB: s.db, Log: s.config.Log, Rates: rates, Logger: s.config.Logger, Now: s.config.Now})
+}
+
+// resetGateway switches off what is off at first.
+func (s *Server) resetGateway(ctx context.Context) error {
+	if s.gateway == nil {
+		return nil
+	}
+	return s.gateway.WAF().Switch(ctx, false)
 }
 
 // handler is what answers: the guarded routes, and the questions of other gateways about them.

@@ -298,6 +298,13 @@ func TestEndSession(t *testing.T) {
 	if got := p.refresh(fmt.Sprint(kept["refresh_token"])); got.status != http.StatusOK {
 		t.Errorf("another family has ended: %d %s", got.status, got.body)
 	}
+	list = must[manage.MediatorSessionList](t)(manage.MediatorSessions(t.Context(), w.manage, manage.MediatorSessionQuery{Part: manage.Part{Sort: "begun"}}))
+	if over := list.Sessions[0]; over.EndedAt == nil || over.Family == nil || over.Family.RevokedAt == nil || over.Family.Number != 1 || over.Family.Origin != over.ID {
+		t.Errorf("the one that was ended: %+v, with the family %+v", over, over.Family)
+	}
+	if goes := list.Sessions[1]; goes.EndedAt != nil || goes.Family == nil || goes.Family.RevokedAt != nil || goes.Family.Number != 2 || len(goes.Family.Generations) != 2 || goes.Family.Device != "d1" {
+		t.Errorf("the one that goes on: %+v, with the family %+v", goes, goes.Family)
+	}
 	testenv.Within(t, 10*time.Second, "the provider has its tokens back", func() bool { return one.asked("/revoke") == 2 })
 	if _, err := manage.EndMediatorSessions(t.Context(), w.manage, manage.MediatorSessionSelection{}); err == nil {
 		t.Error("nothing in particular was ended")

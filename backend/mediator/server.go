@@ -27,6 +27,7 @@ import (
 	"keyladder/backend/mediator/secrets"
 	"keyladder/backend/serving"
 	"keyladder/backend/tokens"
+	"keyladder/backend/usage"
 	"keyladder/internal/deployment"
 	"keyladder/internal/feed/durable"
 	"keyladder/internal/manage"
@@ -82,6 +83,7 @@ type Server struct {
 	issuer    *issuer.Server
 	upstream  *upstream
 	devices   *deviceLimits
+	usage     *usage.Counter
 	guard     *guard.Guard
 	echo      *echo.Echo
 	manage    *manage.Server
@@ -118,7 +120,7 @@ func New(config Config) (server *Server, err error) {
 	_, err = os.Stat(config.Folder.Path(database))
 	resumed := !errors.Is(err, fs.ErrNotExist)
 	s := &Server{config: config, tls: serving.TLS(certificate), terminated: serving.For(serving.Terminator, certificate, authority)}
-	if s.db, err = store.Open(config.Folder.Path(database), slices.Concat(providers.Models(), gateway.Models(), tokens.Models(), issuer.Models(), durable.Models(), marks.Models())...); err != nil {
+	if s.db, err = store.Open(config.Folder.Path(database), slices.Concat(providers.Models(), gateway.Models(), tokens.Models(), issuer.Models(), usage.Models(), durable.Models(), marks.Models())...); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -126,6 +128,7 @@ func New(config Config) (server *Server, err error) {
 			store.Close(s.db)
 		}
 	}()
+	s.usage = usage.New(s.db, config.Now)
 	ctx := context.Background()
 	secret, err := s.secret()
 	if err != nil {
@@ -167,7 +170,7 @@ func New(config Config) (server *Server, err error) {
 		return nil, err
 	}
 	s.guard, err = guard.New(guard.Config{
-		Stages: config.Stages, AdmissionAlone: s.gateway == nil, Gateway: s.gateway != nil, Issued: guard.Issued{Clients: s.clients.Book, Tokens: s.tokens.Book}, Usage: guard.Uncounted{},
+		Stages: config.Stages, AdmissionAlone: s.gateway == nil, Gateway: s.gateway != nil, Issued: guard.Issued{Clients: s.clients.Book, Tokens: s.tokens.Book}, Usage: s.usage,
 		Server: string(deployment.Mediator), Host: host, Port: port, Proofs: s.proofs, Log: config.Log, Address: config.Address, Now: config.Now,
 		Attested: guard.Attested{
 			Issuer:   func(stage string) string { return at.Stage(deployment.AttestationService, stage) },
@@ -220,12 +223,13 @@ func (s *Server) management() {
 	s.providers.Manage(m)
 	s.issuer.Manage(m)
 	s.tokens.Manage(m)
+	s.usage.Manage(m)
 	if s.gateway != nil {
 		s.gateway.Manage(m, s.config.Stages)
 	}
 	m.POST("/reset", func(c echo.Context) error {
 		ctx := c.Request().Context()
-		if err := errors.Join(s.issuer.Reset(ctx), s.tokens.Reset(ctx), s.providers.Reset(ctx)); err != nil {
+		if err := errors.Join(s.issuer.Reset(ctx), s.tokens.Reset(ctx), s.providers.Reset(ctx), s.usage.Reset(ctx), s.resetGateway(ctx)); err != nil {
 			return err
 		}
 		return c.NoContent(http.StatusNoContent)
@@ -302,7 +306,7 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 		})
 	}
 	err := group.Wait()
-	return errors.Join(err, s.tokens.Flush(context.WithoutCancel(ctx)), s.closeProofs())
+	return errors.Join(err, s.tokens.Flush(context.WithoutCancel(ctx)), s.usage.Flush(context.WithoutCancel(ctx)), s.closeProofs())
 }
 
 // flushEvery is how much of the statistics a mediator may lose when it is killed.
@@ -314,7 +318,7 @@ func (s *Server) flush(ctx context.Context) {
 	for {
 		select {
 		case <-ticker.C:
-			if err := s.tokens.Flush(ctx); err != nil && ctx.Err() == nil {
+			if err := errors.Join(s.tokens.Flush(ctx), s.usage.Flush(ctx)); err != nil && ctx.Err() == nil {
 				s.config.Logger.Error("write what was used", "error", err)
 			}
 			if err := s.advance(); err != nil {

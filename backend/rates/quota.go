@@ -110,6 +110,13 @@ func announce(header http.Header, now [2]left) {
 	header.Set("RateLimit", strings.Join(limits, ", "))
 }
 
+// reset forgets what was used.
+func (q *quotas) reset() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.used = map[string]*[2]used{}
+}
+
 // all is what each of these customers has used, in their order.
 func (q *quotas) all(customers []string, at time.Time) []manage.Quota {
 	q.mu.Lock()

@@ -100,6 +100,13 @@ func New(config Config) (server *Server, err error) {
 	s.manage = manage.NewServer(config.Folder, config.Log, s.health)
 	admin := s.manage.For(deployment.Admin)
 	s.usage.Manage(admin)
+	admin.POST("/reset", func(c echo.Context) error {
+		if err := s.usage.Reset(c.Request().Context()); err != nil {
+			return err
+		}
+		s.quotas.reset()
+		return c.NoContent(http.StatusNoContent)
+	})
 	admin.GET(manage.QuotasPath, func(c echo.Context) error {
 		var names []string
 		for _, key := range s.keys {

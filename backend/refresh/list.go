@@ -50,26 +50,47 @@ func (s *Store) Query(ctx context.Context, q manage.FamilyQuery) (manage.FamilyL
 	if err != nil {
 		return manage.FamilyList{}, fmt.Errorf("list the families of refresh tokens: %w", err)
 	}
+	families, err := s.families(db, rows)
+	return manage.FamilyList{Families: families, Total: total}, err
+}
+
+// OfOrigins are the families that came of these authorization codes, by the IDs of the codes.
+func (s *Store) OfOrigins(ctx context.Context, origins ...string) (map[string]manage.Family, error) {
+	db := s.db.WithContext(ctx)
+	var rows []familyRow
+	if err := db.Where("origin IN ?", origins).Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("find the families of refresh tokens: %w", err)
+	}
+	families, err := s.families(db, rows)
+	of := make(map[string]manage.Family, len(families))
+	for _, family := range families {
+		of[family.Origin] = family
+	}
+	return of, err
+}
+
+// families are rows with their generations.
+func (s *Store) families(db *gorm.DB, rows []familyRow) ([]manage.Family, error) {
 	ids := make([]string, len(rows))
 	for i, row := range rows {
 		ids[i] = row.ID
 	}
 	var tokens []tokenRow
-	err = db.Select("t.*").Table("refresh_tokens t").Joins("JOIN refresh_families f ON f.id = t.family").
+	err := db.Select("t.*").Table("refresh_tokens t").Joins("JOIN refresh_families f ON f.id = t.family").
 		Where("f.id IN ? AND (t.number > f.number - ? OR t.reused_at IS NOT NULL)", ids, manage.MostGenerations).
 		Order("t.number DESC").Find(&tokens).Error
 	if err != nil {
-		return manage.FamilyList{}, fmt.Errorf("list the refresh tokens: %w", err)
+		return nil, fmt.Errorf("list the refresh tokens: %w", err)
 	}
 	generations := map[string][]manage.Generation{}
 	for _, t := range tokens {
 		generations[t.Family] = append(generations[t.Family], t.manage())
 	}
-	list := manage.FamilyList{Families: make([]manage.Family, len(rows)), Total: total}
+	families := make([]manage.Family, len(rows))
 	for i, row := range rows {
-		list.Families[i] = s.manage(row, generations[row.ID])
+		families[i] = s.manage(row, generations[row.ID])
 	}
-	return list, nil
+	return families, nil
 }
 
 // Count is how many families of refresh tokens that are good each user has.

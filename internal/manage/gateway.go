@@ -1,6 +1,15 @@
 package manage
 
-import "time"
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// GatewayPath is where the mediator has the gateway in front of the API: GET is a [Gateway], and PATCH
+// to /waf a [WAFChange], which answers with the [WAF]. Where no stage that is built has one, it is not
+// there.
+const GatewayPath = "/gateway"
 
 // Gateway is the state of the gateway in front of the API: what is known about the API, and what has
 // become of calls since the gateway's program was started.
@@ -20,7 +29,17 @@ type Gateway struct {
 	Refused     int64 `json:"refused"`     // calls that were not sent, while the API was known to be down
 	Subrequests int64 `json:"subrequests"` // calls that other gateways were told to be good
 
-	WAF WAF `json:"waf"`
+	WAF   WAF          `json:"waf"`
+	Rates GatewayRates `json:"rates"`
+}
+
+// GatewayRates is what the gateway has of a third party's rates.
+type GatewayRates struct {
+	URL   string     `json:"url"`             // where it asks for them; empty: it does not
+	Key   bool       `json:"key"`             // it has the key for them
+	At    *time.Time `json:"at,omitempty"`    // when the third party has answered last; nil: never
+	Until *time.Time `json:"until,omitempty"` // for how long that is passed on
+	Why   string     `json:"why,omitempty"`   // there are none to be had; empty: there are
 }
 
 // GatewayRoute is a route of the gateway.
@@ -37,6 +56,15 @@ type WAF struct {
 	Since   *time.Time `json:"since"`   // that it is on
 	Checked int64      `json:"checked"` // calls that it has looked at
 	Refused int64      `json:"refused"` // and refused
+}
+
+// GatewayState is the state of the gateway.
+func GatewayState(ctx context.Context, d Doer) (Gateway, error) { return Get[Gateway](ctx, d, GatewayPath) }
+
+// SwitchWAF switches the gateway's web application firewall.
+func SwitchWAF(ctx context.Context, d Doer, on bool) (state WAF, err error) {
+	err = d.Do(ctx, http.MethodPatch, GatewayPath+"/waf", WAFChange{On: on}, &state)
+	return state, err
 }
 
 // WAFChange switches it.

@@ -66,10 +66,15 @@
 // and, for the resource server, feeds of what it has to know (packages clients and tokens).
 //
 // Routes of the mediator: those on /tokens and /signing-keys as above, but for what was done with a
-// token, for those that it issues; those on providers ([ProvidersPath]) and on sign-ins at them
-// ([MediatorSessionsPath]); and
+// token, for those that it issues; that on /usage, for the calls that it has decided about; those on
+// providers ([ProvidersPath]), on sign-ins at them ([MediatorSessionsPath]) and on the gateway
+// ([GatewayPath]); and
 //
-//	POST /reset                     providers as they were seeded; nothing that came of sign-ins, and new signing keys
+//	POST /reset                     providers as they were seeded; nothing that came of sign-ins, and new signing keys; no usage, and no firewall
+//
+// Routes of the rates API: that on /usage, [QuotasPath], and
+//
+//	POST /reset                     nothing is used of the quotas
 //
 // Routes of the phone:
 //

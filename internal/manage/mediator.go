@@ -26,6 +26,7 @@ type MediatorSession struct {
 	EndedAt           *time.Time `json:"ended_at,omitempty"`
 	Reason            string     `json:"reason,omitempty"` // why it has ended, for people
 	KeepsTokens       bool       `json:"keeps_tokens"`     // the provider's; not any more where they were given back
+	Family            *Family    `json:"family,omitempty"` // of the mediator's own refresh tokens; nil: the app has got none yet
 }
 
 // MediatorSessionQuery asks for sessions; what is empty does not matter. They are sorted by user,

@@ -29,9 +29,23 @@ func (s *Server) listSessions(c echo.Context) error {
 	if err := checkFilter(query.MediatorSessionFilter); err != nil {
 		return err
 	}
-	list, err := s.sessions.Query(c.Request().Context(), query)
+	ctx := c.Request().Context()
+	list, err := s.sessions.Query(ctx, query)
 	if err != nil {
 		return store.Problem(err)
+	}
+	origins := make([]string, len(list.Sessions))
+	for i, session := range list.Sessions {
+		origins[i] = session.ID
+	}
+	families, err := s.families.OfOrigins(ctx, origins...)
+	if err != nil {
+		return err
+	}
+	for i, origin := range origins {
+		if family, ok := families[origin]; ok {
+			list.Sessions[i].Family = &family
+		}
 	}
 	return c.JSON(http.StatusOK, list)
 }

@@ -23,6 +23,7 @@ import (
 
 	"keyladder/backend/rates/customers"
 	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
 	"keyladder/internal/problem"
 	"keyladder/internal/serve"
 	"keyladder/internal/traffic"
@@ -123,6 +124,16 @@ func (c *Client) Latest() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.latest
+}
+
+// State is what an admin sees of it.
+func (c *Client) State() manage.GatewayRates {
+	latest := c.Latest()
+	state := manage.GatewayRates{URL: c.url, Key: c.key != "", Why: latest.Why}
+	if !latest.At.IsZero() {
+		state.At, state.Until = &latest.At, &latest.Until
+	}
+	return state
 }
 
 // Get returns rates as JSON for a call that is made at a stage: those that were got before, as long as

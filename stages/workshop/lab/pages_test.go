@@ -29,7 +29,7 @@ const screens = "KEYLADDER_SCREENS"
 // script asks for, and what leads on to a page.
 var noPages = []string{
 	"admin /", "admin /healthz", "admin /workshop-ca.pem", "admin /assets/:file", "admin /packages/:file",
-	"admin /traffic/rows", "admin /jobs/:id", "admin /compare", "admin /phone", "admin /auth", "admin /mediator", "admin /attestations/rows",
+	"admin /traffic/rows", "admin /jobs/:id", "admin /compare", "admin /phone", "admin /auth", "admin /lite", "admin /mediator", "admin /mediator/sessions/rows", "admin /attestations/rows",
 	"phone /healthz", "phone /style.css", "phone /icon.svg",
 }
 
@@ -228,7 +228,14 @@ func (v *viewer) adminPages(filled bool) {
 		{"/auth/consents", "/auth/consents"},
 		{"/auth/families", "/auth/families"},
 		{"/auth/tokens", "/auth/tokens"},
+		{"/lite/clients", "/lite/clients"},
+		{"/lite/users", "/lite/users"},
+		{"/lite/consents", "/lite/consents"},
+		{"/lite/families", "/lite/families"},
+		{"/lite/tokens", "/lite/tokens"},
 		{"/mediator/providers", "/mediator/providers"},
+		{"/mediator/sessions", "/mediator/sessions"},
+		{"/mediator/tokens", "/mediator/tokens"},
 		{"/take-apart", "/take-apart"},
 		{"/attestations", "/attestations"},
 		{"/attestations/sessions", "/attestations/sessions"},
@@ -265,6 +272,7 @@ func (v *viewer) adminPages(filled bool) {
 	v.tokenPages()
 	v.keyPages("")
 	v.authorizationPages()
+	v.litePages()
 	v.mediatorPages()
 	v.attestationPages()
 	v.open("/devices/remove", "/devices/remove?all=1", "")
@@ -330,7 +338,30 @@ func (v *viewer) authorizationPages() {
 	v.keyPages("/auth")
 }
 
-// mediatorPages are those about one provider.
+// first is the ID of the first entry of a list; where that is empty, of what there is not.
+func (v *viewer) first(page, name string) string {
+	v.t.Helper()
+	v.visit(v.url + page)
+	return url.PathEscape(read[string](v.admin, fmt.Sprintf(`document.querySelector("[data-%[1]s]")?.getAttribute("data-%[1]s") ?? "none"`, name)))
+}
+
+// litePages are those about what another company's server knows.
+func (v *viewer) litePages() {
+	v.t.Helper()
+	client := v.first("/lite/clients", "client")
+	v.open("/lite/clients/:app", "/lite/clients/"+client, "")
+	v.open("/lite/clients/:app/secret/rotate", "/lite/clients/"+client+"/secret/rotate", "")
+	v.open("/lite/clients/:app/servers/rotate", "/lite/clients/"+client+"/servers/rotate", "")
+	v.open("/lite/users/:user/end", "/lite/users/"+v.first("/lite/users", "user")+"/end", "")
+	v.open("/lite/consents/withdraw", "/lite/consents/withdraw?all=1", "")
+	v.open("/lite/families/revoke", "/lite/families/revoke?all=1", "")
+	v.open("/lite/families/:family", "/lite/families/"+v.first("/lite/families?state=any", "family"), "")
+	v.open("/lite/tokens/revoke", "/lite/tokens/revoke?all=1", "")
+	v.open("/lite/tokens/:token", "/lite/tokens/"+v.first("/lite/tokens?state=any", "token"), "")
+	v.keyPages("/lite")
+}
+
+// mediatorPages are those about one provider, one sign-in and one token.
 func (v *viewer) mediatorPages() {
 	v.t.Helper()
 	v.visit(v.url + "/mediator/providers")
@@ -339,23 +370,23 @@ func (v *viewer) mediatorPages() {
 	v.look("admin /mediator/providers", "/mediator/providers", "refused")
 	v.open("/mediator/providers/:name", "/mediator/providers/lite", "")
 	v.open("/mediator/providers/:name/disable", "/mediator/providers/lite/disable", "")
+	v.open("/mediator/sessions/:session", "/mediator/sessions/"+v.first("/mediator/sessions?state=any", "sign-in"), "")
+	v.open("/mediator/sessions/end", "/mediator/sessions/end?all=1", "")
+	v.open("/mediator/tokens/:token", "/mediator/tokens/"+v.first("/mediator/tokens?state=any", "token"), "")
+	v.open("/mediator/tokens/revoke", "/mediator/tokens/revoke?all=1", "")
+	v.keyPages("/mediator")
 }
 
 // attestationPages are those about one result, one device, and those that ask about what is compared
 // with. Where apps attest at no stage that is built, they are those of what there is not.
 func (v *viewer) attestationPages() {
 	v.t.Helper()
-	first := func(page, name string) string {
-		v.t.Helper()
-		v.visit(v.url + page)
-		return url.PathEscape(read[string](v.admin, fmt.Sprintf(`document.querySelector("[data-%[1]s]")?.dataset.%[1]s ?? "none"`, name)))
-	}
-	v.open("/attestations/:reference", "/attestations/"+first("/attestations?outcome=good", "attestation"), "good")
-	v.open("/attestations/:reference", "/attestations/"+first("/attestations?outcome=failing", "attestation"), "failing")
-	v.open("/attestations/devices/:device", "/attestations/devices/"+first("/attestations/devices", "device"), "")
-	v.open("/attestations/enforcement/change", "/attestations/enforcement/change?stage="+first("/attestations/enforcement", "enforcement")+"&claim=runtime&policy=enforced", "")
+	v.open("/attestations/:reference", "/attestations/"+v.first("/attestations?outcome=good", "attestation"), "good")
+	v.open("/attestations/:reference", "/attestations/"+v.first("/attestations?outcome=failing", "attestation"), "failing")
+	v.open("/attestations/devices/:device", "/attestations/devices/"+v.first("/attestations/devices", "device"), "")
+	v.open("/attestations/enforcement/change", "/attestations/enforcement/change?stage="+v.first("/attestations/enforcement", "enforcement")+"&claim=runtime&policy=enforced", "")
 	v.open("/attestations/releases", "/attestations/releases", "")
-	v.open("/attestations/releases/:sha256/withdraw", "/attestations/releases/"+first("/attestations/releases", "release")+"/withdraw", "")
+	v.open("/attestations/releases/:sha256/withdraw", "/attestations/releases/"+v.first("/attestations/releases", "release")+"/withdraw", "")
 	v.open("/attestations/signers/withdraw", "/attestations/signers/withdraw?client=harbour-mobile&signer=sha256/abc=", "")
 }
 
