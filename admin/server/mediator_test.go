@@ -176,7 +176,9 @@ func TestSignInRowsAreLive(t *testing.T) {
 	last := set.mediate.sessions[0].BegunAt
 	b.get("/mediator/sessions?provider=lite").want(t, http.StatusOK, `data-live="/mediator/sessions/rows?live=1&amp;provider=lite"`, `data-last="`+last.Format(time.RFC3339Nano)+`"`)
 	got := make(chan reply, 1)
-	go func() { got <- b.get("/mediator/sessions/rows?live=1&provider=lite&after=" + last.Format(time.RFC3339Nano)) }()
+	go func() {
+		got <- b.get("/mediator/sessions/rows?live=1&provider=lite&after=" + last.Format(time.RFC3339Nano))
+	}()
 	set.mediate.locked(func() {
 		for _, fresh := range []manage.MediatorSession{{ID: "NEW", Provider: "lite"}, {ID: "OTHER", Provider: "bank"}} {
 			fresh.BegunAt = last.Add(time.Second)

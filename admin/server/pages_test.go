@@ -390,7 +390,7 @@ func TestReset(t *testing.T) {
 		t.Fatal("it was reset without being confirmed")
 	}
 	b.post("/reset", "confirm", "RESET").want(t, http.StatusSeeOther)
-	if set.bank.resets != 1 || set.auth.resets != 1 || set.attest.resets != 1 || len(set.mobile.Traffic().After(0)) != 0 {
+	if set.bank.resets != 1 || set.auth.resets != 1 || set.attest.resets != 1 || set.lite.resets != 1 || set.mediate.resets != 1 || set.rates.resets != 1 || len(set.mobile.Traffic().After(0)) != 0 {
 		t.Error("it was not reset")
 	}
 	b.get("/traffic").want(t, http.StatusOK, "Nothing was heard yet")

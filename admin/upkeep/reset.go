@@ -5,7 +5,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"keyladder/admin/programs"
 	"keyladder/admin/ui"
 )
 
@@ -19,8 +18,8 @@ func (u *Upkeep) reset(c echo.Context) error {
 			"Nothing was reset. To confirm, type RESET in capital letters."))
 	}
 	ctx := c.Request().Context()
-	err := u.Gate.Act(c, "reset", "ledger, apps, clients, sessions, tokens, devices, attestations, usage and traffic", "Ledger, apps, clients, releases, what is enforced and usage are as they were seeded. Sessions, consents, tokens, devices and attestations are forgotten, and the traffic is cleared.", func() error {
-		for _, server := range []programs.Remote{u.Auth, u.Attestation, u.Resource} { // what comes of another first
+	err := u.Gate.Act(c, "reset", "ledger, apps, clients, providers, sessions, tokens, devices, attestations, usage and traffic", "Ledger, apps, clients, providers, releases, what is enforced and usage are as they were seeded. Sessions, consents, tokens, devices and attestations are forgotten, and the traffic is cleared.", func() error {
+		for _, server := range u.Servers {
 			if err := server.Quick(ctx, http.MethodPost, "/reset", nil, nil); err != nil {
 				return err
 			}

@@ -43,7 +43,7 @@ func resetView(p ui.Page, failure string) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"intro\"><h1>Reset</h1><p class=\"lede\">Start over with the next class.</p></div><section class=\"sheet reset\"><div class=\"pair\"><div><h2>Goes back to the seed</h2><ul><li>accounts, balances and transfers</li><li>apps, their scopes, limits, keys and the keys' secrets; an app that was packed after a rotation has to be packed anew</li><li>the authorization server's clients and their secrets; an app that carries such a secret has to be packed anew if it was rotated</li><li>what is enforced about attested apps, and which releases are references</li><li>usage statistics</li></ul><h2>Is dropped</h2><ul><li>users' sessions, registered devices and failed sign-ins</li><li>consents, authorization codes, refresh tokens and access tokens, and the keys that signed these</li><li>attestations, and the devices that attested, with their bans</li><li>all traffic, in all lanes</li></ul></div><div><h2>Stays</h2><ul><li>certificates, packages and the phone's stage</li><li>your password and sessions</li><li>the audit log</li><li>results of attacks, until the admin UI is restarted</li></ul></div></div><form class=\"fields\" method=\"post\" action=\"/reset\" data-test=\"reset\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"intro\"><h1>Reset</h1><p class=\"lede\">Start over with the next class.</p></div><section class=\"sheet reset\"><div class=\"pair\"><div><h2>Goes back to the seed</h2><ul><li>accounts, balances and transfers</li><li>apps, their scopes, limits, keys and the keys' secrets; an app that was packed after a rotation has to be packed anew</li><li>the clients of both authorization servers and their secrets; an app that carries such a secret has to be packed anew if it was rotated</li><li>what is enforced about attested apps, and which releases are references</li><li>the mediator's providers, and its web application firewall, which is off then</li><li>what is switched on against stolen authorization codes: nothing</li><li>usage statistics, and what is used of the quotas at the third party that has rates</li></ul><h2>Is dropped</h2><ul><li>users' sessions, registered devices and failed sign-ins</li><li>consents, authorization codes, refresh tokens and access tokens, and the keys that signed these; at the mediator, too, with the providers' tokens</li><li>attestations, and the devices that attested, with their bans</li><li>all traffic, in all lanes</li></ul></div><div><h2>Stays</h2><ul><li>certificates, packages and the phone's stage</li><li>your password and sessions</li><li>the audit log</li><li>results of attacks, until the admin UI is restarted</li></ul></div></div><form class=\"fields\" method=\"post\" action=\"/reset\" data-test=\"reset\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -67,7 +67,7 @@ func resetView(p ui.Page, failure string) templ.Component {
 				var templ_7745c5c3_Var3 string
 				templ_7745c5c3_Var3, templ_7745c5c3_Err = templ.JoinStringErrs(failure)
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `reset.templ`, Line: 45, Col: 18}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `reset.templ`, Line: 47, Col: 18}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var3))
 				if templ_7745c5c3_Err != nil {

@@ -14,11 +14,12 @@ import (
 
 // Config is what the pages need.
 type Config struct {
-	Folder                             *deployment.Folder // with the published packages
-	Auth, Attestation, Resource, Phone programs.Remote
-	Runner                             *jobs.Runner
-	Gate                               *access.Gate
-	DropTraffic                        func(context.Context) error
+	Folder      *deployment.Folder // with the published packages
+	Servers     []programs.Remote  // that can be reset; what comes of another one's first
+	Phone       programs.Remote
+	Runner      *jobs.Runner
+	Gate        *access.Gate
+	DropTraffic func(context.Context) error
 }
 
 // Upkeep is the pages.

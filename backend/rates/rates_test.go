@@ -307,3 +307,34 @@ func TestKeysThatCantBeUsed(t *testing.T) {
 		}
 	}
 }
+
+// A reset forgets what was used, of the quotas and in the statistics.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	w := start(t, 2, 10)
+	ask := func() int {
+		t.Helper()
+		r := must[*http.Request](t)(http.NewRequest(http.MethodGet, w.base+"/v1/market-rates", nil))
+		r.Header.Set(customers.Field, bank)
+		response := must[*http.Response](t)(w.http.Do(r))
+		response.Body.Close()
+		return response.StatusCode
+	}
+	for i, want := range []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests} {
+		if got := ask(); got != want {
+			t.Errorf("call %d: %d", i+1, got)
+		}
+	}
+	must[any](t)(manage.Post[any](t.Context(), w.manage, "/reset", nil))
+	if used := must[[]manage.Usage](t)(w.manage.Usage(t.Context(), 1)); len(used) != 0 {
+		t.Errorf("%+v", used)
+	}
+	for _, quota := range must[[]manage.Quota](t)(manage.Quotas(t.Context(), w.manage)) {
+		if quota.Used != 0 {
+			t.Errorf("%+v", quota)
+		}
+	}
+	if got := ask(); got != http.StatusOK {
+		t.Errorf("after a reset: %d", got)
+	}
+}

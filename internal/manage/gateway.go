@@ -59,7 +59,9 @@ type WAF struct {
 }
 
 // GatewayState is the state of the gateway.
-func GatewayState(ctx context.Context, d Doer) (Gateway, error) { return Get[Gateway](ctx, d, GatewayPath) }
+func GatewayState(ctx context.Context, d Doer) (Gateway, error) {
+	return Get[Gateway](ctx, d, GatewayPath)
+}
 
 // SwitchWAF switches the gateway's web application firewall.
 func SwitchWAF(ctx context.Context, d Doer, on bool) (state WAF, err error) {

@@ -236,6 +236,7 @@ func (v *viewer) adminPages(filled bool) {
 		{"/mediator/providers", "/mediator/providers"},
 		{"/mediator/sessions", "/mediator/sessions"},
 		{"/mediator/tokens", "/mediator/tokens"},
+		{"/mediator/gateway", "/mediator/gateway"},
 		{"/take-apart", "/take-apart"},
 		{"/attestations", "/attestations"},
 		{"/attestations/sessions", "/attestations/sessions"},
