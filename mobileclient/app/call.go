@@ -125,8 +125,8 @@ func (a *harbourApp) sendKnown(ctx context.Context, c call) outcome {
 	return a.send(ctx, c)
 }
 
-// send makes a call, once more where the app's clock was wrong, and once more where
-// the server asks for a little patience.
+// send makes a call, once more where the app's clock was wrong or its nonce too old, and once
+// more where the server asks for a little patience.
 //
 // But nobody pays twice because of an answer that proves nothing. Anyone who sits between
 // the app and the bank can pass a payment on and put a refusal in the place of the answer.
@@ -137,7 +137,7 @@ func (a *harbourApp) sendKnown(ctx context.Context, c call) outcome {
 func (a *harbourApp) send(ctx context.Context, c call) outcome {
 	o := a.make(ctx, c)
 	switch {
-	case o.answer.ToldTime && c.repeatable():
+	case o.answer.ToldTime && c.repeatable(), o.answer.ToldNonce && (c.repeatable() || !o.dressed.Verifies()):
 		o = a.make(ctx, c)
 	case o.answer.ToldTime:
 		// The MAC under the server's time is somebody's with the secret, but it belongs to

@@ -14,6 +14,7 @@ type Answer struct {
 	Sealed    bool        // it was, and could be opened
 	Authentic bool        // it comes from somebody with the app's secret, and answers this request
 	ToldTime  bool        // the clock was wrong, somebody with the secret says, and has been set
+	ToldNonce bool        // the request was refused for its nonce, and there is another one for the next
 }
 
 func (a *Answer) success() bool { return a.Status < 300 }
@@ -29,6 +30,11 @@ func (d *Dressed) Check(response *http.Response, body []byte) (Answer, error) {
 	a := Answer{
 		Status: response.StatusCode, Header: response.Header, Body: body,
 		Media: mediaType(response.Header.Get("Content-Type")),
+	}
+	for _, p := range d.parts {
+		if p.learn != nil {
+			p.learn(&d.Request, &a)
+		}
 	}
 	for _, check := range d.checks {
 		if err := check(&a); err != nil {

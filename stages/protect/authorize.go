@@ -19,6 +19,7 @@ import (
 
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/pkce"
+	"keyladder/stages/mechanism/token"
 )
 
 // Asked is an authorization request that waits for its response.
@@ -74,7 +75,7 @@ func (o *OAuth) Ask(ctx context.Context, client *http.Client, options ...oauth2.
 }
 
 // Pushes says whether requests are pushed: to an issuer that apps authenticate at, each time.
-func (o *OAuth) Pushes() bool { return o.caller.policy.ClientAuth == catalog.ByIntegrity }
+func (o *OAuth) Pushes() bool { return o.caller.mediatorIssues() }
 
 // Draft is an authorization request with its parameters in the URL, of which nobody has heard yet.
 func (o *OAuth) Draft(options ...oauth2.AuthCodeOption) Asked {
@@ -207,7 +208,7 @@ func readFragment(parameters url.Values) (Response, error) {
 	signedIn, err := issued{
 		AccessToken: parameters.Get("access_token"), TokenType: parameters.Get("token_type"),
 		ExpiresIn: seconds, Scope: parameters.Get("scope"),
-	}.signedIn(time.Now())
+	}.signedIn(token.Scheme, time.Now())
 	if err != nil {
 		return Response{}, fmt.Errorf("%w: %w", ErrResponse, err)
 	}

@@ -29,6 +29,7 @@ type Call struct {
 	Public   bool    // needs no user, so that neither session nor token goes with it
 	SignIn   *SignIn // the user's password goes with it, instead of a session; nil: it does not
 	Clear    bool    // the body is not sealed, although the stage seals bodies
+	Client   bool    // the client authenticates, as where it gets its tokens
 	Unproven bool    // no proof of the app goes with it: what it takes stands in the body
 
 	// Spoil makes the request wrong in one place.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/clientattestation"
 	"keyladder/stages/mechanism/integrity"
 )
 
@@ -17,8 +18,13 @@ var integrityTokens = mechanism{
 		if c.policy.AppProof != catalog.IntegrityToken {
 			return nothing()
 		}
-		return part{prove: func(r *Request, _ Call) (answerCheck, error) {
-			if !c.stolenProof(r.Header) && c.identity.Integrity != "" {
+		return part{prove: func(r *Request, call Call) (answerCheck, error) {
+			switch {
+			case call.Client && c.policy.ClientAuth == catalog.ByAttestation:
+				if c.identity.Attestation != "" {
+					clientattestation.Set(r.Header, c.identity.Attestation)
+				}
+			case !c.stolenProof(r.Header) && c.identity.Integrity != "":
 				integrity.Set(r.Header, c.identity.Integrity)
 			}
 			return nil, nil

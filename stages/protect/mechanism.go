@@ -37,6 +37,9 @@ type part struct {
 	say   func(*Request, Call) error                // who is calling
 	prove func(*Request, Call) (answerCheck, error) // which app is; over all that is there
 
+	// learn takes from an answer to a request what the next one needs. It believes nothing.
+	learn func(*Request, *Answer)
+
 	// open is done to answers, after they were verified.
 	open    func(*Answer) error
 	accepts []string // further media types of answers that it can read
@@ -46,7 +49,7 @@ type part struct {
 type answerCheck func(*Answer) error
 
 // mechanisms are all that there are, in the order in which they have their turn.
-var mechanisms = []mechanism{transport, pins, sealedBodies, devices, sessions, accessTokens, appKeys, hawkSignatures, integrityTokens}
+var mechanisms = []mechanism{transport, pins, sealedBodies, devices, sessions, accessTokens, appKeys, hawkSignatures, integrityTokens, dpopProofs}
 
 // unserved are the values of a policy that none of the mechanisms serves.
 func unserved(policy catalog.Call, mechanisms []mechanism) []string {

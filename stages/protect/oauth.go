@@ -14,6 +14,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/clientattestation"
 	"keyladder/stages/mechanism/integrity"
 )
 
@@ -88,10 +89,15 @@ func (c *Caller) Issuer() (string, error) { return c.issuer() }
 // issuer is the stage's: the mediator, where apps show their client integrity tokens to it, and the
 // authorization server otherwise.
 func (c *Caller) issuer() (string, error) {
-	if c.policy.ClientAuth == catalog.ByIntegrity {
+	if c.mediatorIssues() {
 		return c.mediator()
 	}
 	return c.server("authorization server", c.api.Auth)
+}
+
+// mediatorIssues says whether the mediator issues the stage's tokens itself.
+func (c *Caller) mediatorIssues() bool {
+	return c.policy.ClientAuth == catalog.ByIntegrity || c.policy.ClientAuth == catalog.ByAttestation
 }
 
 // mediator is the stage's.
@@ -144,8 +150,14 @@ func (o *OAuth) over(ctx context.Context, client *http.Client, key string) conte
 // requests are those that the client makes itself, with what it authenticates by beside them.
 func (o *OAuth) requests(key string) *tokenRequests {
 	requests := &tokenRequests{agent: o.caller.identity.UserAgent, key: key, provider: o.provider}
-	if o.caller.policy.ClientAuth.Attested() {
+	switch policy := o.caller.policy; {
+	case policy.ClientAuth == catalog.ByAttestation:
+		requests.attestation = o.caller.identity.Attestation
+	case policy.ClientAuth.Attested():
 		requests.integrity = o.caller.identity.Integrity
+	}
+	if o.caller.policy.Sender != catalog.AnySender && o.caller.identity.Key != nil {
+		requests.prover = o.caller
 	}
 	return requests
 }
@@ -154,7 +166,9 @@ func (o *OAuth) requests(key string) *tokenRequests {
 type tokenRequests struct {
 	next http.RoundTripper
 
-	agent, key, integrity, provider string // empty: not sent
+	agent, key, integrity, attestation, provider string // empty: not sent
+
+	prover *Caller // proves that it has a key; nil: nobody does
 }
 
 // over sends them as a client does. It follows no redirects with what is secret.
@@ -178,12 +192,15 @@ func (t *tokenRequests) RoundTrip(request *http.Request) (*http.Response, error)
 	if t.integrity != "" {
 		integrity.Set(request.Header, t.integrity)
 	}
+	if t.attestation != "" {
+		clientattestation.Set(request.Header, t.attestation)
+	}
 	if t.provider != "" && request.Body != nil {
 		if err := withProvider(request, t.provider); err != nil {
 			return nil, err
 		}
 	}
-	response, err := t.next.RoundTrip(request)
+	response, err := t.send(request)
 	if err != nil || response.StatusCode != http.StatusTooManyRequests || request.GetBody == nil {
 		return response, err
 	}
@@ -202,7 +219,36 @@ func (t *tokenRequests) RoundTrip(request *http.Request) (*http.Response, error)
 	if request.Body, err = request.GetBody(); err != nil {
 		return nil, err
 	}
-	return t.next.RoundTrip(request)
+	return t.send(request)
+}
+
+// send sends a request, with a proof of its own where the client has a key, and once more where that
+// was refused for its nonce: nobody has looked at anything else then.
+//
+//keyladder:code app-token-request-proof
+func (t *tokenRequests) send(request *http.Request) (*http.Response, error) {
+	if t.prover == nil {
+		return t.next.RoundTrip(request)
+	}
+	for again := false; ; again = true {
+		asked := &Request{Method: request.Method, URL: request.URL, Header: request.Header}
+		if err := t.prover.proveKey(asked); err != nil {
+			return nil, err
+		}
+		response, err := t.next.RoundTrip(request)
+		if err != nil {
+			return nil, err
+		}
+		answer := Answer{Status: response.StatusCode, Header: response.Header}
+		t.prover.learnNonce(asked, &answer)
+		if !answer.ToldNonce || again || request.GetBody == nil {
+			return response, nil
+		}
+		response.Body.Close()
+		if request.Body, err = request.GetBody(); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // patience is how long a token request waits for a server that asks for that.
@@ -225,7 +271,7 @@ func (o *OAuth) read(given *oauth2.Token, err error) (SignedIn, error) {
 	if o.caller.policy.Grant == catalog.CodeAndRefresh {
 		answer.RefreshToken = given.RefreshToken
 	}
-	signedIn, err := answer.signedIn(time.Now())
+	signedIn, err := answer.signedIn(o.caller.scheme(), time.Now())
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("read the answer to a token request: %w", err)
 	}

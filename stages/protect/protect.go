@@ -1,6 +1,7 @@
 package protect
 
 import (
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -44,7 +45,10 @@ type Identity struct {
 
 	Provider string // who has vouched for the user, where users choose that in the app: [catalog.Lite]; empty: the bank
 
-	Integrity string // the client integrity token
+	Integrity   string // the client integrity token
+	Attestation string // of the client, for the server that issues its tokens
+
+	Key crypto.Signer // of the device, on the curve P-256, that tokens are bound to; nil: none
 
 	// Proof is shown in the place of the app's proof, whatever else there is: a value that
 	// was found somewhere.
@@ -63,6 +67,7 @@ const (
 	Secret            = "the app's secret"
 	ClientCertificate = "a client certificate"
 	ServerPins        = "pins of the server's keys"
+	DeviceKey         = "a key of the device"
 )
 
 // Caller makes the calls of one identity at one stage. It may be used by several goroutines.
@@ -70,7 +75,8 @@ type Caller struct {
 	policy   catalog.Call
 	api      API
 	identity Identity
-	clock    *clock // the server's, as far as it is known
+	clock    *clock  // the server's, as far as it is known
+	nonces   *nonces // that servers have given out
 	parts    []part
 }
 
@@ -92,11 +98,11 @@ func New(policy catalog.Call, api API, identity Identity) (*Caller, error) {
 	if wrong := slices.Concat(policy.Unknown(), policy.Contradictions(), unserved(policy, mechanisms)); len(wrong) > 0 {
 		return nil, fmt.Errorf("%w: the stage %q says: %s", ErrPolicy, api.Stage, strings.Join(wrong, ", "))
 	}
-	return newCaller(policy, api, identity, &clock{})
+	return newCaller(policy, api, identity, &clock{}, &nonces{})
 }
 
-func newCaller(policy catalog.Call, api API, identity Identity, clock *clock) (*Caller, error) {
-	c := &Caller{policy: policy, api: api, identity: identity, clock: clock}
+func newCaller(policy catalog.Call, api API, identity Identity, clock *clock, nonces *nonces) (*Caller, error) {
+	c := &Caller{policy: policy, api: api, identity: identity, clock: clock, nonces: nonces}
 	if _, err := c.URL(""); err != nil {
 		return nil, err
 	}
@@ -110,11 +116,11 @@ func newCaller(policy catalog.Call, api API, identity Identity, clock *clock) (*
 	return c, nil
 }
 
-// As is a caller with another identity, which goes by the same clock.
+// As is a caller with another identity, which goes by the same clock and nonces.
 func (c *Caller) As(change func(*Identity)) (*Caller, error) {
 	identity := c.identity
 	change(&identity)
-	return newCaller(c.policy, c.api, identity, c.clock)
+	return newCaller(c.policy, c.api, identity, c.clock, c.nonces)
 }
 
 // Identity is whose calls these are.

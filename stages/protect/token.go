@@ -40,7 +40,11 @@ var accessTokens = mechanism{
 		}
 		return part{lacks: lacks, say: func(r *Request, call Call) error {
 			if c.identity.Token != "" && !call.Public {
-				token.Set(r.Header, c.identity.Token)
+				if c.policy.Sender == catalog.AnySender {
+					token.Set(r.Header, c.identity.Token)
+				} else {
+					token.SetBound(r.Header, c.identity.Token)
+				}
 			}
 			return nil
 		}}, nil
@@ -99,6 +103,7 @@ func (c *Caller) revocation() (Call, error) {
 	if c.identity.Provider != "" {
 		form.Set(ProviderParameter, c.identity.Provider)
 	}
+	call.Client = attested
 	call.Unproven = !attested // which asks for the proof of the app in place of a secret
 	call.Body = []byte(form.Encode())
 	return call, nil
@@ -120,7 +125,7 @@ func readToken(user string, body []byte) (SignedIn, error) {
 	if err := json.Unmarshal(body, &read); err != nil {
 		return SignedIn{}, fmt.Errorf("read the answer to a token request: %w", err)
 	}
-	signedIn, err := read.signedIn(time.Now())
+	signedIn, err := read.signedIn(token.Scheme, time.Now())
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("read the answer to a token request: %w", err)
 	}
@@ -132,9 +137,18 @@ func readToken(user string, body []byte) (SignedIn, error) {
 // its repetition.
 const mostAhead = 10 * time.Second
 
-// signedIn is what stands for the user then, if it can be used.
-func (i issued) signedIn(now time.Time) (SignedIn, error) {
-	if !strings.EqualFold(i.TokenType, token.Scheme) {
+// scheme is how access tokens are shown.
+func (c *Caller) scheme() string {
+	if c.policy.Sender == catalog.AnySender {
+		return token.Scheme
+	}
+	return token.BoundScheme
+}
+
+// signedIn is what stands for the user then, if it can be used: one that is bound to a key where that
+// is asked for, and no other (RFC 9449, section 5).
+func (i issued) signedIn(scheme string, now time.Time) (SignedIn, error) {
+	if !strings.EqualFold(i.TokenType, scheme) {
 		return SignedIn{}, fmt.Errorf("the token is of the type %q", i.TokenType)
 	}
 	header := http.Header{}
@@ -173,11 +187,11 @@ func (a Answer) GrantError() *GrantError {
 }
 
 // TokenRefused says whether the access token that was sent is not accepted, or no longer, so
-// that the app needs another one (RFC 6750, section 3.1).
+// that the app needs another one (RFC 6750, section 3.1; RFC 9449, section 7.1).
 func (a Answer) TokenRefused() bool {
 	for _, challenge := range a.Header.Values("WWW-Authenticate") {
 		scheme, parameters, _ := strings.Cut(challenge, " ")
-		if a.Status == http.StatusUnauthorized && strings.EqualFold(scheme, token.Scheme) && strings.Contains(parameters, `error="invalid_token"`) {
+		if a.Status == http.StatusUnauthorized && (strings.EqualFold(scheme, token.Scheme) || strings.EqualFold(scheme, token.BoundScheme)) && strings.Contains(parameters, `error="invalid_token"`) {
 			return true
 		}
 	}

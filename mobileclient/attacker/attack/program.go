@@ -107,7 +107,7 @@ func (p *Program) Call(ctx context.Context, call protect.Call) (protect.Answer, 
 		}
 		// An attacker takes what comes, authentic or not; what can't be opened stays sealed.
 		got, _ := dressed.Check(response, body)
-		if got.ToldTime && stale > 0 {
+		if (got.ToldTime || got.ToldNonce) && stale > 0 {
 			stale--
 			continue
 		}

@@ -65,6 +65,20 @@ func Sign(signer crypto.Signer, r Request, nonce string, at time.Time) (string, 
 	return jwk.Sign(signer, map[string]any{"typ": Type, "jwk": key}, claims)
 }
 
+// NonceOf is the nonce in a proof, which nobody has verified; empty: there is none.
+func NonceOf(text string) string {
+	_, body, _, err := token.Split(text, jwk.MaxLength)
+	if err != nil {
+		return ""
+	}
+	claims, err := token.Members(body)
+	if err != nil {
+		return ""
+	}
+	nonce, _ := claims.Text("nonce")
+	return nonce
+}
+
 // Errors of [From] and [Verifier.Verify], beside those of packages token and jwk.
 var (
 	ErrMissing = errors.New("no DPoP proof was sent")
