@@ -21,9 +21,9 @@ var (
 	ErrUnknown  = errors.New("there is no such authorization code at this stage, or no longer")
 	ErrClient   = errors.New("the authorization code was issued to another client")
 	ErrRedirect = errors.New("the redirect URI is not that of the authorization request")
+	ErrVerifier = errors.New("the code verifier is not the one that the authorization code was asked for with")
 	ErrDevice   = errors.New("the authorization code was asked for on another device")
 	ErrProof    = errors.New("the authorization code was asked for by the holder of another key")
-	ErrVerifier = errors.New("the code verifier is not the one that the authorization code was asked for with")
 	ErrUsed     = errors.New("the authorization code was redeemed before")
 	ErrExpired  = errors.New("the authorization code is too old")
 )
@@ -245,12 +245,12 @@ func (s *Store) refusal(tx *gorm.DB, p Presented, on defences, unproven error) e
 		return ErrClient
 	case found.RedirectURI != p.RedirectURI:
 		return ErrRedirect
+	case unproven != nil:
+		return unproven
 	case found.Device != p.Device:
 		return ErrDevice
 	case found.Thumbprint != p.Thumbprint:
 		return ErrProof
-	case unproven != nil:
-		return unproven
 	case p.compared(on) != "" && found.Address != p.compared(on):
 		return ErrAddress
 	case found.UsedAt != nil:

@@ -11,6 +11,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/pkce"
 )
 
 // change is a change of a form.
@@ -212,7 +213,7 @@ func TestStranger(t *testing.T) {
 }
 
 // Code and family belong to the installation that pushed the request. Another one is refused, and
-// what it had stays good.
+// what it had stays good; but where it shows a refresh token that was used, the family ends.
 func TestDeviceOfFamily(t *testing.T) {
 	t.Parallel()
 	w := start(t, nil)
@@ -220,21 +221,25 @@ func TestDeviceOfFamily(t *testing.T) {
 	p, thief := w.phone("d1"), w.phone("d2")
 	code := p.back(p.open(one.agree(p.toProvider(one), "alice"))).Get("code")
 	thief.verifier = p.verifier
-	refused := func(what string, got said) {
+	refused := func(what string, got said, by catalog.Check) {
 		t.Helper()
-		if got.status != http.StatusBadRequest || object(t, got.body)["error"] != "invalid_grant" || w.verdict() != catalog.CheckFamilyDevice {
+		if got.status != http.StatusBadRequest || object(t, got.body)["error"] != "invalid_grant" || w.verdict() != by {
 			t.Errorf("%s: %d %s, by %q", what, got.status, got.body, w.verdict())
 		}
 	}
-	refused("the code", thief.redeem(code))
+	refused("the code", thief.redeem(code), catalog.CheckFamilyDevice)
+	thief.verifier = pkce.NewVerifier()
+	refused("the code with another verifier", thief.redeem(code), catalog.CheckPKCE)
 	given := object(t, p.redeem(code).body)
 	first, _ := given["refresh_token"].(string)
-	refused("the refresh token", thief.refresh(first))
+	refused("the refresh token", thief.refresh(first), catalog.CheckFamilyDevice)
 	second, _ := object(t, p.refresh(first).body)["refresh_token"].(string)
-	refused("one that was used", thief.refresh(first))
-	if got := p.refresh(second); got.status != http.StatusOK {
-		t.Errorf("the family has ended: %d %s", got.status, got.body)
+	third, _ := object(t, p.refresh(second).body)["refresh_token"].(string)
+	if third == "" {
+		t.Error("the family has ended")
 	}
+	refused("one that was used", thief.refresh(second), catalog.CheckRefresh)
+	refused("the newest, on the family's own device", p.refresh(third), catalog.CheckRefresh)
 }
 
 // Where the provider's access token has expired, it is asked; what it gives is kept, and when it has

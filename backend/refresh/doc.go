@@ -17,6 +17,12 @@
 // bound to its client, and so it is worth nothing to others. What kills a family is reuse by its
 // own client, where one of two copies has to be stolen.
 //
+// Where families are bound to a device, or to its key, another one is refused as well. If it comes
+// with the newest token, the family lives on: the device that owns it has that token, too, and goes
+// on with it, and otherwise each copy of its storage could sign the user out. If it comes with one
+// that was used, the family dies as on its own device: the token was stolen, and whoever did that
+// may have others.
+//
 // # Once
 //
 // A token is claimed in one statement, and its successor, and what the caller mints, are written

@@ -124,22 +124,23 @@ func (s *Store) repeat(tx *gorm.DB, at time.Time, p Presented) (t *tokenRow, f *
 	if err != nil || refused != nil {
 		return nil, nil, refused, err
 	}
+	elsewhere := f.Device != p.Device || f.Thumbprint != p.Thumbprint
 	switch age := at.Sub(f.BegunAt); {
-	case f.Device != p.Device: // whoever has copied it can't even end it
-		return nil, nil, ErrDevice, nil
-	case f.Thumbprint != p.Thumbprint:
-		return nil, nil, ErrProof, nil
 	case f.RevokedAt != nil:
 		return nil, nil, ErrRevoked, nil
 	case age < 0 || age >= s.config.Absolute: // one from the future is as good: the clock was set back
 		return nil, nil, ErrExpired, nil
 	case at.Sub(f.UsedAt) >= s.config.Idle:
 		return nil, nil, ErrIdle, nil
+	case t.UsedAt == nil && f.Device != p.Device: // whoever has copied the newest can't even end the family with it
+		return nil, nil, ErrDevice, nil
+	case t.UsedAt == nil && elsewhere:
+		return nil, nil, ErrProof, nil
 	case t.UsedAt == nil:
 		return nil, nil, nil, errors.New("claim a refresh token: it is good, and was not claimed")
 	}
 	since := at.Sub(*t.UsedAt).Abs()
-	sameKey := p.Key != "" && subtle.ConstantTimeCompare(digest(p.Key), t.KeyHash) == 1
+	sameKey := !elsewhere && p.Key != "" && subtle.ConstantTimeCompare(digest(p.Key), t.KeyHash) == 1
 	if sameKey && since < s.config.Repeat && f.Number == t.Number+1 { // its successor is the newest, and unused
 		err = tx.Exec("UPDATE refresh_tokens SET repeated = repeated + 1 WHERE hash = ?", t.Hash).Error
 		return t, f, nil, err

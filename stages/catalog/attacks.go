@@ -156,17 +156,17 @@ var attacks = []Attack{
 	{
 		Name: "code-relay", Position: SchemeThief, outcomes: row("...... ..SSSSS bbb bb"),
 		Summary: "Catch the code with a malicious app, and put it into the genuine app on one's own device.",
-		Goal:    RobVictim, blockedBy: []blockedBy{{14, CheckPKCE}, {16, CheckFamilyDevice}},
+		Goal:    RobVictim, blockedBy: []blockedBy{{14, CheckPKCE}},
 	},
 	{
 		Name: "verifier-spy", Position: SpyAndThief, outcomes: row("...... ....... Sbb bb"),
 		Summary: "Read the plain challenge in the user agent, and redeem the hijacked code with it and with an integrity token lifted on one's own device.",
-		Goal:    RobVictim, blockedBy: []blockedBy{{15, CheckPKCE}, {16, CheckFamilyDevice}},
+		Goal:    RobVictim, blockedBy: []blockedBy{{15, CheckPKCE}},
 	},
 	{
 		Name: "refresh-reuse", Position: StorageCopy, outcomes: row("...... ...bbbb bbb bb"),
 		Summary: "Use a refresh token that was already exchanged; the whole family must die.",
-		Goal:    RobVictim, blockedBy: []blockedBy{{10, CheckRefresh}, {16, CheckFamilyDevice}},
+		Goal:    RobVictim, blockedBy: []blockedBy{{10, CheckRefresh}},
 	},
 	{
 		Name: "hardware-oracle", Position: OwnDevice, outcomes: row("...... ....... ... bb"),
@@ -175,6 +175,6 @@ var attacks = []Attack{
 	{
 		Name: "weak-provider", Position: SchemeThief, outcomes: row("...... ....... .Sb bb"),
 		Summary: "Hijack the code of a provider without PKCE or exact redirects, and relay it into the genuine app on one's own device. At stage 15 the mediator only passes codes on, so PKCE is as good as the provider's, and `lite` has none.",
-		Goal:    RobVictim, blockedBy: []blockedBy{{16, CheckFamilyDevice}},
+		Goal:    RobVictim, blockedBy: []blockedBy{{16, CheckPKCE}},
 	},
 }

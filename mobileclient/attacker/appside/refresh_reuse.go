@@ -51,9 +51,6 @@ func RefreshReuse(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	switch {
 	case err != nil:
 		return attack.Result{}, fmt.Errorf("look how the victim's app fares: %w", err)
-	case g.Stage.Call.Binding.ToDevice() && screen.OK:
-		g.Say("The victim's app goes on: what comes from another device than the family's is refused before anybody looks whether it is old, so that nobody can end it from there either.")
-		return result, nil
 	case screen.OK || screen.SignedIn:
 		return attack.Result{}, errors.New("the old refresh token was refused, but the family that it is of lives on")
 	}

@@ -263,7 +263,7 @@ var byName = map[string][]step{
 		say("Keep the field that stands for the victim: `python3 -c 'import json; print(\"Authorization: Bearer\", json.load(open(\"token.json\"))[\"access_token\"])' > stolen.txt`.").at(inRequests),
 		say("Transfer the victim's money to your own account: `{curl} -H @loot/integrity.txt -H @stolen.txt --json '{rob}' {api}/v1/transfers`.").at(inRequests),
 		say("That is the hash of the verifier. Try it in its place, with the client integrity token of your own app: `{curl} -H @loot/integrity.txt -d grant_type=authorization_code -d redirect_uri=com.harbourbank.app:/callback --data-urlencode \"code=$(cat code.txt)\" --data-urlencode \"code_verifier=$(cat verifier.txt)\" {tokens}/token`. Nothing fits the hash but the verifier, which is in the memory of the victim's app.").at(hashedInRequests),
-		say("No address of the app's has a challenge in it, since the app has pushed its request. Try the code with the client integrity token of your own app alone: `{curl} -H @loot/integrity.txt -d grant_type=authorization_code -d client_id=harbour-mobile -d redirect_uri=com.harbourbank.app:/callback --data-urlencode \"code=$(cat code.txt)\" {tokens}/token`. It is of another phone than yours, and has a verifier besides: this is where it ends.").at(pushes),
+		say("No address of the app's has a challenge in it, since the app has pushed its request. Try the code with the client integrity token of your own app alone: `{curl} -H @loot/integrity.txt -d grant_type=authorization_code -d client_id=harbour-mobile -d redirect_uri=com.harbourbank.app:/callback --data-urlencode \"code=$(cat code.txt)\" {tokens}/token`. It is bound to a verifier that you have not seen, and to another phone than yours: this is where it ends.").at(pushes),
 	),
 	"weak-provider": steps(
 		thePackage, theThief(" --provider lite"),
@@ -280,8 +280,8 @@ var byName = map[string][]step{
 		hooked,
 		say("Use it. It is refused: `{curl} -u \"harbour-mobile:$(cat loot/secret)\" -d grant_type=refresh_token --data-urlencode \"refresh_token=$(cat stolen/refresh-token)\" {auth}/token`.").at(unmediated),
 		say("Use it, with your own app's client integrity token. The mediator lets it pass, and the authorization server refuses it: `{curl} -H @loot/integrity.txt -d grant_type=refresh_token --data-urlencode \"refresh_token=$(cat stolen/refresh-token)\" {tokens}/token`.").at(mediated).at(ofAnyDevice),
-		say("Use it, with your own app's client integrity token. It says that you are on another phone than the one that the family belongs to, so the mediator refuses it, and leaves the family alone: `{curl} -H @loot/integrity.txt -d grant_type=refresh_token -d client_id=harbour-mobile --data-urlencode \"refresh_token=$(cat stolen/refresh-token)\" {tokens}/token`.").at(ofOneDevice),
-		say("And the victim has to sign in anew, because nobody can tell which of the two of you is the thief: `mobileclient --phone lost-{stage} --stage {stage} accounts`.").at(ofAnyDevice),
+		say("Use it, with your own app's client integrity token. It was used before, so the mediator ends the family, although you are on another phone than the one that this belongs to: `{curl} -H @loot/integrity.txt -d grant_type=refresh_token -d client_id=harbour-mobile --data-urlencode \"refresh_token=$(cat stolen/refresh-token)\" {tokens}/token`.").at(ofOneDevice),
+		say("And the victim has to sign in anew, because nobody can tell which of the two of you is the thief: `mobileclient --phone lost-{stage} --stage {stage} accounts`."),
 	),
 }
 
