@@ -36,7 +36,7 @@ func serve(dir string) error {
 	}
 	m, err := mediator.New(mediator.Config{
 		Folder: folder, Stages: stages(), Logger: slog.New(slog.DiscardHandler), Address: many, Device: many, Leeway: 5 * time.Second, TokenLifetime: time.Hour, ShortLifetime: time.Minute,
-		KeyOverlap: time.Minute, CodeLifetime: time.Minute, RefreshIdle: time.Hour, RefreshLifetime: 24 * time.Hour,
+		KeyOverlap: time.Minute, CodeLifetime: time.Minute, PushedLifetime: time.Minute, RefreshIdle: time.Hour, RefreshLifetime: 24 * time.Hour,
 	})
 	if err != nil {
 		return err

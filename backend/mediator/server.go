@@ -53,6 +53,7 @@ type Config struct {
 	KeyOverlap    time.Duration // for how long a signing key that was replaced is good
 
 	CodeLifetime    time.Duration
+	PushedLifetime  time.Duration // of a request_uri
 	RefreshIdle     time.Duration
 	RefreshLifetime time.Duration
 
@@ -65,7 +66,7 @@ func (c Config) With(s deployment.Settings) Config {
 	c.Address = guard.Limit{PerSecond: s.AddressPerSecond, Burst: s.AddressBurst}
 	c.Device = guard.Limit{PerSecond: s.DevicePerSecond, Burst: s.DeviceBurst}
 	c.Leeway = s.TokenLeeway
-	c.CodeLifetime, c.RefreshIdle, c.RefreshLifetime = s.CodeLifetime, s.RefreshIdle, s.RefreshLifetime
+	c.CodeLifetime, c.PushedLifetime, c.RefreshIdle, c.RefreshLifetime = s.CodeLifetime, s.PushedLifetime, s.RefreshIdle, s.RefreshLifetime
 	c.TokenLifetime, c.ShortLifetime, c.KeyOverlap = s.TokenLifetime, s.ShortLifetime, s.SigningKeyOverlap
 	return c
 }
@@ -264,7 +265,7 @@ func (s *Server) newIssuer(ctx context.Context, key *secrets.Key) (_ *issuer.Ser
 			return s.devices.take(installation{client, device}, at)
 		},
 		Proofs:       s.proofs,
-		CodeLifetime: s.config.CodeLifetime, RefreshIdle: s.config.RefreshIdle, RefreshLifetime: s.config.RefreshLifetime,
+		CodeLifetime: s.config.CodeLifetime, PushedLifetime: s.config.PushedLifetime, RefreshIdle: s.config.RefreshIdle, RefreshLifetime: s.config.RefreshLifetime,
 		Logger: s.config.Logger, Now: s.config.Now,
 	})
 }

@@ -207,7 +207,7 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 	config := mediator.Config{
 		Folder: folder(deployment.Mediator), Stages: stages(), Log: w.log, Logger: slog.New(slog.NewTextHandler(w.errors, nil)), Address: many, Device: many, Leeway: 5 * time.Second,
 		TokenLifetime: time.Hour, ShortLifetime: time.Minute, KeyOverlap: time.Minute,
-		CodeLifetime: time.Minute, RefreshIdle: time.Hour, RefreshLifetime: 24 * time.Hour,
+		CodeLifetime: time.Minute, PushedLifetime: time.Minute, RefreshIdle: time.Hour, RefreshLifetime: 24 * time.Hour,
 	}
 	if change != nil {
 		change(&config)

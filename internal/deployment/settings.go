@@ -31,6 +31,7 @@ type Settings struct {
 	TokenLifetime     time.Duration // of an access token, where it is long
 	ShortLifetime     time.Duration // of an access token, where there are refresh tokens
 	CodeLifetime      time.Duration // of an authorization code
+	PushedLifetime    time.Duration // of an authorization request that an app has pushed
 	RefreshIdle       time.Duration // how long a family of refresh tokens lasts without use
 	RefreshLifetime   time.Duration // how long it lasts at most
 	ClientOverlap     time.Duration // how long a client secret that was replaced is accepted by the authorization server
@@ -58,6 +59,7 @@ var DefaultSettings = Settings{
 	TokenLifetime:     time.Hour,
 	ShortLifetime:     time.Minute,
 	CodeLifetime:      time.Minute,
+	PushedLifetime:    time.Minute,
 	RefreshIdle:       24 * time.Hour,
 	RefreshLifetime:   30 * 24 * time.Hour,
 	ClientOverlap:     time.Hour,
@@ -97,6 +99,7 @@ var settings = []Setting{
 	durationSetting("token_lifetime", "how long an access token is good, where it lives long", time.Second, func(s *Settings) *time.Duration { return &s.TokenLifetime }, Resource, Auth, Lite, Mediator),
 	durationSetting("token_lifetime_short", "how long an access token is good, where the app can refresh it", time.Second, func(s *Settings) *time.Duration { return &s.ShortLifetime }, Resource, Auth, Lite, Mediator),
 	durationSetting("code_lifetime", "how long an authorization code is good", time.Second, func(s *Settings) *time.Duration { return &s.CodeLifetime }, Auth, Lite, Mediator),
+	durationSetting("pushed_lifetime", "how long a page can be opened with the reference to a pushed authorization request", time.Second, func(s *Settings) *time.Duration { return &s.PushedLifetime }, Mediator),
 	durationSetting("refresh_idle", "how long a family of refresh tokens lasts without use", time.Second, func(s *Settings) *time.Duration { return &s.RefreshIdle }, Auth, Lite, Mediator),
 	durationSetting("refresh_lifetime", "how long a family of refresh tokens lasts at most", time.Second, func(s *Settings) *time.Duration { return &s.RefreshLifetime }, Auth, Lite, Mediator),
 	durationSetting("client_secret_overlap", "how long the authorization server keeps a client secret that was replaced; 0s: not at all", 0, func(s *Settings) *time.Duration { return &s.ClientOverlap }, Auth, Lite),

@@ -93,5 +93,5 @@ func (s *Server) push(c echo.Context, caller guard.Caller) error {
 		return err
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
-	return c.JSON(http.StatusCreated, pushed{RequestURI: uri, ExpiresIn: int64(pushedLife.Seconds())})
+	return c.JSON(http.StatusCreated, pushed{RequestURI: uri, ExpiresIn: int64(s.config.PushedLifetime.Seconds())})
 }

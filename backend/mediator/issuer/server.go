@@ -46,6 +46,7 @@ type Config struct {
 	Limit     func(client, device string, at time.Time) error // refuses what an installation asks for too often
 
 	CodeLifetime    time.Duration
+	PushedLifetime  time.Duration // of a request_uri: the app opens it at once
 	RefreshIdle     time.Duration
 	RefreshLifetime time.Duration
 
@@ -55,7 +56,6 @@ type Config struct {
 
 // Bounds that no admin has to know.
 const (
-	pushedLife   = time.Minute      // of a request_uri: the app opens it at once
 	signInLife   = 10 * time.Minute // of a sign-in, which people do by hand
 	repeatWithin = time.Minute      // for which the lost answer to a refresh can be asked for again
 	renewalHold  = 20 * time.Second // longer than a provider may take for an answer
@@ -84,7 +84,7 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	s := &Server{
 		config: config, writers: store.NewGroup(config.DB), wake: make(chan struct{}, 1),
 		sessions: sessions.Open(config.DB, sessions.Config{Key: config.Key, Hold: renewalHold}),
-		signIns:  signins.Open(config.DB, signins.Config{Pushed: pushedLife, Lifetime: signInLife}),
+		signIns:  signins.Open(config.DB, signins.Config{Pushed: config.PushedLifetime, Lifetime: signInLife}),
 	}
 	var err error
 	if s.codes, err = codes.Open(ctx, config.DB, codes.Config{Lifetime: config.CodeLifetime, Now: config.Now}); err != nil {

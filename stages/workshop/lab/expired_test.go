@@ -11,14 +11,14 @@ import (
 	"keyladder/stages/workshop/lab"
 )
 
-// TestExpiredTokensAreRefused where they live for some seconds, so that somebody can wait for their end;
-// the genuine app works all the same.
+// TestExpiredTokensAreRefused where they live for some seconds, so that somebody can wait for their end,
+// and so are references to requests that were pushed; the genuine app works all the same.
 func TestExpiredTokensAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, stage := range attestedStages() {
 		t.Run(stage.Slug, func(t *testing.T) {
 			t.Parallel()
-			l := start(t, lab.Options{Settings: map[string]string{"integrity_lifetime": "4s", "token_lifetime_short": "10s"}})
+			l := start(t, lab.Options{Settings: map[string]string{"integrity_lifetime": "4s", "token_lifetime_short": "10s", "pushed_lifetime": "9s"}})
 			run, err := manage.Post[manage.Run](t.Context(), l.Station, "/genuine", map[string]any{"stage": stage.Slug, "reference": "expired", "strictly": true})
 			if err != nil {
 				t.Fatal(err)
@@ -28,7 +28,7 @@ func TestExpiredTokensAreRefused(t *testing.T) {
 				if !call.OK {
 					t.Errorf("%s: %s", call.What, call.Error)
 				}
-				refused[call.What] = call.Status == http.StatusUnauthorized && call.Check != "" && by[call.Exchange] == call.Check
+				refused[call.What] = call.Status >= http.StatusBadRequest && call.Check != "" && by[call.Exchange] == call.Check
 			}
 			// Each token is missing, failing, expired, of another stage and of another kind, at each
 			// server that looks at it.
@@ -44,13 +44,20 @@ func TestExpiredTokensAreRefused(t *testing.T) {
 				"accounts with the access token of another stage",
 				"accounts with a client integrity token in the place of the access token",
 			}
-			if stage.Call.ClientAuth == catalog.Mediated {
+			if stage.Call.ClientAuth.Attested() {
 				wrong = append(wrong,
 					"a token request without a client integrity token",
 					"a token request with the client integrity token of a failed attestation",
 					"a token request with a client integrity token that has expired",
 					"a token request with the client integrity token of another stage",
 					"a token request with an access token in the place of the client integrity token")
+			}
+			if stage.Auth.Requests == catalog.PushedRequests {
+				wrong = append(wrong,
+					"a pushed request without a client integrity token",
+					"a pushed request with the client integrity token of a failed attestation",
+					"a pushed request with a client integrity token that has expired",
+					"an authorization request with a reference that has expired")
 			}
 			for _, what := range wrong {
 				if !refused[what] {

@@ -21,6 +21,9 @@ import (
 type Options struct {
 	Dir    string      // the deployment; empty: a folder that is removed at the end
 	Stages catalog.Set // nil: the catalog
+	// Mediator is what the mediator alone goes by, for tests in which it does not do what the others
+	// expect of it; nil: Stages.
+	Mediator catalog.Set
 
 	Ports deployment.Ports // nil: free ones
 

@@ -104,7 +104,11 @@ func startMediator(l *Lab, o Options, folder *deployment.Folder, listeners progr
 	if err != nil {
 		return nil, err
 	}
-	server, err := mediator.New(mediator.Config{Folder: folder, Stages: o.Stages, Logger: o.Logger, Log: log}.With(settings))
+	stages := o.Stages
+	if o.Mediator != nil {
+		stages = o.Mediator
+	}
+	server, err := mediator.New(mediator.Config{Folder: folder, Stages: stages, Logger: o.Logger, Log: log}.With(settings))
 	if err != nil {
 		return nil, err
 	}
