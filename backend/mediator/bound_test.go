@@ -57,9 +57,9 @@ func TestBoundSignIn(t *testing.T) {
 	of := w.provider("one", nil)
 	p := w.bound("d1")
 	got := p.signIn(of, "alice")
-	said := claims(t, got["access_token"])
-	if confirmed, _ := said["cnf"].(map[string]any); confirmed["jkt"] != thumbprint(t, p.key) || said["device"] != "d1" || got["token_type"] != "DPoP" {
-		t.Errorf("%v, which says %v", got, said)
+	given := claims(t, got["access_token"])
+	if confirmed, _ := given["cnf"].(map[string]any); confirmed["jkt"] != thumbprint(t, p.key) || given["device"] != "d1" || got["token_type"] != "DPoP" {
+		t.Errorf("%v, which says %v", got, given)
 	}
 	first := got["refresh_token"].(string)
 	again := p.refresh(first)
@@ -69,20 +69,23 @@ func TestBoundSignIn(t *testing.T) {
 	newest := object(t, again.body)["refresh_token"].(string)
 
 	thief := w.bound("d1") // attested, too, on a device that calls itself the same
-	for what, text := range map[string]string{"the newest": newest, "an old one": first} {
-		if got := thief.refresh(text); got.status != http.StatusBadRequest || object(t, got.body)["error"] != "invalid_grant" || w.verdict() != catalog.CheckFamilyDevice {
-			t.Errorf("%s, with another key: %d %s, by %q", what, got.status, got.body, w.verdict())
+	refused := func(what string, got said, by catalog.Check) {
+		t.Helper()
+		if got.status != http.StatusBadRequest || object(t, got.body)["error"] != "invalid_grant" || w.verdict() != by {
+			t.Errorf("%s: %d %s, by %q", what, got.status, got.body, w.verdict())
 		}
 	}
-	if got := p.refresh(newest); got.status != http.StatusOK {
-		t.Errorf("its holder, after the thief: %d %s", got.status, got.body)
+	refused("the newest, with another key", thief.refresh(newest), catalog.CheckFamilyDevice)
+	latest, _ := object(t, p.refresh(newest).body)["refresh_token"].(string)
+	if latest == "" {
+		t.Error("the family has ended")
 	}
+	refused("an old one, with another key", thief.refresh(first), catalog.CheckRefresh)
+	refused("the newest of its holder, after that", p.refresh(latest), catalog.CheckRefresh)
 
 	code := p.back(p.open(of.agree(p.toProvider(of), "alice"))).Get("code")
 	thief.verifier = p.verifier
-	if got := thief.redeem(code); got.status != http.StatusBadRequest || object(t, got.body)["error"] != "invalid_grant" || w.verdict() != catalog.CheckFamilyDevice {
-		t.Errorf("the code, with another key: %d %s, by %q", got.status, got.body, w.verdict())
-	}
+	refused("the code, with another key", thief.redeem(code), catalog.CheckFamilyDevice)
 	if got := p.redeem(code); got.status != http.StatusOK {
 		t.Errorf("its holder, after the thief: %d %s", got.status, got.body)
 	}
