@@ -49,7 +49,7 @@ const opening = 5 * time.Second
 // start it registers. Where that fails the app opens all the same: the first call tries
 // again, and shows what is wrong.
 func (a *harbourApp) Open(ctx context.Context, stage string) error {
-	caller, err := newCaller(a.settings, a.manifest.Release, stage)
+	caller, err := newCaller(a.settings, a.manifest.Release, stage, a.system.Key)
 	if err != nil {
 		return err
 	}

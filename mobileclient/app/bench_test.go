@@ -86,8 +86,10 @@ func newBenchAt(t *testing.T, bank *testbank.Bank, change ...func(*bench)) *benc
 // newPhone is a phone without apps.
 func (b *bench) newPhone(t *testing.T) *device.Device {
 	t.Helper()
+	dir := t.TempDir()
+	b.bank.Equip(dir)
 	d, err := device.New(device.Config{
-		Dir: t.TempDir(), Owner: "alice", Roots: b.roots, Log: b.log, Developers: b.bank.Developers(),
+		Dir: dir, Owner: "alice", Roots: b.roots, Log: b.log, Developers: b.bank.Developers(),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,8 +25,9 @@ var errSettings = errors.New("this release of the app can't be used here")
 
 // newCaller makes the calls of a stage with what the app was shipped with. It fails where
 // this release does not know how to do all that the stage demands, or does not have what that
-// takes: the app never does less.
-func newCaller(settings *release.Settings, number int, stage string) (*protect.Caller, error) {
+// takes: the app never does less. Key is the app's in the device's secure hardware, and asked where the
+// stage binds tokens to it.
+func newCaller(settings *release.Settings, number int, stage string, key func() (crypto.Signer, error)) (*protect.Caller, error) {
 	policy, ok := settings.Stages[stage]
 	if !ok {
 		return nil, fmt.Errorf("%w: it knows no stage %q", errSettings, stage)
@@ -33,6 +35,11 @@ func newCaller(settings *release.Settings, number int, stage string) (*protect.C
 	identity, err := shippedIdentity(settings, number, policy)
 	if err != nil {
 		return nil, err
+	}
+	if policy.Binding == catalog.TokenOfKey {
+		if identity.Key, err = key(); err != nil {
+			return nil, err
+		}
 	}
 	api := protect.API{
 		Stage: stage, Plain: settings.APIPlain, TLS: settings.APITLS, Auth: settings.AuthServer,

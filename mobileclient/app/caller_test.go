@@ -1,6 +1,10 @@
 package main
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -12,6 +16,9 @@ import (
 	"keyladder/stages/protect"
 )
 
+// ownKey is a key that is not in any device.
+func ownKey() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
 // TestUnknownPolicy changes every field of every stage's policy, and leaves each out.
 func TestUnknownPolicy(t *testing.T) {
 	t.Parallel()
@@ -19,7 +26,7 @@ func TestUnknownPolicy(t *testing.T) {
 	for _, stage := range catalog.All().Built() {
 		settings := b.settings
 		settings.Stages = map[string]catalog.Call{"s": stage.Call}
-		if _, err := newCaller(&settings, 1, "s"); err != nil {
+		if _, err := newCaller(&settings, 1, "s", ownKey); err != nil {
 			t.Fatalf("%s: %v", stage.Slug, err)
 		}
 		data, err := json.Marshal(stage.Call)
@@ -43,13 +50,13 @@ func TestUnknownPolicy(t *testing.T) {
 					t.Fatal(err)
 				}
 				settings.Stages = map[string]catalog.Call{"s": policy}
-				if _, err := newCaller(&settings, 1, "s"); !errors.Is(err, protect.ErrPolicy) {
+				if _, err := newCaller(&settings, 1, "s", ownKey); !errors.Is(err, protect.ErrPolicy) {
 					t.Errorf("%s, %s is %q: got %v, want %v", stage.Slug, field, value, err, protect.ErrPolicy)
 				}
 			}
 		}
 	}
-	if _, err := newCaller(&b.settings, 1, "no-such-stage"); !errors.Is(err, errSettings) {
+	if _, err := newCaller(&b.settings, 1, "no-such-stage", ownKey); !errors.Is(err, errSettings) {
 		t.Errorf("an unknown stage: %v", err)
 	}
 	b.install(t, "app-id")
@@ -77,7 +84,7 @@ func TestContradictions(t *testing.T) {
 			test.change(&stage.Policies)
 			settings := b.settings
 			settings.Stages = map[string]catalog.Call{"s": stage.Call}
-			if _, err := newCaller(&settings, 1, "s"); !errors.Is(err, protect.ErrPolicy) {
+			if _, err := newCaller(&settings, 1, "s", ownKey); !errors.Is(err, protect.ErrPolicy) {
 				t.Errorf("got %v, want %v", err, protect.ErrPolicy)
 			}
 		})
@@ -105,11 +112,11 @@ func TestBrokenSettings(t *testing.T) {
 		settings := b.settings
 		stage := lookup(t, "user-session")
 		settings.Stages = map[string]catalog.Call{"s": stage.Call}
-		if _, err := newCaller(&settings, 1, "s"); err != nil {
+		if _, err := newCaller(&settings, 1, "s", ownKey); err != nil {
 			t.Fatal(err)
 		}
 		test.change(&settings)
-		if _, err := newCaller(&settings, 1, "s"); err == nil {
+		if _, err := newCaller(&settings, 1, "s", ownKey); err == nil {
 			t.Errorf("%s: it was accepted", test.name)
 		}
 	}

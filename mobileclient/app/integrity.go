@@ -87,6 +87,16 @@ func (a *harbourApp) findings() (found attestation.Findings, interceptions int, 
 	}, p.interceptions, nil
 }
 
+// evidence is what the attestation service asks for: what the app measures, or what its device says.
+func (a *harbourApp) evidence(found attestation.Findings) protect.Evidence {
+	return func(c attestation.Challenge) (attestation.Evidence, error) {
+		if c.ForDevice() {
+			return protect.DeviceEvidence(a.system.Evidence, found)(c)
+		}
+		return a.proof.measured.Evidence(found)(c)
+	}
+}
+
 // intercepted notes that a server was not one that the app knows by its key.
 func (p *proof) intercepted() {
 	p.mu.Lock()
@@ -107,22 +117,22 @@ func fits(held protect.Attested, found attestation.Findings) bool {
 	return held.Token != "" && time.Now().Before(held.ExpiresAt) && (held.Reported == nil || *held.Reported == found)
 }
 
-// integrity is a client integrity token for a call that is made now. A call waits where there is
+// integrity is a client integrity token for a call that is made now, with what came along. A call waits where there is
 // none: before the first one, when it has expired, and when the app finds something about its
 // surroundings that it has not reported yet. It is renewed ahead of its end otherwise, and no call
 // waits for that.
 //
 //keyladder:code app-integrity
-func (a *harbourApp) integrity(ctx context.Context) (string, error) {
+func (a *harbourApp) integrity(ctx context.Context) (protect.Attested, error) {
 	found, _, err := a.findings()
 	if err != nil {
-		return "", err
+		return protect.Attested{}, err
 	}
 	p := a.proof
 	held := p.current()
 	if !fits(held, found) {
 		if held, err = a.attest(ctx, held); err != nil {
-			return "", err
+			return protect.Attested{}, err
 		}
 	}
 	p.mu.Lock()
@@ -131,7 +141,7 @@ func (a *harbourApp) integrity(ctx context.Context) (string, error) {
 		p.used = true
 		go a.renewAhead(held)
 	}
-	return held.Token, nil
+	return held, nil
 }
 
 // attest gets another token in place of one, unless somebody else has done it meanwhile: there are
@@ -149,7 +159,7 @@ func (a *harbourApp) attest(ctx context.Context, before protect.Attested) (prote
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	got, err := p.attester.Attest(ctx, a.tokenClient(), p.measured.Evidence(found))
+	got, err := p.attester.Attest(ctx, a.tokenClient(), a.evidence(found))
 	if err != nil {
 		return before, &attestationError{err}
 	}
@@ -206,10 +216,11 @@ func (o outcome) unproven() bool {
 //keyladder:code app-proven
 func (a *harbourApp) proven(ctx context.Context, c call) outcome {
 	for {
-		token, err := a.integrity(ctx)
+		held, err := a.integrity(ctx)
 		if err != nil {
 			return outcome{screen: a.notAttested(err)}
 		}
+		token := held.Token
 		c.integrity = token
 		o := a.makeProven(ctx, c)
 		if !o.unproven() {
@@ -247,11 +258,14 @@ func attested[T any](ctx context.Context, a *harbourApp, provider string, ask fu
 		return ask(a.oauth)
 	}
 	for {
-		token, err := a.integrity(ctx)
+		held, err := a.integrity(ctx)
 		if err != nil {
 			return nothing, err
 		}
-		caller, err := a.caller.As(func(who *protect.Identity) { who.Integrity, who.Provider = token, provider })
+		token := held.Token
+		caller, err := a.caller.As(func(who *protect.Identity) {
+			who.Integrity, who.Attestation, who.Provider = token, held.Client, provider
+		})
 		if err != nil {
 			return nothing, err
 		}

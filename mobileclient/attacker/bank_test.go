@@ -215,8 +215,10 @@ func (b *bank) publish(program string, change func(*release.Settings)) (path str
 
 // newDevice makes a phone on which the bank's app can be installed.
 func (b *bank) newDevice(owner string, log *traffic.Log) (*device.Device, error) {
+	dir := b.t.TempDir()
+	b.Equip(dir)
 	return device.New(device.Config{
-		Dir: b.t.TempDir(), Owner: owner, Roots: b.Roots, Log: log,
+		Dir: dir, Owner: owner, Roots: b.Roots, Log: log,
 		Developers: []ed25519.PublicKey{b.Developer.Public().(ed25519.PublicKey)},
 	})
 }

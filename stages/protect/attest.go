@@ -16,6 +16,7 @@ import (
 
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
+	"keyladder/stages/mechanism/evidence"
 )
 
 var (
@@ -80,20 +81,33 @@ func Measure(pkg io.ReaderAt, size int64) (Measured, error) {
 //keyladder:code app-evidence
 func (m Measured) Evidence(found attestation.Findings) Evidence {
 	return func(c attestation.Challenge) (attestation.Evidence, error) {
-		evidence := attestation.Evidence{Measurement: m.Measurement}
+		answer := attestation.Evidence{Measurement: m.Measurement}
 		if len(c.Nonce) == 0 {
-			return evidence, nil
+			return answer, nil
 		}
 		var err error
-		evidence.Findings = &found
-		evidence.Answer, err = c.Answer(m.Package, m.Size, found)
-		return evidence, err
+		answer.Findings = &found
+		answer.Answer, err = c.Answer(m.Package, m.Size, found)
+		return answer, err
+	}
+}
+
+// DeviceEvidence is that of an app whose device is asked, and not the app: what the device's secure hardware
+// says, which is signed together with what the app has found out about its surroundings. Ask asks the
+// hardware, for a verifier's nonce and what evidence is bound to.
+//
+//keyladder:code app-device-evidence
+func DeviceEvidence(ask func(nonce, bound []byte) (string, error), found attestation.Findings) Evidence {
+	return func(c attestation.Challenge) (attestation.Evidence, error) {
+		text, err := ask(c.Nonce, evidence.Bound(found))
+		return attestation.Evidence{ByDevice: text, Findings: &found}, err
 	}
 }
 
 // Attested is what a session has brought. Whether the token is good it does not say.
 type Attested struct {
 	Token     string // a client integrity token
+	Client    string // a client attestation, for the server that issues tokens; empty: the app has no key
 	ExpiresAt time.Time
 	RenewAt   time.Time             // a little earlier
 	Reference string                // by which an admin finds what was found out
@@ -165,7 +179,7 @@ func (s *AttestationSession) Answer(ctx context.Context, evidence attestation.Ev
 	}
 	now, life := time.Now(), time.Duration(result.ExpiresIn)*time.Second
 	return Attested{
-		Token: result.Token, Reference: result.Reference, Reported: evidence.Findings,
+		Token: result.Token, Client: result.ClientAttestation, Reference: result.Reference, Reported: evidence.Findings,
 		ExpiresAt: now.Add(life), RenewAt: now.Add(life - min(life/5, mostAhead)),
 	}, nil
 }

@@ -16,6 +16,7 @@ import (
 	"keyladder/internal/route"
 	"keyladder/internal/testenv"
 	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/factory"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
 	"keyladder/stages/workshop/lab"
@@ -130,8 +131,16 @@ func newDeviceWithRoutes(t *testing.T, l *lab.Lab, number int, routes route.Tabl
 	if err != nil {
 		t.Fatal(err)
 	}
+	dir := t.TempDir()
+	plant, err := factory.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := plant.Make(device.HardwareFolder(dir)); err != nil {
+		t.Fatal(err)
+	}
 	phone, err := device.New(device.Config{
-		Dir: t.TempDir(), Owner: "alice", Roots: l.Roots, Developers: []ed25519.PublicKey{developer.(ed25519.PublicKey)}, Routes: routes,
+		Dir: dir, Owner: "alice", Roots: l.Roots, Developers: []ed25519.PublicKey{developer.(ed25519.PublicKey)}, Routes: routes,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,8 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/factory"
 	"keyladder/mobileclient/release"
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
@@ -160,6 +162,14 @@ func (b *Bank) read(role deployment.Role, name string) []byte {
 	data, err := b.folders[role].Read(name)
 	b.must(err)
 	return data
+}
+
+// Equip puts secure hardware into the folder of a device that is going to be made.
+func (b *Bank) Equip(dir string) {
+	b.t.Helper()
+	plant, err := factory.Open(b.folders[deployment.Phone])
+	b.must(err)
+	b.must(plant.Make(device.HardwareFolder(dir)))
 }
 
 // open starts the resource server behind the front.
