@@ -61,6 +61,9 @@ func all(v values) map[string]templ.Component {
 		"problem-client":   pages.ProblemPage(pages.UnknownClient(site, v.text)),
 		"problem-outdated": pages.ProblemPage(pages.Outdated(site)),
 		"done":             pages.DonePage(pages.Done{Site: site, Text: v.text}),
+		"choice": pages.ChoicePage(pages.Choice{Site: site, Form: form("/provider"), Client: client, Providers: []pages.ChoiceOfProvider{
+			{Name: "bank", Title: "Harbour Bank", Host: "localhost:8444"}, {Name: v.user, Title: v.text, Host: v.user},
+		}}),
 	}
 }
 

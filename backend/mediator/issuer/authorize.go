@@ -64,12 +64,10 @@ func (s *Server) authorize(c echo.Context, caller guard.Caller) error {
 		Site: s.site(stage), Client: pages.Client{Name: client.Name(), ID: client.ID, RedirectURI: begun.RedirectURI},
 		Form: pages.Form{Action: "/" + stage.Slug + "/provider", Hidden: []pages.Hidden{{Name: pages.FieldInteraction, Value: begun.ID}}},
 	}
-	var leadsTo []string
 	for _, p := range enabled {
 		page.Providers = append(page.Providers, pages.ChoiceOfProvider{Name: p.Name, Title: p.Title, Host: hostOf(p.AuthorizationURL)})
-		leadsTo = append(leadsTo, p.AuthorizationURL)
 	}
-	return s.show(c, http.StatusOK, pages.ChoicePage(page), leadsTo...)
+	return s.show(c, http.StatusOK, pages.ChoicePage(page))
 }
 
 // choose takes what the user has chosen, and sends the user agent there.
@@ -83,8 +81,8 @@ func (s *Server) choose(c echo.Context, caller guard.Caller) error {
 	return s.toProvider(c, caller, form[pages.FieldInteraction], knownAgent(c), form[pages.FieldProvider])
 }
 
-// toProvider sends the user agent of a sign-in to a provider's page, with 303: nothing that was
-// posted goes along (RFC 9700, section 4.12).
+// toProvider sends the user agent of a sign-in to a provider's page, and nothing that was posted goes
+// along (RFC 9700, section 4.12).
 func (s *Server) toProvider(c echo.Context, caller guard.Caller, id, agent, name string) error {
 	stage := caller.Stage()
 	p, ok := s.config.Providers.Named(name, stage.Slug)
@@ -98,7 +96,22 @@ func (s *Server) toProvider(c echo.Context, caller guard.Caller, id, agent, name
 	case err != nil:
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, oauthclient.AuthorizationURL(p, strings.Fields(chosen.Scope), state, s.verifier(chosen, p)))
+	return s.lead(c, pages.Lead{
+		Site: s.site(stage), To: oauthclient.AuthorizationURL(p, strings.Fields(chosen.Scope), state, s.verifier(chosen, p)),
+		Title: "You go on to " + p.Title, Text: "There you sign in.", Link: "Go on to " + p.Title,
+	})
+}
+
+// lead leads a user agent on: with a redirect, or, where that would be held against the page with the
+// form that has led here, with a page. Such pages are a provider's, which knows no app.
+//
+//keyladder:code mediator-lead
+func (s *Server) lead(c echo.Context, to pages.Lead) error {
+	if !to.Wanted(c.Request()) {
+		return c.Redirect(http.StatusSeeOther, to.To)
+	}
+	to.SetHeader(c.Response().Header())
+	return s.show(c, http.StatusOK, pages.LeadPage(to))
 }
 
 // verifier is what binds the provider's code to a sign-in (RFC 7636), kept nowhere.
@@ -158,5 +171,8 @@ func (s *Server) back(c echo.Context, stage catalog.Stage, r signins.Request, na
 	if strings.Contains(r.RedirectURI, "?") {
 		separator = "&"
 	}
-	return c.Redirect(http.StatusSeeOther, r.RedirectURI+separator+answer+"&iss="+url.QueryEscape(s.issuer(stage)))
+	return s.lead(c, pages.Lead{
+		Site: s.site(stage), To: r.RedirectURI + separator + answer + "&iss=" + url.QueryEscape(s.issuer(stage)),
+		Title: "You go back to the app", Text: "It opens by itself. If it does not, open it here.", Link: "Go back to the app",
+	})
 }

@@ -182,10 +182,10 @@ func (s *Server) site(stage catalog.Stage) pages.Site {
 	return pages.Site{Assets: pages.AssetPath, Stage: stage.Title, Origin: s.config.Addresses.URL(deployment.MediatorService)}
 }
 
-// show writes a page. Its forms may lead to addresses, if there are any.
-func (s *Server) show(c echo.Context, status int, page templ.Component, leadsTo ...string) error {
+// show writes a page.
+func (s *Server) show(c echo.Context, status int, page templ.Component) error {
 	h := c.Response().Header()
-	h.Set(echo.HeaderContentSecurityPolicy, pages.ContentSecurityPolicy(leadsTo...))
+	h.Set(echo.HeaderContentSecurityPolicy, pages.ContentSecurityPolicy())
 	h.Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
 	c.Response().WriteHeader(status)
 	return page.Render(c.Request().Context(), c.Response())
