@@ -17,6 +17,7 @@ import (
 	"strings"
 	"testing"
 
+	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/testenv"
 	"keyladder/mobileclient/attacker/debugger"
@@ -24,6 +25,7 @@ import (
 	"keyladder/mobileclient/release"
 	"keyladder/mobileclient/release/releasetest"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/token"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/lab/testbank"
 )
@@ -56,6 +58,15 @@ func knownSecrets(t *testing.T, dir string) releasetest.Needles {
 			}
 		case entry.Name() == "providers.json":
 			return providersSecrets(path, name, found)
+		case entry.Name() == deployment.ForwardingKey:
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			var key token.Key
+			err = json.Unmarshal(data, &key)
+			found[name] = []byte(key.Secret)
+			return err
 		case filepath.Ext(path) == ".key":
 			data, err := os.ReadFile(path)
 			found[name] = bytes.TrimSpace(data)
@@ -250,7 +261,7 @@ func TestNoSecretOfTheDeploymentInTheApp(t *testing.T) {
 			compare(t, "the package", inPackage, test.inPackage)
 			compare(t, "memory", inHeap, test.inHeap)
 			known := strings.Join(slices.Collect(maps.Keys(secrets)), ", ")
-			for _, name := range []string{"mediator/secrets.json: market-rates", "mediator/providers.json: bank", "mediator/sessions.key"} {
+			for _, name := range []string{"mediator/secrets.json: market-rates", "mediator/providers.json: bank", "mediator/providers.json: lite", "mediator/sessions.key", "mediator/" + deployment.ForwardingKey, "lite/secrets.json: harbour-api"} {
 				if !strings.Contains(known, name) {
 					t.Errorf("nothing is searched for that is %s", name)
 				}
