@@ -30,7 +30,7 @@ import (
 const serverFolder = "KEYLADDER_TEST_AUTH"
 
 func TestMain(m *testing.M) {
-	for variable, serve := range map[string]func(dir string) error{serverFolder: serveFolder, mediatorFolder: serveMediator} {
+	for variable, serve := range map[string]func(dir string) error{serverFolder: serveFolder, mediatorFolder: serveMediator, providerFolder: serveProvider} {
 		if dir := os.Getenv(variable); dir != "" {
 			fmt.Fprintln(os.Stderr, serve(dir))
 			os.Exit(1)

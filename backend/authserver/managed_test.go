@@ -51,7 +51,7 @@ func (l *lines) String() string {
 // startManaged starts an authorization server that an admin manages.
 func startManaged(t *testing.T) *managed {
 	t.Helper()
-	w := &managed{world: deploy(t), lines: &lines{}}
+	w := &managed{world: deploy(t, nil), lines: &lines{}}
 	w.url = w.issuer(refresh)
 	config := w.config(t)
 	config.Logger = slog.New(slog.NewTextHandler(w.lines, nil))

@@ -18,6 +18,7 @@ import (
 	"keyladder/backend/mediator"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/integrity"
 	"keyladder/stages/mechanism/token"
 )
@@ -27,7 +28,7 @@ import (
 const mediatorFolder = "KEYLADDER_TEST_MEDIATOR"
 
 // mediate serves as the deployment's mediator, and tells where as soon as it knows the clients.
-func mediate(ctx context.Context, dir string, ready func(base string)) error {
+func mediate(ctx context.Context, dir string, set catalog.Set, ready func(base string)) error {
 	folder, err := deployment.Open(dir, deployment.Mediator)
 	if err != nil {
 		return err
@@ -39,7 +40,7 @@ func mediate(ctx context.Context, dir string, ready func(base string)) error {
 		}
 	}
 	folder.Addresses.Public[deployment.Manage(deployment.Mediator)] = "https://" + l.Manage.Addr().String()
-	config := mediator.Config{Folder: folder, Stages: stages(), Logger: slog.New(slog.DiscardHandler)}.With(deployment.DefaultSettings)
+	config := mediator.Config{Folder: folder, Stages: set, Logger: slog.New(slog.DiscardHandler)}.With(deployment.DefaultSettings)
 	config.Address, config.Device = guard.Limit{PerSecond: 1e6, Burst: 1e6}, guard.Limit{PerSecond: 1e6, Burst: 1e6}
 	server, err := mediator.New(config)
 	if err != nil {
@@ -60,15 +61,20 @@ func mediate(ctx context.Context, dir string, ready func(base string)) error {
 }
 
 func serveMediator(dir string) error {
-	return mediate(context.Background(), dir, func(base string) { fmt.Println(strings.TrimPrefix(base, "https://")) })
+	return mediate(context.Background(), dir, stages(), func(base string) { fmt.Println(strings.TrimPrefix(base, "https://")) })
 }
 
 // mediator is one that runs beside the authorization server.
 func (w *world) mediator(t testing.TB) (base string) {
 	t.Helper()
+	return w.mediatorAt(t, stages())
+}
+
+func (w *world) mediatorAt(t testing.TB, set catalog.Set) (base string) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	served, ready := make(chan error, 1), make(chan string, 1)
-	go func() { served <- mediate(ctx, w.dir, func(base string) { ready <- base }) }()
+	go func() { served <- mediate(ctx, w.dir, set, func(base string) { ready <- base }) }()
 	select {
 	case base = <-ready:
 	case err := <-served:
@@ -87,11 +93,16 @@ func (w *world) mediator(t testing.TB) (base string) {
 // mediated is a request of an app that was attested, to a mediator.
 func (p *program) mediated(base, endpoint string, form url.Values) *http.Request {
 	p.t.Helper()
-	r := must[*http.Request](p.t)(http.NewRequest(http.MethodPost, base+"/"+mediated+"/"+endpoint, strings.NewReader(form.Encode())))
+	return p.attested(mediated, base, endpoint, form)
+}
+
+func (p *program) attested(stage, base, endpoint string, form url.Values) *http.Request {
+	p.t.Helper()
+	r := must[*http.Request](p.t)(http.NewRequest(http.MethodPost, base+"/"+stage+"/"+endpoint, strings.NewReader(form.Encode())))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	now := time.Now()
 	integrity.Set(r.Header, must[string](p.t)(integrity.Sign(token.Key{ID: mobileServers, Secret: token.Secret(secrets[mobileServers])}, integrity.Claims{
-		Issuer: "https://localhost:8445/" + mediated, ClientID: mobile, Audience: []string{"https://localhost:8447/" + mediated},
+		Issuer: "https://localhost:8445/" + stage, ClientID: mobile, Audience: []string{"https://localhost:8447/" + stage},
 		Issued: now.Truncate(time.Second), Expires: now.Add(time.Minute).Truncate(time.Second), ID: token.NewID(), Release: 3, Device: p.id, Level: "package-hash",
 	})))
 	return r

@@ -146,8 +146,9 @@ func (w *world) folder(t testing.TB, role deployment.Role) *deployment.Folder {
 	return must[*deployment.Folder](t)(deployment.Open(w.dir, role))
 }
 
-// deploy makes a deployment's folders, and finds ports for its authorization server.
-func deploy(t testing.TB) *world {
+// deploy makes a deployment's folders, and finds ports for its authorization server. What others have,
+// by role and name of a file, takes the place of what is usual.
+func deploy(t testing.TB, others map[string]any) *world {
 	t.Helper()
 	w := &world{dir: t.TempDir(), log: traffic.New("auth", 256), listen: authserver.Listeners{TLS: listener(t), Manage: listener(t)}}
 	w.base = "https://" + w.listen.TLS.Addr().String()
@@ -166,6 +167,9 @@ func deploy(t testing.TB) *world {
 	for _, role := range []deployment.Role{deployment.Auth, deployment.Mediator, deployment.Resource, deployment.Admin} {
 		writer := must[*deployment.Writer](t)(deployment.NewWriter(w.dir, role, "test", time.Now(), addresses))
 		write := func(name string, content any) error {
+			if other, ok := others[string(role)+"/"+name]; ok {
+				content = other
+			}
 			return writer.File(name, must[[]byte](t)(json.Marshal(content)))
 		}
 		err := errors.Join(
@@ -178,7 +182,7 @@ func deploy(t testing.TB) *world {
 			write("apps.json", clientsOf),
 			write("secrets.json", secrets),
 			write("users.json", people),
-			writer.File("providers.json", []byte("[]")), // of the mediator, where it is the issuer
+			write("providers.json", []manage.Provider{}), // of the mediator, where it is the issuer
 			writer.File(mediatorsecrets.File, []byte(strings.Repeat("0f", 32))),
 			writer.Close())
 		if err != nil {
@@ -191,7 +195,7 @@ func deploy(t testing.TB) *world {
 // start starts an authorization server with the deployment's usual lifetimes.
 func start(t testing.TB) *world {
 	t.Helper()
-	w := deploy(t)
+	w := deploy(t, nil)
 	w.open(t)
 	return w
 }
