@@ -41,6 +41,8 @@ const (
 	App    Kind = "app"
 	Attack Kind = "attack"
 	Matrix Kind = "matrix"
+
+	Hijacks Kind = "hijacks" // of authorization codes, counted
 )
 
 // Job is something that takes longer than a page may. Copies are handed out.
@@ -81,6 +83,8 @@ func (j Job) Subject() string {
 		return j.Attack + " at " + j.Stage()
 	case Matrix:
 		return "the matrix at " + j.Where
+	case Hijacks:
+		return "counting stolen codes at " + j.Where
 	}
 	return "the genuine app at " + j.Stage()
 }

@@ -92,6 +92,7 @@ func (a *Administration) authorization() []section {
 			{Path: s.prefix + "/tokens", Label: "Access tokens"},
 		}}
 	}
+	servers[0].tabs.Pages = append(servers[0].tabs.Pages, ui.NavItem{Path: "/stolen-codes", Label: "Stolen codes"}) // in package workshop
 	return servers
 }
 

@@ -59,6 +59,8 @@ type fakeBank struct {
 	tiers  []manage.Tier
 	asked  []string // queries for sources of calls
 	resets int
+
+	defences manage.CodeDefences
 }
 
 func newFakeBank(name string, now func() time.Time) *fakeBank {
@@ -82,6 +84,19 @@ func newFakeBank(name string, now func() time.Time) *fakeBank {
 	b.HandleFunc("GET /apps", func(w http.ResponseWriter, _ *http.Request) { b.locked(func() { programtest.Answer(w, b.apps) }) })
 	b.HandleFunc("GET /usage", func(w http.ResponseWriter, _ *http.Request) { b.locked(func() { programtest.Answer(w, b.usage) }) })
 	b.HandleFunc("POST /reset", func(http.ResponseWriter, *http.Request) { b.locked(func() { b.resets++ }) })
+	b.HandleFunc("GET /codes/defences", func(w http.ResponseWriter, _ *http.Request) { b.locked(func() { programtest.Answer(w, b.defences) }) })
+	b.HandleFunc("POST /codes/defences", func(w http.ResponseWriter, r *http.Request) {
+		var wanted manage.CodeDefences
+		_ = json.NewDecoder(r.Body).Decode(&wanted)
+		b.locked(func() {
+			if wanted.LifetimeSeconds > 60 {
+				problem.New(http.StatusUnprocessableEntity, "unprocessable", "The request can't be carried out", "A code can be good for 1 to 60 seconds.").Write(w)
+				return
+			}
+			b.defences = wanted
+			programtest.Answer(w, wanted)
+		})
+	})
 	b.HandleFunc("POST /apps", b.register)
 	b.HandleFunc("PATCH /apps/{id}", b.change)
 	b.HandleFunc("POST /apps/{id}/keys", func(w http.ResponseWriter, r *http.Request) { b.issue(w, r, false) })
@@ -357,6 +372,32 @@ func (r *fakeReferee) Matrix(ctx context.Context, stages, attacks []string, prog
 		}
 	}
 	return matrix
+}
+
+// Hijacks finds that only the newest code alone stops anybody: a thief who waits.
+func (r *fakeReferee) Hijacks(ctx context.Context, times int, progress func(int, int, manage.HijackMeasurement)) ([]manage.HijackMeasurement, error) {
+	r.mu.Lock()
+	hold := r.hold
+	r.mu.Unlock()
+	var all []manage.HijackMeasurement
+	for _, on := range []manage.CodeDefences{{}, {Newest: true}} {
+		for _, late := range []int{0, 6} {
+			if hold != nil {
+				select {
+				case <-hold:
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+			}
+			m := manage.HijackMeasurement{Stage: "mediated", On: on, LateBySeconds: late, Tries: times, Robbed: times}
+			if on.Newest && late > 0 {
+				m.Robbed, m.Blocked, m.Check = 0, times, catalog.CheckCode
+			}
+			all = append(all, m)
+			progress(len(all), 4, m)
+		}
+	}
+	return all, nil
 }
 
 // setting is an admin UI among fake programs.

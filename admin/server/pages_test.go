@@ -33,7 +33,7 @@ var allPages = []string{
 	"/attestations/devices", "/attestations/devices/AD1", "/attestations/devices/AD9", "/attestations/answers", "/attestations/clock", "/attestations/clock?device=AD1",
 	"/mediator/providers", "/mediator/providers/lite", "/mediator/providers/nobody", "/mediator/providers/lite/disable",
 	"/mediator/sessions", "/mediator/sessions?state=any&provider=lite", "/mediator/sessions/SIGNIN1", "/mediator/sessions/nothing", "/mediator/sessions/end?all=1", "/mediator/tokens", "/mediator/tokens/MT1",
-	"/mediator/gateway",
+	"/mediator/gateway", "/stolen-codes",
 	"/lite/clients", "/lite/clients/harbour-mobile", "/lite/users", "/lite/consents", "/lite/families", "/lite/families/F1", "/lite/tokens", "/lite/tokens/A1",
 	"/devices", "/devices?stage=hmac&search=a", "/devices/ban?id=D1&id=D2", "/devices/remove?all=1", "/releases", "/audit", "/audit?outcome=done&sort=who&page=2", "/reset", "/nowhere",
 }

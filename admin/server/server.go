@@ -109,7 +109,7 @@ func (s *Server) assemble(cfg Config) (err error) {
 		return err
 	}
 	s.runner.Gate, s.traffic.Stolen = s.gate, s.runner.Stolen
-	class, err := workshop.New(cfg.Stages, cfg.Referee, cfg.Programs.Remote(deployment.Attacker), s.traffic, s.runner, cfg.Now)
+	class, err := workshop.New(cfg.Stages, cfg.Referee, cfg.Programs.Remote(deployment.Attacker), auth, s.traffic, s.runner, cfg.Now)
 	if err != nil {
 		return err
 	}

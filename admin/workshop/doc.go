@@ -10,6 +10,8 @@
 //	POST /stages/{stage}/run              the genuine app runs there, on the phone
 //	POST /stages/{stage}/phone            the phone uses this stage from now on
 //	GET  /phone                           on to the phone's screen, with a code that pairs the browser
+//	GET  /stolen-codes                    switches against stolen authorization codes, and what each is worth; POST switches
+//	POST /stolen-codes/measure            counts it
 //	GET  /take-apart                      ?message=ID&n=N, ?document=1, ?stage=: a token, taken apart
 //	POST /take-apart                      what was pasted; change it, send it as a call
 //	GET  /matrix                          expected and measured

@@ -208,7 +208,7 @@ func (w *Workshop) tryPage(c echo.Context) error {
 // latestTraffic is what the latest run at a stage has sent, or what was sent after it.
 func (w *Workshop) latestTraffic(stage string) traffic.Diagram {
 	j, ok := w.runner.Latest(func(j jobs.Job) bool {
-		return j.Kind != jobs.Matrix && j.Stage() == stage && !j.Started.IsZero()
+		return j.Kind != jobs.Matrix && j.Kind != jobs.Hijacks && j.Stage() == stage && !j.Started.IsZero()
 	})
 	if !ok {
 		return w.traffic.Latest(stage, time.Time{}, w.now(), time.Time{})

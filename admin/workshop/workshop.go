@@ -23,6 +23,9 @@ type Referee interface {
 	Attack(ctx context.Context, stage, attack string) manage.Cell
 	// Matrix calls progress after every cell, one call at a time.
 	Matrix(ctx context.Context, stages, attacks []string, progress func(done, total int, latest manage.Cell)) manage.Matrix
+	// Hijacks counts how often a stolen code is good, so many times in each round, and tells progress of
+	// each that is done.
+	Hijacks(ctx context.Context, times int, progress func(done, total int, latest manage.HijackMeasurement)) ([]manage.HijackMeasurement, error)
 }
 
 // Workshop is the pages.
@@ -31,19 +34,21 @@ type Workshop struct {
 	referee Referee
 	phone   programs.Remote
 	station programs.Remote // the attacker's
+	auth    programs.Remote
 	traffic *traffic.Traffic
 	runner  *jobs.Runner
 	gate    *access.Gate
 	now     func() time.Time
+	counted counted // of stolen codes
 
 	narratives map[string]narrative // by stage
 	noRung     narrative            // about what is no stage
 }
 
 // New renders the narratives.
-func New(stages catalog.Set, referee Referee, station programs.Remote, seen *traffic.Traffic, runner *jobs.Runner, now func() time.Time) (*Workshop, error) {
+func New(stages catalog.Set, referee Referee, station, auth programs.Remote, seen *traffic.Traffic, runner *jobs.Runner, now func() time.Time) (*Workshop, error) {
 	w := &Workshop{
-		stages: stages, referee: referee, phone: runner.Phone, station: station, traffic: seen, runner: runner, gate: runner.Gate, now: now,
+		stages: stages, referee: referee, phone: runner.Phone, station: station, auth: auth, traffic: seen, runner: runner, gate: runner.Gate, now: now,
 		narratives: map[string]narrative{},
 	}
 	for _, stage := range stages {
@@ -79,6 +84,9 @@ func (w *Workshop) Mount(e *echo.Echo) {
 	e.POST("/matrix/run", w.runMatrix, in)
 	e.GET("/matrix/:stage/:attack", w.cellPage, in)
 	e.POST("/matrix/:stage/:attack/run", w.runAttack, in)
+	e.GET(codesPath, w.codesPage, in)
+	e.POST(codesPath, w.switchDefences, in)
+	e.POST(codesPath+"/measure", w.measureHijacks, in)
 	e.GET("/jobs/:id", w.jobState, w.gate.SignedInQuietly)
 }
 

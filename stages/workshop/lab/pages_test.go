@@ -237,6 +237,7 @@ func (v *viewer) adminPages(filled bool) {
 		{"/mediator/sessions", "/mediator/sessions"},
 		{"/mediator/tokens", "/mediator/tokens"},
 		{"/mediator/gateway", "/mediator/gateway"},
+		{"/stolen-codes", "/stolen-codes"},
 		{"/take-apart", "/take-apart"},
 		{"/attestations", "/attestations"},
 		{"/attestations/sessions", "/attestations/sessions"},
