@@ -9,6 +9,7 @@ import (
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/hawk"
+	"keyladder/stages/mechanism/httpsig"
 )
 
 // Refusal is what a check says that does not let a call through.
@@ -107,7 +108,9 @@ func (h *held) release(c *call) error {
 	*a = answer{Status: max(h.status, http.StatusOK), Header: response.Header(), Body: h.body.Bytes()}
 	for _, finish := range c.plan.finish {
 		if err := finish(c, a); err != nil {
-			a.Header.Del(hawk.ServerAuthorization)
+			for _, field := range []string{hawk.ServerAuthorization, httpsig.FieldInput, httpsig.FieldSignature} {
+				a.Header.Del(field)
+			}
 			response.Committed, response.Size = false, 0 // as far as Echo knows, it was on its way
 			return fmt.Errorf("finish the answer to %s: %w", c.plan.route.name, err)
 		}

@@ -18,6 +18,7 @@
 //	  hawk                app: a MAC over the request, made with the key's secret, just now
 //	  client-attestation  app, at OAuth's endpoints: its attester vouches for it, and it has its key
 //	  dpop                sender: a proof of the device's key, made for this call
+//	  message-signature   sender: the call is signed with that key, just now
 //	  signed-fields       binding: was the request signed with this user and this device?
 //	  nonce               app: is it here for the first time?
 //	  certificate-of-app  app: does the certificate belong to the key's app?

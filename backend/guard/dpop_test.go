@@ -33,7 +33,7 @@ const boundStage = "device-bound"
 func withKeys() catalog.Set {
 	all := withGateway()
 	for i, s := range all {
-		all[i].Built = s.Built || s.Call.Sender == catalog.DPoPProofs
+		all[i].Built = s.Built || s.Call.Binding == catalog.TokenOfKey
 	}
 	return all
 }
@@ -58,6 +58,7 @@ func newHolder(t testing.TB, stages catalog.Set) *holder {
 		Host: host, Port: port, Address: guard.Limit{PerSecond: 10_000, Burst: 10_000},
 		Proofs: &guard.Proofs{
 			Nonces: servernonce.Source{Key: bytes.Repeat([]byte("n"), 32), Slot: time.Hour}, Memory: guard.ProofMemory(nil, w.clock.Now()),
+			Responses: newKey(t),
 		},
 	}
 	h.begin()
@@ -418,7 +419,7 @@ func TestNoMemoryForProofs(t *testing.T) {
 	if _, err := guard.New(h.world.config); err == nil || !strings.Contains(err.Error(), "call.sender") {
 		t.Errorf("an API without a gateway: %v", err)
 	}
-	full := guard.Proofs{Nonces: good.Nonces, Memory: replay.New(replay.Config{Skew: guard.ProofSkew, Limit: 1})}
+	full := guard.Proofs{Nonces: good.Nonces, Responses: good.Responses, Memory: replay.New(replay.Config{Skew: guard.ProofSkew, Limit: 1})}
 	h.config.Proofs, h.config.Stages = &full, withKeys()
 	h.begin()
 	for i, want := range []int{200, 503} {

@@ -162,7 +162,7 @@ func New(config Config) (*Guard, error) {
 		if s.Built {
 			faults = append(faults, fits(s, g.steps))
 			if needsProofs(s, config) {
-				faults = append(faults, config.Proofs.usable(s.Slug))
+				faults = append(faults, config.Proofs.usable(s))
 			}
 		}
 	}

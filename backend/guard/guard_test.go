@@ -282,7 +282,7 @@ func TestOrder(t *testing.T) {
 	t.Parallel()
 	want := []catalog.Check{
 		"address-limit", "stage", "transport", "user-agent", "body",
-		"gateway", "client-certificate", "key-in-url", "app-key", "hawk", "integrity-token", "client-attestation", "dpop", "signed-fields", "nonce", "certificate-of-app", "partner", "app",
+		"gateway", "client-certificate", "key-in-url", "app-key", "hawk", "integrity-token", "client-attestation", "dpop", "message-signature", "signed-fields", "nonce", "certificate-of-app", "partner", "app",
 		"app-limit", "nonce-kept", "proof-new", "sealed-body", "device", "sign-in", "session", "access-token", "revoked", "binding",
 		"scope",
 	}

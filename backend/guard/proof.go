@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"net"
@@ -27,6 +28,8 @@ type Proofs struct {
 	// Memory is of the proofs that were here, by the thumbprint of their key. Its skew is at least
 	// [ProofSkew].
 	Memory *replay.Cache
+	// Responses is a key of P-256 with which answers are signed where calls are. Nil: there is none.
+	Responses crypto.Signer
 }
 
 // ProofMemory makes a memory of proofs for some thousand calls a second, of which the mark is kept
@@ -36,12 +39,16 @@ func ProofMemory(mark *replay.Mark, now time.Time) *replay.Cache {
 }
 
 // usable refuses what would let a proof be good more than once: nothing is served without a memory.
-func (p *Proofs) usable(stage string) error {
+func (p *Proofs) usable(stage catalog.Stage) error {
 	switch {
 	case p == nil || p.Memory == nil || p.Memory.Skew() < ProofSkew:
-		return fmt.Errorf("stage %s: call.sender: there is no memory for proofs, or one that forgets them while they are good", stage)
+		return fmt.Errorf("stage %s: call.sender: there is no memory for proofs, or one that forgets them while they are good", stage.Slug)
 	case p.Nonces.At(time.Now()) == "":
-		return fmt.Errorf("stage %s: call.sender: there are no nonces for proofs", stage)
+		return fmt.Errorf("stage %s: call.sender: there are no nonces for proofs", stage.Slug)
+	case stage.Call.Sender == catalog.SignedMessages:
+		if _, err := jwk.OfSigner(p.Responses); err != nil {
+			return fmt.Errorf("stage %s: call.sender: there is no key to sign answers with: %w", stage.Slug, err)
+		}
 	}
 	return nil
 }
@@ -75,6 +82,8 @@ type proof struct {
 const (
 	dpopKind = "dpop"
 	popKind  = "pop" // of a client attestation
+
+	signatureKind = "signature" // of a message
 )
 
 // proven notes what the sender of a call has proven. Who has another key than the one before is
@@ -105,6 +114,8 @@ func proofIsNew(p *Proofs) func(*call) *Refusal {
 					With("Retry-After", "5"), "%v", err)
 			case shown.kind == popKind:
 				return refuse(attestationRefused("Make a proof for each request: this one was here before, or was made before this server began."), "%v", err)
+			case shown.kind == signatureKind:
+				return refuse(c.signatureRefused(err), "%v", err)
 			default:
 				return refuse(c.proofRefused(p, "Make a proof for each call: this one was here before, or was made before this server began."), "%v", err)
 			}

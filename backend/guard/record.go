@@ -59,7 +59,7 @@ func (r *recorder) finish(c *call, end time.Time) {
 	exchange, response := traffic.ExchangeOf(c.request), c.echo.Response()
 	r.log.Add(traffic.Message{
 		At: c.at, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Request, From: client, To: r.name,
-		HTTP: r.head, Body: c.raw, Size: len(c.raw),
+		HTTP: r.head, Body: c.raw, Size: len(c.raw), Base: c.base,
 	}, traffic.Message{
 		At: end, Lane: traffic.Server, Stage: slug, Exchange: exchange, Kind: traffic.Response, From: r.name, To: client,
 		HTTP: traffic.AnswerHead(c.request.Proto, response.Status, response.Header()), Body: r.body, Size: r.size,

@@ -297,7 +297,7 @@ func TestChecksRefuse(t *testing.T) {
 		})
 	}
 	for _, check := range guard.Checks() {
-		elsewhere := []catalog.Check{catalog.CheckGateway, catalog.CheckAttested, catalog.CheckDPoP, catalog.CheckProofNew} // TestBehindTheGateway, TestAttestedClients, TestProofsOfSenders
+		elsewhere := []catalog.Check{catalog.CheckGateway, catalog.CheckAttested, catalog.CheckDPoP, catalog.CheckSignature, catalog.CheckProofNew} // TestBehindTheGateway, TestAttestedClients, TestProofsOfSenders, TestSignedCalls
 		if !covered[check] && !slices.Contains(elsewhere, check) {
 			t.Errorf("no test for the check %q", check)
 		}

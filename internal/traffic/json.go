@@ -45,6 +45,7 @@ type wire struct {
 	plainMessage
 	Summary text         `json:"summary"`
 	Head    text         `json:"head,omitempty"`
+	Base    text         `json:"base,omitempty"`
 	Verdict *wireVerdict `json:"verdict,omitempty"`
 }
 
@@ -60,7 +61,7 @@ type wireVerdict struct {
 
 // MarshalJSON implements [json.Marshaler].
 func (m Message) MarshalJSON() ([]byte, error) {
-	w := wire{plainMessage: plainMessage(m), Summary: text(m.Summary), Head: text(m.Head)}
+	w := wire{plainMessage: plainMessage(m), Summary: text(m.Summary), Head: text(m.Head), Base: text(m.Base)}
 	if m.Verdict != nil {
 		w.Verdict = &wireVerdict{plainVerdict(*m.Verdict), text(m.Verdict.Reason)}
 	}
@@ -74,7 +75,7 @@ func (m *Message) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*m = Message(w.plainMessage)
-	m.Summary, m.Head = string(w.Summary), string(w.Head)
+	m.Summary, m.Head, m.Base = string(w.Summary), string(w.Head), string(w.Base)
 	if w.Verdict != nil {
 		verdict := Verdict(w.Verdict.plainVerdict)
 		verdict.Reason = string(w.Verdict.Reason)
@@ -85,7 +86,7 @@ func (m *Message) UnmarshalJSON(data []byte) error {
 
 // weight is the size of a message's JSON, or something above it.
 func (m *Message) weight() int {
-	size := 400 + base64Bytes(len(m.Body)) + textBytes(len(m.Summary)) + textBytes(len(m.Head)) +
+	size := 400 + base64Bytes(len(m.Body)) + textBytes(len(m.Summary)) + textBytes(len(m.Head)) + textBytes(len(m.Base)) +
 		6*(len(m.Program)+len(m.Stage)+len(m.Exchange)+len(m.From)+len(m.To))
 	if m.Verdict != nil {
 		size += 50 + 6*len(m.Verdict.Check) + textBytes(len(m.Verdict.Reason))

@@ -12,8 +12,8 @@ type Answer struct {
 	Media     string      // media type of the body; empty: none, or none that can be read
 	Body      []byte      // opened, where it was sealed
 	Sealed    bool        // it was, and could be opened
-	Authentic bool        // it comes from somebody with the app's secret, and answers this request
-	ToldTime  bool        // the clock was wrong, somebody with the secret says, and has been set
+	Authentic bool        // it comes from somebody with the app's secret, or the API's key, and answers this request
+	ToldTime  bool        // the clock was wrong, the same says, and has been set
 	ToldNonce bool        // the request was refused for its nonce, and there is another one for the next
 }
 

@@ -25,7 +25,7 @@
 //
 // There is a file for each: tls.go (with client certificates and pins), sealed.go, device.go,
 // session.go, token.go (with oauth.go, which gets tokens), appkey.go, hawk.go, integrity.go
-// (with attest.go, which gets tokens). It says which values of the call policy it serves, and what
+// (with attest.go, which gets tokens), httpsig.go. It says which values of the call policy it serves, and what
 // it does with a call. [New] refuses a policy with a value that no file serves, so that nobody
 // ever does less than a stage asks for. A new mechanism is a new file, and a line in the list
 // of mechanisms (mechanism.go).

@@ -50,6 +50,10 @@ type Request struct {
 	Header http.Header
 	Body   []byte
 	Sealed bool // the body is sealed
+
+	// Base is the text that was signed, where the request itself is (RFC 9421); empty: it is not. It is
+	// not sent.
+	Base string
 }
 
 // Dressed is a request as it is to be sent, with what is needed to check the answer.

@@ -49,7 +49,7 @@ type part struct {
 type answerCheck func(*Answer) error
 
 // mechanisms are all that there are, in the order in which they have their turn.
-var mechanisms = []mechanism{transport, pins, sealedBodies, devices, sessions, accessTokens, appKeys, hawkSignatures, integrityTokens, dpopProofs}
+var mechanisms = []mechanism{transport, pins, sealedBodies, devices, sessions, accessTokens, appKeys, hawkSignatures, integrityTokens, dpopProofs, signedMessages}
 
 // unserved are the values of a policy that none of the mechanisms serves.
 func unserved(policy catalog.Call, mechanisms []mechanism) []string {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/jwk"
 	"keyladder/stages/mechanism/pin"
 	"keyladder/stages/mechanism/session"
 )
@@ -28,6 +29,8 @@ type API struct {
 	Attestation string // URL of the attestation service, without a path; empty: there is none
 	Mediator    string // URL of the mediator, without a path; empty: there is none
 	Lite        string // URL of the other company's authorization server, without a path; empty: there is none
+
+	Answers []jwk.Key // with which the API signs its answers, where it does
 }
 
 // Identity is what a caller has. What is empty it does not have, and does not show.

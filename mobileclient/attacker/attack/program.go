@@ -127,7 +127,7 @@ func (p *Program) Send(ctx context.Context, dressed *protect.Dressed) (*http.Res
 	summary := request.Method + " " + request.URL.RequestURI()
 	p.g.Record(traffic.Message{
 		Exchange: exchange, Kind: traffic.Request, From: network.Party, To: "resource",
-		Summary: summary, Head: network.Head(summary+" HTTP/1.1", "Host: "+request.URL.Host, request.Header), Body: dressed.Body, Size: len(dressed.Body),
+		Summary: summary, Head: network.Head(summary+" HTTP/1.1", "Host: "+request.URL.Host, request.Header), Body: dressed.Body, Size: len(dressed.Body), Base: dressed.Base,
 	})
 	response, err := p.Client.Do(request)
 	if err != nil {

@@ -104,6 +104,7 @@ type Record struct {
 	Body     []byte           `json:"body,omitempty"`
 	Size     int              `json:"size"`
 	Verdict  *traffic.Verdict `json:"verdict,omitempty"`
+	Base     string           `json:"base,omitempty"` // the text that was signed, where the message is
 }
 
 // ErrNotStored means that the app's storage has nothing under a key.

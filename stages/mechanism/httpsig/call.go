@@ -151,6 +151,9 @@ func (r *Received) SignResponse(status int, header http.Header, body []byte, key
 	if err != nil {
 		return fmt.Errorf("sign a response: %w", err)
 	}
+	if len(body) > 0 && len(header.Values("content-type")) == 0 {
+		return errors.New("sign a response: a body without Content-Type")
+	}
 	digest.Set(header, body)
 	s := &Signature{
 		Label: LabelResponse, Components: ofResponse(header),
