@@ -126,7 +126,7 @@ func (h *hub) add(records []record) {
 }
 
 func weight(m traffic.Message) int {
-	size := 512 + len(m.Head) + len(m.Body) + len(m.Summary)
+	size := 512 + len(m.Head) + len(m.Body) + len(m.Summary) + len(m.Base)
 	if m.Verdict != nil {
 		size += len(m.Verdict.Reason)
 	}

@@ -165,6 +165,7 @@ func (t *Traffic) messagePage(c echo.Context) error {
 	}
 	data.Sections = takeApart(found.text(), found.Kind, verdictOf(data.Exchange))
 	linkTokens(found.ID, data.Sections)
+	data.Sections = append(data.Sections, signatureBases(data.Exchange)...)
 	data.Head, data.BodyView.Text = masked(found.Head), masked(data.BodyView.Text)
 	if t.Stolen != nil {
 		data.Stolen = t.Stolen(found.Message.Stage, found.At)

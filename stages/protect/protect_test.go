@@ -366,7 +366,7 @@ func TestPolicies(t *testing.T) {
 	for i, m := range mechanisms {
 		others := slices.Delete(slices.Clone(mechanisms), i, i+1)
 		missed := false
-		for _, stage := range append(catalog.All().Built(), attested(t), lookup(t, "device-bound")) {
+		for _, stage := range append(catalog.All().Built(), attested(t), lookup(t, "device-bound"), signedCalls(t)) {
 			missed = missed || len(unserved(stage.Call, others)) > 0
 		}
 		if !missed {

@@ -231,3 +231,13 @@ func setMember(header http.Header, field, label, value string) error {
 
 // covers says whether the signature covers a component.
 func (s *Signature) covers(c Component) bool { return slices.Contains(s.Components, c) }
+
+// Labels are those of the signatures that a message carries, in their order; none: it carries none, or
+// nothing that can be read.
+func Labels(header http.Header) []string {
+	inputs, err := httpsfv.UnmarshalDictionary(header.Values(FieldInput))
+	if err != nil {
+		return nil
+	}
+	return inputs.Names()
+}
