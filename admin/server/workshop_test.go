@@ -118,3 +118,22 @@ func TestRunsBeforeAChangeAreMarked(t *testing.T) {
 		t.Error("revoking another app's key announces that the genuine app is refused")
 	}
 }
+
+// TestIdentifiers: each name in others' lists with its stages and attacks, and each of these with its names.
+func TestIdentifiers(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(t, newSetting(t)).signIn()
+	page := b.get("/identifiers")
+	for _, i := range catalog.Identifiers() {
+		page.want(t, http.StatusOK, `data-identifier="`+i.ID+`"`)
+	}
+	for _, stage := range catalog.All() {
+		page.want(t, http.StatusOK, `data-stage="`+stage.Slug+`"`, `href="/stages/`+stage.Slug+`"`)
+	}
+	for _, attack := range catalog.Attacks() {
+		page.want(t, http.StatusOK, `data-attack="`+attack.Name+`"`, `href="/attacks/`+attack.Name+`"`)
+	}
+	page.want(t, http.StatusOK, `href="/identifiers#API2:2023"`, "No call has the API fetch an address.")
+	b.get("/attacks/wiretap").want(t, http.StatusOK, `href="/identifiers#MASVS-NETWORK-1"`)
+	b.get("/matrix").want(t, http.StatusOK, `href="/identifiers"`)
+}
