@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"keyladder/stages/mechanism/clientattestation"
 	"keyladder/stages/mechanism/dpop"
 	"keyladder/stages/mechanism/jwk"
+	"keyladder/stages/protect"
 )
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {
@@ -185,5 +187,33 @@ func TestMetadataOfKeys(t *testing.T) {
 	}
 	if with["challenge_endpoint"] != w.base+"/"+keyed+"/challenge" || without["challenge_endpoint"] != nil {
 		t.Errorf("the challenge endpoints are %v and %v", with["challenge_endpoint"], without["challenge_endpoint"])
+	}
+}
+
+// TestKeysOfAnswers: apps find the key with which the API signs its answers, the same at every start, where
+// it signs any.
+func TestKeysOfAnswers(t *testing.T) {
+	t.Parallel()
+	w := start(t, nil)
+	get := func(address string) said {
+		return w.do(must[*http.Request](t)(http.NewRequest(http.MethodGet, address, nil)))
+	}
+	metadata := func(stage string) map[string]any {
+		return object(t, get(w.base+"/.well-known/oauth-authorization-server/"+stage).body)
+	}
+	if uri := metadata(keyed)["jwks_uri"]; uri != nil {
+		t.Errorf("without signed calls there are keys at %v", uri)
+	}
+	if got := get(w.base + "/" + keyed + "/jwks"); got.status != http.StatusNotFound {
+		t.Errorf("without signed calls: %d %s", got.status, got.body)
+	}
+	address, _ := metadata(signed)["jwks_uri"].(string)
+	if address != w.base+"/"+signed+"/jwks" {
+		t.Fatalf("the keys are at %q", address)
+	}
+	got := get(address)
+	keys, err := protect.ReadAnswerKeys([]byte(got.body))
+	if got.status != http.StatusOK || err != nil || len(keys) != 1 || !strings.Contains(string(got.body), `"kid":"`+keys[0].Thumbprint()+`","use":"sig","alg":"ES256"`) || strings.Contains(string(got.body), `"d"`) {
+		t.Fatalf("%d %s, %v", got.status, got.body, err)
 	}
 }

@@ -44,6 +44,8 @@ const (
 	issuing = "extended-mediator"
 	// keyed is the same, with tokens that are bound to a key.
 	keyed = "device-bound"
+	// signed is the same, with calls that are signed.
+	signed = "signed-calls"
 	// redirectURI is the app's.
 	redirectURI = "com.example.app:/callback"
 	app         = "app"
@@ -68,7 +70,7 @@ func stages() catalog.Set {
 			p.Attestation.Level, p.Auth.ClientAuth = catalog.PackageHash, catalog.ServersSecret
 			set[i].Built, set[i].Policies = true, p
 		}
-		if set[i].Slug == issuing || set[i].Slug == keyed { // its gateway has tests of its own
+		if set[i].Slug == issuing || set[i].Slug == keyed || set[i].Slug == signed { // its gateway has tests of its own
 			set[i].Built, set[i].Policies.Call.Gateway = true, catalog.Direct
 		}
 	}

@@ -1,8 +1,11 @@
 package protect
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -90,4 +93,37 @@ func (s messageSigner) verify(sent *httpsig.Sent, a *Answer) (told time.Time, er
 		}
 	}
 	return told, err
+}
+
+// AnswerKeysCall gets the keys with which the API signs its answers. TLS says that they are the mediator's.
+func (c *Caller) AnswerKeysCall() (Call, error) {
+	base, err := c.mediator()
+	if err != nil {
+		return Call{}, err
+	}
+	keys, err := url.Parse(base + "/jwks")
+	return Call{URL: keys, Public: true, Unproven: true}, err
+}
+
+// ReadAnswerKeys reads the answer to that, for [API].Answers. Keys that are for something else, or of
+// another kind, are passed over (RFC 7517, section 5).
+func ReadAnswerKeys(body []byte) (keys []jwk.Key, err error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(body, &set); err != nil {
+		return nil, fmt.Errorf("read the keys of the API: %w", err)
+	}
+	for _, text := range set.Keys {
+		var use struct {
+			Use string `json:"use"`
+		}
+		if key, err := jwk.Parse(text); err == nil && json.Unmarshal(text, &use) == nil && (use.Use == "" || use.Use == "sig") {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("read the keys of the API: there are none")
+	}
+	return keys, nil
 }

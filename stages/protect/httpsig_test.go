@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -197,5 +198,45 @@ func TestSignedAnswers(t *testing.T) {
 				t.Errorf("the clock is off by %s", off)
 			}
 		})
+	}
+}
+
+func TestAnswerKeys(t *testing.T) {
+	t.Parallel()
+	c := newSigning(t, nil)
+	call, err := c.AnswerKeysCall()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := dress(t, c.Caller, call); d.URL.String() != "https://localhost:8447/signed-calls/jwks" || d.Header.Get("Authorization")+d.Header.Get(integrity.Field)+d.Header.Get("Signature") != "" {
+		t.Errorf("%s with %v", d.URL, d.Header)
+	}
+	_, one := newKey(t)
+	_, two := newKey(t)
+	text := func(key jwk.Key, more string) string {
+		data, err := json.Marshal(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSuffix(string(data), "}") + more + "}"
+	}
+	for name, test := range map[string]struct {
+		body string
+		want []jwk.Key
+	}{
+		"one":                 {`{"keys":[` + text(one, "") + `]}`, []jwk.Key{one}},
+		"two":                 {`{"keys":[` + text(one, `,"use":"sig","kid":"1"`) + "," + text(two, "") + `]}`, []jwk.Key{one, two}},
+		"others beside it":    {`{"keys":[{"kty":"RSA"},` + text(two, `,"use":"enc"`) + `,1,` + text(one, "") + `]}`, []jwk.Key{one}},
+		"none for this":       {`{"keys":[` + text(one, `,"use":"enc"`) + `]}`, nil},
+		"a private one":       {`{"keys":[` + text(one, `,"d":"AA"`) + `]}`, nil},
+		"none":                {`{"keys":[]}`, nil},
+		"no set":              {`{}`, nil},
+		"something else":      {`[]`, nil},
+		"a page in its place": {`<html>`, nil},
+	} {
+		got, err := ReadAnswerKeys([]byte(test.body))
+		if !slices.Equal(got, test.want) || (err == nil) != (test.want != nil) {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
 	}
 }

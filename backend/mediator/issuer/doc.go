@@ -9,6 +9,7 @@
 //	POST /{stage}/token
 //	POST /{stage}/revoke
 //	POST /{stage}/challenge            a challenge for the proof of a client attestation
+//	GET  /{stage}/jwks                 the key with which the API signs its answers, where it does
 //
 // Apps show their client integrity token at par, token and revoke, or a client attestation and a proof
 // that they have its key, and nothing before that looks at what they send. They have no secret; PKCE with S256 binds the code to whoever has asked for it, and

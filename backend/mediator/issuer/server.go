@@ -136,6 +136,7 @@ func (s *Server) Routes(g *guard.Guard, e *echo.Echo) {
 	g.Handle(e, guard.Route{
 		Method: http.MethodPost, Path: challengePath, Scope: guard.AnyScope, Admission: true, At: byAttestation,
 	}, s.challenge)
+	g.Handle(e, guard.Route{Method: http.MethodGet, Path: keysPath, Scope: guard.AnyScope, Admission: true, At: signing}, s.keys)
 	g.Handle(e, guard.Route{
 		Method: http.MethodGet, WellKnown: "oauth-authorization-server", Scope: guard.AnyScope, Admission: true, At: Issuing,
 	}, s.showMetadata)
