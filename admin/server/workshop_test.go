@@ -119,7 +119,7 @@ func TestRunsBeforeAChangeAreMarked(t *testing.T) {
 	}
 }
 
-// TestIdentifiers: each name in others' lists with its stages and attacks, and each of these with its names.
+// TestIdentifiers: each identifier with its stages and attacks, and each of these with its identifiers.
 func TestIdentifiers(t *testing.T) {
 	t.Parallel()
 	b := newBrowser(t, newSetting(t)).signIn()

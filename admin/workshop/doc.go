@@ -7,7 +7,7 @@
 //	GET  /stages/{stage}/code             the code that the narrative points at
 //	GET  /compare/{stage}/{stage}         two stages side by side
 //	GET  /attacks/{attack}                one attack across all stages
-//	GET  /identifiers                     stages and attacks by their names in others' lists, and these by them
+//	GET  /identifiers                     stages and attacks with OWASP's identifiers, and these with them
 //	POST /stages/{stage}/run              the genuine app runs there, on the phone
 //	POST /stages/{stage}/phone            the phone uses this stage from now on
 //	GET  /phone                           on to the phone's screen, with a code that pairs the browser

@@ -11,7 +11,7 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// identifiersData is what is shared with others' lists, both ways.
+// identifiersData is what the page of identifiers shows, both ways.
 type identifiersData struct {
 	Lists   []identifierList
 	Stages  catalog.Set
@@ -53,5 +53,5 @@ func (w *Workshop) identifiersPage(c echo.Context) error {
 		last := &data.Lists[len(data.Lists)-1]
 		last.Rows = append(last.Rows, row)
 	}
-	return ui.Render(c, http.StatusOK, identifiersView(w.gate.Page(c, "In others' lists", "/matrix"), data))
+	return ui.Render(c, http.StatusOK, identifiersView(w.gate.Page(c, "OWASP identifiers", "/matrix"), data))
 }
