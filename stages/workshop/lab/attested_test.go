@@ -30,7 +30,7 @@ func (b *bank) attest(t *testing.T, stage catalog.Stage, change func(*attestatio
 	t.Helper()
 	caller, err := protect.New(stage.Call, protect.API{
 		Stage: stage.Slug, TLS: b.Addresses.URL(deployment.API), Auth: b.Addresses.URL(deployment.AuthServer),
-		Attestation: b.Addresses.URL(deployment.AttestationService),
+		Attestation: b.Addresses.URL(deployment.AttestationService), Mediator: b.Addresses.URL(deployment.MediatorService),
 	}, protect.Identity{UserAgent: "HarbourBank/2.0", ClientID: "harbour-mobile"})
 	if err != nil {
 		t.Fatal(err)
@@ -74,10 +74,14 @@ func TestIntegrityTokensFromJavaScript(t *testing.T) {
 	t.Parallel()
 	b := startForStrangers(t)
 	for _, stage := range attestedStages() {
+		api := b.Addresses.Stage(deployment.API, stage.Slug)
+		if stage.Call.Gateway == catalog.ThroughGateway {
+			api = b.Addresses.Stage(deployment.MediatorService, stage.Slug)
+		}
 		failing := b.attest(t, stage, func(e *attestation.Evidence) { e.Measurement = attestation.Measurement(strings.Repeat("0", 64)) })
 		b.verifies(t, map[string]any{
 			"token": b.attest(t, stage, func(*attestation.Evidence) {}), "typ": "client-integrity+jwt", "key": []byte(b.secrets["harbour-mobile-servers"]),
-			"issuer": b.Addresses.URL(deployment.AttestationService) + "/" + stage.Slug, "audience": b.Addresses.URL(deployment.API) + "/" + stage.Slug + "/v1",
+			"issuer": b.Addresses.URL(deployment.AttestationService) + "/" + stage.Slug, "audience": api + "/v1",
 			"others": map[string]string{"of an app that was changed": failing},
 		})
 	}
