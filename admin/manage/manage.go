@@ -3,6 +3,7 @@ package manage
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -108,12 +109,23 @@ func offeredBy(issuer catalog.Issuer) func(catalog.Policies) bool {
 	}
 }
 
+// opaque says whether the server's access tokens say nothing themselves.
+func (a section) opaque() bool {
+	return slices.ContainsFunc(a.Stages, func(stage catalog.Stage) bool {
+		offer, offers := stage.Provider(a.issuer)
+		return offers && offer.TokenForm == catalog.OpaqueTokens
+	})
+}
+
 // mountTokens adds the pages about access tokens and about the keys that sign them.
 func (a section) mountTokens(e *echo.Echo, in echo.MiddlewareFunc) {
 	e.GET(a.prefix+"/tokens", a.tokensPage, in)
 	e.GET(a.prefix+"/tokens/revoke", a.askRevokeTokens, in)
 	e.POST(a.prefix+"/tokens/revoke", a.revokeTokens, in)
 	e.GET(a.prefix+"/tokens/:token", a.tokenPage, in)
+	if a.opaque() { // nothing is signed
+		return
+	}
 	e.GET(a.prefix+"/signing-keys/:stage/rotate", a.askRotate, in)
 	e.POST(a.prefix+"/signing-keys/:stage/rotate", a.rotate, in)
 	e.GET(a.prefix+"/signing-keys/:key/withdraw", a.askWithdraw, in)

@@ -58,12 +58,13 @@ var accessTokens = kind[manage.Token, manage.TokenFilter]{
 type tokensData struct {
 	listed
 	Tokens []manage.Token
+	Opaque bool // they say nothing themselves
 	Keys   []manage.SigningKey
 	Checks []manage.RevocationCheck
 }
 
 func (a section) tokensPage(c echo.Context) error {
-	data := tokensData{listed: a.listed(c, a.prefix+"/tokens", "Access tokens", tokenColumns, "-issued", accessTokens.Filters, takesTokens)}
+	data := tokensData{Opaque: a.opaque(), listed: a.listed(c, a.prefix+"/tokens", "Access tokens", tokenColumns, "-issued", accessTokens.Filters, takesTokens)}
 	found, p, err := accessTokens.list(a, c, &data.listed)
 	if err != nil {
 		return err
@@ -85,6 +86,7 @@ func (a section) tokensPage(c echo.Context) error {
 type tokenData struct {
 	manage.Token
 	Prefix  string
+	Opaque  bool               // it says nothing itself
 	Done    []manage.TokenCall // with it, the latest first
 	Silence string             // why that can't be shown
 }
@@ -129,7 +131,7 @@ func (a section) tokenPage(c echo.Context) error {
 	if len(found) == 0 {
 		return echo.NewHTTPError(http.StatusNotFound, "There is no such access token. Tokens are listed until an hour after they have expired.")
 	}
-	data := tokenData{Token: found[0], Prefix: a.prefix}
+	data := tokenData{Token: found[0], Prefix: a.prefix, Opaque: a.opaque()}
 	if data.Done, err = a.Resource.TokenCalls(c.Request().Context(), data.ID); err != nil {
 		data.Silence = ui.InWords(err)
 	}

@@ -208,6 +208,13 @@ func TestServersHaveTheirOwnPages(t *testing.T) {
 	b.sure("/lite/families/revoke?id=F1&back=/lite/families").want(t, http.StatusSeeOther)
 	b.get("/lite/families/F1").want(t, http.StatusOK, `data-revoked="true"`)
 	b.get("/auth/families/F1").want(t, http.StatusOK, `data-revoked="false"`)
+	// Its access tokens say nothing themselves, and are signed with no key.
+	b.get("/lite/tokens").want(t, http.StatusOK, "These tokens say nothing themselves")
+	b.get("/lite/signing-keys/pkce-s256/rotate").want(t, http.StatusNotFound)
+	if strings.Contains(b.get("/lite/tokens").Body, "Signing keys") || strings.Contains(b.get("/lite/tokens/A1").Body, `data-test="decoded"`) {
+		t.Error("an opaque token is taken apart, or signed")
+	}
+	b.get("/auth/tokens/A1").want(t, http.StatusOK, `data-test="decoded"`)
 }
 
 func TestPageOfTheGateway(t *testing.T) {

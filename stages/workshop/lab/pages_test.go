@@ -360,7 +360,6 @@ func (v *viewer) litePages() {
 	v.open("/lite/families/:family", "/lite/families/"+v.first("/lite/families?state=any", "family"), "")
 	v.open("/lite/tokens/revoke", "/lite/tokens/revoke?all=1", "")
 	v.open("/lite/tokens/:token", "/lite/tokens/"+v.first("/lite/tokens?state=any", "token"), "")
-	v.keyPages("/lite")
 }
 
 // mediatorPages are those about one provider, one sign-in and one token.
