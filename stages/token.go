@@ -148,7 +148,7 @@ func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Sta
 		if err != nil {
 			return nil, signedIn, err
 		}
-		if caller, err = caller.As(func(as *protect.Identity) { as.Integrity = held.Token }); err != nil {
+		if caller, err = caller.As(held.Show); err != nil {
 			return nil, signedIn, err
 		}
 	}

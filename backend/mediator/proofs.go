@@ -25,10 +25,6 @@ import (
 // client which calls now and then need not ask twice.
 const nonceSlot = time.Minute
 
-// attesterFile has the public key with which the attestation service signs client attestations,
-// SubjectPublicKeyInfo in PEM.
-const attesterFile = "attester.pem"
-
 // asked says whether a stage that is built asks for something.
 func (s *Server) asked(by func(catalog.Policies) bool) bool {
 	return slices.ContainsFunc(s.config.Stages.Built(), func(stage catalog.Stage) bool { return by(stage.Policies) })
@@ -101,22 +97,22 @@ func (s *Server) attester() (func(keyID string) (jwk.Key, bool), error) {
 	if !s.asked(func(p catalog.Policies) bool { return p.Auth.ClientAuth == catalog.ByAttestation }) {
 		return nil, nil
 	}
-	text, err := s.config.Folder.Read(attesterFile)
+	text, err := s.config.Folder.Read(deployment.AttesterFile)
 	if err != nil {
 		return nil, err
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, fmt.Errorf("%s is no public key in PEM", attesterFile)
+		return nil, fmt.Errorf("%s is no public key in PEM", deployment.AttesterFile)
 	}
 	public, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", attesterFile, err)
+		return nil, fmt.Errorf("%s: %w", deployment.AttesterFile, err)
 	}
 	of, _ := public.(*ecdsa.PublicKey)
 	key, err := jwk.Of(of)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", attesterFile, err)
+		return nil, fmt.Errorf("%s: %w", deployment.AttesterFile, err)
 	}
 	return func(keyID string) (jwk.Key, bool) { return key, keyID == "" || keyID == key.Thumbprint() }, nil
 }

@@ -188,7 +188,7 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 		err := errors.Join(
 			writer.Pair("manage", pair(inside.Peer(string(role), string(role)))),
 			writer.File("manage-ca.pem", inside.Certificate), writer.Pair("server", server), writer.File("roots.pem", public.Certificate),
-			writer.File("attester.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: attester})),
+			writer.File(deployment.AttesterFile, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: attester})),
 			writer.File("providers.json", []byte("[]")), writer.File("secrets.json", []byte(`{"market-rates":"a key"}`)),
 			writer.File(deployment.ForwardingKey, []byte(`{"ID":"gateway","Secret":"a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="}`)), writer.File(sealing.File, []byte(strings.Repeat("0f", 32))), writer.Close())
 		if err != nil {

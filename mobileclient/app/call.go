@@ -29,7 +29,7 @@ type call struct {
 	user    protect.SignedIn // stands for the user; empty: nobody does
 	settled bool             // twice does no more than once, though it is a POST
 
-	integrity string // the client integrity token that goes with it; empty: none
+	attested protect.Attested // what the attestation service has given for it; without a token: nothing
 }
 
 // repeatable says whether making the call twice does no more than making it once (RFC
@@ -202,7 +202,7 @@ func (a *harbourApp) makeProven(ctx context.Context, c call) outcome {
 func (a *harbourApp) dress(c call) (*protect.Dressed, error) {
 	caller, err := a.caller.As(func(who *protect.Identity) {
 		c.user.Show(who)
-		who.Integrity = c.integrity
+		c.attested.Show(who)
 		if device := a.device(); device != nil {
 			who.Device = *device
 		}

@@ -11,6 +11,7 @@ import (
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/mechanism/attestation"
+	"keyladder/stages/mechanism/clientattestation"
 	"keyladder/stages/protect"
 )
 
@@ -117,7 +118,7 @@ func fits(held protect.Attested, found attestation.Findings) bool {
 	return held.Token != "" && time.Now().Before(held.ExpiresAt) && (held.Reported == nil || *held.Reported == found)
 }
 
-// integrity is a client integrity token for a call that is made now, with what came along. A call waits where there is
+// integrity is what the attestation service has given, for a call that is made now. A call waits where there is
 // none: before the first one, when it has expired, and when the app finds something about its
 // surroundings that it has not reported yet. It is renewed ahead of its end otherwise, and no call
 // waits for that.
@@ -220,16 +221,15 @@ func (a *harbourApp) proven(ctx context.Context, c call) outcome {
 		if err != nil {
 			return outcome{screen: a.notAttested(err)}
 		}
-		token := held.Token
-		c.integrity = token
+		c.attested = held
 		o := a.makeProven(ctx, c)
 		if !o.unproven() {
 			if o.screen.OK {
-				a.proof.accepted(token)
+				a.proof.accepted(held.Token)
 			}
 			return o
 		}
-		reference, served := a.proof.drop(token)
+		reference, served := a.proof.drop(held.Token)
 		if !served {
 			o.screen.Error = refusedApp(reference)
 			return o
@@ -262,9 +262,9 @@ func attested[T any](ctx context.Context, a *harbourApp, provider string, ask fu
 		if err != nil {
 			return nothing, err
 		}
-		token := held.Token
 		caller, err := a.caller.As(func(who *protect.Identity) {
-			who.Integrity, who.Attestation, who.Provider = token, held.Client, provider
+			held.Show(who)
+			who.Provider = provider
 		})
 		if err != nil {
 			return nothing, err
@@ -277,12 +277,12 @@ func attested[T any](ctx context.Context, a *harbourApp, provider string, ask fu
 		var refused *protect.GrantError
 		switch {
 		case err == nil:
-			a.proof.accepted(token)
+			a.proof.accepted(held.Token)
 			return given, nil
-		case !errors.As(err, &refused) || refused.Code != "invalid_client":
+		case !errors.As(err, &refused) || refused.Code != "invalid_client" && refused.Code != clientattestation.Invalid:
 			return given, err
 		}
-		if reference, served := a.proof.drop(token); !served {
+		if reference, served := a.proof.drop(held.Token); !served {
 			return given, &unprovenError{reference}
 		}
 	}

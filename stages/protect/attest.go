@@ -114,6 +114,9 @@ type Attested struct {
 	Reported  *attestation.Findings // what was reported for it; nil: nothing
 }
 
+// Show has an identity show what was given.
+func (a Attested) Show(as *Identity) { as.Integrity, as.Attestation = a.Token, a.Client }
+
 // String is for logs, and says nothing that is secret.
 func (a Attested) String() string { return "the attestation " + a.Reference }
 

@@ -32,11 +32,11 @@ var integrityTokens = mechanism{
 	},
 }
 
-// IntegrityRefused says whether the client integrity token that was sent, if any, is not accepted.
-// Every server says so in the same way, and does not say why.
+// IntegrityRefused says whether the client integrity token that was sent, if any, is not accepted, or
+// the client attestation in its place. Every server says so in the same way, and does not say why.
 func (a Answer) IntegrityRefused() bool {
 	return a.Status == http.StatusUnauthorized && slices.ContainsFunc(a.Header.Values("WWW-Authenticate"), func(challenge string) bool {
 		scheme, _, _ := strings.Cut(challenge, " ")
-		return strings.EqualFold(scheme, integrity.Field)
+		return strings.EqualFold(scheme, integrity.Field) || strings.EqualFold(scheme, clientattestation.Field)
 	})
 }

@@ -144,7 +144,7 @@ func (c *caller) settle(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("be attested at %s: %w", c.stage.Slug, err)
 		}
-		if c.Caller, err = c.As(func(who *protect.Identity) { who.Integrity = held.Token }); err != nil {
+		if c.Caller, err = c.As(held.Show); err != nil {
 			return err
 		}
 	}

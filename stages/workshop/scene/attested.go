@@ -91,7 +91,7 @@ func (p *prober) proveAll(ctx context.Context, callers ...*caller) error {
 			return fmt.Errorf("attest the app: %w", err)
 		}
 		by.app.held = held
-		if err := by.show(func(as *protect.Identity) { as.Integrity = held.Token }); err != nil {
+		if err := by.show(held.Show); err != nil {
 			return err
 		}
 	}
