@@ -13,8 +13,8 @@ import (
 	"keyladder/stages/mechanism/token"
 )
 
-// bearerTokens are access tokens in the field that says for which user the app calls (RFC
-// 6750), and what servers say of them that accept none.
+// bearerTokens are access tokens in the field that says for which user the app calls (RFC 6750),
+// those that are bound to a key too (RFC 9449), and what servers say of them that accept none.
 var bearerTokens = decoder{
 	Checks: []catalog.Check{catalog.CheckToken, catalog.CheckRevoked, catalog.CheckBinding},
 	Decode: func(seen text) []section {
@@ -34,14 +34,15 @@ var bearerTokens = decoder{
 }
 
 var (
-	bearerField     = regexp.MustCompile(`(?im)^(authorization):[ \t]*(` + token.Scheme + `)[ \t]+(\S[^\r\n]*?)[ \t]*\r?$`)
-	bearerChallenge = regexp.MustCompile(`(?im)^(www-authenticate):[ \t]*(` + token.Scheme + `)[ \t]+(\S[^\r\n]*?)[ \t]*\r?$`)
+	bearerField     = regexp.MustCompile(`(?im)^(authorization):[ \t]*(` + token.Scheme + `|` + token.BoundScheme + `)[ \t]+(\S[^\r\n]*?)[ \t]*\r?$`)
+	bearerChallenge = regexp.MustCompile(`(?im)^(www-authenticate):[ \t]*(` + token.Scheme + `|` + token.BoundScheme + `)[ \t]+(\S[^\r\n]*?)[ \t]*\r?$`)
 )
 
 var challengeWords = map[string]string{
 	"realm": "whose users are asked for",
 	"error": "what is wrong with the token; it is not there where none was sent",
 	"scope": "what a token would have to be good for",
+	"algs":  "with what proofs can be signed",
 }
 
 // claimWord says what a claim is.
@@ -57,6 +58,7 @@ var accessWords = []claimWord{
 	{"iat", "when it was issued"},
 	{"exp", "from then on it is worth nothing"},
 	{"jti", "its own ID, by which it can be revoked"},
+	{"cnf", "the key that it is bound to, by its thumbprint: whoever shows it has to prove that they have that"},
 }
 
 // claimsOf are the claims of a token that there are words for, as far as they can be read.
@@ -78,6 +80,11 @@ func claimsOf(text string, known []claimWord) []attribute {
 			continue
 		}
 		a := attribute{claim.name, fmt.Sprint(value), claim.words}
+		if members, ok := value.(map[string]any); ok {
+			if shown, err := json.Marshal(members); err == nil {
+				a.Value = string(shown)
+			}
+		}
 		if at, ok := value.(float64); ok && at > 0 && at < 1e11 {
 			a.Value = fmt.Sprint(int64(at))
 			a.Words += ": " + ui.Stamp(time.Unix(int64(at), 0)) + " UTC"

@@ -36,4 +36,5 @@ var integrityWords = []claimWord{
 	{"iat", "when it was issued"},
 	{"exp", "from then on it is worth nothing"},
 	{"jti", "its own ID"},
+	{"cnf", "the key of the device that it is bound to"},
 }

@@ -18,7 +18,7 @@ type decoder struct {
 // decoders in the order in which a page shows what they find. A new mechanism adds a file
 // with its own, and a line here.
 var decoders = []decoder{
-	appKeys, hawkFields, messageSignatures, integrityTokens, forwardedCallers, basicFields, sessionKeys, bearerTokens, authorizations, grantForms, tokenAnswers, attestations,
+	appKeys, hawkFields, messageSignatures, integrityTokens, forwardedCallers, basicFields, sessionKeys, bearerTokens, possessionProofs, authorizations, grantForms, tokenAnswers, attestations,
 	deviceFields, clientCertificates, sealedBodies, webTokens, tlsHellos,
 }
 

@@ -42,6 +42,13 @@ func TestProofsAreFound(t *testing.T) {
 		"a token's fault":    {`WWW-Authenticate: Bearer realm="Harbour Bank", error="invalid_token"`, "Bearer realm error"},
 		"a gateway's word":   {"Forwarded-Caller: eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IiLCJodG0iOiJHRVQifQ.c2ln\r\nHost: b", "forwarded-caller sub htm "},
 		"an app's integrity": {"client-integrity-token: eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IiLCJyZWxlYXNlIjoyLCJhIjoxfQ.c2ln\r\nHost: b", "client-integrity sub release "},
+		"a bound token":      {"Authorization: DPoP eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IiLCJjbmYiOnsiamt0IjoiayJ9fQ.c2ln", "DPoP sub cnf "},
+		"its fault":          {`WWW-Authenticate: DPoP realm="Harbour Bank", error="use_dpop_nonce", algs="ES256"`, "DPoP realm error algs"},
+		"a proof":            {"dpop: eyJhbGciOiJub25lIn0.eyJodG0iOiJHRVQiLCJodHUiOiJ1IiwieCI6MX0.c2ln", "dpop htm htu "},
+		"a nonce":            {"DPoP-Nonce: abc", "dpop-nonce value"},
+		"an attestation":     {"OAuth-Client-Attestation: eyJhbGciOiJub25lIn0.eyJzdWIiOiJhcHAiLCJjbmYiOnsiandrIjoxfX0.c2ln", "oauth-client-attestation sub cnf "},
+		"a spoilt proof":     {"OAuth-Client-Attestation-PoP: abc", "oauth-client-attestation-pop token"},
+		"a server's word":    {"OAuth-Client-Attestation-Challenge: abc", "oauth-client-attestation-challenge value"},
 		"in the middle":      {"X: Authorization: Hawk id=\"a\"", ""},
 	} {
 		var got []string
