@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -302,23 +301,23 @@ func TestTheHardwareEndsWithTheDevice(t *testing.T) {
 	app := launch(t, d, install(t, d, packaged(t, developer, release.Manifest{}, "")).Name)
 	before := key(t, app)
 	d.secure.mu.Lock()
-	pid := d.secure.cmd.Process.Pid
+	process := d.secure.cmd.Process
 	d.secure.mu.Unlock()
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+	if err := process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	if key(t, app) != before {
 		t.Error("it has another key when it is there again")
 	}
 	d.secure.mu.Lock()
-	pid, ended := d.secure.cmd.Process.Pid, d.secure.ended
+	process, ended := d.secure.cmd.Process, d.secure.ended
 	d.secure.mu.Unlock()
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
 	<-ended
-	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("process %d is there: %v", pid, err)
+	if err := process.Kill(); !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("process %d is there: %v", process.Pid, err)
 	}
 }
 
