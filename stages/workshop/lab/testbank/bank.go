@@ -91,6 +91,7 @@ type Bank struct {
 	lite        lite
 	attestation attestation
 	mediating   mediating
+	inside      *door // where the resource server hears the gateway; nil: no stage has one
 	rating      rating
 }
 
@@ -142,10 +143,10 @@ func Start(t testing.TB, options Options) *Bank {
 	t.Cleanup(b.StopAttestation)
 	b.StartRates()
 	t.Cleanup(b.StopRates)
-	b.StartMediator()
-	t.Cleanup(b.StopMediator)
 	b.open()
 	t.Cleanup(func() { b.stop() })
+	b.StartMediator() // which looks at once whether there is an API
+	t.Cleanup(b.StopMediator)
 	b.awaitAttestation()
 	return b
 }
@@ -181,6 +182,9 @@ func (b *Bank) open() {
 	})
 	b.must(err)
 	listeners := resource.Listeners{Plain: b.listen(), Terminated: b.listen(), Manage: b.listen()}
+	if b.inside != nil {
+		listeners.Inside = b.inside.open()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, listeners) }()

@@ -69,12 +69,17 @@ func (b *Bank) newFront() *Front {
 	f.plain = httptest.NewServer(f)
 	b.t.Cleanup(f.plain.Close)
 	f.tls = httptest.NewUnstartedServer(f)
-	f.tls.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequestClientCert, NextProtos: []string{"http/1.1"}}
+	f.tls.TLS = showing(certificate)
 	f.tls.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that clients give up
 	f.tls.StartTLS()
 	b.t.Cleanup(f.tls.Close)
 	f.Plain, f.TLS = f.plain.URL, f.tls.URL
 	return f
+}
+
+// showing shows a certificate, and asks for the client's.
+func showing(certificate tls.Certificate) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequestClientCert, NextProtos: []string{"http/1.1"}}
 }
 
 func (f *Front) behind(plain, terminated string) {
@@ -85,16 +90,36 @@ func (f *Front) behind(plain, terminated string) {
 
 // ServeHTTP hands a call on.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	at := url.URL{Scheme: "http", Host: f.plainAt}
+	if r.TLS != nil {
+		at = url.URL{Scheme: "https", Host: f.tlsAt}
+	}
+	f.mu.Unlock()
+	f.hand(w, r, at)
+}
+
+// before stands before a mediator that listens for a terminator. Calls of the API arrive there like all
+// others; what else is asked for passes through.
+func (f *Front) before(mediator string) http.Handler {
+	at := url.URL{Scheme: "https", Host: mediator}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/"); strings.HasPrefix(path, "v1/") {
+			f.hand(w, r, at)
+			return
+		}
+		f.proxy(r, at).ServeHTTP(w, r)
+	})
+}
+
+// hand hands a call on to where it is answered.
+func (f *Front) hand(w http.ResponseWriter, r *http.Request, at url.URL) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return
 	}
 	f.mu.Lock()
 	f.calls = append(f.calls, Arrived{r, slices.Clone(body)})
-	at := url.URL{Scheme: "http", Host: f.plainAt}
-	if r.TLS != nil {
-		at = url.URL{Scheme: "https", Host: f.tlsAt}
-	}
 	instead, changesAnswers, changesRequests := f.instead, f.changesAnswers, f.changesRequests
 	f.mu.Unlock()
 	if instead != nil {
@@ -115,7 +140,25 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body = changesRequests(out, body)
 	}
 	out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	proxy := &httputil.ReverseProxy{
+	proxy := f.proxy(r, at)
+	proxy.ModifyResponse = func(response *http.Response) error {
+		content, err := io.ReadAll(response.Body)
+		if err != nil {
+			return err
+		}
+		if changesAnswers != nil {
+			content = changesAnswers(response, content)
+		}
+		response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(content)), int64(len(content))
+		response.Header.Set("Content-Length", strconv.Itoa(len(content)))
+		return nil
+	}
+	proxy.ServeHTTP(w, out)
+}
+
+// proxy is the way of a request that has arrived.
+func (f *Front) proxy(r *http.Request, at url.URL) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
 		Transport: f.transport,
 		ErrorLog:  log.New(io.Discard, "", 0),
 		Rewrite: func(p *httputil.ProxyRequest) {
@@ -132,20 +175,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			host, _, _ := net.SplitHostPort(r.RemoteAddr)
 			p.Out.Header.Set("X-Forwarded-For", host)
 		},
-		ModifyResponse: func(response *http.Response) error {
-			content, err := io.ReadAll(response.Body)
-			if err != nil {
-				return err
-			}
-			if changesAnswers != nil {
-				content = changesAnswers(response, content)
-			}
-			response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(content)), int64(len(content))
-			response.Header.Set("Content-Length", strconv.Itoa(len(content)))
-			return nil
-		},
 	}
-	proxy.ServeHTTP(w, out)
 }
 
 // Answer has the front answer calls instead of the bank, where the function says that it has;
@@ -187,7 +217,6 @@ func (f *Front) Calls() []string {
 	return calls
 }
 
-// Leave closes the front: nobody answers any more. Return opens it again at the same
 // Leave closes the front: nobody answers any more.
 func (f *Front) Leave() {
 	for _, server := range []*httptest.Server{f.plain, f.tls} {

@@ -2,8 +2,12 @@ package testbank
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
+	"log"
 	"log/slog"
+	"net/http"
 	"slices"
 	"time"
 
@@ -31,6 +35,10 @@ func (b *Bank) listenMediator(public map[deployment.ServiceName]string) {
 	b.MediatorURL = "https://" + b.mediating.tls.address()
 	public[deployment.MediatorService] = b.MediatorURL
 	public[deployment.Manage(deployment.Mediator)] = "https://" + b.mediating.manage.address()
+	if slices.ContainsFunc(b.Stages.Built(), func(s catalog.Stage) bool { return s.Call.Gateway == catalog.ThroughGateway }) {
+		b.inside = b.door()
+		public[deployment.InsideAPI] = "https://" + b.inside.address()
+	}
 }
 
 // StartMediator starts the mediator, where it does not run, and waits until it knows the clients. It
@@ -45,15 +53,22 @@ func (b *Bank) StartMediator() {
 	b.must(err)
 	config := mediator.Config{Folder: folder, Stages: b.Stages, Logger: slog.New(slog.DiscardHandler), Log: b.MediatorLog, Now: b.now}.With(settings)
 	config.Address, config.Device = b.options.Address, guard.Limit{PerSecond: 1000, Burst: 10_000}
+	if b.options.ShortTokens != 0 {
+		config.ShortLifetime = b.options.ShortTokens
+	}
 	server, err := mediator.New(config)
 	b.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	listeners := mediator.Listeners{TLS: b.mediating.tls.open(), Manage: b.mediating.manage.open()}
+	certificate, err := folder.Pair("server")
+	b.must(err)
+	listeners := mediator.Listeners{Terminated: b.listen(), Manage: b.mediating.manage.open()}
+	front := &http.Server{Handler: b.Front.before(listeners.Terminated.Addr().String()), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { served <- server.Serve(ctx, listeners) }()
+	go front.Serve(tls.NewListener(b.mediating.tls.open(), showing(certificate)))
 	b.mediating.stop = func() {
 		cancel()
-		if err := errors.Join(<-served, server.Close()); err != nil {
+		if err := errors.Join(front.Close(), <-served, server.Close()); err != nil {
 			b.t.Error(err)
 		}
 	}
