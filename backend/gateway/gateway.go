@@ -143,7 +143,7 @@ func (g *Gateway) vouch(r *http.Request, caller guard.Caller) (string, error) {
 	at = at.Truncate(time.Second)
 	return forwarded.Sign(g.key, forwarded.Claims{
 		Issuer: addresses.Stage(deployment.MediatorService, slug), Audience: addresses.Stage(deployment.InsideAPI, slug) + "/v1",
-		ClientID: caller.App(), Subject: caller.User(), Scope: caller.Scope(), Device: caller.Attested().Device,
+		ClientID: caller.App(), Subject: caller.User(), Scope: caller.Scope(), Device: caller.Attested().Device, UsersOn: caller.UsersOn(),
 		Method: r.Method, Path: forwarded.Path(r), Issued: at, Expires: at.Add(forwarded.Lifetime), ID: token.NewID(),
 	})
 }

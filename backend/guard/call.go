@@ -160,6 +160,15 @@ func (c Caller) Device() string {
 	return ""
 }
 
+// UsersOn is the device that the user's access token was issued to; empty where there is none, or it was
+// issued to whatever device its client runs on.
+func (c Caller) UsersOn() string {
+	if c.call.token == nil {
+		return ""
+	}
+	return c.call.token.Device
+}
+
 // Address is from where the call comes.
 func (c Caller) Address() netip.Addr { return c.call.address }
 

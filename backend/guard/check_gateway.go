@@ -42,7 +42,8 @@ func newForwarded(config Config) *replay.Cache {
 
 // gateway checks that a call comes from the gateway, over the listener that nobody else gets to, and
 // takes the caller from what the gateway says about this very call. The tokens that prove the caller
-// have been looked at there, and do not come along.
+// have been looked at there, and do not come along; which installations they are of does, so that here,
+// too, both are one's.
 //
 //keyladder:code guard-gateway
 func gateway(says Forwarded, sent *replay.Cache, find func(client string) *clients.App) func(*call) *Refusal {
@@ -56,6 +57,9 @@ func gateway(says Forwarded, sent *replay.Cache, find func(client string) *clien
 		}
 		if err := sent.Add(c.at, claims.Issuer, claims.Issued.Unix(), claims.ID); err != nil {
 			return refuse(notForwarded, "what the gateway says about the caller: %v", err)
+		}
+		if c.stage.Call.Binding.ToDevice() && claims.Subject != "" && (claims.Device == "" || claims.UsersOn != claims.Device) {
+			return refuse(notForwarded, "the gateway has let a user's token of the installation %q through on %q", claims.UsersOn, claims.Device)
 		}
 		app := find(claims.ClientID)
 		if app == nil {

@@ -41,7 +41,7 @@ func (w *world) forward(r *http.Request, who as, change func(key *token.Key, cla
 	stage, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	at, key := w.clock.Now().Truncate(time.Second), forwardingKey
 	claims := forwarded.Claims{
-		Issuer: gatewayURL + stage, Audience: insideURL + stage, ClientID: who.app, Subject: who.user, Device: "phone",
+		Issuer: gatewayURL + stage, Audience: insideURL + stage, ClientID: who.app, Subject: who.user, Device: "phone", UsersOn: "phone",
 		Scope:  "rates:read accounts:read transfers:write accounts:freeze",
 		Method: r.Method, Path: forwarded.Path(r), Issued: at, Expires: at.Add(forwarded.Lifetime), ID: token.NewID(),
 	}
@@ -97,13 +97,16 @@ func TestBehindTheGateway(t *testing.T) {
 		"from the future": {said(func(_ *token.Key, c *forwarded.Claims) {
 			c.Issued, c.Expires = c.Issued.Add(7*time.Second), c.Expires.Add(7*time.Second)
 		}), 403},
-		"by another gateway":             {said(func(_ *token.Key, c *forwarded.Claims) { c.Issuer = "https://elsewhere/" + forwardedStage }), 403},
-		"for another API":                {said(func(_ *token.Key, c *forwarded.Claims) { c.Audience = insideURL + "another" }), 403},
-		"with another secret":            {said(func(k *token.Key, _ *forwarded.Claims) { k.Secret = token.Secret(strings.Repeat("x", 32)) }), 403},
-		"with a key of another name":     {said(func(k *token.Key, _ *forwarded.Claims) { k.ID = "another" }), 403},
-		"for another path":               {said(func(_ *token.Key, c *forwarded.Claims) { c.Path += "/1/transfers" }), 403},
-		"for another method":             {said(func(_ *token.Key, c *forwarded.Claims) { c.Method = http.MethodPost }), 403},
-		"about an app that is not known": {said(func(_ *token.Key, c *forwarded.Claims) { c.ClientID = "nobody" }), 403},
+		"by another gateway":                     {said(func(_ *token.Key, c *forwarded.Claims) { c.Issuer = "https://elsewhere/" + forwardedStage }), 403},
+		"for another API":                        {said(func(_ *token.Key, c *forwarded.Claims) { c.Audience = insideURL + "another" }), 403},
+		"with another secret":                    {said(func(k *token.Key, _ *forwarded.Claims) { k.Secret = token.Secret(strings.Repeat("x", 32)) }), 403},
+		"with a key of another name":             {said(func(k *token.Key, _ *forwarded.Claims) { k.ID = "another" }), 403},
+		"for another path":                       {said(func(_ *token.Key, c *forwarded.Claims) { c.Path += "/1/transfers" }), 403},
+		"for another method":                     {said(func(_ *token.Key, c *forwarded.Claims) { c.Method = http.MethodPost }), 403},
+		"with a user's token of another device":  {said(func(_ *token.Key, c *forwarded.Claims) { c.UsersOn = "tablet" }), 403},
+		"with a user's token of no device":       {said(func(_ *token.Key, c *forwarded.Claims) { c.UsersOn = "" }), 403},
+		"with tokens that both are of no device": {said(func(_ *token.Key, c *forwarded.Claims) { c.Device, c.UsersOn = "", "" }), 403},
+		"about an app that is not known":         {said(func(_ *token.Key, c *forwarded.Claims) { c.ClientID = "nobody" }), 403},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

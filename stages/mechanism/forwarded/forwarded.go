@@ -27,6 +27,7 @@ type Claims struct {
 	Subject  string    // sub: the user; empty: none was asked for
 	Scope    string    // scope: what the user's access token is good for, with spaces between
 	Device   string    // device: the installation of the app; empty: not known
+	UsersOn  string    // token_device: the installation that the user's access token was issued to; empty: none was
 	Method   string    // htm
 	Path     string    // htu: as it is written, without the query
 	Issued   time.Time // iat, in whole seconds
@@ -42,7 +43,7 @@ func Sign(key token.Key, c Claims) (string, error) {
 		"iss": c.Issuer, "aud": c.Audience, "client_id": c.ClientID, "htm": c.Method, "htu": c.Path,
 		"iat": c.Issued.Unix(), "exp": c.Expires.Unix(), "jti": c.ID,
 	}
-	for name, value := range map[string]string{"sub": c.Subject, "scope": c.Scope, "device": c.Device} {
+	for name, value := range map[string]string{"sub": c.Subject, "scope": c.Scope, "device": c.Device, "token_device": c.UsersOn} {
 		if value != "" {
 			claims[name] = value
 		}
@@ -134,7 +135,7 @@ func read(said token.Object) (c Claims, err error) {
 	}
 	c = Claims{
 		Issuer: text("iss"), Audience: text("aud"), ClientID: text("client_id"), Method: text("htm"), Path: text("htu"), ID: text("jti"),
-		Subject: optional("sub"), Scope: optional("scope"), Device: optional("device"),
+		Subject: optional("sub"), Scope: optional("scope"), Device: optional("device"), UsersOn: optional("token_device"),
 	}
 	var late error
 	c.Issued, err = said.Instant("iat")

@@ -22,7 +22,7 @@ var (
 
 func claims() forwarded.Claims {
 	return forwarded.Claims{
-		Issuer: verifier.Issuer, Audience: verifier.Audience, ClientID: "harbour-mobile", Subject: "alice", Scope: "accounts:read", Device: "phone",
+		Issuer: verifier.Issuer, Audience: verifier.Audience, ClientID: "harbour-mobile", Subject: "alice", Scope: "accounts:read", Device: "phone", UsersOn: "phone",
 		Method: http.MethodGet, Path: "/s/v1/accounts", Issued: now, Expires: now.Add(forwarded.Lifetime), ID: "one",
 	}
 }
@@ -31,7 +31,7 @@ func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*forwarded.Claims){
 		"a user": func(*forwarded.Claims) {},
-		"nobody": func(c *forwarded.Claims) { c.Subject, c.Scope, c.Device = "", "", "" },
+		"nobody": func(c *forwarded.Claims) { c.Subject, c.Scope, c.Device, c.UsersOn = "", "", "", "" },
 	} {
 		want := claims()
 		change(&want)
