@@ -69,7 +69,7 @@ func (p *prober) attested(ctx context.Context, by *protect.Caller, app *attested
 		return protect.Attested{}, err
 	}
 	attester.Size = app.measured.Size
-	return attester.Attest(ctx, p.client(by), evidence)
+	return attester.Attest(ctx, p.patient(by), evidence)
 }
 
 // soon is what has to be left of a client integrity token for a probe. Whole seconds are in it, so that

@@ -280,7 +280,7 @@ func (p *prober) onPages(ctx context.Context, by *caller, user, password, scope 
 	if scope != "" {
 		options = append(options, oauth2.SetAuthURLParam("scope", scope))
 	}
-	return person.Person{Name: user, Password: password}.SignInTo(ctx, oauth, p.client(by.Caller), by.redirectURI, options...)
+	return person.Person{Name: user, Password: password}.SignInTo(ctx, oauth, p.patient(by.Caller), by.redirectURI, options...)
 }
 
 // announced are the names of the rate limits on an answer, and their quotas.

@@ -106,6 +106,12 @@ type browser struct {
 // browser is one that nobody has signed in with.
 func (p *prober) browser(by *caller) *browser { return &browser{next: p.client(by.Caller).Transport} }
 
+// patient is a client for what has to come about before something is probed: all others on this machine
+// share the address, and can have used up its limit.
+func (p *prober) patient(by *protect.Caller) *http.Client {
+	return &http.Client{Timeout: probeTime, Transport: &browser{next: p.client(by).Transport}}
+}
+
 func (b *browser) RoundTrip(r *http.Request) (*http.Response, error) {
 	var sent []byte
 	if r.Body != nil {

@@ -53,7 +53,7 @@ func revokedElsewhere(ctx context.Context, p *prober, users people) (reply, erro
 	if err != nil {
 		return reply{}, err
 	}
-	who, err := person.Person{Name: victimsName, Password: users.password}.SignInTo(ctx, oauth, p.client(by.Caller), by.redirectURI)
+	who, err := person.Person{Name: victimsName, Password: users.password}.SignInTo(ctx, oauth, p.patient(by.Caller), by.redirectURI)
 	if err != nil {
 		return reply{}, err
 	}
