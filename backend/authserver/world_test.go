@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	"keyladder/internal/pki"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/token"
 )
 
 // The stages that have an authorization server.
@@ -172,6 +174,11 @@ func deploy(t testing.TB, others map[string]any) *world {
 			}
 			return writer.File(name, must[[]byte](t)(json.Marshal(content)))
 		}
+		known := secrets
+		if role == deployment.Mediator {
+			known = maps.Clone(secrets)
+			known["market-rates"] = "the bank's key"
+		}
 		err := errors.Join(
 			writer.Pair("manage", pair(inside.Peer(string(role), "localhost", "127.0.0.1", string(role)))),
 			writer.File("manage-ca.pem", inside.Certificate),
@@ -180,9 +187,10 @@ func deploy(t testing.TB, others map[string]any) *world {
 			writer.File("client-ca.pem", apps.Certificate),
 			write("clients.json", clientsOf),
 			write("apps.json", clientsOf),
-			write("secrets.json", secrets),
+			write("secrets.json", known),
 			write("users.json", people),
 			write("providers.json", []manage.Provider{}), // of the mediator, where it is the issuer
+			write(deployment.ForwardingKey, token.Key{ID: "gateway", Secret: []byte(strings.Repeat("k", 32))}),
 			writer.File(mediatorsecrets.File, []byte(strings.Repeat("0f", 32))),
 			writer.Close())
 		if err != nil {

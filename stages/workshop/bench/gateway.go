@@ -147,7 +147,7 @@ func (c *caller) asGateway(dir string) (*asGateway, error) {
 		url: at.Stage(deployment.InsideAPI, slug) + Account,
 		claims: forwarded.Claims{
 			Issuer: at.Stage(deployment.MediatorService, slug), Audience: at.Stage(deployment.InsideAPI, slug) + "/v1", ClientID: c.id,
-			Subject: c.user, Scope: "accounts:read", Method: http.MethodGet, Path: "/" + slug + Account,
+			Subject: c.user, Scope: "accounts:read", Device: "bench", UsersOn: "bench", Method: http.MethodGet, Path: "/" + slug + Account,
 		},
 	}
 	return g, folder.JSON(deployment.ForwardingKey, &g.key)

@@ -91,7 +91,7 @@ func TestMadeUpStage(t *testing.T) {
 		admin := signedIn(t, l.Addresses.URL(deployment.AdminUI))
 		for path, want := range map[string][]string{
 			"/stages":                           {stage.Title, stage.Adds},
-			"/stages/" + stage.Slug:             {stage.Title, "TLS, the server shows a certificate"},
+			"/stages/" + stage.Slug:             {stage.Title, "a Hawk MAC over each call"},
 			"/stages/" + stage.Slug + "/try":    {stage.Title, "proxy-tamper"},
 			"/stages/" + stage.Slug + "/code":   {stage.Title, "check_hawk.go"},
 			"/matrix":                           {stage.Slug},

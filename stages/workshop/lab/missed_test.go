@@ -184,11 +184,15 @@ func TestEveryCheckIsMissed(t *testing.T) {
 		"scope":        {call: "a freeze with an app that lacks the scope", at: func(p catalog.Policies) bool { return p.API.Authorization != catalog.NotAuthorized }},
 	}
 	elsewhere := map[catalog.Check]string{
-		"stage":      "without it there is no stage, and no matrix",
-		"body":       "it reads the body for the others, and bounds memory: see TestChecksRefuse of the guard",
-		"partner":    "no app is one: see TestPartners of the guard",
-		"app":        "what proves an app has refused before: see TestNobodyIsProven of the guard",
-		"nonce-kept": "it refuses copies that come at the same moment, and when memory is full: see TestOneOfManyCopies of the guard",
+		"stage":                "without it there is no stage, and no matrix",
+		"body":                 "it reads the body for the others, and bounds memory: see TestChecksRefuse of the guard",
+		"partner":              "no app is one: see TestPartners of the guard",
+		"app":                  "what proves an app has refused before: see TestNobodyIsProven of the guard",
+		catalog.CheckAttested:  "no stage that is built asks for it: see TestProofsOfAttestationsAreGoodOnce of the guard, and those beside it",
+		catalog.CheckDPoP:      "no stage that is built asks for it: see TestProofsOfSenders of the guard",
+		catalog.CheckSignature: "no stage that is built asks for it: see TestSignedCalls of the guard",
+		catalog.CheckProofNew:  "no stage that is built asks for it: see TestProofsAreGoodOnce of the guard",
+		"nonce-kept":           "it refuses copies that come at the same moment, and when memory is full: see TestOneOfManyCopies of the guard",
 	}
 	for _, check := range append(guard.Checks(), catalog.OfAttestation.Checks()...) {
 		row, ok := rows[check]

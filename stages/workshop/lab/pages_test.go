@@ -297,7 +297,7 @@ func (v *viewer) tokenPages() {
 	v.open("/take-apart", "/take-apart?document=1", "document")
 	v.do("send it", click("[data-test=send]"), seen("[data-test=sent]"))
 	v.look("admin /take-apart", "/take-apart", "sent")
-	v.visit(v.url + "/tokens")
+	v.visit(v.url + "/tokens?sort=-calls") // one that something was done with
 	v.do("open one", click(`[data-token] th a`), seen("[data-test=done]"))
 	v.look("admin /tokens/:token", "/tokens/one", "")
 	v.visit(v.url + "/tokens")

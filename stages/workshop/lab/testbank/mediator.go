@@ -4,10 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
-	"log"
 	"log/slog"
-	"net/http"
 	"slices"
 	"time"
 
@@ -15,6 +12,7 @@ import (
 	"keyladder/backend/mediator"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/serve"
 	"keyladder/stages/catalog"
 )
 
@@ -63,7 +61,7 @@ func (b *Bank) StartMediator() {
 	certificate, err := folder.Pair("server")
 	b.must(err)
 	listeners := mediator.Listeners{Terminated: b.listen(), Manage: b.mediating.manage.open()}
-	front := &http.Server{Handler: b.Front.before(listeners.Terminated.Addr().String()), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
+	front := serve.New(b.Front.before(listeners.Terminated.Addr().String()))
 	go func() { served <- server.Serve(ctx, listeners) }()
 	go front.Serve(tls.NewListener(b.mediating.tls.open(), showing(certificate)))
 	b.mediating.stop = func() {
