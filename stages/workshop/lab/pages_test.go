@@ -335,7 +335,7 @@ func (v *viewer) authorizationPages() {
 	v.do("open a family", click(`[data-family] th a`), seen("[data-reused-generation]"))
 	v.look("admin /auth/families/:family", "/auth/families/one", "reused")
 	v.visit(v.url + "/auth/tokens?state=any&sort=-calls")
-	v.do("open one", click(`[data-token] th a`), seen("h1"))
+	v.do("open one", click(`[data-token] th a`), seen("#the-calls"))
 	v.look("admin /auth/tokens/:token", "/auth/tokens/one", "")
 	v.keyPages("/auth")
 }
