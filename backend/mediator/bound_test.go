@@ -136,9 +136,15 @@ func TestAttestedClient(t *testing.T) {
 	of := w.provider("one", nil)
 	p := w.bound("d1")
 	got := p.signIn(of, "alice")
-	for path, form := range map[string]url.Values{
-		"/par": p.request(nil), "/token": refreshing(got["refresh_token"].(string)), "/revoke": {"client_id": {app}, "token": {got["refresh_token"].(string)}},
+	for _, to := range []struct {
+		path string
+		form url.Values
+	}{ // in this order, as what is revoked can't be refreshed
+		{"/par", p.request(nil)},
+		{"/token", refreshing(got["refresh_token"].(string))},
+		{"/revoke", url.Values{"client_id": {app}, "token": {got["refresh_token"].(string)}}},
 	} {
+		path, form := to.path, to.form
 		r := p.form(path, form)
 		p.attest(r, other)
 		if got := w.do(r); got.status != http.StatusBadRequest || object(t, got.body)["error"] != "invalid_request" || w.verdict() != catalog.CheckClient {
