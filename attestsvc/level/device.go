@@ -2,6 +2,7 @@ package level
 
 import (
 	"crypto/x509"
+	"encoding/base64"
 	"strings"
 	"time"
 
@@ -45,6 +46,23 @@ type Said struct {
 	Claims   evidence.Claims
 	Accepted bool  // the system that it has started is one that is accepted
 	Fault    error // why none of it is believed; nil: it is
+}
+
+// Shown is what a device has said, for people; nil: nothing of it is believed.
+func (s Said) Shown() *manage.DeviceEvidence {
+	c := s.Claims
+	if s.Fault != nil || len(c.Chain) == 0 {
+		return nil
+	}
+	shown := &manage.DeviceEvidence{
+		At: c.Issued.UTC(), Device: base64.RawURLEncoding.EncodeToString(c.Device.UEID), Maker: c.Device.OEMID, Model: c.Device.Model,
+		System: c.System.Name, Version: c.System.Version, OEM: c.System.OEM, Locked: c.System.Locked, SystemKey: string(c.System.Key), Accepted: s.Accepted,
+		Debug: string(c.Debug), Package: c.Package.Name, Measurement: string(c.Package.Measurement), Signer: string(c.Package.Signer),
+	}
+	for _, certificate := range c.Chain {
+		shown.Certificates = append(shown.Certificates, manage.ChainCertificate{Serial: evidence.Serial(certificate), Name: certificate.Subject.CommonName})
+	}
+	return shown
 }
 
 // Examine looks into what a device says for a session with that nonce, and adds to the evidence what it

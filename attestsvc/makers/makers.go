@@ -30,19 +30,20 @@ const (
 
 // Known is what the service knows from the beginning.
 type Known struct {
-	Intermediates []Intermediate `json:"intermediates"`
-	Systems       []System       `json:"systems"`
+	Roots         []Certificate `json:"-"` // of makers; they are in a file of their own
+	Intermediates []Certificate `json:"intermediates"`
+	Systems       []System      `json:"systems"`
 }
 
-// Intermediate is a certificate of a maker's with which devices are certified.
-type Intermediate struct {
+// Certificate is one of a maker's: a root, or an intermediate with which devices are certified.
+type Certificate struct {
 	Serial string `json:"serial"`
 	Name   string `json:"name"`
 }
 
 // Of is what is known of a certificate.
-func Of(certificate *x509.Certificate) Intermediate {
-	return Intermediate{Serial: evidence.Serial(certificate), Name: certificate.Subject.CommonName}
+func Of(certificate *x509.Certificate) Certificate {
+	return Certificate{Serial: evidence.Serial(certificate), Name: certificate.Subject.CommonName}
 }
 
 // System is a key with which systems are signed that are accepted.
@@ -55,7 +56,8 @@ type System struct {
 // once.
 type certificateRow struct {
 	Serial    string    `gorm:"primaryKey"`
-	Maker     bool      `gorm:"not null"` // it certifies devices
+	Root      bool      `gorm:"not null;default:false"`
+	Maker     bool      `gorm:"not null"` // it is no device's
 	Name      string    `gorm:"not null"`
 	KnownAt   time.Time `gorm:"not null"`
 	RevokedAt *time.Time
@@ -103,8 +105,8 @@ func Open(ctx context.Context, db *gorm.DB, known Known, now func() time.Time) (
 // seed adds what is known from the beginning and not there. What was revoked or withdrawn stays so.
 func (s *Store) seed(tx *gorm.DB) error {
 	at := s.now().UTC()
-	for _, known := range s.known.Intermediates {
-		found := certificateRow{Serial: known.Serial, Maker: true, Name: known.Name, KnownAt: at}
+	for i, known := range slices.Concat(s.known.Roots, s.known.Intermediates) {
+		found := certificateRow{Serial: known.Serial, Root: i < len(s.known.Roots), Maker: true, Name: known.Name, KnownAt: at}
 		if isNew, err := create(tx, &found, "serial = ?", known.Serial); err != nil {
 			return err
 		} else if isNew {
@@ -178,11 +180,14 @@ func (s *Store) Accepts(key pin.Pin) bool {
 var (
 	ErrSerial = errors.New("that is no serial number: want hexadecimal digits, in small letters, without a zero before them")
 	ErrKey    = errors.New("that is no pin of a key")
+	ErrName   = errors.New("that is no name: want 1 to 100 bytes")
 	ErrNone   = errors.New("there is none of that name")
 )
 
 // Refused says whether an error is about what was sent, and not ours.
-func Refused(err error) bool { return errors.Is(err, ErrSerial) || errors.Is(err, ErrKey) }
+func Refused(err error) bool {
+	return errors.Is(err, ErrSerial) || errors.Is(err, ErrKey) || errors.Is(err, ErrName)
+}
 
 var serials = regexp.MustCompile(`^[1-9a-f][0-9a-f]{0,39}$`)
 
@@ -219,7 +224,7 @@ func (s *Store) Revoke(ctx context.Context, asked manage.CertificateToRevoke) er
 }
 
 // ChangeSystem accepts systems that are signed with a key, or withdraws it: then apps on devices fail
-// that have started one. The error is [ErrKey], [ErrNone] where one is withdrawn that is not known, or one
+// that have started one. A key that is new needs a name. The error is [ErrKey], [ErrName], [ErrNone] where one is withdrawn that is not known, or one
 // of the database.
 func (s *Store) ChangeSystem(ctx context.Context, asked manage.SystemToAccept) error {
 	if _, err := pin.Parse(asked.Key); err != nil {
@@ -236,6 +241,8 @@ func (s *Store) ChangeSystem(ctx context.Context, asked manage.SystemToAccept) e
 			return err
 		case isNew && asked.Withdraw:
 			return ErrNone
+		case isNew && (asked.Name == "" || len(asked.Name) > 100):
+			return ErrName
 		case isNew:
 			return errors.Join(tx.Create(&found).Error, note("accepted"))
 		case asked.Withdraw == (found.WithdrawnAt != nil):
@@ -247,10 +254,15 @@ func (s *Store) ChangeSystem(ctx context.Context, asked manage.SystemToAccept) e
 	})
 }
 
-// Certificates are those that are known: the makers' first, then the latest.
-func (s *Store) Certificates(ctx context.Context) ([]manage.DeviceCertificate, error) {
+// Certificates are those that are known: the roots first, then the makers' others, then the latest. With
+// serial numbers they are those of them that are known.
+func (s *Store) Certificates(ctx context.Context, of ...string) ([]manage.DeviceCertificate, error) {
+	query := s.db.WithContext(ctx).Order("root DESC, maker DESC, known_at DESC, serial").Limit(manage.MostListed)
+	if len(of) > 0 {
+		query = query.Where("serial IN ?", of)
+	}
 	var rows []certificateRow
-	if err := s.db.WithContext(ctx).Order("maker DESC, known_at DESC, serial").Limit(manage.MostListed).Find(&rows).Error; err != nil {
+	if err := query.Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("list certificates of devices: %w", err)
 	}
 	serials := make([]string, len(rows))
@@ -263,22 +275,21 @@ func (s *Store) Certificates(ctx context.Context) ([]manage.DeviceCertificate, e
 	}
 	all := make([]manage.DeviceCertificate, len(rows))
 	for i, r := range rows {
-		all[i] = manage.DeviceCertificate{Serial: r.Serial, Maker: r.Maker, Name: r.Name, RevokedAt: r.RevokedAt, History: events[r.Serial]}
+		all[i] = manage.DeviceCertificate{Serial: r.Serial, Root: r.Root, Maker: r.Maker, Name: r.Name, RevokedAt: r.RevokedAt, History: events[r.Serial]}
 	}
 	return all, nil
 }
 
 // Certificate is one of them; the error is [ErrNone] where it is not known.
 func (s *Store) Certificate(ctx context.Context, serial string) (manage.DeviceCertificate, error) {
-	all, err := s.Certificates(ctx)
-	if err != nil {
+	found, err := s.Certificates(ctx, serial)
+	switch {
+	case err != nil:
 		return manage.DeviceCertificate{}, err
-	}
-	i := slices.IndexFunc(all, func(c manage.DeviceCertificate) bool { return c.Serial == serial })
-	if i < 0 {
+	case len(found) == 0:
 		return manage.DeviceCertificate{}, ErrNone
 	}
-	return all[i], nil
+	return found[0], nil
 }
 
 // Systems are the keys with which systems are signed, in the order in which they were accepted.

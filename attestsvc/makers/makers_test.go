@@ -16,13 +16,15 @@ import (
 )
 
 const (
+	root         = "f0"
 	plant, other = "a1", "b2"
 	system       = pin.Pin("sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 	free         = pin.Pin("sha256/BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA=")
 )
 
 var known = makers.Known{
-	Intermediates: []makers.Intermediate{{Serial: plant, Name: "plant 1"}, {Serial: other, Name: "plant 2"}},
+	Roots:         []makers.Certificate{{Serial: root, Name: "the maker"}},
+	Intermediates: []makers.Certificate{{Serial: plant, Name: "plant 1"}, {Serial: other, Name: "plant 2"}},
 	Systems:       []makers.System{{Key: system, Name: "the maker's"}},
 }
 
@@ -89,8 +91,14 @@ func TestRevoking(t *testing.T) {
 		t.Errorf("and is known: %v", err)
 	}
 	all, err := s.Certificates(ctx)
-	if err != nil || len(all) != 3 || !all[0].Maker || !all[1].Maker || all[2].Maker {
+	if err != nil || len(all) != 4 || !all[0].Root || all[1].Root || !all[0].Maker || !all[2].Maker || all[3].Maker {
 		t.Errorf("%+v, %v", all, err)
+	}
+	if some, err := s.Certificates(ctx, "c3", "d4", root); err != nil || len(some) != 2 || some[0].Serial != root || some[1].Serial != "c3" {
+		t.Errorf("of those that are asked for: %+v, %v", some, err)
+	}
+	if err := revoke(root, false); err != nil || !s.Revoked(root) {
+		t.Errorf("the root is revoked: %v", err)
 	}
 	if err := s.Reset(ctx); err != nil || s.Revoked(plant) {
 		t.Errorf("after a reset: %v", err)
@@ -133,6 +141,12 @@ func TestSystems(t *testing.T) {
 	}
 	if err := change("sha1/x", false); !makers.Refused(err) {
 		t.Errorf("no pin: %v", err)
+	}
+	nameless := manage.SystemToAccept{Key: strings.Replace(string(free), "BBA=", "BBE=", 1)}
+	for _, nameless.Name = range []string{"", strings.Repeat("x", 101)} {
+		if err := s.ChangeSystem(ctx, nameless); !errors.Is(err, makers.ErrName) || !makers.Refused(err) || s.Accepts(pin.Pin(nameless.Key)) {
+			t.Errorf("without a name: %v", err)
+		}
 	}
 	if err := change(pin.Pin(strings.Replace(string(free), "BBA=", "BBE=", 1)), true); !errors.Is(err, makers.ErrNone) {
 		t.Errorf("one that is not known: %v", err)

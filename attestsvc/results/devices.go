@@ -25,6 +25,7 @@ type deviceRow struct {
 	Failing       int64     `gorm:"not null"`
 	LastGood      bool      `gorm:"not null"`
 	LastReference string    `gorm:"not null"`
+	Certificate   string    `gorm:"not null;default:'';index"` // serial number
 	BannedAt      *time.Time
 }
 
@@ -33,7 +34,7 @@ func (deviceRow) TableName() string { return "devices" }
 func (r deviceRow) manage(events []manage.Event) manage.AttestedDevice {
 	return manage.AttestedDevice{
 		ID: r.ID, Stage: r.Stage, Client: r.Client, Device: r.Device, FirstSeen: r.FirstSeen, LastSeen: r.LastSeen, Release: r.Release,
-		Good: r.Good, Failing: r.Failing, LastGood: r.LastGood, LastReference: r.LastReference, BannedAt: r.BannedAt, History: events,
+		Good: r.Good, Failing: r.Failing, LastGood: r.LastGood, LastReference: r.LastReference, Certificate: r.Certificate, BannedAt: r.BannedAt, History: events,
 	}
 }
 

@@ -81,7 +81,7 @@ func (s *Store) Devices(ctx context.Context, q manage.AttestedDeviceQuery) (mana
 		query = query.Where("banned_at IS NOT NULL")
 	}
 	if q.Search != "" {
-		query = query.Where(`device LIKE ? ESCAPE '\' OR id = ?`, store.Contains(q.Search), q.Search)
+		query = query.Where(`device LIKE ? ESCAPE '\' OR id = ? OR certificate = ?`, store.Contains(q.Search), q.Search, q.Search)
 	}
 	rows, total, err := store.List[deviceRow](query, deviceSorts, store.Part{Sort: cmp.Or(q.Sort, "-seen"), From: q.From, Limit: cmp.Or(q.Limit, manage.MostListed)})
 	if err != nil {

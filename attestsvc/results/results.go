@@ -18,6 +18,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/store"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/jwk"
 )
 
 // row is a result. Its ID is the reference code.
@@ -43,8 +44,10 @@ type row struct {
 	Runtime       manage.Trust  `gorm:"not null"`
 	Configuration manage.Trust  `gorm:"not null"`
 	Instance      manage.Trust  `gorm:"not null"`
-	Certificate   string        `gorm:"not null;default:''"` // serial number
-	Claims        []byte        `gorm:"not null"`            // JSON of []manage.AttestedClaim
+	Claims        []byte        `gorm:"not null"` // JSON of []manage.AttestedClaim
+
+	Holder *jwk.Key               `gorm:"serializer:json"`
+	Said   *manage.DeviceEvidence `gorm:"serializer:json"`
 }
 
 func (row) TableName() string { return "results" }
@@ -98,7 +101,7 @@ func (s *Store) Add(ctx context.Context, a manage.Attestation) error {
 	}
 	r := row{
 		ID: a.Reference, At: a.At.UTC(), Stage: a.Stage, Level: a.Level, Client: a.Client, Release: a.Release, Device: a.Device, Address: a.Address,
-		Good: a.Good, Watched: a.Watched, Policy: a.Policy, Token: a.Token, Issuer: a.Issuer, Audience: a.Audience, Key: a.Key, ExpiresAt: a.ExpiresAt.UTC(), TookMS: a.TookMS, Claims: claims, Certificate: a.Certificate,
+		Good: a.Good, Watched: a.Watched, Policy: a.Policy, Token: a.Token, Issuer: a.Issuer, Audience: a.Audience, Key: a.Key, ExpiresAt: a.ExpiresAt.UTC(), TookMS: a.TookMS, Claims: claims, Holder: a.Holder, Said: a.Said,
 	}
 	for _, claim := range a.Claims {
 		switch claim.Claim {
@@ -137,10 +140,15 @@ func seen(tx *gorm.DB, r row) error {
 		ID: rand.Text(), Stage: r.Stage, Client: r.Client, Device: r.Device, FirstSeen: r.At, LastSeen: r.At, Release: r.Release,
 		Good: good, Failing: failing, LastGood: r.Good, LastReference: r.ID,
 	}
+	change := []string{"last_seen", "release", "last_good", "last_reference"}
+	if r.Said != nil && len(r.Said.Certificates) > 0 { // otherwise the one stays that was believed last, so that it can be revoked
+		device.Certificate = r.Said.Certificates[0].Serial
+		change = append(change, "certificate")
+	}
 	return tx.Clauses(clause.OnConflict{
 		Columns: []clause.Column{{Name: "stage"}, {Name: "client"}, {Name: "device"}},
 		DoUpdates: append(
-			clause.AssignmentColumns([]string{"last_seen", "release", "last_good", "last_reference"}),
+			clause.AssignmentColumns(change),
 			clause.Assignments(map[string]any{"good": gorm.Expr("good + ?", good), "failing": gorm.Expr("failing + ?", failing)})...),
 	}).Create(&device).Error
 }
@@ -148,7 +156,7 @@ func seen(tx *gorm.DB, r row) error {
 func (r row) manage() (manage.Attestation, error) {
 	a := manage.Attestation{
 		Reference: r.ID, At: r.At, Stage: r.Stage, Level: r.Level, Client: r.Client, Release: r.Release, Device: r.Device, Address: r.Address,
-		Good: r.Good, Watched: r.Watched, Policy: r.Policy, Token: r.Token, Issuer: r.Issuer, Audience: r.Audience, Key: r.Key, ExpiresAt: r.ExpiresAt, TookMS: r.TookMS, Certificate: r.Certificate,
+		Good: r.Good, Watched: r.Watched, Policy: r.Policy, Token: r.Token, Issuer: r.Issuer, Audience: r.Audience, Key: r.Key, ExpiresAt: r.ExpiresAt, TookMS: r.TookMS, Holder: r.Holder, Said: r.Said,
 	}
 	if err := json.Unmarshal(r.Claims, &a.Claims); err != nil {
 		return manage.Attestation{}, fmt.Errorf("read the result %s: %w", r.ID, err)

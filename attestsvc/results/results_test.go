@@ -2,9 +2,13 @@ package results
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -13,6 +17,7 @@ import (
 	"keyladder/attestsvc/history"
 	"keyladder/internal/manage"
 	"keyladder/internal/store"
+	"keyladder/stages/mechanism/jwk"
 )
 
 func open(t *testing.T, path string) *Store {
@@ -104,6 +109,40 @@ func TestDevicesCount(t *testing.T) {
 	results, err := s.Query(t.Context(), manage.AttestationQuery{})
 	if err != nil || results.Total != 41 {
 		t.Errorf("%d results, %v", results.Total, err)
+	}
+}
+
+// A device keeps the certificate that was believed last, so that it can be revoked and is found by it,
+// also once nothing of what it says is believed.
+func TestCertificateOfADevice(t *testing.T) {
+	t.Parallel()
+	s := open(t, filepath.Join(t.TempDir(), "results.db"))
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder, err := jwk.OfSigner(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, serial := range []string{"", "a1", "b2", ""} {
+		a := attested("device", time.Now(), serial != "")
+		if serial != "" {
+			a.Holder, a.Said = &holder, &manage.DeviceEvidence{Model: "Keel 1", Certificates: []manage.ChainCertificate{{Serial: serial, Name: "a Keel 1"}, {Serial: "f0"}}}
+		}
+		if err := s.Add(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := s.By(t.Context(), a.Reference)
+		if err != nil || !reflect.DeepEqual(kept.Said, a.Said) || !reflect.DeepEqual(kept.Holder, a.Holder) {
+			t.Errorf("%+v, %v", kept, err)
+		}
+	}
+	for search, want := range map[string]int{"b2": 1, "a1": 0, "b": 0} {
+		list, err := s.Devices(t.Context(), manage.AttestedDeviceQuery{Search: search})
+		if err != nil || list.Total != want || want > 0 && list.Devices[0].Certificate != search {
+			t.Errorf("by %s: %+v, %v", search, list, err)
+		}
 	}
 }
 

@@ -168,7 +168,7 @@ func (s *Server) answer(c echo.Context, caller guard.Caller) error {
 		Reference: reference, At: at, Stage: stage.Slug, Level: claimed.level.Name, Client: claimed.opening.ClientID, Release: claimed.opening.Release,
 		Device: claimed.opening.Device, Address: caller.Address().String(), Good: good, Watched: good && watched, Policy: policy.Version,
 		Token: said.ID, Issuer: said.Issuer, Audience: said.Audience, Key: claimed.key, ExpiresAt: said.Expires, TookMS: at.Sub(claimed.opened).Milliseconds(), Claims: claims,
-		Certificate: device.Claims.Serial,
+		Holder: holder(said), Said: device.Shown(),
 	})
 	if err != nil {
 		return err

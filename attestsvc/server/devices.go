@@ -44,11 +44,17 @@ func (s *Server) knowMakers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if s.trust.Roots, err = pki.Pool(roots); err != nil {
-			return fmt.Errorf("read %s: %w", folder.Path(makers.RootsFile), err)
-		}
 		if err := folder.JSON(makers.KnownFile, &known); err != nil {
 			return err
+		}
+		certificates, err := pki.Certificates(roots)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", folder.Path(makers.RootsFile), err)
+		}
+		s.trust.Roots = x509.NewCertPool()
+		for _, root := range certificates {
+			s.trust.Roots.AddCert(root)
+			known.Roots = append(known.Roots, makers.Of(root))
 		}
 		if s.attester, err = attesterOf(folder); err != nil {
 			return err
@@ -96,6 +102,14 @@ func confirmed(text string) (jwk.Key, error) {
 		return jwk.Key{}, fmt.Errorf("make a key: %w", err)
 	}
 	return jwk.OfSigner(key)
+}
+
+// holder is the key that a token names, for the result; nil: it names none.
+func holder(said integrity.Claims) *jwk.Key {
+	if said.Key == (jwk.Key{}) {
+		return nil
+	}
+	return &said.Key
 }
 
 // attestClient makes a client attestation that says of the app what its client integrity token says, for

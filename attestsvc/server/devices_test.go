@@ -10,12 +10,15 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"keyladder/attestsvc/makers"
 	"keyladder/internal/deployment"
@@ -120,13 +123,7 @@ func (w *world) sends(t *testing.T, path string, e attestation.Evidence) (answer
 // bound is what a token says, which names that key; nil: it is good nowhere.
 func (w *world) bound(t *testing.T, r attestation.Result, key jwk.Key) *integrity.Claims {
 	t.Helper()
-	_, secret, err := w.registry.LookupServers(app + "-servers")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := integrity.Verifier{
-		Issuer: w.base + "/" + byDevice, Audience: "https://localhost:8447/" + byDevice + "/v1", Leeway: time.Second, Key: only(secret.Signing(w.now()).Text()),
-	}.Verify(r.Token, w.now())
+	c, err := w.verifyBound(t, r)
 	// Whether it is good or not, whoever gets it sees their own key in it.
 	for what, text := range map[string]string{"token": r.Token, "client attestation": r.ClientAttestation} {
 		body := must[[]byte](t)(base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1]))
@@ -146,7 +143,7 @@ func (w *world) bound(t *testing.T, r attestation.Result, key jwk.Key) *integrit
 		t.Error("the token is bound to another key")
 	}
 	want := map[string]string{
-		"sub": `"` + app + `"`, "iat": "", "exp": "", "cnf": string(must[[]byte](t)(json.Marshal(map[string]jwk.Key{"jwk": key}))), "device": `"device-1"`, "release": "2",
+		"sub": `"` + app + `"`, "iat": "", "exp": fmt.Sprint(c.Expires.Unix()), "cnf": string(must[[]byte](t)(json.Marshal(map[string]jwk.Key{"jwk": key}))), "device": `"device-1"`, "release": "2",
 	}
 	if !slices.Equal(slices.Sorted(maps.Keys(attested)), slices.Sorted(maps.Keys(want))) {
 		t.Errorf("a client attestation says %s", attested)
@@ -157,6 +154,18 @@ func (w *world) bound(t *testing.T, r attestation.Result, key jwk.Key) *integrit
 		}
 	}
 	return &c
+}
+
+// verifyBound verifies a token as a server does at that stage.
+func (w *world) verifyBound(t *testing.T, r attestation.Result) (integrity.Claims, error) {
+	t.Helper()
+	_, secret, err := w.registry.LookupServers(app + "-servers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return integrity.Verifier{
+		Issuer: w.base + "/" + byDevice, Audience: "https://localhost:8447/" + byDevice + "/v1", Leeway: time.Second, Key: only(secret.Signing(w.now()).Text()),
+	}.Verify(r.Token, w.now())
 }
 
 // clientAttestation is what one says that the service has signed; nil: it has not.
@@ -185,8 +194,20 @@ func TestDevicesAttest(t *testing.T) {
 	if w.bound(t, result, p.claims.Key) == nil {
 		t.Fatal("a genuine app on a genuine device fails")
 	}
-	if shown := w.result(t, result); !shown.Good || shown.Certificate != eat.Serial(p.chain[0]) || shown.Level != catalog.DeviceEvidence {
-		t.Errorf("%+v", shown)
+	shown := w.result(t, result)
+	said := manage.DeviceEvidence{
+		At: shown.Said.At, Device: base64.RawURLEncoding.EncodeToString(p.claims.Device.UEID), Maker: eat.ExamplePEN, Model: "Keel 1",
+		System: "KeelOS", Version: "1", OEM: true, Locked: true, SystemKey: string(system), Accepted: true, Debug: "disabled",
+		Package: appPackage, Measurement: string(p.claims.Package.Measurement), Signer: pinOf(t, developer),
+		Certificates: []manage.ChainCertificate{
+			{Serial: eat.Serial(p.chain[0]), Name: "phone"}, {Serial: eat.Serial(p.chain[1]), Name: "plant"}, {Serial: eat.Serial(w.maker.X509()), Name: "maker"},
+		},
+	}
+	if diff := cmp.Diff(&said, shown.Said); !shown.Good || shown.Level != catalog.DeviceEvidence || *shown.Holder != p.claims.Key || diff != "" {
+		t.Errorf("%+v\n%s", shown, diff)
+	}
+	if off := w.now().Sub(shown.Said.At); off.Abs() > time.Minute {
+		t.Errorf("it was said %s ago", off)
 	}
 	stranger := w.phone(t)
 	own := must[*pki.CA](t)(pki.NewRoot("maker"))
@@ -198,14 +219,16 @@ func TestDevicesAttest(t *testing.T) {
 	for name, tt := range map[string]struct {
 		phone  *phone
 		change func(*eat.Claims)
+
+		believed bool // though it fails
 	}{
-		"an unlocked device": {p, func(c *eat.Claims) { c.System.Locked, c.System.OEM = false, false }},
-		"another system":     {p, func(c *eat.Claims) { c.System.Key = free }},
-		"another package":    {p, func(c *eat.Claims) { c.Package.Measurement = attestation.Measurement(strings.Repeat("0", 64)) }},
-		"a debugger":         {p, func(c *eat.Claims) { c.Debug = eat.DebugEnabled }},
-		"another session":    {p, func(c *eat.Claims) { c.Nonce = make([]byte, 32) }},
-		"other findings":     {p, func(c *eat.Claims) { c.Bound = eat.Bound(attestation.Findings{Traced: true}) }},
-		"a device of nobody": {stranger, nil},
+		"an unlocked device": {phone: p, believed: true, change: func(c *eat.Claims) { c.System.Locked, c.System.OEM = false, false }},
+		"another system":     {phone: p, believed: true, change: func(c *eat.Claims) { c.System.Key = free }},
+		"another package":    {phone: p, believed: true, change: func(c *eat.Claims) { c.Package.Measurement = attestation.Measurement(strings.Repeat("0", 64)) }},
+		"a debugger":         {phone: p, believed: true, change: func(c *eat.Claims) { c.Debug = eat.DebugEnabled }},
+		"another session":    {phone: p, change: func(c *eat.Claims) { c.Nonce = make([]byte, 32) }},
+		"other findings":     {phone: p, change: func(c *eat.Claims) { c.Bound = eat.Bound(attestation.Findings{Traced: true}) }},
+		"a device of nobody": {phone: stranger},
 	} {
 		failing, result := w.asksPhone(t, tt.phone, tt.change)
 		if w.bound(t, result, tt.phone.claims.Key) != nil {
@@ -214,8 +237,12 @@ func TestDevicesAttest(t *testing.T) {
 		if want, got := must[[]byte](t)(json.Marshal(right.shape(t))), must[[]byte](t)(json.Marshal(failing.shape(t))); string(want) != string(got) {
 			t.Errorf("%s:\n%s, and a good one\n%s", name, got, want)
 		}
-		if shown := w.result(t, result); shown.Good || !slices.ContainsFunc(shown.Claims, func(c manage.AttestedClaim) bool { return len(c.Findings) > 0 }) {
+		shown := w.result(t, result)
+		if shown.Good || *shown.Holder != tt.phone.claims.Key || !slices.ContainsFunc(shown.Claims, func(c manage.AttestedClaim) bool { return len(c.Findings) > 0 }) {
 			t.Errorf("%s: %+v", name, shown)
+		}
+		if believed := shown.Said != nil; believed != tt.believed || believed && shown.Said.Accepted != (shown.Said.SystemKey == string(system)) {
+			t.Errorf("%s: what it said is %+v", name, shown.Said)
 		}
 	}
 	session := w.opens(t, byDevice, mine())
@@ -240,10 +267,10 @@ func TestWhatIsRevokedFails(t *testing.T) {
 		return w.bound(t, result, p.claims.Key) != nil
 	}
 	ctx := t.Context()
-	for name, certificate := range map[string]*x509.Certificate{"the device": one.chain[0], "the plant": one.chain[1]} {
+	for name, certificate := range map[string]*x509.Certificate{"the device": one.chain[0], "the plant": one.chain[1], "the maker": w.maker.X509()} {
 		serial := eat.Serial(certificate)
 		found := must[manage.DeviceCertificate](t)(manage.RevokeCertificate(ctx, w.admin, manage.CertificateToRevoke{Serial: serial}))
-		if found.RevokedAt == nil || passes(one, nil) || !passes(other, nil) {
+		if found.RevokedAt == nil || passes(one, nil) || passes(other, nil) == (name == "the maker") {
 			t.Errorf("%s is revoked: %+v", name, found)
 		}
 		w.reopen(t)
@@ -251,7 +278,7 @@ func TestWhatIsRevokedFails(t *testing.T) {
 			t.Errorf("%s is revoked, and is not after a restart", name)
 		}
 		found = must[manage.DeviceCertificate](t)(manage.RevokeCertificate(ctx, w.admin, manage.CertificateToRevoke{Serial: serial, Restore: true}))
-		if found.RevokedAt != nil || len(found.History) != 2 || !passes(one, nil) {
+		if found.RevokedAt != nil || found.History[len(found.History)-1].What != "accepted again" || !passes(one, nil) {
 			t.Errorf("%s is accepted again: %+v", name, found)
 		}
 	}
@@ -270,17 +297,81 @@ func TestWhatIsRevokedFails(t *testing.T) {
 	if all := must[[]manage.AcceptedSystem](t)(manage.Systems(ctx, w.admin)); len(all) != 2 {
 		t.Errorf("%+v", all)
 	}
-	if all := must[[]manage.DeviceCertificate](t)(manage.DeviceCertificates(ctx, w.admin)); len(all) != 2 {
+	if all := must[[]manage.DeviceCertificate](t)(manage.DeviceCertificates(ctx, w.admin)); len(all) != 3 || !all[0].Root || all[0].Name != "maker" {
 		t.Errorf("%+v", all)
+	}
+	for _, serial := range []string{eat.Serial(one.chain[0]), eat.Serial(other.chain[0])} {
+		if some := must[[]manage.DeviceCertificate](t)(manage.DeviceCertificates(ctx, w.admin, serial)); len(some) == 1 != (serial == eat.Serial(one.chain[0])) {
+			t.Errorf("by its serial number: %+v", some)
+		}
 	}
 	for _, wrong := range []manage.CertificateToRevoke{{}, {Serial: "x"}, {Serial: "abc", Restore: true}} {
 		if _, err := manage.RevokeCertificate(ctx, w.admin, wrong); err == nil {
 			t.Errorf("%+v is revoked", wrong)
 		}
 	}
-	for _, wrong := range []manage.SystemToAccept{{}, {Key: "x"}, {Key: string(system[:20])}} {
+	for _, wrong := range []manage.SystemToAccept{{}, {Key: "x", Name: "x"}, {Key: string(system[:20]), Name: "x"}, {Key: strings.Replace(string(free), "BBA=", "BBE=", 1)}} {
 		if _, err := manage.AcceptSystem(ctx, w.admin, wrong); err == nil {
 			t.Errorf("%+v is accepted", wrong)
+		}
+	}
+}
+
+// TestRevocationTakesOneLifetime of a client integrity token, whatever is revoked: the token that an app
+// has is good until it expires, and there is no other one.
+func TestRevocationTakesOneLifetime(t *testing.T) {
+	t.Parallel()
+	w := startDevices(t)
+	ctx, p := t.Context(), w.phone(t)
+	sha256 := string(p.claims.Package.Measurement)
+	for name, revoke := range map[string]func(restore bool) error{
+		"the device's key": func(restore bool) error {
+			// From what its last attestation has left, as the admin finds it.
+			devices, err := manage.AttestedDevices(ctx, w.admin, manage.AttestedDeviceQuery{Search: eat.Serial(p.chain[0])})
+			if err != nil || devices.Total != 1 {
+				return fmt.Errorf("devices with that certificate: %+v, %w", devices, err)
+			}
+			_, err = manage.RevokeCertificate(ctx, w.admin, manage.CertificateToRevoke{Serial: devices.Devices[0].Certificate, Restore: restore})
+			return err
+		},
+		"its plant": func(restore bool) error {
+			_, err := manage.RevokeCertificate(ctx, w.admin, manage.CertificateToRevoke{Serial: eat.Serial(p.chain[1]), Restore: restore})
+			return err
+		},
+		"the release": func(restore bool) error {
+			_, err := manage.WithdrawReference(ctx, w.admin, sha256, restore)
+			return err
+		},
+		"the signer of the release": func(restore bool) error {
+			return w.admin.Do(ctx, http.MethodPost, manage.SignersPath, manage.SignerToAccept{Client: app, Signer: pinOf(t, developer), Withdraw: !restore}, nil)
+		},
+		"the system": func(restore bool) error {
+			_, err := manage.AcceptSystem(ctx, w.admin, manage.SystemToAccept{Key: string(system), Withdraw: !restore})
+			return err
+		},
+	} {
+		_, before := w.asksPhone(t, p, nil)
+		if w.bound(t, before, p.claims.Key) == nil {
+			t.Fatalf("before %s is revoked it fails", name)
+		}
+		lifetime := time.Duration(before.ExpiresIn) * time.Second
+		if err := revoke(false); err != nil {
+			t.Fatalf("revoke %s: %v", name, err)
+		}
+		w.advance(lifetime - 5*time.Second)
+		if w.bound(t, before, p.claims.Key) == nil {
+			t.Errorf("%s is revoked: the token that it has ends before its time", name)
+		}
+		w.advance(5 * time.Second)
+		_, after := w.asksPhone(t, p, nil)
+		if _, err := w.verifyBound(t, before); !errors.Is(err, token.ErrExpired) || w.bound(t, after, p.claims.Key) != nil {
+			t.Errorf("%s is revoked, and a lifetime later there is a good token: %v", name, err)
+		}
+		if shown := w.result(t, after); !slices.ContainsFunc(shown.Claims, func(c manage.AttestedClaim) bool { return c.Trust == manage.Contraindicated }) {
+			t.Errorf("%s is revoked, and it fails for another reason: %+v", name, shown)
+		}
+		if err := revoke(true); err != nil {
+			t.Fatalf("accept %s again: %v", name, err)
 		}
 	}
 }

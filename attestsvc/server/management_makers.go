@@ -12,7 +12,11 @@ import (
 )
 
 func (s *Server) listCertificates(c echo.Context) error {
-	found, err := s.makers.Certificates(c.Request().Context())
+	asked := c.QueryParams()["serial"]
+	if len(asked) > manage.MostListed {
+		return manage.BadRequest("Ask for %d serial numbers at most.", manage.MostListed)
+	}
+	found, err := s.makers.Certificates(c.Request().Context(), asked...)
 	if err != nil {
 		return err
 	}

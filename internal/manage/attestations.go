@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/jwk"
 )
 
 // Where the attestation service's management API has what. All of it is for the admin alone.
@@ -87,8 +88,34 @@ type Attestation struct {
 	TookMS    int64           `json:"took_ms"` // from challenge to evidence
 	Claims    []AttestedClaim `json:"claims"`  // all four, in order
 
-	// Certificate is the serial number of the device's certificate; empty: it said nothing that was believed.
-	Certificate string `json:"certificate,omitempty"`
+	Holder *jwk.Key        `json:"holder,omitempty"` // that the token names (cnf); nil: it is bound to none
+	Said   *DeviceEvidence `json:"said,omitempty"`   // by the device's secure hardware; nil: nothing that was believed
+}
+
+// DeviceEvidence is what the secure hardware of a device said about it and about the app, and was
+// believed. The key that it said was the app's is the holder of the token.
+type DeviceEvidence struct {
+	At           time.Time          `json:"at"`         // by the device's clock
+	Device       string             `json:"device"`     // ueid, in base64url
+	Maker        int                `json:"maker"`      // oemid: a Private Enterprise Number
+	Model        string             `json:"model"`      // hwmodel
+	System       string             `json:"system"`     // swname
+	Version      string             `json:"version"`    // of the system
+	OEM          bool               `json:"oem"`        // oemboot: the system is the maker's
+	Locked       bool               `json:"locked"`     // the boot loader is
+	SystemKey    string             `json:"system_key"` // with which the system is signed: "sha256/" + base64
+	Accepted     bool               `json:"accepted"`   // that key was, then
+	Debug        string             `json:"debug"`      // dbgstat
+	Package      string             `json:"package"`
+	Measurement  string             `json:"measurement"`  // of the package: SHA-256, hex
+	Signer       string             `json:"signer"`       // of the package: "sha256/" + base64
+	Certificates []ChainCertificate `json:"certificates"` // the device's first, the maker's root last
+}
+
+// ChainCertificate is a certificate that leads from a device to its maker's root.
+type ChainCertificate struct {
+	Serial string `json:"serial"` // hex
+	Name   string `json:"name"`   // the subject's common name
 }
 
 // Outcome says how attestations ended.
@@ -232,6 +259,7 @@ type AttestedDevice struct {
 	Failing       int64      `json:"failing"`        // attestations
 	LastGood      bool       `json:"last_good"`      // the last one was
 	LastReference string     `json:"last_reference"` // its code
+	Certificate   string     `json:"certificate"`    // serial number of its hardware's, when that was believed last; empty: never
 	BannedAt      *time.Time `json:"banned_at,omitempty"`
 	History       []Event    `json:"history"` // the oldest first
 }
@@ -242,7 +270,7 @@ type AttestedDeviceQuery struct {
 	Stage  string
 	Client string
 	State  string // "served" or "banned"
-	Search string // a part of the device, or a whole ID
+	Search string // a part of the device, a whole ID, or the whole serial number of a certificate
 	Part
 }
 

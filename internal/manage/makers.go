@@ -2,19 +2,21 @@ package manage
 
 import (
 	"context"
+	"net/url"
 	"time"
 )
 
 // Where the attestation service tells which devices and systems it believes.
 const (
-	DeviceCertificatesPath = "/makers/certificates" // GET: []DeviceCertificate. POST CertificateToRevoke: DeviceCertificate
+	DeviceCertificatesPath = "/makers/certificates" // GET: []DeviceCertificate; ?serial=, several times: those alone. POST CertificateToRevoke: DeviceCertificate
 	SystemsPath            = "/makers/systems"      // GET: []AcceptedSystem. POST SystemToAccept: AcceptedSystem
 )
 
 // DeviceCertificate is a certificate of a maker of devices, or of a device that was revoked once.
 type DeviceCertificate struct {
 	Serial    string     `json:"serial"` // hex
-	Maker     bool       `json:"maker"`  // it certifies devices
+	Root      bool       `json:"root"`   // of a maker: it certifies those that certify devices
+	Maker     bool       `json:"maker"`  // it is a maker's, and not a device's
 	Name      string     `json:"name"`   // for people
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 	History   []Event    `json:"history"` // the oldest first
@@ -26,9 +28,14 @@ type CertificateToRevoke struct {
 	Restore bool   `json:"restore,omitempty"`
 }
 
-// DeviceCertificates returns those that the service knows, the makers' first.
-func DeviceCertificates(ctx context.Context, d Doer) ([]DeviceCertificate, error) {
-	return Get[[]DeviceCertificate](ctx, d, DeviceCertificatesPath)
+// DeviceCertificates returns those that the service knows, the makers' first. With serial numbers it
+// returns what is known of these; a device's is not known before it is revoked.
+func DeviceCertificates(ctx context.Context, d Doer, serials ...string) ([]DeviceCertificate, error) {
+	path := DeviceCertificatesPath
+	if len(serials) > 0 {
+		path += "?" + url.Values{"serial": serials}.Encode()
+	}
+	return Get[[]DeviceCertificate](ctx, d, path)
 }
 
 // RevokeCertificate has all devices fail that a certificate leads to, or, restored, accepts them again.

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"slices"
 	"testing"
 )
 
@@ -132,5 +133,26 @@ func TestCheckLocal(t *testing.T) {
 	}
 	if err := CheckLocal(server); err == nil {
 		t.Error("a server's certificate passes")
+	}
+}
+
+// TestCertificates reads all of them, and nothing else.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	one, err := NewRoot("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := NewRoot("other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, err := Certificates(slices.Concat(one.Certificate, other.Certificate)); err != nil || len(all) != 2 || all[1].Subject.CommonName != "other" {
+		t.Errorf("%v, %v", all, err)
+	}
+	for name, data := range map[string][]byte{"nothing": nil, "a key": slices.Concat(one.Certificate, one.Key), "no certificate": []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")} {
+		if all, err := Certificates(data); err == nil {
+			t.Errorf("%s: %v", name, all)
+		}
 	}
 }

@@ -132,6 +132,24 @@ func Certificate(data []byte) (*x509.Certificate, error) {
 	return x509.ParseCertificate(block.Bytes)
 }
 
+// Certificates parses all certificates of a PEM file that has nothing else.
+func Certificates(data []byte) (all []*x509.Certificate, err error) {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("a PEM %s in it, and not only certificates", block.Type)
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, certificate)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no PEM certificate in it")
+	}
+	return all, nil
+}
+
 // Pool is a pool of the certificates in a PEM file.
 func Pool(data []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()

@@ -38,7 +38,7 @@ type Claims struct {
 	Package Package // measurements
 	Key     jwk.Key // cnf.jwk: the app's
 
-	Serial string // of the device's certificate, as [Serial] has it; Verify says it, and Sign takes it from there
+	Chain []*x509.Certificate // the device's certificate first, the maker's root last: Verify says it, and Sign does not look at it
 }
 
 // Device is what the maker has decided about a device.

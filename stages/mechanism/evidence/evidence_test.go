@@ -144,7 +144,7 @@ func TestBothHalves(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	text := w.sign(t, nil)
-	w.claims.Serial = evidence.Serial(w.device.certificate)
+	w.claims.Chain = append(w.chain(), w.root.certificate)
 	got, err := w.verifier.Verify(text, now)
 	if diff := cmp.Diff(w.claims, got, cmp.Comparer(func(a, b jwk.Key) bool { return a == b })); err != nil || diff != "" {
 		t.Errorf("%v\n%s", err, diff)

@@ -31,9 +31,9 @@ const mostCertificates = 4
 //
 //keyladder:code evidence-verify
 func (v Verifier) Verify(text string, now time.Time) (Claims, error) {
-	var device *x509.Certificate
+	var chain []*x509.Certificate
 	said, err := jwk.Open(text, Type, func(header token.Object) (key jwk.Key, err error) {
-		device, key, err = v.device(header, now)
+		chain, key, err = v.chain(header, now)
 		return key, err
 	})
 	if err != nil {
@@ -45,8 +45,8 @@ func (v Verifier) Verify(text string, now time.Time) (Claims, error) {
 	}
 	off := now.Sub(c.Issued)
 	switch {
-	case device.Subject.SerialNumber != encoding.EncodeToString(c.Device.UEID):
-		return Claims{}, fmt.Errorf("%w: that is %q", ErrDevice, device.Subject.SerialNumber)
+	case chain[0].Subject.SerialNumber != encoding.EncodeToString(c.Device.UEID):
+		return Claims{}, fmt.Errorf("%w: that is %q", ErrDevice, chain[0].Subject.SerialNumber)
 	case subtle.ConstantTimeCompare(c.Nonce, v.Nonce) != 1:
 		return Claims{}, ErrNonce
 	case subtle.ConstantTimeCompare(c.Bound, v.Bound) != 1:
@@ -54,7 +54,7 @@ func (v Verifier) Verify(text string, now time.Time) (Claims, error) {
 	case off.Abs() > v.Within:
 		return Claims{}, fmt.Errorf("%w: it is %s off", ErrTime, off.Round(time.Second))
 	}
-	c.Serial = Serial(device)
+	c.Chain = chain
 	return c, nil
 }
 
@@ -79,25 +79,25 @@ func KeyOf(text string) (jwk.Key, error) {
 	return key, nil
 }
 
-// device is the certificate of the device, to which the maker's root leads, and its key.
+// chain are the certificates that lead from the device to the maker's root, and the device's key.
 //
 //keyladder:code evidence-chain
-func (v Verifier) device(header token.Object, now time.Time) (*x509.Certificate, jwk.Key, error) {
-	fail := func(kind error, format string, values ...any) (*x509.Certificate, jwk.Key, error) {
+func (v Verifier) chain(header token.Object, now time.Time) ([]*x509.Certificate, jwk.Key, error) {
+	fail := func(kind error, format string, values ...any) ([]*x509.Certificate, jwk.Key, error) {
 		return nil, jwk.Key{}, fmt.Errorf("%w: %w", kind, fmt.Errorf(format, values...))
 	}
 	if v.Roots == nil || v.Revoked == nil {
 		return fail(ErrChain, "no root is known")
 	}
-	chain, err := certificates(header["x5c"])
+	sent, err := certificates(header["x5c"])
 	if err != nil {
 		return fail(token.ErrHeader, "%w", err)
 	}
 	between := x509.NewCertPool()
-	for _, certificate := range chain[1:] {
+	for _, certificate := range sent[1:] {
 		between.AddCert(certificate)
 	}
-	device := chain[0]
+	device := sent[0]
 	led, err := device.Verify(x509.VerifyOptions{Roots: v.Roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err != nil {
 		return fail(ErrChain, "%w", err)
@@ -117,7 +117,7 @@ func (v Verifier) device(header token.Object, now time.Time) (*x509.Certificate,
 			}
 		}
 	}
-	return device, key, nil
+	return led[0], key, nil
 }
 
 // certificates reads x5c (RFC 7515, section 4.1.6).

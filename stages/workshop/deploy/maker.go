@@ -54,7 +54,7 @@ func (m maker) writeKnown(w *deployment.Writer) error {
 		return err
 	}
 	known, err := json.MarshalIndent(makers.Known{
-		Intermediates: []makers.Intermediate{makers.Of(m.phones.X509()), makers.Of(m.scenes.X509())},
+		Intermediates: []makers.Certificate{makers.Of(m.phones.X509()), makers.Of(m.scenes.X509())},
 		Systems:       []makers.System{{Key: system, Name: "KeelOS, by Keel Devices"}},
 	}, "", "  ")
 	if err != nil {
