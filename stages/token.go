@@ -5,16 +5,19 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"keyladder/internal/deployment"
+	"keyladder/mobileclient/factory"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
@@ -85,6 +88,7 @@ on its standard input. What the app holds besides fields, a refresh token, is pr
 	c.Flags().BoolVar(&asJSON, "json", false, "print the fields and, where there is one, the refresh token as JSON")
 	c.Flags().StringVar(&own.secret, "secret", "", "a secret to use in place of the one that the app was shipped with")
 	c.Flags().StringVar(&own.integrity, "integrity", "", "a client integrity token to use in place of one for the genuine package")
+	c.Flags().StringVar(&own.phone, "phone", "", "folder in which to keep the phone's secure hardware, so that stages sign can sign with the app's key (default: it is thrown away)")
 	c.Flags().StringVar(&user, "user", "", "name of the person: alice")
 	c.Flags().StringVar(&provider, "provider", "", "name of the provider on whose page they sign in, where there are several (default: the bank's)")
 	for _, required := range []string{"stage", "user"} {
@@ -111,7 +115,30 @@ func writeHeld(w io.Writer, header http.Header, signedIn protect.SignedIn) error
 }
 
 // ownProof is what somebody has who takes the app's place; empty: what the app has.
-type ownProof struct{ secret, integrity string }
+type ownProof struct {
+	secret, integrity string
+	phone             string // folder of its secure hardware
+}
+
+// app is the bank's app on a phone of its own, which is new where nobody says which.
+func (o ownProof) app(folder *deployment.Folder, stage catalog.Stage) (*deploy.App, error) {
+	phone := o.phone
+	if phone == "" {
+		var err error
+		if phone, err = os.MkdirTemp("", "keyladder-phone-"); err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(phone) // all of it is read by then
+	}
+	plant, err := factory.Open(folder)
+	if err == nil {
+		err = plant.Make(phone)
+	}
+	if err != nil && !errors.Is(err, factory.ErrNone) {
+		return nil, err
+	}
+	return deploy.OpenApp(folder.Path(deploy.PackageName(stage.Package.Release)), rand.Text(), phone)
+}
 
 // heldByApp signs a person in as the app does, and returns what it holds from then on, with
 // the fields that are the same in all of its calls.
@@ -144,7 +171,15 @@ func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Sta
 		}
 	}
 	if stage.Call.AppProof == catalog.IntegrityToken && own.integrity == "" {
-		held, err := deploy.Attest(ctx, client, caller, folder.Path(deploy.PackageName(stage.Package.Release)), rand.Text())
+		app, err := own.app(folder, stage)
+		if err != nil {
+			return nil, signedIn, err
+		}
+		defer app.Close()
+		if caller, err = app.Equip(caller); err != nil {
+			return nil, signedIn, err
+		}
+		held, err := app.Attest(ctx, client, caller)
 		if err != nil {
 			return nil, signedIn, err
 		}

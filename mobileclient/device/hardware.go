@@ -28,9 +28,6 @@ var (
 // a factory. One that is not there when the device is switched on, it does not have.
 func HardwareFolder(dir string) string { return filepath.Join(dir, "hardware") }
 
-// makersSystem is what devices are shipped with.
-const makersSystem, makersVersion = "KeelOS", "1"
-
 // secure is the device's line to its secure hardware. That is started when it is first needed: most
 // stages don't.
 type secure struct {
@@ -118,7 +115,7 @@ func (s *secure) close() {
 func (d *Device) booted() evidence.System {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	started := evidence.System{Name: makersSystem, Version: makersVersion, Locked: !d.state.Unlocked}
+	started := hardware.MakersSystem(!d.state.Unlocked)
 	if other := d.state.System; other != nil {
 		started.Name, started.Version, started.Key = other.Name, other.Version, other.Key
 	}

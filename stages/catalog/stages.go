@@ -275,7 +275,7 @@ var stages = Set{
 		Adds:  "The mediator is the one authorization server that the app knows, strict whatever the providers behind it do, and the gateway in front of the API.",
 	},
 	{
-		Number: 17, Slug: "device-bound", Chapter: 4, Policies: deviceBoundPolicies,
+		Number: 17, Slug: "device-bound", Chapter: 4, Built: true, Policies: deviceBoundPolicies,
 		Title: "Device-bound tokens",
 		Adds:  "Tokens are bound to a key in the device's secure hardware, and every call proves possession of that key once.",
 	},

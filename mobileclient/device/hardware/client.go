@@ -1,6 +1,7 @@
 package hardware
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"io"
@@ -50,6 +51,29 @@ func (c *Client) Key(app App) (key jwk.Key, err error) {
 func (c *Client) Sign(app App, digest []byte) (signature []byte, err error) {
 	err = c.call("Sign", Signing{app, digest}, &signature)
 	return signature, err
+}
+
+// Signer is an app's key, for those who sign with one in this process.
+func (c *Client) Signer(app App) (crypto.Signer, error) {
+	public, err := c.Key(app)
+	return &signer{c, app, public}, err
+}
+
+type signer struct {
+	line   *Client
+	app    App
+	public jwk.Key
+}
+
+// Public is its public half, an [*crypto/ecdsa.PublicKey].
+func (s *signer) Public() crypto.PublicKey { return s.public.Public() }
+
+// Sign signs a SHA-256. Random numbers are the hardware's.
+func (s *signer) Sign(_ io.Reader, digest []byte, options crypto.SignerOpts) ([]byte, error) {
+	if options == nil || options.HashFunc() != crypto.SHA256 {
+		return nil, errDigest
+	}
+	return s.line.Sign(s.app, digest)
 }
 
 // Evidence is evidence about the device and an app.

@@ -65,6 +65,11 @@ type App struct {
 	Measurement attestation.Measurement `json:"sha256"` // of its package, when it was started
 }
 
+// MakersSystem is what devices are shipped with, as their boot loader says it.
+func MakersSystem(locked bool) evidence.System {
+	return evidence.System{Name: "KeelOS", Version: "1", Locked: locked}
+}
+
 // Errors of the hardware.
 var (
 	errBooted    = errors.New("the boot loader has spoken already")

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+
+	"keyladder/stages/mechanism/evidence"
 )
 
 // name is what the program is started as in order to be the hardware.
@@ -66,10 +68,31 @@ func serve(dir string, conn io.ReadWriteCloser) error {
 	if err != nil {
 		return err
 	}
+	return p.serve(conn)
+}
+
+func (p *part) serve(conn io.ReadWriteCloser) error {
 	server := rpc.NewServer()
 	if err := server.RegisterName("Hardware", p); err != nil {
 		return err
 	}
 	server.ServeCodec(jsonrpc.NewServerCodec(conn))
 	return nil
+}
+
+// Within runs the hardware in a folder within this process, and boots it. That is for programs that take
+// the place of a phone, on which no app runs that could look into their memory.
+func Within(dir string, started evidence.System) (*Client, error) {
+	p, err := open(dir)
+	if err != nil {
+		return nil, err
+	}
+	near, far := net.Pipe()
+	go func() { _ = p.serve(far) }() // it fails at once or never, and Boot says so
+	line := NewClient(near)
+	if err := line.Boot(started); err != nil {
+		line.Close()
+		return nil, err
+	}
+	return line, nil
 }

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	mathrand "math/rand/v2"
@@ -109,24 +108,15 @@ func (c *caller) attestations(ctx context.Context, dir string, duration time.Dur
 	defer client.CloseIdleConnections()
 	apps := make([]attested, len(sizes))
 	for i, size := range sizes {
-		file, err := os.Open(packageOf(dir, size))
+		app, err := c.equip(packageOf(dir, size))
 		if err != nil {
 			return nil, err
 		}
-		defer file.Close()
-		about, err := file.Stat()
-		if err != nil {
+		defer app.Close()
+		if apps[i].attester, err = app.Attester(c.Caller); err != nil {
 			return nil, err
 		}
-		own, err := protect.Measure(file, about.Size())
-		if err != nil {
-			return nil, err
-		}
-		if apps[i].attester, err = c.Attester(releaseOf(size), rand.Text()); err != nil {
-			return nil, err
-		}
-		apps[i].attester.Size = about.Size()
-		apps[i].evidence = own.Evidence(attestation.Findings{})
+		apps[i].evidence = app.Evidence(attestation.Findings{})
 	}
 	const most = 500 * time.Millisecond // for one size in a round
 	rounds := max(minRounds, int(duration/most))

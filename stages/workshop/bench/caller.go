@@ -5,15 +5,18 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
+	"keyladder/mobileclient/factory"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
@@ -140,12 +143,8 @@ func (c *caller) settle(ctx context.Context) error {
 		}
 	}
 	if c.stage.Call.AppProof == catalog.IntegrityToken {
-		held, err := deploy.Attest(ctx, client, c.Caller, c.packages.Path(deploy.PackageName(c.stage.Package.Release)), rand.Text())
-		if err != nil {
+		if err := c.attest(ctx, client); err != nil {
 			return fmt.Errorf("be attested at %s: %w", c.stage.Slug, err)
-		}
-		if c.Caller, err = c.As(held.Show); err != nil {
-			return err
 		}
 	}
 	if c.stage.Call.Grant.InAgent() {
@@ -174,6 +173,43 @@ func (c *caller) settle(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// equip takes the place of an app, on a phone of its own, whose key signs the caller's calls from now on
+// where the stage wants that. The phone stays on for as long as this process.
+func (c *caller) equip(path string) (*deploy.App, error) {
+	phone, err := os.MkdirTemp("", "keyladder-bench-phone-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(phone) // all of it is read by then
+	plant, err := factory.Open(c.packages)
+	if err == nil {
+		err = plant.Make(phone)
+	}
+	if err != nil && !errors.Is(err, factory.ErrNone) {
+		return nil, err
+	}
+	app, err := deploy.OpenApp(path, rand.Text(), phone)
+	if err != nil {
+		return nil, err
+	}
+	c.Caller, err = app.Equip(c.Caller)
+	return app, err
+}
+
+// attest shows an attestation service the bank's app.
+func (c *caller) attest(ctx context.Context, client *http.Client) error {
+	app, err := c.equip(c.packages.Path(deploy.PackageName(c.stage.Package.Release)))
+	if err != nil {
+		return err
+	}
+	held, err := app.Attest(ctx, client, c.Caller)
+	if err != nil {
+		return err
+	}
+	c.Caller, err = c.As(held.Show)
+	return err
 }
 
 // onPages signs the user in on the pages of the authorization server.

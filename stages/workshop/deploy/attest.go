@@ -6,43 +6,116 @@ import (
 	"net/http"
 	"os"
 
+	"keyladder/mobileclient/device/hardware"
 	"keyladder/mobileclient/release"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
+	"keyladder/stages/mechanism/evidence"
+	"keyladder/stages/mechanism/pin"
 	"keyladder/stages/protect"
 )
 
-// Attest has the attestation service look at an app that there is no process of: it answers out of
-// the package file, as an app does that finds nothing wrong about its surroundings, on a device that
-// calls itself so. The client decides how the service is reached.
-func Attest(ctx context.Context, client *http.Client, caller *protect.Caller, path, device string) (protect.Attested, error) {
-	fail := func(err error) (protect.Attested, error) {
-		return protect.Attested{}, fmt.Errorf("be attested with %s: %w", path, err)
-	}
+// App is the bank's app for an attestation service, without a process: it answers out of the package
+// file, as an app does that finds nothing wrong about its surroundings, and on a phone whose system has
+// measured that file. Close it.
+type App struct {
+	Measured protect.Measured
+
+	release int
+	device  string // as the phone names the installation
+	file    *os.File
+	phone   *hardware.Client // nil: it has no secure hardware
+	asking  hardware.App
+}
+
+// OpenApp opens the app of a package, on a phone that calls itself so. The folder is the phone's
+// secure hardware; one that is none has no part in it.
+func OpenApp(path, device, folder string) (_ *App, err error) {
+	a := &App{device: device}
+	defer func() {
+		if err != nil {
+			a.Close()
+			err = fmt.Errorf("take the place of an app, with %s: %w", path, err)
+		}
+	}()
 	manifest, _, err := release.Assets(path)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	file, err := os.Open(path)
+	a.release = manifest.Release
+	if a.file, err = os.Open(path); err != nil {
+		return nil, err
+	}
+	info, err := a.file.Stat()
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	defer file.Close()
-	info, err := file.Stat()
+	developer, sum, err := release.Measure(a.file, info.Size())
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	measured, err := protect.Measure(file, info.Size())
+	signer, err := pin.OfKey(developer)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	attester, err := caller.Attester(manifest.Release, device)
+	a.Measured = protect.Measured{Package: a.file, Size: info.Size(), Measurement: attestation.Measurement(sum)}
+	a.asking = hardware.App{Name: manifest.Name, Signer: signer, Measurement: a.Measured.Measurement}
+	if hardware.Exists(folder) {
+		a.phone, err = hardware.Within(folder, hardware.MakersSystem(true))
+	}
+	return a, err
+}
+
+// Close closes the package, and switches the phone off.
+func (a *App) Close() {
+	if a.phone != nil {
+		a.phone.Close()
+	}
+	if a.file != nil {
+		a.file.Close()
+	}
+}
+
+// Equip has a caller sign with the app's key, where the stage binds tokens to one.
+func (a *App) Equip(caller *protect.Caller) (*protect.Caller, error) {
+	if a.phone == nil || caller.Policy().Binding != catalog.TokenOfKey {
+		return caller, nil
+	}
+	key, err := a.phone.Signer(a.asking)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	attester.Size = measured.Size
-	attested, err := attester.Attest(ctx, client, measured.Evidence(attestation.Findings{}))
+	return caller.As(func(as *protect.Identity) { as.Key = key })
+}
+
+// Evidence is what answers an attestation service, with those findings.
+func (a *App) Evidence(found attestation.Findings) protect.Evidence {
+	return func(c attestation.Challenge) (attestation.Evidence, error) {
+		if c.ForDevice() && a.phone != nil {
+			return protect.DeviceEvidence(a.ask, found)(c)
+		}
+		return a.Measured.Evidence(found)(c)
+	}
+}
+
+func (a *App) ask(nonce, bound []byte) (string, error) {
+	return a.phone.Evidence(hardware.Asked{App: a.asking, Nonce: nonce, Bound: bound, Debug: evidence.DebugDisabled})
+}
+
+// Attester asks the attestation service of a caller's stage in the name of the app.
+func (a *App) Attester(caller *protect.Caller) (*protect.Attester, error) {
+	attester, err := caller.Attester(a.release, a.device)
+	if err == nil {
+		attester.Size = a.Measured.Size
+	}
+	return attester, err
+}
+
+// Attest has the attestation service look at the app. The client decides how the service is reached.
+func (a *App) Attest(ctx context.Context, client *http.Client, caller *protect.Caller) (protect.Attested, error) {
+	attester, err := a.Attester(caller)
 	if err != nil {
-		return fail(err)
+		return protect.Attested{}, err
 	}
-	return attested, nil
+	return attester.Attest(ctx, client, a.Evidence(attestation.Findings{}))
 }

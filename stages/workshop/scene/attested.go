@@ -2,10 +2,11 @@ package scene
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
-	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,30 +16,28 @@ import (
 	"keyladder/stages/workshop/deploy"
 )
 
-// attestedApp is what an app of the bank shows an attestation service.
+// attestedApp is an app of the bank for an attestation service, and what that has given it.
 type attestedApp struct {
-	measured protect.Measured
-	release  int
-	device   string // as the phone names the installation
-	held     protect.Attested
+	*deploy.App
+	held protect.Attested
 }
 
-// measure reads the package of an app, where it has to be attested.
-func (p *prober) measure(by *caller, path string, stage catalog.Stage) error {
+// equip gives a caller the app that it makes the calls of, on a phone of its own, where that has to be
+// attested.
+func (p *prober) equip(by *caller, path string) (err error) {
 	if !proven(p.policies) {
 		return nil
 	}
-	file, err := os.Open(path)
+	phone := filepath.Join(p.dir, rand.Text())
+	if err := p.plant.Make(phone); err != nil {
+		return err
+	}
+	app, err := deploy.OpenApp(path, p.identifier(), phone)
 	if err != nil {
 		return err
 	}
-	p.packages = append(p.packages, file)
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	by.app = &attestedApp{release: stage.Package.Release, device: p.identifier()}
-	by.app.measured, err = protect.Measure(file, info.Size())
+	p.apps, by.app = append(p.apps, app), &attestedApp{App: app}
+	by.Caller, err = app.Equip(by.Caller)
 	return err
 }
 
@@ -56,7 +55,7 @@ func (s *Station) elsewhere(p *prober, stage catalog.Stage) (*caller, error) {
 		if err != nil {
 			return nil, err
 		}
-		return there, p.measure(there, s.packageFile(other), other)
+		return there, p.equip(there, s.packageFile(other))
 	}
 	return nil, nil
 }
@@ -64,11 +63,10 @@ func (s *Station) elsewhere(p *prober, stage catalog.Stage) (*caller, error) {
 // attested asks for a client integrity token, at a stage that may be another than the one that is
 // probed.
 func (p *prober) attested(ctx context.Context, by *protect.Caller, app *attestedApp, evidence protect.Evidence) (protect.Attested, error) {
-	attester, err := by.Attester(app.release, app.device)
+	attester, err := app.Attester(by)
 	if err != nil {
 		return protect.Attested{}, err
 	}
-	attester.Size = app.measured.Size
 	return attester.Attest(ctx, p.patient(by), evidence)
 }
 
@@ -86,7 +84,7 @@ func (p *prober) proveAll(ctx context.Context, callers ...*caller) error {
 		if by.app == nil || time.Now().Before(by.app.held.RenewAt) && time.Until(by.app.held.ExpiresAt) > soon {
 			continue
 		}
-		held, err := p.attested(ctx, by.Caller, by.app, by.app.measured.Evidence(attestation.Findings{}))
+		held, err := p.attested(ctx, by.Caller, by.app, by.app.Evidence(attestation.Findings{}))
 		if err != nil {
 			return fmt.Errorf("attest the app: %w", err)
 		}
@@ -102,10 +100,13 @@ func proven(p catalog.Policies) bool { return p.Call.AppProof == catalog.Integri
 
 // failing is the token of an app whose attestation has failed: another package than its own.
 func failing(ctx context.Context, p *prober) (string, error) {
-	honest := p.bank.app.measured.Evidence(attestation.Findings{})
+	honest, other := p.bank.app.Evidence(attestation.Findings{}), p.staff.app.Evidence(attestation.Findings{})
 	held, err := p.attested(ctx, p.bank.Caller, p.bank.app, func(c attestation.Challenge) (attestation.Evidence, error) {
+		if c.ForDevice() {
+			return other(c)
+		}
 		evidence, err := honest(c)
-		evidence.Measurement = p.staff.app.measured.Measurement
+		evidence.Measurement = p.staff.app.Measured.Measurement
 		return evidence, err
 	})
 	return held.Token, err
@@ -159,7 +160,7 @@ var sessionProbes = []probe{
 		if err != nil {
 			return reply{}, err
 		}
-		evidence, err := p.bank.app.measured.Evidence(attestation.Findings{})(session.Challenge)
+		evidence, err := p.bank.app.Evidence(attestation.Findings{})(session.Challenge)
 		if err != nil {
 			return reply{}, err
 		}
@@ -181,7 +182,7 @@ var sessionProbes = []probe{
 		if err != nil {
 			return reply{}, err
 		}
-		evidence, err := p.bank.app.measured.Evidence(attestation.Findings{})(session.Challenge)
+		evidence, err := p.bank.app.Evidence(attestation.Findings{})(session.Challenge)
 		if err != nil {
 			return reply{}, err
 		}
@@ -193,11 +194,10 @@ var sessionProbes = []probe{
 
 // opened is an attestation session that waits, and what its requests are sent with.
 func (p *prober) opened(ctx context.Context, by *caller) (*browser, *protect.AttestationSession, error) {
-	attester, err := by.Attester(by.app.release, by.app.device)
+	attester, err := by.app.Attester(by.Caller)
 	if err != nil {
 		return nil, nil, err
 	}
-	attester.Size = by.app.measured.Size
 	sent := p.browser(by)
 	session, err := attester.Open(ctx, &http.Client{Transport: sent, Timeout: probeTime})
 	return sent, session, err

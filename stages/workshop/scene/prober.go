@@ -21,6 +21,7 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/route"
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/factory"
 	"keyladder/mobileclient/person"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
@@ -43,7 +44,10 @@ type prober struct {
 		response protect.Response
 		since    time.Time
 	}
-	packages   []*os.File
+	apps       []*deploy.App
+	plant      *factory.Plant // that makes their phones; nil: they have no secure hardware
+	dir        string         // of these
+	pkg        string         // the customers' app's
 	identifier func() string
 	direct     string // where the API is at the stage, past any gateway
 	clients    map[*tls.Certificate]*http.Client
@@ -80,25 +84,33 @@ func (r reply) number(name string) int64 {
 // reply is what became of a call.
 type reply struct {
 	status   int
+	told     bool   // it was refused for its nonce, and brought another
 	exchange string // its Traffic-Id
 	header   http.Header
 	body     []byte
 }
 
-func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
-	plain, err := url.Parse(s.folder.Addresses.URL(deployment.PlainAPI))
-	if err != nil {
+func (s *Station) newProber(stage catalog.Stage) (_ *prober, err error) {
+	p := &prober{policies: stage.Declared(), pkg: s.packageFile(stage), routes: s.folder.Addresses.Routes(), roots: s.roots, plant: s.plant, identifier: s.installations.maker(stage.Slug), clients: map[*tls.Certificate]*http.Client{}, direct: s.folder.Addresses.Stage(deployment.API, stage.Slug)}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if p.plain, err = url.Parse(s.folder.Addresses.URL(deployment.PlainAPI)); err != nil {
 		return nil, err
 	}
-	p := &prober{policies: stage.Declared(), plain: plain, routes: s.folder.Addresses.Routes(), roots: s.roots, identifier: s.installations.maker(stage.Slug), clients: map[*tls.Certificate]*http.Client{}, direct: s.folder.Addresses.Stage(deployment.API, stage.Slug)}
-	own, err := deploy.Shipped(s.packageFile(stage))
+	if p.dir, err = os.MkdirTemp("", "keyladder-probes-"); err != nil {
+		return nil, err
+	}
+	own, err := deploy.Shipped(p.pkg)
 	if err != nil {
 		return nil, err
 	}
 	if p.bank, err = s.newCaller(stage, "HarbourBank/1.0", own); err != nil {
 		return nil, err
 	}
-	if err := p.measure(p.bank, s.packageFile(stage), stage); err != nil {
+	if err := p.equip(p.bank, p.pkg); err != nil {
 		return nil, err
 	}
 	if p.other, err = s.elsewhere(p, stage); err != nil {
@@ -116,7 +128,7 @@ func (s *Station) newProber(stage catalog.Stage) (*prober, error) {
 		if p.staff, err = s.newCaller(stage, "HarbourOps/1.0", other); err != nil {
 			return nil, err
 		}
-		return p, p.measure(p.staff, path, stage)
+		return p, p.equip(p.staff, path)
 	}
 	return nil, errors.New("there is no package of another app")
 }
@@ -138,11 +150,12 @@ func (s *Station) newCaller(stage catalog.Stage, agent string, settings *release
 	return &caller{Caller: made, redirectURI: deploy.RedirectURIOf(settings.App)}, err
 }
 
-// close ends the connections.
+// close ends the connections, and throws the phones away.
 func (p *prober) close() {
-	for _, file := range p.packages {
-		file.Close()
+	for _, app := range p.apps {
+		app.Close()
 	}
+	os.RemoveAll(p.dir)
 	for _, client := range p.clients {
 		client.CloseIdleConnections()
 	}
@@ -173,7 +186,7 @@ func (p *prober) client(by *protect.Caller) *http.Client {
 	return p.clients[certificate]
 }
 
-// send makes a call. One that only came too soon is made again when the API says.
+// send makes a call. One that only came too soon, or with an old nonce, is made again as the API says.
 func (p *prober) send(ctx context.Context, d draft) (reply, error) {
 	for tries := 0; ; tries++ {
 		dressed, client, err := p.dress(d)
@@ -181,8 +194,11 @@ func (p *prober) send(ctx context.Context, d draft) (reply, error) {
 			return reply{}, err
 		}
 		got, err := do(ctx, client, dressed)
-		if err != nil || got.status != http.StatusTooManyRequests || tries == 3 {
+		if err != nil || !got.told && got.status != http.StatusTooManyRequests || tries == 3 {
 			return got, err
+		}
+		if got.told {
+			continue
 		}
 		if err := wait(ctx, got); err != nil {
 			return reply{}, err
@@ -209,7 +225,7 @@ func do(ctx context.Context, client *http.Client, dressed *protect.Dressed) (rep
 		return got, err
 	}
 	answer, _ := dressed.Check(response, body)
-	got.status, got.header, got.body = answer.Status, answer.Header, answer.Body
+	got.status, got.header, got.body, got.told = answer.Status, answer.Header, answer.Body, answer.ToldNonce
 	return got, nil
 }
 

@@ -14,7 +14,6 @@ import (
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
-	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/mechanism/pkce"
 	"keyladder/stages/protect"
 )
@@ -288,15 +287,13 @@ func declined(page *device.Page) (*device.Form, device.Button) {
 
 // elsewhere does something as the bank's app on another phone, which is attested there.
 func (p *prober) elsewhere(ctx context.Context, do func(*caller) (reply, error)) (reply, error) {
-	there := *p.bank.app
-	there.device = p.identifier()
-	held, err := p.attested(ctx, p.bank.Caller, &there, there.measured.Evidence(attestation.Findings{}))
-	if err != nil {
+	there := &caller{Caller: p.bank.Caller, redirectURI: p.bank.redirectURI}
+	if err := p.equip(there, p.pkg); err != nil {
 		return reply{}, err
 	}
-	by, err := p.bank.As(func(as *protect.Identity) { as.Integrity = held.Token })
-	if err != nil {
+	if err := p.proveAll(ctx, there); err != nil {
 		return reply{}, err
 	}
-	return do(&caller{Caller: by, redirectURI: p.bank.redirectURI, app: &there})
+	return do(there)
 }
+

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 	"keyladder/stages/protect"
@@ -119,11 +120,21 @@ func (c *client) enter(b *testbank.Bank) {
 		c.as(func(i *protect.Identity) { i.Device = made })
 	}
 	if policy.AppProof == catalog.IntegrityToken {
-		held, err := deploy.Attest(c.t.Context(), c.http, c.caller, b.Package(c.stage), "phone")
+		phone := c.t.TempDir()
+		b.Equip(phone)
+		app, err := deploy.OpenApp(b.Package(c.stage), "phone", device.HardwareFolder(phone))
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		c.as(func(i *protect.Identity) { i.Integrity = held.Token })
+		c.t.Cleanup(app.Close)
+		if c.caller, err = app.Equip(c.caller); err != nil {
+			c.t.Fatal(err)
+		}
+		held, err := app.Attest(c.t.Context(), c.http, c.caller)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.as(held.Show)
 	}
 	if policy.Grant.InAgent() {
 		c.authorize(b)
