@@ -296,4 +296,3 @@ func (p *prober) elsewhere(ctx context.Context, do func(*caller) (reply, error))
 	}
 	return do(there)
 }
-
