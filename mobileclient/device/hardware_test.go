@@ -15,6 +15,7 @@ import (
 
 	"keyladder/internal/pki"
 	"keyladder/mobileclient/device/sdk"
+	"keyladder/mobileclient/device/hardware"
 	"keyladder/mobileclient/factory"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/mechanism/attestation"
@@ -188,7 +189,8 @@ func TestEvidence(t *testing.T) {
 	if c.Key != key(t, app) || c.Debug != evidence.DebugDisabled || c.Device.Model != factory.Model || string(c.Nonce) != session {
 		t.Errorf("%+v", c)
 	}
-	shipped := evidence.System{Name: makersSystem, Version: makersVersion, OEM: true, Locked: true, Key: m.system}
+	shipped := hardware.MakersSystem(true)
+	shipped.OEM, shipped.Key = true, m.system
 	if c.System != shipped {
 		t.Errorf("the system is %+v", c.System)
 	}
@@ -220,12 +222,12 @@ func TestUnlocking(t *testing.T) {
 		change func() error
 		want   evidence.System
 	}{
-		{"unlocked", func() error { return d.Unlock(true) }, evidence.System{Name: makersSystem, Version: makersVersion, Key: m.system}},
+		{"unlocked", func() error { return d.Unlock(true) }, evidence.System{Name: "KeelOS", Version: "1", Key: m.system}},
 		{"another system", func() error { return d.InstallSystem(other) }, evidence.System{Name: "FreeOS", Version: "7", Key: other.Key}},
 		{"locked again", func() error { return d.Unlock(false) }, evidence.System{Name: "FreeOS", Version: "7", Key: other.Key, Locked: true}},
 		{"unlocked again", func() error { return d.Unlock(true) }, evidence.System{Name: "FreeOS", Version: "7", Key: other.Key}},
-		{"the maker's system", func() error { return d.InstallSystem(nil) }, evidence.System{Name: makersSystem, Version: makersVersion, Key: m.system}},
-		{"and locked", func() error { return d.Unlock(false) }, evidence.System{Name: makersSystem, Version: makersVersion, OEM: true, Locked: true, Key: m.system}},
+		{"the maker's system", func() error { return d.InstallSystem(nil) }, evidence.System{Name: "KeelOS", Version: "1", Key: m.system}},
+		{"and locked", func() error { return d.Unlock(false) }, evidence.System{Name: "KeelOS", Version: "1", OEM: true, Locked: true, Key: m.system}},
 	}
 	for i, step := range steps {
 		if err := step.change(); err != nil {
