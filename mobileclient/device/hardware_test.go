@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"keyladder/internal/pki"
-	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/device/hardware"
+	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/factory"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/mechanism/attestation"
