@@ -46,7 +46,7 @@ type Signature struct {
 // list is what a signer covers, as a structured field.
 func (s *Signature) list() (string, error) {
 	var list strings.Builder
-	list.WriteString("(" + strings.Join(s.identifiers, " ") + ")")
+	s.writeIdentifiers(&list)
 	p := s.Parameters
 	for _, instant := range []struct {
 		name string
@@ -65,6 +65,19 @@ func (s *Signature) list() (string, error) {
 		}
 	}
 	return list.String(), nil
+}
+
+// writeIdentifiers writes the identifiers of what is covered, as an inner list.
+func (s *Signature) writeIdentifiers(list *strings.Builder) {
+	list.Grow(512) // holds what is usual, with the parameters
+	list.WriteByte('(')
+	for i, identifier := range s.identifiers {
+		if i > 0 {
+			list.WriteByte(' ')
+		}
+		list.WriteString(identifier)
+	}
+	list.WriteByte(')')
 }
 
 // Read reads the signature with a label; others are left alone. Nothing of it is verified. Its errors
@@ -97,6 +110,7 @@ func Read(header http.Header, label string) (*Signature, error) {
 		return nil, ErrSyntax
 	}
 	s := &Signature{Label: label, Value: bytes}
+	s.Components, s.identifiers = make([]Component, 0, len(list.Items)), make([]string, 0, len(list.Items))
 	return s, s.read(list)
 }
 
@@ -107,9 +121,11 @@ func (s *Signature) read(list httpsfv.InnerList) error {
 		if err != nil {
 			return err
 		}
-		identifier, err := marshalMember(item)
-		if err != nil {
-			return err
+		identifier := c.String()
+		if len(item.Params.Names()) > 1 { // in the signer's order
+			if identifier, err = marshalMember(item); err != nil {
+				return err
+			}
 		}
 		if err := s.cover(c, identifier); err != nil {
 			return err
@@ -119,8 +135,15 @@ func (s *Signature) read(list httpsfv.InnerList) error {
 	if s.Parameters, err = readParameters(list.Params); err != nil {
 		return err
 	}
-	s.params, err = marshalMember(list)
-	return err
+	params, err := marshalMember(httpsfv.InnerList{Params: list.Params})
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	s.writeIdentifiers(&text)
+	text.WriteString(strings.TrimPrefix(params, "()"))
+	s.params = text.String()
+	return nil
 }
 
 func readParameters(params *httpsfv.Params) (p Parameters, err error) {
@@ -157,6 +180,7 @@ func readParameters(params *httpsfv.Params) (p Parameters, err error) {
 //keyladder:code httpsig-base
 func (s *Signature) Base(m Message) (string, error) {
 	var base strings.Builder
+	base.Grow(2048) // tokens are long
 	for i, c := range s.Components {
 		value, err := c.value(m)
 		if err != nil {
@@ -165,9 +189,12 @@ func (s *Signature) Base(m Message) (string, error) {
 		if strings.ContainsAny(value, "\r\n") {
 			return "", fmt.Errorf("%w: %s has a line feed", ErrComponent, c)
 		}
-		base.WriteString(s.identifiers[i] + ": " + value + "\n")
+		for _, part := range []string{s.identifiers[i], ": ", value, "\n"} {
+			base.WriteString(part)
+		}
 	}
-	base.WriteString(`"` + signatureParams + `": ` + s.params)
+	base.WriteString(`"` + signatureParams + `": `)
+	base.WriteString(s.params)
 	return base.String(), nil
 }
 
@@ -178,6 +205,7 @@ func (s *Signature) Base(m Message) (string, error) {
 //keyladder:code httpsig-sign
 func (s *Signature) Sign(m Message, key Signer) (base string, err error) {
 	own := &Signature{Label: s.Label, Parameters: s.Parameters}
+	own.Components, own.identifiers = make([]Component, 0, len(s.Components)), make([]string, 0, len(s.Components))
 	for _, c := range s.Components {
 		if err := own.cover(c, c.String()); err != nil {
 			return "", fmt.Errorf("sign a message: %w", err)

@@ -35,21 +35,18 @@ func Of(public *ecdsa.PublicKey) (Key, error) {
 	if public == nil || public.Curve != elliptic.P256() {
 		return Key{}, ErrKey
 	}
-	point, err := public.Bytes()
+	point, err := public.Bytes() // of a point on the curve, else it is an error
 	if err != nil {
 		return Key{}, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	return fromPoint(point)
+	return fromPoint(point), nil
 }
 
-// fromPoint reads a point that is not compressed (SEC 1, section 2.3.3): 4, x, y.
-func fromPoint(point []byte) (key Key, err error) {
-	if _, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point); err != nil {
-		return Key{}, fmt.Errorf("%w: %w", ErrKey, err)
-	}
+// fromPoint takes a point apart that is not compressed (SEC 1, section 2.3.3): 4, x, y.
+func fromPoint(point []byte) (key Key) {
 	copy(key.x[:], point[1:])
 	copy(key.y[:], point[1+coordinate:])
-	return key, nil
+	return key
 }
 
 // private are the members in which keys of any kind have what is secret (RFC 7518, section 6).
@@ -70,12 +67,12 @@ func Parse(data []byte) (Key, error) {
 			return Key{}, ErrPrivate
 		}
 	}
-	for name, want := range map[string]string{"kty": "EC", "crv": "P-256"} {
-		if value, err := members.Text(name); err != nil || value != want {
-			return Key{}, fmt.Errorf("%w: %s is not %q", ErrKey, name, want)
+	for _, member := range [][2]string{{"kty", "EC"}, {"crv", "P-256"}} {
+		if value, err := members.Text(member[0]); err != nil || value != member[1] {
+			return Key{}, fmt.Errorf("%w: %s is not %q", ErrKey, member[0], member[1])
 		}
 	}
-	point := []byte{4}
+	point := append(make([]byte, 0, 1+2*coordinate), 4)
 	for _, name := range []string{"x", "y"} {
 		text, err := members.Text(name)
 		if err != nil {
@@ -87,7 +84,10 @@ func Parse(data []byte) (Key, error) {
 		}
 		point = append(point, value...)
 	}
-	return fromPoint(point)
+	if _, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point); err != nil {
+		return Key{}, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	return fromPoint(point), nil
 }
 
 // Confirmed is the key that a token is bound to, with its whole public half: cnf.jwk (RFC 7800, section
@@ -103,16 +103,12 @@ func Confirmed(claims token.Object) (Key, error) {
 // Equal says whether it is the same key.
 func (k Key) Equal(other Key) bool { return k == other }
 
-func (k Key) text() (x, y string) {
-	return base64.RawURLEncoding.EncodeToString(k.x[:]), base64.RawURLEncoding.EncodeToString(k.y[:])
-}
-
 // MarshalJSON writes the key as RFC 7518, section 6.2.1, has it.
 func (k Key) MarshalJSON() ([]byte, error) {
 	if k == (Key{}) {
 		return nil, ErrKey
 	}
-	x, y := k.text()
+	x, y := base64.RawURLEncoding.EncodeToString(k.x[:]), base64.RawURLEncoding.EncodeToString(k.y[:])
 	return []byte(`{"kty":"EC","crv":"P-256","x":"` + x + `","y":"` + y + `"}`), nil
 }
 
@@ -129,15 +125,19 @@ var _ json.Unmarshaler = (*Key)(nil)
 //
 //keyladder:code jwk-thumbprint
 func (k Key) Thumbprint() string {
-	x, y := k.text()
-	hash := sha256.Sum256([]byte(`{"crv":"P-256","kty":"EC","x":"` + x + `","y":"` + y + `"}`))
+	var room [160]byte
+	text := append(room[:0], `{"crv":"P-256","kty":"EC","x":"`...)
+	text = base64.RawURLEncoding.AppendEncode(text, k.x[:])
+	text = append(text, `","y":"`...)
+	text = base64.RawURLEncoding.AppendEncode(text, k.y[:])
+	hash := sha256.Sum256(append(text, `"}`...))
 	return base64.RawURLEncoding.EncodeToString(hash[:])
 }
 
 // Public is the key for package ecdsa; nil: it is the zero value.
 func (k Key) Public() *ecdsa.PublicKey {
-	point := append([]byte{4}, k.x[:]...)
-	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(point, k.y[:]...))
+	point := append(append(append(make([]byte, 0, 1+2*coordinate), 4), k.x[:]...), k.y[:]...)
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
 	if err != nil {
 		return nil
 	}

@@ -3,16 +3,17 @@ package jwk
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"maps"
-	"math/big"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"keyladder/stages/mechanism/token"
 )
@@ -34,10 +35,19 @@ func OfSigner(signer crypto.Signer) (Key, error) {
 	return Of(public)
 }
 
+// signs says whether its signatures are those of [Algorithm].
+func signs(signer crypto.Signer) bool {
+	if signer == nil {
+		return false
+	}
+	public, ok := signer.Public().(*ecdsa.PublicKey)
+	return ok && public != nil && public.Curve == elliptic.P256()
+}
+
 // SignBytes signs the SHA-256 of data: r and s, 32 bytes each.
 func SignBytes(signer crypto.Signer, data []byte) ([]byte, error) {
-	if _, err := OfSigner(signer); err != nil {
-		return nil, fmt.Errorf("sign: %w", err)
+	if !signs(signer) {
+		return nil, fmt.Errorf("sign: %w", ErrKey)
 	}
 	hash := sha256.Sum256(data)
 	signature, err := signer.Sign(rand.Reader, hash[:], crypto.SHA256)
@@ -49,16 +59,19 @@ func SignBytes(signer crypto.Signer, data []byte) ([]byte, error) {
 
 // raw is r and s of a signature in ASN.1.
 func raw(signature []byte) ([]byte, error) {
-	var numbers struct{ R, S *big.Int }
-	if rest, err := asn1.Unmarshal(signature, &numbers); err != nil || len(rest) > 0 {
+	var sequence cryptobyte.String
+	var r, s []byte // without zeros in front, and none of a negative number
+	rest := cryptobyte.String(signature)
+	if !rest.ReadASN1(&sequence, asn1.SEQUENCE) || !rest.Empty() ||
+		!sequence.ReadASN1Integer(&r) || !sequence.ReadASN1Integer(&s) || !sequence.Empty() {
 		return nil, errors.New("sign: what signs gave no signature in ASN.1")
 	}
-	if numbers.R.Sign() < 0 || numbers.S.Sign() < 0 || numbers.R.BitLen() > 8*coordinate || numbers.S.BitLen() > 8*coordinate {
+	if len(r) > coordinate || len(s) > coordinate {
 		return nil, errors.New("sign: the signature is not one on the curve P-256")
 	}
 	var both [2 * coordinate]byte
-	numbers.R.FillBytes(both[:coordinate])
-	numbers.S.FillBytes(both[coordinate:])
+	copy(both[coordinate-len(r):], r)
+	copy(both[2*coordinate-len(s):], s)
 	return both[:], nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 )
 
@@ -155,13 +156,16 @@ const latestInstant = 253_402_300_799
 // Instant is a member that has to be a NumericDate: seconds since 1970, which may have
 // a fraction (RFC 7519, section 2).
 func (o Object) Instant(name string) (time.Time, error) {
-	var seconds *float64
-	if raw, there := o[name]; !there {
+	raw, there := o[name]
+	if !there {
 		return time.Time{}, fmt.Errorf("%s is missing", name)
-	} else if json.Unmarshal(raw, &seconds) != nil || seconds == nil || *seconds < 0 || *seconds > latestInstant {
+	}
+	// Of what can be in JSON, only a number begins with a digit, and none is read otherwise than there.
+	seconds, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || raw[0] < '0' || raw[0] > '9' || seconds > latestInstant {
 		return time.Time{}, fmt.Errorf("%s is no time in seconds since 1970", name)
 	}
-	whole, fraction := math.Modf(*seconds)
+	whole, fraction := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(fraction*1e9)), nil
 }
 
