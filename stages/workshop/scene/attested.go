@@ -98,10 +98,26 @@ func (p *prober) proveAll(ctx context.Context, callers ...*caller) error {
 
 func proven(p catalog.Policies) bool { return p.Call.AppProof == catalog.IntegrityToken }
 
-// failing is the token of an app whose attestation has failed: another package than its own.
-func failing(ctx context.Context, p *prober) (string, error) {
+// brings is what an attestation has brought that a probe shows.
+type brings func(context.Context, *prober) (protect.Attested, error)
+
+// shown is the customers' app with that in place of what it has.
+func (b brings) shown(ctx context.Context, p *prober) (*caller, error) {
+	held, err := b(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	by, err := p.bank.As(held.Show)
+	return &caller{Caller: by, redirectURI: p.bank.redirectURI}, err
+}
+
+// nothing is what an app has that was not attested.
+func nothing(context.Context, *prober) (protect.Attested, error) { return protect.Attested{}, nil }
+
+// failing is what an app gets whose attestation has failed: it has shown another package than its own.
+func failing(ctx context.Context, p *prober) (protect.Attested, error) {
 	honest, other := p.bank.app.Evidence(attestation.Findings{}), p.staff.app.Evidence(attestation.Findings{})
-	held, err := p.attested(ctx, p.bank.Caller, p.bank.app, func(c attestation.Challenge) (attestation.Evidence, error) {
+	return p.attested(ctx, p.bank.Caller, p.bank.app, func(c attestation.Challenge) (attestation.Evidence, error) {
 		if c.ForDevice() {
 			return other(c)
 		}
@@ -109,26 +125,25 @@ func failing(ctx context.Context, p *prober) (string, error) {
 		evidence.Measurement = p.staff.app.Measured.Measurement
 		return evidence, err
 	})
-	return held.Token, err
 }
 
-// ofAnotherStage is a good token.
-func ofAnotherStage(ctx context.Context, p *prober) (string, error) {
+// ofAnotherStage is good there.
+func ofAnotherStage(ctx context.Context, p *prober) (protect.Attested, error) {
 	if p.other == nil {
-		return "", errNoProbe
+		return protect.Attested{}, errNoProbe
 	}
 	err := p.proveAll(ctx, p.other)
-	return p.other.app.held.Token, err
+	return p.other.app.held, err
 }
 
 // longestWait is how long a probe waits for a token to expire. Where they live longer, that is for
 // other tests.
 const longestWait = 10 * time.Second
 
-// expired is a token that was good a moment ago.
-func expired(ctx context.Context, p *prober) (string, error) {
+// expired was good a moment ago.
+func expired(ctx context.Context, p *prober) (protect.Attested, error) {
 	held := p.bank.app.held
-	return held.Token, outlive(ctx, held.ExpiresAt)
+	return held, outlive(ctx, held.ExpiresAt)
 }
 
 // outlive waits until what expires then is no good any more.
@@ -204,45 +219,43 @@ func (p *prober) opened(ctx context.Context, by *caller) (*browser, *protect.Att
 }
 
 // mediated says whether a mediator looks at client integrity tokens, too.
-func mediated(p catalog.Policies) bool { return p.Call.ClientAuth.Attested() }
+func mediated(p catalog.Policies) bool {
+	return p.Call.ClientAuth.Attested() && !byAttestation(p)
+}
 
 // mediatedProbes are requests for tokens whose client integrity token is wrong. The code is looked at
 // by nobody, so any will do.
 var mediatedProbes = []probe{
-	{"a token request without a client integrity token", mediated, catalog.CheckIntegrity, 401, exchangeWith(func(context.Context, *prober) (string, error) {
-		return "", nil
-	})},
+	{"a token request without a client integrity token", mediated, catalog.CheckIntegrity, 401, exchangeWith(nothing)},
 	{"a token request with the client integrity token of a failed attestation", mediated, catalog.CheckIntegrity, 401, exchangeWith(failing)},
 	{"a token request with a client integrity token that has expired", mediated, catalog.CheckIntegrity, 401, exchangeWith(expired)},
 	{"a token request with the client integrity token of another stage", mediated, catalog.CheckIntegrity, 401, exchangeWith(ofAnotherStage)},
 	{"a token request with an access token in the place of the client integrity token", mediated, catalog.CheckIntegrity, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
-		return exchangeWith(func(context.Context, *prober) (string, error) { return users.alice.Token, nil })(ctx, p, users)
+		return exchangeWith(func(context.Context, *prober) (protect.Attested, error) {
+			return protect.Attested{Token: users.alice.Token}, nil
+		})(ctx, p, users)
 	}},
 }
 
-// exchangeWith trades a code with a client integrity token.
-func exchangeWith(token func(context.Context, *prober) (string, error)) func(context.Context, *prober, people) (reply, error) {
+// exchangeWith trades a code with what an attestation has brought.
+func exchangeWith(shows brings) func(context.Context, *prober, people) (reply, error) {
 	return func(ctx context.Context, p *prober, _ people) (reply, error) {
-		text, err := token(ctx, p)
+		by, err := shows.shown(ctx, p)
 		if err != nil {
 			return reply{}, err
 		}
-		by, err := p.bank.As(func(as *protect.Identity) { as.Integrity = text })
-		if err != nil {
-			return reply{}, err
-		}
-		return p.exchanged(ctx, &caller{Caller: by, redirectURI: p.bank.redirectURI}, noCode())
+		return p.exchanged(ctx, by, noCode())
 	}
 }
 
-// ratesWith asks for the rates with a client integrity token.
-func ratesWith(token func(context.Context, *prober) (string, error)) func(context.Context, *prober, people) (reply, error) {
+// ratesWith asks for the rates with what an attestation has brought.
+func ratesWith(shows brings) func(context.Context, *prober, people) (reply, error) {
 	return func(ctx context.Context, p *prober, _ people) (reply, error) {
-		text, err := token(ctx, p)
+		by, err := shows.shown(ctx, p)
 		if err != nil {
 			return reply{}, err
 		}
-		return p.send(ctx, draft{by: p.bank, Call: ratesCall, as: func(as *protect.Identity) { as.Integrity = text }})
+		return p.send(ctx, draft{by: by, Call: ratesCall})
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/dpop"
 	"keyladder/stages/protect"
 )
 
@@ -97,9 +98,11 @@ var authProbes = []probe{
 }
 
 // browser sends requests as they are, under a Traffic-Id each, and keeps what the latest was
-// answered. One that only came too soon it makes again when the server says.
+// answered. One that only came too soon it makes again when the server says, but for one with a proof
+// that is good once: there has to be another then.
 type browser struct {
 	next   http.RoundTripper
+	spoil  func(*http.Request) // before it goes; nil: nothing is changed
 	latest reply
 }
 
@@ -127,6 +130,9 @@ func (b *browser) RoundTrip(r *http.Request) (*http.Response, error) {
 		got := reply{exchange: rand.Text()}
 		again.Header.Set(traffic.Header, got.exchange)
 		again.Body = io.NopCloser(bytes.NewReader(sent))
+		if b.spoil != nil {
+			b.spoil(again)
+		}
 		response, err := b.next.RoundTrip(again)
 		if err != nil {
 			return nil, err
@@ -138,7 +144,7 @@ func (b *browser) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		b.latest = got
-		if got.status == http.StatusTooManyRequests && tries < 3 {
+		if got.status == http.StatusTooManyRequests && tries < 3 && again.Header.Get(dpop.Field) == "" {
 			if err := wait(r.Context(), got); err != nil {
 				return nil, err
 			}
@@ -262,24 +268,27 @@ func noCode() protect.Response { return protect.Response{Code: rand.Text()} }
 
 // exchanged is what an app is answered that trades a code.
 func (p *prober) exchanged(ctx context.Context, by *caller, response protect.Response) (reply, error) {
-	return p.traded(by, func(oauth *protect.OAuth, client *http.Client) (protect.SignedIn, error) {
+	return p.traded(by, nil, func(oauth *protect.OAuth, client *http.Client) (protect.SignedIn, error) {
 		return oauth.Exchange(ctx, client, response)
 	})
 }
 
 // refreshed is what an app is answered that trades a refresh token.
 func (p *prober) refreshed(ctx context.Context, by *caller, refreshToken string) (reply, error) {
-	return p.traded(by, func(oauth *protect.OAuth, client *http.Client) (protect.SignedIn, error) {
+	return p.traded(by, nil, func(oauth *protect.OAuth, client *http.Client) (protect.SignedIn, error) {
 		return oauth.Refresh(ctx, client, refreshToken, "")
 	})
 }
 
-func (p *prober) traded(by *caller, trade func(*protect.OAuth, *http.Client) (protect.SignedIn, error)) (reply, error) {
+// traded is what an app is answered at the token endpoint. Spoil changes its requests on their way, and may be
+// nil.
+func (p *prober) traded(by *caller, spoil func(*http.Request), trade func(*protect.OAuth, *http.Client) (protect.SignedIn, error)) (reply, error) {
 	oauth, err := by.OAuth(by.redirectURI)
 	if err != nil {
 		return reply{}, err
 	}
 	sent := p.browser(by)
+	sent.spoil = spoil
 	_, err = trade(oauth, &http.Client{Transport: sent, Timeout: probeTime})
 	if sent.latest.exchange == "" {
 		return reply{}, fmt.Errorf("ask the token endpoint: %w", err)

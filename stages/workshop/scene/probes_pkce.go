@@ -81,7 +81,7 @@ func redemption(change func(url.Values)) func(context.Context, *prober, people) 
 			}
 			p.unused.response, p.unused.since = response, since
 		}
-		return p.traded(p.bank, func(oauth *protect.OAuth, client *http.Client) (protect.SignedIn, error) {
+		return p.traded(p.bank, nil, func(oauth *protect.OAuth, client *http.Client) (protect.SignedIn, error) {
 			client.Transport = changedForm{client.Transport, change}
 			return oauth.Exchange(ctx, client, p.unused.response)
 		})

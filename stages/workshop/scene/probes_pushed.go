@@ -18,17 +18,16 @@ import (
 	"keyladder/stages/protect"
 )
 
-func pushed(p catalog.Policies) bool      { return p.Auth.Requests == catalog.PushedRequests }
-func ofOneDevice(p catalog.Policies) bool { return p.Call.Binding.ToDevice() }
-func atMediator(p catalog.Policies) bool  { return p.Call.Providers == catalog.ChosenAtMediator }
+func pushed(p catalog.Policies) bool       { return p.Auth.Requests == catalog.PushedRequests }
+func pushedProven(p catalog.Policies) bool { return pushed(p) && !byAttestation(p) }
+func ofOneDevice(p catalog.Policies) bool  { return p.Call.Binding.ToDevice() }
+func atMediator(p catalog.Policies) bool   { return p.Call.Providers == catalog.ChosenAtMediator }
 
 // pushedProbes are the requests that an issuer must refuse to which apps push their requests.
 var pushedProbes = []probe{
-	{"a pushed request without a client integrity token", pushed, catalog.CheckIntegrity, 401, pushWith(func(context.Context, *prober) (string, error) {
-		return "", nil
-	})},
-	{"a pushed request with the client integrity token of a failed attestation", pushed, catalog.CheckIntegrity, 401, pushWith(failing)},
-	{"a pushed request with a client integrity token that has expired", pushed, catalog.CheckIntegrity, 401, pushWith(expired)},
+	{"a pushed request without a client integrity token", pushedProven, catalog.CheckIntegrity, 401, pushWith(nothing)},
+	{"a pushed request with the client integrity token of a failed attestation", pushedProven, catalog.CheckIntegrity, 401, pushWith(failing)},
+	{"a pushed request with a client integrity token that has expired", pushedProven, catalog.CheckIntegrity, 401, pushWith(expired)},
 	{"a pushed request with a parameter twice", pushed, catalog.CheckForm, 400, push(func(_ *prober, form url.Values) {
 		form["scope"] = []string{"rates:read", "rates:read"}
 	})},
@@ -179,18 +178,14 @@ func push(change func(*prober, url.Values)) func(context.Context, *prober, peopl
 	}
 }
 
-// pushWith pushes the app's request with a client integrity token.
-func pushWith(token func(context.Context, *prober) (string, error)) func(context.Context, *prober, people) (reply, error) {
+// pushWith pushes the app's request with what an attestation has brought.
+func pushWith(shows brings) func(context.Context, *prober, people) (reply, error) {
 	return func(ctx context.Context, p *prober, _ people) (reply, error) {
-		text, err := token(ctx, p)
+		by, err := shows.shown(ctx, p)
 		if err != nil {
 			return reply{}, err
 		}
-		by, err := p.bank.As(func(as *protect.Identity) { as.Integrity = text })
-		if err != nil {
-			return reply{}, err
-		}
-		return p.pushed(ctx, &caller{Caller: by, redirectURI: p.bank.redirectURI}, func(url.Values) {})
+		return p.pushed(ctx, by, func(url.Values) {})
 	}
 }
 
