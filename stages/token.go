@@ -246,7 +246,7 @@ func shippedCaller(folder *deployment.Folder, stage catalog.Stage) (caller *prot
 	}
 	api := protect.API{
 		Stage: stage.Slug, Plain: settings.APIPlain, TLS: settings.APITLS, Auth: settings.AuthServer,
-		Attestation: settings.Attestation, Mediator: settings.Mediator, Lite: settings.Lite,
+		Attestation: settings.Attestation, Mediator: settings.Mediator, Lite: settings.Lite, Answers: settings.AnswerKeys,
 	}
 	caller, err = protect.New(stage.Call, api, identity)
 	return caller, roots, err

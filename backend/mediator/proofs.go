@@ -3,13 +3,10 @@ package mediator
 import (
 	"context"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"keyladder/backend/guard"
@@ -54,26 +51,9 @@ func (s *Server) openProofs(ctx context.Context, key *secrets.Key, resumed bool)
 		Memory: guard.ProofMemory(s.mark, s.config.Now()),
 	}
 	if s.asked(func(p catalog.Policies) bool { return p.Call.Sender == catalog.SignedMessages }) {
-		s.proofs.Responses, err = responseKey(key)
+		s.proofs.Responses, err = key.Answers()
 	}
 	return err
-}
-
-// responseKey signs the answers to calls that are signed. All mediators of a deployment have the same, as
-// apps are told one (see the metadata of package issuer). It is kept nowhere.
-func responseKey(key *secrets.Key) (*ecdsa.PrivateKey, error) {
-	var err error
-	for try := range 4 { // one number in 2³² is not a key of P-256
-		var number []byte
-		if number, err = base64.RawURLEncoding.DecodeString(key.Derive("key of answers", strconv.Itoa(try))); err != nil {
-			return nil, err
-		}
-		var private *ecdsa.PrivateKey
-		if private, err = ecdsa.ParseRawPrivateKey(elliptic.P256(), number); err == nil {
-			return private, nil
-		}
-	}
-	return nil, err
 }
 
 // advance keeps the mark of the memory ahead of the clock.

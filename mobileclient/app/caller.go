@@ -43,7 +43,7 @@ func newCaller(settings *release.Settings, number int, stage string, key func() 
 	}
 	api := protect.API{
 		Stage: stage, Plain: settings.APIPlain, TLS: settings.APITLS, Auth: settings.AuthServer,
-		Attestation: settings.Attestation, Mediator: settings.Mediator, Lite: settings.Lite,
+		Attestation: settings.Attestation, Mediator: settings.Mediator, Lite: settings.Lite, Answers: settings.AnswerKeys,
 	}
 	caller, err := protect.New(policy, api, identity)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/jwk"
 )
 
 // SettingsFile is the asset that holds the [Settings], but for what is hidden.
@@ -32,6 +33,7 @@ type Settings struct {
 	ClientCertificate string                  // PEM
 	ClientKey         string                  // PEM, PKCS #8
 	ServerPins        []string                // as in stages/mechanism/pin
+	AnswerKeys        []jwk.Key               // with which the API signs its answers, where it does
 	APIPlain          string                  // URL without a path
 	APITLS            string                  // URL without a path
 	AuthServer        string                  // URL without a path, of the authorization server
@@ -69,6 +71,7 @@ type inClear struct {
 	ClientCertificate string                  `json:"TLS_CLIENT_CERTIFICATE"`
 	ClientKey         string                  `json:"TLS_CLIENT_KEY"`
 	ServerPins        []string                `json:"SERVER_PINS"`
+	AnswerKeys        []jwk.Key               `json:"ANSWER_KEYS"`
 	APIPlain          string                  `json:"API_PLAIN"`
 	APITLS            string                  `json:"API_TLS"`
 	AuthServer        string                  `json:"AUTH_SERVER"`
@@ -105,6 +108,7 @@ type withoutSecrets struct {
 	App         string                  `json:"APP"`
 	ClientID    string                  `json:"CLIENT_ID"`
 	ServerPins  []string                `json:"SERVER_PINS"`
+	AnswerKeys  []jwk.Key               `json:"ANSWER_KEYS"`
 	APIPlain    string                  `json:"API_PLAIN"`
 	APITLS      string                  `json:"API_TLS"`
 	AuthServer  string                  `json:"AUTH_SERVER"`
@@ -124,7 +128,7 @@ func BundleNoSecrets(s Settings) (map[string][]byte, error) {
 		return nil, fmt.Errorf("%w: it would carry one, and is to carry none", ErrSecrets)
 	}
 	return BundleSettings(withoutSecrets{
-		App: s.App, ClientID: s.ClientID, ServerPins: s.ServerPins, APIPlain: s.APIPlain, APITLS: s.APITLS, AuthServer: s.AuthServer,
+		App: s.App, ClientID: s.ClientID, ServerPins: s.ServerPins, AnswerKeys: s.AnswerKeys, APIPlain: s.APIPlain, APITLS: s.APITLS, AuthServer: s.AuthServer,
 		Attestation: s.Attestation, Mediator: s.Mediator, Lite: s.Lite, Developer: s.Developer, TransferCap: s.TransferCap, Log: s.Log, Stages: s.Stages,
 	})
 }
@@ -139,7 +143,7 @@ func UnbundleNoSecrets(assets map[string][]byte) (*Settings, error) {
 		return nil, err
 	}
 	return &Settings{
-		App: p.App, ClientID: p.ClientID, ServerPins: p.ServerPins, APIPlain: p.APIPlain, APITLS: p.APITLS, AuthServer: p.AuthServer,
+		App: p.App, ClientID: p.ClientID, ServerPins: p.ServerPins, AnswerKeys: p.AnswerKeys, APIPlain: p.APIPlain, APITLS: p.APITLS, AuthServer: p.AuthServer,
 		Attestation: p.Attestation, Mediator: p.Mediator, Lite: p.Lite, Developer: p.Developer, TransferCap: p.TransferCap, Log: p.Log, Stages: p.Stages,
 	}, nil
 }

@@ -280,7 +280,7 @@ var stages = Set{
 		Adds:  "Tokens are bound to a key in the device's secure hardware, and every call proves possession of that key once.",
 	},
 	{
-		Number: 18, Slug: "signed-calls", Chapter: 4, Policies: signedCallsPolicies,
+		Number: 18, Slug: "signed-calls", Chapter: 4, Built: true, Policies: signedCallsPolicies,
 		Title: "Signed calls",
 		Adds:  "Every call and every response is an HTTP message signed with the device's key.",
 	},

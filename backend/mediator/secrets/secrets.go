@@ -6,6 +6,8 @@ package secrets
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
@@ -14,6 +16,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -80,6 +83,21 @@ func (k *Key) Derive(name ...string) string {
 	mac := hmac.New(sha256.New, k.derive)
 	mac.Write(joined(name))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// Answers is the key on P-256 that signs the answers to calls that are signed. All mediators of a deployment
+// have the same, and apps are shipped with its public half. It is kept nowhere.
+func (k *Key) Answers() (private *ecdsa.PrivateKey, err error) {
+	for try := range 4 { // one number in 2³² is no such key
+		var number []byte
+		if number, err = base64.RawURLEncoding.DecodeString(k.Derive("key of answers", strconv.Itoa(try))); err != nil {
+			return nil, err
+		}
+		if private, err = ecdsa.ParseRawPrivateKey(elliptic.P256(), number); err == nil {
+			return private, nil
+		}
+	}
+	return nil, err
 }
 
 // Length is how many characters a secret of [New] or [Key.Derive] has.

@@ -10,6 +10,7 @@ import (
 
 	"keyladder/mobileclient/release"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/jwk"
 )
 
 // public are the settings that are not hidden.
@@ -17,6 +18,7 @@ type public struct {
 	App         string                  `json:"APP"`
 	ClientID    string                  `json:"CLIENT_ID"`
 	APIPlain    string                  `json:"API_PLAIN"`
+	AnswerKeys  []jwk.Key               `json:"ANSWER_KEYS"`
 	APITLS      string                  `json:"API_TLS"`
 	AuthServer  string                  `json:"AUTH_SERVER"`
 	Attestation string                  `json:"ATTESTATION_SERVICE"`
@@ -44,7 +46,7 @@ func Bundle(s release.Settings) (map[string][]byte, error) {
 		return nil, fmt.Errorf("hide the secrets: %w", err)
 	}
 	settings, err := release.BundleSettings(public{
-		App: s.App, ClientID: s.ClientID, APIPlain: s.APIPlain, APITLS: s.APITLS, AuthServer: s.AuthServer,
+		App: s.App, ClientID: s.ClientID, AnswerKeys: s.AnswerKeys, APIPlain: s.APIPlain, APITLS: s.APITLS, AuthServer: s.AuthServer,
 		Attestation: s.Attestation, Mediator: s.Mediator, Lite: s.Lite, Developer: s.Developer, TransferCap: s.TransferCap, Log: s.Log, Stages: s.Stages,
 	})
 	maps.Copy(assets, settings)
@@ -62,7 +64,7 @@ func Unbundle(assets map[string][]byte) (*release.Settings, error) {
 		return nil, err
 	}
 	s := &release.Settings{
-		App: p.App, ClientID: p.ClientID, APIPlain: p.APIPlain, APITLS: p.APITLS, AuthServer: p.AuthServer,
+		App: p.App, ClientID: p.ClientID, AnswerKeys: p.AnswerKeys, APIPlain: p.APIPlain, APITLS: p.APITLS, AuthServer: p.AuthServer,
 		Attestation: p.Attestation, Mediator: p.Mediator, Lite: p.Lite, Developer: p.Developer, TransferCap: p.TransferCap, Log: p.Log, Stages: p.Stages,
 	}
 	// The policies are in the clear, and the pins are hidden so that nobody gets around them.

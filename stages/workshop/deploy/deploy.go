@@ -161,7 +161,7 @@ func write(o Options, m *material) error {
 	}
 	packages, err := Pack(PackOptions{
 		Programs: o.Programs, Stages: o.Stages, Addresses: o.Addresses, Developer: m.developer,
-		Credentials: credentials, Clients: m.clients, Servers: []pki.Pair{m.server, m.auth, m.attest, m.mediator, m.backup},
+		Credentials: credentials, Clients: m.clients, Servers: []pki.Pair{m.server, m.auth, m.attest, m.mediator, m.backup}, Answers: m.answers,
 	})
 	if err != nil {
 		return err
@@ -175,6 +175,10 @@ func write(o Options, m *material) error {
 		return err
 	}
 	attesterKey, attester, err := keyFiles(m.attester)
+	if err != nil {
+		return err
+	}
+	answers, err := json.Marshal(m.answers)
 	if err != nil {
 		return err
 	}
@@ -279,6 +283,7 @@ func write(o Options, m *material) error {
 				w.File("attestsvc.pem", m.attest.Certificate),
 				w.File("mediator.pem", m.mediator.Certificate),
 				w.Pair("server-backup", m.backup),
+				w.File(answersFile, answers),
 				m.maker.writeOffline(w),
 				w.File("developer-key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: developerKey})),
 			}

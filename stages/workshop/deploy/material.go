@@ -14,8 +14,10 @@ import (
 	"github.com/alexedwards/argon2id"
 	"golang.org/x/sync/errgroup"
 
+	sealing "keyladder/backend/mediator/secrets"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
+	"keyladder/stages/mechanism/jwk"
 	"keyladder/stages/mechanism/pin"
 )
 
@@ -35,6 +37,7 @@ type material struct {
 	ratesKey                                                            string            // of the bank, with the third party's rates API
 	passwords                                                           map[string]string // by user
 	sessionsKey                                                         []byte            // 256 bits in hex, under which the mediator keeps what is secret
+	answers                                                             jwk.Key           // with which it signs answers
 	users                                                               []byte            // users.json, with the passwords' hashes
 }
 
@@ -102,8 +105,24 @@ func generate(cost *argon2id.Params) (m *material, err error) {
 	bits := make([]byte, 32)
 	rand.Read(bits) // never fails
 	m.sessionsKey = []byte(hex.EncodeToString(bits))
+	if m.answers, err = m.answersKey(); err != nil {
+		return nil, err
+	}
 	m.users, err = m.hashed(cmp.Or(cost, passwordCost))
 	return m, err
+}
+
+// answersKey is the public half of the key that the mediator derives for its answers.
+func (m *material) answersKey() (jwk.Key, error) {
+	key, err := sealing.Read(m.sessionsKey)
+	if err != nil {
+		return jwk.Key{}, err
+	}
+	answers, err := key.Answers()
+	if err != nil {
+		return jwk.Key{}, err
+	}
+	return jwk.Of(&answers.PublicKey)
 }
 
 // registry is the seed of a registry of clients.

@@ -11,6 +11,7 @@ import (
 	"keyladder/mobileclient/release"
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/jwk"
 )
 
 // PackOptions are what goes into the packages of the bank's apps.
@@ -23,6 +24,7 @@ type PackOptions struct {
 	Credentials map[string]Credentials // by app
 	Clients     map[string]pki.Pair    // client certificates, by app
 	Servers     []pki.Pair             // whose public keys are pinned: those in use, and the backup
+	Answers     jwk.Key                // with which the API signs its answers
 }
 
 // Credentials are what an app proves with that it is this app: a key, which it shows, and
@@ -89,6 +91,9 @@ func (o *PackOptions) pack(p product, number int, stages catalog.Set, pins []str
 		settings.Stages[stage.Slug] = stage.Call
 		if stage.Call.ClientAuth == catalog.ClientSecret {
 			settings.ClientSecret = o.Credentials[p.clientID].ClientSecret
+		}
+		if stage.Call.Sender == catalog.SignedMessages {
+			settings.AnswerKeys = []jwk.Key{o.Answers}
 		}
 		if stage.Package.Secrets != secrets {
 			return nil, fmt.Errorf("%w: the stage %s wants them %q, and %s wants them %q",

@@ -17,6 +17,9 @@ import (
 	"keyladder/stages/catalog"
 )
 
+// answersFile is the public key with which the API signs its answers, as a JSON Web Key.
+const answersFile = "answers.json"
+
 // ClientIDs are the apps that there are packages of.
 func ClientIDs() []string {
 	var ids []string
@@ -98,6 +101,9 @@ func Release(ctx context.Context, dir string, stages catalog.Set, credentials ma
 			return nil, err
 		}
 		options.Servers = append(options.Servers, pki.Pair{Certificate: certificate})
+	}
+	if err := offline.JSON(answersFile, &options.Answers); err != nil {
+		return nil, err
 	}
 	packages, err := Pack(options)
 	if err != nil {

@@ -144,7 +144,7 @@ func (s *Station) newCaller(stage catalog.Stage, agent string, settings *release
 	}
 	api := protect.API{
 		Stage: stage.Slug, Plain: s.folder.Addresses.URL(deployment.PlainAPI), TLS: s.folder.Addresses.URL(deployment.API),
-		Auth: settings.AuthServer, Attestation: settings.Attestation, Mediator: settings.Mediator, Lite: settings.Lite,
+		Auth: settings.AuthServer, Attestation: settings.Attestation, Mediator: settings.Mediator, Lite: settings.Lite, Answers: settings.AnswerKeys,
 	}
 	made, err := protect.New(stage.Declared().Call, api, identity)
 	return &caller{Caller: made, redirectURI: deploy.RedirectURIOf(settings.App)}, err
