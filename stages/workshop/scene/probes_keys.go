@@ -85,9 +85,11 @@ var keyProbes = []probe{
 	}},
 	{"rates signed once and sent twice", signedCalls, catalog.CheckProofNew, 401, onceMore},
 
-	{"accounts with a bound access token as a bearer token", ofOneKey, catalog.CheckToken, 401, accounts(shownAlice, func(r *protect.Request, users people) {
-		token.Set(r.Header, users.alice.Token)
-	})},
+	{"accounts with a bound access token as a bearer token", ofOneKey, catalog.CheckToken, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
+		d := draft{by: p.bank, as: users.alice.Show, Call: protect.Call{Path: "/v1/accounts"}}
+		d.Spoil.BeforeSigning = func(r *protect.Request) { token.Set(r.Header, users.alice.Token) }
+		return p.send(ctx, d)
+	}},
 	{"accounts with the access token of another key", ofOneKey, catalog.CheckBinding, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
 		return p.elsewhere(ctx, func(by *caller) (reply, error) {
 			return p.send(ctx, draft{by: by, Call: protect.Call{Path: "/v1/accounts"}, as: users.alice.Show})
