@@ -181,9 +181,9 @@ func TestEveryCheckIsMissed(t *testing.T) {
 		"revoked":              {call: "accounts with a token that was revoked", at: func(p catalog.Policies) bool { return p.Auth.Revocations == catalog.RevokedRefused }},
 		"binding":              {call: "accounts as a user who signed in with another app", at: func(p catalog.Policies) bool { return p.Call.Binding != catalog.NotBound }},
 		catalog.CheckAttested:  {call: "a token request without a client attestation", at: func(p catalog.Policies) bool { return p.Call.ClientAuth == catalog.ByAttestation }},
-		catalog.CheckDPoP:      {call: "a token request with a proof of another key", at: func(p catalog.Policies) bool { return p.Call.Sender != catalog.AnySender }},
+		catalog.CheckDPoP:      {call: "sign-in", at: func(p catalog.Policies) bool { return p.Call.Sender != catalog.AnySender }},
 		catalog.CheckSignature: {call: "rates without a signature", at: func(p catalog.Policies) bool { return p.Call.Sender == catalog.SignedMessages }},
-		catalog.CheckProofNew:  {call: "a token request with a proof that was used", at: func(p catalog.Policies) bool { return p.Call.Sender != catalog.AnySender }},
+		catalog.CheckProofNew:  {call: "rates with one proof twice", at: func(p catalog.Policies) bool { return p.Call.Sender != catalog.AnySender }},
 		"gateway":              {call: "accounts past the gateway", at: func(p catalog.Policies) bool { return p.Call.Gateway == catalog.ThroughGateway }},
 		"scope":                {call: "a freeze with an app that lacks the scope", at: func(p catalog.Policies) bool { return p.API.Authorization != catalog.NotAuthorized }},
 	}

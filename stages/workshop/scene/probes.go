@@ -170,7 +170,7 @@ var probes = []probe{
 // allProbes are all that there are, in their order: the one that uses up a limit is the last.
 func allProbes() []probe {
 	last := len(probes) - 1
-	return slices.Concat(authProbes, pkceProbes, sessionProbes, integrityProbes, mediatedProbes, pushedProbes, keyProbes, probes[:last], userProbes, gatewayProbes, providerProbes, probes[last:])
+	return slices.Concat(authProbes, pkceProbes, sessionProbes, integrityProbes, mediatedProbes, pushedProbes, keyProbes, probes[:last], userProbes, boundProbes, gatewayProbes, providerProbes, probes[last:])
 }
 
 // ratesCall needs no user.

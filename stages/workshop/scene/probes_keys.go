@@ -67,7 +67,6 @@ var keyProbes = []probe{
 		return rand.Text(), time.Now()
 	})},
 	{"accounts with a proof for another access token", possession, catalog.CheckDPoP, 401, accounts(shownAlice, otherTokenSigned)},
-	{"rates with a proof that was used", possession, catalog.CheckProofNew, 401, onceMore},
 
 	{"rates without a signature", signedCalls, catalog.CheckSignature, 401, rates(func(_ *prober, spoil *protect.Spoiler) {
 		spoil.AfterSigning = func(r *protect.Request) {
@@ -83,8 +82,11 @@ var keyProbes = []probe{
 		d.Spoil.AfterSigning = func(r *protect.Request) { r.Body = []byte(`{"amount":0}`) } // of nothing, in case it gets through
 		return p.send(ctx, d)
 	}},
-	{"rates signed once and sent twice", signedCalls, catalog.CheckProofNew, 401, onceMore},
+	{"rates with one proof twice", ofOneKey, catalog.CheckProofNew, 401, onceMore},
+}
 
+// boundProbes are calls with access tokens that are bound to another key, or shown as if they were to none.
+var boundProbes = []probe{
 	{"accounts with a bound access token as a bearer token", ofOneKey, catalog.CheckToken, 401, func(ctx context.Context, p *prober, users people) (reply, error) {
 		d := draft{by: p.bank, as: users.alice.Show, Call: protect.Call{Path: "/v1/accounts"}}
 		d.Spoil.BeforeSigning = func(r *protect.Request) { token.Set(r.Header, users.alice.Token) }
