@@ -155,9 +155,12 @@ func TestServersUnderstand(t *testing.T) {
 				case signedIn != (key == identity.Session):
 					t.Errorf("the session is there: %v", key != "")
 				}
-				bearer, _ := token.From(r.Header)
-				if wanted := policy.UserProof == catalog.AccessToken && !call.Public; wanted != (bearer == identity.Token) || !wanted && bearer != "" {
-					t.Errorf("the access token is %q", bearer)
+				scheme, shown, _ := token.Shown(r.Header)
+				if wanted := policy.UserProof == catalog.AccessToken && !call.Public; wanted != (shown == identity.Token) || !wanted && shown != "" {
+					t.Errorf("the access token is %q", shown)
+				}
+				if bound := policy.Binding == catalog.TokenOfKey; shown != "" && bound != (scheme == token.BoundScheme) {
+					t.Errorf("the access token is shown as %s", scheme)
 				}
 				body, media := d.Body, d.Header.Get("Content-Type")
 				wantMedia := JSON

@@ -283,7 +283,7 @@ func write(o Options, m *material) error {
 				w.File("attestsvc.pem", m.attest.Certificate),
 				w.File("mediator.pem", m.mediator.Certificate),
 				w.Pair("server-backup", m.backup),
-				w.File(answersFile, answers),
+				w.File(AnswersFile, answers),
 				m.maker.writeOffline(w),
 				w.File("developer-key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: developerKey})),
 			}

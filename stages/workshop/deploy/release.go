@@ -17,8 +17,9 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// answersFile is the public key with which the API signs its answers, as a JSON Web Key.
-const answersFile = "answers.json"
+// AnswersFile is the public key with which the API signs its answers, as a JSON Web Key, in the folder of
+// [deployment.Offline].
+const AnswersFile = "answers.json"
 
 // ClientIDs are the apps that there are packages of.
 func ClientIDs() []string {
@@ -102,7 +103,7 @@ func Release(ctx context.Context, dir string, stages catalog.Set, credentials ma
 		}
 		options.Servers = append(options.Servers, pki.Pair{Certificate: certificate})
 	}
-	if err := offline.JSON(answersFile, &options.Answers); err != nil {
+	if err := offline.JSON(AnswersFile, &options.Answers); err != nil {
 		return nil, err
 	}
 	packages, err := Pack(options)

@@ -29,6 +29,7 @@ import (
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/mechanism/jwk"
 	"keyladder/stages/mechanism/pin"
 	"keyladder/stages/protect"
 	"keyladder/stages/workshop/deploy"
@@ -281,7 +282,7 @@ func (b *Bank) Settings(clientID string) release.Settings {
 	return release.Settings{
 		App: clientID, ClientID: clientID, SharedSecret: b.Secret(clientID), ClientSecret: b.ClientSecret(clientID), AuthServer: b.AuthURL,
 		Attestation: b.AttestationURL, Mediator: b.MediatorURL, Lite: b.LiteURL, Developer: b.Developer.Public().(ed25519.PublicKey),
-		ClientCertificate: string(pair.Certificate), ClientKey: string(pair.Key), ServerPins: b.Pins(),
+		ClientCertificate: string(pair.Certificate), ClientKey: string(pair.Key), ServerPins: b.Pins(), AnswerKeys: b.answerKeys(),
 		APIPlain: b.Plain, APITLS: b.TLS, TransferCap: catalog.TransferCap, Stages: map[string]catalog.Call{},
 	}
 }
@@ -316,7 +317,18 @@ func (b *Bank) Package(stage catalog.Stage) string {
 
 // API is where a stage's API is.
 func (b *Bank) API(stage string) protect.API {
-	return protect.API{Stage: stage, Plain: b.Plain, TLS: b.TLS, Auth: b.AuthURL, Attestation: b.AttestationURL, Mediator: b.MediatorURL, Lite: b.LiteURL}
+	return protect.API{
+		Stage: stage, Plain: b.Plain, TLS: b.TLS, Auth: b.AuthURL, Attestation: b.AttestationURL, Mediator: b.MediatorURL, Lite: b.LiteURL,
+		Answers: b.answerKeys(),
+	}
+}
+
+// answerKeys are those with which the bank signs its answers.
+func (b *Bank) answerKeys() []jwk.Key {
+	b.t.Helper()
+	keys := make([]jwk.Key, 1)
+	b.must(b.folders[deployment.Offline].JSON(deploy.AnswersFile, &keys[0]))
+	return keys
 }
 
 var process struct {
