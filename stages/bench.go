@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"keyladder/internal/deployment"
+	"keyladder/internal/statefile"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/bench"
 )
@@ -20,7 +23,8 @@ func benchCommand() *cobra.Command {
 	var slugs, paths []string
 	var seconds float64
 	var asJSON bool
-	var serve string
+	var serve, dir string
+	var keep bool
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure on this machine what the protection of each stage costs",
@@ -50,7 +54,10 @@ are measured as well, and where they have a mediator, what that adds to a refres
 Where calls lead through a gateway, a call through it is compared with the one that it makes
 itself, and whole sign-ins are counted, from the pushed request to the answer to a first call:
 
-  {"gateways": [{"stage", "call_us", "added_us", "sign_ins"}]}`,
+  {"gateways": [{"stage", "call_us", "added_us", "sign_ins"}]}
+
+With --keep the result is kept in the deployment, in place of the one before, and the admin UI
+shows it on the page of the whole ladder.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if serve != "" {
@@ -70,7 +77,25 @@ itself, and whole sign-ins are counted, from the pushed request to the answer to
 			if seconds <= 0 || seconds > 600 {
 				return fmt.Errorf("--seconds must be above 0 and at most 600")
 			}
-			return runBench(c, stages, paths, time.Duration(seconds*float64(time.Second)), asJSON)
+			var keepIn *deployment.Folder
+			if keep { // before minutes are spent
+				if keepIn, err = deployment.Open(dir, deployment.Admin); err != nil {
+					return err
+				}
+			}
+			result, err := runBench(c, stages, paths, time.Duration(seconds*float64(time.Second)))
+			if err != nil {
+				return err
+			}
+			if keep {
+				if err := keepBench(keepIn, result); err != nil {
+					return err
+				}
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), result)
+			}
+			return printBench(c.OutOrStdout(), result)
 		},
 	}
 	flags := c.Flags()
@@ -79,6 +104,8 @@ itself, and whole sign-ins are counted, from the pushed request to the answer to
 	flags.StringArrayVar(&paths, "path", bench.Paths(), "a path to call (repeatable)")
 	flags.Float64Var(&seconds, "seconds", 2, "how long to measure each stage at each path")
 	flags.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	dataFlag(c, &dir)
+	flags.BoolVar(&keep, "keep", false, "keep the result in the deployment, for the admin UI to show")
 	flags.StringVar(&serve, "serve", "", "be the server that is measured, with a deployment in this empty folder")
 	_ = flags.MarkHidden("serve") // the flag is there
 	return c
@@ -100,20 +127,32 @@ func measured(slugs []string) (catalog.Set, error) {
 	return stages, nil
 }
 
-func runBench(c *cobra.Command, stages catalog.Set, paths []string, duration time.Duration, asJSON bool) error {
-	dir, err := os.MkdirTemp("", "keyladder-bench-")
+// keepBench keeps a result where the admin UI finds it, with the time.
+func keepBench(folder *deployment.Folder, result bench.Result) error {
+	data, err := json.MarshalIndent(struct {
+		Measured time.Time `json:"measured"`
+		bench.Result
+	}{time.Now().UTC().Truncate(time.Second), result}, "", "  ")
 	if err != nil {
 		return err
+	}
+	return statefile.Replace(folder.Path(deployment.BenchFile), data)
+}
+
+func runBench(c *cobra.Command, stages catalog.Set, paths []string, duration time.Duration) (result bench.Result, err error) {
+	dir, err := os.MkdirTemp("", "keyladder-bench-")
+	if err != nil {
+		return result, err
 	}
 	defer os.RemoveAll(dir)
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return result, err
 	}
 	told := c.ErrOrStderr()
 	var begin time.Time
 	fmt.Fprintln(told, "starting the server that is measured")
-	result, err := bench.Measure(c.Context(), bench.Options{
+	return bench.Measure(c.Context(), bench.Options{
 		Stages: stages, Paths: paths, Duration: duration, Dir: dir,
 		Server: exec.CommandContext(c.Context(), self, "bench", "--serve", dir),
 		Progress: func(round, rounds int) {
@@ -125,13 +164,6 @@ func runBench(c *cobra.Command, stages catalog.Set, paths []string, duration tim
 			fmt.Fprintf(told, "[%d/%d] rounds, about %d s left\n", round, rounds, int(left.Seconds()+0.5))
 		},
 	})
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return printJSON(c.OutOrStdout(), result)
-	}
-	return printBench(c.OutOrStdout(), result)
 }
 
 func printBench(out io.Writer, r bench.Result) error {

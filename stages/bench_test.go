@@ -9,8 +9,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"keyladder/internal/deployment"
 	"keyladder/stages/catalog"
+	"keyladder/stages/workshop/bench"
 )
 
 // Every stage that is built can be measured at every path, and nothing of it stays.
@@ -75,6 +78,7 @@ func TestBenchRefuses(t *testing.T) {
 		{[]string{"--stage", "signed-calls"}, "not built"},
 		{[]string{"--path", "/v1/transfers"}, "is not measured: the paths are /v1/rates and /v1/accounts/HB-1001"},
 		{[]string{"--seconds", "0"}, "--seconds must be"},
+		{[]string{"--keep", "--data", "no-such-folder"}, "no-such-folder"},
 	} {
 		c := benchCommand()
 		c.SetArgs(tt.args)
@@ -82,5 +86,41 @@ func TestBenchRefuses(t *testing.T) {
 		if err := c.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: %v, want %q", tt.args, err, tt.want)
 		}
+	}
+}
+
+// What is kept is what was measured, with the time, in place of what was kept before.
+func TestKeepBench(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writer, err := deployment.NewWriter(dir, deployment.Admin, "test", time.Now(), deployment.Addresses{})
+	if err == nil {
+		err = writer.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := deployment.Open(dir, deployment.Admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, added := range []float64{10, 20} {
+		if err := keepBench(folder, bench.Result{Calls: []bench.Call{{Stage: "tls", Path: bench.Account, AddedUS: added}}}); err != nil {
+			t.Fatal(err)
+		}
+		var kept struct {
+			Measured time.Time
+			Calls    []bench.Call
+		}
+		data, err := folder.Read(deployment.BenchFile)
+		if err == nil {
+			err = json.Unmarshal(data, &kept)
+		}
+		if err != nil || len(kept.Calls) != 1 || kept.Calls[0].AddedUS != added || time.Since(kept.Measured).Abs() > time.Minute {
+			t.Errorf("kept is %s, %v", data, err)
+		}
+	}
+	if _, err := deployment.Open(dir, deployment.Admin); err != nil {
+		t.Errorf("the folder can't be used any more: %v", err)
 	}
 }

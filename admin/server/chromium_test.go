@@ -1,9 +1,13 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"keyladder/internal/testenv"
@@ -290,5 +295,44 @@ func TestChromiumShowsWhatCameOfIt(t *testing.T) {
 		if !b.inSight(refusal) {
 			t.Errorf("%d wide: why the app is not registered is off the screen", width)
 		}
+	}
+}
+
+// TestChromiumPrintsTheLadder on A4, without what is for screens alone, and in black and white whatever the
+// theme is. The picture is on one page, and no step is cut.
+func TestChromiumPrintsTheLadder(t *testing.T) {
+	t.Parallel()
+	b := openTab(t, newSetting(t))
+	b.signIn()
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
+	b.do("open the ladder", b.open("/ladder"), chromedp.WaitVisible(".overview"))
+	printed, err := chromedp.Call(b, page.PrintToPDF, page.PrintToPDFParams{PreferCSSPageSize: &[]bool{true}[0]})
+	must(t, err)
+	if folder := os.Getenv("KEYLADDER_SCREENS"); folder != "" {
+		must(t, os.WriteFile(filepath.Join(folder, "ladder.pdf"), printed.Data, 0o644))
+	}
+	sheets := regexp.MustCompile(`/Type /Page\b[^s]`).FindAllIndex(printed.Data, -1)
+	if len(sheets) < 2 || len(sheets) > 7 || !bytes.Contains(printed.Data, []byte("/MediaBox [0 0 594.95996 841.91998]")) {
+		t.Errorf("%d pages, of %s", len(sheets), regexp.MustCompile(`/MediaBox \[[^]]*]`).Find(printed.Data))
+	}
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
+	for script, want := range map[string]string{
+		`getComputedStyle(document.querySelector(".top")).display`:                                                       "none",
+		`getComputedStyle(document.body).backgroundColor`:                                                                "rgb(255, 255, 255)",
+		`getComputedStyle(document.body).color`:                                                                          "rgb(0, 0, 0)",
+		`[...new Set([...document.querySelectorAll(".whole-step")].map((s) => getComputedStyle(s).breakInside))].join()`: "avoid",
+		`getComputedStyle(document.querySelector(".overview")).breakInside`:                                              "avoid",
+	} {
+		if got := evaluate[string](b, script); got != want {
+			t.Errorf("printed, %s is %q, want %q", script, got, want)
+		}
+	}
+	const across, down = 718, 1046 // CSS pixels of the sheet without its margins
+	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: across, Height: down, DeviceScaleFactor: 1})
+	if bottom := evaluate[float64](b, `document.querySelector(".all-steps").getBoundingClientRect().top - document.querySelector(".handout").getBoundingClientRect().top`); bottom > down {
+		t.Errorf("the picture needs %.0f pixels, and a sheet has %d", bottom, down)
+	}
+	if wide := evaluate[float64](b, `document.documentElement.scrollWidth`); wide > across+1 {
+		t.Errorf("the picture is %.0f pixels wide, and a sheet has %d", wide, across)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"keyladder/admin/access"
 	"keyladder/admin/attestation"
 	"keyladder/admin/jobs"
+	"keyladder/admin/ladder"
 	"keyladder/admin/manage"
 	"keyladder/admin/mediator"
 	"keyladder/admin/programs"
@@ -34,6 +35,7 @@ import (
 // navigation is the parts of the site.
 var navigation = []ui.NavItem{
 	{Path: "/stages", Label: "Stages"},
+	{Path: ladder.Path, Label: "Ladder"},
 	{Path: "/traffic", Label: "Traffic"},
 	{Path: "/matrix", Label: "Matrix"},
 	{Path: "/apps", Label: "Apps and keys"},
@@ -148,6 +150,8 @@ func (s *Server) assemble(cfg Config) (err error) {
 	attested.Mount(e)
 	mediated.Mount(e)
 	usage.Mount(e)
+	whole := &ladder.Pages{Folder: cfg.Folder, Stages: cfg.Stages, Gate: s.gate, Now: cfg.Now}
+	whole.Mount(e)
 	upkeep.Mount(e)
 	s.echo = e
 	return nil

@@ -2,13 +2,16 @@ package server
 
 import (
 	"context"
+	"html"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"keyladder/admin/jobs"
+	"keyladder/internal/deployment"
 	"keyladder/stages/catalog"
 )
 
@@ -136,4 +139,54 @@ func TestIdentifiers(t *testing.T) {
 	page.want(t, http.StatusOK, `href="/identifiers#API2:2023"`, "No call has the API fetch an address.")
 	b.get("/attacks/wiretap").want(t, http.StatusOK, `href="/identifiers#MASVS-NETWORK-1"`)
 	b.get("/matrix").want(t, http.StatusOK, `href="/identifiers"`)
+}
+
+// TestWholeLadder: all stages on one page, with their secrets, with the attacks that each of them is done
+// with, and with what was measured, where that is there.
+func TestWholeLadder(t *testing.T) {
+	t.Parallel()
+	set := newSetting(t)
+	b := newBrowser(t, set).signIn()
+	b.get("/stages").want(t, http.StatusOK, `href="/ladder"`)
+	page := b.get("/ladder")
+	for _, stage := range catalog.All() {
+		page.want(t, http.StatusOK, `data-step="`+stage.Slug+`"`, `href="/stages/`+stage.Slug+`"`)
+	}
+	for _, attack := range catalog.Attacks() {
+		page.want(t, http.StatusOK, `href="/attacks/`+attack.Name+`"`)
+	}
+	for _, secret := range catalog.AllSecrets() {
+		page.want(t, http.StatusOK, `data-secret="`+html.EscapeString(secret.Name)+`"`)
+	}
+	step := func(slug, change string) string {
+		_, after, _ := strings.Cut(page.Body, `data-step="`+slug+`"`)
+		after, _, _ = strings.Cut(after, "</li>")
+		_, after, _ = strings.Cut(after, "data-"+change)
+		after, _, _ = strings.Cut(after, "</div>")
+		return after
+	}
+	for _, want := range []struct{ stage, change, attack string }{
+		{"tls", "falls", "wiretap"},
+		{"implicit-grant", "returns", "trusted-proxy"},
+		{"refresh", "returns", "backup-theft"},
+		{"user-session", "opens", "token-lift"},
+		{"signed-calls", "falls", "proxy-tamper"},
+	} {
+		if !strings.Contains(step(want.stage, want.change), "/attacks/"+want.attack+`"`) {
+			t.Errorf("%s is not said to be among what %s at %s: %s", want.attack, want.change, want.stage, step(want.stage, want.change))
+		}
+	}
+	page.want(t, http.StatusOK, "data-unmeasured", "stages bench --keep")
+	if strings.Contains(page.Body, "data-cost=") || strings.Contains(page.Body, "data-measured") {
+		t.Error("costs that nobody has measured")
+	}
+	measured := set.folder.Path(deployment.BenchFile)
+	must(t, os.WriteFile(measured, []byte(`{"measured":"2026-11-27T12:00:00Z","machine":{"os":"linux/amd64","cpu":"A CPU","cores":2,"go":"go1.26"},"calls":[
+		{"stage":"tls","path":"/v1/rates","ratio":0.9,"added_us":1},
+		{"stage":"tls","path":"/v1/accounts/HB-1001","ratio":0.5,"added_us":100.4},
+		{"stage":"pinned-mtls","path":"/v1/accounts/HB-1001","ratio":0.25,"added_us":160}]}`), 0o600))
+	page = b.get("/ladder")
+	page.want(t, http.StatusOK, "data-measured", "2 cores of A CPU", "100 µs longer than without protection", "160 µs longer than without protection, +60 µs to the stage before")
+	must(t, os.WriteFile(measured, []byte(`{`), 0o600))
+	b.get("/ladder").want(t, http.StatusOK, "read what was measured")
 }

@@ -45,6 +45,10 @@ type Manifest struct {
 	Next map[string]string `json:"next,omitempty"`
 }
 
+// BenchFile is the file, in the folder of the role admin, with what `stages bench --keep` has measured. It is
+// in no manifest: it says something about the machine, and nothing that a program depends on.
+const BenchFile = "bench.json"
+
 // ForwardingKey is the file with the key that gateway and API share: with it the one tells the other
 // who calls.
 const ForwardingKey = "forwarding.json"

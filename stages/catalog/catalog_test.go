@@ -180,3 +180,51 @@ func TestDeclaredPolicies(t *testing.T) {
 		t.Error("nothing was changed, and something else is declared")
 	}
 }
+
+// Where some secrets are, written down a second time: as the narratives say.
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	want := map[string][]string{ // by stage; letters of places, and names of servers; -: it is nowhere
+		"the app's ID, as its key":    {1: "NPC api", 2: "PC api", 3: "PC api", 7: "PC api", 8: "PC api"},
+		"the app's TLS key":           {3: "P", 4: "P", 5: "pM", 6: "pM"},
+		"the app's Hawk secret":       {4: "P api", 5: "pM api", 6: "pM api"},
+		"a session key":               {6: "CSM api"},
+		"an access token":             {7: "CM", 8: "UCM", 9: "CM", 18: "CM"},
+		"the key of access tokens":    {7: " api", 8: " api auth", 15: " api auth", 16: " mediator", 18: " mediator"},
+		"a code":                      {8: "-", 9: "U auth", 16: "U mediator"},
+		"the app's client secret":     {8: "-", 9: "pM api auth", 10: "pM api auth", 11: "pM auth", 12: "pM auth", 13: " auth mediator", 16: " auth mediator"},
+		"a refresh token":             {9: "-", 10: "S auth", 15: "S auth", 16: "S mediator"},
+		"the key of integrity tokens": {10: "-", 11: " api auth attestation", 12: " api auth attestation", 13: " api auth attestation mediator", 16: " auth attestation mediator"},
+		"a PKCE verifier":             {13: "-", 14: "UM", 15: "M", 16: "M"},
+		"the app's device key":        {16: "-", 17: "H", 18: "H"},
+		"the key of signed answers":   {17: "-", 18: " mediator"},
+	}
+	for _, secret := range AllSecrets() {
+		there := false
+		for _, stage := range All() {
+			got, servers := "", ""
+			for _, place := range secret.At(stage.Policies) {
+				if got += place.Letter(); place.Letter() == "" {
+					servers += " " + string(place)
+				}
+				if place.Words() == string(place) {
+					t.Errorf("the place %s has no words", place)
+				}
+			}
+			got += servers
+			if there = there || got != ""; got == "" {
+				got = "-"
+			}
+			if by := want[secret.Name]; stage.Number < len(by) && by[stage.Number] != "" && by[stage.Number] != got {
+				t.Errorf("%s at %s is at %q, want %q", secret.Name, stage.Slug, got, by[stage.Number])
+			}
+		}
+		if !there {
+			t.Errorf("%s is nowhere", secret.Name)
+		}
+		delete(want, secret.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("these are no secrets: %v", want)
+	}
+}

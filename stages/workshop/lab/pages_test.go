@@ -252,6 +252,7 @@ func (v *viewer) adminPages(filled bool) {
 	if !filled {
 		v.open("/stages", "/stages", "")
 		v.open("/identifiers", "/identifiers", "")
+		v.open("/ladder", "/ladder", "")
 		v.open("/no-rung", "/no-rung", "")
 		for _, stage := range built {
 			v.open("/stages/:stage", "/stages/"+stage.Slug, "")
