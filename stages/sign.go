@@ -57,13 +57,13 @@ func (s *signer) secret(c *cobra.Command, stage catalog.Stage) (string, *deploym
 
 func signCommand() *cobra.Command {
 	var s signer
-	var slug, method, body, contentType, user string
-	var fields []string
+	var slug, method, contentType, user, phone, nonce string
+	var fields, data []string
 	var seal bool
 	c := &cobra.Command{
 		Use:   "sign URL",
-		Short: "Sign a request with an app's secret, and print it as options for curl",
-		Long: `Sign a request with an app's secret, and print it as options for curl:
+		Short: "Sign a request as an app does, and print it as options for curl",
+		Long: `Sign a request as an app does, and print it as options for curl:
 
   go run ./stages sign URL | curl -K -
 
@@ -72,7 +72,16 @@ signature covers who the user and the device are, so those fields are for sign:
 
   go run ./stages sign -H @- URL <device.txt | curl -K -
 
-The secret is asked for at the running deployment, with the admin's certificate.`,
+Where apps sign with a secret, it is asked for at the running deployment, with the admin's
+certificate. Where they sign with a key, it is in the secure hardware of a phone, which stages
+token keeps in a folder, and it is what the tokens of the fields are bound to:
+
+  go run ./stages token --stage device-bound --user alice --phone my-phone > alice.txt
+  go run ./stages sign --phone my-phone -H @- URL < alice.txt | curl -K -
+
+There the request gets a proof of possession, or a signature. Proofs carry a nonce of the
+server's, which sign asks for. Endpoints of the authorization server want a client attestation in
+place of both tokens: stages token --json has it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			target, err := url.Parse(args[0])
@@ -86,7 +95,8 @@ The secret is asked for at the running deployment, with the admin's certificate.
 			if err != nil {
 				return err
 			}
-			if stage.Call.AppProof != catalog.Hawk {
+			byPhone := stage.Call.Sender != catalog.AnySender
+			if !byPhone && stage.Call.AppProof != catalog.Hawk {
 				return fmt.Errorf("the stage %s does not sign requests", stage.Slug)
 			}
 			if seal && stage.Call.Bodies == catalog.PlainBodies {
@@ -95,8 +105,11 @@ The secret is asked for at the running deployment, with the admin's certificate.
 			if user != "" && stage.Call.UserProof != catalog.UserSession {
 				return fmt.Errorf("nobody signs in with a password at the stage %s", stage.Slug)
 			}
+			if !byPhone && (phone != "" || nonce != "") {
+				return fmt.Errorf("the stage %s signs with a secret: leave out --phone and --nonce", stage.Slug)
+			}
 			call := protect.Call{
-				Method: method, URL: target, Header: http.Header{}, Body: []byte(body), Media: contentType, Clear: !seal,
+				Method: method, URL: target, Header: http.Header{}, Body: []byte(strings.Join(data, "&")), Media: contentType, Clear: !seal,
 			}
 			if method == "" {
 				call.Method = usualMethod(call.Body)
@@ -108,35 +121,55 @@ The secret is asked for at the running deployment, with the admin's certificate.
 				name, password, _ := strings.Cut(user, ":")
 				call.SignIn = &protect.SignIn{User: name, Password: password}
 			}
-			secret, folder, err := s.secret(c, stage)
-			if err != nil {
+			var signed protect.Request
+			if byPhone {
+				folder, err := deployment.Open(s.dir, deployment.Phone)
+				if err != nil {
+					return err
+				}
+				signed, err = phoneSigner{folder, phone, nonce}.sign(c.Context(), stage, call)
+				if err != nil {
+					return err
+				}
+			} else if signed, err = s.sign(c, stage, call); err != nil {
 				return err
 			}
-			// For the host and port of the settings, whatever name is used to reach the server.
-			api := protect.API{
-				Stage: stage.Slug, Plain: folder.Addresses.URL(deployment.PlainAPI), TLS: folder.Addresses.URL(deployment.API),
-			}
-			caller, err := protect.New(stage.Call, api, protect.Identity{ClientID: s.key, Secret: secret})
-			if err != nil {
-				return err
-			}
-			dressed, err := caller.Dress(call)
-			if err != nil {
-				return err
-			}
-			_, err = io.WriteString(c.OutOrStdout(), curlOptions(dressed.Request))
+			_, err = io.WriteString(c.OutOrStdout(), curlOptions(signed))
 			return err
 		},
 	}
 	s.flags(c)
 	c.Flags().StringVar(&slug, "stage", "", "the stage (default: as in the URL)")
 	c.Flags().StringVarP(&method, "method", "X", "", "the method (default: GET, or POST with a body)")
-	c.Flags().StringVarP(&body, "body", "d", "", "the body")
+	c.Flags().StringArrayVarP(&data, "body", "d", nil, "the body; several are joined with &, as curl does it")
 	c.Flags().StringArrayVarP(&fields, "header", "H", nil, "a field `NAME: VALUE` to send; @- reads some from standard input, one a line")
 	c.Flags().StringVarP(&user, "user", "u", "", "`NAME:PASSWORD` to sign in with")
-	c.Flags().StringVar(&contentType, "content-type", "application/json", "the body's media type")
+	c.Flags().StringVar(&contentType, "content-type", "", "the body's media type (default: application/json, or that of forms at the endpoints of the authorization server)")
 	c.Flags().BoolVar(&seal, "seal", false, "encrypt the body, as hidden-secrets wants it")
+	c.Flags().StringVar(&phone, "phone", "", "`FOLDER` of the phone's secure hardware, where apps sign with a key")
+	c.Flags().StringVar(&nonce, "nonce", "", "the server's nonce for a proof of possession (default: the server is asked for one)")
 	return c
+}
+
+// sign signs a request with the app's secret.
+func (s *signer) sign(c *cobra.Command, stage catalog.Stage, call protect.Call) (protect.Request, error) {
+	secret, folder, err := s.secret(c, stage)
+	if err != nil {
+		return protect.Request{}, err
+	}
+	// For the host and port of the settings, whatever name is used to reach the server.
+	api := protect.API{
+		Stage: stage.Slug, Plain: folder.Addresses.URL(deployment.PlainAPI), TLS: folder.Addresses.URL(deployment.API),
+	}
+	caller, err := protect.New(stage.Call, api, protect.Identity{ClientID: s.key, Secret: secret})
+	if err != nil {
+		return protect.Request{}, err
+	}
+	dressed, err := caller.Dress(call)
+	if err != nil {
+		return protect.Request{}, err
+	}
+	return dressed.Request, nil
 }
 
 // usualMethod is the one that curl takes by itself.

@@ -5,22 +5,21 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"keyladder/internal/deployment"
-	"keyladder/mobileclient/factory"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/mechanism/dpop"
+	"keyladder/stages/mechanism/httpsig"
 	"keyladder/stages/protect"
 	"keyladder/stages/workshop/deploy"
 )
@@ -41,9 +40,10 @@ what the app would hold then, as fields for curl:
 Where users sign in on the pages of the authorization server, the person goes through these.
 Where the app is attested, the attestation service is answered out of the genuine package, and
 the client integrity token is among the fields. It is good for a minute.
-Where the app signs each request, the signature is for stages sign, which takes the fields
-on its standard input. What the app holds besides fields, a refresh token, is printed with
---json:
+Where the app signs each request, or proves that it has a key, that is for stages sign, which
+takes the fields on its standard input. A key is in the secure hardware of a phone: --phone
+keeps that. What the app holds besides fields, a refresh token and a client attestation, is
+printed with --json:
 
   go run ./stages token --stage refresh --user alice --json`,
 		Args: cobra.NoArgs,
@@ -68,15 +68,15 @@ on its standard input. What the app holds besides fields, a refresh token, is pr
 			if who.Password == "" {
 				return fmt.Errorf("nobody knows a password of %q: the people are %q", user, people.Names())
 			}
-			header, signedIn, err := heldByApp(c.Context(), folder, stage, who, own)
+			held, err := heldByApp(c.Context(), folder, stage, who, own)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return writeHeld(c.OutOrStdout(), header, signedIn)
+				return held.write(c.OutOrStdout())
 			}
-			for _, name := range slices.Sorted(maps.Keys(header)) {
-				if _, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", name, header.Get(name)); err != nil {
+			for _, name := range slices.Sorted(maps.Keys(held.header)) {
+				if _, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s\n", name, held.header.Get(name)); err != nil {
 					return err
 				}
 			}
@@ -85,7 +85,7 @@ on its standard input. What the app holds besides fields, a refresh token, is pr
 	}
 	dataFlag(c, &dir)
 	c.Flags().StringVar(&slug, "stage", "", "the stage")
-	c.Flags().BoolVar(&asJSON, "json", false, "print the fields and, where there is one, the refresh token as JSON")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the fields as JSON and, where there are any, the refresh token and the client attestation")
 	c.Flags().StringVar(&own.secret, "secret", "", "a secret to use in place of the one that the app was shipped with")
 	c.Flags().StringVar(&own.integrity, "integrity", "", "a client integrity token to use in place of one for the genuine package")
 	c.Flags().StringVar(&own.phone, "phone", "", "folder in which to keep the phone's secure hardware, so that stages sign can sign with the app's key (default: it is thrown away)")
@@ -99,16 +99,24 @@ on its standard input. What the app holds besides fields, a refresh token, is pr
 	return c
 }
 
-// writeHeld writes what the app holds as JSON.
-func writeHeld(w io.Writer, header http.Header, signedIn protect.SignedIn) error {
-	held := struct {
+// held is what the app holds when somebody has signed in.
+type held struct {
+	header      http.Header // that is the same in all of its calls
+	signedIn    protect.SignedIn
+	attestation string // of the client, for the server that issues its tokens; empty: there is none
+}
+
+// write writes it as JSON.
+func (h held) write(w io.Writer) error {
+	shown := struct {
 		Fields       map[string]string `json:"fields"` // of a request, by name
 		RefreshToken string            `json:"refresh_token,omitempty"`
-	}{map[string]string{}, signedIn.Refresh}
-	for name := range header {
-		held.Fields[name] = header.Get(name)
+		Attestation  string            `json:"client_attestation,omitempty"`
+	}{map[string]string{}, h.signedIn.Refresh, h.attestation}
+	for name := range h.header {
+		shown.Fields[name] = h.header.Get(name)
 	}
-	if err := json.NewEncoder(w).Encode(held); err != nil {
+	if err := json.NewEncoder(w).Encode(shown); err != nil {
 		return fmt.Errorf("print what the app holds: %w", err)
 	}
 	return nil
@@ -120,89 +128,78 @@ type ownProof struct {
 	phone             string // folder of its secure hardware
 }
 
-// app is the bank's app on a phone of its own, which is new where nobody says which.
-func (o ownProof) app(folder *deployment.Folder, stage catalog.Stage) (*deploy.App, error) {
-	phone := o.phone
-	if phone == "" {
-		var err error
-		if phone, err = os.MkdirTemp("", "keyladder-phone-"); err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(phone) // all of it is read by then
-	}
-	plant, err := factory.Open(folder)
-	if err == nil {
-		err = plant.Make(phone)
-	}
-	if err != nil && !errors.Is(err, factory.ErrNone) {
-		return nil, err
-	}
-	return deploy.OpenApp(folder.Path(deploy.PackageName(stage.Package.Release)), rand.Text(), phone)
-}
-
-// heldByApp signs a person in as the app does, and returns what it holds from then on, with
-// the fields that are the same in all of its calls.
-func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Stage, who person.Person, own ownProof) (header http.Header, signedIn protect.SignedIn, err error) {
+// heldByApp signs a person in as the app does, and returns what it holds from then on.
+func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Stage, who person.Person, own ownProof) (h held, err error) {
 	caller, roots, err := shippedCaller(folder, stage)
 	if err != nil {
-		return nil, signedIn, err
+		return h, err
 	}
 	caller, err = caller.As(func(as *protect.Identity) { as.Secret, as.Integrity = cmp.Or(own.secret, as.Secret), own.integrity })
 	if err != nil {
-		return nil, signedIn, err
+		return h, err
 	}
-	client := &http.Client{
-		Timeout:   time.Minute,
-		Transport: &http.Transport{TLSClientConfig: caller.TLS(roots), DialContext: folder.Addresses.Routes().Dial(nil)},
-	}
+	client := clientOf(folder, caller, roots)
 	defer client.CloseIdleConnections()
 	if stage.Call.Devices == catalog.RegisteredDevices {
 		identifier := rand.Text()
 		answer, err := answered(ctx, client, caller, protect.RegisterCall(identifier))
 		if err != nil {
-			return nil, signedIn, err
+			return h, err
 		}
 		device, err := protect.ReadInstallation(answer, identifier)
 		if err != nil {
-			return nil, signedIn, err
+			return h, err
 		}
 		if caller, err = caller.As(func(as *protect.Identity) { as.Device = device }); err != nil {
-			return nil, signedIn, err
+			return h, err
 		}
 	}
 	if stage.Call.AppProof == catalog.IntegrityToken && own.integrity == "" {
-		app, err := own.app(folder, stage)
+		app, err := openPhone(folder, stage, own.phone)
 		if err != nil {
-			return nil, signedIn, err
+			return h, err
 		}
 		defer app.Close()
 		if caller, err = app.Equip(caller); err != nil {
-			return nil, signedIn, err
+			return h, err
 		}
-		held, err := app.Attest(ctx, client, caller)
+		attested, err := app.Attest(ctx, client, caller)
 		if err != nil {
-			return nil, signedIn, err
+			return h, err
 		}
-		if caller, err = caller.As(held.Show); err != nil {
-			return nil, signedIn, err
+		if caller, err = caller.As(attested.Show); err != nil {
+			return h, err
 		}
+		h.attestation = attested.Client
 	}
-	signedIn, err = signIn(ctx, caller, client, who)
-	if err != nil {
-		return nil, signedIn, err
+	if h.signedIn, err = signIn(ctx, caller, client, who); err != nil {
+		return h, err
 	}
-	if caller, err = caller.As(signedIn.Show); err != nil {
-		return nil, signedIn, err
+	if caller, err = caller.As(h.signedIn.Show); err != nil {
+		return h, err
 	}
 	dressed, err := caller.Dress(protect.Call{Path: "/v1/accounts"})
 	if err != nil {
-		return nil, signedIn, err
+		return h, err
 	}
-	dressed.Header.Del("User-Agent")
-	if stage.Call.AppProof == catalog.Hawk { // it is good for this one call
-		dressed.Header.Del(stage.Call.AppProofField())
+	h.header = dressed.Header
+	h.header.Del("User-Agent")
+	// What is good for this one call is made by stages sign.
+	for _, field := range []string{dpop.Field, httpsig.FieldInput, httpsig.FieldSignature} {
+		h.header.Del(field)
 	}
-	return dressed.Header, signedIn, nil
+	if stage.Call.AppProof == catalog.Hawk {
+		h.header.Del(stage.Call.AppProofField())
+	}
+	return h, nil
+}
+
+// clientOf reaches the servers of a deployment as a caller wants it.
+func clientOf(folder *deployment.Folder, caller *protect.Caller, roots []byte) *http.Client {
+	return &http.Client{
+		Timeout:   time.Minute,
+		Transport: &http.Transport{TLSClientConfig: caller.TLS(roots), DialContext: folder.Addresses.Routes().Dial(nil)},
+	}
 }
 
 // signIn signs a person in, with a call or on the page of the authorization server.

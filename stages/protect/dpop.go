@@ -62,6 +62,20 @@ func (c *Caller) learnNonce(r *Request, a *Answer) {
 	a.ToldNonce = refused && dpop.NonceOf(r.Header.Get(dpop.Field)) != given
 }
 
+// NonceCall asks the server that issues the stage's tokens for a nonce, which proofs for it carry from then
+// on: [Dressed.Check] takes it from the answer.
+func (c *Caller) NonceCall() (Call, error) {
+	base, err := c.mediator()
+	if err != nil {
+		return Call{}, err
+	}
+	target, err := url.Parse(base + "/challenge")
+	return Call{Method: http.MethodPost, URL: target, Public: true, Unproven: true}, err
+}
+
+// UseNonce has proofs for a server carry a nonce that it has given to somebody else.
+func (c *Caller) UseNonce(u *url.URL, nonce string) { c.nonces.keep(u, nonce) }
+
 // nonces are those that servers have given last, by their origins (RFC 9449, section 8.2).
 type nonces struct{ by sync.Map }
 
