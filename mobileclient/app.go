@@ -39,6 +39,7 @@ type appUse struct {
 	memory       string           // path to which the app's memory is written; empty: it is not
 	numbers      map[string]int64 // in the app's memory that a debugger replaces
 	unlocked     bool
+	system       string // name of the system that the phone runs; empty: its maker's
 	raw          bool
 
 	provider           string // on whose page they sign in; empty: the bank's
@@ -63,6 +64,7 @@ func (u *appUse) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&u.proxy, "proxy", "", "URL of an HTTP proxy that the phone is set to: http://127.0.0.1:8081")
 	flags.StringVar(&u.trust, "trust", "", "PEM `file` with a CA that is added to the phone's trust store")
 	flags.BoolVar(&u.unlocked, "unlocked", false, "unlock the phone, so that its owner can change its system: it reports that to apps that ask")
+	flags.StringVar(&u.system, "system", "", "`NAME` of a system of somebody's own that the phone runs in place of its maker's: its boot loader is unlocked for that, and locked again")
 	flags.StringVar(&u.user, "user", "", "`name` of who signs in, if they are not signed in: alice")
 	flags.StringVar(&u.provider, "provider", "", "`NAME` of the provider on whose page they sign in, where there are several (default: the bank's)")
 	flags.StringVar(&u.passwordFile, "password-file", "", "`file` with their password in its first line")
@@ -282,6 +284,9 @@ func (u *appUse) launch(ctx context.Context, d *device.Device, folder *deploymen
 	if err := d.SetNetwork(device.Network{AccessPoint: u.accessPoint, Proxy: u.proxy}); err != nil {
 		return nil, err
 	}
+	if err := u.setSystem(d); err != nil {
+		return nil, err
+	}
 	if err := d.Unlock(u.unlocked); err != nil {
 		return nil, err
 	}
@@ -303,6 +308,24 @@ func (u *appUse) launch(ctx context.Context, d *device.Device, folder *deploymen
 		}
 	}
 	return d.Launch(ctx, wanted.Name, stage.Slug)
+}
+
+// setSystem has the phone run the system that the flags name. One that it runs already stays, with its key.
+func (u *appUse) setSystem(d *device.Device) error {
+	var wanted *device.System
+	switch now := d.System(); {
+	case now == nil && u.system == "", now != nil && now.Name == u.system:
+		return nil
+	case u.system != "":
+		var err error
+		if wanted, err = device.MakeSystem(u.system); err != nil {
+			return fmt.Errorf("--system %s: %w", u.system, err)
+		}
+	}
+	if err := d.Unlock(true); err != nil {
+		return err
+	}
+	return d.InstallSystem(wanted)
 }
 
 // install installs a package where it is not installed already. An app of another signer

@@ -1,10 +1,14 @@
 package device
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"time"
 
@@ -22,6 +26,8 @@ var (
 	ErrNoHardware = errors.New("the phone has no secure hardware")
 	// ErrLocked means that nobody but the system may do that while the boot loader is locked.
 	ErrLocked = errors.New("the phone is locked: unlock its boot loader first")
+	// ErrSystemName means that a system can't be called so.
+	ErrSystemName = errors.New("call the system something with up to 31 letters, digits, spaces, full stops and hyphens, a letter first")
 )
 
 // HardwareFolder is where a device whose folder is given looks for its secure hardware, which comes from
@@ -145,6 +151,30 @@ type System struct {
 	Name    string  `json:"name"`
 	Version string  `json:"version"`
 	Key     pin.Pin `json:"key"` // with which it is signed
+}
+
+// MakeSystem makes a system of somebody's own, under a name. The key that it is signed with is made for it,
+// and nobody keeps that: there is one version.
+func MakeSystem(name string) (*System, error) {
+	if !systemName.MatchString(name) {
+		return nil, ErrSystemName
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make a key for the system: %w", err)
+	}
+	of, err := pin.OfKey(key.Public())
+	return &System{Name: name, Version: "1", Key: of}, err
+}
+
+// systemName is what systems are called.
+var systemName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9 .-]{0,30}$`)
+
+// System is the one that somebody has put on the device; nil: it runs its maker's.
+func (d *Device) System() *System {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state.System
 }
 
 // InstallSystem puts another operating system in place of the one that is there; nil: the maker's again.

@@ -19,6 +19,7 @@
 //	POST /settings/trust        trust a CA; /settings/distrust takes one back
 //	POST /settings/sideloading  allow packages of other signers
 //	POST /settings/unlocked     unlock the phone, or lock it
+//	POST /settings/system       install another operating system, or the maker's again
 //	POST /settings/install      install a package; /settings/store the bank's; /settings/uninstall
 //	POST /settings/update       install what the bank has packed anew
 //	POST /stage, POST /app      use another stage, or another of the bank's apps

@@ -52,7 +52,7 @@ func TestStrangerAtTheScreen(t *testing.T) {
 	}
 	for _, path := range []string{
 		"/pay", "/stage", "/app", "/sign-in", "/sign-out", "/settings/network", "/settings/trust", "/settings/sideloading", "/settings/store",
-		"/settings/unlocked", "/settings/uninstall", "/settings/update", "/browser/open", "/browser/submit", "/browser/follow", "/accounts/HB-1001/freeze",
+		"/settings/unlocked", "/settings/system", "/settings/uninstall", "/settings/update", "/browser/open", "/browser/submit", "/browser/follow", "/accounts/HB-1001/freeze",
 	} {
 		if status, _ := other.submit(t, path, url.Values{"stage": {"tls"}, "allowed": {"yes"}, "name": {phone.AppName}}); status != http.StatusForbidden {
 			t.Errorf("POST %s: %d", path, status)

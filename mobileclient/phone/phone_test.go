@@ -117,15 +117,22 @@ func TestSettings(t *testing.T) {
 	h.submit(t, "/settings/sideloading", url.Values{"allowed": {"yes"}})
 	_, page = h.submit(t, "/settings/unlocked", url.Values{"unlocked": {"yes"}})
 	wants(t, "unlocked", page, "The phone is unlocked", `name="unlocked" value="yes" checked`)
+	_, page = h.submit(t, "/settings/system", url.Values{"system": {"FreeOS 1"}})
+	wants(t, "another system", page, "The phone runs FreeOS 1", "signed with the key <code>sha256/")
+	_, page = h.submit(t, "/settings/system", url.Values{"system": {"!"}})
+	wants(t, "a system without a name", page, "That was not changed", `aria-invalid="true"`)
 
 	// All that survives that the phone is switched off.
 	h.off(t)
 	h.on(t, "")
 	_, page = h.see(t, "/settings")
 	wants(t, "after a restart", page, `value="tls" selected`, "through the proxy", "Mallory&#39;s CA", `name="allowed" value="yes" checked`, `name="unlocked" value="yes" checked`)
+	wants(t, "after a restart", page, "It runs FreeOS 1")
 	if _, page = h.submit(t, "/settings/unlocked", nil); strings.Contains(page, `name="unlocked" value="yes" checked`) {
 		t.Error("the phone is still unlocked")
 	}
+	_, page = h.submit(t, "/settings/system", url.Values{"makers": {"yes"}})
+	wants(t, "a system for a locked phone", page, "The phone is locked: unlock its boot loader first.", "It runs FreeOS 1")
 
 	_, fingerprint, _ := strings.Cut(page, `name="fingerprint" value="`)
 	fingerprint, _, _ = strings.Cut(fingerprint, `"`)

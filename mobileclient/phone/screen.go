@@ -70,6 +70,7 @@ func (p *Phone) screen() *echo.Echo {
 	e.POST("/settings/distrust", p.distrust)
 	e.POST("/settings/sideloading", p.setSideloading)
 	e.POST("/settings/unlocked", p.unlock)
+	e.POST("/settings/system", p.installSystem)
 	e.POST("/settings/install", p.install)
 	e.POST("/settings/store", p.installGenuine)
 	e.POST("/settings/uninstall", p.uninstall)

@@ -39,7 +39,7 @@ func (p *Phone) settings(c echo.Context, status int, n *notice, refused url.Valu
 		return err
 	}
 	page := p.own(c.Request().Context(), "Settings", "/settings", n)
-	return render(c, status, settingsView(page, p.device.Sideloading(), p.device.Unlocked(), added, installed, refused))
+	return render(c, status, settingsView(page, p.device.Sideloading(), p.device.Unlocked(), p.device.System(), added, installed, refused))
 }
 
 func fingerprint(der []byte) string {
@@ -97,6 +97,19 @@ func (p *Phone) unlock(c echo.Context) error {
 		title = "The phone is unlocked, and says so to apps that ask"
 	}
 	return p.saved(c, p.device.Unlock(unlocked), title)
+}
+
+// installSystem puts a system of the owner's on the phone, or the maker's back where none is named.
+func (p *Phone) installSystem(c echo.Context) error {
+	name := strings.TrimSpace(c.FormValue("system"))
+	if c.FormValue("makers") != "" {
+		return p.saved(c, p.device.InstallSystem(nil), "The phone runs its maker's system")
+	}
+	made, err := device.MakeSystem(name)
+	if err == nil {
+		err = p.device.InstallSystem(made)
+	}
+	return p.saved(c, err, "The phone runs "+name)
 }
 
 func (p *Phone) install(c echo.Context) error {
