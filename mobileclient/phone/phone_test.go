@@ -132,7 +132,7 @@ func TestSettings(t *testing.T) {
 		t.Error("the phone is still unlocked")
 	}
 	_, page = h.submit(t, "/settings/system", url.Values{"makers": {"yes"}})
-	wants(t, "a system for a locked phone", page, "The phone is locked: unlock its boot loader first.", "It runs FreeOS 1")
+	wants(t, "a system for a locked phone", page, "the phone is locked: unlock its boot loader first.", "It runs FreeOS 1")
 
 	_, fingerprint, _ := strings.Cut(page, `name="fingerprint" value="`)
 	fingerprint, _, _ = strings.Cut(fingerprint, `"`)
