@@ -56,6 +56,14 @@ itself, and whole sign-ins are counted, from the pushed request to the answer to
 
   {"gateways": [{"stage", "call_us", "added_us", "sign_ins"}]}
 
+Bare operations are measured in the same rounds: a verification and a signature of ECDSA on
+P-256, and a MAC of HS256. With them what a proof of the sender adds to a call is compared, where
+the stage before that has none is measured as well; and the memory of such proofs is filled:
+
+  {"operations": {"verify_us", "sign_us", "hs256_us"},
+   "senders": [{"stage", "path", "against", "added_us", "operations_us", "factor"}],
+   "proofs": {"number", "bytes_per", "mb"}}
+
 With --keep the result is kept in the deployment, in place of the one before, and the admin UI
 shows it on the page of the whole ladder.`,
 		Args: cobra.NoArgs,
@@ -196,6 +204,9 @@ func printBench(out io.Writer, r bench.Result) error {
 	if err := printTokens(out, r); err != nil {
 		return err
 	}
+	if err := printOperations(out, r); err != nil {
+		return err
+	}
 	_, err := fmt.Fprintf(out, "%d cores, %s, %s, %s\n", r.Machine.Cores, r.Machine.CPU, r.Machine.OS, r.Machine.Go)
 	return err
 }
@@ -222,4 +233,25 @@ func printTokens(out io.Writer, r bench.Result) error {
 		fmt.Fprintf(table, "%s\t%.0f\t%.0f\t%.1f\t\n", g.Stage, g.CallUS, g.AddedUS, g.SignIns)
 	}
 	return table.Flush()
+}
+
+// printOperations prints bare operations, and what is measured against them.
+func printOperations(out io.Writer, r bench.Result) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "\nbare operation\tµs\t")
+	fmt.Fprintf(table, "P-256 verify\t%.1f\t\nP-256 sign\t%.1f\t\nHS256\t%.2f\t\n", r.Operations.VerifyUS, r.Operations.SignUS, r.Operations.HS256US)
+	if len(r.Senders) > 0 {
+		fmt.Fprintln(table, "\nproof of the sender at\tpath\tagainst\tadded µs\tits operations µs\tfactor\t")
+	}
+	for _, s := range r.Senders {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%.0f\t%.0f\t%.2f\t\n", s.Stage, s.Path, s.Against, s.AddedUS, s.OperationsUS, s.Factor)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if r.Proofs != nil {
+		_, err := fmt.Fprintf(out, "A full memory has %d proofs, of %.1f bytes each: %.1f MB.\n", r.Proofs.Number, r.Proofs.BytesPer, r.Proofs.MB)
+		return err
+	}
+	return nil
 }

@@ -34,6 +34,10 @@ func TestBench(t *testing.T) {
 		Calls   []map[string]any
 		Bases   []map[string]any
 		Machine map[string]any
+
+		Operations map[string]float64
+		Senders    []map[string]any
+		Proofs     map[string]float64
 	}
 	if err := json.Unmarshal(out.Bytes(), &result); err != nil {
 		t.Fatal(err)
@@ -58,6 +62,13 @@ func TestBench(t *testing.T) {
 	}
 	if cores, _ := result.Machine["cores"].(float64); cores < 1 || len(result.Bases) == 0 {
 		t.Errorf("machine %v, bases %v", result.Machine, result.Bases)
+	}
+	if members := slices.Sorted(maps.Keys(result.Operations)); !slices.Equal(members, []string{"hs256_us", "sign_us", "verify_us"}) {
+		t.Errorf("the operations are %v", result.Operations)
+	}
+	proven := slices.DeleteFunc(catalog.All().Built(), func(s catalog.Stage) bool { return s.Call.Sender == catalog.AnySender })
+	if len(result.Senders) != 2*len(proven) || len(proven) > 0 && result.Proofs["bytes_per"] <= 0 {
+		t.Errorf("%d stages have proofs of the sender, and measured are %v, %v", len(proven), result.Senders, result.Proofs)
 	}
 	if !strings.Contains(told.String(), "[5/5] rounds") {
 		t.Errorf("the progress is\n%s", told.String())

@@ -3,8 +3,11 @@ package bench
 import (
 	"bytes"
 	"net"
+	"slices"
 	"strings"
 	"testing"
+
+	"keyladder/stages/catalog"
 )
 
 // An answer is over where it says, and only one that was served counts.
@@ -100,5 +103,60 @@ func TestResult(t *testing.T) {
 	}
 	if r.Machine.Cores < 1 || r.Machine.Go == "" || r.Machine.OS == "" {
 		t.Errorf("the machine is %+v", r.Machine)
+	}
+}
+
+// A proof of the sender is compared with the latest stage without one, round by round, and with what its
+// own operations take.
+func TestSenders(t *testing.T) {
+	t.Parallel()
+	policies := func(proof catalog.Sender) (p catalog.Policies) {
+		p.Call.Sender = proof
+		return p
+	}
+	stages := catalog.Set{
+		{Number: 1, Slug: "long-before", Policies: policies(catalog.AnySender)},
+		{Number: 2, Slug: "before", Policies: policies(catalog.AnySender)},
+		{Number: 3, Slug: "proven", Policies: policies(catalog.DPoPProofs)},
+		{Number: 4, Slug: "signed", Policies: policies(catalog.SignedMessages)},
+	}
+	targets := []*target{
+		{handler: Unguarded, path: Rates},
+		{stage: "long-before", path: Rates, added: []float64{1, 1, 1}},
+		{stage: "before", path: Rates, added: []float64{100, 500, 100}}, // something disturbed the second round
+		{stage: "proven", path: Rates, added: []float64{160, 560, 160}},
+		{stage: "signed", path: Rates, added: []float64{190, 590, 190}},
+		{stage: "signed", path: Account, added: []float64{190}}, // with nothing to compare it with
+	}
+	got := senders(stages, targets, Operations{VerifyUS: 50, SignUS: 25})
+	want := []Sender{
+		{Stage: "proven", Path: Rates, Against: "before", AddedUS: 60, OperationsUS: 50, Factor: 1.2},
+		{Stage: "signed", Path: Rates, Against: "before", AddedUS: 90, OperationsUS: 75, Factor: 1.2},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if alone := senders(stages[2:], targets, Operations{VerifyUS: 50, SignUS: 25}); alone != nil {
+		t.Errorf("without the stage before: %+v", alone)
+	}
+}
+
+// The memory of proofs has a bound, and what it takes there is bounded, too.
+func TestFullOfProofs(t *testing.T) { // alone: others use memory as well
+	proofs, err := fullOfProofs()
+	if err != nil || proofs.Number < 100_000 || proofs.BytesPer < 16 || proofs.BytesPer > 100 {
+		t.Errorf("%+v, %v", proofs, err)
+	}
+}
+
+// Bare operations take some time, and of ECDSA the verification takes longer than a MAC.
+func TestOperations(t *testing.T) {
+	t.Parallel()
+	o, err := newOperations()
+	if err == nil {
+		err = o.sample()
+	}
+	if r := o.result(); err != nil || r.VerifyUS <= r.HS256US || r.SignUS <= r.HS256US || r.HS256US <= 0 {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

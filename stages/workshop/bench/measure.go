@@ -68,6 +68,10 @@ type Result struct {
 	Mediators    []Mediator    `json:"mediators,omitempty"`    // at stages with a mediator
 	Gateways     []Gateway     `json:"gateways,omitempty"`     // at stages with a gateway
 
+	Operations Operations `json:"operations"`
+	Senders    []Sender   `json:"senders,omitempty"` // at stages whose calls carry a proof of the sender
+	Proofs     *Proofs    `json:"proofs,omitempty"`  // where there are such
+
 	Machine Machine `json:"machine"`
 }
 
@@ -132,10 +136,17 @@ func Measure(ctx context.Context, o Options) (result Result, err error) {
 			return Result{}, err
 		}
 	}
+	bare, err := newOperations()
+	if err != nil {
+		return Result{}, err
+	}
 	rounds := max(minRounds, int(o.Duration/longest))
 	length := o.Duration / time.Duration(rounds)
 	o.Progress(0, rounds)
 	for round := range rounds {
+		if err := bare.sample(); err != nil {
+			return Result{}, err
+		}
 		for _, t := range targets {
 			if t.handler == Unguarded { // with the stages
 				continue
@@ -147,6 +158,14 @@ func Measure(ctx context.Context, o Options) (result Result, err error) {
 		o.Progress(round+1, rounds)
 	}
 	result = resultOf(targets)
+	result.Operations = bare.result()
+	if result.Senders = senders(o.Stages.Built(), targets, result.Operations); len(result.Senders) > 0 {
+		proofs, err := fullOfProofs()
+		if err != nil {
+			return Result{}, err
+		}
+		result.Proofs = &proofs
+	}
 	if result.Attestations, err = o.attestations(ctx, who, at); err != nil {
 		return Result{}, err
 	}
