@@ -20,6 +20,7 @@ import (
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/mechanism/jwk"
 	"keyladder/stages/protect"
 	"keyladder/stages/workshop/deploy"
 )
@@ -33,6 +34,7 @@ type identity struct {
 	roots          []byte
 	packages       *deployment.Folder // with the app's
 	user, password string
+	answers        []jwk.Key // that the API's answers are signed with
 }
 
 func readIdentity(dir string) (who identity, err error) {
@@ -56,6 +58,10 @@ func readIdentity(dir string) (who identity, err error) {
 	who.secret, who.clientSecret, who.password = secrets[who.id], clientSecrets[who.id], passwords[who.user]
 	who.servers = tokenClient{who.id + "-servers", clientSecrets[who.id+"-servers"]}
 	if who.certificate, err = folders[deployment.Offline].Pair("apps/" + who.id); err != nil {
+		return who, err
+	}
+	who.answers = make([]jwk.Key, 1)
+	if err := folders[deployment.Offline].JSON(deploy.AnswersFile, &who.answers[0]); err != nil {
 		return who, err
 	}
 	who.packages = folders[deployment.Phone]
@@ -116,7 +122,7 @@ func newCaller(stage catalog.Stage, who identity, at addresses) (*caller, error)
 	if stage.Call.ClientAuth == catalog.ClientSecret {
 		secret = who.clientSecret
 	}
-	api := protect.API{Stage: stage.Slug, Plain: "http://" + at.Plain, TLS: "https://" + at.TLS, Auth: "https://" + at.Auth, Attestation: "https://" + at.Attestation, Mediator: "https://" + at.Mediator}
+	api := protect.API{Stage: stage.Slug, Plain: "http://" + at.Plain, TLS: "https://" + at.TLS, Auth: "https://" + at.Auth, Attestation: "https://" + at.Attestation, Mediator: "https://" + at.Mediator, Answers: who.answers}
 	made, err := protect.New(stage.Call, api, protect.Identity{UserAgent: "HarbourBank/1.0", ClientID: who.id, Secret: secret, Certificate: &who.certificate})
 	if err != nil {
 		return nil, err
