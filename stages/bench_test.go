@@ -86,7 +86,6 @@ func TestBenchRefuses(t *testing.T) {
 		want string
 	}{
 		{[]string{"--stage", "no-such-stage"}, "no-such-stage"},
-		{[]string{"--stage", "signed-calls"}, "not built"},
 		{[]string{"--path", "/v1/transfers"}, "is not measured: the paths are /v1/rates and /v1/accounts/HB-1001"},
 		{[]string{"--seconds", "0"}, "--seconds must be"},
 		{[]string{"--keep", "--data", "no-such-folder"}, "no-such-folder"},

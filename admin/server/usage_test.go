@@ -11,7 +11,6 @@ import (
 
 	"keyladder/admin/programs/programtest"
 	"keyladder/internal/manage"
-	"keyladder/stages/catalog"
 )
 
 // count gives the bank tiers of service, and callers.
@@ -55,7 +54,7 @@ func (b *fakeBank) enter(app *manage.App, change manage.AppChange) {
 
 func TestCallers(t *testing.T) {
 	t.Parallel()
-	set := newSetting(t, func(c *Config) { c.Stages = catalog.All()[:6] })
+	set := newSetting(t, func(c *Config) { c.Stages = declared()[:6] })
 	b := newBrowser(t, set).signIn()
 	all := b.get("/callers")
 	all.want(t, http.StatusOK, `data-caller="alice"`, "1,234", "&lt;b&gt;Crawler/1.0", "All 120", `href="/callers?kind=agent"`, "5,000 refused", "User sessions</a> on", "No calls.")
@@ -110,10 +109,10 @@ func TestFirstCall(t *testing.T) {
 // Links to other pages, in the narratives and beside them, lead somewhere.
 func TestNarrativesLinks(t *testing.T) {
 	t.Parallel()
-	set := newSetting(t, func(c *Config) { c.Stages = catalog.All() })
+	set := newSetting(t, func(c *Config) { c.Stages = declared() })
 	b := newBrowser(t, set).signIn()
 	pages := []string{"/no-rung"}
-	for _, stage := range catalog.All().Built() {
+	for _, stage := range declared().Built() {
 		pages = append(pages, "/stages/"+stage.Slug)
 	}
 	tried := map[string]bool{}

@@ -142,7 +142,7 @@ func (b *fakeBank) serves(phone map[string]phoneInstallation, slug, what string)
 	if !b.accepts("harbour-mobile") {
 		return false, "The bank does not accept this app. Update it, or ask the bank."
 	}
-	stage, _ := catalog.All().Lookup(slug)
+	stage, _ := declared().Lookup(slug)
 	own := phone[slug]
 	defer func() { phone[slug] = own }()
 	b.locked(func() {

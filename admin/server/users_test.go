@@ -13,7 +13,6 @@ import (
 
 	"keyladder/admin/access"
 	"keyladder/internal/manage"
-	"keyladder/stages/catalog"
 )
 
 // populate gives the bank people who are signed in on their devices, and a partner.
@@ -47,7 +46,7 @@ func populate(set *setting) {
 
 func TestPagesAboutPeopleAsTheyAre(t *testing.T) {
 	t.Parallel()
-	set := newSetting(t, func(c *Config) { c.Stages = catalog.All()[:6] })
+	set := newSetting(t, func(c *Config) { c.Stages = declared()[:6] })
 	populate(set)
 	b := newBrowser(t, set).signIn()
 	for name, path := range map[string]string{
@@ -71,7 +70,7 @@ func TestPagesAboutNobody(t *testing.T) {
 	b.get("/sessions?search=zz").want(t, http.StatusOK, "No session fits", `value="zz"`)
 	b.get("/users?search=zz").want(t, http.StatusOK, "Nobody has “zz” in the name")
 
-	set = newSetting(t, func(c *Config) { c.Stages = catalog.All()[:3] }) // none that knows users or devices
+	set = newSetting(t, func(c *Config) { c.Stages = declared()[:3] }) // none that knows users or devices
 	b = newBrowser(t, set).signIn()
 	b.get("/devices").want(t, http.StatusOK, "No stage that is built registers devices")
 	for _, path := range []string{"/users", "/sessions", "/devices", "/keys/harbour-mobile/secret"} {

@@ -74,7 +74,7 @@ func TestRefusalsCount(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, catalog.All())
+			w := newWorld(t, declared())
 			for range guard.DefaultAddressLimit.Burst {
 				r := w.request("tls", http.MethodGet, "/v1/accounts", "")
 				spoil(r)

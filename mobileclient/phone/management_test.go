@@ -128,7 +128,7 @@ func TestManagement(t *testing.T) {
 		want int
 	}{
 		{"/phone/stage", map[string]string{"stage": "oauth"}, http.StatusNotFound},
-		{"/phone/stage", map[string]string{"stage": unbuilt()}, http.StatusNotFound},
+		{"/phone/stage", map[string]string{"stage": unbuilt}, http.StatusNotFound},
 		{"/phone/run", map[string]string{"stage": ""}, http.StatusNotFound},
 		{"/phone/run", map[string]string{"stage": "tls", "who": "me"}, http.StatusBadRequest},
 		{"/phone/run", []int{1}, http.StatusBadRequest},
@@ -177,8 +177,8 @@ func TestStageAtStart(t *testing.T) {
 			h.submit(t, "/stage", url.Values{"stage": {step.choose}})
 		}
 	}
-	for _, stage := range []string{"oauth", unbuilt()} {
-		_, err := phone.New(phone.Config{Folder: h.folder, Stages: catalog.All(), Stage: stage})
+	for _, stage := range []string{"oauth", unbuilt} {
+		_, err := phone.New(phone.Config{Folder: h.folder, Stages: catalog.All().Unbuilt(unbuilt), Stage: stage})
 		if err == nil || !strings.Contains(err.Error(), "app-id, tls, pinned-mtls") {
 			t.Errorf("%s: %v", stage, err)
 		}

@@ -42,10 +42,10 @@ func TestScreenAtEveryStage(t *testing.T) {
 			t.Error("a notice is shown twice")
 		}
 	}
-	if _, page := h.submit(t, "/stage", url.Values{"stage": {unbuilt()}}); !strings.Contains(page, "not built yet: those that are") {
+	if _, page := h.submit(t, "/stage", url.Values{"stage": {unbuilt}}); !strings.Contains(page, "not built yet: those that are") {
 		t.Error("a stage that is not built was accepted")
 	}
-	if _, page := h.see(t, "/"); !strings.Contains(page, `value="`+unbuilt()+`" disabled`) {
+	if _, page := h.see(t, "/"); !strings.Contains(page, `value="`+unbuilt+`" disabled`) {
 		t.Error("a stage that is not built can be chosen")
 	}
 }

@@ -95,7 +95,7 @@ func (h *hand) on(t *testing.T, stage string) {
 	t.Helper()
 	var err error
 	h.Phone, err = phone.New(phone.Config{
-		Folder: h.folder, Stages: catalog.All(), Log: traffic.New("phone", 1000), Stage: stage,
+		Folder: h.folder, Stages: catalog.All().Unbuilt(unbuilt), Log: traffic.New("phone", 1000), Stage: stage,
 		AdminURL: "http://localhost:8000",
 	})
 	if err != nil {
@@ -152,15 +152,8 @@ func (h *hand) send(t *testing.T, method, path, media string, body io.Reader) (i
 	return resp.StatusCode, string(page)
 }
 
-// unbuilt is a stage that can't be used yet.
-func unbuilt() string {
-	for _, stage := range catalog.All() {
-		if !stage.Built {
-			return stage.Slug
-		}
-	}
-	panic("all stages are built: these tests can go")
-}
+// unbuilt is a stage that can't be used yet at the phones of these tests.
+const unbuilt = "signed-calls"
 
 // signIn fills in what a person knows, and sends it.
 func (h *hand) signIn(t *testing.T, user string) string {

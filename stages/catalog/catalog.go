@@ -116,6 +116,15 @@ func (s Set) With(slug string, change func(*Policies)) Set {
 	panic(fmt.Sprintf("catalog: no stage %q", slug))
 }
 
+// Unbuilt is the set with a stage of that slug declared only, as stages are until all of it is there.
+func (s Set) Unbuilt(slug string) Set {
+	changed := slices.Clone(s)
+	for i := range changed {
+		changed[i].Built = changed[i].Built && changed[i].Slug != slug
+	}
+	return changed
+}
+
 // WithoutCheck is the set with one stage at which refusals by a check of the guard, or of an
 // endpoint of OAuth, are not heeded: the call goes on, or, where nothing is left to go on with, it
 // fails and is on record as one that nothing refused. A policy can't say that of every check, and where it can, the app reads it, too.

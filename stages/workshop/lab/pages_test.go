@@ -209,7 +209,6 @@ func (v *viewer) adminPages(filled bool) {
 	v.t.Helper()
 	state, built := map[bool]string{false: "empty", true: "filled"}[filled], catalog.All().Built()
 	first, last := built[0], built[len(built)-1]
-	unbuilt := catalog.All()[len(built)]
 	for _, p := range []struct{ pattern, path string }{
 		{"/stages/:stage/try", "/stages/" + last.Slug + "/try"},
 		{"/compare/:from/:to", "/compare/" + first.Slug + "/" + last.Slug},
@@ -258,8 +257,6 @@ func (v *viewer) adminPages(filled bool) {
 			v.open("/stages/:stage", "/stages/"+stage.Slug, "")
 		}
 		v.open("/stages/:stage/code", "/stages/"+last.Slug+"/code", "")
-		v.open("/stages/:stage", "/stages/"+unbuilt.Slug, "not built")
-		v.open("/stages/:stage/try", "/stages/"+unbuilt.Slug+"/try", "not built")
 		v.open("/apps", "/apps", "")
 		v.open("/keys/:key/secret", "/keys/harbour-mobile/secret", "")
 		v.open("/releases", "/releases", "")

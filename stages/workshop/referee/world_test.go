@@ -103,7 +103,7 @@ func newWorld(t *testing.T, booked []manage.Transfer, usage []manage.Usage) *wor
 			t.Fatal(err)
 		}
 	}
-	w.referee = New(catalog.All(), clients)
+	w.referee = New(catalog.All().Unbuilt("signed-calls"), clients)
 	return w
 }
 
