@@ -136,19 +136,12 @@ func Measure(ctx context.Context, o Options) (result Result, err error) {
 			return Result{}, err
 		}
 	}
-	bare, err := newOperations()
-	if err != nil {
-		return Result{}, err
-	}
 	rounds := max(minRounds, int(o.Duration/longest))
 	length := o.Duration / time.Duration(rounds)
 	o.Progress(0, rounds)
 	for round := range rounds {
-		if err := bare.sample(); err != nil {
-			return Result{}, err
-		}
 		for _, t := range targets {
-			if t.handler == Unguarded { // with the stages
+			if t.handler == Unguarded || t.handler == answering { // with what is compared with them
 				continue
 			}
 			if err := t.measure(ctx, length); err != nil {
@@ -158,7 +151,7 @@ func Measure(ctx context.Context, o Options) (result Result, err error) {
 		o.Progress(round+1, rounds)
 	}
 	result = resultOf(targets)
-	result.Operations = bare.result()
+	result.Operations = operationsOf(targets)
 	if result.Senders = senders(o.Stages.Built(), targets, result.Operations); len(result.Senders) > 0 {
 		proofs, err := fullOfProofs()
 		if err != nil {
@@ -189,7 +182,7 @@ func (o *Options) targets(ctx context.Context, who identity, at addresses) ([]*t
 		}
 		callers = append(callers, c)
 	}
-	var targets []*target
+	targets := bareTargets(at)
 	for _, path := range o.Paths {
 		if path == Rates {
 			targets = append(targets, &target{handler: NetHTTP, path: path, transport: catalog.PlainHTTP, prepare: simple(at.Bare, path)})
@@ -226,7 +219,7 @@ func simple(host, path string) func(context.Context, int) ([][]byte, error) {
 func (t *target) open(ctx context.Context, who identity, at addresses) error {
 	address := at.TLS
 	switch plain := t.transport == catalog.PlainHTTP; {
-	case t.handler == NetHTTP:
+	case t.path == "" || t.handler == NetHTTP:
 		address = at.Bare
 	case t.handler == Unguarded && plain:
 		address = at.Free
@@ -301,6 +294,9 @@ func (t *target) measure(ctx context.Context, length time.Duration) error {
 func resultOf(targets []*target) Result {
 	r := Result{Calls: []Call{}, Bases: []Base{}, Machine: thisMachine()}
 	for _, t := range targets {
+		if t.path == "" { // a bare operation
+			continue
+		}
 		var rates, took []float64
 		for _, s := range t.samples {
 			rates, took = append(rates, s.rate), append(took, s.callUS)

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/http"
 	"runtime"
 	"slices"
 	"strconv"
@@ -43,61 +44,77 @@ type Proofs struct {
 	MB       float64 `json:"mb"` // 10^6 bytes
 }
 
-// operations measures bare operations, in the rounds in which everything else is.
-type operations struct {
-	key                *ecdsa.PrivateKey
-	signature          []byte
-	verify, sign, hmac []float64 // microseconds
-}
+// The handlers that carry out a bare operation and then answer as [NetHTTP] does. What they take longer than
+// one that only answers is what the operation takes in a server, between two waits for the network: in a
+// loop of its own, all that it needs would be in the processor's cache.
+const (
+	answering = "answering"
+	verifying = "verifying"
+	signing   = "signing"
+	macing    = "macing"
+)
 
 // tokenBytes is about how much of a token its MAC is over.
 const tokenBytes = 512
 
-func newOperations() (*operations, error) {
+// operationsHandler are those handlers, each at its name.
+func operationsHandler() (http.Handler, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	o := &operations{key: key}
 	digest := sha256.Sum256(nil)
-	o.signature, err = ecdsa.SignASN1(rand.Reader, key, digest[:])
-	return o, err
-}
-
-// sample measures each some times. It takes some milliseconds.
-func (o *operations) sample() error {
-	const times = 25
-	digest, secret, text := sha256.Sum256(nil), make([]byte, sha256.Size), make([]byte, tokenBytes)
-	for _, one := range []struct {
-		took *[]float64
-		do   func() bool
-	}{
-		{&o.verify, func() bool { return ecdsa.VerifyASN1(&o.key.PublicKey, digest[:], o.signature) }},
-		{&o.sign, func() bool {
-			_, err := ecdsa.SignASN1(rand.Reader, o.key, digest[:])
+	signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	if err != nil {
+		return nil, err
+	}
+	secret, text := make([]byte, sha256.Size), make([]byte, tokenBytes)
+	mux := http.NewServeMux()
+	for name, operation := range map[string]func() bool{
+		answering: func() bool { return true },
+		verifying: func() bool { return ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature) },
+		signing: func() bool {
+			_, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
 			return err == nil
-		}},
-		{&o.hmac, func() bool {
+		},
+		macing: func() bool {
 			mac := hmac.New(sha256.New, secret)
 			mac.Write(text)
 			return len(mac.Sum(nil)) == sha256.Size
-		}},
+		},
 	} {
-		took := make([]float64, times)
-		for i := range took {
-			begin := time.Now()
-			if !one.do() {
-				return errors.New("measure bare operations: one fails")
+		mux.HandleFunc("/unguarded/"+name, func(w http.ResponseWriter, r *http.Request) {
+			if !operation() {
+				http.Error(w, "the operation fails", http.StatusInternalServerError)
+				return
 			}
-			took[i] = float64(time.Since(begin).Nanoseconds()) / 1000
-		}
-		*one.took = append(*one.took, median(took))
+			fixed(w, r)
+		})
 	}
-	return nil
+	mux.HandleFunc("/", fixed)
+	return mux, nil
 }
 
-func (o *operations) result() Operations {
-	return Operations{VerifyUS: rounded(median(o.verify), 10), SignUS: rounded(median(o.sign), 10), HS256US: rounded(median(o.hmac), 100)}
+// bareTargets are those handlers, each compared with the one that only answers.
+func bareTargets(at addresses) []*target {
+	only := &target{handler: answering, transport: catalog.PlainHTTP, prepare: simple(at.Bare, "/"+answering)}
+	targets := []*target{only}
+	for _, name := range []string{verifying, signing, macing} {
+		targets = append(targets, &target{handler: name, base: only, transport: catalog.PlainHTTP, prepare: simple(at.Bare, "/"+name)})
+	}
+	return targets
+}
+
+// operationsOf reads what was measured of them.
+func operationsOf(targets []*target) Operations {
+	took := func(name string) float64 {
+		at := slices.IndexFunc(targets, func(t *target) bool { return t.handler == name })
+		if at < 0 {
+			return 0
+		}
+		return rounded(median(targets[at].added), 10)
+	}
+	return Operations{VerifyUS: took(verifying), SignUS: took(signing), HS256US: took(macing)}
 }
 
 // needed is what the operations of ECDSA take that a server needs for a proof of the sender.

@@ -139,6 +139,10 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		return err
 	}
 	defer server.Close()
+	operations, err := operationsHandler()
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return issuing.Serve(ctx, authserver.Listeners{TLS: auth, Manage: manageAuth}) })
 	group.Go(func() error {
@@ -152,7 +156,7 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 	})
 	group.Go(func() error { return server.ServeUnguarded(ctx, guard.Plain, free) })
 	group.Go(func() error { return server.ServeUnguarded(ctx, guard.TLS, freed) })
-	group.Go(func() error { return serve.HTTP(ctx, &http.Server{Handler: http.HandlerFunc(fixed)}, bare) })
+	group.Go(func() error { return serve.HTTP(ctx, &http.Server{Handler: operations}, bare) })
 	if err := json.NewEncoder(out).Encode(at); err != nil {
 		return err
 	}
