@@ -19,7 +19,8 @@ const (
 	floodTime    = 2 * time.Second
 	floodCalls   = 1200 // at most
 	floodWorkers = 16
-	floodSlack   = 3 // calls: the server's clock is not ours
+	floodTaps    = 64 // at once: when it is told to, the app waits before it shows that it was
+	floodSlack   = 3  // calls: the server's clock is not ours
 )
 
 var floodedCall = protect.Call{Path: "/v1/rates", Public: true}
@@ -29,8 +30,14 @@ var floodedCall = protect.Call{Path: "/v1/rates", Public: true}
 // what is left of the quota at the first call, and what comes back while the flood
 // lasts.
 //
+// Where the credentials are good with a key alone that nobody gets out of a phone, it is the app that has to
+// send the calls, as fast as its user taps.
+//
 //keyladder:code attack-flood
 func flood(ctx context.Context, g *attack.Given) (attack.Result, error) {
+	if g.Stage.Call.Binding == catalog.TokenOfKey {
+		return floodThroughApp(ctx, g)
+	}
 	tries, err := credentials(ctx, g)
 	if err != nil {
 		return attack.Stopped(err)
@@ -57,17 +64,67 @@ func flood(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err != nil {
 		return attack.Stopped(err)
 	}
-	limits := announced(first.Header)
+	return exceed(ctx, g, announced(first.Header), begin, 1, floodWorkers, func(ctx context.Context) (int, error) {
+		dressed, err := p.Caller.Dress(floodedCall)
+		if err != nil {
+			return 0, err
+		}
+		got, _, err := p.Send(ctx, dressed)
+		if err != nil {
+			return 0, err
+		}
+		return got.StatusCode, nil
+	})
+}
+
+// floodThroughApp has the genuine app on the attacker's own phone make the calls. What the limit is, the API
+// says to everybody, also where it serves them nothing.
+func floodThroughApp(ctx context.Context, g *attack.Given) (attack.Result, error) {
+	phone, err := g.Open(ctx, g.Package, nil)
+	if err != nil {
+		return attack.Result{}, err
+	}
+	defer phone.Close()
+	if _, err := attack.Shown(phone.App.Rates(ctx)); err != nil {
+		return attack.Stopped(err)
+	}
+	p, err := attack.NewProgram(g, protect.Identity{})
+	if err != nil {
+		return attack.Result{}, err
+	}
+	defer p.Close()
+	dressed, err := p.Caller.Dress(floodedCall)
+	if err != nil {
+		return attack.Result{}, err
+	}
+	begin := time.Now()
+	first, _, err := p.Send(ctx, dressed)
+	if err != nil {
+		return attack.Result{}, err
+	}
+	g.Say("A program of our own has no use for what the app is given. Have the genuine app on our own phone make the calls, %d at once.", floodTaps)
+	return exceed(ctx, g, announced(first.Header), begin, 0, floodTaps, func(ctx context.Context) (int, error) {
+		screen, err := phone.App.Rates(ctx)
+		if err == nil && screen.Status == 0 {
+			err = errors.New("the app does not work: " + screen.Error)
+		}
+		return screen.Status, err
+	})
+}
+
+// exceed makes calls in a hurry until there are more than the limits let through since they were announced,
+// or the time is over. Some were served meanwhile.
+func exceed(ctx context.Context, g *attack.Given, limits []limit, begin time.Time, before, workers int, call func(context.Context) (status int, err error)) (attack.Result, error) {
 	count := floodCalls
 	for _, limit := range limits {
 		g.Say("The API announces: %d calls in %d s by %s, of which %d are left.", limit.quota, limit.window, limit.name, limit.left)
 		count = min(count, 2*limit.allowed(floodTime)+50)
 	}
-	served, limited, err := burst(ctx, p, count)
+	served, limited, err := burst(ctx, workers, count, call)
 	if err != nil {
 		return attack.Result{}, err
 	}
-	served++ // the first
+	served += before
 	elapsed := time.Since(begin)
 	result := attack.Result{Served: served}
 	for i, limit := range limits {
@@ -115,12 +172,12 @@ func credentials(ctx context.Context, g *attack.Given) ([]protect.Identity, erro
 
 // burst sends up to count calls over several connections and counts those that were
 // served and those that were refused as too many.
-func burst(ctx context.Context, p *attack.Program, count int) (served, limited int, err error) {
+func burst(ctx context.Context, workers, count int, call func(context.Context) (status int, err error)) (served, limited int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, floodTime)
 	defer cancel()
 	var (
 		mu      sync.Mutex
-		workers sync.WaitGroup
+		working sync.WaitGroup
 		left    = count
 	)
 	take := func() bool {
@@ -129,25 +186,21 @@ func burst(ctx context.Context, p *attack.Program, count int) (served, limited i
 		left--
 		return left >= 0 && err == nil
 	}
-	for range floodWorkers {
-		workers.Go(func() {
+	for range workers {
+		working.Go(func() {
 			for take() {
-				dressed, callErr := p.Caller.Dress(floodedCall)
-				var got *http.Response
-				if callErr == nil {
-					got, _, callErr = p.Send(ctx, dressed)
-				}
+				status, callErr := call(ctx)
 				mu.Lock()
 				switch {
 				case ctx.Err() != nil: // the time is over
 				case callErr != nil:
 					err = callErr
-				case got.StatusCode == http.StatusOK:
+				case status == http.StatusOK:
 					served++
-				case got.StatusCode == http.StatusTooManyRequests:
+				case status == http.StatusTooManyRequests:
 					limited++
 				default:
-					err = fmt.Errorf("the API answered %d in the middle of the flood", got.StatusCode)
+					err = fmt.Errorf("the API answered %d in the middle of the flood", status)
 				}
 				mu.Unlock()
 				if ctx.Err() != nil {
@@ -156,7 +209,7 @@ func burst(ctx context.Context, p *attack.Program, count int) (served, limited i
 			}
 		})
 	}
-	workers.Wait()
+	working.Wait()
 	return served, limited, err
 }
 

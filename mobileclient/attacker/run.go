@@ -41,6 +41,7 @@ var attacks = map[string]func(context.Context, *attack.Given) (attack.Result, er
 	"verifier-spy":       appside.VerifierSpy,
 	"weak-provider":      appside.WeakProvider,
 	"refresh-reuse":      appside.RefreshReuse,
+	"hardware-oracle":    appside.HardwareOracle,
 }
 
 // Names are the attacks that can be run, in alphabetical order.

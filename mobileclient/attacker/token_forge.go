@@ -62,15 +62,16 @@ func tokenForge(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		return attack.Result{}, err
 	}
 	defer p.Close()
-	if err := p.Enter(ctx); err != nil {
-		return attack.Stopped(err)
+	refused := &attack.Refusal{}
+	if err := p.Enter(ctx); err != nil && !errors.As(err, &refused) {
+		return attack.Result{}, err
 	}
 	own, whence := p.Caller.Identity().Token, "Signed in as ourselves, and took our own token apart: header, claims, signature."
-	if own == "" { // the issuer gives none to a program without the app's secret
+	if own == "" { // the issuer gives none to a program that it does not take for the app
 		if own, err = inventedToken(g, p.Caller); err != nil {
 			return attack.Result{}, err
 		}
-		whence = "The issuer gives a token to nobody without the app's secret. Made one up, as the issuer's metadata and RFC 9068 say what is in one."
+		whence = "The issuer gives no token to a program that it does not take for the app. Made one up, as the issuer's metadata and RFC 9068 say what is in one."
 	}
 	dressed, err := p.Caller.Dress(protect.Call{Path: "/v1/accounts"})
 	if err != nil {
@@ -105,7 +106,6 @@ func tokenForge(ctx context.Context, g *attack.Given) (attack.Result, error) {
 			return attack.Result{}, err
 		}
 		err = p.Rob(ctx)
-		var refused *attack.Refusal
 		switch {
 		case err == nil:
 			g.Say("Served: %s.", forged.What)

@@ -41,25 +41,25 @@ var attacks = []Attack{
 		Name: "repin", Position: OwnDevice, outcomes: row("..SSbb bbbbbbb bbb bb"),
 		Summary:   "Replace the pins in the package, sign it anew, and read the app's calls through a proxy.",
 		Goal:      ReadData,
-		blockedBy: []blockedBy{{5, CheckHidden}, {13, CheckIntegrity}},
+		blockedBy: []blockedBy{{5, CheckHidden}, {13, CheckIntegrity}, {17, CheckAttested}},
 	},
 	{
 		Name: "static-extract", Position: PackageFile, outcomes: row("SSSSbb SSbbbbb bbb bb"),
 		Summary:   "Find the secrets in the package file, and book a transfer with a program of one's own.",
 		Goal:      BookTransfer,
-		blockedBy: []blockedBy{{5, CheckHidden}, {13, CheckIntegrity}},
+		blockedBy: []blockedBy{{5, CheckHidden}, {13, CheckIntegrity}, {17, CheckAttested}},
 	},
 	{
 		Name: "memory-hook", Position: OwnDevice, outcomes: row("SSSSSS SSSSbbb bbb bb"),
 		Summary:   "Take the secrets from the memory of the running app, and book a transfer with a program of one's own.",
 		Goal:      BookTransfer,
-		blockedBy: []blockedBy{{11, CheckIntegrity}},
+		blockedBy: []blockedBy{{11, CheckIntegrity}, {17, CheckAttested}},
 	},
 	{
 		Name: "repackaged-app", Position: OwnDevice, outcomes: row("SSSSSS SSSSbbb bbb bb"),
 		Summary:   "Change the package, sign it anew, and be served through the changed app.",
 		Goal:      PassAppLimit,
-		blockedBy: []blockedBy{{11, CheckIntegrity}},
+		blockedBy: []blockedBy{{11, CheckIntegrity}, {17, CheckAttested}},
 	},
 	{
 		Name: "instrumented-app", Position: OwnDevice, outcomes: row("SSSSSS SSSSSbb bbb bb"),
@@ -71,29 +71,31 @@ var attacks = []Attack{
 		Name: "hash-spoof", Position: OwnDevice, outcomes: row("...... ....Sbb bbb bb"),
 		Summary:   "One's own program reports the hash of the genuine package.",
 		Goal:      BookTransfer,
-		blockedBy: []blockedBy{{12, CheckIntegrity}},
+		blockedBy: []blockedBy{{12, CheckIntegrity}, {17, CheckAttested}},
 	},
 	{
 		Name: "attestation-replay", Position: OwnDevice, outcomes: row("...... ....Sbb bbb bb"),
 		Summary:   "Send an attestation of the genuine app, captured earlier, once more.",
 		Goal:      BookTransfer,
-		blockedBy: []blockedBy{{12, CheckIntegrity}},
+		blockedBy: []blockedBy{{12, CheckIntegrity}, {17, CheckAttested}},
 	},
 	{
 		Name: "challenge-oracle", Position: OwnDevice, outcomes: row("...... ....SSS SSS bb"),
-		Summary: "One's own program answers the attestation service's challenges out of the genuine package file.",
-		Goal:    BookTransfer,
+		Summary:   "One's own program answers the attestation service's challenges out of the genuine package file.",
+		Goal:      BookTransfer,
+		blockedBy: []blockedBy{{17, CheckAttested}},
 	},
 	{
 		Name: "token-lift", Position: OwnDevice, outcomes: row(".....S SSSSSSS SSS bb"),
-		Summary: "Lift live tokens, and the static secrets, from the app's memory, and call from one's own program.",
-		Goal:    BookTransfer,
+		Summary:   "Lift live tokens, and the static secrets, from the app's memory, and call from one's own program.",
+		Goal:      BookTransfer,
+		blockedBy: []blockedBy{{17, CheckDPoP}},
 	},
 	{
 		Name: "replay", Position: LogAfterTLS, outcomes: row("SSSSbb SSbbSSS SSS bb"),
 		Summary:   "Send a complete call again that was captured behind the TLS terminator.",
 		Goal:      RepeatPayment,
-		blockedBy: []blockedBy{{5, CheckNonce}},
+		blockedBy: []blockedBy{{5, CheckNonce}, {17, CheckProofNew}},
 	},
 	{
 		Name: "proxy-tamper", Position: Terminator, outcomes: row("SSSbbb SSbbSSS SSS Sb"),
@@ -123,7 +125,7 @@ var attacks = []Attack{
 		Name: "backup-theft", Position: StorageCopy, outcomes: row(".....S bbbSbbb bbb bb"),
 		Summary:   "Take a copy of the app's storage from the victim and the static secrets from one's own device, and act as the victim.",
 		Goal:      RobVictim,
-		blockedBy: []blockedBy{{7, CheckNotStored}, {11, CheckIntegrity}},
+		blockedBy: []blockedBy{{7, CheckNotStored}, {11, CheckIntegrity}, {17, CheckAttested}},
 	},
 	{
 		Name: "backup-restore", Position: StorageCopy, outcomes: row(".....b bbbSSSS SSb bb"),
@@ -140,18 +142,18 @@ var attacks = []Attack{
 	{
 		Name: "agent-spy", Position: UserAgentSpy, outcomes: row("...... .Sbbbbb bbb bb"),
 		Summary: "Spy on the URLs in the user agent and use what they show.",
-		Goal:    RobVictim, blockedBy: []blockedBy{{9, CheckClient}, {13, CheckIntegrity}},
+		Goal:    RobVictim, blockedBy: []blockedBy{{9, CheckClient}, {13, CheckIntegrity}, {17, CheckAttested}},
 	},
 	{
 		Name: "redirect-swap", Position: Anyone, outcomes: row("...... .bbbbbb bbb bb"),
 		Summary: "Ask the authorization server to send its answer to another redirect URI.",
-		Goal:    RobVictim, blockedBy: []blockedBy{{8, CheckRedirect}, {16, CheckIntegrity}},
+		Goal:    RobVictim, blockedBy: []blockedBy{{8, CheckRedirect}, {16, CheckIntegrity}, {17, CheckAttested}},
 	},
 	{
 		Name: "code-hijack", Position: SchemeThief, outcomes: row("...... .SSSbbb bbb bb"),
 		Summary:   "Catch the redirect with a malicious app, and redeem what it carries in one's own program, with hooked secrets.",
 		Goal:      RobVictim,
-		blockedBy: []blockedBy{{11, CheckIntegrity}},
+		blockedBy: []blockedBy{{11, CheckIntegrity}, {17, CheckAttested}},
 	},
 	{
 		Name: "code-relay", Position: SchemeThief, outcomes: row("...... ..SSSSS bbb bb"),
@@ -161,7 +163,7 @@ var attacks = []Attack{
 	{
 		Name: "verifier-spy", Position: SpyAndThief, outcomes: row("...... ....... Sbb bb"),
 		Summary: "Read the plain challenge in the user agent, and redeem the hijacked code with it and with an integrity token lifted on one's own device.",
-		Goal:    RobVictim, blockedBy: []blockedBy{{15, CheckPKCE}},
+		Goal:    RobVictim, blockedBy: []blockedBy{{15, CheckPKCE}, {17, CheckDPoP}},
 	},
 	{
 		Name: "refresh-reuse", Position: StorageCopy, outcomes: row("...... ...bbbb bbb bb"),
@@ -170,7 +172,9 @@ var attacks = []Attack{
 	},
 	{
 		Name: "hardware-oracle", Position: OwnDevice, outcomes: row("...... ....... ... bb"),
-		Summary: "One's own program has the secure hardware of one's own, unlocked phone sign with the genuine app's key, or drives the genuine app on it.",
+		Summary:   "One's own program has the secure hardware of one's own, unlocked phone sign with the genuine app's key, or drives the genuine app on it.",
+		Goal:      BookTransfer,
+		blockedBy: []blockedBy{{17, CheckAttested}},
 	},
 	{
 		Name: "weak-provider", Position: SchemeThief, outcomes: row("...... ....... .Sb bb"),

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"keyladder/mobileclient/attacker/attack"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/protect"
 )
@@ -17,9 +18,13 @@ import (
 //
 //keyladder:code attack-challenge-oracle
 func ChallengeOracle(ctx context.Context, g *attack.Given) (attack.Result, error) {
-	static, err := g.StaticIdentity(ctx)
+	phone, static, err := g.Static(ctx)
 	if err != nil {
 		return attack.Stopped(err)
+	}
+	defer phone.Close()
+	if g.Stage.Attestation.Level == catalog.DeviceEvidence { // and not the app's, which could look anything up
+		return g.RobOnMadeUpPhone(ctx, phone, static)
 	}
 	file, err := os.Open(g.Package)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"keyladder/mobileclient/attacker/attack"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 )
 
@@ -18,9 +19,13 @@ import (
 //
 //keyladder:code attack-hash-spoof
 func HashSpoof(ctx context.Context, g *attack.Given) (attack.Result, error) {
-	static, err := g.StaticIdentity(ctx)
+	phone, static, err := g.Static(ctx)
 	if err != nil {
 		return attack.Stopped(err)
+	}
+	defer phone.Close()
+	if g.Stage.Attestation.Level == catalog.DeviceEvidence { // a hash is one of the things that a phone says
+		return g.RobOnMadeUpPhone(ctx, phone, static)
 	}
 	measurement, err := measure(g.Package)
 	if err != nil {

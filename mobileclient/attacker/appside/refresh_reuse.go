@@ -9,6 +9,7 @@ import (
 
 	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/loot"
+	"keyladder/stages/catalog"
 )
 
 // RefreshReuse has a copy of the victim's storage that is a little old: the app has traded the
@@ -30,6 +31,30 @@ func RefreshReuse(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		return attack.Result{}, fmt.Errorf("the victim's app does not go on with its refresh token: %w", err)
 	}
 	g.Say("The victim has started the app again since, and it has traded that token for the next.")
+	use := useAgain
+	if g.Stage.Call.Binding == catalog.TokenOfKey { // nobody looks at the token unless an attested app shows it
+		use = func(ctx context.Context, g *attack.Given, _ *loot.Loot) (attack.Result, error) {
+			return BackupRestore(ctx, g)
+		}
+	}
+	result, err := use(ctx, g, stolen)
+	if err != nil || result.Claim {
+		return result, err
+	}
+	screen, err := g.Later(ctx)
+	switch {
+	case err != nil:
+		return attack.Result{}, fmt.Errorf("look how the victim's app fares: %w", err)
+	case screen.OK || screen.SignedIn:
+		return attack.Result{}, errors.New("the old refresh token was refused, but the family that it is of lives on")
+	}
+	g.Say("The victim's app is signed out as well: the whole family has ended.")
+	return result, nil
+}
+
+// useAgain robs with a refresh token, and with what the genuine app on the attacker's own phone shows of
+// itself, in a program of the attacker's own.
+func useAgain(ctx context.Context, g *attack.Given, stolen *loot.Loot) (attack.Result, error) {
 	phone, found, err := g.Hook(ctx)
 	if err != nil {
 		return attack.Stopped(err)
@@ -43,17 +68,5 @@ func RefreshReuse(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err != nil {
 		return attack.Result{}, err
 	}
-	result, err := attack.RobAs(ctx, g, tries)
-	if err != nil || result.Claim {
-		return result, err
-	}
-	screen, err := g.Later(ctx)
-	switch {
-	case err != nil:
-		return attack.Result{}, fmt.Errorf("look how the victim's app fares: %w", err)
-	case screen.OK || screen.SignedIn:
-		return attack.Result{}, errors.New("the old refresh token was refused, but the family that it is of lives on")
-	}
-	g.Say("The victim's app is signed out as well: the whole family has ended.")
-	return result, nil
+	return attack.RobAs(ctx, g, tries)
 }

@@ -46,7 +46,7 @@ func VerifierSpy(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		return attack.Stopped(err)
 	}
 	defer phone.Close()
-	tries, err := g.Identities(append(found.OfApp(), &found.Integrity)...)
+	tries, err := g.Identities(append(found.OfApp(), &found.Integrity, &found.Attestations)...)
 	if err != nil {
 		return attack.Result{}, err
 	}

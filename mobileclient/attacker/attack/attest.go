@@ -27,7 +27,7 @@ func (p *Program) Attest(ctx context.Context, evidence protect.Evidence) error {
 	case err != nil:
 		return fmt.Errorf("be attested: %w", err)
 	}
-	return p.Show(func(as *protect.Identity) { as.Integrity = attested.Token })
+	return p.Show(attested.Show)
 }
 
 // RobAttested robs with a program that takes the app's place and gets a client integrity token with
@@ -50,20 +50,20 @@ func (g *Given) RobAttested(ctx context.Context, static protect.Identity, eviden
 	return Result{Claim: true}, nil
 }
 
-// StaticIdentity is what the genuine app on a phone of one's own knows that is the same in every
-// copy: at least its client ID.
-func (g *Given) StaticIdentity(ctx context.Context) (protect.Identity, error) {
+// Static hooks the genuine app on a phone of one's own, and returns what that knows and is the same in every
+// copy: at least its client ID. The caller closes the phone.
+func (g *Given) Static(ctx context.Context) (*Phone, protect.Identity, error) {
 	phone, found, err := g.Hook(ctx)
 	if err != nil {
-		return protect.Identity{}, err
+		return nil, protect.Identity{}, err
 	}
-	defer phone.Close()
 	tries, err := g.Identities(found.OfApp()...)
+	if err == nil && len(tries) == 0 {
+		err = errors.New("the app's own secret was not found in its memory")
+	}
 	if err != nil {
-		return protect.Identity{}, err
+		phone.Close()
+		return nil, protect.Identity{}, err
 	}
-	if len(tries) == 0 {
-		return protect.Identity{}, errors.New("the app's own secret was not found in its memory")
-	}
-	return tries[0], nil
+	return phone, tries[0], nil
 }

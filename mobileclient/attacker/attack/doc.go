@@ -7,4 +7,5 @@
 //	own_device.go  a phone of the attacker's own with the app open
 //	memory.go      searches the memory of the app on that phone
 //	package.go     takes the app's package apart, and packs it again
+//	made_up_phone.go  a phone that there is not, for an attestation service
 package attack

@@ -2,12 +2,16 @@ package attack
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"keyladder/mobileclient/attacker/debugger"
 	"keyladder/mobileclient/attacker/loot"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/protect"
 )
@@ -70,6 +74,30 @@ func (p *Phone) Hook(ctx context.Context) (*loot.Loot, error) {
 	}
 	p.g.Say("Found in it: %s.", found)
 	return found, nil
+}
+
+// sentEvidence is what an app sends to the attestation service: what it has measured itself, or what its
+// device says.
+var sentEvidence = regexp.MustCompile(`\{"measurement":"[0-9a-f]{64}"[^{}]{0,128}(?:\{[^{}]{0,256}\})?\}|\{"findings":\{[^{}]{0,256}\},"evidence":"eyJ[A-Za-z0-9._-]+"\}`)
+
+// SentEvidence is what the app has sent to the attestation service: it lies in its memory.
+func (p *Phone) SentEvidence(ctx context.Context) (sent attestation.Evidence, err error) {
+	found := false
+	_, err = debugger.EachWritable(ctx, p.App.PID(), func(_ uint64, data []byte) {
+		for _, text := range sentEvidence.FindAll(data, -1) {
+			var evidence attestation.Evidence
+			if json.Unmarshal(text, &evidence) == nil {
+				sent, found = evidence, true
+			}
+		}
+	})
+	switch {
+	case err != nil:
+		return sent, fmt.Errorf("read the app's memory: %w", err)
+	case !found:
+		return sent, errors.New("what the app has sent to the attestation service was not found in its memory")
+	}
+	return sent, nil
 }
 
 // proveSecret tries all texts against the signed requests that lay in the same memory.

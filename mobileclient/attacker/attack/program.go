@@ -2,6 +2,8 @@ package attack
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"fmt"
@@ -31,10 +33,18 @@ type Program struct {
 	Client *http.Client
 }
 
-// Caller makes calls as the stage wants them, with an identity.
+// Caller makes calls as the stage wants them, with an identity. Where tokens are bound to keys, and the
+// identity has none, it has one of the attacker's own: anybody can make a key.
 func (g *Given) Caller(as protect.Identity) (*protect.Caller, error) {
 	if as.UserAgent == "" {
 		as.UserAgent = PublicUserAgent
+	}
+	if as.Key == nil && g.Stage.Call.Binding == catalog.TokenOfKey {
+		own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return nil, fmt.Errorf("make a key: %w", err)
+		}
+		as.Key = own
 	}
 	return protect.New(g.Stage.Call, protect.API{
 		Stage: g.Stage.Slug, Plain: g.Plain, TLS: g.TLS, Auth: g.Auth, Attestation: g.Attestation, Mediator: g.Mediator, Lite: g.Lite,

@@ -19,20 +19,11 @@ var (
 
 func (f *Integrity) search(data []byte) {
 	for _, match := range submatchesWithin(data, strings.TrimPrefix(integrity.Field, "C"), sentIntegrity, longestToken) {
-		f.add(match)
+		*f = addFirst(*f, match)
 	}
 	for _, match := range submatchesWithin(data, `"token"`, givenIntegrity, longestToken) {
-		f.add(match)
+		*f = addFirst(*f, match)
 	}
-}
-
-func (f *Integrity) add(text string) {
-	for _, known := range *f {
-		if known == text {
-			return
-		}
-	}
-	*f = append(Integrity{text}, *f...)
 }
 
 func (f *Integrity) complete(as protect.Identity) (complete []protect.Identity) {

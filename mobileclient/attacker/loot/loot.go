@@ -28,6 +28,8 @@ type Loot struct {
 	Tokens        Tokens
 	Refreshing    Refreshing
 	Integrity     Integrity
+	Attestations  Attestations
+	Proofs        Proofs
 }
 
 // Finder finds what one mechanism identifies a caller by.
@@ -47,7 +49,7 @@ func (l *Loot) OfApp() []Finder {
 
 // OfUser are the finders of what one installation and its user have.
 func (l *Loot) OfUser() []Finder {
-	return []Finder{&l.Sessions, &l.Tokens, &l.Refreshing, &l.Integrity, &l.Installations}
+	return []Finder{&l.Sessions, &l.Tokens, &l.Refreshing, &l.Integrity, &l.Attestations, &l.Proofs, &l.Installations}
 }
 
 // telling are names that developers give to secrets.
@@ -157,4 +159,12 @@ func addNew[T comparable](list []T, item T) []T {
 		return list
 	}
 	return append(list, item)
+}
+
+// addFirst is the same where what was seen last is the best.
+func addFirst[T comparable](list []T, item T) []T {
+	if slices.Contains(list, item) {
+		return list
+	}
+	return slices.Insert(list, 0, item)
 }

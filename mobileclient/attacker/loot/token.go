@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"keyladder/stages/mechanism/token"
 	"keyladder/stages/protect"
 )
 
@@ -12,7 +13,7 @@ import (
 type Tokens []string
 
 var (
-	sentToken   = regexp.MustCompile(`(?i:authorization): ?Bearer ([A-Za-z0-9._~+/-]{20,}=*)(?:\r?\n|\\r)`)
+	sentToken   = regexp.MustCompile(`(?i:authorization): ?(?:Bearer|DPoP) ([A-Za-z0-9._~+/-]{20,}=*)(?:\r?\n|\\r)`)
 	issuedToken = regexp.MustCompile(`"access_token": ?"([A-Za-z0-9._~+/-]{20,}=*)"`)
 	tokenInURL  = regexp.MustCompile(`[#?&]access_token=([A-Za-z0-9._~-]{20,})`)
 )
@@ -21,8 +22,10 @@ var (
 const longestToken = 4200
 
 func (f *Tokens) search(data []byte) {
-	for _, match := range submatchesWithin(data, "uthorization: Bearer ", sentToken, longestToken) {
-		f.add(match)
+	for _, scheme := range []string{token.Scheme, token.BoundScheme} {
+		for _, match := range submatchesWithin(data, "uthorization: "+scheme+" ", sentToken, longestToken) {
+			f.add(match)
+		}
 	}
 	for _, match := range submatchesWithin(data, `"access_token"`, issuedToken, longestToken) {
 		f.add(match)

@@ -67,6 +67,21 @@ func (a *Authority) server(host string) (*tls.Certificate, error) {
 	return &tls.Certificate{Certificate: [][]byte{certificate.Raw}, PrivateKey: a.serverKey, Leaf: certificate}, nil
 }
 
+// Device makes a key and certifies it as a maker of devices does it, whose number goes with it. The chain is
+// what comes with evidence (package evidence): the device's certificate, and the maker's.
+func (a *Authority) Device(number string) (chain [][]byte, key *ecdsa.PrivateKey, err error) {
+	if key, err = newKey(); err != nil {
+		return nil, nil, err
+	}
+	template := certificateFor("a phone of Mallory's own make")
+	template.Subject.SerialNumber = number
+	certificate, err := sign(template, a.certificate, key, a.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	return [][]byte{certificate.Raw, a.certificate.Raw}, key, nil
+}
+
 // selfSignedServer is a certificate for a host that nobody vouches for.
 func selfSignedServer(host string) (*tls.Certificate, error) { return selfSigned(serverFor(host)) }
 

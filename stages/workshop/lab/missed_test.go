@@ -28,6 +28,22 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		p.Attestation.Level, p.Attestation.Runtime, p.Attestation.Configuration = catalog.PackageHash, catalog.NotLookedAt, catalog.NotLookedAt
 	}
 	unbound := func(p *catalog.Policies) { p.Call.PKCE, p.Auth.PKCE = catalog.NoPKCE, catalog.NoPKCE }
+	const bound = "device-bound"
+	// Tokens are good for whoever has them.
+	anySender := func(p *catalog.Policies) {
+		p.Call.Binding, p.Call.Sender = catalog.TokenOfDevice, catalog.AnySender
+		p.Call.ClientAuth, p.Auth.ClientAuth = catalog.ByIntegrity, catalog.ByIntegrity
+	}
+	// The app is asked, and not its device.
+	challenged := func(p *catalog.Policies) {
+		anySender(p)
+		p.Attestation.Level = catalog.PackageChallenge
+	}
+	watched := func(p *catalog.Policies) {
+		a := &p.Attestation
+		a.Executables, a.Runtime, a.Configuration, a.Instance = catalog.Watched, catalog.Watched, catalog.Watched, catalog.Watched
+	}
+	unlocked := func(p *catalog.Policies) { p.Attestation.Configuration = catalog.Watched }
 	for _, tt := range []struct {
 		check  catalog.Check
 		off    func(*catalog.Policies)
@@ -69,6 +85,14 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		{"integrity-token", onlyHash, "attested-challenge", "hash-spoof", catalog.Succeeds, ""},
 		{"integrity-token", onlyHash, "attested-challenge", "attestation-replay", catalog.Succeeds, ""},
 		{"pkce", unbound, "pkce-plain", "code-relay", catalog.Succeeds, ""},
+		{"client-attestation", unlocked, bound, "hardware-oracle", catalog.Succeeds, ""},
+		{"client-attestation", challenged, bound, "challenge-oracle", catalog.Succeeds, ""},
+		{"client-attestation", watched, bound, "hash-spoof", catalog.Succeeds, ""},
+		{"client-attestation", watched, bound, "attestation-replay", catalog.Blocked, "dpop"}, // what is replayed is about another key
+		{"client-attestation", func(p *catalog.Policies) { p.Attestation.Executables = catalog.Watched }, bound, "repackaged-app", catalog.Succeeds, ""},
+		{"integrity-token", func(p *catalog.Policies) { p.Attestation.Runtime = catalog.Watched }, bound, "instrumented-app", catalog.Succeeds, ""},
+		{"dpop", anySender, bound, "token-lift", catalog.Succeeds, ""},
+		{"proof-new", anySender, bound, "replay", catalog.Succeeds, ""},
 	} {
 		t.Run(string(tt.check)+"/"+tt.attack, func(t *testing.T) {
 			t.Parallel()
