@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ func firstServed(ctx context.Context, g *attack.Given, stolen *attack.Captured, 
 				token.Set(header, credential)
 				return nil
 			}},
-			{"as " + token.BoundScheme + ", with a proof of our own key", proofs(g, stolen, credential)},
+			{"as " + token.BoundScheme + ", proven with our own key", proven(g, stolen, credential)},
 		}
 	}
 	for _, show = range ways {
@@ -89,21 +90,25 @@ func firstServed(ctx context.Context, g *attack.Given, stolen *attack.Captured, 
 	return show, accounts, err
 }
 
-// proofs shows a token with proofs of a key of the attacker's own. The nonce in them is one that the server
-// has given to somebody else.
-func proofs(g *attack.Given, stolen *attack.Captured, credential string) func(http.Header, string) error {
+// proven shows a token in calls that are proven as the stage wants it, with a key of the attacker's own. The
+// nonce in a proof is one that the server has given to somebody else.
+func proven(g *attack.Given, stolen *attack.Captured, credential string) func(http.Header, string) error {
 	return func(header http.Header, path string) error {
-		caller, err := g.Caller(protect.Identity{})
+		caller, err := g.Caller(protect.Identity{Token: credential})
 		if err != nil {
 			return err
 		}
-		target, err := caller.URL(path)
+		dressed, err := caller.Dress(protect.Call{Path: path})
 		if err != nil {
 			return err
 		}
-		token.SetBound(header, credential)
-		about := dpop.Request{Method: http.MethodGet, URL: target.String(), Token: credential}
-		proof, err := dpop.Sign(caller.Identity().Key, about, dpop.NonceOf(stolen.Header.Get(dpop.Field)), time.Now())
+		maps.Copy(header, dressed.Header)
+		nonce := dpop.NonceOf(stolen.Header.Get(dpop.Field))
+		if nonce == "" {
+			return nil
+		}
+		about := dpop.Request{Method: dressed.Method, URL: dressed.URL.String(), Token: credential}
+		proof, err := dpop.Sign(caller.Identity().Key, about, nonce, time.Now())
 		if err == nil {
 			dpop.Set(header, proof)
 		}

@@ -89,7 +89,7 @@ var attacks = []Attack{
 		Name: "token-lift", Position: OwnDevice, outcomes: row(".....S SSSSSSS SSS bb"),
 		Summary:   "Lift live tokens, and the static secrets, from the app's memory, and call from one's own program.",
 		Goal:      BookTransfer,
-		blockedBy: []blockedBy{{17, CheckDPoP}},
+		blockedBy: []blockedBy{{17, CheckDPoP}, {18, CheckSignature}},
 	},
 	{
 		Name: "replay", Position: LogAfterTLS, outcomes: row("SSSSbb SSbbSSS SSS bb"),
@@ -101,7 +101,7 @@ var attacks = []Attack{
 		Name: "proxy-tamper", Position: Terminator, outcomes: row("SSSbbb SSbbSSS SSS Sb"),
 		Summary:   "Change the payee of the victim's payment behind the TLS terminator.",
 		Goal:      ChangePayee,
-		blockedBy: []blockedBy{{4, CheckHawk}},
+		blockedBy: []blockedBy{{4, CheckHawk}, {18, CheckSignature}},
 	},
 	{
 		Name: "stolen-bearer", Position: LogAfterTLS, outcomes: row(".....b SSbbbbb bbb bb"),

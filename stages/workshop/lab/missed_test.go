@@ -28,7 +28,7 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		p.Attestation.Level, p.Attestation.Runtime, p.Attestation.Configuration = catalog.PackageHash, catalog.NotLookedAt, catalog.NotLookedAt
 	}
 	unbound := func(p *catalog.Policies) { p.Call.PKCE, p.Auth.PKCE = catalog.NoPKCE, catalog.NoPKCE }
-	const bound = "device-bound"
+	const bound, signed = "device-bound", "signed-calls"
 	// Tokens are good for whoever has them.
 	anySender := func(p *catalog.Policies) {
 		p.Call.Binding, p.Call.Sender = catalog.TokenOfDevice, catalog.AnySender
@@ -93,6 +93,9 @@ func TestMatrixMissesEveryCheck(t *testing.T) {
 		{"integrity-token", func(p *catalog.Policies) { p.Attestation.Runtime = catalog.Watched }, bound, "instrumented-app", catalog.Succeeds, ""},
 		{"dpop", anySender, bound, "token-lift", catalog.Succeeds, ""},
 		{"proof-new", anySender, bound, "replay", catalog.Succeeds, ""},
+		{"message-signature", anySender, signed, "token-lift", catalog.Succeeds, ""},
+		{"message-signature", func(p *catalog.Policies) { p.Call.Sender = catalog.DPoPProofs }, signed, "proxy-tamper", catalog.Succeeds, ""},
+		{"proof-new", anySender, signed, "replay", catalog.Succeeds, ""},
 	} {
 		t.Run(string(tt.check)+"/"+tt.attack, func(t *testing.T) {
 			t.Parallel()
