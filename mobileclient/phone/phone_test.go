@@ -18,7 +18,7 @@ import (
 func TestScreenAtEveryStage(t *testing.T) {
 	t.Parallel()
 	h := newHand(t)
-	for _, stage := range catalog.All().Built() {
+	for _, stage := range catalog.All().Unbuilt(unbuilt).Built() {
 		_, page := h.submit(t, "/stage", url.Values{"stage": {stage.Slug}})
 		others := "HB-2001 · bob" // that the app is shown
 		if stage.Call.UserProof != catalog.NoUser {
