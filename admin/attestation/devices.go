@@ -57,6 +57,8 @@ type deviceData struct {
 	manage.AttestedDevice
 	Happened []happening // the latest first
 	Total    int         // attestations that are on record
+
+	Known manage.DeviceCertificate // what the service knows of its hardware's certificate
 }
 
 // happening is something in a device's history: an attestation, or a change that an admin made.
@@ -80,14 +82,21 @@ func (p *Pages) devicePage(c echo.Context) error {
 	})
 	references, err2 := p.Service.References(ctx)
 	signers, err3 := p.Service.Signers(ctx)
-	data := deviceData{AttestedDevice: device, Happened: happenings(device, latest.Attestations, references, signers), Total: latest.Total}
-	data.frame = p.frame(c, devicesPath, "Device "+device.Device, errors.Join(err, err2, err3))
+	data := deviceData{AttestedDevice: device, Total: latest.Total}
+	var err4 error
+	if device.Certificate != "" {
+		var known map[string]manage.DeviceCertificate
+		known, err4 = p.known(c, device.Certificate)
+		data.Known = known[device.Certificate]
+	}
+	data.Happened = happenings(device, data.Known, latest.Attestations, references, signers)
+	data.frame = p.frame(c, devicesPath, "Device "+device.Device, errors.Join(err, err2, err3, err4))
 	return ui.Render(c, http.StatusOK, deviceView(data))
 }
 
 // happenings is the history of a device: what came of its attestations, its bans, and what was decided
-// since it is known about the releases that it ran, and about their signers.
-func happenings(device manage.AttestedDevice, attested []manage.Attestation, references []manage.Reference, signers []manage.Signer) []happening {
+// since it is known about its hardware's certificate, the releases that it ran, and their signers.
+func happenings(device manage.AttestedDevice, certificate manage.DeviceCertificate, attested []manage.Attestation, references []manage.Reference, signers []manage.Signer) []happening {
 	all := []happening{{At: device.FirstSeen, Change: "first seen"}}
 	add := func(about string, events []manage.Event) {
 		for _, event := range events {
@@ -97,6 +106,7 @@ func happenings(device manage.AttestedDevice, attested []manage.Attestation, ref
 		}
 	}
 	add("", device.History)
+	add("certificate "+certificate.Serial+": ", certificate.History)
 	releases := []int{device.Release}
 	for _, a := range attested {
 		all = append(all, happening{At: a.At, Attested: &a})

@@ -12,6 +12,11 @@
 //	POST /attestations/releases/{sha256}/restore
 //	GET  /attestations/signers/withdraw    asks: ?client=, ?signer=; POST withdraws one
 //	POST /attestations/signers             accepts one, by the pin of the key
+//	GET  /attestations/makers              certificates that lead to devices, devices that are revoked, and boot keys
+//	GET  /attestations/makers/certificates/revoke  asks: ?serial=
+//	POST /attestations/makers/certificates/{serial}/revoke, /attestations/makers/certificates/{serial}/restore
+//	POST /attestations/makers/systems      accepts a boot key, by its pin
+//	GET  /attestations/makers/systems/withdraw  asks: ?key=; POST withdraws it
 //	GET  /attestations/devices             ?search=, ?stage=, ?state=
 //	GET  /attestations/devices/{device}    one, with its history
 //	POST /attestations/devices/{device}/ban, /attestations/devices/{device}/lift

@@ -46,8 +46,12 @@ const (
 	changePath      = enforcementPath + "/change"
 	signersPath     = Home + "/signers"
 	devicesPath     = Home + "/devices"
+	makersPath      = Home + "/makers"
 	answersPath     = Home + "/answers"
 	clockPath       = Home + "/clock"
+
+	certificatesPath = makersPath + "/certificates"
+	systemsPath      = makersPath + "/systems"
 )
 
 var tabs = ui.Tabs{Label: "The attestation service's", Pages: []ui.NavItem{
@@ -56,6 +60,7 @@ var tabs = ui.Tabs{Label: "The attestation service's", Pages: []ui.NavItem{
 	{Path: enforcementPath, Label: "Enforcement"},
 	{Path: ReleasesPath, Label: "Releases"},
 	{Path: devicesPath, Label: "Devices"},
+	{Path: makersPath, Label: "Makers"},
 	{Path: answersPath, Label: "Good and failing answers"},
 	{Path: clockPath, Label: "Tokens as a clock"},
 }}
@@ -82,6 +87,13 @@ func (p *Pages) Mount(e *echo.Echo) {
 	e.GET(devicesPath+"/:device", p.devicePage, in)
 	e.POST(devicesPath+"/:device/ban", p.ban, in)
 	e.POST(devicesPath+"/:device/lift", p.lift, in)
+	e.GET(makersPath, p.makersPage, in)
+	e.GET(certificatesPath+"/revoke", p.askRevoke, in)
+	e.POST(certificatesPath+"/:serial/revoke", p.revoke, in)
+	e.POST(certificatesPath+"/:serial/restore", p.acceptAgain, in)
+	e.POST(systemsPath, p.acceptSystem, in)
+	e.GET(systemsPath+"/withdraw", p.askWithdrawSystem, in)
+	e.POST(systemsPath+"/withdraw", p.withdrawSystem, in)
 	e.GET(answersPath, p.answersPage, in)
 	e.GET(clockPath, p.clockPage, in)
 }

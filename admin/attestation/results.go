@@ -15,6 +15,8 @@ import (
 
 	"keyladder/admin/ui"
 	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/evidence"
 	"keyladder/stages/mechanism/integrity"
 	"keyladder/stages/mechanism/token"
 )
@@ -155,6 +157,31 @@ type resultData struct {
 	frame
 	manage.Attestation
 	Message string // page of the answer in the traffic; empty: it is not kept any more
+
+	Known map[string]manage.DeviceCertificate // what the service knows now of the device's certificates
+}
+
+// byDevice says whether the device was asked.
+func (d resultData) byDevice() bool { return d.Level == catalog.DeviceEvidence }
+
+// certificate is one of those that lead to the device, as it is now: the device's is first.
+func (d resultData) certificate(i int) manage.DeviceCertificate {
+	shown := d.Said.Certificates[i]
+	known, ok := d.Known[shown.Serial]
+	if !ok {
+		known = manage.DeviceCertificate{Serial: shown.Serial, Maker: i > 0, Root: i > 0 && i == len(d.Said.Certificates)-1}
+	}
+	known.Name = shown.Name
+	return known
+}
+
+// debugWords say what a value of dbgstat means (RFC 9711, section 4.2.9).
+var debugWords = map[string]string{
+	string(evidence.DebugEnabled):             "something debugs the app",
+	string(evidence.DebugDisabled):            "nothing debugs the app now",
+	string(evidence.DebugDisabledSinceBoot):   "nothing has debugged it since the device was started",
+	string(evidence.DebugDisabledPermanently): "nobody but the maker can debug it",
+	string(evidence.DebugDisabledFully):       "nobody can debug it",
 }
 
 func (p *Pages) resultPage(c echo.Context) error {
@@ -166,6 +193,15 @@ func (p *Pages) resultPage(c echo.Context) error {
 		return err
 	}
 	data := resultData{Attestation: found, Message: p.Message(found.Stage, found.Reference)}
+	if found.Said != nil {
+		var serials []string
+		for _, certificate := range found.Said.Certificates {
+			serials = append(serials, certificate.Serial)
+		}
+		if data.Known, err = p.known(c, serials...); err != nil {
+			return err
+		}
+	}
 	data.frame = p.frame(c, Home, "Attestation "+found.Reference, nil)
 	return ui.Render(c, http.StatusOK, resultView(data))
 }
@@ -177,10 +213,14 @@ func (d resultData) tokenClaims() string {
 	if len(d.Audience) == 1 {
 		audience = d.Audience[0]
 	}
-	return asJSON(map[string]any{
+	claims := map[string]any{
 		"iss": d.Issuer, "sub": d.Client, "aud": audience, "iat": d.At.Unix(), "exp": d.ExpiresAt.Unix(), "jti": d.Token,
 		"release": d.Release, "device": d.Device, "level": d.Level,
-	})
+	}
+	if d.Holder != nil {
+		claims["cnf"] = map[string]any{"jwk": d.Holder}
+	}
+	return asJSON(claims)
 }
 
 // tokenHeader is the header of that token.
@@ -194,7 +234,7 @@ func asJSON(members map[string]any) string {
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(members) // texts and numbers
+	_ = encoder.Encode(members) // texts, numbers, and keys that were read
 	return strings.TrimSpace(text.String())
 }
 

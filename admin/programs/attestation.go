@@ -72,6 +72,19 @@ func (r Remote) Enforcements(ctx context.Context) ([]manage.Enforcement, error) 
 	return get[[]manage.Enforcement](ctx, r, manage.EnforcementPath)
 }
 
+// DeviceCertificates are those that the service knows, the makers' first; with serial numbers, those of
+// them that it knows.
+func (r Remote) DeviceCertificates(ctx context.Context, serials ...string) ([]manage.DeviceCertificate, error) {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	return manage.DeviceCertificates(ctx, r, serials...)
+}
+
+// Systems are the keys with which systems of devices are signed.
+func (r Remote) Systems(ctx context.Context) ([]manage.AcceptedSystem, error) {
+	return get[[]manage.AcceptedSystem](ctx, r, manage.SystemsPath)
+}
+
 // AttestedDevices are the devices that attested and fit a query.
 func (r Remote) AttestedDevices(ctx context.Context, q manage.AttestedDeviceQuery) (manage.AttestedDeviceList, error) {
 	return asked(ctx, r, manage.AttestedDevices, q)

@@ -12,8 +12,8 @@ import (
 // once; on a wide screen and on a narrow one.
 func TestChromiumShowsAttestation(t *testing.T) {
 	t.Parallel()
-	set := newSetting(t, attesting)
-	set.attest.use()
+	set := newSetting(t, askingDevices)
+	set.attest.useDevices()
 	b := openTab(t, set)
 	b.signIn()
 	seen := func(selector string) chromedp.Action[chromedp.Void] { return chromedp.WaitVisible(selector) }
@@ -35,11 +35,15 @@ func TestChromiumShowsAttestation(t *testing.T) {
 	b.do("take it back", chromedp.Click(`[data-undo]`), seen(`[data-device=AD1][data-banned=false]`))
 	b.do("withdraw a release", b.open("/attestations/releases"), chromedp.Click(`[data-withdraw]`), seen(`[data-sure]`), chromedp.Click(`[data-sure]`), seen(`[data-withdrawn=true]`))
 	b.do("take it back", chromedp.Click(`[data-undo]`), seen(`[data-withdrawn=false]`))
+	b.do("revoke a device", b.open("/attestations/devices/AD1"), chromedp.Click(`[data-revoke]`), seen(`[data-sure]`), chromedp.Click(`[data-sure]`), seen(`[data-restore]`))
+	b.do("take it back", chromedp.Click(`[data-undo]`), seen(`[data-revoke]`))
+	b.do("accept a boot key", b.open("/attestations/DEBUG-GEDAP"), chromedp.Click(`[data-test=accept-system]`), seen(`#system-key`), chromedp.Click(`button[data-test=accept-system]`),
+		seen(`[data-system="`+freeKey+`"][data-withdrawn=false]`))
 	b.do("enforce a claim", b.open("/attestations/enforcement"), chromedp.Click(`[data-change=looked-at-runtime]`), seen(`[data-sure]`), chromedp.Click(`[data-sure]`),
 		seen(`[data-claim=runtime][data-policy=enforced]`))
 	for _, width := range []int64{400, 1280} {
 		call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 800, DeviceScaleFactor: 1, Mobile: width < 500})
-		for _, path := range []string{"", "/PATCH-EDAPP", "/sessions", "/enforcement", "/releases", "/devices", "/devices/AD1", "/answers", "/clock"} {
+		for _, path := range []string{"", "/PATCH-EDAPP", "/sessions", "/enforcement", "/releases", "/devices", "/devices/AD1", "/makers", "/GENUI-NECAL", "/answers", "/clock"} {
 			b.do("open "+path, b.open("/attestations"+path), seen("h1"))
 			if wide := evaluate[int64](b, "document.documentElement.scrollWidth"); wide > width {
 				t.Errorf("%s is %d wide in a window of %d", path, wide, width)

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +17,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/jwk"
 )
 
 // lookedAt is a stage at which apps attest.
@@ -36,6 +40,19 @@ func attesting(c *Config) {
 	c.Stages = append(c.Stages, stage)
 }
 
+// askingDevices has a stage at which devices say what apps are.
+func askingDevices(c *Config) {
+	attesting(c)
+	c.Stages[len(c.Stages)-1].Attestation.Level = catalog.DeviceEvidence
+}
+
+// Certificates and boot keys that the fake service knows, and some that it does not.
+const (
+	rootSerial, plantSerial, deviceSerial = "f00d", "9a37", "de71ce"
+	makersKey                             = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	freeKey                               = "sha256/BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA="
+)
+
 // fakeAttestation is the attestation service's side.
 type fakeAttestation struct {
 	*programtest.Program
@@ -47,6 +64,8 @@ type fakeAttestation struct {
 	references []manage.Reference
 	signers    []manage.Signer
 	devices    []manage.AttestedDevice
+	certified  []manage.DeviceCertificate
+	systems    []manage.AcceptedSystem
 	answers    []manage.Latencies
 	uploads    int
 	resets     int
@@ -67,8 +86,93 @@ func newFakeAttestation(now func() time.Time) *fakeAttestation {
 		RegisteredAt: registered, History: []manage.Event{{At: registered, What: "registered"}},
 	}}
 	f.signers = []manage.Signer{{Client: "harbour-mobile", Signer: "sha256/abc=", AcceptedAt: registered, History: []manage.Event{{At: registered, What: "accepted"}}}}
+	known := []manage.Event{{At: registered, What: "known"}}
+	f.certified = []manage.DeviceCertificate{
+		{Serial: rootSerial, Root: true, Maker: true, Name: "Keel Devices", History: known},
+		{Serial: plantSerial, Maker: true, Name: "Keel Devices, plant 1", History: known},
+	}
+	f.systems = []manage.AcceptedSystem{{
+		Key: makersKey, Name: "KeelOS, by Keel Devices", AcceptedAt: registered, History: []manage.Event{{At: registered, What: "accepted"}},
+	}}
 	f.routes()
 	return f
+}
+
+// useDevices has devices say what the apps are: a genuine one, and one with another system. What a third
+// one says is not believed.
+func (f *fakeAttestation) useDevices() {
+	f.use()
+	x, _ := base64.RawURLEncoding.DecodeString("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU") // of RFC 7515, appendix A.3
+	y, _ := base64.RawURLEncoding.DecodeString("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0")
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
+	if err != nil {
+		panic(err)
+	}
+	holder, err := jwk.Of(public)
+	if err != nil {
+		panic(err)
+	}
+	for i := range f.results {
+		a := &f.results[i]
+		a.Level, a.Holder = catalog.DeviceEvidence, &holder
+		if a.Device == "THIEF" {
+			continue
+		}
+		a.Said = &manage.DeviceEvidence{
+			At: a.At, Device: "AVNqm9Dzb5xIYV1qNGSMO2Y", Maker: 32473, Model: "Keel 1", System: "KeelOS", Version: "1", OEM: true, Locked: true,
+			SystemKey: makersKey, Accepted: true, Debug: "disabled", Package: "com.harbourbank.app", Measurement: referenceHash, Signer: "sha256/abc=",
+			Certificates: []manage.ChainCertificate{{Serial: deviceSerial, Name: "a Keel 1"}, {Serial: plantSerial, Name: "Keel Devices, plant 1"}, {Serial: rootSerial, Name: "Keel Devices"}},
+		}
+		if a.Device == "DESK" {
+			a.Claims[2].Trust, a.Claims[2].Findings = manage.Warning, []manage.Finding{
+				{What: "boot loader", Reported: "unlocked", Expected: "locked"}, {What: "key of the system FreeOS", Reported: freeKey, Expected: "one that is accepted"},
+			}
+			a.Said.System, a.Said.SystemKey, a.Said.Accepted, a.Said.OEM, a.Said.Locked = "FreeOS", freeKey, false, false, false
+		}
+	}
+	f.devices[0].Certificate = deviceSerial
+}
+
+func (f *fakeAttestation) revoke(w http.ResponseWriter, r *http.Request) {
+	var asked manage.CertificateToRevoke
+	_ = json.NewDecoder(r.Body).Decode(&asked)
+	i := slices.IndexFunc(f.certified, func(c manage.DeviceCertificate) bool { return c.Serial == asked.Serial })
+	if i < 0 {
+		if strings.Trim(asked.Serial, "0123456789abcdef") != "" {
+			problem.New(http.StatusUnprocessableEntity, "unprocessable", "That is not possible", "that is no serial number").Write(w)
+			return
+		}
+		i = len(f.certified)
+		f.certified = append(f.certified, manage.DeviceCertificate{Serial: asked.Serial, Name: "a device"})
+	}
+	now, found := f.now(), &f.certified[i]
+	what := "accepted again"
+	if found.RevokedAt = nil; !asked.Restore {
+		found.RevokedAt, what = &now, "revoked"
+	}
+	found.History = append(slices.Clone(found.History), manage.Event{At: now, What: what})
+	programtest.Answer(w, *found)
+}
+
+func (f *fakeAttestation) acceptSystem(w http.ResponseWriter, r *http.Request) {
+	var asked manage.SystemToAccept
+	_ = json.NewDecoder(r.Body).Decode(&asked)
+	now := f.now()
+	i := slices.IndexFunc(f.systems, func(s manage.AcceptedSystem) bool { return s.Key == asked.Key })
+	if i < 0 {
+		if !strings.HasPrefix(asked.Key, "sha256/") || asked.Withdraw {
+			problem.New(http.StatusUnprocessableEntity, "unprocessable", "That is not possible", "that is no pin of a key").Write(w)
+			return
+		}
+		i = len(f.systems)
+		f.systems = append(f.systems, manage.AcceptedSystem{Key: asked.Key, Name: asked.Name, AcceptedAt: now})
+	}
+	what := "accepted"
+	if f.systems[i].WithdrawnAt = nil; asked.Withdraw {
+		f.systems[i].WithdrawnAt, what = &now, "withdrawn"
+	}
+	f.systems[i].History = append(f.systems[i].History, manage.Event{At: now, What: what})
+	programtest.Answer(w, f.systems[i])
 }
 
 // use has apps attest: a genuine one, whose token was renewed, one that is debugged, and one that
@@ -197,8 +301,24 @@ func (f *fakeAttestation) routes() {
 		}
 		programtest.Answer(w, f.signers[i])
 	})
-	locked("GET /attested-devices", func(w http.ResponseWriter, _ *http.Request) {
-		programtest.Answer(w, manage.AttestedDeviceList{Devices: f.devices, Total: len(f.devices)})
+	locked("GET /makers/certificates", func(w http.ResponseWriter, r *http.Request) {
+		found := slices.Clone(f.certified)
+		if asked := r.URL.Query()["serial"]; len(asked) > 0 {
+			found = slices.DeleteFunc(found, func(c manage.DeviceCertificate) bool { return !slices.Contains(asked, c.Serial) })
+		}
+		programtest.Answer(w, found)
+	})
+	locked("POST /makers/certificates", f.revoke)
+	locked("GET /makers/systems", func(w http.ResponseWriter, _ *http.Request) { programtest.Answer(w, f.systems) })
+	locked("POST /makers/systems", f.acceptSystem)
+	locked("GET /attested-devices", func(w http.ResponseWriter, r *http.Request) {
+		found := slices.Clone(f.devices)
+		if search := r.URL.Query().Get("search"); search != "" {
+			found = slices.DeleteFunc(found, func(d manage.AttestedDevice) bool {
+				return d.Certificate != search && !strings.Contains(d.Device, search)
+			})
+		}
+		programtest.Answer(w, manage.AttestedDeviceList{Devices: found, Total: len(found)})
 	})
 	locked("GET /attested-devices/{id}", func(w http.ResponseWriter, r *http.Request) { f.device(w, r, func(*manage.AttestedDevice) {}) })
 	locked("POST /attested-devices/{id}/ban", func(w http.ResponseWriter, r *http.Request) {

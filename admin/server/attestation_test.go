@@ -2,8 +2,11 @@ package server
 
 import (
 	"bytes"
+	"html"
 	"mime/multipart"
 	"net/http"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -22,7 +25,7 @@ func newAttested(t *testing.T) (*setting, *browser) {
 
 func TestPagesAboutAttestationAsTheyAre(t *testing.T) {
 	t.Parallel()
-	_, b := newAttested(t)
+	set, b := newAttested(t)
 	for name, path := range map[string]string{
 		"attestations": "/attestations", "attestation-good": "/attestations/GENUI-NECAL", "attestation-failing": "/attestations/PATCH-EDAPP",
 		"attestation-sessions": "/attestations/sessions", "attestation-enforcement": "/attestations/enforcement",
@@ -32,6 +35,100 @@ func TestPagesAboutAttestationAsTheyAre(t *testing.T) {
 	} {
 		golden(t, name, b.get(path).Body)
 	}
+	b.get("/attestations/makers").want(t, http.StatusOK, `data-asks="false"`, "No stage that is built asks devices")
+	if page := b.get("/attestations/GENUI-NECAL").Body; strings.Contains(page, "data-said") {
+		t.Error("it says what a device said that was not asked")
+	}
+
+	set, b = newAskingDevices(t)
+	for name, path := range map[string]string{
+		"attestation-makers": "/attestations/makers", "attestation-by-device": "/attestations/GENUI-NECAL", "attestation-by-other-system": "/attestations/DEBUG-GEDAP",
+		"attestation-not-believed": "/attestations/PATCH-EDAPP", "attestation-device-certified": "/attestations/devices/AD1",
+		"attestation-revoke-question": "/attestations/makers/certificates/revoke?serial=" + deviceSerial,
+	} {
+		golden(t, name, b.get(path).Body)
+	}
+	set.attest.mu.Lock()
+	set.attest.certified, set.attest.systems = nil, nil
+	set.attest.mu.Unlock()
+	b.get("/attestations/makers").want(t, http.StatusOK, "knows no maker of devices", "No boot key is known")
+}
+
+func newAskingDevices(t *testing.T) (*setting, *browser) {
+	t.Helper()
+	set := newSetting(t, askingDevices)
+	set.attest.useDevices()
+	return set, newBrowser(t, set).signIn()
+}
+
+// A certificate is revoked from every page that shows one, and accepted again.
+func TestCertificatesAreRevoked(t *testing.T) {
+	t.Parallel()
+	_, b := newAskingDevices(t)
+	const page, certificates = "/attestations/makers", "/attestations/makers/certificates"
+	state := func(serial, revoked string) string {
+		return `data-certificate="` + serial + `" data-revoked="` + revoked + `"`
+	}
+	if body := b.get(page).Body; strings.Contains(body, "data-asks") || strings.Contains(body, deviceSerial) {
+		t.Error("no stage is said to ask devices, or one is known before it is revoked")
+	}
+	for _, tt := range []struct {
+		name, serial, from string
+		question           []string
+		shown              []string
+	}{
+		{"a maker", rootSerial, page, []string{"Revoke the root of Keel Devices?", "Every device of this maker fails"}, []string{"Keel Devices (f00d)"}},
+		{"a plant", plantSerial, "/attestations/GENUI-NECAL", []string{"Revoke the certificate of Keel Devices, plant 1?", "Every device that it has certified"}, []string{state(rootSerial, "false")}},
+		{"a device", deviceSerial, "/attestations/devices/AD1", []string{"Revoke the certificate of a device?", "PHONE with harbour-mobile at looked-at"}, []string{`data-event="certificate de71ce: revoked"`}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b.get(tt.from).want(t, http.StatusOK, `data-revoke="`+tt.serial+`"`)
+			ask := certificates + "/revoke?serial=" + tt.serial + "&back=" + tt.from
+			b.get(ask).want(t, http.StatusOK, tt.question...)
+			if r := b.sure(ask); r.StatusCode != http.StatusSeeOther || r.Header.Get("Location") != tt.from {
+				t.Errorf("leads to %d %q", r.StatusCode, r.Header.Get("Location"))
+			}
+			b.get(tt.from).want(t, http.StatusOK, append(tt.shown, "data-undo", `data-restore="`+tt.serial+`"`)...)
+			b.get("/attestations/GENUI-NECAL").want(t, http.StatusOK, state(tt.serial, "true"))
+			b.get(page).want(t, http.StatusOK, state(tt.serial, "true"), `data-event="revoked"`)
+			b.post(certificates+"/"+tt.serial+"/restore", "back", tt.from).want(t, http.StatusSeeOther)
+			b.get(page).want(t, http.StatusOK, state(tt.serial, "false"), `data-event="accepted again"`)
+		})
+	}
+	b.get("/attestations/devices?search="+deviceSerial).want(t, http.StatusOK, `data-device="AD1"`)
+	// As people copy one, from a program that shows certificates.
+	b.sure(certificates+"/revoke?serial=+0B:AD:C0%20").want(t, http.StatusSeeOther)
+	b.get(page).want(t, http.StatusOK, state("badc0", "true"))
+	b.sure(certificates+"/revoke?serial=xyz&back="+page).want(t, http.StatusSeeOther)
+	b.get(page).want(t, http.StatusOK, "That is no serial number", "notice failed")
+	b.get(certificates+"/revoke?serial=0").want(t, http.StatusNotFound, "without a serial number")
+	b.get("/audit").want(t, http.StatusOK, `data-audit="revoke a certificate" data-audit-outcome="done"`, `data-audit="revoke a certificate" data-audit-outcome="failed"`,
+		`data-audit="accept a certificate again" data-audit-outcome="done"`, "Keel Devices, plant 1 (9a37)", deviceSerial)
+}
+
+// A boot key is accepted from the page of the attestation that failed for it, and withdrawn.
+func TestBootKeysAreAccepted(t *testing.T) {
+	t.Parallel()
+	_, b := newAskingDevices(t)
+	const page, systems = "/attestations/makers", "/attestations/makers/systems"
+	form := regexp.MustCompile(`href="([^"]+)" data-test="accept-system"`).FindStringSubmatch(b.get("/attestations/DEBUG-GEDAP").Body)
+	if form == nil {
+		t.Fatal("no way from the attestation to the form")
+	}
+	b.get(html.UnescapeString(form[1])).want(t, http.StatusOK, `value="FreeOS"`, `value="`+freeKey+`"`, "Accepting a key means to trust whoever has it")
+	b.post(systems, "key", " "+freeKey+" ", "name", "FreeOS", "back", page).want(t, http.StatusSeeOther)
+	b.get(page).want(t, http.StatusOK, `data-system="`+freeKey+`" data-withdrawn="false"`, "The boot key is accepted from now on.")
+	ask := systems + "/withdraw?" + url.Values{"key": {freeKey}, "back": {page}}.Encode()
+	b.get(ask).want(t, http.StatusOK, "Withdraw the boot key of FreeOS?")
+	b.sure(ask).want(t, http.StatusSeeOther)
+	b.get(page).want(t, http.StatusOK, `data-system="`+freeKey+`" data-withdrawn="true"`, `data-accept-system="`+freeKey+`"`, `data-system="`+makersKey+`" data-withdrawn="false"`)
+	b.post(systems, "key", freeKey, "back", page).want(t, http.StatusSeeOther)
+	b.get(page).want(t, http.StatusOK, `data-system="`+freeKey+`" data-withdrawn="false"`)
+	b.post(systems, "key", "abc", "name", "x", "back", page).want(t, http.StatusSeeOther)
+	b.get(page).want(t, http.StatusOK, "That is no pin of a key", "notice failed")
+	b.get(systems+"/withdraw?key=sha256/none").want(t, http.StatusNotFound, "no such boot key")
+	b.get("/audit").want(t, http.StatusOK, `data-audit="accept a boot key" data-audit-outcome="done"`, `data-audit="accept a boot key" data-audit-outcome="failed"`,
+		`data-audit="withdraw a boot key" data-audit-outcome="done"`, freeKey+" FreeOS")
 }
 
 func TestAttestationsAreFound(t *testing.T) {
@@ -248,25 +345,30 @@ func TestPagesAboutAttestationStandWithoutTheService(t *testing.T) {
 	t.Parallel()
 	set, b := newAttested(t)
 	set.attest.Stop(true)
-	for _, path := range []string{"", "/sessions", "/enforcement", "/releases", "/devices", "/answers", "/clock"} {
+	for _, path := range []string{"", "/sessions", "/enforcement", "/releases", "/devices", "/makers", "/answers", "/clock"} {
 		b.get("/attestations"+path).want(t, http.StatusOK, "The attestation service does not answer")
 	}
 	b.get("/attestations/GENUI-NECAL").want(t, http.StatusBadGateway, "The attestation service does not answer")
 	b.post("/attestations/devices/AD1/ban").want(t, http.StatusBadGateway)
 	b.sure("/attestations/signers/withdraw?client=harbour-mobile&signer=x").want(t, http.StatusBadGateway)
+	b.post("/attestations/makers/certificates/"+plantSerial+"/revoke").want(t, http.StatusBadGateway)
+	b.post("/attestations/makers/systems", "key", freeKey).want(t, http.StatusBadGateway)
 	b.get("/audit").want(t, http.StatusOK, `data-audit="withdraw a signer" data-audit-outcome="failed"`)
 }
 
 func TestMarkupOfAppsIsText(t *testing.T) {
 	t.Parallel()
-	set, b := newAttested(t)
+	set, b := newAskingDevices(t)
 	const evil = `"><script>alert(1)</script>`
 	set.attest.mu.Lock()
 	a := &set.attest.results[0]
 	a.Device, a.Client, a.Token, a.Claims[0].Findings = evil, evil, evil, []manage.Finding{{What: evil, Reported: evil, Expected: evil}}
-	set.attest.devices[0].Device = evil
+	set.attest.devices[0].Device, set.attest.devices[0].Certificate = evil, evil
+	said := a.Said
+	said.Model, said.System, said.Version, said.Device, said.Debug, said.Package, said.Certificates[0] = evil, evil, evil, evil, evil, evil, manage.ChainCertificate{Serial: evil, Name: evil}
+	set.attest.certified[0].Name, set.attest.systems[0].Name = evil, evil
 	set.attest.mu.Unlock()
-	for _, path := range []string{"/attestations", "/attestations/GENUI-NECAL", "/attestations/devices", "/attestations/devices/AD1", "/attestations/clock"} {
+	for _, path := range []string{"/attestations", "/attestations/GENUI-NECAL", "/attestations/devices", "/attestations/devices/AD1", "/attestations/clock", "/attestations/makers", "/attestations/makers/certificates/revoke?serial=" + url.QueryEscape(evil)} {
 		if strings.Contains(b.get(path).Body, "<script>alert") {
 			t.Errorf("%s holds markup of others", path)
 		}

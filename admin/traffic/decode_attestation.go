@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,9 @@ import (
 	"keyladder/admin/ui"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
+	"keyladder/stages/mechanism/evidence"
+	"keyladder/stages/mechanism/jwk"
+	"keyladder/stages/mechanism/token"
 )
 
 // attestations are the messages between an app and its attestation service.
@@ -27,7 +31,7 @@ var attestations = decoder{
 		}
 		switch {
 		case known.Measurement != "" || known.ByDevice != "":
-			return attested("An app answers the attestation service", evidenceOf(known.Evidence))
+			return appraised(append(attested("An app answers the attestation service", evidenceOf(known.Evidence)), byDevice(known.ByDevice)...))
 		case known.State != "" && !known.Session.Expires.IsZero():
 			return attested("The attestation service answers", sessionOf(known.Session))
 		case known.ClientID != "" && known.Release != 0:
@@ -45,6 +49,14 @@ func attested(title string, attributes []attribute) []section {
 	return []section{{Kind: "credential", Scheme: "attestation", Title: title, Parts: []part{{Attributes: attributes}}}}
 }
 
+// appraised says that the service's answer does not tell what became of evidence: it is the same for all.
+func appraised(sections []section) []section {
+	for i := range sections {
+		sections[i].Note = "as it was sent; what the service found out, its result says"
+	}
+	return sections
+}
+
 func evidenceOf(e attestation.Evidence) []attribute {
 	var all []attribute
 	if e.Measurement != "" {
@@ -60,6 +72,130 @@ func evidenceOf(e attestation.Evidence) []attribute {
 		all = append(all, attribute{"findings", found(*e.Findings), "what it says of its surroundings"})
 	}
 	return all
+}
+
+// byDevice takes apart what a device's secure hardware has said: as it was sent, and not verified here.
+func byDevice(text string) []section {
+	header, body, _, err := token.Split(text, jwk.MaxLength)
+	if err != nil {
+		return nil
+	}
+	said, err := token.Members(body)
+	if err != nil {
+		return nil
+	}
+	claims := claimsOf(text, evidenceWords)
+	if model, err := said.Text("hwmodel"); err == nil {
+		if name, err := base64.RawURLEncoding.DecodeString(model); err == nil {
+			for i := range claims {
+				if claims[i].Name == "hwmodel" {
+					claims[i].Words += ": " + string(name)
+				}
+			}
+		}
+	}
+	parts := []part{{Title: "Header", Attributes: evidenceHeader(header)}, {Title: "Claims", Attributes: claims}}
+	if boot, err := token.Members(said["boot"]); err == nil {
+		parts = append(parts, part{Title: "Claims, boot", Attributes: membersOf(boot, bootWords)})
+	}
+	if measured := measuredIn(said["measurements"]); measured != nil {
+		parts = append(parts, part{Title: "Claims, measurements", Attributes: membersOf(measured, measuredWords)})
+	}
+	if key, err := evidence.KeyOf(text); err == nil {
+		parts = append(parts, part{Title: "Claims, cnf", Attributes: []attribute{{"jkt", key.Thumbprint(), "the key's thumbprint (RFC 7638), by which access tokens name it"}}})
+	}
+	return []section{{Kind: "credential", Scheme: evidence.Type, Title: "What the device's secure hardware says", Parts: parts}}
+}
+
+// evidenceHeader lays out a header, with the certificates that are in it.
+func evidenceHeader(header []byte) []attribute {
+	var known struct {
+		Alg, Typ string
+		X5C      []string
+	}
+	if json.Unmarshal(header, &known) != nil {
+		return nil
+	}
+	all := []attribute{
+		{"alg", known.Alg, "how it is signed, with the key of the first certificate"},
+		{"typ", known.Typ, "that it is an Entity Attestation Token (RFC 9711) in a JWT"},
+	}
+	for i, encoded := range known.X5C[:min(len(known.X5C), maxSections)] {
+		name := fmt.Sprintf("x5c %d", i+1)
+		der, err := base64.StdEncoding.DecodeString(encoded)
+		if err != nil {
+			all = append(all, attribute{name, encoded, "it is not in base64"})
+			continue
+		}
+		certificate, err := x509.ParseCertificate(der)
+		if err != nil {
+			all = append(all, attribute{name, encoded, "it is no certificate"})
+			continue
+		}
+		words := fmt.Sprintf("serial number %s, certified by %s, good until %s UTC", evidence.Serial(certificate), certificate.Issuer.CommonName, ui.Stamp(certificate.NotAfter))
+		if device := certificate.Subject.SerialNumber; device != "" {
+			words += ", for the device " + device
+		}
+		all = append(all, attribute{name, certificate.Subject.CommonName, words})
+	}
+	return all
+}
+
+// measuredIn is what was measured: JSON in base64url, in a pair with its media type. Nil: it can't be read.
+func measuredIn(raw json.RawMessage) token.Object {
+	var measurements [][]json.RawMessage
+	var text string
+	if json.Unmarshal(raw, &measurements) != nil || len(measurements) != 1 || len(measurements[0]) != 2 || json.Unmarshal(measurements[0][1], &text) != nil {
+		return nil
+	}
+	data, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		return nil
+	}
+	members, err := token.Members(data)
+	if err != nil {
+		return nil
+	}
+	return members
+}
+
+// membersOf are the members of an object that there are words for.
+func membersOf(object token.Object, known []claimWord) []attribute {
+	var all []attribute
+	for _, member := range known {
+		if value, there := object[member.name]; there {
+			all = append(all, attribute{member.name, strings.Trim(string(value), `"`), member.words})
+		}
+	}
+	return all
+}
+
+// evidenceWords say what the claims are, with their sections of RFC 9711.
+var evidenceWords = []claimWord{
+	{"eat_profile", "which claims there have to be, and what they mean (4.3.2)"},
+	{"iat", "when it was made, by the device's clock (4.3.1)"},
+	{"eat_nonce", "the session's nonce, and a hash of what the app reports along with it (4.1)"},
+	{"ueid", "which device it is, as its certificate says, too (4.2.1)"},
+	{"oemid", "its maker, by its Private Enterprise Number (4.2.3)"},
+	{"hwmodel", "its model, in base64url (4.2.4)"},
+	{"swname", "its operating system (4.2.6)"},
+	{"swversion", "and the version of that (4.2.7)"},
+	{"oemboot", "whether it has started a system of its maker's and of nobody else's (4.2.8)"},
+	{"boot", "of this profile: what the boot loader has started"},
+	{"dbgstat", "whether something debugs the app (4.2.9)"},
+	{"measurements", "the package that the app was started from, in base64url (4.2.16)"},
+	{"cnf", "the app's key, which the hardware keeps (RFC 7800)"},
+}
+
+var bootWords = []claimWord{
+	{"locked", "whether the boot loader starts no system but one that is signed with the key"},
+	{"key", "the pin of the key that the system is signed with"},
+}
+
+var measuredWords = []claimWord{
+	{"name", "the package"},
+	{"sha256", "its hash, as the device has measured it when it started the app"},
+	{"signer", "the pin of the key that has signed it"},
 }
 
 // found names what an app has found out about its surroundings.

@@ -11,9 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/internal/pki"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/mechanism/clientcert"
+	"keyladder/stages/mechanism/evidence"
+	"keyladder/stages/mechanism/jwk"
 )
 
 func TestProofsAreFound(t *testing.T) {
@@ -159,6 +163,75 @@ func TestAttestations(t *testing.T) {
 	}
 }
 
+// What a device says is taken apart, down to its certificates and what is inside its claims. What can't
+// be read of it is left out, or shown as it is.
+func TestEvidenceOfDevices(t *testing.T) {
+	t.Parallel()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := pki.NewRoot("a maker")
+	must(err)
+	plant, err := root.Intermediate("a plant")
+	must(err)
+	device, key, err := plant.Device("a phone", "AQcH")
+	must(err)
+	app, err := jwk.OfSigner(key)
+	must(err)
+	chain := []*x509.Certificate{device, plant.X509()}
+	good, err := evidence.Sign(key, chain, evidence.Claims{
+		Issued: time.Unix(1_790_000_000, 0), Nonce: make([]byte, 8), Bound: make([]byte, 8), Device: evidence.Device{UEID: []byte{1, 7, 7}, OEMID: evidence.ExamplePEN, Model: "Keel 1"},
+		System: evidence.System{Name: "KeelOS", Version: "1", Locked: true, Key: "sha256/s"}, Debug: evidence.DebugDisabled,
+		Package: evidence.Package{Name: "com.example.app", Measurement: "ab", Signer: "sha256/p"}, Key: app,
+	})
+	must(err)
+	signed := func(header, claims map[string]any) string {
+		text, err := jwk.Sign(key, header, claims)
+		must(err)
+		return text
+	}
+	bare := map[string]any{"typ": evidence.Type}
+	for name, test := range map[string]struct {
+		text string
+		want []string // titles of its parts, attributes with values, and some words; none: nothing is laid out
+	}{
+		"evidence": {good, []string{
+			"Header", "alg=ES256", "typ=eat+jwt", "x5c 1=a phone", "x5c 2=a plant", "serial number " + evidence.Serial(device) + ", certified by a plant", "certified by a maker", "for the device AQcH",
+			"Claims", "eat_profile=" + evidence.Profile, "iat=1790000000", "eat_nonce=[AAAAAAAAAAA AAAAAAAAAAA]", "ueid=AQcH", "oemid=32473", "hwmodel=S2VlbCAx", ": Keel 1", "swname=KeelOS", "swversion=[1]", "oemboot=false", "dbgstat=disabled",
+			"Claims, boot", "locked=true", "key=sha256/s", "Claims, measurements", "name=com.example.app", "sha256=ab", "signer=sha256/p", "Claims, cnf", "jkt=" + app.Thumbprint(),
+		}},
+		"no certificates":   {signed(map[string]any{"typ": evidence.Type, "x5c": []string{"*", "AAAA"}}, map[string]any{"iat": 1}), []string{"x5c 1=*", "x5c 2=AAAA", "it is not in base64", "it is no certificate"}},
+		"other x5c":         {signed(map[string]any{"typ": evidence.Type, "x5c": 7}, map[string]any{"swname": "x"}), []string{"Header", "swname=x"}},
+		"other types":       {signed(bare, map[string]any{"swname": 7, "boot": 7, "cnf": 7, "hwmodel": "*", "measurements": []any{[]any{50, "*"}}}), []string{"swname=7", "hwmodel=*"}},
+		"other measurement": {signed(bare, map[string]any{"measurements": []any{[]any{50, "AAAA"}}}), []string{"measurements=[[50 AAAA]]"}},
+		"no token":          {"abc", nil},
+		"no JSON":           {"e30.AAAA.AAAA", nil},
+	} {
+		body, err := json.Marshal(attestation.Evidence{ByDevice: test.text})
+		must(err)
+		sections := attestations.Decode(text{Body: string(body)})
+		if got := len(sections); got != 1+min(1, len(test.want)) {
+			t.Errorf("%s: %d sections", name, got)
+			continue
+		}
+		var got string
+		for _, p := range sections[len(sections)-1].Parts {
+			got += p.Title + "\n"
+			for _, a := range p.Attributes {
+				got += a.Name + "=" + a.Value + "\n" + a.Words + "\n"
+			}
+		}
+		for _, want := range test.want {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s lacks %q:\n%s", name, want, got)
+			}
+		}
+	}
+}
+
 // certificate is some certificate in DER.
 func certificate(t *testing.T) []byte {
 	t.Helper()
@@ -260,6 +333,7 @@ func FuzzProofs(f *testing.F) {
 	f.Add("App-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
 	f.Add("Authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJib2IifQ.c2ln")
 	f.Add("grant_type=password&password=x")
+	f.Add(`{"evidence":"eyJ0eXAiOiJlYXQrand0IiwieDVjIjpbIkFBQUEiXX0.eyJod21vZGVsIjoiUzJWbGJDQXgiLCJib290Ijp7ImxvY2tlZCI6dHJ1ZX0sIm1lYXN1cmVtZW50cyI6W1s1MCwiZTMwIl1dfQ.c2ln","findings":{}}`)
 	f.Add("eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAA.BBBB.CCCC")
 	f.Fuzz(func(t *testing.T, content string) {
 		start := time.Now()
