@@ -58,6 +58,58 @@ func TestAttestationInTheBrowser(t *testing.T) {
 	a.watches() // the last, as not every machine lets anybody debug
 }
 
+// What an admin can do about devices that vouch for apps, and their makers: within a lifetime of the token
+// that the app has all its calls are refused, and it goes on when that is taken back.
+func TestDevicesAreRevokedInTheBrowser(t *testing.T) {
+	t.Parallel()
+	settings := testbank.ManyCalls()
+	settings["integrity_lifetime"] = integrityLifetime.String()
+	l := start(t, lab.Options{Screens: true, AdminPassword: adminPassword, Settings: settings})
+	stages := attestedStages()
+	stage := stages[slices.IndexFunc(stages, func(s catalog.Stage) bool { return s.Attestation.Level == catalog.DeviceEvidence })]
+	app := launch(t, newDevice(t, l, stage.Package.Release), stage.Slug)
+	a := &attestedApp{admin: signIn(t, l), lab: l, stage: stage, app: app, hash: app.Measurement()}
+	a.rates = func() (device.Screen, error) { return app.Rates(t.Context()) }
+	a.grace = integrityLifetime
+	a.isServed("the app's first call")
+
+	attested, err := manage.Attestations(t.Context(), l.Attestation, manage.AttestationQuery{AttestationFilter: manage.AttestationFilter{Stage: stage.Slug, Outcome: manage.GoodOutcome}})
+	if err != nil || len(attested.Attestations) == 0 || attested.Attestations[0].Said == nil {
+		t.Fatalf("%+v, %v", attested, err)
+	}
+	result := attested.Attestations[0]
+	devices, err := manage.AttestedDevices(t.Context(), l.Attestation, manage.AttestedDeviceQuery{Search: result.Said.Certificates[0].Serial})
+	if err != nil || devices.Total != 1 {
+		t.Fatalf("%+v, %v", devices, err)
+	}
+	const makers = "/attestations/makers"
+	certificate := func(i int, by string) string {
+		return fmt.Sprintf("[data-%s=%q]", by, result.Said.Certificates[i].Serial)
+	}
+	reference, system := `[data-release="`+a.hash+`"]`, `[data-system="`+result.Said.SystemKey+`"]`
+	for _, tt := range []struct{ name, page, revoke, revoked, restore, restored string }{
+		{"the device's certificate", "/attestations/devices/" + devices.Devices[0].ID, certificate(0, "revoke"), certificate(0, "restore"), certificate(0, "restore"), certificate(0, "revoke")},
+		{
+			"the plant's certificate", "/attestations/" + result.Reference, certificate(1, "revoke"), certificate(1, "certificate") + `[data-revoked=true]`,
+			certificate(1, "restore"), certificate(1, "certificate") + `[data-revoked=false]`,
+		},
+		{
+			"the maker's root", makers, certificate(2, "revoke"), certificate(2, "certificate") + `[data-revoked=true]`,
+			certificate(2, "restore"), certificate(2, "certificate") + `[data-revoked=false]`,
+		},
+		{
+			"the boot key", makers, `[data-withdraw-system="` + result.Said.SystemKey + `"]`, system + `[data-withdrawn=true]`,
+			`[data-accept-system="` + result.Said.SystemKey + `"]`, system + `[data-withdrawn=false]`,
+		},
+		{"the release", "/attestations/releases", `[data-withdraw="` + a.hash + `"]`, reference + `[data-withdrawn=true]`, `[data-restore="` + a.hash + `"]`, reference + `[data-withdrawn=false]`},
+	} {
+		took := a.refuses(tt.page, tt.revoke, seen(tt.revoked), a.rates, 401)
+		t.Logf("%s: calls were served for %v", tt.name, took)
+		a.do("take it back", a.page(tt.page), click(tt.restore), seen(tt.restored))
+		a.isServed(tt.name + " is accepted again")
+	}
+}
+
 // isServed says that the app is served, or goes on by itself within a lifetime and what it waits between
 // tries.
 func (a *attestedApp) isServed(what string) {

@@ -242,6 +242,7 @@ func (v *viewer) adminPages(filled bool) {
 		{"/attestations/sessions", "/attestations/sessions"},
 		{"/attestations/enforcement", "/attestations/enforcement"},
 		{"/attestations/devices", "/attestations/devices"},
+		{"/attestations/makers", "/attestations/makers"},
 		{"/attestations/answers", "/attestations/answers"},
 		{"/attestations/clock", "/attestations/clock"},
 		{"/audit", "/audit"},
@@ -388,6 +389,8 @@ func (v *viewer) attestationPages() {
 	v.open("/attestations/releases", "/attestations/releases", "")
 	v.open("/attestations/releases/:sha256/withdraw", "/attestations/releases/"+v.first("/attestations/releases", "release")+"/withdraw", "")
 	v.open("/attestations/signers/withdraw", "/attestations/signers/withdraw?client=harbour-mobile&signer=sha256/abc=", "")
+	v.open("/attestations/makers/certificates/revoke", "/attestations/makers/certificates/revoke?serial="+v.first("/attestations/makers", "certificate"), "")
+	v.open("/attestations/makers/systems/withdraw", "/attestations/makers/systems/withdraw?key="+url.QueryEscape(v.first("/attestations/makers", "system")), "")
 }
 
 // fill uses the deployment.
