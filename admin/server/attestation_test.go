@@ -25,7 +25,7 @@ func newAttested(t *testing.T) (*setting, *browser) {
 
 func TestPagesAboutAttestationAsTheyAre(t *testing.T) {
 	t.Parallel()
-	set, b := newAttested(t)
+	_, b := newAttested(t)
 	for name, path := range map[string]string{
 		"attestations": "/attestations", "attestation-good": "/attestations/GENUI-NECAL", "attestation-failing": "/attestations/PATCH-EDAPP",
 		"attestation-sessions": "/attestations/sessions", "attestation-enforcement": "/attestations/enforcement",
@@ -40,7 +40,7 @@ func TestPagesAboutAttestationAsTheyAre(t *testing.T) {
 		t.Error("it says what a device said that was not asked")
 	}
 
-	set, b = newAskingDevices(t)
+	set, b := newAskingDevices(t)
 	for name, path := range map[string]string{
 		"attestation-makers": "/attestations/makers", "attestation-by-device": "/attestations/GENUI-NECAL", "attestation-by-other-system": "/attestations/DEBUG-GEDAP",
 		"attestation-not-believed": "/attestations/PATCH-EDAPP", "attestation-device-certified": "/attestations/devices/AD1",
