@@ -10,9 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/program"
@@ -352,11 +354,46 @@ func (u *appUse) install(d *device.Device, wanted *release.Package) error {
 func (u *appUse) ratesCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "rates", Short: "Show the exchange rates", Args: cobra.NoArgs}
 	market := cmd.Flags().Bool("market", false, "those of a third party, where calls lead through the gateway: it has the key for them")
+	taps := cmd.Flags().Int("taps", 0, "`NUMBER` of times that somebody taps, as fast as they can: what the bank answers is shown, a status a line")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *taps > 0 {
+			return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) { return tapRates(ctx, app, *taps) }, printLine)
+		}
 		if *market {
 			return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) { return app.MarketRates(ctx) }, printMarketRates)
 		}
 		return u.run(cmd, func(ctx context.Context, app *device.App) (device.Screen, error) { return app.Rates(ctx) }, printRates)
 	}
 	return cmd
+}
+
+// fingers is how many taps the app deals with at once. It waits where the bank tells it to.
+const fingers = 64
+
+// tapRates looks at the rates many times, and shows the status of each answer.
+func tapRates(ctx context.Context, app *device.App, taps int) (device.Screen, error) {
+	var working errgroup.Group
+	working.SetLimit(fingers)
+	statuses := make([]int, taps)
+	for i := range statuses {
+		working.Go(func() error {
+			screen, err := app.Rates(ctx)
+			statuses[i] = screen.Status
+			return err
+		})
+	}
+	if err := working.Wait(); err != nil {
+		return device.Screen{}, err
+	}
+	var lines strings.Builder
+	for _, status := range statuses {
+		fmt.Fprintln(&lines, status)
+	}
+	return device.Screen{OK: true, Body: []byte(lines.String())}, nil
+}
+
+// printLine prints what is text already.
+func printLine(out io.Writer, body []byte) error {
+	_, err := out.Write(body)
+	return err
 }

@@ -11,10 +11,14 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"keyladder/internal/deployment"
+	"keyladder/internal/pki"
 	"keyladder/mobileclient/device/hardware"
 	"keyladder/mobileclient/factory"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/pin"
 	"keyladder/stages/protect"
 	"keyladder/stages/workshop/deploy"
 )
@@ -36,9 +40,38 @@ func (a appOnPhone) Close() {
 	}
 }
 
-// openPhone is the bank's app on a phone whose secure hardware is in a folder, and is made where it is not
-// there. An empty name is that of a phone which is thrown away.
-func openPhone(folder *deployment.Folder, stage catalog.Stage, dir string) (a appOnPhone, err error) {
+// phone is one that is taken for the app's.
+type phone struct {
+	dir      string // of its secure hardware; empty: it is thrown away
+	madeUp   bool   // in no factory of the maker's: nobody knows the root of its certificate
+	unlocked bool   // its boot loader is
+}
+
+func (p *phone) flags(c *cobra.Command) {
+	c.Flags().StringVar(&p.dir, "phone", "", "`FOLDER` of the secure hardware of the phone that takes part in the app's place, which stages token makes where it is not there (default: it is thrown away)")
+	c.Flags().BoolVar(&p.madeUp, "made-up-phone", false, "take a phone that no maker has made, as anybody can: its certificate leads to a root that nobody knows")
+}
+
+// plant makes phones of that kind.
+func (p phone) plant(folder *deployment.Folder) (*factory.Plant, error) {
+	if !p.madeUp {
+		return factory.Open(folder)
+	}
+	root, err := pki.NewRoot("Made-up Devices")
+	if err != nil {
+		return nil, err
+	}
+	genuine, err := folder.Read(factory.SystemFile) // which every phone of the maker's says
+	if err != nil {
+		return nil, err
+	}
+	system, err := pin.Parse(string(genuine))
+	return factory.New(root, system), err
+}
+
+// open is the bank's app on the phone, whose secure hardware is made where it is not there.
+func (p phone) open(folder *deployment.Folder, stage catalog.Stage) (a appOnPhone, err error) {
+	dir := p.dir
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "keyladder-phone-"); err != nil {
 			return a, err
@@ -50,7 +83,7 @@ func openPhone(folder *deployment.Folder, stage catalog.Stage, dir string) (a ap
 			}
 		}()
 	}
-	plant, err := factory.Open(folder)
+	plant, err := p.plant(folder)
 	if err == nil {
 		err = plant.Make(dir)
 	}
@@ -66,15 +99,15 @@ func openPhone(folder *deployment.Folder, stage catalog.Stage, dir string) (a ap
 	if err != nil {
 		return a, err
 	}
-	a.App, err = deploy.OpenApp(folder.Path(deploy.PackageName(stage.Package.Release)), string(installation), dir)
+	a.App, err = deploy.OpenAppOn(folder.Path(deploy.PackageName(stage.Package.Release)), string(installation), dir, hardware.MakersSystem(!p.unlocked))
 	return a, err
 }
 
 // phoneSigner proves requests with the app's key, which is in the secure hardware of a phone.
 type phoneSigner struct {
 	folder *deployment.Folder // the phone's
-	phone  string             // folder of its secure hardware
-	nonce  string             // of the server that the request is for; empty: it is asked for one
+	phone  phone
+	nonce  string // of the server that the request is for; empty: it is asked for one
 }
 
 var errNoPhone = errors.New("sign with a phone's key: name the folder of its secure hardware with --phone, as \"stages token --phone FOLDER\" has made it")
@@ -82,10 +115,10 @@ var errNoPhone = errors.New("sign with a phone's key: name the folder of its sec
 // sign signs a request, or puts a proof into it, whatever the stage's calls carry. What the app says of
 // itself and of its user has to be among the fields already.
 func (p phoneSigner) sign(ctx context.Context, stage catalog.Stage, call protect.Call) (protect.Request, error) {
-	if !hardware.Exists(p.phone) {
+	if !p.phone.madeUp && !hardware.Exists(p.phone.dir) {
 		return protect.Request{}, errNoPhone
 	}
-	app, err := openPhone(p.folder, stage, p.phone)
+	app, err := p.phone.open(p.folder, stage)
 	if err != nil {
 		return protect.Request{}, err
 	}

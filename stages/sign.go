@@ -57,7 +57,8 @@ func (s *signer) secret(c *cobra.Command, stage catalog.Stage) (string, *deploym
 
 func signCommand() *cobra.Command {
 	var s signer
-	var slug, method, contentType, user, phone, nonce string
+	var slug, method, contentType, user, nonce string
+	var phone phone
 	var fields, data []string
 	var seal bool
 	c := &cobra.Command{
@@ -105,7 +106,7 @@ place of both tokens: stages token --json has it.`,
 			if user != "" && stage.Call.UserProof != catalog.UserSession {
 				return fmt.Errorf("nobody signs in with a password at the stage %s", stage.Slug)
 			}
-			if !byPhone && (phone != "" || nonce != "") {
+			if !byPhone && (phone.dir != "" || phone.madeUp || nonce != "") {
 				return fmt.Errorf("the stage %s signs with a secret: leave out --phone and --nonce", stage.Slug)
 			}
 			call := protect.Call{
@@ -146,7 +147,7 @@ place of both tokens: stages token --json has it.`,
 	c.Flags().StringVarP(&user, "user", "u", "", "`NAME:PASSWORD` to sign in with")
 	c.Flags().StringVar(&contentType, "content-type", "", "the body's media type (default: application/json, or that of forms at the endpoints of the authorization server)")
 	c.Flags().BoolVar(&seal, "seal", false, "encrypt the body, as hidden-secrets wants it")
-	c.Flags().StringVar(&phone, "phone", "", "`FOLDER` of the phone's secure hardware, where apps sign with a key")
+	phone.flags(c)
 	c.Flags().StringVar(&nonce, "nonce", "", "the server's nonce for a proof of possession (default: the server is asked for one)")
 	return c
 }

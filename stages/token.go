@@ -88,7 +88,8 @@ printed with --json:
 	c.Flags().BoolVar(&asJSON, "json", false, "print the fields as JSON and, where there are any, the refresh token and the client attestation")
 	c.Flags().StringVar(&own.secret, "secret", "", "a secret to use in place of the one that the app was shipped with")
 	c.Flags().StringVar(&own.integrity, "integrity", "", "a client integrity token to use in place of one for the genuine package")
-	c.Flags().StringVar(&own.phone, "phone", "", "folder in which to keep the phone's secure hardware, so that stages sign can sign with the app's key (default: it is thrown away)")
+	own.phone.flags(c)
+	c.Flags().BoolVar(&own.phone.unlocked, "unlocked-phone", false, "take a phone whose boot loader is unlocked, so that its owner can have its secure hardware sign in the app's name")
 	c.Flags().StringVar(&user, "user", "", "name of the person: alice")
 	c.Flags().StringVar(&provider, "provider", "", "name of the provider on whose page they sign in, where there are several (default: the bank's)")
 	for _, required := range []string{"stage", "user"} {
@@ -125,7 +126,7 @@ func (h held) write(w io.Writer) error {
 // ownProof is what somebody has who takes the app's place; empty: what the app has.
 type ownProof struct {
 	secret, integrity string
-	phone             string // folder of its secure hardware
+	phone             phone
 }
 
 // heldByApp signs a person in as the app does, and returns what it holds from then on.
@@ -155,7 +156,7 @@ func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Sta
 		}
 	}
 	if stage.Call.AppProof == catalog.IntegrityToken && own.integrity == "" {
-		app, err := openPhone(folder, stage, own.phone)
+		app, err := own.phone.open(folder, stage)
 		if err != nil {
 			return h, err
 		}

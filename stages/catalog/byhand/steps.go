@@ -29,6 +29,13 @@ func byNoKey(p catalog.Policies) bool          { return !withKeys(p) }
 func unmediated(p catalog.Policies) bool       { return !mediated(p) }
 func hashed(p catalog.Policies) bool           { return p.Attestation.Level == catalog.PackageHash }
 func challenged(p catalog.Policies) bool       { return p.Attestation.Level == catalog.PackageChallenge }
+
+func byDevice(p catalog.Policies) bool         { return p.Attestation.Level == catalog.DeviceEvidence }
+func byApp(p catalog.Policies) bool            { return !byDevice(p) }
+func byAttestation(p catalog.Policies) bool    { return p.Call.ClientAuth == catalog.ByAttestation }
+func notByAttestation(p catalog.Policies) bool { return !byAttestation(p) }
+func proven(p catalog.Policies) bool           { return p.Call.Sender != catalog.AnySender }
+func unproven(p catalog.Policies) bool         { return !proven(p) }
 func appSecret(p catalog.Policies) bool        { return p.Call.ClientAuth == catalog.ClientSecret }
 func mediated(p catalog.Policies) bool         { return p.Call.ClientAuth.Attested() }
 func pushes(p catalog.Policies) bool           { return p.Auth.Requests == catalog.PushedRequests }
@@ -130,11 +137,19 @@ var (
 		bookAttested,
 	)
 	bookAttested = slices.Concat(
+		say("Keep the client attestation that comes of it. Nobody says whether it is a good one: `python3 -c 'import json; print(\"OAuth-Client-Attestation:\", json.load(open(\"attested.json\"))[\"result\"][\"client_attestation\"])' > own-attestation.txt`.").at(byAttestation),
+		say("Push a request with it, to sign in. It is refused, and this is where it ends: `{curl} -H @own-attestation.txt -d '{asked for}' --data-urlencode redirect_uri=com.harbourbank.app:/callback {tokens}/par`.").at(byAttestation),
+		bookWithToken.at(notByAttestation),
+	)
+	bookWithToken = slices.Concat(
 		say("Keep the token that comes of it. Nobody says whether it is a good one: `python3 -c 'import json; print(\"Client-Integrity-Token:\", json.load(open(\"attested.json\"))[\"result\"][\"token\"])' > own-proof.txt`."),
 		ownSignIn.at(appSecret),
 		say("Sign in on the bank's page, with a program of your own that takes part in the app's place and has that token: `stages token --stage {stage} --user mallory --integrity \"$(cut -d ' ' -f 2 own-proof.txt)\" | grep -i ^authorization: > own-session.txt`.").at(mediated),
 		say("Book a transfer with a program of your own: `{curl} -H @own-proof.txt -H @own-session.txt --json '{own payment}' {api}/v1/transfers`."),
 	)
+
+	// madeUp has a phone that is none say what the attestation service wants to hear.
+	madeUp = say("The service asks the phone, and not the app. Make a phone up that says what a real one says, with a certificate whose root is your own, and sign in through it: `stages token --stage {stage} --user mallory --made-up-phone > own.txt`. What the attestation service gives it looks like what others get, and the mediator refuses it: this is where it ends.").at(byDevice)
 
 	// Whoever has the app's secret, where there is one, can sign in as the app does.
 	ownSignIn = say("Sign in on the bank's page, with a program of your own that takes part in the app's place: `stages token --stage {stage} --user mallory{own secret} | grep -i ^authorization: > own-session.txt`.").at(onPages)
@@ -166,7 +181,8 @@ func book(from, to, fields string) walk {
 	return slices.Concat(
 		say("Book a transfer with a program of your own: `{curl} {cert} {field} --json '"+payment+"' {api}/v1/transfers`.").at(withKeys).at(withoutUsers),
 		say("Book a transfer with a program of your own: `{curl} {cert} {field} -H @"+fields+" --json '"+payment+"' {api}/v1/transfers`.").at(withKeys).at(withUsers),
-		say("Book a transfer with a program of your own: `{curl} -H @"+fields+" --json '"+payment+"' {api}/v1/transfers`.").at(attested),
+		say("Book a transfer with a program of your own: `{curl} -H @"+fields+" --json '"+payment+"' {api}/v1/transfers`.").at(attested).at(unproven),
+		say("Book a transfer with a program of your own. The calls have to be proven with a key that you don't have, so it uses one of its own: `sed s/Bearer/DPoP/ "+fields+" | stages sign --made-up-phone -H @- -d '"+payment+"' {api}/v1/transfers | {curl} -K -`.").at(proven),
 		say("Book a transfer with a program of your own: `{sign}{seal} -H @- -d '"+payment+"' {api}/v1/transfers < "+fields+" | {curl} {cert} -K -`.").at(signed),
 	)
 }
@@ -223,6 +239,10 @@ func Steps(a catalog.Attack, stage catalog.Stage) []string {
 	if atProvider(stage.Policies) { // what the mediator asks the bank for, in the name of whoever signs in
 		page = auth + "/authorize?response_type=code&client_id=harbour-mediator&redirect_uri=" + mediator + stage.Slug + "/callback/bank&state=made-up&code_challenge=" + challenge + "&code_challenge_method=S256"
 	}
+	scheme := "Bearer"
+	if proven(stage.Policies) {
+		scheme = "DPoP"
+	}
 	forgedProof := ""
 	if attested(stage.Policies) {
 		forgedProof = " -H @forged-proof.txt"
@@ -248,6 +268,7 @@ func Steps(a catalog.Attack, stage catalog.Stage) []string {
 		"{proof}", stage.Call.AppProofField(),
 		"{sign}", `stages sign --secret "$(cat loot/secret)"`,
 		"{seal}", seal,
+		"{scheme}", scheme,
 		" {device}", device,
 		"{own payment}", strings.ReplaceAll(payment("HB-3001", "HB-2001"), "{attack}", a.Name),
 		"{rob}", strings.ReplaceAll(payment("HB-1001", "HB-3001"), "{attack}", a.Name),

@@ -30,7 +30,12 @@ type App struct {
 
 // OpenApp opens the app of a package, on a phone that calls itself so. The folder is the phone's
 // secure hardware; one that is none has no part in it.
-func OpenApp(path, device, folder string) (_ *App, err error) {
+func OpenApp(path, device, folder string) (*App, error) {
+	return OpenAppOn(path, device, folder, hardware.MakersSystem(true))
+}
+
+// OpenAppOn is the same where the phone has started another system, or its boot loader is unlocked.
+func OpenAppOn(path, device, folder string, started evidence.System) (_ *App, err error) {
 	a := &App{device: device}
 	defer func() {
 		if err != nil {
@@ -61,7 +66,7 @@ func OpenApp(path, device, folder string) (_ *App, err error) {
 	a.Measured = protect.Measured{Package: a.file, Size: info.Size(), Measurement: attestation.Measurement(sum)}
 	a.asking = hardware.App{Name: manifest.Name, Signer: signer, Measurement: a.Measured.Measurement}
 	if hardware.Exists(folder) {
-		a.phone, err = hardware.Within(folder, hardware.MakersSystem(true))
+		a.phone, err = hardware.Within(folder, started)
 	}
 	return a, err
 }

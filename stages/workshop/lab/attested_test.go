@@ -1,13 +1,16 @@
 package lab_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/testenv"
+	"keyladder/mobileclient/factory"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/protect"
@@ -24,9 +27,10 @@ func attestedStages() (attested catalog.Set) {
 	return attested
 }
 
-// attest asks the attestation service for a token, with a package and the evidence over it, as it is
-// after change.
-func (b *bank) attest(t *testing.T, stage catalog.Stage, change func(*attestation.Evidence)) string {
+// attest has the attestation service look at the app on a phone of its own, and is what that gives, with the
+// app's private key as PKCS #8, where the stage binds tokens to one. An app that is not genuine says another
+// thing than it was found to be.
+func (b *bank) attest(t *testing.T, stage catalog.Stage, genuine bool) (given protect.Attested, key []byte) {
 	t.Helper()
 	caller, err := protect.New(stage.Call, protect.API{
 		Stage: stage.Slug, TLS: b.Addresses.URL(deployment.API), Auth: b.Addresses.URL(deployment.AuthServer),
@@ -35,36 +39,60 @@ func (b *bank) attest(t *testing.T, stage catalog.Stage, change func(*attestatio
 	if err != nil {
 		t.Fatal(err)
 	}
-	attester, err := caller.Attester(stage.Package.Release, "a-phone-of-the-test")
+	folder, err := deployment.Open(b.Dir, deployment.Phone)
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, err := deployment.Open(b.Dir, deployment.Attestation)
+	phone := t.TempDir()
+	plant, err := factory.Open(folder)
+	if err == nil {
+		err = plant.Make(phone)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.Open(folder.Path(deploy.PackageName(stage.Package.Release)))
+	published, err := deployment.Open(b.Dir, deployment.Attestation)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	about, err := file.Stat()
+	app, err := deploy.OpenApp(published.Path(deploy.PackageName(stage.Package.Release)), "a-phone-of-the-test", phone)
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := protect.Measure(file, about.Size())
+	defer app.Close()
+	if caller, err = app.Equip(caller); err != nil {
+		t.Fatal(err)
+	}
+	attester, err := app.Attester(caller)
 	if err != nil {
 		t.Fatal(err)
 	}
-	attested, err := attester.Attest(t.Context(), &http.Client{Transport: b.browser(t)}, func(c attestation.Challenge) (attestation.Evidence, error) {
-		evidence, err := own.Evidence(attestation.Findings{})(c)
-		change(&evidence)
+	given, err = attester.Attest(t.Context(), &http.Client{Transport: b.browser(t)}, func(c attestation.Challenge) (attestation.Evidence, error) {
+		evidence, err := app.Evidence(attestation.Findings{})(c)
+		switch {
+		case genuine:
+		case evidence.ByDevice != "":
+			evidence.Findings.Traced = true // which the phone has not signed
+		default:
+			evidence.Measurement = attestation.Measurement(strings.Repeat("0", 64))
+		}
 		return evidence, err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return attested.Token
+	if stage.Call.Binding != catalog.TokenOfKey {
+		return given, nil
+	}
+	var kept struct{ Keys []struct{ Key []byte } }
+	data, err := os.ReadFile(filepath.Join(phone, "keys.json"))
+	if err == nil {
+		err = json.Unmarshal(data, &kept)
+	}
+	if err != nil || len(kept.Keys) != 1 {
+		t.Fatalf("%v, %d keys", err, len(kept.Keys))
+	}
+	return given, kept.Keys[0].Key
 }
 
 // TestIntegrityTokensFromJavaScript: verifiers that others wrote accept the token of an app that is
@@ -78,11 +106,12 @@ func TestIntegrityTokensFromJavaScript(t *testing.T) {
 		if stage.Call.Gateway == catalog.ThroughGateway {
 			api = b.Addresses.Stage(deployment.MediatorService, stage.Slug)
 		}
-		failing := b.attest(t, stage, func(e *attestation.Evidence) { e.Measurement = attestation.Measurement(strings.Repeat("0", 64)) })
+		good, _ := b.attest(t, stage, true)
+		failing, _ := b.attest(t, stage, false)
 		b.verifies(t, map[string]any{
-			"token": b.attest(t, stage, func(*attestation.Evidence) {}), "typ": "client-integrity+jwt", "key": []byte(b.secrets["harbour-mobile-servers"]),
+			"token": good.Token, "typ": "client-integrity+jwt", "key": []byte(b.secrets["harbour-mobile-servers"]),
 			"issuer": b.Addresses.URL(deployment.AttestationService) + "/" + stage.Slug, "audience": api + "/v1",
-			"others": map[string]string{"of an app that was changed": failing},
+			"others": map[string]string{"of an app that was changed": failing.Token},
 		})
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"keyladder/internal/testenv"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
-	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/workshop/deploy"
 )
 
@@ -26,7 +25,7 @@ func TestPushedRequestsFromJavaScript(t *testing.T) {
 	t.Parallel()
 	b := startForStrangers(t)
 	for _, stage := range catalog.All().Built() {
-		if stage.Auth.Requests != catalog.PushedRequests || stage.Call.AppProof != catalog.IntegrityToken {
+		if stage.Auth.Requests != catalog.PushedRequests || stage.Auth.ClientAuth != catalog.ByIntegrity {
 			continue
 		}
 		for _, library := range []string{"openid-client", "oauth4webapi"} {
@@ -41,15 +40,62 @@ func TestPushedRequestsFromJavaScript(t *testing.T) {
 func (b *bank) pushes(t *testing.T, library string, stage catalog.Stage) {
 	t.Helper()
 	issuer := b.Addresses.Stage(deployment.MediatorService, stage.Slug)
-	argument, err := json.Marshal(map[string]any{
+	good, _ := b.attest(t, stage, true)
+	failing, _ := b.attest(t, stage, false)
+	b.signsIn(t, "pushed.js", library, map[string]any{
 		"issuer": issuer, "api": issuer + "/v1", "id": "harbour-mobile", "redirectURI": deploy.RedirectURI(), "agent": "HarbourBank/3.0",
-		"integrity": b.attest(t, stage, func(*attestation.Evidence) {}),
-		"forged":    b.attest(t, stage, func(e *attestation.Evidence) { e.Measurement = attestation.Measurement(strings.Repeat("0", 64)) }),
+		"integrity": good.Token, "forged": failing.Token,
+	}, map[string]any{
+		"methods": "S256", "pushes": true, "announces": true, "nobody": challenged, "forged": challenged, "plain": "invalid_request",
+		"unnamed": "OAUTH_INVALID_RESPONSE", "unproven": challenged, "unbound": "invalid_grant", "another": "invalid_grant",
+		"scope": "rates:read accounts:read", "call": "200", "alone": "401", "rotated": true, "renewed": "200", "revoked": "invalid_grant", "again": "invalid_grant",
 	})
+}
+
+// How the mediator refuses programs that no attestation service has looked at, and those that have not the
+// key that it names.
+const (
+	challenged = "401 client-integrity-token"
+	unattested = "401 oauth-client-attestation"
+)
+
+// TestBoundTokensFromJavaScript: clients that others wrote, which have the app's key and its client
+// attestation, prove with each request that they have that key, learn the server's nonces, get tokens that
+// are bound to it, call the API with them, and renew them. With another key, or none, they get nowhere.
+func TestBoundTokensFromJavaScript(t *testing.T) {
+	testenv.InSequence(t)
+	t.Parallel()
+	b := startForStrangers(t)
+	for _, stage := range catalog.All().Built() {
+		if stage.Call.Sender != catalog.DPoPProofs {
+			continue
+		}
+		for _, library := range []string{"openid-client", "oauth4webapi"} {
+			t.Run(library+"/"+stage.Slug, func(t *testing.T) {
+				t.Parallel()
+				issuer := b.Addresses.Stage(deployment.MediatorService, stage.Slug)
+				given, key := b.attest(t, stage, true)
+				b.signsIn(t, "bound.js", library, map[string]any{
+					"issuer": issuer, "api": issuer + "/v1", "id": "harbour-mobile", "redirectURI": deploy.RedirectURI(), "agent": "HarbourBank/3.0",
+					"integrity": given.Token, "attestation": given.Client, "key": key,
+				}, map[string]any{
+					"algorithms": "ES256", "attests": true, "nobody": unattested, "anotherPush": unattested,
+					"anotherKey": unattested, "type": "dpop", "call": "200", "bearer": "401", "stolen": "401", "dpop": "200", "again": "401",
+					"anotherRefresh": unattested, "rotated": true, "renewed": "200",
+				})
+			})
+		}
+	}
+}
+
+// signsIn runs a client that has alice sign in, and compares what came of all that it tried.
+func (b *bank) signsIn(t *testing.T, script, library string, settings, want map[string]any) {
+	t.Helper()
+	argument, err := json.Marshal(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	node := b.node(t, "pushed.js", library, string(argument))
+	node := b.node(t, script, library, string(argument))
 	var complaint bytes.Buffer
 	node.Stderr = &complaint
 	in, err := node.StdinPipe()
@@ -86,12 +132,6 @@ func (b *bank) pushes(t *testing.T, library string, stage catalog.Stage) {
 	}
 	if err := node.Wait(); err != nil {
 		t.Fatalf("%v\n%s", err, &complaint)
-	}
-	const challenged = "401 client-integrity-token"
-	want := map[string]any{
-		"methods": "S256", "pushes": true, "announces": true, "nobody": challenged, "forged": challenged, "plain": "invalid_request",
-		"unnamed": "OAUTH_INVALID_RESPONSE", "unproven": challenged, "unbound": "invalid_grant", "another": "invalid_grant",
-		"scope": "rates:read accounts:read", "call": "200", "alone": "401", "rotated": true, "renewed": "200", "revoked": "invalid_grant", "again": "invalid_grant",
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)

@@ -24,6 +24,7 @@ import (
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/catalog/byhand"
+	"keyladder/stages/mechanism/dpop"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/lab/typed"
 )
@@ -31,7 +32,7 @@ import (
 var (
 	typedInStep = regexp.MustCompile("`([^`]+)`")
 	appRefused  = regexp.MustCompile(`The app's own check that refused: (\S+)`)
-	tools       = regexp.MustCompile(`^(?:curl|openssl|unzip|python3|grep|tail|cat|cp|mkdir|printf|stages|mobileclient|pin=\$\(openssl|\{) ?`)
+	tools       = regexp.MustCompile(`^(?:sed|curl|openssl|unzip|python3|grep|tail|cat|cp|mkdir|printf|stages|mobileclient|pin=\$\(openssl|\{) ?`)
 )
 
 // commandsOf are what a person types who carries out an attack by hand.
@@ -94,7 +95,7 @@ func (h *hand) refusedBy() (check catalog.Check) {
 	}
 	slices.SortStableFunc(all, func(a, b traffic.Message) int { return a.At.Compare(b.At) })
 	for _, m := range all {
-		if m.Verdict != nil && !m.Verdict.Allowed {
+		if m.Verdict != nil && !m.Verdict.Allowed && !strings.Contains(m.Verdict.Reason, dpop.ErrNonce.Error()) { // such a call is made again
 			check = m.Verdict.Check
 		}
 	}
@@ -140,6 +141,7 @@ var achieved = map[string]func(*hand) (catalog.Outcome, catalog.Check){
 	"memory-hook":        func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
 	"hash-spoof":         func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
 	"attestation-replay": func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
+	"hardware-oracle":    func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
 	"challenge-oracle":   func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
 	"token-lift":         func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) > 0) },
 	"password-grab": func(h *hand) (catalog.Outcome, catalog.Check) {
@@ -157,10 +159,16 @@ var achieved = map[string]func(*hand) (catalog.Outcome, catalog.Check){
 	"token-forge": func(h *hand) (catalog.Outcome, catalog.Check) {
 		return h.unless(bytes.Contains(h.latest(), []byte(`"balance"`)))
 	},
-	"repackaged-app":   func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(aboveTheCap) > 0) },
-	"instrumented-app": func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(aboveTheCap) > 0) },
-	"replay":           func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) == 2) },
-	"proxy-tamper":     func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
+	"repackaged-app": func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(aboveTheCap) > 0) },
+	"instrumented-app": func(h *hand) (catalog.Outcome, catalog.Check) {
+		outcome, check := h.unless(h.booked(aboveTheCap) > 0)
+		if check == catalog.CheckAttested { // each command begins the app anew, and it renews its token before it calls
+			check = catalog.CheckIntegrity
+		}
+		return outcome, check
+	},
+	"replay":       func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(anyTransfer) == 2) },
+	"proxy-tamper": func(h *hand) (catalog.Outcome, catalog.Check) { return h.unless(h.booked(toAttacker) > 0) },
 	"stolen-bearer": func(h *hand) (catalog.Outcome, catalog.Check) {
 		return h.unless(bytes.Contains(h.latest(), []byte(`"balance"`)))
 	},
