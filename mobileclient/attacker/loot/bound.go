@@ -28,12 +28,29 @@ var (
 // written is how package http writes a field's name, but for its first letter.
 func written(field string) string { return http.CanonicalHeaderKey(field)[1:] + ": " }
 
+// addJWT is [addFirst] for what is a JWT still: memory also has what was written over in part.
+func addJWT[L ~[]string](list L, text string) L {
+	if _, err := claimsOf(text); err != nil {
+		return list
+	}
+	return addFirst(list, text)
+}
+
+// claimsOf is what a JWT says, which nobody has verified.
+func claimsOf(text string) (token.Object, error) {
+	_, body, _, err := token.Split(text, jwk.MaxLength)
+	if err != nil {
+		return nil, err
+	}
+	return token.Members(body)
+}
+
 func (f *Attestations) search(data []byte) {
 	for _, match := range submatchesWithin(data, written(clientattestation.Field), sentAttestation, longestToken) {
-		*f = addFirst(*f, match)
+		*f = addJWT(*f, match)
 	}
 	for _, match := range submatchesWithin(data, `"client_attestation"`, givenAttestation, longestToken) {
-		*f = addFirst(*f, match)
+		*f = addJWT(*f, match)
 	}
 }
 
@@ -50,18 +67,14 @@ func (f *Attestations) describe() []string {
 
 func (f *Proofs) search(data []byte) {
 	for _, match := range submatchesWithin(data, written(dpop.Field), sentProof, longestToken) {
-		*f = addFirst(*f, match)
+		*f = addJWT(*f, match)
 	}
 }
 
 // For is the latest for a URL; empty: there is none.
 func (f Proofs) For(target string) string {
 	i := slices.IndexFunc(f, func(text string) bool {
-		_, body, _, err := token.Split(text, jwk.MaxLength)
-		if err != nil {
-			return false
-		}
-		claims, err := token.Members(body)
+		claims, err := claimsOf(text)
 		if err != nil {
 			return false
 		}

@@ -28,6 +28,7 @@ func TestBound(t *testing.T) {
 		{name: "a proof of an attestation", data: "Oauth-Client-Attestation-Pop: " + a + "\r\n"},
 		{name: "a challenge", data: `Www-Authenticate: DPoP algs="ES256"` + "\r\nDpop-Nonce: " + a + "\r\n"},
 		{name: "cut off", data: "Dpop: " + a},
+		{name: "written over in part", data: "Dpop: eyJhbGciOiJFUzI1NiJ9.eyJhIjoxfQ\r\nDpop: eyJhbGciOiJFUzI1NiJ9.eyJhIjoxfQ.c2ln.bmF0dXJl\r\nDpop: eyJhbGciOiJFUzI1NiJ9.a" + a[20:] + "\r\n"},
 	}
 	for _, test := range tests {
 		var l Loot

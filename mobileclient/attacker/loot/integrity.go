@@ -19,10 +19,10 @@ var (
 
 func (f *Integrity) search(data []byte) {
 	for _, match := range submatchesWithin(data, strings.TrimPrefix(integrity.Field, "C"), sentIntegrity, longestToken) {
-		*f = addFirst(*f, match)
+		*f = addJWT(*f, match)
 	}
 	for _, match := range submatchesWithin(data, `"token"`, givenIntegrity, longestToken) {
-		*f = addFirst(*f, match)
+		*f = addJWT(*f, match)
 	}
 }
 

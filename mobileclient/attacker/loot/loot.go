@@ -162,7 +162,7 @@ func addNew[T comparable](list []T, item T) []T {
 }
 
 // addFirst is the same where what was seen last is the best.
-func addFirst[T comparable](list []T, item T) []T {
+func addFirst[L ~[]T, T comparable](list L, item T) L {
 	if slices.Contains(list, item) {
 		return list
 	}
