@@ -131,41 +131,43 @@ func (s *Signature) read(list httpsfv.InnerList) error {
 			return err
 		}
 	}
-	var err error
-	if s.Parameters, err = readParameters(list.Params); err != nil {
-		return err
-	}
-	params, err := marshalMember(httpsfv.InnerList{Params: list.Params})
-	if err != nil {
-		return err
-	}
 	var text strings.Builder
 	s.writeIdentifiers(&text)
-	text.WriteString(strings.TrimPrefix(params, "()"))
+	var err error
+	s.Parameters, err = readParameters(list.Params, &text)
 	s.params = text.String()
-	return nil
+	return err
 }
 
-func readParameters(params *httpsfv.Params) (p Parameters, err error) {
+// readParameters reads the parameters, and writes them again as they are in the base: in the signer's order.
+func readParameters(params *httpsfv.Params, text *strings.Builder) (p Parameters, err error) {
 	for _, name := range params.Names() {
 		value, _ := params.Get(name)
 		seconds, isNumber := value.(int64)
-		text, isText := value.(string)
-		switch ok := isText && text != ""; { // an empty one would count as absent
+		said, isText := value.(string)
+		switch ok := isText && said != ""; { // an empty one would count as absent
 		case isNumber && name == "created":
 			p.Created = time.Unix(seconds, 0)
 		case isNumber && name == "expires":
 			p.Expires = time.Unix(seconds, 0)
 		case ok && name == "nonce":
-			p.Nonce = text
+			p.Nonce = said
 		case ok && name == "alg":
-			p.Algorithm = text
+			p.Algorithm = said
 		case ok && name == "keyid":
-			p.KeyID = text
+			p.KeyID = said
 		case ok && name == "tag":
-			p.Tag = text
+			p.Tag = said
 		default:
 			return p, fmt.Errorf("%w: %s", ErrParameter, name)
+		}
+		text.WriteByte(';')
+		text.WriteString(name)
+		text.WriteByte('=')
+		if isNumber {
+			text.WriteString(strconv.FormatInt(seconds, 10))
+		} else {
+			text.WriteString(quote(said))
 		}
 	}
 	return p, nil

@@ -78,7 +78,7 @@ func Parse(data []byte) (Key, error) {
 		if err != nil {
 			return Key{}, fmt.Errorf("%w: %w", ErrKey, err)
 		}
-		value, err := base64.RawURLEncoding.Strict().DecodeString(text)
+		value, err := onlySpelling.DecodeString(text)
 		if err != nil || len(value) != coordinate || strings.ContainsAny(text, "\r\n") {
 			return Key{}, fmt.Errorf("%w: %s is not 32 bytes in base64url", ErrKey, name)
 		}
@@ -89,6 +89,9 @@ func Parse(data []byte) (Key, error) {
 	}
 	return fromPoint(point), nil
 }
+
+// onlySpelling is base64url without padding and without spare bits.
+var onlySpelling = base64.RawURLEncoding.Strict()
 
 // Confirmed is the key that a token is bound to, with its whole public half: cnf.jwk (RFC 7800, section
 // 3.2). One that is bound in another way as well is refused: nobody here could tell whether that holds.

@@ -115,7 +115,7 @@ func Split(text string, longest int) (header, claims, signature []byte, err erro
 	}
 	var decoded [3][]byte
 	for i, part := range parts {
-		data, err := base64.RawURLEncoding.Strict().DecodeString(part)
+		data, err := onlySpelling.DecodeString(part)
 		if err != nil || strings.ContainsAny(part, "\r\n") { // the decoder skips these two
 			return nil, nil, nil, fmt.Errorf("%w: part %d is not base64url in its only spelling", ErrForm, i+1)
 		}
@@ -123,6 +123,9 @@ func Split(text string, longest int) (header, claims, signature []byte, err erro
 	}
 	return decoded[0], decoded[1], decoded[2], nil
 }
+
+// onlySpelling is base64url without padding and without spare bits.
+var onlySpelling = base64.RawURLEncoding.Strict()
 
 func headerMembers(_ Verifier, t *reading) error {
 	header, err := Members(t.header)
