@@ -54,7 +54,7 @@ func command(adminPassword string) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		initCommand(), upCommand(lab.Start, adminPassword), resetCommand(), attackerCommand(), healthCommand(), settingsCommand(),
-		listCommand(), showCommand(catalog.All()), runCommand(), attackCommand(catalog.All()), matrixCommand(), hijacksCommand(), benchCommand(),
+		listCommand(), showCommand(catalog.All()), runCommand(), attackCommand(catalog.All()), matrixCommand(), exposureCommand(), hijacksCommand(), benchCommand(),
 		signCommand(), openCommand(), tokenCommand(), clientSecretCommand(), packCommand(), lootCommand(), interceptCommand(), accessLogCommand(), releaseCommand(), trustCommand(),
 		readmeCommand(), snippetsCommand(),
 	)

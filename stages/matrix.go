@@ -69,21 +69,11 @@ func runMatrix(c *cobra.Command, stages catalog.Set, slugs, attacks []string, jo
 			return fmt.Errorf("there is no attack %q: `stages show STAGE` lists them%s", name, program.DidYouMean(name, attackNames()))
 		}
 	}
-	source := ""
-	if keep != "" {
-		var err error
-		if source, err = lab.Source(); err != nil { // before it is measured
-			return err
-		}
-	}
-	matrix, err := lab.Matrix(c.Context(), stages, slugs, attacks, jobs, progress(c.ErrOrStderr()))
+	matrix, err := lab.KeepMeasured(keep, func() (manage.Matrix, error) {
+		return lab.Matrix(c.Context(), stages, slugs, attacks, jobs, progress(c.ErrOrStderr()))
+	})
 	if err != nil {
 		return err
-	}
-	if keep != "" {
-		if err := lab.Keep(keep, source, matrix); err != nil {
-			return err
-		}
 	}
 	if asJSON {
 		err = printJSON(c.OutOrStdout(), matrix)

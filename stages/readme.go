@@ -12,6 +12,7 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
+	"keyladder/stages/catalog/exposure"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/referee"
 )
@@ -20,14 +21,16 @@ func readmeCommand() *cobra.Command {
 	var check bool
 	c := &cobra.Command{
 		Use:   "readme",
-		Short: "Run the matrix and write it, and the table of stages, into README.md (run at the repository's root)",
-		Long: `Run the matrix and write it, and the table of stages, into README.md (run at the repository's root).
+		Short: "Run the matrix, measure exposure and write both, and the table of stages, into README.md (run at the repository's root)",
+		Long: `Run the matrix, measure exposure and write both, and the table of stages, into README.md (run at the
+repository's root), and exposure into the file from which pages show it as well.
 
-Where KEYLADDER_MATRIX names a file that ` + "`stages matrix --keep`" + ` wrote, the matrix is taken from there.`,
+Where KEYLADDER_MATRIX names a file that ` + "`stages matrix --keep`" + ` wrote, the matrix is taken from there, and
+where KEYLADDER_EXPOSURE names one of ` + "`stages exposure --keep`" + `, exposure is.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			stages := catalog.All()
-			matrix, err := lab.Kept()
+			matrix, err := lab.Kept[manage.Matrix](lab.MatrixKeptIn)
 			if errors.Is(err, lab.ErrNotKept) {
 				matrix, err = lab.Matrix(c.Context(), stages, nil, nil, runtime.NumCPU(), progress(c.ErrOrStderr()))
 			}
@@ -37,17 +40,25 @@ Where KEYLADDER_MATRIX names a file that ` + "`stages matrix --keep`" + ` wrote,
 			if err := deviations(c.ErrOrStderr(), stages, matrix); err != nil {
 				return err
 			}
+			exposed, err := measuredExposure(c, stages, matrix)
+			if err != nil {
+				return err
+			}
 			const file = "README.md"
 			text, err := os.ReadFile(file)
 			if err != nil {
 				return fmt.Errorf("%w: run this at the root of the repository", err)
 			}
-			for name, table := range map[string]string{"stages": stageTable(stages), "matrix": matrixTable(stages, matrix)} {
+			for name, table := range map[string]string{"stages": stageTable(stages), "matrix": matrixTable(stages, matrix), "exposure": exposureTable(stages, exposed)} {
 				if text, err = between(text, name, table); err != nil {
 					return err
 				}
 			}
-			return writeOrCheck(file, text, check, "go run ./stages readme")
+			const command = "go run ./stages readme"
+			return errors.Join(
+				writeOrCheck(file, text, check, command),
+				writeOrCheck(exposure.File, exposed.JSON(), check, command),
+			)
 		},
 	}
 	c.Flags().BoolVar(&check, "check", false, "change nothing; fail when the file is not up to date")
@@ -105,6 +116,24 @@ func matrixTable(stages catalog.Set, matrix manage.Matrix) string {
 				cell = "**S**"
 			}
 			fmt.Fprintf(&b, " %s |", cell)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// exposureTable shows what was measured.
+func exposureTable(stages catalog.Set, table exposure.Table) string {
+	var b strings.Builder
+	b.WriteString("| what is stolen |")
+	for _, stage := range stages {
+		fmt.Fprintf(&b, " %d |", stage.Number)
+	}
+	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(stages)) + "\n")
+	for _, theft := range exposure.Thefts() {
+		fmt.Fprintf(&b, "| `%s` (%s): %s |", theft.Name, theft.Position, theft.Loot)
+		for _, stage := range stages {
+			fmt.Fprintf(&b, " %s |", exposureCell(table, stage, theft))
 		}
 		b.WriteString("\n")
 	}

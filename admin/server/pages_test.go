@@ -22,7 +22,7 @@ import (
 // allPages are the pages that a signed-in admin sees.
 var allPages = []string{
 	"/stages", "/stages/app-id", "/stages/tls", "/stages/tls/try", "/stages/tls/code", "/stages/pinned-mtls", "/stages/signed-calls", "/stages/signed-calls/try", "/stages/signed-calls/code", "/stages/nowhere", "/no-rung",
-	"/compare/tls/hmac", "/compare/tls/signed-calls", "/compare/tls/nowhere", "/attacks/wiretap", "/attacks/nothing", "/identifiers", "/ladder",
+	"/compare/tls/hmac", "/compare/tls/signed-calls", "/compare/tls/nowhere", "/attacks/wiretap", "/attacks/nothing", "/identifiers", "/ladder", "/exposure",
 	"/traffic", "/traffic?stage=tls", "/traffic/999", "/traffic/x", "/matrix", "/matrix/tls/wiretap", "/matrix/tls/repin", "/matrix/tls/nothing",
 	"/apps", "/apps/harbour-mobile", "/apps/nobody", "/callers", "/callers?kind=agent&stage=tls", "/keys/harbour-mobile/secret", "/keys/nobody/secret",
 	"/users", "/users?sort=-failed&search=a", "/users/alice/sessions/end", "/sessions", "/sessions?by=all&page=9", "/sessions/end?id=S1", "/sessions/end?all=1",

@@ -13,6 +13,7 @@ import (
 	"keyladder/admin/jobs"
 	"keyladder/internal/deployment"
 	"keyladder/stages/catalog"
+	"keyladder/stages/catalog/exposure"
 )
 
 // A stage that is in the catalog alone has all its pages.
@@ -189,4 +190,22 @@ func TestWholeLadder(t *testing.T) {
 	page.want(t, http.StatusOK, "data-measured", "2 cores of A CPU", "100 µs longer than without protection", "160 µs longer than without protection, +60 µs to the stage before")
 	must(t, os.WriteFile(measured, []byte(`{`), 0o600))
 	b.get("/ladder").want(t, http.StatusOK, "read what was measured")
+}
+
+// TestExposure: each cell that was measured, in words, under its theft.
+func TestExposure(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(t, newSetting(t)).signIn()
+	page := b.get("/exposure")
+	for _, cell := range exposure.Measured() {
+		page.want(t, http.StatusOK, `data-exposure="`+cell.Stage+"/"+cell.Theft+`"`, cell.Words())
+	}
+	for _, theft := range exposure.Thefts() {
+		page.want(t, http.StatusOK, html.EscapeString(theft.Loot), html.EscapeString(string(theft.Position)))
+	}
+	page.want(t, http.StatusOK, `href="/attacks/wiretap"`)
+	if strings.Contains(page.Body, `href="/attacks/`+exposure.HeldCall) {
+		t.Error("a theft that is no attack has a link to a page about it")
+	}
+	b.get("/matrix").want(t, http.StatusOK, `href="/exposure"`)
 }

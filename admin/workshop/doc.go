@@ -8,6 +8,7 @@
 //	GET  /compare/{stage}/{stage}         two stages side by side
 //	GET  /attacks/{attack}                one attack across all stages
 //	GET  /identifiers                     stages and attacks with OWASP's identifiers, and these with them
+//	GET  /exposure                        how many calls each theft buys at each stage, and for how long
 //	POST /stages/{stage}/run              the genuine app runs there, on the phone
 //	POST /stages/{stage}/phone            the phone uses this stage from now on
 //	GET  /phone                           on to the phone's screen, with a code that pairs the browser

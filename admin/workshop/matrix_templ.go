@@ -51,7 +51,7 @@ func matrixView(p ui.Page, d matrixData) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"intro short\"><h1>The matrix</h1><p>Filled signs are measured, hollow ones expected. <a href=\"#the-run\">Run it</a>, or see its <a href=\"/identifiers\">OWASP identifiers</a>.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"intro short\"><h1>The matrix</h1><p>Filled signs are measured, hollow ones expected. <a href=\"#the-run\">Run it</a>, or see its <a href=\"/identifiers\">OWASP identifiers</a> and <a href=\"/exposure\">what each theft buys</a>.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

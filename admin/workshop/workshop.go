@@ -76,6 +76,7 @@ func (w *Workshop) Mount(e *echo.Echo) {
 	e.GET("/compare/:from/:to", w.comparePage, in)
 	e.GET("/attacks/:attack", w.attackPage, in)
 	e.GET("/identifiers", w.identifiersPage, in)
+	e.GET("/exposure", w.exposurePage, in)
 	e.POST("/stages/:stage/run", w.runAtStage, in)
 	e.POST("/stages/:stage/phone", w.switchPhone, in)
 	e.GET("/phone", w.openPhone, in)

@@ -65,7 +65,7 @@ func useResponse(ctx context.Context, g *attack.Given, link string) (attack.Resu
 		result.Stolen = []string{code}
 		return result, err
 	}
-	return attack.Result{Claim: true, Stolen: []string{code}}, nil
+	return attack.Result{Claim: true, Stolen: []string{code}}, g.SpendLoot(ctx, p.Use)
 }
 
 // codeIn is the authorization code in a redirect; empty: there is none.

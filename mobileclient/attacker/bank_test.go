@@ -294,6 +294,7 @@ type terminator struct {
 	c       *customer
 	calls   []attack.Captured
 	rewrite func(*attack.Captured)
+	hold    func(attack.Captured) bool
 }
 
 func (x *terminator) inside() *attack.Inside {
@@ -301,6 +302,7 @@ func (x *terminator) inside() *attack.Inside {
 		Calls:   func() []attack.Captured { return x.calls },
 		Send:    x.send,
 		Rewrite: func(f func(*attack.Captured)) { x.rewrite = f },
+		Hold:    func(f func(attack.Captured) bool) { x.hold = f },
 		VictimPays: func(ctx context.Context) error {
 			call, err := x.payment(ctx)
 			if err != nil {
@@ -310,6 +312,9 @@ func (x *terminator) inside() *attack.Inside {
 				x.rewrite(&call)
 			}
 			x.calls = append(x.calls, call)
+			if x.hold != nil && x.hold(call) {
+				return &attack.Unpaid{Screen: device.Screen{Status: http.StatusBadGateway, Error: "The bank does not answer."}}
+			}
 			status, body, err := x.send(ctx, call)
 			if err == nil && status != http.StatusCreated {
 				err = &attack.Unpaid{Screen: device.Screen{Status: status, Body: body, Error: "It was not paid."}}

@@ -1,11 +1,13 @@
 package attacker
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 
 	"keyladder/internal/traffic"
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/mobileclient/attacker/network"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab/testbank"
@@ -103,5 +105,43 @@ func TestReplayIsOnRecordAsTheAttackers(t *testing.T) {
 	}
 	if !slices.ContainsFunc(b.Log.After(0), func(m traffic.Message) bool { return m.Exchange == own[0].Exchange }) {
 		t.Error("the server has not seen it")
+	}
+}
+
+// A call that was held back is served once it is sent, and where its nonce is remembered it is served
+// once. Another one that was held back is good as well.
+func TestHeldCall(t *testing.T) {
+	t.Parallel()
+	for slug, want := range map[string]int{"hmac": 3, "user-session": 1} {
+		t.Run(slug, func(t *testing.T) {
+			t.Parallel()
+			b := open(t, stage(t, slug), testbank.Options{})
+			g := b.given()
+			x := &terminator{c: &customer{b: b}}
+			g.Inside = x.inside()
+			served := 0
+			g.Spend = func(ctx context.Context, held []attack.Use) error {
+				for range 3 {
+					if err := held[0](ctx); err == nil {
+						served++
+					} else if !attack.Refused(err) {
+						return err
+					}
+				}
+				return held[1](ctx)
+			}
+			if result := run(t, "held-call", g, ""); !result.Claim {
+				t.Errorf("%+v", result)
+			}
+			if served != want {
+				t.Errorf("one that was held back was served %d times, want %d", served, want)
+			}
+			if booked := len(b.payments(victimReference)); booked != want+2 {
+				t.Errorf("%d payments were booked, want %d", booked, want+2)
+			}
+			if x.hold != nil {
+				t.Error("the terminator still holds calls back")
+			}
+		})
 	}
 }

@@ -37,7 +37,20 @@ func replay(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	result, err := attack.Result{Claim: true}, attack.Judge(status, problem.ContentType, body)
 	if err != nil {
 		result, err = attack.Stopped(err)
+	} else {
+		err = g.SpendLoot(ctx, again(g, *payment))
 	}
 	result.Stolen = []string{payment.Header.Get("Authorization")}
 	return result, err
+}
+
+// again sends a call to the API from behind the end of TLS, as it is.
+func again(g *attack.Given, call attack.Captured) attack.Use {
+	return func(ctx context.Context) error {
+		status, body, err := g.SendFromInside(ctx, call)
+		if err != nil {
+			return err
+		}
+		return attack.Judge(status, problem.ContentType, body)
+	}
 }

@@ -44,14 +44,23 @@ var attacks = map[string]func(context.Context, *attack.Given) (attack.Result, er
 	"hardware-oracle":    appside.HardwareOracle,
 }
 
+// thefts are those of which the matrix knows nothing: they are carried out to find out what their loot
+// is worth.
+var thefts = map[string]func(context.Context, *attack.Given) (attack.Result, error){
+	"held-call": heldCall,
+}
+
 // Names are the attacks that can be run, in alphabetical order.
 func Names() []string { return slices.Sorted(maps.Keys(attacks)) }
 
-// Run carries out the named attack. The error says that it could not be carried out
+// Run carries out the named attack or theft. The error says that it could not be carried out
 // and nothing was learned; it is an [*debugger.Impossible] where the operating system does
 // not allow it at all.
 func Run(ctx context.Context, name string, g *attack.Given) (attack.Result, error) {
 	run, ok := attacks[name]
+	if !ok {
+		run, ok = thefts[name]
+	}
 	if !ok {
 		return attack.Result{}, fmt.Errorf("there is no attack %q", name)
 	}

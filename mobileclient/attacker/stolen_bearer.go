@@ -56,7 +56,11 @@ func stolenBearer(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err != nil {
 		return attack.Stopped(err)
 	}
-	return attack.Result{Claim: true, Data: string(accounts) + "\n" + string(transfers), Stolen: taken}, nil
+	err = g.SpendLoot(ctx, func(ctx context.Context) error {
+		_, err := readWith(ctx, g, bearer, show, "/v1/accounts")
+		return err
+	})
+	return attack.Result{Claim: true, Data: string(accounts) + "\n" + string(transfers), Stolen: taken}, err
 }
 
 // shown is a way to show a credential in a call.

@@ -45,5 +45,5 @@ func BackupRestore(ctx context.Context, g *attack.Given) (attack.Result, error) 
 		return attack.Stopped(err)
 	}
 	g.Say("Transferred %d minor units from %s to %s with it.", payment.Amount, payment.From, payment.To)
-	return attack.Result{Claim: true}, nil
+	return attack.Result{Claim: true}, g.SpendLoot(ctx, phone.Use)
 }

@@ -2,6 +2,7 @@ package appside
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -52,5 +53,13 @@ func PasswordGrab(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		return attack.Stopped(err)
 	}
 	g.Say("Transferred %d minor units from %s to %s with it.", payment.Amount, payment.From, payment.To)
-	return attack.Result{Claim: true}, nil
+	return attack.Result{Claim: true}, g.SpendLoot(ctx, func(ctx context.Context) error {
+		err := phone.Use(ctx)
+		if errors.Is(err, attack.ErrSignedOut) {
+			if err = phone.SignInAs(ctx, grabbed.User, grabbed.Password); err == nil {
+				err = phone.Use(ctx)
+			}
+		}
+		return err
+	})
 }

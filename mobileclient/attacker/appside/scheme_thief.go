@@ -62,7 +62,7 @@ func CodeHijack(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err != nil {
 		return attack.Stopped(err)
 	}
-	return attack.Result{Claim: true, Stolen: []string{code, tries[0].Secret}}, nil
+	return attack.Result{Claim: true, Stolen: []string{code, tries[0].Secret}}, g.SpendLoot(ctx, p.Use)
 }
 
 // CodeRelay catches the code in the same way, and has the genuine app exchange it, on the
@@ -130,7 +130,7 @@ func relay(ctx context.Context, g *attack.Given, provider string, signsIn func(c
 		return attack.Stopped(err)
 	}
 	g.Say("Transferred %d minor units from %s to %s with it.", payment.Amount, payment.From, payment.To)
-	return attack.Result{Claim: true, Stolen: []string{code}}, nil
+	return attack.Result{Claim: true, Stolen: []string{code}}, g.SpendLoot(ctx, phone.Use)
 }
 
 // begin has the genuine app on a phone of the attacker's wait for an authorization response, and

@@ -68,5 +68,5 @@ func VerifierSpy(ctx context.Context, g *attack.Given) (attack.Result, error) {
 		result.Stolen = stolen
 		return result, err
 	}
-	return attack.Result{Claim: true, Stolen: stolen}, nil
+	return attack.Result{Claim: true, Stolen: stolen}, g.SpendLoot(ctx, p.Use)
 }

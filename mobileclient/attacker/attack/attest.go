@@ -27,6 +27,7 @@ func (p *Program) Attest(ctx context.Context, evidence protect.Evidence) error {
 	case err != nil:
 		return fmt.Errorf("be attested: %w", err)
 	}
+	p.evidence = evidence
 	return p.Show(attested.Show)
 }
 
@@ -47,7 +48,7 @@ func (g *Given) RobAttested(ctx context.Context, static protect.Identity, eviden
 	if err != nil {
 		return Stopped(err)
 	}
-	return Result{Claim: true}, nil
+	return Result{Claim: true}, g.SpendLoot(ctx, p.Use)
 }
 
 // Static hooks the genuine app on a phone of one's own, and returns what that knows and is the same in every

@@ -36,6 +36,10 @@ type Given struct {
 	// NewIdentifier makes up an identifier for an installation that there is not; nil: [rand.Text].
 	NewIdentifier func() string
 
+	// Spend is handed the loot of an attack that has succeeded, before what the attack has open is closed;
+	// nil: nobody wants it. Its error is one of carrying out the attack.
+	Spend func(context.Context, []Use) error
+
 	// Say tells people a step. No secret, private key, session or token goes into it; client
 	// IDs may.
 	Say func(format string, args ...any)
@@ -146,6 +150,9 @@ type Inside struct {
 	Calls func() []Captured
 	// Send sends a call to the API from there.
 	Send func(context.Context, Captured) (status int, body []byte, err error)
+	// Hold has every later call that it takes kept from the API: the client is told that this does not
+	// answer. nil ends that.
+	Hold func(func(Captured) bool)
 	// Rewrite has every later call changed on its way to the API; nil ends that.
 	Rewrite func(func(*Captured))
 	// VictimPays has the victim make a payment with the app. The error is an

@@ -31,6 +31,9 @@ type Program struct {
 	Caller *protect.Caller
 	Hasty  bool // does not wait when told to
 	Client *http.Client
+
+	own      bool             // it has signed in the attacker
+	evidence protect.Evidence // with which it was attested; nil: it was not
 }
 
 // Caller makes calls as the stage wants them, with an identity. Where tokens are bound to keys, and the
@@ -230,5 +233,6 @@ func (p *Program) Enter(ctx context.Context) error {
 		return p.Renew(ctx)
 	}
 	_, err := p.SignIn(ctx, p.g.User, p.g.Password)
+	p.own = err == nil
 	return err
 }

@@ -99,10 +99,12 @@ func RobAs(ctx context.Context, g *Given, identities []protect.Identity) (Result
 			return Result{}, err
 		}
 		err = p.Rob(ctx)
-		p.Close()
 		if err == nil {
-			return Result{Claim: true, Stolen: tried}, nil
+			err = g.SpendLoot(ctx, p.Use)
+			p.Close()
+			return Result{Claim: true, Stolen: tried}, err
 		}
+		p.Close()
 		var r *Refusal
 		if !errors.As(err, &r) {
 			return Result{}, err

@@ -13,73 +13,89 @@ import (
 	"runtime"
 	"strings"
 
-	"keyladder/internal/manage"
+	"keyladder/stages/catalog/exposure"
 )
 
-// KeptIn is the environment variable with the name of a file in which a matrix is kept.
-// Anyone who needs the whole matrix, such as its test and the check of README.md, takes it from
-// there, so that one run of all checks measures it once.
-const KeptIn = "KEYLADDER_MATRIX"
+// The environment variables with the name of a file in which a matrix, or what thefts buy, is kept.
+// Anyone who needs all of it, such as tests and the check of README.md, takes it from there, so that
+// one run of all checks measures it once.
+const (
+	MatrixKeptIn   = "KEYLADDER_MATRIX"
+	ExposureKeptIn = "KEYLADDER_EXPOSURE"
+)
 
 var (
-	// ErrNotKept means that [KeptIn] names no file: the matrix has to be measured.
-	ErrNotKept = errors.New(KeptIn + " names no file with a matrix")
-	// ErrOtherSource means that the source is not what the matrix was measured with.
-	ErrOtherSource = errors.New("the source has changed since the matrix was measured")
+	// ErrNotKept means that the variable names no file: it has to be measured.
+	ErrNotKept = errors.New("no file is named in which it is kept")
+	// ErrOtherSource means that the source is not what it was measured with.
+	ErrOtherSource = errors.New("the source has changed since it was measured")
 )
 
 // kept is what such a file holds.
-type kept struct {
-	Source string        `json:"source"` // see [Source]
-	Matrix manage.Matrix `json:"matrix"`
+type kept[T any] struct {
+	Source   string `json:"source"` // see [Source]
+	Measured T      `json:"measured"`
 }
 
-// Keep writes the matrix that was measured with that source, if it still is the source.
-func Keep(file, source string, matrix manage.Matrix) error {
+// KeepMeasured measures something, and keeps it in the file; empty: it does not.
+func KeepMeasured[T any](file string, measure func() (T, error)) (measured T, err error) {
+	source := ""
+	if file != "" {
+		if source, err = Source(); err != nil { // before it is measured
+			return measured, err
+		}
+	}
+	if measured, err = measure(); err != nil || file == "" {
+		return measured, err
+	}
+	return measured, Keep(file, source, measured)
+}
+
+// Keep writes what was measured with that source, if it still is the source.
+func Keep[T any](file, source string, measured T) error {
 	if now, err := Source(); err != nil {
 		return err
 	} else if now != source {
-		return fmt.Errorf("keep the matrix: %w", ErrOtherSource)
+		return fmt.Errorf("keep what was measured: %w", ErrOtherSource)
 	}
-	data, err := json.Marshal(kept{Source: source, Matrix: matrix})
+	data, err := json.Marshal(kept[T]{Source: source, Measured: measured})
 	if err != nil {
 		return err
 	}
 	if err := os.WriteFile(file, data, 0o600); err != nil {
-		return fmt.Errorf("keep the matrix: %w", err)
+		return fmt.Errorf("keep what was measured: %w", err)
 	}
 	return nil
 }
 
-// Kept is the matrix in the file that [KeptIn] names. One that was measured with another
-// source is refused. Its errors are [ErrNotKept] and [ErrOtherSource], beside those of
-// reading it.
-func Kept() (manage.Matrix, error) {
-	file := os.Getenv(KeptIn)
+// Kept is what was measured, from the file that the environment variable names. What was measured with
+// another source is refused. Its errors are [ErrNotKept] and [ErrOtherSource], beside those of reading
+// it.
+func Kept[T any](variable string) (measured T, err error) {
+	file := os.Getenv(variable)
 	if file == "" {
-		return manage.Matrix{}, ErrNotKept
+		return measured, fmt.Errorf("%s: %w", variable, ErrNotKept)
 	}
 	source, err := Source()
 	if err != nil {
-		return manage.Matrix{}, err
+		return measured, err
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return manage.Matrix{}, fmt.Errorf("read the matrix that %s names: %w", KeptIn, err)
+		return measured, fmt.Errorf("read what %s names: %w", variable, err)
 	}
-	var found kept
+	var found kept[T]
 	if err := json.Unmarshal(data, &found); err != nil {
-		return manage.Matrix{}, fmt.Errorf("read the matrix in %s: %w", file, err)
+		return measured, fmt.Errorf("read what was measured, in %s: %w", file, err)
 	}
 	if found.Source != source {
-		return manage.Matrix{}, fmt.Errorf("read the matrix in %s: %w: measure it anew, with `stages matrix --keep`", file, ErrOtherSource)
+		return measured, fmt.Errorf("read what was measured, in %s: %w: measure it anew, with `--keep`", file, ErrOtherSource)
 	}
-	return found.Matrix, nil
+	return found.Measured, nil
 }
 
 // Source is a hash of everything that programs are made from: the source that the working
-// directory is in, and the version of Go. It leaves out README.md, which the matrix is
-// written into.
+// directory is in, and the version of Go. It leaves out what measurements are written into.
 func Source() (string, error) {
 	root, err := sourceFolder()
 	if err != nil {
@@ -99,7 +115,7 @@ func Source() (string, error) {
 		switch {
 		case entry.IsDir() && inRoot && (name == "data" || strings.HasPrefix(name, ".")):
 			return fs.SkipDir
-		case !entry.Type().IsRegular(), inRoot && name != "go.mod" && name != "go.sum":
+		case !entry.Type().IsRegular(), filepath.ToSlash(name) == exposure.File, inRoot && name != "go.mod" && name != "go.sum":
 			return nil
 		}
 		file, err := os.Open(path)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyladder/internal/manage"
+	"keyladder/stages/catalog/exposure"
 	"keyladder/stages/workshop/lab"
 )
 
@@ -48,6 +49,7 @@ func TestKeep(t *testing.T) {
 		{"data", "data/x.db", nil},
 		{"what git keeps", ".git/HEAD", nil},
 		{"a file beside go.mod", "main.go.txt", nil},
+		{"what is written from a measurement", exposure.File, nil},
 		{"a program", "app/main.go", lab.ErrOtherSource},
 		{"a new file", "app/page.html", lab.ErrOtherSource},
 		{"go.mod", "go.mod", lab.ErrOtherSource},
@@ -55,7 +57,7 @@ func TestKeep(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := source(t)
 			file := filepath.Join(t.TempDir(), "matrix.json")
-			t.Setenv(lab.KeptIn, file)
+			t.Setenv(lab.MatrixKeptIn, file)
 			before, err := lab.Source()
 			if err != nil {
 				t.Fatal(err)
@@ -70,7 +72,7 @@ func TestKeep(t *testing.T) {
 			if tt.changed != "" {
 				write(t, filepath.Join(dir, tt.changed), "changed")
 			}
-			got, err := lab.Kept()
+			got, err := lab.Kept[manage.Matrix](lab.MatrixKeptIn)
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("%v, want %v", err, tt.want)
 			}
@@ -88,17 +90,17 @@ func TestKeep(t *testing.T) {
 // Without a file the matrix is measured; with one that can't be read it is an error.
 func TestNotKept(t *testing.T) {
 	source(t)
-	t.Setenv(lab.KeptIn, "")
-	if _, err := lab.Kept(); !errors.Is(err, lab.ErrNotKept) {
+	t.Setenv(lab.MatrixKeptIn, "")
+	if _, err := lab.Kept[manage.Matrix](lab.MatrixKeptIn); !errors.Is(err, lab.ErrNotKept) {
 		t.Errorf("nothing is named: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "matrix.json")
-	t.Setenv(lab.KeptIn, file)
-	if _, err := lab.Kept(); !errors.Is(err, os.ErrNotExist) {
+	t.Setenv(lab.MatrixKeptIn, file)
+	if _, err := lab.Kept[manage.Matrix](lab.MatrixKeptIn); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("there is no such file: %v", err)
 	}
 	write(t, file, "{")
-	if _, err := lab.Kept(); err == nil || errors.Is(err, lab.ErrNotKept) {
+	if _, err := lab.Kept[manage.Matrix](lab.MatrixKeptIn); err == nil || errors.Is(err, lab.ErrNotKept) {
 		t.Errorf("it is cut off: %v", err)
 	}
 	t.Chdir(t.TempDir())

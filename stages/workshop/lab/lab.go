@@ -12,6 +12,7 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/program"
+	"keyladder/mobileclient/attacker/attack"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
 	"keyladder/stages/workshop/referee"
@@ -35,6 +36,10 @@ type Options struct {
 	AdminPassword string // of the admin UI; empty: one is made
 
 	Settings map[string]string // by name, in place of those of the deployment; see [deployment.Settings]
+
+	Now func() time.Time // the clock of the servers; nil: the machine's
+	// Spend is handed the loot of each attack that succeeds; nil: nobody wants it.
+	Spend func(context.Context, []attack.Use) error
 
 	Logger *slog.Logger // the resource server's; nil: the default one, with warnings and errors alone
 }

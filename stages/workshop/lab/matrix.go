@@ -68,10 +68,10 @@ func Cell(ctx context.Context, stages catalog.Set, pair referee.Pair) (manage.Ce
 		return notRun(stages, pair), nil
 	}
 	begin := time.Now()
-	cell, err := attack(ctx, stages, pair)
+	cell, err := carryOut(ctx, stages, pair)
 	if err == nil && cell.Outcome == string(catalog.Inconclusive) {
 		first := "A first try, in another lab, showed nothing: " + cell.Reason
-		if cell, err = attack(ctx, stages, pair); err == nil {
+		if cell, err = carryOut(ctx, stages, pair); err == nil {
 			cell.Steps = slices.Insert(cell.Steps, 0, first)
 			cell.Tries = 2
 		}
@@ -80,7 +80,7 @@ func Cell(ctx context.Context, stages catalog.Set, pair referee.Pair) (manage.Ce
 	return cell, err
 }
 
-func attack(ctx context.Context, stages catalog.Set, pair referee.Pair) (manage.Cell, error) {
+func carryOut(ctx context.Context, stages catalog.Set, pair referee.Pair) (manage.Cell, error) {
 	lab, err := Start(ctx, Options{Stages: stages})
 	if err != nil {
 		return manage.Cell{}, err

@@ -21,7 +21,7 @@ func TestMatrix(t *testing.T) {
 	if testing.Short() {
 		stages = stages[len(stages)-1:]
 	}
-	measured, err := lab.Kept()
+	measured, err := lab.Kept[manage.Matrix](lab.MatrixKeptIn)
 	if errors.Is(err, lab.ErrNotKept) {
 		measureMatrix(t, stages)
 		return

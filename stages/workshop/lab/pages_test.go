@@ -253,6 +253,7 @@ func (v *viewer) adminPages(filled bool) {
 		v.open("/stages", "/stages", "")
 		v.open("/identifiers", "/identifiers", "")
 		v.open("/ladder", "/ladder", "")
+		v.open("/exposure", "/exposure", "")
 		v.open("/no-rung", "/no-rung", "")
 		for _, stage := range built {
 			v.open("/stages/:stage", "/stages/"+stage.Slug, "")

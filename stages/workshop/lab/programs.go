@@ -54,7 +54,7 @@ func startResource(l *Lab, o Options, folder *deployment.Folder, listeners progr
 	if err != nil {
 		return nil, err
 	}
-	server, err := resource.New(resource.Config{Folder: folder, Stages: o.Stages, Logger: o.Logger, Log: log}.With(settings))
+	server, err := resource.New(resource.Config{Folder: folder, Stages: o.Stages, Logger: o.Logger, Log: log, Now: o.Now}.With(settings))
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func startProvider(issuer catalog.Issuer, service deployment.ServiceName) starte
 		if err != nil {
 			return nil, err
 		}
-		server, err := authserver.New(authserver.Config{Folder: folder, Issuer: issuer, Stages: o.Stages, Logger: o.Logger, Log: log}.With(settings))
+		server, err := authserver.New(authserver.Config{Folder: folder, Issuer: issuer, Stages: o.Stages, Logger: o.Logger, Log: log, Now: o.Now}.With(settings))
 		if err != nil {
 			return nil, err
 		}
@@ -89,7 +89,7 @@ func startAttestation(l *Lab, o Options, folder *deployment.Folder, listeners pr
 	if err != nil {
 		return nil, err
 	}
-	service, err := attestation.New(attestation.Config{Folder: folder, Stages: o.Stages, Logger: o.Logger, Log: log}.With(settings))
+	service, err := attestation.New(attestation.Config{Folder: folder, Stages: o.Stages, Logger: o.Logger, Log: log, Now: o.Now}.With(settings))
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func startMediator(l *Lab, o Options, folder *deployment.Folder, listeners progr
 	if o.Mediator != nil {
 		stages = o.Mediator
 	}
-	server, err := mediator.New(mediator.Config{Folder: folder, Stages: stages, Logger: o.Logger, Log: log}.With(settings))
+	server, err := mediator.New(mediator.Config{Folder: folder, Stages: stages, Logger: o.Logger, Log: log, Now: o.Now}.With(settings))
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func startRates(l *Lab, o Options, folder *deployment.Folder, listeners program.
 	if err != nil {
 		return nil, err
 	}
-	server, err := rates.New(rates.Config{Folder: folder, Logger: o.Logger, Log: log}.With(settings))
+	server, err := rates.New(rates.Config{Folder: folder, Logger: o.Logger, Log: log, Now: o.Now}.With(settings))
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +160,7 @@ func startAttacker(_ *Lab, o Options, folder *deployment.Folder, listeners progr
 	if err != nil {
 		return nil, err
 	}
+	station.Spend = o.Spend
 	return func(ctx context.Context) error { return station.Serve(ctx, listeners[deployment.Manage(folder.Role)]) }, nil
 }
 

@@ -58,6 +58,12 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 
 	var mu sync.Mutex
 	var rewrite func(*attack.Captured)
+	var hold func(attack.Captured) bool
+	bad.Hold = func(c terminator.Call) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return hold != nil && hold(captured(c))
+	}
 	bad.OnRequest = func(r *http.Request, body []byte) []byte {
 		mu.Lock()
 		change := rewrite
@@ -74,7 +80,7 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 		Calls: func() []attack.Captured {
 			var calls []attack.Captured
 			for _, c := range bad.Calls() {
-				calls = append(calls, attack.Captured{Method: c.Method, Target: c.Path, Header: c.Header, Body: c.Body, Certificate: c.ClientCert})
+				calls = append(calls, captured(c))
 			}
 			return calls
 		},
@@ -89,6 +95,11 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 			body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 			return resp.StatusCode, body, err
 		},
+		Hold: func(take func(attack.Captured) bool) {
+			mu.Lock()
+			hold = take
+			mu.Unlock()
+		},
 		Rewrite: func(change func(*attack.Captured)) {
 			mu.Lock()
 			rewrite = change
@@ -102,6 +113,10 @@ func (s *Station) newInside(ctx context.Context, slug, reference string) (inside
 			return err
 		},
 	}, leave, nil
+}
+
+func captured(c terminator.Call) attack.Captured {
+	return attack.Captured{Method: c.Method, Target: c.Path, Header: c.Header, Body: c.Body, Certificate: c.ClientCert}
 }
 
 // NewTerminator makes the TLS terminator of the deployment whose attacker folder it is: the machine

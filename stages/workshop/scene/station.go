@@ -29,6 +29,7 @@ import (
 	"keyladder/mobileclient/factory"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
+	"keyladder/stages/catalog/exposure"
 	"keyladder/stages/workshop/deploy"
 )
 
@@ -49,6 +50,10 @@ type Station struct {
 	plant      *factory.Plant // that makes the phones of the scenes; nil: they have no secure hardware
 	people     person.People
 	server     *manage.Server
+
+	// Spend is handed the loot of each attack that succeeds; nil: nobody wants it. Set it before the
+	// station serves.
+	Spend func(context.Context, []attack.Use) error
 
 	installations installations
 }
@@ -172,8 +177,12 @@ func (s *Station) Attack(ctx context.Context, brief manage.Brief) manage.Report 
 }
 
 func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(string, ...any)) (attack.Result, error) {
-	wanted, ok := catalog.LookupAttack(brief.Attack)
-	if !ok {
+	position := catalog.Position("")
+	if wanted, ok := catalog.LookupAttack(brief.Attack); ok {
+		position = wanted.Position
+	} else if theft, ok := exposure.LookupTheft(brief.Attack); ok {
+		position = theft.Position
+	} else {
 		return attack.Result{}, fmt.Errorf("there is no attack %q", brief.Attack)
 	}
 	stage, ok := s.stages.Lookup(brief.Stage)
@@ -202,6 +211,7 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 
 		NewIdentifier: s.installations.maker(stage.Slug),
 		Say:           say,
+		Spend:         s.Spend,
 	}
 	if stage.Call.UserProof != catalog.NoUser {
 		given.User, given.Password = attackersName, s.people[attackersName]
@@ -219,12 +229,12 @@ func (s *Station) attack(ctx context.Context, brief manage.Brief, say func(strin
 		}
 		given.ClientID = shipped.ClientID
 	}
-	leave, err := s.position(ctx, given, wanted.Position, brief)
+	leave, err := s.position(ctx, given, position, brief)
 	defer leave()
 	if err != nil {
 		return attack.Result{}, fmt.Errorf("set the scene: %w", err)
 	}
-	return attacker.Run(ctx, wanted.Name, given)
+	return attacker.Run(ctx, brief.Attack, given)
 }
 
 // browse goes through an authorization server's pages in a browser.
@@ -275,7 +285,7 @@ func (s *Station) position(ctx context.Context, g *attack.Given, position catalo
 			return leave, err
 		}
 		if position == catalog.LogAfterTLS {
-			inside.Rewrite = nil // who reads a log changes nothing
+			inside.Rewrite, inside.Hold = nil, nil // who reads a log changes nothing
 		}
 		g.Inside, leave = inside, leaveInside
 	case catalog.StorageCopy:

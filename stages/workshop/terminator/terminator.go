@@ -57,6 +57,10 @@ type Terminator struct {
 	// OnRequest, when it is set, is given each call before it is handed on. It may change
 	// the head in place, and returns the body to send. It is called concurrently.
 	OnRequest func(r *http.Request, body []byte) []byte
+	// Hold, when it is set, says of a complete call whether to keep it from the API. Its client is told
+	// that this does not answer. It is called concurrently.
+	Hold func(Call) bool
+
 	// Log, when it is set, is told of each complete call, as it came. It is called
 	// concurrently.
 	Log func(Call)
@@ -128,7 +132,7 @@ func (t *Terminator) handler() http.Handler {
 		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			slog.Debug("TLS terminator", "error", err)
-			problem.New(http.StatusBadGateway, "bad-gateway", "The API does not answer", "Try again later.").Write(w)
+			noAnswer(w)
 		},
 		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
@@ -143,13 +147,22 @@ func (t *Terminator) handler() http.Handler {
 			problem.New(http.StatusBadRequest, "bad-request", "The body can't be read", "").Write(w)
 			return
 		}
-		t.keep(callOf(r, body))
+		call := callOf(r, body)
+		t.keep(call)
+		if t.Hold != nil && t.Hold(call) {
+			noAnswer(w)
+			return
+		}
 		if t.OnRequest != nil {
 			body = t.OnRequest(r, body)
 		}
 		setBody(r, body)
 		proxy.ServeHTTP(w, r)
 	})
+}
+
+func noAnswer(w http.ResponseWriter) {
+	problem.New(http.StatusBadGateway, "bad-gateway", "The API does not answer", "Try again later.").Write(w)
 }
 
 // vouch writes what the terminator knows about the client, in place of what the client

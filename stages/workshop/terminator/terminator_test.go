@@ -229,6 +229,24 @@ func TestOnRequest(t *testing.T) {
 	}
 }
 
+// What is held back does not arrive, and whoever has sent it is told that nobody answers.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(s *terminator.Terminator) {
+		s.Hold = func(call terminator.Call) bool { return call.Method == http.MethodPost }
+	})
+	if status, _, _ := s.call(t, "POST", "/tls/v1/transfers", `{"to":"HB-2001"}`, false, nil); status != http.StatusBadGateway {
+		t.Errorf("%d", status)
+	}
+	s.call(t, "GET", "/tls/v1/rates", "", false, nil)
+	if got := s.last(t); got.Target != "/tls/v1/rates" {
+		t.Errorf("what arrived is %+v", got)
+	}
+	if kept := s.Calls(); len(kept) != 2 || string(kept[0].Body) != `{"to":"HB-2001"}` {
+		t.Errorf("it was not kept: %+v", kept)
+	}
+}
+
 func TestUpstreamGone(t *testing.T) {
 	t.Parallel()
 	ca := must[*pki.CA](t)(pki.NewCA("test"))
