@@ -47,6 +47,7 @@ type appForm struct {
 	Kind                                        manage.Kind
 	Scopes                                      []string
 	OfAuth                                      bool   // it is a client of the authorization server's
+	Prefixes                                    bool   // that server compares redirect URIs by their beginning
 	RedirectURIs                                string // a line each
 	Public                                      bool
 	Failure                                     string

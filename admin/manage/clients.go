@@ -29,7 +29,7 @@ func (a section) clientsPage(c echo.Context) error {
 
 func (a section) showClients(c echo.Context, status int, form appForm) error {
 	data := clientsData{Form: form, listed: a.listed(c, a.prefix+"/clients", "Clients", clientColumns, "id", []string{"search"}, a.has)}
-	data.Form.OfAuth = true
+	data.Form.OfAuth, data.Form.Prefixes = true, a.issuer == catalog.LiteServer
 	p := a.list(c, &data.listed, func(part manage.Part) (int, error) {
 		all, err := a.server.Apps(c.Request().Context())
 		if err != nil {
@@ -123,7 +123,7 @@ func (a section) showClient(c echo.Context, status int, form *appForm, secret st
 	if form != nil {
 		data.Form = *form
 	}
-	data.Form.Kind, data.Form.OfAuth = client.Kind, true
+	data.Form.Kind, data.Form.OfAuth, data.Form.Prefixes = client.Kind, true, a.issuer == catalog.LiteServer
 	data.Stages = a.withServer()
 	ctx := c.Request().Context()
 	calls, err := a.server.Usage(ctx, usage.Days)
