@@ -19,8 +19,12 @@ const (
 	floodTime    = 2 * time.Second
 	floodCalls   = 1200 // at most
 	floodWorkers = 16
-	floodTaps    = 64 // at once: when it is told to, the app waits before it shows that it was
-	floodSlack   = 3  // calls: the server's clock is not ours
+
+	// The app waits when it is told to, and tries again before it shows that it was: so there are more at
+	// once, and for longer.
+	tapTime    = 2 * floodTime
+	taps       = 64
+	floodSlack = 3 // calls: the server's clock is not ours
 )
 
 var floodedCall = protect.Call{Path: "/v1/rates", Public: true}
@@ -64,7 +68,7 @@ func flood(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err != nil {
 		return attack.Stopped(err)
 	}
-	return exceed(ctx, g, announced(first.Header), begin, 1, floodWorkers, func(ctx context.Context) (int, error) {
+	return exceed(ctx, g, announced(first.Header), begin, 1, hurry{floodWorkers, floodTime, func(ctx context.Context) (int, error) {
 		dressed, err := p.Caller.Dress(floodedCall)
 		if err != nil {
 			return 0, err
@@ -74,7 +78,7 @@ func flood(ctx context.Context, g *attack.Given) (attack.Result, error) {
 			return 0, err
 		}
 		return got.StatusCode, nil
-	})
+	}})
 }
 
 // floodThroughApp has the genuine app on the attacker's own phone make the calls. What the limit is, the API
@@ -102,25 +106,32 @@ func floodThroughApp(ctx context.Context, g *attack.Given) (attack.Result, error
 	if err != nil {
 		return attack.Result{}, err
 	}
-	g.Say("A program of our own has no use for what the app is given. Have the genuine app on our own phone make the calls, %d at once.", floodTaps)
-	return exceed(ctx, g, announced(first.Header), begin, 0, floodTaps, func(ctx context.Context) (int, error) {
+	g.Say("A program of our own has no use for what the app is given. Have the genuine app on our own phone make the calls, %d at once.", taps)
+	return exceed(ctx, g, announced(first.Header), begin, 0, hurry{taps, tapTime, func(ctx context.Context) (int, error) {
 		screen, err := phone.App.Rates(ctx)
 		if err == nil && screen.Status == 0 {
 			err = errors.New("the app does not work: " + screen.Error)
 		}
 		return screen.Status, err
-	})
+	}})
+}
+
+// hurry is how many calls are made: so many at once, for so long.
+type hurry struct {
+	workers int
+	time    time.Duration
+	call    func(context.Context) (status int, err error)
 }
 
 // exceed makes calls in a hurry until there are more than the limits let through since they were announced,
 // or the time is over. Some were served meanwhile.
-func exceed(ctx context.Context, g *attack.Given, limits []limit, begin time.Time, before, workers int, call func(context.Context) (status int, err error)) (attack.Result, error) {
+func exceed(ctx context.Context, g *attack.Given, limits []limit, begin time.Time, before int, how hurry) (attack.Result, error) {
 	count := floodCalls
 	for _, limit := range limits {
 		g.Say("The API announces: %d calls in %d s by %s, of which %d are left.", limit.quota, limit.window, limit.name, limit.left)
-		count = min(count, 2*limit.allowed(floodTime)+50)
+		count = min(count, 2*limit.allowed(how.time)+50)
 	}
-	served, limited, err := burst(ctx, workers, count, call)
+	served, limited, err := burst(ctx, count, how)
 	if err != nil {
 		return attack.Result{}, err
 	}
@@ -172,8 +183,8 @@ func credentials(ctx context.Context, g *attack.Given) ([]protect.Identity, erro
 
 // burst sends up to count calls over several connections and counts those that were
 // served and those that were refused as too many.
-func burst(ctx context.Context, workers, count int, call func(context.Context) (status int, err error)) (served, limited int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, floodTime)
+func burst(ctx context.Context, count int, how hurry) (served, limited int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, how.time)
 	defer cancel()
 	var (
 		mu      sync.Mutex
@@ -186,10 +197,10 @@ func burst(ctx context.Context, workers, count int, call func(context.Context) (
 		left--
 		return left >= 0 && err == nil
 	}
-	for range workers {
+	for range how.workers {
 		working.Go(func() {
 			for take() {
-				status, callErr := call(ctx)
+				status, callErr := how.call(ctx)
 				mu.Lock()
 				switch {
 				case ctx.Err() != nil: // the time is over
