@@ -10,6 +10,7 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/internal/program"
+	"keyladder/internal/tempdir"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/referee"
@@ -68,6 +69,9 @@ func runMatrix(c *cobra.Command, stages catalog.Set, slugs, attacks []string, jo
 		if _, ok := catalog.LookupAttack(name); !ok {
 			return fmt.Errorf("there is no attack %q: `stages show STAGE` lists them%s", name, program.DidYouMean(name, attackNames()))
 		}
+	}
+	if err := tempdir.InMemory(); err != nil {
+		return err
 	}
 	matrix, err := lab.KeepMeasured(keep, func() (manage.Matrix, error) {
 		return lab.Matrix(c.Context(), stages, slugs, attacks, jobs, progress(c.ErrOrStderr()))

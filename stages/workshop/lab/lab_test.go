@@ -13,6 +13,7 @@ import (
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/tempdir"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
@@ -31,7 +32,11 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	var err error
+	err := tempdir.InMemory()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	if scratch, err = os.MkdirTemp("", "keyladder-lab-test-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

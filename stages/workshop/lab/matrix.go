@@ -25,32 +25,35 @@ func Matrix(ctx context.Context, stages catalog.Set, slugs, attacks []string, jo
 	group, jobsCtx := errgroup.WithContext(ctx)
 	group.SetLimit(max(jobs, 1))
 	var built []string
-	for i, pair := range pairs {
-		if !pair.Applies(stages) {
-			matrix.Cells[i] = notRun(stages, pair)
-		} else {
-			group.Go(func() error {
-				cell, err := Cell(jobsCtx, stages, pair)
-				if err != nil {
-					return err
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				matrix.Cells[i] = cell
-				done++
-				progress(done, total, cell)
-				return nil
-			})
-		}
-		if stage, ok := stages.Lookup(pair.Stage); ok && stage.Built && (i == 0 || pairs[i-1].Stage != pair.Stage) {
+	for _, pair := range pairs {
+		if stage, ok := stages.Lookup(pair.Stage); ok && stage.Built && !slices.Contains(built, pair.Stage) {
 			built = append(built, pair.Stage)
 		}
 	}
+	// These take longest, with all that the API has to refuse: at the end, one would have the others wait.
 	matrix.Genuine = slices.Grow(matrix.Genuine, len(built))[:len(built)]
 	for i, slug := range built {
 		group.Go(func() (err error) {
 			matrix.Genuine[i], err = Genuine(jobsCtx, stages, slug)
 			return err
+		})
+	}
+	for i, pair := range pairs {
+		if !pair.Applies(stages) {
+			matrix.Cells[i] = notRun(stages, pair)
+			continue
+		}
+		group.Go(func() error {
+			cell, err := Cell(jobsCtx, stages, pair)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			matrix.Cells[i] = cell
+			done++
+			progress(done, total, cell)
+			return nil
 		})
 	}
 	err := group.Wait()
