@@ -2,12 +2,18 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	"keyladder/attestsvc/makers"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
@@ -52,7 +58,19 @@ func TestProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(w.Pair("manage", peer), w.Pair("server", peer), w.File("manage-ca.pem", ca.Certificate), w.File("references.json", []byte("[]")), w.Close()); err != nil {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attester, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(
+		w.Pair("manage", peer), w.Pair("server", peer), w.File("manage-ca.pem", ca.Certificate), w.File("references.json", []byte("[]")),
+		w.File(makers.RootsFile, ca.Certificate), w.File(makers.KnownFile, []byte("{}")),
+		w.File(deployment.AttesterKeyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: attester})), w.Close())
+	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

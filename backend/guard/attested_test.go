@@ -201,7 +201,7 @@ func TestAttestedClients(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := newEndpoints(t, withKeys())
+			e := newEndpoints(t, catalog.All())
 			r := e.ask(test.path)
 			test.change(e, r)
 			sent := r.Clone(r.Context())
@@ -228,7 +228,7 @@ func TestAttestedClients(t *testing.T) {
 			if given := answer.Header().Values(dpop.NonceField); test.err == dpop.UseNonce && (len(given) != 1 || given[0] != e.nonce) {
 				t.Errorf("the nonces are %q", given)
 			}
-			e.config.Stages = withKeys().WithoutCheck(boundStage, test.check)
+			e.config.Stages = catalog.All().WithoutCheck(boundStage, test.check)
 			e.open()
 			if _, now := e.do(sent); now.Check == test.check && !now.Allowed {
 				t.Errorf("without the check: %+v", now)
@@ -246,7 +246,7 @@ func TestProofsOfAttestationsAreGoodOnce(t *testing.T) {
 	}{
 		"a proof of its own": {(*endpoints).withPoP, 401}, "the combined mode": {(*endpoints).withDPoP, 400},
 	} {
-		e := newEndpoints(t, withKeys())
+		e := newEndpoints(t, catalog.All())
 		r := e.ask("/par")
 		test.with(e, r)
 		refused := r.Clone(r.Context())
@@ -266,7 +266,7 @@ func TestProofsOfAttestationsAreGoodOnce(t *testing.T) {
 // TestAttestationsOfRevokedClients are not good, whatever the attester says.
 func TestAttestationsOfRevokedClients(t *testing.T) {
 	t.Parallel()
-	e := newEndpoints(t, withKeys())
+	e := newEndpoints(t, catalog.All())
 	if _, err := e.apps.Revoke(t.Context(), servers(mobile)); err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestAttestationsOfRevokedClients(t *testing.T) {
 // tokens are bound to a key, that takes a DPoP proof with its key.
 func TestEndpointsBeforeKeys(t *testing.T) {
 	t.Parallel()
-	e := newEndpoints(t, withKeys().With(boundStage, func(p *catalog.Policies) {
+	e := newEndpoints(t, catalog.All().With(boundStage, func(p *catalog.Policies) {
 		p.Call.ClientAuth, p.Auth.ClientAuth = catalog.ByIntegrity, catalog.ByIntegrity
 	}))
 	for name, test := range map[string]struct {

@@ -29,15 +29,6 @@ import (
 
 const boundStage = "device-bound"
 
-// withKeys are the stages, with those built whose tokens are bound to a key by DPoP.
-func withKeys() catalog.Set {
-	all := withGateway()
-	for i, s := range all {
-		all[i].Built = s.Built || s.Call.Binding == catalog.TokenOfKey
-	}
-	return all
-}
-
 // holder is a device with a key, and what the app on it has.
 type holder struct {
 	*world
@@ -257,7 +248,7 @@ func TestProofsOfSenders(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHolder(t, withKeys())
+			h := newHolder(t, catalog.All())
 			r := h.call(http.MethodGet, test.path)
 			test.spoil(h, r)
 			sent := r.Clone(r.Context())
@@ -280,7 +271,7 @@ func TestProofsOfSenders(t *testing.T) {
 					t.Errorf("the nonces are %q", given)
 				}
 			}
-			h.config.Stages = withKeys().WithoutCheck(boundStage, test.check)
+			h.config.Stages = catalog.All().WithoutCheck(boundStage, test.check)
 			h.begin()
 			if _, now := h.do(sent); now.Check == test.check && !now.Allowed {
 				t.Errorf("without the check: %+v", now)
@@ -296,7 +287,7 @@ func TestProofsAreGoodOnce(t *testing.T) {
 	for name, ahead := range map[string]time.Duration{"a clock that is right": 0, "a fast one": guard.ProofSkew, "a slow one": -guard.ProofSkew + 2*time.Second} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHolder(t, withKeys())
+			h := newHolder(t, catalog.All())
 			h.clock.now = h.clock.now.Truncate(time.Second)
 			made := h.clock.now.Add(ahead)
 			r := h.call(http.MethodGet, "/v1/rates")
@@ -332,7 +323,7 @@ func TestProofsAreGoodOnce(t *testing.T) {
 // of one call one is.
 func TestProofsOfManyAtOnce(t *testing.T) {
 	t.Parallel()
-	h := newHolder(t, withKeys())
+	h := newHolder(t, catalog.All())
 	served := func(calls []*http.Request) (n int) {
 		var wait sync.WaitGroup
 		codes := make(chan int, len(calls))
@@ -366,7 +357,7 @@ func TestProofsOfManyAtOnce(t *testing.T) {
 	if n := served(copies); n != 1 {
 		t.Errorf("%d of 20 copies are served", n)
 	}
-	h.config.Stages = withKeys().WithoutCheck(boundStage, catalog.CheckProofNew)
+	h.config.Stages = catalog.All().WithoutCheck(boundStage, catalog.CheckProofNew)
 	h.begin()
 	if n := served(slices.Clone(copies)); n != 20 {
 		t.Errorf("without the check %d of 20 copies are served", n)
@@ -377,7 +368,7 @@ func TestProofsOfManyAtOnce(t *testing.T) {
 // old one is good.
 func TestNextNonces(t *testing.T) {
 	t.Parallel()
-	h := newHolder(t, withKeys())
+	h := newHolder(t, catalog.All())
 	h.clock.now = h.clock.now.Truncate(2 * time.Minute)
 	h.config.Proofs.Nonces.Slot = time.Minute
 	h.begin()
@@ -399,7 +390,7 @@ func TestNextNonces(t *testing.T) {
 // TestNoMemoryForProofs: what could be sent twice is not served, and a guard that would is not made.
 func TestNoMemoryForProofs(t *testing.T) {
 	t.Parallel()
-	h := newHolder(t, withKeys())
+	h := newHolder(t, catalog.All())
 	good := *h.config.Proofs
 	short := replay.New(replay.Config{Skew: guard.ProofSkew - time.Second, Limit: 10})
 	for name, proofs := range map[string]*guard.Proofs{
@@ -414,13 +405,13 @@ func TestNoMemoryForProofs(t *testing.T) {
 	if _, err := guard.New(h.config); err != nil {
 		t.Errorf("where no stage asks for proofs: %v", err)
 	}
-	direct := withKeys().With(boundStage, func(p *catalog.Policies) { p.Call.Gateway = catalog.Direct })
+	direct := catalog.All().With(boundStage, func(p *catalog.Policies) { p.Call.Gateway = catalog.Direct })
 	h.world.config.Stages = direct
 	if _, err := guard.New(h.world.config); err == nil || !strings.Contains(err.Error(), "call.sender") {
 		t.Errorf("an API without a gateway: %v", err)
 	}
 	full := guard.Proofs{Nonces: good.Nonces, Responses: good.Responses, Memory: replay.New(replay.Config{Skew: guard.ProofSkew, Limit: 1})}
-	h.config.Proofs, h.config.Stages = &full, withKeys()
+	h.config.Proofs, h.config.Stages = &full, catalog.All()
 	h.begin()
 	for i, want := range []int{200, 503} {
 		if answer, verdict := h.do(h.call(http.MethodGet, "/v1/accounts")); answer.Code != want || want == 503 && verdict.Check != catalog.CheckProofNew {
@@ -432,7 +423,7 @@ func TestNoMemoryForProofs(t *testing.T) {
 // TestProofsOutliveTheirServer: one that begins anew refuses what the one before it may have served.
 func TestProofsOutliveTheirServer(t *testing.T) {
 	t.Parallel()
-	h := newHolder(t, withKeys())
+	h := newHolder(t, catalog.All())
 	var written time.Time
 	mark := func(resumed bool) *replay.Mark {
 		return replay.NewMark(replay.MarkConfig{Resumed: resumed, Before: written, Skew: guard.ProofSkew, Write: func(at time.Time) error {

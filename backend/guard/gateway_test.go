@@ -26,12 +26,9 @@ const (
 
 var forwardingKey = token.Key{ID: "gateway", Secret: token.Secret(strings.Repeat("g", 32))}
 
-// withGateway are the stages, with the one that has a gateway built.
+// withGateway are the stages at which nobody is asked for proofs of the sender.
 func withGateway() catalog.Set {
-	all := catalog.All()
-	i := slices.IndexFunc(all, func(s catalog.Stage) bool { return s.Slug == forwardedStage })
-	all[i].Built = true
-	return all
+	return slices.DeleteFunc(catalog.All(), func(s catalog.Stage) bool { return s.Call.Sender != catalog.AnySender })
 }
 
 // forward has a call come from the gateway, which says who makes it, but for what is changed.

@@ -31,7 +31,7 @@ type signingHolder struct {
 
 func newSigningHolder(t testing.TB) *signingHolder {
 	t.Helper()
-	h := &signingHolder{holder: newHolder(t, withKeys())}
+	h := &signingHolder{holder: newHolder(t, catalog.All())}
 	h.access, h.integrity = h.tokenOf(h.key), h.attestedOf(h.key)
 	return h
 }
@@ -213,7 +213,7 @@ func TestSignedCalls(t *testing.T) {
 			if accept := answer.Header().Get("Accept-Signature"); test.kind == "invalid-signature" && !strings.HasPrefix(accept, `device=("@method" "@target-uri"`) {
 				t.Errorf("what is to be signed: %q", accept)
 			}
-			h.config.Stages = withKeys().WithoutCheck(signedStage, test.check)
+			h.config.Stages = catalog.All().WithoutCheck(signedStage, test.check)
 			h.begin()
 			if _, now := h.do(again); now.Check == test.check && !now.Allowed {
 				t.Errorf("without the check: %+v", now)

@@ -178,7 +178,7 @@ func newWorld(t testing.TB, stages catalog.Set) *world {
 		t.Fatal(err)
 	}
 	var issuers []tokens.Issuer
-	for _, s := range withKeys().Built() { // whatever the test makes of them
+	for _, s := range catalog.All().Built() { // whatever the test makes of them
 		if s.Auth.Issuer != catalog.NoIssuer {
 			url := "https://" + host + "/" + s.Slug
 			issuers = append(issuers, tokens.Issuer{Stage: s.Slug, URL: url, Audience: url + "/v1", Lifetime: time.Hour})
