@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 )
 
 // The signature block, the last bytes of a package. What is signed is the magic and the
@@ -55,17 +56,22 @@ func sign(data []byte, program int, key ed25519.PrivateKey) []byte {
 // Open reads a package and verifies that its signature, by whomever, fits. It returns
 // [ErrUnsigned], [ErrSignature] or [ErrMalformed] where it is not as it should be.
 func Open(path string) (*Package, error) {
-	data, err := readFile(path)
-	if err != nil {
+	data := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(data)
+	data.Reset()
+	if err := readFile(path, data); err != nil {
 		return nil, err
 	}
-	p, err := open(data)
+	p, err := open(data.Bytes())
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	p.Path = path
 	return p, nil
 }
+
+// buffers are what packages of 10 MB are read into, where nothing of them is kept.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func open(data []byte) (*Package, error) {
 	r, size := bytes.NewReader(data), int64(len(data))
@@ -113,11 +119,11 @@ func Measure(pkg io.ReaderAt, size int64) (signer ed25519.PublicKey, sha256sum s
 
 // Read takes a package apart without looking at its signature, as anybody can.
 func Read(path string) (program []byte, m Manifest, assets map[string][]byte, err error) {
-	data, err := readFile(path)
-	if err != nil {
+	var data bytes.Buffer
+	if err := readFile(path, &data); err != nil {
 		return nil, Manifest{}, nil, err
 	}
-	program, m, assets, err = read(data)
+	program, m, assets, err = read(data.Bytes())
 	if err != nil {
 		return nil, Manifest{}, nil, fmt.Errorf("read %s: %w", path, err)
 	}
@@ -241,17 +247,22 @@ func content(file *zip.File, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-func readFile(path string) ([]byte, error) {
+func readFile(path string, into *bytes.Buffer) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the package: %w", err)
+		return fmt.Errorf("read the package: %w", err)
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxPackage {
-		return nil, fmt.Errorf("read %s: %w: not a file of at most %d MiB", path, ErrMalformed, maxPackage>>20)
+		return fmt.Errorf("read %s: %w: not a file of at most %d MiB", path, ErrMalformed, maxPackage>>20)
 	}
-	data, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the package: %w", err)
+		return fmt.Errorf("read the package: %w", err)
 	}
-	return data, nil
+	defer file.Close()
+	into.Grow(int(info.Size()) + bytes.MinRead) // so much more than there is, ReadFrom has to have room for
+	if _, err := into.ReadFrom(file); err != nil {
+		return fmt.Errorf("read the package: %w", err)
+	}
+	return nil
 }
