@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -54,7 +56,7 @@ reason says why. check is what blocked the attack, empty where nothing did.`,
 	completingFlags(c, map[string]func() []string{"stage": stageNames, "attack": attackNames})
 	c.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	c.Flags().StringVar(&keep, "keep", "", "keep the result in this file, too")
-	c.Flags().IntVar(&jobs, "jobs", runtime.NumCPU(), "how many labs at a time")
+	c.Flags().IntVar(&jobs, "jobs", runtime.NumCPU()+2, "how many labs at a time") // some wait: for limits, for what expires
 	return c
 }
 
@@ -69,6 +71,9 @@ func runMatrix(c *cobra.Command, stages catalog.Set, slugs, attacks []string, jo
 		if _, ok := catalog.LookupAttack(name); !ok {
 			return fmt.Errorf("there is no attack %q: `stages show STAGE` lists them%s", name, program.DidYouMean(name, attackNames()))
 		}
+	}
+	if os.Getenv("GOGC") == "" { // labs hold packages of 10 MB for moments
+		debug.SetGCPercent(200)
 	}
 	if err := tempdir.InMemory(); err != nil {
 		return err
