@@ -58,7 +58,7 @@ func open(path string, models ...any) (*gorm.DB, error) {
 	}
 	writer.SetMaxOpenConns(1)
 	// All of it or nothing, and one wait for the disk rather than one for each table and index.
-	err = db.Transaction(func(tx *gorm.DB) error { return tx.AutoMigrate(models...) })
+	err = db.Transaction(func(tx *gorm.DB) error { return makeTables(tx, models) })
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("bring the tables of %s up to date: %w", path, err), writer.Close())
 	}
