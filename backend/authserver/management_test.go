@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -171,7 +172,7 @@ func TestTokensAndKeysAreManaged(t *testing.T) {
 	if !w.active(t, alice.Access) {
 		t.Error("a new key has ended a token")
 	}
-	if err := w.admin.Do(t.Context(), http.MethodPost, "/signing-keys/"+keys[len(keys)-1].ID+"/withdraw", nil, nil); err != nil {
+	if err := w.admin.Do(t.Context(), http.MethodPost, "/signing-keys/"+keys[slices.IndexFunc(keys, func(k manage.SigningKey) bool { return k.Stage == refresh })].ID+"/withdraw", nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if w.active(t, alice.Access) {

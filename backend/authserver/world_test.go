@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -76,37 +77,9 @@ var secrets = map[string]string{web: "the secret of web", other: "the secret of 
 // uriOf is where a client's answers go.
 var uriOf = map[string]string{web: webURI, other: otherURI, odd: oddURI, native: loopbackURI, ops: opsURI, mobile: mobileURI}
 
-// stages are those of the catalog, with all that have an authorization server.
+// stages are those at which nobody is asked for proofs of the sender: mediators here have none to look at.
 func stages() catalog.Set {
-	set := catalog.All()
-	like, _ := set.Lookup("password-grant")
-	p := like.Policies
-	for i := range set {
-		switch set[i].Slug {
-		case implicit:
-			p.Call.Grant, p.Auth.Issuer, p.Auth.Grants = catalog.ImplicitGrant, catalog.AuthServer, catalog.ImplicitGrant
-		case code:
-			p.Call.AppProof, p.Call.KeyPlace, p.Call.Nonces, p.Call.Binding = catalog.Hawk, catalog.NoKeySent, catalog.NoncesRemembered, catalog.TokenOfCall
-			p.Call.Grant, p.Call.ClientAuth = catalog.CodeGrant, catalog.ClientSecret
-			p.API.SecretOverlap = catalog.Decide(time.Hour)
-			p.Auth.Grants, p.Auth.ClientAuth = catalog.CodeGrant, catalog.ClientSecret
-		case refresh:
-			p.Call.Grant, p.Call.UserKey = catalog.CodeAndRefresh, catalog.UserKeyInStorage
-			p.Auth.Grants, p.Auth.TokenLife = catalog.CodeAndRefresh, catalog.ShortLivedTokens
-		case mediated:
-			p.Call.AppProof, p.Call.Nonces, p.Call.Binding, p.Call.ClientAuth = catalog.IntegrityToken, catalog.NoNonces, catalog.TokenOfClient, catalog.Mediated
-			p.API.SecretOverlap = catalog.Decide(30 * time.Second)
-			p.Attestation.Level, p.Auth.ClientAuth = catalog.PackageHash, catalog.ServersSecret
-		case plain, s256:
-			set[i].Built = true
-		default:
-			continue
-		}
-		if !set[i].Built {
-			set[i].Built, set[i].Policies = true, p
-		}
-	}
-	return set
+	return slices.DeleteFunc(catalog.All(), func(s catalog.Stage) bool { return s.Call.Sender != catalog.AnySender })
 }
 
 // passwordHash is as cheap as can be: tests are not about its cost.

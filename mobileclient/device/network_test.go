@@ -81,13 +81,8 @@ func TestAppReachesTheNetwork(t *testing.T) {
 		t.Errorf("seen: %q", seen)
 	}
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := listener.Addr().String()
-	listener.Close()
-	if _, err := app.Account(t.Context(), "dial "+closed); err == nil || !strings.Contains(err.Error(), "refused") {
+	const nobody = "127.0.0.1:1" // one that was free a moment ago somebody else may have taken
+	if _, err := app.Account(t.Context(), "dial "+nobody); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("nobody listens: %v", err)
 	}
 }

@@ -44,7 +44,16 @@ func TestExpiredTokensAreRefused(t *testing.T) {
 				"accounts with the access token of another stage",
 				"accounts with a client integrity token in the place of the access token",
 			}
-			if stage.Call.ClientAuth.Attested() {
+			byAttestation := stage.Call.ClientAuth == catalog.ByAttestation
+			if byAttestation {
+				wrong = append(wrong,
+					"a token request without a client attestation",
+					"a token request with the client attestation of a failed attestation",
+					"a token request with a client attestation that has expired",
+					"a token request with a client integrity token in the place of the client attestation",
+					"a pushed request without a client attestation",
+					"a pushed request with the client attestation of a failed attestation")
+			} else if stage.Call.ClientAuth.Attested() {
 				wrong = append(wrong,
 					"a token request without a client integrity token",
 					"a token request with the client integrity token of a failed attestation",
@@ -53,11 +62,13 @@ func TestExpiredTokensAreRefused(t *testing.T) {
 					"a token request with an access token in the place of the client integrity token")
 			}
 			if stage.Auth.Requests == catalog.PushedRequests {
-				wrong = append(wrong,
-					"a pushed request without a client integrity token",
-					"a pushed request with the client integrity token of a failed attestation",
-					"a pushed request with a client integrity token that has expired",
-					"an authorization request with a reference that has expired")
+				wrong = append(wrong, "an authorization request with a reference that has expired")
+				if !byAttestation {
+					wrong = append(wrong,
+						"a pushed request without a client integrity token",
+						"a pushed request with the client integrity token of a failed attestation",
+						"a pushed request with a client integrity token that has expired")
+				}
 			}
 			for _, what := range wrong {
 				if !refused[what] {
