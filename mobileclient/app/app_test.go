@@ -102,6 +102,9 @@ func checkFields(t *testing.T, name string, r *http.Request, policy catalog.Call
 	}
 	if policy.UserProof != catalog.NoUser {
 		want, app = map[catalog.UserProof]string{catalog.UserSession: "Session ", catalog.AccessToken: "Bearer eyJ"}[policy.UserProof], want
+		if policy.Binding == catalog.TokenOfKey {
+			want = "DPoP eyJ"
+		}
 		if rates {
 			want = ""
 		}

@@ -33,7 +33,7 @@ func TestAtTheAuthorizationServer(t *testing.T) {
 				if screen := shown(t)(app.Accounts(t.Context())); !screen.OK || screen.User != "alice" {
 					t.Errorf("%+v", screen)
 				}
-				used, err := token.From(b.last(t).Header)
+				_, used, err := token.Shown(b.last(t).Header)
 				if err != nil {
 					t.Fatal(err)
 				}

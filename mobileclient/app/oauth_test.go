@@ -31,7 +31,7 @@ func TestSignInOnAPage(t *testing.T) {
 			if screen := shown(t)(app.Transfer(t.Context(), payment())); !screen.OK {
 				t.Errorf("%+v", screen)
 			}
-			access, err := token.From(b.last(t).Header)
+			_, access, err := token.Shown(b.last(t).Header)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -24,7 +24,7 @@ func TestPasswordStaysOnThePage(t *testing.T) {
 			if screen := shown(t)(app.Accounts(t.Context())); !screen.OK {
 				t.Fatalf("%+v", screen)
 			}
-			access, err := token.From(b.last(t).Header)
+			_, access, err := token.Shown(b.last(t).Header)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -44,7 +44,7 @@ func TestToken(t *testing.T) {
 	if screen := shown(t)(app.Accounts(t.Context())); !screen.OK {
 		t.Errorf("%+v", screen)
 	}
-	first, err := token.From(b.last(t).Header)
+	_, first, err := token.Shown(b.last(t).Header)
 	if err != nil {
 		t.Fatal(err)
 	}
