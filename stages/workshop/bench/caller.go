@@ -256,8 +256,26 @@ func (c *caller) made(ctx context.Context, client *http.Client, call protect.Cal
 	return answer.Body, nil
 }
 
+// renewed has the caller know the nonce that its server gives out now, where proofs have one.
+func (c *caller) renewed(ctx context.Context) (err error) {
+	if c.stage.Call.Sender != catalog.DPoPProofs {
+		return nil
+	}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: c.TLS(c.roots)}}
+	defer client.CloseIdleConnections()
+	for range 2 { // the first may bring it
+		if _, err = c.made(ctx, client, protect.Call{Path: Rates, Public: true}); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
 // prepared are calls as they go over the connection, made and signed now.
 func (c *caller) prepared(ctx context.Context, path string, count int) ([][]byte, error) {
+	if err := c.renewed(ctx); err != nil {
+		return nil, err
+	}
 	calls := make([][]byte, count)
 	for i := range calls {
 		dressed, err := c.Dress(protect.Call{Path: path, Public: path == Rates})
