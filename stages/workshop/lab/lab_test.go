@@ -3,17 +3,16 @@ package lab_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/tempdir"
+	"keyladder/internal/testenv"
 	"keyladder/mobileclient/device"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
@@ -24,15 +23,7 @@ import (
 var scratch string
 
 func TestMain(m *testing.M) {
-	// The tests here wait for most of the time: for limits, for tokens to expire, for browsers.
-	flag.Parse()
-	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == fmt.Sprint(runtime.GOMAXPROCS(0)) {
-		if err := flag.Set(parallel.Name, fmt.Sprint(2*runtime.GOMAXPROCS(0))); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	}
-	err := tempdir.InMemory()
+	err := errors.Join(testenv.Waiting(), tempdir.InMemory())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

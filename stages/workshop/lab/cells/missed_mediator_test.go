@@ -1,4 +1,4 @@
-package lab_test
+package cells_test
 
 import (
 	"slices"
@@ -67,7 +67,11 @@ func TestTheMediatorsOwnLookAtTheAppIsMissed(t *testing.T) {
 	}) {
 		t.Run(stage.Slug, func(t *testing.T) {
 			t.Parallel()
-			l := start(t, lab.Options{Mediator: catalog.All().WithoutCheck(stage.Slug, catalog.CheckIntegrity)})
+			l, err := lab.Start(t.Context(), lab.Options{Mediator: catalog.All().WithoutCheck(stage.Slug, catalog.CheckIntegrity)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
 			run, err := manage.Post[manage.Run](t.Context(), l.Station, "/genuine", map[string]any{"stage": stage.Slug, "reference": "missed", "strictly": true})
 			if err != nil {
 				t.Fatal(err)
