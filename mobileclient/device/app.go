@@ -45,9 +45,10 @@ type App struct {
 const endTimeout = 2 * time.Second
 
 // Launch starts an installed app: a process of its own, from the package, with an empty
-// environment, and confined as far as the system allows (confine_linux.go). It measures the package as it does so, and refuses one that is not what
-// was installed ([ErrChanged]). On Linux it is a copy that is measured and started, so that
-// changes to the file come too late; on macOS the file itself may be replaced in between.
+// environment, and confined as far as the system allows (confine_linux.go). On Linux it starts
+// the copy in memory that was measured when the app was installed or the device was switched on, which
+// nobody can change. On macOS it measures the file anew and refuses one that is not what was installed
+// ([ErrChanged]), but the file may be replaced a moment later.
 // The context bounds the launch; the app runs until [App.Close], or until its package or
 // the device go.
 func (d *Device) Launch(ctx context.Context, name, stage string) (*App, error) {
@@ -62,6 +63,11 @@ func (d *Device) launch(ctx context.Context, name, stage string) (*App, error) {
 	d.mu.Lock()
 	installed, ok := d.state.Packages[name]
 	closed := d.closed
+	var image *image
+	var err error
+	if ok && !closed {
+		image, err = d.images[name].again()
+	}
 	d.mu.Unlock()
 	if closed {
 		return nil, ErrClosed
@@ -69,12 +75,11 @@ func (d *Device) launch(ctx context.Context, name, stage string) (*App, error) {
 	if !ok {
 		return nil, ErrNotInstalled
 	}
-	image, err := newImage(installed.Name, installed.Path)
 	if err != nil {
-		return nil, fmt.Errorf("measure the package: %w", err)
+		return nil, fmt.Errorf("%w (%w)", ErrChanged, err)
 	}
 	defer image.close()
-	if image.sha256 != installed.SHA256 {
+	if image.SHA256 != installed.SHA256 {
 		return nil, ErrChanged
 	}
 	app, err := d.start(installed, image, stage)

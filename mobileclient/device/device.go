@@ -76,9 +76,10 @@ type Device struct {
 
 	mu      sync.Mutex
 	state   state
-	version int            // of what apps are told, see sdk.Settings
-	apps    []*App         // running, in order of their start
-	lines   map[*line]bool // open connections
+	images  map[string]*image // of what is installed, by the package's name
+	version int               // of what apps are told, see sdk.Settings
+	apps    []*App            // running, in order of their start
+	lines   map[*line]bool    // open connections
 	agent   *Agent
 	closed  bool
 }
@@ -103,7 +104,7 @@ func New(config Config) (*Device, error) {
 		return nil, fmt.Errorf("switch the device on: %w", err)
 	}
 	config.Dir = dir
-	d := &Device{config: config, version: 1, lines: map[*line]bool{}}
+	d := &Device{config: config, version: 1, images: map[string]*image{}, lines: map[*line]bool{}}
 	if len(config.Roots) > 0 && !x509.NewCertPool().AppendCertsFromPEM(config.Roots) {
 		return nil, errors.New("switch the device on: there is no certificate in the trust store that it was shipped with")
 	}
@@ -139,6 +140,11 @@ func (d *Device) Close() error {
 	d.hangUp()
 	d.agent.close()
 	d.secure.close()
+	d.mu.Lock()
+	for name := range d.images {
+		d.drop(name)
+	}
+	d.mu.Unlock()
 	return errors.Join(errs...)
 }
 

@@ -5,11 +5,9 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"keyladder/mobileclient/device/hardware"
@@ -46,32 +44,28 @@ func (d *Device) Sideloading() bool {
 // ([ErrOtherSigner]).
 func (d *Device) Install(path string) (Installed, error) {
 	// The copy is checked, not the original, which might change in between.
-	dir := filepath.Join(d.config.Dir, "packages")
-	staged, err := stage(dir, path)
+	image, staged, err := take(filepath.Join(d.config.Dir, "packages"), path)
 	if err != nil {
 		return Installed{}, fmt.Errorf("install %s: %w", path, err)
 	}
 	defer os.Remove(staged) // gone already when all went well
-	p, err := release.Open(staged)
-	if err != nil {
-		return Installed{}, fmt.Errorf("install %s: %w", path, unwrapPath(err))
-	}
-
 	d.mu.Lock()
-	installed, running, err := d.replace(p, staged)
+	installed, running, err := d.replace(image, staged)
 	d.mu.Unlock()
 	if err != nil {
+		image.close()
 		return Installed{}, fmt.Errorf("install %s: %w", path, err)
 	}
 	for _, app := range running {
 		if err := app.Close(); err != nil {
-			return Installed{}, fmt.Errorf("end %s to update it: %w", p.Name, err)
+			return Installed{}, fmt.Errorf("end %s to update it: %w", installed.Name, err)
 		}
 	}
 	return installed, nil
 }
 
-func (d *Device) replace(p *release.Package, staged string) (Installed, []*App, error) {
+func (d *Device) replace(i *image, staged string) (Installed, []*App, error) {
+	p := i.Package
 	if d.closed {
 		return Installed{}, nil, ErrClosed
 	}
@@ -90,6 +84,7 @@ func (d *Device) replace(p *release.Package, staged string) (Installed, []*App, 
 	}
 	installed := Installed{Package: *p, Genuine: genuine, InstalledAt: now()}
 	d.state.Packages[p.Name] = installed
+	d.hold(i)
 	return installed, d.running(p.Name), d.save()
 }
 
@@ -113,6 +108,7 @@ func (d *Device) Uninstall(name string) error {
 		return fmt.Errorf("uninstall %s: %w", name, ErrNotInstalled)
 	}
 	delete(d.state.Packages, name)
+	d.drop(name)
 	delete(d.state.Identifiers, name)
 	running := d.running(name)
 	err := d.save()
@@ -151,36 +147,16 @@ func (d *Device) packagePath(name string) string {
 	return filepath.Join(d.config.Dir, "packages", name+".pkg")
 }
 
-// stage copies a package into dir. No process may be started meanwhile: it would
-// inherit the open file for a moment, and the system refuses to run a file that
-// somebody has open for writing (ETXTBSY).
-func stage(dir, path string) (string, error) {
-	in, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer in.Close()
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	out, err := os.CreateTemp(dir, ".*.partial")
-	if err != nil {
-		return "", err
-	}
-	_, err = io.Copy(out, in)
-	err = errors.Join(err, out.Chmod(0o500), out.Close())
-	if err != nil {
-		return "", errors.Join(err, os.Remove(out.Name()))
-	}
-	return out.Name(), nil
+// hold keeps the image of what is installed under its name; the caller holds d.mu.
+func (d *Device) hold(i *image) {
+	d.drop(i.Name)
+	d.images[i.Name] = i
 }
 
-// unwrapPath drops the name of the staged copy, which means nothing to anybody, from
-// an error.
-func unwrapPath(err error) error {
-	for _, known := range []error{release.ErrUnsigned, release.ErrSignature} {
-		if errors.Is(err, known) {
-			return known
-		}
+// drop lets go of an image, if there is one; the caller holds d.mu.
+func (d *Device) drop(name string) {
+	if i, ok := d.images[name]; ok {
+		delete(d.images, name)
+		i.close()
 	}
-	return err
 }

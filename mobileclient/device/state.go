@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"keyladder/internal/statefile"
-	"keyladder/mobileclient/release"
 )
 
 // state is what the device remembers when it is switched off.
@@ -41,16 +40,19 @@ func (d *Device) load() error {
 	}
 	packages := map[string]Installed{}
 	for name, installed := range d.state.Packages {
-		p, err := release.Open(d.packagePath(name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		image, err := newImage(d.packagePath(name))
+		if err != nil {
+			continue // it is gone, or no longer a package
 		}
-		if err != nil || p.Name != name || !p.Signer.Equal(installed.Signer) {
+		if image.Name != name || !image.Signer.Equal(installed.Signer) {
+			image.close()
 			continue // no longer what was installed; it can be installed again
 		}
-		installed.Package = *p
-		installed.Genuine = d.vouchedFor(p)
+		installed.Package = *image.Package
+		installed.Path = d.packagePath(name)
+		installed.Genuine = d.vouchedFor(image.Package)
 		packages[name] = installed
+		d.hold(image)
 	}
 	d.state.Packages = packages
 	return nil

@@ -62,7 +62,7 @@ func Open(path string) (*Package, error) {
 	if err := readFile(path, data); err != nil {
 		return nil, err
 	}
-	p, err := open(data.Bytes())
+	p, err := Verify(data.Bytes())
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -73,7 +73,8 @@ func Open(path string) (*Package, error) {
 // buffers are what packages of 10 MB are read into, where nothing of them is kept.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-func open(data []byte) (*Package, error) {
+// Verify is Open for a package in memory, which has no path.
+func Verify(data []byte) (*Package, error) {
 	r, size := bytes.NewReader(data), int64(len(data))
 	signer, sum, err := Measure(r, size)
 	if err != nil {
@@ -248,21 +249,34 @@ func content(file *zip.File, limit int64) ([]byte, error) {
 }
 
 func readFile(path string, into *bytes.Buffer) error {
-	info, err := os.Stat(path)
+	file, err := File(path)
 	if err != nil {
-		return fmt.Errorf("read the package: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxPackage {
-		return fmt.Errorf("read %s: %w: not a file of at most %d MiB", path, ErrMalformed, maxPackage>>20)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("read the package: %w", err)
+		return err
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("read the package: %w", err)
+	}
 	into.Grow(int(info.Size()) + bytes.MinRead) // so much more than there is, ReadFrom has to have room for
 	if _, err := into.ReadFrom(file); err != nil {
 		return fmt.Errorf("read the package: %w", err)
 	}
 	return nil
+}
+
+// File opens a file that can be a package: [ErrMalformed] if it is too large for one, or no file.
+func File(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the package: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxPackage {
+		return nil, fmt.Errorf("read %s: %w: not a file of at most %d MiB", path, ErrMalformed, maxPackage>>20)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the package: %w", err)
+	}
+	return file, nil
 }

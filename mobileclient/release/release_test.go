@@ -124,7 +124,7 @@ func TestEveryChangedByteIsNoticed(t *testing.T) {
 	for i := range data {
 		changed := bytes.Clone(data)
 		changed[i] ^= 1
-		if _, err := open(changed); !errors.Is(err, ErrSignature) && !errors.Is(err, ErrUnsigned) && !errors.Is(err, ErrMalformed) {
+		if _, err := Verify(changed); !errors.Is(err, ErrSignature) && !errors.Is(err, ErrUnsigned) && !errors.Is(err, ErrMalformed) {
 			t.Errorf("byte %d of %d changed: %v", i, len(data), err)
 		}
 	}
@@ -155,7 +155,7 @@ func TestOpenRefuses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := open(test.data); !errors.Is(err, test.want) {
+			if _, err := Verify(test.data); !errors.Is(err, test.want) {
 				t.Errorf("got %v, want %v", err, test.want)
 			}
 		})
@@ -215,7 +215,7 @@ func TestAssetsAreBounded(t *testing.T) {
 	if err := archive.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := open(sign(out.Bytes(), len("program"), developer)); !errors.Is(err, errTooLarge) {
+	if _, err := Verify(sign(out.Bytes(), len("program"), developer)); !errors.Is(err, errTooLarge) {
 		t.Errorf("got %v, want %v", err, errTooLarge)
 	}
 }
@@ -238,7 +238,7 @@ func FuzzPackage(f *testing.F) {
 				t.Error("the manifest is among the assets")
 			}
 		}
-		if p, err := open(data); err == nil && p.Signer.Equal(developer.Public()) && !bytes.Equal(data, good) {
+		if p, err := Verify(data); err == nil && p.Signer.Equal(developer.Public()) && !bytes.Equal(data, good) {
 			t.Error("the developer's signature fits something that the developer did not sign")
 		}
 	})

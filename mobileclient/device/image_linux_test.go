@@ -1,0 +1,56 @@
+package device
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"keyladder/mobileclient/release"
+)
+
+// TestWhatWasMeasuredRuns has somebody change the package between its measurement and its
+// start, and between its start and when the app reads it.
+func TestWhatWasMeasuredRuns(t *testing.T) {
+	t.Parallel()
+	other, err := os.ReadFile(packaged(t, stranger, release.Manifest{Release: 2}, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name   string
+		change func(path string) error
+	}{
+		{"replaced", func(path string) error {
+			return errors.Join(os.WriteFile(path+".new", other, 0o700), os.Rename(path+".new", path))
+		}},
+		{"overwritten", func(path string) error {
+			return errors.Join(os.Chmod(path, 0o700), os.WriteFile(path, other, 0o700))
+		}},
+		{"removed", os.Remove},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDevice(t)
+			installed := install(t, d, packaged(t, developer, release.Manifest{}, ""))
+			running := launch(t, d, installed.Name)
+			if err := test.change(installed.Path); err != nil {
+				t.Fatal(err)
+			}
+			app := launch(t, d, installed.Name)
+			if started := do[struct{ Release int }](t, app, "facts").Release; started != 1 || app.Measurement() != installed.SHA256 {
+				t.Errorf("changed before the start: release %d runs, measured %s", started, app.Measurement())
+			}
+			if read := do[release.Manifest](t, running, "package").Release; read != 1 {
+				t.Errorf("changed after the start: the app reads release %d", read)
+			}
+			for _, runs := range []string{
+				fmt.Sprintf("/proc/%d/exe", app.PID()), fmt.Sprintf("/proc/self/fd/%d", d.images[installed.Name].file.Fd()),
+			} {
+				if err := os.WriteFile(runs, other, 0o700); err == nil {
+					t.Errorf("what runs can be overwritten: %s", runs)
+				}
+			}
+		})
+	}
+}
