@@ -1,9 +1,11 @@
 package device
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 
 	"keyladder/mobileclient/release"
@@ -52,5 +54,46 @@ func TestWhatWasMeasuredRuns(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestShelf has several devices install from one, while the file is replaced.
+func TestShelf(t *testing.T) {
+	t.Parallel()
+	path := packaged(t, developer, release.Manifest{}, "")
+	var shelf Shelf
+	var devices sync.WaitGroup
+	for range 4 {
+		devices.Go(func() {
+			d := newDevice(t)
+			installed, err := shelf.Install(d, path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if on, err := os.ReadFile(installed.Path); err != nil || installed.Path == path || fmt.Sprintf("%x", sha256.Sum256(on)) != installed.SHA256 {
+				t.Errorf("the device has no copy of its own: %s, %v", installed.Path, err)
+			}
+		})
+	}
+	devices.Wait()
+	if len(shelf.images) != 1 {
+		t.Errorf("measured %d times", len(shelf.images))
+	}
+	if err := os.Rename(packaged(t, developer, release.Manifest{Release: 2}, ""), path); err != nil {
+		t.Fatal(err)
+	}
+	d := newDevice(t)
+	installed, err := shelf.Install(d, path)
+	if err != nil || installed.Release != 2 {
+		t.Fatalf("release %d of the new file, %v", installed.Release, err)
+	}
+	shelf.Close()
+	if facts := do[struct{ Release int }](t, launch(t, d, installed.Name), "facts"); facts.Release != 2 {
+		t.Errorf("release %d runs when the shelf is gone", facts.Release)
+	}
+	stranger := packaged(t, stranger, release.Manifest{}, "")
+	if _, err := shelf.Install(newDevice(t), stranger); !errors.Is(err, ErrSideloading) {
+		t.Errorf("a stranger's package on it: %v", err)
 	}
 }

@@ -43,7 +43,10 @@ func (d *Device) Sideloading() bool {
 // one of an unknown signer ([ErrSideloading]), and an update by another signer
 // ([ErrOtherSigner]).
 func (d *Device) Install(path string) (Installed, error) {
-	// The copy is checked, not the original, which might change in between.
+	return d.install(path, take) // the copy is checked, not the original, which might change in between
+}
+
+func (d *Device) install(path string, take func(dir, path string) (*image, string, error)) (Installed, error) {
 	image, staged, err := take(filepath.Join(d.config.Dir, "packages"), path)
 	if err != nil {
 		return Installed{}, fmt.Errorf("install %s: %w", path, err)

@@ -18,7 +18,8 @@ const (
 
 // EachWritable reads the writable memory of a process and shows it to visit piece by
 // piece, with its address. Pieces overlap, so that what is shorter than the overlap is
-// seen whole. It returns how many bytes there were.
+// seen whole. Pages that the process has never touched are left out: there is nothing in them. It returns
+// how many bytes there were.
 //
 // Linux allows this to whoever may debug the process: its own user, where Yama's
 // ptrace_scope is 0, and its ancestors, where it is 1.
@@ -65,19 +66,51 @@ func writable(pid int) ([]area, error) {
 		return nil, err
 	}
 	defer file.Close()
+	pages, err := os.Open(fmt.Sprintf("/proc/%d/pagemap", pid))
+	if err != nil {
+		return nil, err
+	}
+	defer pages.Close()
 	var areas []area
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		var from, to uint64
-		var permissions string
-		if _, err := fmt.Sscanf(lines.Text(), "%x-%x %s", &from, &to, &permissions); err != nil {
+		var permissions, offset, device string
+		var inode uint64
+		if _, err := fmt.Sscanf(lines.Text(), "%x-%x %s %s %s %d", &from, &to, &permissions, &offset, &device, &inode); err != nil {
 			return nil, fmt.Errorf("read the process's memory map: %w", err)
 		}
-		if strings.HasPrefix(permissions, "rw") && strings.HasSuffix(permissions, "p") {
+		switch {
+		case !strings.HasPrefix(permissions, "rw") || !strings.HasSuffix(permissions, "p"):
+		case inode != 0: // pages that were never touched have the file's content
 			areas = append(areas, area{from, to})
+		default:
+			areas = append(areas, touched(pages, area{from, to})...)
 		}
 	}
 	return areas, lines.Err()
+}
+
+// touched is what of an area has a page, in memory or swapped out: see the kernel's
+// Documentation/admin-guide/mm/pagemap.rst.
+func touched(pages *os.File, of area) (areas []area) {
+	const inMemory, swapped = 1 << 63, 1 << 62
+	size := uint64(os.Getpagesize())
+	entries := make([]byte, (of.to-of.from)/size*wordSize)
+	if _, err := pages.ReadAt(entries, int64(of.from/size*wordSize)); err != nil {
+		return []area{of}
+	}
+	for at := of.from; at < of.to; at += size {
+		if binary.NativeEndian.Uint64(entries[(at-of.from)/size*wordSize:])&(inMemory|swapped) == 0 {
+			continue
+		}
+		if last := len(areas) - 1; last >= 0 && areas[last].to == at {
+			areas[last].to = at + size
+		} else {
+			areas = append(areas, area{at, at + size})
+		}
+	}
+	return areas
 }
 
 // holding finds the addresses of a value in a process's writable memory.

@@ -12,6 +12,7 @@ import (
 	attestation "keyladder/attestsvc/server"
 	"keyladder/internal/deployment"
 	"keyladder/internal/program"
+	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
@@ -43,7 +44,7 @@ func packed(stages catalog.Set) (string, error) {
 	return string(data), err
 }
 
-// shared is what the throw-away labs of the process share. It stays until [Cleanup].
+// shared is what the labs of the process share. It stays until [Cleanup].
 var shared workshop
 
 type workshop struct {
@@ -51,12 +52,14 @@ type workshop struct {
 	dir      string         // empty: nothing is shared yet
 	programs build.Programs // the app's; nil: they have not been built
 	idle     []*prepared
+	shelf    device.Shelf // with the packages, of which the labs have links
 }
 
 // Cleanup removes what labs of this process share. Call it when the last one is closed.
 func Cleanup() error {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
+	shared.shelf.Close()
 	dir := shared.dir
 	shared.dir, shared.programs, shared.idle = "", nil, nil
 	if dir == "" {

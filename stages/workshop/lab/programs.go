@@ -160,7 +160,7 @@ func startAttacker(_ *Lab, o Options, folder *deployment.Folder, listeners progr
 	if err != nil {
 		return nil, err
 	}
-	station.Spend = o.Spend
+	station.Spend, station.Shelf = o.Spend, &shared.shelf
 	return func(ctx context.Context) error { return station.Serve(ctx, listeners[deployment.Manage(folder.Role)]) }, nil
 }
 

@@ -54,13 +54,16 @@ type Station struct {
 	// Spend is handed the loot of each attack that succeeds; nil: nobody wants it. Set it before the
 	// station serves.
 	Spend func(context.Context, []attack.Use) error
+	// Shelf has the genuine packages that the phones of the scenes install. Another may be set, which
+	// several stations share, before the station serves.
+	Shelf *device.Shelf
 
 	installations installations
 }
 
 // New makes the station of the deployment whose attacker folder it is.
 func New(folder *deployment.Folder, stages catalog.Set, log *traffic.Log) (*Station, error) {
-	s := &Station{folder: folder, stages: stages, log: log}
+	s := &Station{folder: folder, stages: stages, log: log, Shelf: new(device.Shelf)}
 	var err error
 	if s.roots, err = folder.Read("roots.pem"); err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func (s *Station) newVictim(ctx context.Context, slug string) (*victim, error) {
 		v.leave()
 		return nil, err
 	}
-	installed, err := v.device.Install(s.packageFile(stage))
+	installed, err := s.Shelf.Install(v.device, s.packageFile(stage))
 	if err != nil {
 		v.leave()
 		return nil, err
@@ -160,7 +160,7 @@ func (s *Station) useLookAlike(ctx context.Context, stage catalog.Stage, package
 
 // usualWay is how the genuine app has people sign in, which its users know.
 func (s *Station) usualWay(ctx context.Context, d *device.Device, stage catalog.Stage) (device.SignInWay, error) {
-	installed, err := d.Install(s.packageFile(stage))
+	installed, err := s.Shelf.Install(d, s.packageFile(stage))
 	if err != nil {
 		return "", err
 	}
