@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"runtime/debug"
 	"text/tabwriter"
 
@@ -56,7 +55,7 @@ reason says why. check is what blocked the attack, empty where nothing did.`,
 	completingFlags(c, map[string]func() []string{"stage": stageNames, "attack": attackNames})
 	c.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
 	c.Flags().StringVar(&keep, "keep", "", "keep the result in this file, too")
-	c.Flags().IntVar(&jobs, "jobs", runtime.NumCPU()+2, "how many labs at a time") // some wait: for limits, for what expires
+	c.Flags().IntVar(&jobs, "jobs", lab.Jobs(), "how many labs at a time")
 	return c
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,7 +31,7 @@ where KEYLADDER_EXPOSURE names one of ` + "`stages exposure --keep`" + `, exposu
 			stages := catalog.All()
 			matrix, err := lab.Kept[manage.Matrix](lab.MatrixKeptIn)
 			if errors.Is(err, lab.ErrNotKept) {
-				matrix, err = lab.Matrix(c.Context(), stages, nil, nil, runtime.NumCPU(), progress(c.ErrOrStderr()))
+				matrix, err = lab.Matrix(c.Context(), stages, nil, nil, lab.Jobs(), progress(c.ErrOrStderr()))
 			}
 			if err != nil {
 				return err

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -12,6 +13,10 @@ import (
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/referee"
 )
+
+// Jobs is how many labs at a time take the least time: more than there are processors, because some
+// wait for limits, and for what expires.
+func Jobs() int { return 2*runtime.NumCPU() + 1 }
 
 // Matrix fills the cells of the given stages and attacks (none: all) and runs the genuine
 // app at those stages, each in a fresh lab, jobs of them at a time. Progress is told of
