@@ -47,13 +47,17 @@ func issuingStages() catalog.Set {
 // that it names.
 const providerFolder = "KEYLADDER_TEST_PROVIDER"
 
+// shortLifetime is that of its access tokens. They say in whole seconds when they were made: of one second,
+// some would have expired at once.
+const shortLifetime = 2 * time.Second
+
 func serveProvider(dir string) error {
 	folder, err := deployment.Open(dir, deployment.Auth)
 	if err != nil {
 		return err
 	}
 	config := authserver.Config{Folder: folder, Stages: issuingStages(), Logger: slog.New(slog.DiscardHandler)}.With(deployment.DefaultSettings)
-	config.Address, config.ShortLifetime = guard.Limit{PerSecond: 1e6, Burst: 1e6}, time.Second
+	config.Address, config.ShortLifetime = guard.Limit{PerSecond: 1e6, Burst: 1e6}, shortLifetime
 	server, err := authserver.New(config)
 	if err != nil {
 		return err
@@ -245,7 +249,7 @@ func TestKilledProvider(t *testing.T) {
 		}
 	}
 	for range 20 { // while it is asked to renew
-		time.Sleep(1100 * time.Millisecond) // until its access token has expired
+		time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(shortLifetime + 50*time.Millisecond))) // its access token has expired
 		dead := make(chan struct{})
 		go func() {
 			defer close(dead)
