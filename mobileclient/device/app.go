@@ -217,8 +217,8 @@ func (a *App) Close() error {
 // PID is the number of the app's process.
 func (a *App) PID() int { return a.cmd.Process.Pid }
 
-// Measurement is the SHA-256 of the package as the device measured it when it launched
-// the app, in hex.
+// Measurement is the SHA-256 of the package that the app was started from, as the device has measured
+// it, in hex.
 func (a *App) Measurement() string { return a.installed.SHA256 }
 
 // Package is what the app was launched from.

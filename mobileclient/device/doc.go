@@ -11,7 +11,7 @@
 //   - installs packages (packages.go): a signature must fit, the signer must be one that
 //     the app store vouches for unless sideloading is allowed, and an update must have the
 //     signer of what it replaces;
-//   - launches apps (app.go, image_linux.go): it measures what it starts, speaks to the process
+//   - launches apps (app.go, image_linux.go): it starts what it has measured, speaks to the process
 //     over inherited sockets, so that it knows which app is asking (system.go), and ends
 //     it; the process ends by itself when the device is gone;
 //   - carries all bytes (network.go, modem.go): directly or through the access point that it

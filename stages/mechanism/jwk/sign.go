@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/big"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -78,7 +79,12 @@ func raw(signature []byte) ([]byte, error) {
 // Verify says whether the key has signed the SHA-256 of data. The signature is r and s, 32 bytes each.
 func (k Key) Verify(data, signature []byte) bool {
 	public := k.Public()
-	return public != nil && jwt.SigningMethodES256.Verify(string(data), signature, public) == nil
+	if public == nil || len(signature) != 2*coordinate {
+		return false
+	}
+	hash := sha256.Sum256(data)
+	r, s := new(big.Int).SetBytes(signature[:coordinate]), new(big.Int).SetBytes(signature[coordinate:])
+	return ecdsa.Verify(public, hash[:], r, s)
 }
 
 // Sign makes a token that the signer has signed with [Algorithm], which it puts into the header. The
