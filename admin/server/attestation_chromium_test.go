@@ -33,8 +33,10 @@ func TestChromiumShowsAttestation(t *testing.T) {
 	b.do("look for a code", chromedp.SendKeys("#search", "patch-edapp\r"), seen(`[data-claim=executables][data-trust=contraindicated]`))
 	b.do("ban a device", b.open("/attestations/devices"), chromedp.Click(`[data-ban=AD1]`), seen(`[data-device=AD1][data-banned=true]`))
 	b.do("take it back", chromedp.Click(`[data-undo]`), seen(`[data-device=AD1][data-banned=false]`))
-	b.do("withdraw a release", b.open("/attestations/releases"), chromedp.Click(`[data-withdraw]`), seen(`[data-sure]`), chromedp.Click(`[data-sure]`), seen(`[data-withdrawn=true]`))
-	b.do("take it back", chromedp.Click(`[data-undo]`), seen(`[data-withdrawn=false]`))
+	b.do("see the releases", b.open("/attestations/releases"), seen(`[data-withdraw]`))
+	release := `[data-release="` + evaluate[string](b, `document.querySelector("[data-withdraw]").dataset.withdraw`) + `"]` // others are not withdrawn all the time
+	b.do("withdraw a release", chromedp.Click(`[data-withdraw]`), seen(`[data-sure]`), chromedp.Click(`[data-sure]`), seen(release+`[data-withdrawn=true]`))
+	b.do("take it back", chromedp.Click(`[data-undo]`), seen(release+`[data-withdrawn=false]`))
 	b.do("revoke a device", b.open("/attestations/devices/AD1"), chromedp.Click(`[data-revoke]`), seen(`[data-sure]`), chromedp.Click(`[data-sure]`), seen(`[data-restore]`))
 	b.do("take it back", chromedp.Click(`[data-undo]`), seen(`[data-revoke]`))
 	b.do("accept a boot key", b.open("/attestations/DEBUG-GEDAP"), chromedp.Click(`[data-test=accept-system]`), seen(`#system-key`), chromedp.Click(`button[data-test=accept-system]`),

@@ -63,7 +63,7 @@ func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	ctx, cancel := context.WithTimeout(b, time.Minute) // before the browser itself ends: it is asked where it is
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
-		b.t.Fatalf("%s: %v, at %s", what, err, evaluate[string](b, `location.href + "\n" + document.body.innerText`))
+		b.t.Fatalf("%s: %v, at %s", what, err, evaluate[string](b, `location.href + "\n" + document.body?.innerText`))
 	}
 }
 

@@ -219,8 +219,8 @@ func TestNoLabAfterTheEnd(t *testing.T) {
 // get by when somebody else has taken the ports meanwhile.
 func TestThrowAwayLabs(t *testing.T) {
 	t.Parallel()
-	// A set of its own, so that no other test's lab comes in between.
-	stages := catalog.All().With("app-id", func(p *catalog.Policies) { p.API.UserAgents = catalog.AnyUserAgent })
+	// Packages of its own, so that no other test's lab comes in between.
+	stages := catalog.All().Unbuilt("signed-calls")
 	run := func() (addresses deployment.Addresses, roots string) {
 		t.Helper()
 		l, err := lab.Start(t.Context(), lab.Options{Stages: stages})
