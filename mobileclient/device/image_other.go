@@ -69,12 +69,3 @@ func (i *image) prepare(cmd *exec.Cmd, _ string) error {
 }
 
 func (*image) close() {}
-
-// Shelf is for Linux: see there. Here each device copies and measures what it installs.
-type Shelf struct{}
-
-// Install is [Device.Install].
-func (*Shelf) Install(d *Device, path string) (Installed, error) { return d.Install(path) }
-
-// Close does nothing.
-func (*Shelf) Close() {}

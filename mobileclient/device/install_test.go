@@ -70,6 +70,21 @@ func TestInstall(t *testing.T) {
 	}
 }
 
+// TestInstalledThoughNotWrittenDown: when the device can't write down what was installed, it says so, and
+// what is there now can be started.
+func TestInstalledThoughNotWrittenDown(t *testing.T) {
+	t.Parallel()
+	d := newDevice(t)
+	path := packaged(t, developer, release.Manifest{}, "")
+	if err := os.Mkdir(filepath.Join(d.config.Dir, stateFile), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Install(path); err == nil {
+		t.Fatal("it is written down in a folder")
+	}
+	launch(t, d, d.Installed()[0].Name)
+}
+
 func TestAppKnowsNothingButItsPackage(t *testing.T) {
 	t.Setenv("KEYLADDER_SECRET_OF_THE_PARENT", "leaked")
 	d := newDevice(t)

@@ -56,7 +56,6 @@ func (d *Device) install(path string, take func(dir, path string) (*image, strin
 	installed, running, err := d.replace(image, staged)
 	d.mu.Unlock()
 	if err != nil {
-		image.close()
 		return Installed{}, fmt.Errorf("install %s: %w", path, err)
 	}
 	for _, app := range running {
@@ -67,7 +66,15 @@ func (d *Device) install(path string, take func(dir, path string) (*image, strin
 	return installed, nil
 }
 
+// replace puts a package in place of what is installed under its name. The image is the device's, or
+// closed; the caller holds d.mu.
 func (d *Device) replace(i *image, staged string) (Installed, []*App, error) {
+	held := false
+	defer func() {
+		if !held {
+			i.close()
+		}
+	}()
 	p := i.Package
 	if d.closed {
 		return Installed{}, nil, ErrClosed
@@ -88,6 +95,7 @@ func (d *Device) replace(i *image, staged string) (Installed, []*App, error) {
 	installed := Installed{Package: *p, Genuine: genuine, InstalledAt: now()}
 	d.state.Packages[p.Name] = installed
 	d.hold(i)
+	held = true
 	return installed, d.running(p.Name), d.save()
 }
 
