@@ -76,6 +76,12 @@ type hand struct {
 
 func newHand(t *testing.T) *hand {
 	t.Helper()
+	return newHandAt(t, bank)
+}
+
+// newHandAt is somebody with a phone whose apps call another bank.
+func newHandAt(t *testing.T, bank *lab.Lab) *hand {
+	t.Helper()
 	// A copy of the phone's folder, so that tests do not share a phone.
 	dir := t.TempDir()
 	if err := os.CopyFS(filepath.Join(dir, "phone"), os.DirFS(filepath.Join(bank.Dir, "phone"))); err != nil {
