@@ -308,7 +308,7 @@ func TestChromiumPrintsTheLadder(t *testing.T) {
 	b.do("open the ladder", b.open("/ladder"), chromedp.WaitVisible(".overview"))
 	printed, err := chromedp.Call(b, page.PrintToPDF, page.PrintToPDFParams{PreferCSSPageSize: &[]bool{true}[0]})
 	must(t, err)
-	if folder := os.Getenv("KEYLADDER_SCREENS"); folder != "" {
+	if folder := testenv.Screens(t); folder != "" {
 		must(t, os.WriteFile(filepath.Join(folder, "ladder.pdf"), printed.Data, 0o644))
 	}
 	sheets := regexp.MustCompile(`/Type /Page\b[^s]`).FindAllIndex(printed.Data, -1)

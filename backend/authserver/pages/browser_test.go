@@ -25,10 +25,6 @@ import (
 	"keyladder/internal/testenv"
 )
 
-// screens is the environment variable with a folder. Where it is set, [TestPagesInChromium]
-// leaves a picture of every page there: both themes, 1280 and 400 pixels wide.
-const screens = "KEYLADDER_SCREENS"
-
 // serve serves pages by their names, and answers forms with a redirect to the target.
 func serve(t *testing.T, shown map[string]templ.Component, policy, target string) string {
 	t.Helper()
@@ -112,7 +108,7 @@ func TestPagesInChromium(t *testing.T) {
 	axe := testenv.Axe(t)
 	b := tab{t: t, ctx: testenv.BrowserFor(t, 10*time.Minute)}
 	broken := complaints(b)
-	folder := os.Getenv(screens)
+	folder := testenv.Screens(t)
 	if _, err := chromedp.Call(b.ctx, screen.AddScriptToEvaluateOnNewDocument, screen.AddScriptToEvaluateOnNewDocumentParams{Source: axe}); err != nil {
 		t.Fatal(err)
 	}

@@ -21,10 +21,6 @@ import (
 	"keyladder/stages/workshop/lab"
 )
 
-// screens is the environment variable with a folder. Where it is set, TestPages leaves a
-// picture of every page there: both themes, 1280 and 400 pixels wide.
-const screens = "KEYLADDER_SCREENS"
-
 // noPages are what the UIs answer to GET that nobody looks at: health, files, what a page's
 // script asks for, and what leads on to a page.
 var noPages = []string{
@@ -74,12 +70,7 @@ func newViewer(t *testing.T, l *lab.Lab, axe string) *viewer {
 	t.Helper()
 	v := &viewer{
 		admin: &admin{t: t, tab: testenv.BrowserFor(t, 20*time.Minute), url: l.Addresses.URL(deployment.AdminUI)},
-		phone: l.Addresses.URL(deployment.PhoneScreen), looked: map[string]bool{}, folder: os.Getenv(screens),
-	}
-	if v.folder != "" {
-		if err := os.MkdirAll(v.folder, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		phone: l.Addresses.URL(deployment.PhoneScreen), looked: map[string]bool{}, folder: testenv.Screens(t),
 	}
 	if _, err := chromedp.Call(v.tab, screen.AddScriptToEvaluateOnNewDocument, screen.AddScriptToEvaluateOnNewDocumentParams{Source: axe}); err != nil {
 		t.Fatal(err)
