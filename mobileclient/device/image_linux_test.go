@@ -35,6 +35,13 @@ func TestWhatWasMeasuredRuns(t *testing.T) {
 			t.Parallel()
 			d := newDevice(t)
 			installed := install(t, d, packaged(t, developer, release.Manifest{}, ""))
+			image := d.images[installed.Name].file
+			if _, err := image.WriteAt([]byte("!"), 0); err == nil { // what runs, nobody can write to anyway
+				t.Error("what was measured can be overwritten before it runs")
+			}
+			if err := image.Truncate(0); err == nil {
+				t.Error("what was measured can be cut off")
+			}
 			running := launch(t, d, installed.Name)
 			if err := test.change(installed.Path); err != nil {
 				t.Fatal(err)
@@ -47,7 +54,7 @@ func TestWhatWasMeasuredRuns(t *testing.T) {
 				t.Errorf("changed after the start: the app reads release %d", read)
 			}
 			for _, runs := range []string{
-				fmt.Sprintf("/proc/%d/exe", app.PID()), fmt.Sprintf("/proc/self/fd/%d", d.images[installed.Name].file.Fd()),
+				fmt.Sprintf("/proc/%d/exe", app.PID()), fmt.Sprintf("/proc/self/fd/%d", image.Fd()),
 			} {
 				if err := os.WriteFile(runs, other, 0o700); err == nil {
 					t.Errorf("what runs can be overwritten: %s", runs)
