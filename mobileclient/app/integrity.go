@@ -115,8 +115,12 @@ func (p *proof) current() protect.Attested {
 // fits says whether a token can be used: it has not expired, and what was reported for it is so
 // still. Where nothing was reported, nothing can have changed.
 func fits(held protect.Attested, found attestation.Findings) bool {
-	return held.Token != "" && time.Now().Before(held.ExpiresAt) && (held.Reported == nil || *held.Reported == found)
+	return held.Token != "" && time.Until(held.ExpiresAt) > slack && (held.Reported == nil || *held.Reported == found)
 }
+
+// slack is how long before its end a token is no longer used. It says in whole seconds when it ends, which
+// is up to one earlier than the service has said.
+const slack = time.Second
 
 // integrity is what the attestation service has given, for a call that is made now. A call waits where there is
 // none: before the first one, when it has expired, and when the app finds something about its

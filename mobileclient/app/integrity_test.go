@@ -81,13 +81,13 @@ func TestAttestedOnce(t *testing.T) {
 // and no call waits for it, even where the service is slow.
 func TestIntegrityRenewedAhead(t *testing.T) {
 	t.Parallel()
-	b := attesting(t, 10*time.Second) // renewed after eight
+	b := attesting(t, 15*time.Second) // renewed after twelve
 	app := b.launch(t, challenged)
 	if screen := shown(t)(app.Rates(t.Context())); !screen.OK {
 		t.Fatalf("%+v", screen)
 	}
 	first := b.last(t).Header.Get(integrity.Field)
-	time.Sleep(7500 * time.Millisecond)
+	time.Sleep(11500 * time.Millisecond)
 	b.bank.HoldAttestation(true)
 	time.Sleep(time.Second) // the renewal has begun, and nobody answers it
 	if screen := shown(t)(app.Rates(t.Context())); !screen.OK || b.last(t).Header.Get(integrity.Field) != first {
@@ -101,6 +101,24 @@ func TestIntegrityRenewedAhead(t *testing.T) {
 	}
 	if n := len(b.evidence(t)); n != 2 {
 		t.Errorf("the app was attested %d times", n)
+	}
+}
+
+// TestIntegrityNotUsedToItsEnd: a token ends in whole seconds, up to one before the time that the service has
+// said. One that was got ahead, and that no call has shown yet, is not shown in that second: the bank would
+// refuse it, and the app take that for a refusal of itself.
+func TestIntegrityNotUsedToItsEnd(t *testing.T) {
+	t.Parallel()
+	const life = 3 * time.Second
+	b := attesting(t, life)
+	app := b.launch(t, challenged)
+	if screen := shown(t)(app.Rates(t.Context())); !screen.OK {
+		t.Fatalf("%+v", screen)
+	}
+	time.Sleep(life - life/5) // now another is got
+	time.Sleep(life - 100*time.Millisecond)
+	if screen := shown(t)(app.Rates(t.Context())); !screen.OK {
+		t.Errorf("%+v", screen)
 	}
 }
 

@@ -170,6 +170,7 @@ func (a *Attester) Open(ctx context.Context, client *http.Client) (*AttestationS
 // Answer answers it, which can be done once.
 func (s *AttestationSession) Answer(ctx context.Context, evidence attestation.Evidence) (Attested, error) {
 	var answered attestation.Session
+	asked := time.Now() // so that the token is not taken for good for longer than it is, however slow the answer comes
 	if _, err := s.attester.post(ctx, s.client, s.Location, evidence, http.StatusOK, &answered); err != nil {
 		return Attested{}, err
 	}
@@ -180,10 +181,10 @@ func (s *AttestationSession) Answer(ctx context.Context, evidence attestation.Ev
 	case result.ExpiresIn <= 0 || result.ExpiresIn > math.MaxInt32:
 		return Attested{}, fmt.Errorf("%w: it does not say how long the token is good", ErrService)
 	}
-	now, life := time.Now(), time.Duration(result.ExpiresIn)*time.Second
+	life := time.Duration(result.ExpiresIn) * time.Second
 	return Attested{
 		Token: result.Token, Client: result.ClientAttestation, Reference: result.Reference, Reported: evidence.Findings,
-		ExpiresAt: now.Add(life), RenewAt: now.Add(life - min(life/5, mostAhead)),
+		ExpiresAt: asked.Add(life), RenewAt: asked.Add(life - min(life/5, mostAhead)),
 	}, nil
 }
 
