@@ -40,19 +40,17 @@ func NewMemory[T any](limits Limits) *Memory[T] {
 // Append adds entries, one right after the other. They must not be changed any more. The size of
 // one is that of its JSON, or something above it, in bytes: the limits count with it.
 func (m *Memory[T]) Append(size func(*T) int, values ...T) {
-	var few [4]int // so that sizes, which nobody has to wait for, need no memory of their own
-	sizes := few[:0]
-	for i := range values {
-		sizes = append(sizes, size(&values[i]))
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range values {
-		if m.next-m.first == uint64(len(m.ring)) {
-			m.dropOldest()
+		entry := m.at(m.next)
+		if m.next-m.first == uint64(len(m.ring)) { // the oldest is where this one is going to be
+			m.bytes -= entry.size
+			m.first++
 		}
-		*m.at(m.next) = sized[T]{values[i], sizes[i]}
-		m.bytes += sizes[i]
+		entry.value = values[i]
+		entry.size = size(&entry.value) // of what is here: what the caller has need not be kept for it
+		m.bytes += entry.size
 		m.next++
 		for m.bytes > m.limits.Bytes && m.next-m.first > 1 {
 			m.dropOldest()
