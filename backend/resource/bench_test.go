@@ -20,13 +20,13 @@ import (
 //
 //	go test ./backend/resource -run '^$' -bench Call
 func BenchmarkCall(b *testing.B) {
-	site, clock := newSite(b, deployment.Addresses{}), &patient{now: time.Now()}
-	server := newServer(b, site, func(c *resource.Config) {
-		c.Now, c.Log = clock.Now, traffic.New("resource", deployment.DefaultSettings.TrafficRecords)
-	})
 	for name, path := range map[string]string{"rates": "/v1/rates", "account": "/v1/accounts/HB-1001"} {
 		for _, stage := range ownStages() {
 			b.Run(name+"/"+stage.Slug, func(b *testing.B) {
+				site, clock := newSite(b, deployment.Addresses{}), &patient{now: time.Now()} // of its own: hours pass meanwhile
+				server := newServer(b, site, func(c *resource.Config) {
+					c.Now, c.Log = clock.Now, traffic.New("resource", deployment.DefaultSettings.TrafficRecords)
+				})
 				measure(b, clock, server.Handler(), server.Unguarded(), func() *http.Request { return ready(server, site.call(mobile, stage.Slug, http.MethodGet, path, "")) })
 			})
 		}
