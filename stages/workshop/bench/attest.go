@@ -39,6 +39,9 @@ type Mediator struct {
 	AddedUS  float64 `json:"added_us"`  // that it takes longer through the mediator
 }
 
+// attesting is how many are attested at once.
+const attesting = 8
+
 // sizes are those of the packages that are attested, in 10^6 bytes.
 var sizes = []int{1, 10, 100}
 
@@ -104,7 +107,7 @@ type attested struct {
 }
 
 func (c *caller) attestations(ctx context.Context, dir string, duration time.Duration) ([]Attestation, error) {
-	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: c.TLS(c.roots), MaxIdleConnsPerHost: connections}}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: c.TLS(c.roots), MaxIdleConnsPerHost: attesting}}
 	defer client.CloseIdleConnections()
 	apps := make([]attested, len(sizes))
 	for i, size := range sizes {
@@ -149,7 +152,7 @@ func (c *caller) attestations(ctx context.Context, dir string, duration time.Dur
 func (a attested) often(ctx context.Context, client *http.Client, length time.Duration) (perSecond float64, err error) {
 	var group errgroup.Group
 	begin := time.Now()
-	counts := make([]int, connections)
+	counts := make([]int, attesting)
 	for i := range counts {
 		group.Go(func() error {
 			for time.Since(begin) < length {

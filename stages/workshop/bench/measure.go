@@ -77,7 +77,7 @@ type Result struct {
 }
 
 const (
-	connections = 8                     // at once
+	connections = 64                    // at once: with a few, client and server wait for each other now and then
 	longest     = 50 * time.Millisecond // that a target is measured in a round, if that makes enough of them
 	warmUp      = 300                   // calls, before it is known how fast a target is
 	minRounds   = 5
