@@ -19,6 +19,7 @@ import (
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/mobileclient/release/build"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/deploy"
@@ -244,9 +245,7 @@ func TestUpLooksAtPortsFirst(t *testing.T) {
 	for _, service := range deployment.Services() {
 		listener := taken
 		if service.Name != deployment.AdminUI {
-			if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-				t.Fatal(err)
-			}
+			listener = testenv.Below(t)
 			free = append(free, listener)
 		}
 		args = append(args, "--port", fmt.Sprintf("%s=%d", service.Name, listener.Addr().(*net.TCPAddr).Port))

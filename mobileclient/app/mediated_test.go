@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/workshop/lab/testbank"
@@ -35,6 +36,7 @@ func asked(log *traffic.Log, server string) (paths []string) {
 // TestThroughTheMediator: the app signs in, renews its tokens and signs out through the mediator, and
 // shows the authorization server nothing but pages.
 func TestThroughTheMediator(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	stage := mediatedStage(t)
 	bank := testbank.Start(t, testbank.Options{ShortTokens: 2 * time.Second})
@@ -65,6 +67,7 @@ func TestThroughTheMediator(t *testing.T) {
 // calls go on with the access token that there is. Then the app says what is wrong, its user stays signed
 // in, and when the server is back all goes on by itself.
 func TestServersBehindTokensAreDown(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	stage := mediatedStage(t)
 	const life = 4 * time.Second

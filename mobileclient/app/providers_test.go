@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
@@ -28,6 +29,7 @@ func chosenStage(t *testing.T) catalog.Stage {
 // TestAnotherProvider: the app signs its user in at another company's authorization server, keeps to it
 // when tokens are renewed and revoked, and is refused within a second when a token is revoked there.
 func TestAnotherProvider(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	stage := chosenStage(t)
 	bank := testbank.Start(t, testbank.Options{})

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/release"
@@ -98,6 +99,7 @@ func do[T any](t *testing.T, app *App, what string) T {
 }
 
 func TestStorage(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	dir := t.TempDir()
 	inDir := func(c *Config) { c.Dir = dir }

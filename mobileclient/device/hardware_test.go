@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"keyladder/internal/pki"
+	"keyladder/internal/testenv"
 	"keyladder/mobileclient/device/hardware"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/mobileclient/factory"
@@ -97,6 +98,7 @@ func (s signerOf) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte,
 }
 
 func TestEachAppHasAKey(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	m, dir := newMaker(t), t.TempDir()
 	inDir := func(c *Config) { c.Dir = dir }
@@ -149,6 +151,7 @@ func TestEachAppHasAKey(t *testing.T) {
 // TestAChangedPackageHasNoKey: neither one that was changed, which does not start, nor one that was
 // replaced while it ran.
 func TestAChangedPackageHasNoKey(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	m := newMaker(t)
 	d := newDevice(t, m.equip(t))
@@ -173,6 +176,7 @@ func TestAChangedPackageHasNoKey(t *testing.T) {
 
 // TestEvidence says what the device has measured, whatever the app would like it to say.
 func TestEvidence(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	m := newMaker(t)
 	d := newDevice(t, m.equip(t))
@@ -203,6 +207,7 @@ func TestEvidence(t *testing.T) {
 
 // TestUnlocking is in evidence at once, and no key outlives it, nor that the boot loader is locked again.
 func TestUnlocking(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	m, dir := newMaker(t), t.TempDir()
 	inDir := func(c *Config) { c.Dir = dir }
@@ -264,6 +269,7 @@ func TestUnlocking(t *testing.T) {
 // TestImpersonate: who owns the system has the hardware sign for a program of their own, and evidence
 // says whose system it is.
 func TestImpersonate(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	m := newMaker(t)
 	d := newDevice(t, m.equip(t))
@@ -339,6 +345,7 @@ func TestADeviceWithoutHardware(t *testing.T) {
 }
 
 func TestKeysSignSHA256Alone(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	d := newDevice(t, newMaker(t).equip(t))
 	app := launch(t, d, install(t, d, packaged(t, developer, release.Manifest{}, "")).Name)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyladder/internal/statefile"
+	"keyladder/internal/testenv"
 	"keyladder/mobileclient/release"
 )
 
@@ -23,6 +24,7 @@ func identified(t *testing.T, d *Device, name string) string {
 }
 
 func TestIdentifier(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	d := newDevice(t)
 	first := packaged(t, developer, release.Manifest{}, "")

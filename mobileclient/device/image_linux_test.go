@@ -8,12 +8,14 @@ import (
 	"sync"
 	"testing"
 
+	"keyladder/internal/testenv"
 	"keyladder/mobileclient/release"
 )
 
 // TestWhatWasMeasuredRuns has somebody change the package between its measurement and its
 // start, and between its start and when the app reads it.
 func TestWhatWasMeasuredRuns(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	other, err := os.ReadFile(packaged(t, stranger, release.Manifest{Release: 2}, ""))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"keyladder/internal/testenv"
 	"keyladder/mobileclient/release"
 )
 
@@ -117,6 +118,7 @@ func TestAppKnowsNothingButItsPackage(t *testing.T) {
 }
 
 func TestLaunchRefuses(t *testing.T) {
+	testenv.InSequence(t)
 	t.Parallel()
 	d := newDevice(t)
 	installed := install(t, d, packaged(t, developer, release.Manifest{}, ""))

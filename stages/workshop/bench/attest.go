@@ -121,8 +121,8 @@ func (c *caller) attestations(ctx context.Context, dir string, duration time.Dur
 		}
 		apps[i].evidence = app.Evidence(attestation.Findings{})
 	}
-	const most = 500 * time.Millisecond // for one size in a round
-	rounds := max(minRounds, int(duration/most))
+	const least, most = 20 * time.Millisecond, 500 * time.Millisecond // for one size in a round
+	rounds := min(max(minRounds, int(duration/most)), max(1, int(duration/least)))
 	length := min(most, duration/time.Duration(rounds))
 	rates, alone := make([][]float64, len(sizes)), make([][]float64, len(sizes))
 	for round := range rounds + 1 { // the first warms up
@@ -131,7 +131,7 @@ func (c *caller) attestations(ctx context.Context, dir string, duration time.Dur
 			if err != nil {
 				return nil, err
 			}
-			took, err := app.once(ctx, client)
+			took, err := app.alone(ctx, client, min(10, rounds*2))
 			if err != nil {
 				return nil, err
 			}
@@ -172,9 +172,8 @@ func (a attested) often(ctx context.Context, client *http.Client, length time.Du
 	return float64(sum) / took.Seconds(), err
 }
 
-// once is attested some times alone, and returns how long one takes, in microseconds.
-func (a attested) once(ctx context.Context, client *http.Client) (float64, error) {
-	const times = 10
+// alone is attested some times alone, and returns how long one takes, in microseconds.
+func (a attested) alone(ctx context.Context, client *http.Client, times int) (float64, error) {
 	took := make([]float64, times)
 	for i := range took {
 		begin := time.Now()

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -217,27 +215,13 @@ func stored(h *hand) (catalog.Outcome, catalog.Check) {
 	return h.or(false, err == nil && empty, catalog.CheckNotStored)
 }
 
-// freePorts are what is typed in place of the ports on which an attacker listens. They are below those
-// that the system hands out by itself (RFC 6335 keeps these from 49152 on, and Linux from 32768 on), so
-// that no connection takes one before a command does.
+// freePorts are what is typed in place of the ports on which an attacker listens.
 func freePorts(t *testing.T, printed ...string) (replaced []string) {
 	t.Helper()
 	for _, address := range printed {
-		for {
-			free := fmt.Sprint("127.0.0.1:", 20000+rand.IntN(12000))
-			if slices.Contains(replaced, free) {
-				continue
-			}
-			listener, err := net.Listen("tcp", free)
-			if err != nil {
-				continue // somebody has it
-			}
-			replaced = append(replaced, address, free)
-			if err := listener.Close(); err != nil {
-				t.Fatal(err)
-			}
-			break
-		}
+		listener := testenv.Below(t)
+		defer listener.Close() // when each has one of its own
+		replaced = append(replaced, address, listener.Addr().String())
 	}
 	return replaced
 }
