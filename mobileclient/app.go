@@ -250,7 +250,7 @@ func pickUp(dir string) (path string, putDown func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if err := lock(file); err != nil {
+	if err := program.Lock(file); err != nil {
 		return "", nil, errors.Join(fmt.Errorf("wait for the phone: %w", err), file.Close())
 	}
 	return dir, file.Close, nil

@@ -7,8 +7,6 @@ import (
 	"os"
 )
 
-// The phone does not run on this operating system, so there is nothing to hide or lock.
+// The phone does not run on this operating system, so there is nothing to hide.
 
 func hideInput(*os.File) (show func(), err error) { return nil, errors.ErrUnsupported }
-
-func lock(*os.File) error { return nil }

@@ -23,12 +23,3 @@ func hideInput(file *os.File) (show func(), err error) {
 	}
 	return func() { _ = unix.IoctlSetTermios(fd, setTerminal, before) }, nil // the terminal may be gone
 }
-
-// lock waits until nobody else has the file locked. Closing the file unlocks it.
-func lock(file *os.File) error {
-	for {
-		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != unix.EINTR {
-			return err
-		}
-	}
-}

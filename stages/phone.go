@@ -15,6 +15,7 @@ import (
 
 	"keyladder/internal/deployment"
 	"keyladder/internal/pki"
+	"keyladder/internal/program"
 	"keyladder/mobileclient/device/hardware"
 	"keyladder/mobileclient/factory"
 	"keyladder/stages/catalog"
@@ -26,15 +27,24 @@ import (
 // installationFile has the name of the app's installation, in the folder of a phone's secure hardware.
 const installationFile = "installation"
 
+// lockFile is locked by whoever has the phone switched on, in the same folder.
+const lockFile = "lock"
+
 // appOnPhone is the bank's app on a phone. Close it.
 type appOnPhone struct {
 	*deploy.App
+	lock       *os.File
 	thrownAway string // folder of the phone's secure hardware, which is not kept; empty: it is
 }
 
 // Close switches the phone off, and throws it away if it was for this use alone.
 func (a appOnPhone) Close() {
-	a.App.Close()
+	if a.App != nil {
+		a.App.Close()
+	}
+	if a.lock != nil {
+		a.lock.Close()
+	}
 	if a.thrownAway != "" {
 		os.RemoveAll(a.thrownAway) // a folder of the system's for what is temporary
 	}
@@ -69,7 +79,9 @@ func (p phone) plant(folder *deployment.Folder) (*factory.Plant, error) {
 	return factory.New(root, system), err
 }
 
-// open is the bank's app on the phone, whose secure hardware is made where it is not there.
+// open is the bank's app on the phone, whose secure hardware is made where it is not there. A phone is
+// switched on once at a time: where another command has it, this waits. Else each would make its own
+// hardware and keys, and only the last would be kept.
 func (p phone) open(folder *deployment.Folder, stage catalog.Stage) (a appOnPhone, err error) {
 	dir := p.dir
 	if dir == "" {
@@ -77,11 +89,20 @@ func (p phone) open(folder *deployment.Folder, stage catalog.Stage) (a appOnPhon
 			return a, err
 		}
 		a.thrownAway = dir
-		defer func() {
-			if err != nil {
-				os.RemoveAll(dir)
-			}
-		}()
+	}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return a, err
+	}
+	if a.lock, err = os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600); err == nil {
+		err = program.Lock(a.lock)
+	}
+	if err != nil {
+		return a, err
 	}
 	plant, err := p.plant(folder)
 	if err == nil {
@@ -99,8 +120,12 @@ func (p phone) open(folder *deployment.Folder, stage catalog.Stage) (a appOnPhon
 	if err != nil {
 		return a, err
 	}
-	a.App, err = deploy.OpenAppOn(folder.Path(deploy.PackageName(stage.Package.Release)), string(installation), dir, hardware.MakersSystem(!p.unlocked))
-	return a, err
+	opened, err := deploy.OpenAppOn(folder.Path(deploy.PackageName(stage.Package.Release)), string(installation), dir, hardware.MakersSystem(!p.unlocked))
+	if err != nil {
+		return a, err
+	}
+	a.App = opened
+	return a, nil
 }
 
 // phoneSigner proves requests with the app's key, which is in the secure hardware of a phone.
