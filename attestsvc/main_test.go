@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -29,10 +28,7 @@ func execute(ctx context.Context, args ...string) error {
 // free is an address on which nobody listens just now.
 func free(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := testenv.Below(t)
 	defer l.Close()
 	return l.Addr().String()
 }

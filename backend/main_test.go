@@ -18,6 +18,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/store"
+	"keyladder/internal/testenv"
 	"keyladder/stages/mechanism/session"
 )
 
@@ -64,14 +65,7 @@ func run(ctx context.Context, args ...string) error {
 // freeAddresses are two on which nobody listens just now.
 func freeAddresses(t *testing.T) (one, other string) {
 	t.Helper()
-	listen := func() net.Listener {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l
-	}
-	first, second := listen(), listen() // both at once, so that they are two
+	first, second := testenv.Below(t), testenv.Below(t) // both at once, so that they are two
 	defer first.Close()
 	defer second.Close()
 	return first.Addr().String(), second.Addr().String()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"keyladder/internal/pki"
+	"keyladder/internal/testenv"
 	"keyladder/stages/workshop/lab"
 	"keyladder/stages/workshop/lab/testbank"
 )
@@ -75,10 +75,7 @@ func TestScripts(t *testing.T) {
 				}
 			}
 			for name := range map[string]bool{"SCREEN": true, "MANAGE": true} {
-				listener, err := net.Listen("tcp", "127.0.0.1:0")
-				if err != nil {
-					return err
-				}
+				listener := testenv.Below(t)
 				env.Setenv(name, listener.Addr().String())
 				defer listener.Close() // later, so that the two are not the same
 			}
