@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"keyladder/mobileclient/device/confine"
 	"keyladder/mobileclient/device/sdk"
 )
 
@@ -45,7 +46,7 @@ type App struct {
 const endTimeout = 2 * time.Second
 
 // Launch starts an installed app: a process of its own, from the package, with an empty
-// environment, and confined as far as the system allows (confine_linux.go). On Linux it starts
+// environment, and confined as far as the system allows (package confine). On Linux it starts
 // the copy in memory that was measured when the app was installed or the device was switched on, which
 // nobody can change. On macOS it measures the file anew and refuses one that is not what was installed
 // ([ErrChanged]), but the file may be replaced a moment later.
@@ -150,7 +151,7 @@ func (d *Device) start(installed Installed, image *image, stage string) (*App, e
 		app.cmd.ExtraFiles = append(app.cmd.ExtraFiles, coverage)
 		defer coverage.Close()
 	}
-	if err := startConfined(app.cmd, app.done); err != nil {
+	if err := confine.Start(app.cmd, app.done); err != nil {
 		if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
 			err = fmt.Errorf("%w: does %s?", err, whereProgramsRun)
 		}
@@ -176,10 +177,10 @@ func (d *Device) start(installed Installed, image *image, stage string) (*App, e
 // debugger's.
 func (a *App) wait() {
 	<-a.gone
-	late := time.AfterFunc(endTimeout, func() { kill(a.cmd.Process) })
+	late := time.AfterFunc(endTimeout, func() { confine.Kill(a.cmd.Process) })
 	err := a.cmd.Wait()
 	late.Stop()
-	kill(a.cmd.Process) // what it has left behind
+	confine.Kill(a.cmd.Process) // what it has left behind
 	a.hangUp()
 	a.log.file.Close()
 

@@ -12,14 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keyladder/internal/testenv"
+	"keyladder/mobileclient/device/confine"
 	"keyladder/mobileclient/release"
 )
 
 // What an app on the phone can't do: a program that somebody has installed runs as whoever
 // started the phone, but does not get at what is theirs.
 func TestAppIsConfined(t *testing.T) {
-	if version := landlockVersion(); version < 6 {
-		testenv.Missing(t, fmt.Sprintf("Landlock of version 6 (here: %d)", version))
+	for _, weakness := range confine.Weaknesses() {
+		testenv.Missing(t, "a machine without this: %s", weakness)
 	}
 	secret := filepath.Join(t.TempDir(), "developer-key.pem")
 	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
@@ -68,7 +69,7 @@ func TestAppIsConfined(t *testing.T) {
 		}
 	}
 	var files unix.Rlimit
-	if err := unix.Prlimit(app.PID(), unix.RLIMIT_NOFILE, nil, &files); err != nil || files.Max != maxDescriptors {
+	if err := unix.Prlimit(app.PID(), unix.RLIMIT_NOFILE, nil, &files); err != nil || files.Max != confine.MaxDescriptors {
 		t.Errorf("descriptors: %+v, %v", files, err)
 	}
 	if group, err := unix.Getpgid(app.PID()); err != nil || group != app.PID() {

@@ -11,16 +11,15 @@
 //   - installs packages (packages.go): a signature must fit, the signer must be one that
 //     the app store vouches for unless sideloading is allowed, and an update must have the
 //     signer of what it replaces;
-//   - launches apps (app.go, image_linux.go): it starts what it has measured, speaks to the process
-//     over inherited sockets, so that it knows which app is asking (system.go), and ends
-//     it; the process ends by itself when the device is gone;
+//   - launches apps (app.go, image_linux.go, package confine): it starts what it has measured, with no
+//     more than it needs, speaks to the process over inherited sockets, so that it knows which app is
+//     asking (system.go), and ends it; the process ends by itself when the device is gone;
 //   - carries all bytes (network.go, modem.go): directly or through the access point that it
 //     joined, and notes what can be seen on the way (record.go);
 //   - has secure hardware (hardware.go, package hardware), if a factory has put some into it: a process
 //     that keeps a key for each app, and says what the device and the app are;
 //   - keeps a trust store (trust.go), storage for each app (storage.go), an identifier for
-//     each installation (identifier.go), and its settings (state.go), all of which survive
-//     its own restart;
+//     each installation and its settings (state.go), all of which survive its own restart;
 //   - shows pages (agent.go, page.go), and hands URLs with other schemes to apps that claimed
 //     them (schemes.go).
 //

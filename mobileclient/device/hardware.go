@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"keyladder/mobileclient/device/confine"
 	"keyladder/mobileclient/device/hardware"
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/stages/mechanism/attestation"
@@ -93,7 +94,7 @@ func (s *secure) stop() {
 		return
 	}
 	s.line.Close()
-	late := time.AfterFunc(endTimeout, func() { kill(s.cmd.Process) })
+	late := time.AfterFunc(endTimeout, func() { confine.Kill(s.cmd.Process) })
 	<-s.ended
 	late.Stop()
 	s.line, s.cmd, s.ended = nil, nil, nil
@@ -241,7 +242,7 @@ func (s *system) Evidence(asked sdk.Asked, text *string) error {
 		return err
 	}
 	debug := evidence.DebugDisabled
-	if debugged(s.app.PID()) {
+	if confine.Debugged(s.app.PID()) {
 		debug = evidence.DebugEnabled
 	}
 	return s.app.device.askHardware(func(line *hardware.Client) (err error) {

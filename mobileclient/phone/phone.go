@@ -23,6 +23,7 @@ import (
 	"keyladder/internal/statefile"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/device/confine"
 	"keyladder/mobileclient/factory"
 	"keyladder/mobileclient/person"
 	"keyladder/stages/catalog"
@@ -90,7 +91,7 @@ func New(config Config) (*Phone, error) {
 	if err := errors.Join(p.removeUploads(), p.load()); err != nil {
 		return nil, err
 	}
-	for _, weakness := range device.Weaknesses() {
+	for _, weakness := range confine.Weaknesses() {
 		slog.Warn("phone: " + weakness)
 	}
 	var err error

@@ -1,4 +1,4 @@
-package device
+package confine
 
 import (
 	"os"
@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startConfined starts an app's process, in a process group of its own.
-func startConfined(cmd *exec.Cmd, _ <-chan struct{}) error {
+// Start starts an app's process, in a process group of its own.
+func Start(cmd *exec.Cmd, _ <-chan struct{}) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd.Start()
 }
 
-// kill ends a process with those that it has started, as far as they stayed in its group.
-func kill(process *os.Process) { _ = syscall.Kill(-process.Pid, syscall.SIGKILL) }
+// Kill ends a process with those that it has started, as far as they stayed in its group.
+func Kill(process *os.Process) { _ = syscall.Kill(-process.Pid, syscall.SIGKILL) }
 
 // Weaknesses say what this machine does not keep apps from.
 func Weaknesses() []string {
@@ -25,9 +25,9 @@ func Weaknesses() []string {
 // traced is the flag of a process that a debugger holds (P_TRACED of sys/proc.h).
 const traced = 0x800
 
-// debugged says whether a debugger holds a process, as the system sees it (sysctl(3), KERN_PROC). What
+// Debugged says whether a debugger holds a process, as the system sees it (sysctl(3), KERN_PROC). What
 // can't be read counts as one.
-func debugged(pid int) bool {
+func Debugged(pid int) bool {
 	process, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
 	return err != nil || process.Proc.P_flag&traced != 0
 }

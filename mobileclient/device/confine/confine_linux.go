@@ -1,4 +1,4 @@
-package device
+package confine
 
 import (
 	"bytes"
@@ -15,23 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An app is a program of somebody else's, which runs as the user of the phone. It is
-// confined with what needs no rights of its own:
-//
-//   - Landlock: it reads no files but libraries and what the system tells about itself, writes
-//     none, and reaches no process but its own;
-//   - a filter of system calls (seccomp_linux.go): it makes no connection by itself;
-//   - no program that it starts gets more rights than it has (no_new_privs);
-//   - where the phone runs as root, it has none of root's capabilities;
-//   - bounds on memory and descriptors, and no core dumps;
-//   - a process group of its own, and the end together with the phone.
-//
-// The phone itself, which attacks run in, is not confined: a debugger of the phone's still
-// reaches the app.
-
-// startConfined starts an app's process. The thread that does it is confined and lends that
-// to the process; nothing else runs on it, and it ends when gone is closed.
-func startConfined(cmd *exec.Cmd, gone <-chan struct{}) error {
+// Start starts an app's process, confined. The thread that does it is confined and lends that to the
+// process; nothing else runs on it, and it ends when gone is closed.
+func Start(cmd *exec.Cmd, gone <-chan struct{}) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:   true,
 		Pdeathsig: syscall.SIGKILL, // the end of this thread, which lasts as long as the process or the phone
@@ -112,7 +98,7 @@ func landlockVersion() int {
 func landlock() error {
 	version := landlockVersion()
 	if version == 0 {
-		return nil // [Device.Weaknesses] says so
+		return nil // [Weaknesses] says so
 	}
 	rules := unix.LandlockRulesetAttr{Handled_access_fs: unix.LANDLOCK_ACCESS_FS_REFER - 1} // all of version 1
 	if version >= 2 {
@@ -175,13 +161,13 @@ func allow(rules int, path string) error {
 // Bounds of an app's process.
 const (
 	maxMemory      = 2 << 30 // bytes of data
-	maxDescriptors = 512
+	MaxDescriptors = 512
 )
 
 // limit bounds what a process takes. It runs by then, so what it takes in its first moment
 // counts, but is not refused.
 func limit(pid int) error {
-	limits := map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: maxDescriptors}
+	limits := map[int]uint64{unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: MaxDescriptors}
 	if !raceDetector() { // which reserves terabytes, and is in an app where it is in the tests
 		limits[unix.RLIMIT_DATA] = maxMemory
 	}
@@ -207,8 +193,8 @@ func raceDetector() bool {
 	return false
 }
 
-// kill ends a process with those that it has started, as far as they stayed in its group.
-func kill(process *os.Process) { _ = unix.Kill(-process.Pid, unix.SIGKILL) }
+// Kill ends a process with those that it has started, as far as they stayed in its group.
+func Kill(process *os.Process) { _ = unix.Kill(-process.Pid, unix.SIGKILL) }
 
 // Weaknesses say what this machine does not keep apps from.
 func Weaknesses() []string {
@@ -225,9 +211,9 @@ func Weaknesses() []string {
 	return weak
 }
 
-// debugged says whether a debugger holds a thread of a process, as the system sees it (proc(5),
+// Debugged says whether a debugger holds a thread of a process, as the system sees it (proc(5),
 // TracerPid). What can't be read counts as one.
-func debugged(pid int) bool {
+func Debugged(pid int) bool {
 	folder := fmt.Sprintf("/proc/%d/task", pid)
 	threads, err := os.ReadDir(folder)
 	if err != nil {
