@@ -28,7 +28,7 @@ func execute(ctx context.Context, args ...string) error {
 // free is an address on which nobody listens just now.
 func free(t *testing.T) string {
 	t.Helper()
-	l := testenv.Below(t)
+	l := testenv.FreePort(t)
 	defer l.Close()
 	return l.Addr().String()
 }

@@ -65,7 +65,7 @@ func run(ctx context.Context, args ...string) error {
 // freeAddresses are two on which nobody listens just now.
 func freeAddresses(t *testing.T) (one, other string) {
 	t.Helper()
-	first, second := testenv.Below(t), testenv.Below(t) // both at once, so that they are two
+	first, second := testenv.FreePort(t), testenv.FreePort(t) // both at once, so that they are two
 	defer first.Close()
 	defer second.Close()
 	return first.Addr().String(), second.Addr().String()

@@ -75,7 +75,7 @@ func TestScripts(t *testing.T) {
 				}
 			}
 			for name := range map[string]bool{"SCREEN": true, "MANAGE": true} {
-				listener := testenv.Below(t)
+				listener := testenv.FreePort(t)
 				env.Setenv(name, listener.Addr().String())
 				defer listener.Close() // later, so that the two are not the same
 			}

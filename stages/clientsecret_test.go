@@ -6,24 +6,13 @@ import (
 	"testing"
 
 	"keyladder/internal/deployment"
-	"keyladder/stages/workshop/lab"
 )
 
 // The secret is the client's; of a client that has none, the command says so, and which have one.
 func TestClientSecret(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the app and runs a lab")
-	}
 	t.Parallel()
-	l, err := lab.Start(t.Context(), lab.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	folder, err := deployment.Open(l.Dir, deployment.Auth)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := runLab(t)
+	folder := folderOf(t, l, deployment.Auth)
 	var secrets map[string]string
 	if err := folder.JSON("secrets.json", &secrets); err != nil {
 		t.Fatal(err)

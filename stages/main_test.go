@@ -82,19 +82,11 @@ func goEnv(name string) string {
 
 // A running deployment is not pulled out from under its programs.
 func TestResetOfARunningDeployment(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the app and runs a lab")
-	}
 	t.Parallel()
-	dir := t.TempDir()
-	l, err := lab.Start(t.Context(), lab.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
+	l := runLab(t)
 	reset := func() error {
 		c := resetCommand()
-		c.SetArgs([]string{"--yes", "--data", dir})
+		c.SetArgs([]string{"--yes", "--data", l.Dir})
 		c.SetOut(io.Discard)
 		c.SilenceErrors, c.SilenceUsage = true, true
 		return c.ExecuteContext(t.Context())
@@ -102,7 +94,7 @@ func TestResetOfARunningDeployment(t *testing.T) {
 	if err := reset(); err == nil || !strings.Contains(err.Error(), "is running: stop it first") {
 		t.Errorf("while it runs: %v", err)
 	}
-	if _, err := deployment.Open(dir, deployment.Resource); err != nil {
+	if _, err := deployment.Open(l.Dir, deployment.Resource); err != nil {
 		t.Errorf("something was removed: %v", err)
 	}
 	if err := l.Close(); err != nil {
@@ -245,7 +237,7 @@ func TestUpLooksAtPortsFirst(t *testing.T) {
 	for _, service := range deployment.Services() {
 		listener := taken
 		if service.Name != deployment.AdminUI {
-			listener = testenv.Below(t)
+			listener = testenv.FreePort(t)
 			free = append(free, listener)
 		}
 		args = append(args, "--port", fmt.Sprintf("%s=%d", service.Name, listener.Addr().(*net.TCPAddr).Port))

@@ -9,25 +9,13 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/jwk"
-	"keyladder/stages/workshop/lab"
 )
 
 // Commands that take the same phone at the same time all get the same app's key, though each finds no
 // phone there: one makes it, and the others wait.
 func TestOnePhoneForSeveralCommands(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the app and runs a lab")
-	}
 	t.Parallel()
-	l, err := lab.Start(t.Context(), lab.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	folder, err := deployment.Open(l.Dir, deployment.Phone)
-	if err != nil {
-		t.Fatal(err)
-	}
+	folder := folderOf(t, runLab(t), deployment.Phone)
 	all := catalog.All()
 	stage := all[slices.IndexFunc(all, func(s catalog.Stage) bool { return s.Call.Binding == catalog.TokenOfKey })]
 	taken := phone{dir: filepath.Join(t.TempDir(), "phone")}

@@ -19,7 +19,6 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/pki"
 	"keyladder/internal/testenv"
-	"keyladder/stages/workshop/lab"
 )
 
 // trust runs the command in this process.
@@ -122,16 +121,9 @@ func TestTrustInTheSystemsStore(t *testing.T) {
 // A browser and, in CI, curl meet the resource server as they are, before, while and after its CA
 // is trusted: for somebody who has used the browser before, and for somebody who has not.
 func TestTrustInABrowser(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the app, runs a lab and a browser")
-	}
 	testenv.Program(t, "certutil")
 	testenv.Program(t, "chromium", "chromium-browser", "google-chrome")
-	l, err := lab.Start(t.Context(), lab.Options{Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
+	l := runLab(t)
 	page := l.Addresses.URL(deployment.API) + "/tls/v1/accounts"
 
 	args := []string{"trust", "--data", l.Dir}

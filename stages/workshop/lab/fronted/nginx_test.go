@@ -40,7 +40,7 @@ func (w *world) nginx(change func(string) string) (base string) {
 	if err := os.WriteFile(filepath.Join(dir, "roots.pem"), w.Roots, 0o600); err != nil {
 		w.Fatal(err)
 	}
-	free := testenv.Below(w)
+	free := testenv.FreePort(w)
 	here := free.Addr().String()
 	free.Close()
 	port := func(name deployment.ServiceName) string {

@@ -219,7 +219,7 @@ func stored(h *hand) (catalog.Outcome, catalog.Check) {
 func freePorts(t *testing.T, printed ...string) (replaced []string) {
 	t.Helper()
 	for _, address := range printed {
-		listener := testenv.Below(t)
+		listener := testenv.FreePort(t)
 		defer listener.Close() // when each has one of its own
 		replaced = append(replaced, address, listener.Addr().String())
 	}
