@@ -246,14 +246,10 @@ func pickUp(dir string) (path string, putDown func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
+	if putDown, err = program.LockFolder(dir); err != nil {
 		return "", nil, err
 	}
-	if err := program.Lock(file); err != nil {
-		return "", nil, errors.Join(fmt.Errorf("wait for the phone: %w", err), file.Close())
-	}
-	return dir, file.Close, nil
+	return dir, putDown, nil
 }
 
 // launch sets the phone as the flags say, with the app as the store has it now.

@@ -27,14 +27,11 @@ import (
 // installationFile has the name of the app's installation, in the folder of a phone's secure hardware.
 const installationFile = "installation"
 
-// lockFile is locked by whoever has the phone switched on, in the same folder.
-const lockFile = "lock"
-
 // appOnPhone is the bank's app on a phone. Close it.
 type appOnPhone struct {
 	*deploy.App
-	lock       *os.File
-	thrownAway string // folder of the phone's secure hardware, which is not kept; empty: it is
+	putDown    func() error // the phone, for others to take
+	thrownAway string       // folder of the phone's secure hardware, which is not kept; empty: it is
 }
 
 // Close switches the phone off, and throws it away if it was for this use alone.
@@ -42,8 +39,8 @@ func (a appOnPhone) Close() {
 	if a.App != nil {
 		a.App.Close()
 	}
-	if a.lock != nil {
-		a.lock.Close()
+	if a.putDown != nil {
+		a.putDown()
 	}
 	if a.thrownAway != "" {
 		os.RemoveAll(a.thrownAway) // a folder of the system's for what is temporary
@@ -98,10 +95,7 @@ func (p phone) open(folder *deployment.Folder, stage catalog.Stage) (a appOnPhon
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return a, err
 	}
-	if a.lock, err = os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600); err == nil {
-		err = program.Lock(a.lock)
-	}
-	if err != nil {
+	if a.putDown, err = program.LockFolder(dir); err != nil {
 		return a, err
 	}
 	plant, err := p.plant(folder)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lock waits until nobody else has the file locked. Closing the file unlocks it.
-func Lock(file *os.File) error {
+// lock waits until nobody else has the file locked. Closing the file unlocks it.
+func lock(file *os.File) error {
 	for {
 		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != unix.EINTR {
 			return err

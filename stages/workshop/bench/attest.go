@@ -121,8 +121,11 @@ func (c *caller) attestations(ctx context.Context, dir string, duration time.Dur
 		}
 		apps[i].evidence = app.Evidence(attestation.Findings{})
 	}
-	const least, most = 20 * time.Millisecond, 500 * time.Millisecond // for one size in a round
-	rounds := min(max(minRounds, int(duration/most)), max(1, int(duration/least)))
+	const most = 500 * time.Millisecond // for one size in a round
+	rounds, times := max(minRounds, int(duration/most)), 10
+	if duration < 100*time.Millisecond { // it is not about the numbers
+		rounds, times = 1, 1
+	}
 	length := min(most, duration/time.Duration(rounds))
 	rates, alone := make([][]float64, len(sizes)), make([][]float64, len(sizes))
 	for round := range rounds + 1 { // the first warms up
@@ -131,7 +134,7 @@ func (c *caller) attestations(ctx context.Context, dir string, duration time.Dur
 			if err != nil {
 				return nil, err
 			}
-			took, err := app.alone(ctx, client, min(10, rounds*2))
+			took, err := app.alone(ctx, client, times)
 			if err != nil {
 				return nil, err
 			}
