@@ -158,11 +158,11 @@ func allow(rules int, path string) error {
 	return nil
 }
 
-// Bounds of an app's process.
-const (
-	maxMemory      = 2 << 30 // bytes of data
-	MaxDescriptors = 512
-)
+// MaxDescriptors is how many files an app's process may have open.
+const MaxDescriptors = 512
+
+// maxMemory is how much data it may have, in bytes.
+const maxMemory = 2 << 30
 
 // limit bounds what a process takes. It runs by then, so what it takes in its first moment
 // counts, but is not refused.
