@@ -238,10 +238,10 @@ func printTokens(out io.Writer, r bench.Result) error {
 // printOperations prints bare operations, and what is measured against them.
 func printOperations(out io.Writer, r bench.Result) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "\nbare operation\tµs\t")
+	fmt.Fprintln(table, "\nbare operation\tprocessor µs\t")
 	fmt.Fprintf(table, "P-256 verify\t%.1f\t\nP-256 sign\t%.1f\t\nHS256\t%.2f\t\n", r.Operations.VerifyUS, r.Operations.SignUS, r.Operations.HS256US)
 	if len(r.Senders) > 0 {
-		fmt.Fprintln(table, "\nproof of the sender at\tpath\tagainst\tadded µs\tits operations µs\tfactor\t")
+		fmt.Fprintln(table, "\nproof of the sender at\tpath\tagainst\tadded processor µs\tits operations µs\tfactor\t")
 	}
 	for _, s := range r.Senders {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%.0f\t%.0f\t%.2f\t\n", s.Stage, s.Path, s.Against, s.AddedUS, s.OperationsUS, s.Factor)

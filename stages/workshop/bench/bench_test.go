@@ -124,11 +124,11 @@ func TestSenders(t *testing.T) {
 	}
 	targets := []*target{
 		{handler: Unguarded, path: Rates},
-		{stage: "long-before", path: Rates, added: []float64{1, 1, 1}},
-		{stage: "before", path: Rates, added: []float64{100, 500, 100}}, // something disturbed the second round
-		{stage: "proven", path: Rates, added: []float64{160, 560, 160}},
-		{stage: "signed", path: Rates, added: []float64{190, 590, 190}},
-		{stage: "signed", path: Account, added: []float64{190}}, // with nothing to compare it with
+		{stage: "long-before", path: Rates, costs: []float64{1, 1, 1}},
+		{stage: "before", path: Rates, costs: []float64{100, 500, 100}}, // something disturbed the second round
+		{stage: "proven", path: Rates, costs: []float64{160, 560, 160}},
+		{stage: "signed", path: Rates, costs: []float64{190, 590, 190}},
+		{stage: "signed", path: Account, costs: []float64{190}}, // with nothing to compare it with
 	}
 	got := senders(stages, targets, Operations{VerifyUS: 50, SignUS: 25})
 	want := []Sender{
@@ -167,7 +167,7 @@ func TestOperations(t *testing.T) {
 	}
 	targets := bareTargets(addresses{})
 	for i, target := range targets {
-		target.added = []float64{float64(i), 100, float64(i)}
+		target.costs = []float64{float64(i), 100, float64(i)}
 	}
 	if got, want := operationsOf(targets), (Operations{VerifyUS: 1, SignUS: 2, HS256US: 3}); got != want {
 		t.Errorf("%+v, want %+v", got, want)

@@ -97,7 +97,8 @@ type target struct {
 	latest  sampled // how fast it was
 	samples []sampled
 	ratios  []float64
-	added   []float64 // microseconds
+	added   []float64 // that a call alone takes longer than at the base; microseconds
+	costs   []float64 // processor time that a call takes more than at the base; microseconds
 }
 
 // sampled is what a sample shows.
@@ -105,6 +106,10 @@ type sampled struct {
 	rate   float64 // calls a second over all connections at once
 	callUS float64 // that a call took over one of them, alone
 }
+
+// processorUS is the processor time of a call, in microseconds: over all connections at once, no processor
+// has nothing to do.
+func (s sampled) processorUS() float64 { return float64(runtime.GOMAXPROCS(0)) * 1e6 / s.rate }
 
 // Measure starts the server, measures, and stops it.
 func Measure(ctx context.Context, o Options) (result Result, err error) {
@@ -289,6 +294,7 @@ func (t *target) measure(ctx context.Context, length time.Duration) error {
 	if t.base != nil {
 		t.ratios = append(t.ratios, t.latest.rate/t.base.latest.rate)
 		t.added = append(t.added, t.latest.callUS-t.base.latest.callUS)
+		t.costs = append(t.costs, t.latest.processorUS()-t.base.latest.processorUS())
 	}
 	return nil
 }

@@ -19,8 +19,10 @@ import (
 	"keyladder/stages/mechanism/replay"
 )
 
-// Operations are what bare operations take, in microseconds: what is added for signatures is to be
-// compared with them.
+// Operations are what bare operations take, in microseconds of processor time in a server at capacity: what
+// is added for signatures is to be compared with them. A call that is made alone would not do for that. The
+// longer it takes, the more of the processors go to sleep meanwhile, and waking them up takes as long as a
+// signature.
 type Operations struct {
 	VerifyUS float64 `json:"verify_us"` // a verification of ECDSA on P-256
 	SignUS   float64 `json:"sign_us"`   // a signature of ECDSA on P-256
@@ -32,7 +34,7 @@ type Sender struct {
 	Stage        string  `json:"stage"`
 	Path         string  `json:"path"`
 	Against      string  `json:"against"`       // the latest stage before without such a proof
-	AddedUS      float64 `json:"added_us"`      // that a call takes longer than there
+	AddedUS      float64 `json:"added_us"`      // processor time that a call takes more than there
 	OperationsUS float64 `json:"operations_us"` // that the operations of ECDSA take which are needed for it
 	Factor       float64 `json:"factor"`        // of the two
 }
@@ -112,7 +114,7 @@ func operationsOf(targets []*target) Operations {
 		if at < 0 {
 			return 0
 		}
-		return rounded(median(targets[at].added), 10)
+		return rounded(median(targets[at].costs), 10)
 	}
 	return Operations{VerifyUS: took(verifying), SignUS: took(signing), HS256US: took(macing)}
 }
@@ -151,8 +153,8 @@ func senders(stages catalog.Set, targets []*target, bare Operations) []Sender {
 				continue
 			}
 			var added []float64
-			for round := range min(len(with.added), len(targets[at].added)) {
-				added = append(added, with.added[round]-targets[at].added[round])
+			for round := range min(len(with.costs), len(targets[at].costs)) {
+				added = append(added, with.costs[round]-targets[at].costs[round])
 			}
 			s := Sender{Stage: stage.Slug, Path: with.path, Against: before.Slug, AddedUS: rounded(median(added), 10), OperationsUS: bare.needed(stage.Call.Sender)}
 			s.Factor = rounded(s.AddedUS/s.OperationsUS, 100)
