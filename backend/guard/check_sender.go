@@ -20,6 +20,7 @@ import (
 //
 //keyladder:code guard-dpop
 func dpopProof(p *Proofs, origin string) func(*call) *Refusal {
+	known := dpop.Remember(knownHeaders)
 	return func(c *call) *Refusal {
 		if p == nil {
 			return refuse(closed(), "there is nothing to look at proofs with")
@@ -38,7 +39,7 @@ func dpopProof(p *Proofs, origin string) func(*call) *Refusal {
 				With("WWW-Authenticate", c.challenge("invalid_request")), "%v", err)
 		}
 		newest := true
-		verifier := dpop.Verifier{Skew: ProofSkew, Nonce: func(text string) (err error) {
+		verifier := dpop.Verifier{Skew: ProofSkew, Known: known, Nonce: func(text string) (err error) {
 			newest, err = p.Nonces.Check(text, c.at, dpop.Field, c.stage.Slug)
 			return err
 		}}
@@ -66,6 +67,9 @@ func dpopProof(p *Proofs, origin string) func(*call) *Refusal {
 		return nil
 	}
 }
+
+// knownHeaders is of how many clients the header of their proofs is remembered.
+const knownHeaders = 10_000
 
 // proofRefused is the problem of a proof that is not good. What exactly is wrong with it the sender
 // knows as well as we do.
@@ -139,17 +143,22 @@ func (c *call) signatureRefused(err error) *problem.Problem {
 // signResponse signs the answer to a call that was signed well. Others get theirs as it is: there is
 // nobody whom a signature would be for.
 func signResponse(p *Proofs) finisher {
+	var by *httpsig.Responder
+	err := errors.New("there is no key to sign answers with")
+	if p != nil && p.Responses != nil {
+		by, err = httpsig.NewResponder(p.Responses)
+	}
 	return func(c *call, a *answer) error {
 		if c.signed == nil {
 			return nil
 		}
-		if p == nil || p.Responses == nil {
-			return errors.New("there is no key to sign answers with")
+		if err != nil {
+			return err
 		}
 		seen := a.Body
 		if c.request.Method == http.MethodHead {
 			seen = nil // the client gets the head alone
 		}
-		return c.signed.SignResponse(a.Status, a.Header, seen, p.Responses, c.at)
+		return c.signed.SignResponse(a.Status, a.Header, seen, by, c.at)
 	}
 }

@@ -48,7 +48,7 @@ func newHolder(t testing.TB, stages catalog.Set) *holder {
 		Stages: stages, Gateway: true, Issued: w.config.Issued, Attested: w.config.Attested, Usage: guard.Uncounted{}, Log: w.log, Now: w.clock.Now,
 		Host: host, Port: port, Address: guard.Limit{PerSecond: 10_000, Burst: 10_000},
 		Proofs: &guard.Proofs{
-			Nonces: servernonce.Source{Key: bytes.Repeat([]byte("n"), 32), Slot: time.Hour}, Memory: guard.ProofMemory(nil, w.clock.Now()),
+			Nonces: &servernonce.Source{Key: bytes.Repeat([]byte("n"), 32), Slot: time.Hour}, Memory: guard.ProofMemory(nil, w.clock.Now()),
 			Responses: newKey(t),
 		},
 	}

@@ -24,7 +24,7 @@ const ProofSkew = time.Minute
 type Proofs struct {
 	// Nonces are given out to senders, for their proofs. All servers that take the same tokens have the
 	// same.
-	Nonces servernonce.Source
+	Nonces *servernonce.Source
 	// Memory is of the proofs that were here, by the thumbprint of their key. Its skew is at least
 	// [ProofSkew].
 	Memory *replay.Cache

@@ -47,7 +47,7 @@ func (s *Server) openProofs(ctx context.Context, key *secrets.Key, resumed bool)
 		return err
 	}
 	s.proofs = &guard.Proofs{
-		Nonces: servernonce.Source{Key: []byte(key.Derive("nonces of proofs")), Slot: nonceSlot},
+		Nonces: &servernonce.Source{Key: []byte(key.Derive("nonces of proofs")), Slot: nonceSlot},
 		Memory: guard.ProofMemory(s.mark, s.config.Now()),
 	}
 	if s.asked(func(p catalog.Policies) bool { return p.Call.Sender == catalog.SignedMessages }) {

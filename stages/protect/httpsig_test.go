@@ -175,7 +175,11 @@ func TestSignedAnswers(t *testing.T) {
 				key = test.by(t, c)
 			}
 			if !test.unsigned {
-				if err := received.SignResponse(test.status, response.Header, body, key, time.Now().Add(test.at)); err != nil {
+				by, err := httpsig.NewResponder(key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := received.SignResponse(test.status, response.Header, body, by, time.Now().Add(test.at)); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -9,7 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"keyladder/stages/mechanism/jwk"
 	"keyladder/stages/mechanism/token"
@@ -119,6 +122,22 @@ type Verifier struct {
 	Skew time.Duration
 	// Nonce says whether a nonce is one that was given out. Nil: none are, and proofs need none.
 	Nonce func(text string) error
+	// Known remembers the headers of proofs that were good. Nil: each is read anew.
+	Known *Known
+}
+
+// Known are headers of proofs as they are written, and the key that is in each. A client makes all its
+// proofs with one header, and reading that takes longer than all else in a proof but its signature.
+type Known struct{ headers *lru.Cache[string, jwk.Key] }
+
+// longestKnown is the length of a header, in bytes, up to which it is remembered. One with a public key
+// and nothing else has some 220.
+const longestKnown = 512
+
+// Remember makes a memory of so many headers, from 1 on; one takes some 400 bytes.
+func Remember(number int) *Known {
+	headers, _ := lru.New[string, jwk.Key](number) // an error is for a size below 1
+	return &Known{headers}
 }
 
 // Verify says whether a proof is good for a request at a time. Whether it is here for the first time,
@@ -128,10 +147,7 @@ type Verifier struct {
 //keyladder:code dpop-verify
 func (v Verifier) Verify(text string, r Request, at time.Time) (Proof, error) {
 	var proof Proof
-	claims, err := jwk.Open(text, Type, func(header token.Object) (key jwk.Key, err error) {
-		proof.Key, err = jwk.Parse(header["jwk"])
-		return proof.Key, err
-	})
+	claims, err := v.open(text, &proof)
 	if err != nil {
 		return Proof{}, err
 	}
@@ -139,6 +155,27 @@ func (v Verifier) Verify(text string, r Request, at time.Time) (Proof, error) {
 		return Proof{}, err
 	}
 	return proof, nil
+}
+
+// open reads what a proof says that the key in its header has signed.
+//
+//keyladder:code dpop-open
+func (v Verifier) open(text string, proof *Proof) (claims token.Object, err error) {
+	header, _, _ := strings.Cut(text, ".")
+	if v.Known != nil {
+		if key, known := v.Known.headers.Get(header); known {
+			proof.Key = key
+			return jwk.OpenKnown(text, key)
+		}
+	}
+	claims, err = jwk.Open(text, Type, func(header token.Object) (key jwk.Key, err error) {
+		proof.Key, err = jwk.Parse(header["jwk"])
+		return proof.Key, err
+	})
+	if err == nil && v.Known != nil && len(header) <= longestKnown {
+		v.Known.headers.Add(strings.Clone(header), proof.Key)
+	}
+	return claims, err
 }
 
 // check looks at what a proof says that its key has signed (RFC 9449, section 4.3).

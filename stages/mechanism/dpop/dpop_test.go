@@ -113,7 +113,8 @@ type made struct {
 	fields         func(text string) http.Header
 }
 
-// TestNegativeCases are those of FAPI 2.0's conformance suite for DPoP, and some more.
+// TestNegativeCases are those of FAPI 2.0's conformance suite for DPoP, and some more. They are the same
+// for who has seen good proofs of the key before, and remembers their header.
 func TestNegativeCases(t *testing.T) {
 	t.Parallel()
 	key, other := newKey(t), newKey(t)
@@ -209,6 +210,9 @@ func TestNegativeCases(t *testing.T) {
 		if !errors.Is(err, test.want) || test.want == nil && err != nil {
 			t.Errorf("%s: %v, want %v", name, err, test.want)
 		}
+		if err := m.again(t, key); !errors.Is(err, test.want) || test.want == nil && err != nil {
+			t.Errorf("%s, with a header that is known: %v, want %v", name, err, test.want)
+		}
 	}
 	var undecided dpop.Verifier
 	text, err := dpop.Sign(key, resource, "given", now)
@@ -217,6 +221,59 @@ func TestNegativeCases(t *testing.T) {
 	}
 	if _, err := undecided.Verify(text, resource, now.Add(time.Second)); !errors.Is(err, dpop.ErrTime) {
 		t.Errorf("the zero verifier: %v", err)
+	}
+}
+
+// again shows the proof to a verifier that has seen a good one of the key before. It is shown twice.
+func (m made) again(t *testing.T, key *ecdsa.PrivateKey) (err error) {
+	t.Helper()
+	knowing := verifier
+	knowing.Known = dpop.Remember(10)
+	public, err := jwk.OfSigner(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	usual := made{
+		key: key, header: map[string]any{"typ": dpop.Type, "alg": jwk.Algorithm, "jwk": public},
+		claims: map[string]any{"jti": "before", "htm": "GET", "htu": resource.URL, "iat": now.Unix(), "ath": dpop.TokenHash("token"), "nonce": "given"},
+	}
+	if _, err := knowing.Verify(usual.sign(t), resource, now); err != nil {
+		t.Fatal(err)
+	}
+	text, err := dpop.From(m.fields(m.sign(t)))
+	for range 2 {
+		if err == nil {
+			_, err = knowing.Verify(text, m.request, now)
+		}
+	}
+	return err
+}
+
+// TestKnownHeaders makes sure that a header is read once, and that a proof with another key's header is
+// not good.
+func TestKnownHeaders(t *testing.T) {
+	t.Parallel()
+	known := verifier
+	known.Known = dpop.Remember(1)
+	keys := []*ecdsa.PrivateKey{newKey(t), newKey(t)}
+	for _, turn := range []int{0, 0, 1, 1, 0} { // there is room for one
+		text, err := dpop.Sign(keys[turn], resource, "given", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proof, err := known.Verify(text, resource, now)
+		if err != nil || !proof.Key.Public().Equal(&keys[turn].PublicKey) {
+			t.Errorf("a proof of key %d: %+v, %v", turn, proof, err)
+		}
+		header, _, _ := strings.Cut(text, ".")
+		another, err := dpop.Sign(keys[1-turn], resource, "given", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(another, ".")
+		if _, err := known.Verify(header+"."+rest, resource, now); !errors.Is(err, token.ErrSignature) {
+			t.Errorf("with the header of another key: %v", err)
+		}
 	}
 }
 
@@ -291,7 +348,10 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
+// BenchmarkVerify has a proof of a client that was here before.
 func BenchmarkVerify(b *testing.B) {
+	verifier := verifier
+	verifier.Known = dpop.Remember(1)
 	text, err := dpop.Sign(newKey(b), resource, "given", now)
 	if err != nil {
 		b.Fatal(err)

@@ -141,25 +141,36 @@ func VerifyRequest(m Message, body []byte, key jwk.Key, now time.Time) (received
 	return &Received{KeyID: s.Parameters.KeyID, Nonce: s.Parameters.Nonce, Created: s.Parameters.Created, request: answered(m)}, base, err
 }
 
+// Responder is the key with which a server signs responses.
+type Responder struct {
+	signer Signer
+	keyID  string
+}
+
+// NewResponder makes one of a P-256 key, which may be in hardware. Its errors are those of [jwk.OfSigner].
+func NewResponder(key crypto.Signer) (*Responder, error) {
+	public, err := jwk.OfSigner(key)
+	if err != nil {
+		return nil, fmt.Errorf("sign responses: %w", err)
+	}
+	return &Responder{SignWith(key), public.Thumbprint()}, nil
+}
+
 // SignResponse signs the response to a request with the server's key, and puts Content-Digest,
 // Signature-Input and Signature into its header. The body is all that is going to be sent; the answer to
 // HEAD has none. The Content-Type must be set already: net/http would add one later.
 //
 //keyladder:code httpsig-response
-func (r *Received) SignResponse(status int, header http.Header, body []byte, key crypto.Signer, now time.Time) error {
-	public, err := jwk.OfSigner(key)
-	if err != nil {
-		return fmt.Errorf("sign a response: %w", err)
-	}
+func (r *Received) SignResponse(status int, header http.Header, body []byte, by *Responder, now time.Time) error {
 	if len(body) > 0 && len(header.Values("content-type")) == 0 {
 		return errors.New("sign a response: a body without Content-Type")
 	}
 	digest.Set(header, body)
 	s := &Signature{
 		Label: LabelResponse, Components: ofResponse(header),
-		Parameters: Parameters{Created: now.Truncate(time.Second), KeyID: public.Thumbprint(), Tag: Tag},
+		Parameters: Parameters{Created: now.Truncate(time.Second), KeyID: by.keyID, Tag: Tag},
 	}
-	_, err = s.Sign(Message{Status: status, Header: header, Request: &r.request}, SignWith(key))
+	_, err := s.Sign(Message{Status: status, Header: header, Request: &r.request}, by.signer)
 	return err
 }
 

@@ -195,7 +195,7 @@ func TestResponse(t *testing.T) {
 		if change != nil {
 			change(header)
 		}
-		if err := received.SignResponse(201, header, []byte(content), server, noon.Add(time.Second)); err != nil {
+		if err := received.SignResponse(201, header, []byte(content), responder(t, server), noon.Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		return header
@@ -324,4 +324,13 @@ func TestStrangeKeys(t *testing.T) {
 	if _, err := httpsig.Shared("").Sign(nil); err == nil || httpsig.Shared(nil).Verify(nil, nil) {
 		t.Error("without a secret there are MACs")
 	}
+}
+
+func responder(t testing.TB, key crypto.Signer) *httpsig.Responder {
+	t.Helper()
+	by, err := httpsig.NewResponder(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return by
 }

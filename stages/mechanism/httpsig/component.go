@@ -143,11 +143,21 @@ func (c Component) value(m Message) (string, error) {
 	values := make([]string, len(fields))
 	for i, field := range fields {
 		values[i] = strings.Trim(field, " \t")
-		if strings.ContainsFunc(field, func(r rune) bool { return r < ' ' && r != '\t' || r > '~' }) {
+		if !printable(field) {
 			return "", fmt.Errorf("%w: %s has characters that can't be signed as they are", ErrComponent, c)
 		}
 	}
 	return strings.Join(values, ", "), nil
+}
+
+// printable says whether a field has only characters that are signed as they are: no line feed, above all.
+func printable(field string) bool {
+	for i := range len(field) {
+		if c := field[i]; c < ' ' && c != '\t' || c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // member of a dictionary (RFC 9421, section 2.1.2).

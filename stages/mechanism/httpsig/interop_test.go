@@ -171,7 +171,7 @@ func TestStrangers(t *testing.T) {
 				t.Fatal(err)
 			}
 			header := http.Header{"Content-Type": {"application/json"}}
-			if err := received.SignResponse(201, header, []byte("{}"), key, noon); err != nil {
+			if err := received.SignResponse(201, header, []byte("{}"), responder(t, key), noon); err != nil {
 				t.Fatal(err)
 			}
 			read, err := httpsig.Read(header, httpsig.LabelResponse)

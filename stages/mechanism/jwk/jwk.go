@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"strings"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"keyladder/stages/mechanism/token"
 )
 
@@ -125,9 +127,36 @@ var _ json.Unmarshaler = (*Key)(nil)
 
 // Thumbprint is the key's SHA-256 thumbprint in base64url (RFC 7638), 43 characters: the members that
 // a key must have, in the order of their names, without spaces.
-//
+func (k Key) Thumbprint() string { return k.derived().thumbprint }
+
+// Public is the key for package ecdsa, which must not be changed; nil: it is the zero value.
+func (k Key) Public() *ecdsa.PublicKey { return k.derived().public }
+
+// derived is what follows from a key.
+type derived struct {
+	public     *ecdsa.PublicKey // nil: of the zero value
+	thumbprint string
+}
+
+// known remembers it for keys that come again, as a device's does with each of its calls. One takes some
+// 500 bytes.
+var known, _ = lru.New[Key, derived](10_000) // an error is for a size below 1
+
+func (k Key) derived() derived {
+	if d, ok := known.Get(k); ok {
+		return d
+	}
+	d := derived{thumbprint: k.thumbprint()}
+	point := append(append(append(make([]byte, 0, 1+2*coordinate), 4), k.x[:]...), k.y[:]...)
+	if public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point); err == nil {
+		d.public = public
+	}
+	known.Add(k, d)
+	return d
+}
+
 //keyladder:code jwk-thumbprint
-func (k Key) Thumbprint() string {
+func (k Key) thumbprint() string {
 	var room [160]byte
 	text := append(room[:0], `{"crv":"P-256","kty":"EC","x":"`...)
 	text = base64.RawURLEncoding.AppendEncode(text, k.x[:])
@@ -135,14 +164,4 @@ func (k Key) Thumbprint() string {
 	text = base64.RawURLEncoding.AppendEncode(text, k.y[:])
 	hash := sha256.Sum256(append(text, `"}`...))
 	return base64.RawURLEncoding.EncodeToString(hash[:])
-}
-
-// Public is the key for package ecdsa; nil: it is the zero value.
-func (k Key) Public() *ecdsa.PublicKey {
-	point := append(append(append(make([]byte, 0, 1+2*coordinate), 4), k.x[:]...), k.y[:]...)
-	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
-	if err != nil {
-		return nil
-	}
-	return public
 }

@@ -1,6 +1,7 @@
 package jwk
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/big"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -83,8 +83,24 @@ func (k Key) Verify(data, signature []byte) bool {
 		return false
 	}
 	hash := sha256.Sum256(data)
-	r, s := new(big.Int).SetBytes(signature[:coordinate]), new(big.Int).SetBytes(signature[coordinate:])
-	return ecdsa.Verify(public, hash[:], r, s)
+	return ecdsa.VerifyASN1(public, hash[:], inASN1(signature))
+}
+
+// inASN1 is the way back from [raw]: a SEQUENCE of two INTEGERs, each without zeros in front but for one
+// where it would be negative otherwise.
+func inASN1(signature []byte) []byte {
+	text := append(make([]byte, 0, 8+2*coordinate), 0x30, 0)
+	for _, number := range [][]byte{signature[:coordinate], signature[coordinate:]} {
+		number = bytes.TrimLeft(number, "\x00")
+		if len(number) == 0 || number[0] >= 0x80 {
+			text = append(text, 0x02, byte(1+len(number)), 0)
+		} else {
+			text = append(text, 0x02, byte(len(number)))
+		}
+		text = append(text, number...)
+	}
+	text[1] = byte(len(text) - 2)
+	return text
 }
 
 // Sign makes a token that the signer has signed with [Algorithm], which it puts into the header. The
@@ -145,7 +161,22 @@ func Open(text, kind string, find func(header token.Object) (Key, error)) (token
 	if err != nil {
 		return nil, err
 	}
-	if !key.Verify([]byte(text[:strings.LastIndexByte(text, '.')]), signature) {
+	return key.open(text, body, signature)
+}
+
+// OpenKnown is [Open] for a token whose header, as it is written, was found good before, with the key
+// that was found then.
+func OpenKnown(text string, key Key) (token.Object, error) {
+	_, body, signature, err := token.Split(text, MaxLength)
+	if err != nil {
+		return nil, err
+	}
+	return key.open(text, body, signature)
+}
+
+// open reads the claims of a token that the key has signed.
+func (k Key) open(text string, body, signature []byte) (token.Object, error) {
+	if !k.Verify([]byte(text[:strings.LastIndexByte(text, '.')]), signature) {
 		return nil, token.ErrSignature
 	}
 	claims, err := token.Members(body)

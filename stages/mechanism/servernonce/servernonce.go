@@ -17,6 +17,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -36,16 +37,18 @@ var ErrNotGood = errors.New("it was not given out here, or too long ago")
 type Source struct {
 	Key  []byte        // at least 32 random bytes
 	Slot time.Duration // for which, and for as long again, a text is good; whole seconds
+
+	made sync.Map // the texts of the latest slots, by what their MAC is over
 }
 
 // usable says whether there is what it takes.
-func (s Source) usable() bool { return len(s.Key) >= sha256.Size && s.Slot >= time.Second }
+func (s *Source) usable() bool { return s != nil && len(s.Key) >= sha256.Size && s.Slot >= time.Second }
 
 // At is the text of a time: base64url, the same for all of a slot. Purpose says what it is for, such
 // as "dpop" and the name of a stage. Empty: the source is the zero value.
 //
 //keyladder:code servernonce-make
-func (s Source) At(at time.Time, purpose ...string) string {
+func (s *Source) At(at time.Time, purpose ...string) string {
 	if !s.usable() {
 		return ""
 	}
@@ -53,21 +56,37 @@ func (s Source) At(at time.Time, purpose ...string) string {
 }
 
 // slot is the number of the slot in which a time is.
-func (s Source) slot(at time.Time) int64 { return at.Unix() / int64(s.Slot/time.Second) }
+func (s *Source) slot(at time.Time) int64 { return at.Unix() / int64(s.Slot/time.Second) }
 
-func (s Source) text(slot int64, purpose []string) string {
+func (s *Source) text(slot int64, purpose []string) string {
 	var room [128]byte
 	signed := binary.BigEndian.AppendUint64(room[:0], uint64(slot))
 	for _, name := range purpose { // each with its length before it, so that no others give the same
 		signed = binary.BigEndian.AppendUint64(signed, uint64(len(name)))
 		signed = append(signed, name...)
 	}
+	if text, ok := s.made.Load(string(signed)); ok {
+		return text.(string)
+	}
 	mac := hmac.New(sha256.New, s.Key)
 	mac.Write(signed)
 	var both [numberSize + sha256.Size]byte
 	copy(both[:], signed[:numberSize])
 	mac.Sum(both[:numberSize])
-	return base64.RawURLEncoding.EncodeToString(both[:numberSize+macSize])
+	text := base64.RawURLEncoding.EncodeToString(both[:numberSize+macSize])
+	s.forget(slot - 2)
+	s.made.Store(string(signed), text)
+	return text
+}
+
+// forget lets go of the texts of a slot and of those before it.
+func (s *Source) forget(latest int64) {
+	s.made.Range(func(signed, _ any) bool {
+		if int64(binary.BigEndian.Uint64([]byte(signed.(string)))) <= latest {
+			s.made.Delete(signed)
+		}
+		return true
+	})
 }
 
 // Check says whether a text is good at a time for a purpose: [ErrNotGood] where it is not. One of the
@@ -75,7 +94,7 @@ func (s Source) text(slot int64, purpose []string) string {
 // is false where the caller should be given another one.
 //
 //keyladder:code servernonce-check
-func (s Source) Check(text string, at time.Time, purpose ...string) (newest bool, err error) {
+func (s *Source) Check(text string, at time.Time, purpose ...string) (newest bool, err error) {
 	if !s.usable() || len(text) != Length || strings.ContainsAny(text, "\r\n") { // which the decoder skips
 		return false, ErrNotGood
 	}

@@ -12,7 +12,7 @@ import (
 
 var (
 	begin  = time.Unix(1_790_000_040, 0) // of a slot
-	source = servernonce.Source{Key: bytes.Repeat([]byte("k"), 32), Slot: time.Minute}
+	source = &servernonce.Source{Key: bytes.Repeat([]byte("k"), 32), Slot: time.Minute}
 )
 
 func TestHowLongOneIsGood(t *testing.T) {
@@ -43,7 +43,7 @@ func TestHowLongOneIsGood(t *testing.T) {
 func TestWhatIsNotGood(t *testing.T) {
 	t.Parallel()
 	given := source.At(begin, "dpop", "stage")
-	another := servernonce.Source{Key: bytes.Repeat([]byte("o"), 32), Slot: time.Minute}
+	another := &servernonce.Source{Key: bytes.Repeat([]byte("o"), 32), Slot: time.Minute}
 	for name, text := range map[string]string{
 		"nothing":         "",
 		"another key":     another.At(begin, "dpop", "stage"),
@@ -60,8 +60,8 @@ func TestWhatIsNotGood(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, useless := range map[string]servernonce.Source{
-		"zero": {}, "no slot": {Key: source.Key}, "a key that is too short": {Key: source.Key[:31], Slot: time.Minute},
+	for name, useless := range map[string]*servernonce.Source{
+		"none": nil, "zero": {}, "no slot": {Key: source.Key}, "a key that is too short": {Key: source.Key[:31], Slot: time.Minute},
 	} {
 		text := useless.At(begin)
 		if _, err := useless.Check(text, begin); text != "" || !errors.Is(err, servernonce.ErrNotGood) {
