@@ -193,15 +193,7 @@ func TestNegativeCases(t *testing.T) {
 		"extra claims":                 {claim("x", map[string]any{"y": 1}), nil},
 		"no nonce, and another method": {func(m *made) { m.claims["htm"] = "POST"; delete(m.claims, "nonce") }, dpop.ErrTarget},
 	} {
-		public, err := jwk.OfSigner(key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := made{
-			key: key, header: map[string]any{"typ": dpop.Type, "alg": jwk.Algorithm, "jwk": public},
-			claims:  map[string]any{"jti": "one", "htm": "GET", "htu": resource.URL, "iat": now.Unix(), "ath": dpop.TokenHash("token"), "nonce": "given"},
-			request: resource, fields: func(text string) http.Header { return http.Header{"Dpop": {text}} },
-		}
+		m := good(t, key)
 		test.change(&m)
 		text, err := dpop.From(m.fields(m.sign(t)))
 		if err == nil {
@@ -224,20 +216,26 @@ func TestNegativeCases(t *testing.T) {
 	}
 }
 
+// good is a proof of the key for [resource].
+func good(t *testing.T, key *ecdsa.PrivateKey) made {
+	t.Helper()
+	public, err := jwk.OfSigner(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made{
+		key: key, header: map[string]any{"typ": dpop.Type, "alg": jwk.Algorithm, "jwk": public},
+		claims:  map[string]any{"jti": "one", "htm": "GET", "htu": resource.URL, "iat": now.Unix(), "ath": dpop.TokenHash("token"), "nonce": "given"},
+		request: resource, fields: func(text string) http.Header { return http.Header{"Dpop": {text}} },
+	}
+}
+
 // again shows the proof to a verifier that has seen a good one of the key before. It is shown twice.
 func (m made) again(t *testing.T, key *ecdsa.PrivateKey) (err error) {
 	t.Helper()
 	knowing := verifier
 	knowing.Known = dpop.Remember(10)
-	public, err := jwk.OfSigner(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	usual := made{
-		key: key, header: map[string]any{"typ": dpop.Type, "alg": jwk.Algorithm, "jwk": public},
-		claims: map[string]any{"jti": "before", "htm": "GET", "htu": resource.URL, "iat": now.Unix(), "ath": dpop.TokenHash("token"), "nonce": "given"},
-	}
-	if _, err := knowing.Verify(usual.sign(t), resource, now); err != nil {
+	if _, err := knowing.Verify(good(t, key).sign(t), resource, now); err != nil {
 		t.Fatal(err)
 	}
 	text, err := dpop.From(m.fields(m.sign(t)))
