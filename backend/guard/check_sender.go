@@ -19,8 +19,7 @@ import (
 // of the binding, and whether the proof is here for the first time is that of the memory.
 //
 //keyladder:code guard-dpop
-func dpopProof(p *Proofs, origin string) func(*call) *Refusal {
-	known := dpop.Remember(knownHeaders)
+func dpopProof(p *Proofs, known *dpop.Known, origin string) func(*call) *Refusal {
 	return func(c *call) *Refusal {
 		if p == nil {
 			return refuse(closed(), "there is nothing to look at proofs with")

@@ -21,6 +21,7 @@ import (
 	"keyladder/internal/problem"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/dpop"
 	"keyladder/stages/mechanism/hawk"
 	"keyladder/stages/mechanism/replay"
 )
@@ -123,6 +124,7 @@ type memories struct {
 	addresses *addressLimits
 	nonces    *replay.Cache
 	integrity *integrityTokens
+	headers   *dpop.Known   // of proofs
 	forwarded *replay.Cache // what the gateway has sent
 	since     time.Time     // from when on nonces are remembered
 }
@@ -172,7 +174,7 @@ func New(config Config) (*Guard, error) {
 }
 
 func newMemories(config Config) (*memories, error) {
-	m := &memories{since: config.Mark.Begins(config.Now()), integrity: newIntegrityTokens(config.Attested), forwarded: newForwarded(config)}
+	m := &memories{since: config.Mark.Begins(config.Now()), integrity: newIntegrityTokens(config.Attested), headers: dpop.Remember(knownHeaders), forwarded: newForwarded(config)}
 	m.nonces = replay.New(replay.Config{Skew: hawk.DefaultSkew, Limit: config.nonceLimit(), Start: m.since, Mark: config.Mark})
 	var err error
 	m.addresses, err = newAddressLimits(config.Address, addressParts)

@@ -53,7 +53,7 @@ func pipeline(c Config, m *memories) segments {
 			},
 			{check: catalog.CheckIntegrity, serves: values{catalog.IntegrityToken, anyValueOf("api.secret_overlap")}, run: integrityToken(m.integrity, c.lookUpServers)},
 			{check: catalog.CheckAttested, serves: values{catalog.ByAttestation}, on: attestedEndpoint, run: clientAttested(c.Attested, c.Proofs, c.attestedClient)},
-			{check: catalog.CheckDPoP, serves: values{catalog.DPoPProofs}, run: dpopProof(c.Proofs, c.origin())},
+			{check: catalog.CheckDPoP, serves: values{catalog.DPoPProofs}, run: dpopProof(c.Proofs, m.headers, c.origin())},
 			{check: catalog.CheckSignature, serves: values{catalog.SignedMessages}, run: messageSignature(c.origin()), finish: signResponse(c.Proofs)},
 			{check: catalog.CheckSignedFields, serves: values{catalog.SessionOfCall, catalog.TokenOfCall}, with: signed, run: signedFields},
 			{check: catalog.CheckNonce, serves: values{catalog.NoncesRemembered}, with: signed, run: nonceIsNew(m.nonces)},
