@@ -76,8 +76,9 @@ func (w *world) process(t *testing.T) (base string, admin *manage.Client, kill f
 // done.
 type changed struct{ withdrawals, decisions, bans int }
 
-// change does so until the service is killed, the other way round than it is.
-func (c *changed) change(ctx context.Context, admin *manage.Client, release, device string) {
+// change does so until the service is killed, the other way round than it is, and says when it has done
+// all once.
+func (c *changed) change(ctx context.Context, admin *manage.Client, release, device string, once func()) {
 	references, err := manage.References(ctx, admin)
 	banned, err2 := manage.Get[manage.AttestedDevice](ctx, admin, manage.AttestedDevicesPath+"/"+device)
 	enforced, err3 := manage.Enforcements(ctx, admin)
@@ -106,6 +107,7 @@ func (c *changed) change(ctx context.Context, admin *manage.Client, release, dev
 		}
 		watched = !watched
 		c.decisions++
+		once()
 	}
 }
 
@@ -150,13 +152,15 @@ func TestKilledService(t *testing.T) {
 	measurement := must[attestation.Measurement](t)(attestation.Measure(bytes.NewReader(w.pkg)))
 	acknowledged := map[string]bool{} // references, and whether the app's token was good
 	lost := 0
-	for range kills {
+	changedAll := make(chan struct{}) // all that the admin changes, at least once
+	once := sync.OnceFunc(func() { close(changedAll) })
+	for life := range kills {
 		base, admin, kill := w.process(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		var mu sync.Mutex
 		var all sync.WaitGroup
 		got := make(chan struct{}, 10_000)
-		all.Go(func() { done.change(ctx, admin, release, device) })
+		all.Go(func() { done.change(ctx, admin, release, device, once) })
 		for app := range 8 {
 			all.Go(func() {
 				for round := 0; ctx.Err() == nil; round++ {
@@ -191,6 +195,13 @@ func TestKilledService(t *testing.T) {
 			case <-got:
 			case <-ctx.Done():
 				t.Error("nobody attests")
+			}
+		}
+		if life == 0 { // of the others, some are too short for it
+			select {
+			case <-changedAll:
+			case <-ctx.Done():
+				t.Error("the admin changes nothing")
 			}
 		}
 		time.Sleep(mathrand.N(3 * time.Millisecond))
