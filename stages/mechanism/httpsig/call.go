@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ var covered = []string{"content-type", "content-digest", "authorization", "clien
 func ofRequest(header http.Header, body []byte) []Component {
 	components := []Component{{Name: Method}, {Name: TargetOfCall}}
 	for _, field := range covered {
-		if len(header.Values(field)) > 0 || field == "content-digest" && len(body) > 0 {
+		if len(values(header, field)) > 0 || field == "content-digest" && len(body) > 0 {
 			components = append(components, Component{Name: field})
 		}
 	}
@@ -55,12 +56,40 @@ func ofResponse(header http.Header) []Component {
 		{Name: "content-digest"},
 		{Name: Method, OfRequest: true},
 		{Name: TargetOfCall, OfRequest: true},
-		{Name: "signature", OfRequest: true, Key: Label},
+		signatureOfRequest,
 	}
-	if len(header.Values("content-type")) > 0 {
+	if len(values(header, "content-type")) > 0 {
 		components = append(components, Component{Name: "content-type"})
 	}
 	return components
+}
+
+var signatureOfRequest = Component{Name: "signature", OfRequest: true, Key: Label}
+
+// What this profile covers is covered in each call, so its identifiers are written once, and the keys of
+// its fields in a header are found once.
+var (
+	identifiers = map[Component]string{}
+	fieldKeys   = map[string]string{} // by names in lower case
+)
+
+func init() {
+	full := http.Header{}
+	for _, name := range covered {
+		fieldKeys[name] = http.CanonicalHeaderKey(name)
+		full.Set(name, "there")
+	}
+	for _, c := range slices.Concat(ofRequest(full, nil), ofResponse(full)) {
+		identifiers[c] = c.identifier()
+	}
+}
+
+// values of a field, whose name is in lower case.
+func values(header http.Header, name string) []string {
+	if key, known := fieldKeys[name]; known {
+		return header[key]
+	}
+	return header.Values(name)
 }
 
 // Sent is a request that was signed. It is needed to check the response.
@@ -138,7 +167,9 @@ func VerifyRequest(m Message, body []byte, key jwk.Key, now time.Time) (received
 			return nil, base, err
 		}
 	}
-	return &Received{KeyID: s.Parameters.KeyID, Nonce: s.Parameters.Nonce, Created: s.Parameters.Created, request: answered(m)}, base, err
+	request := answered(m)
+	request.signature = s.member
+	return &Received{KeyID: s.Parameters.KeyID, Nonce: s.Parameters.Nonce, Created: s.Parameters.Created, request: request}, base, err
 }
 
 // Responder is the key with which a server signs responses.

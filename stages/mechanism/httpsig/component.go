@@ -18,6 +18,8 @@ type Message struct {
 	Status  int         // of a response; 0: it is a request
 	Header  http.Header // its fields
 	Request *Message    // that a response answers; nil: it is not known
+
+	signature string // of a request whose own was read already: the member with [Label]
 }
 
 // Component is a part of a message that a signature covers (RFC 9421, section 2).
@@ -48,6 +50,13 @@ const (
 
 // String is the component's identifier, as a signature base has it.
 func (c Component) String() string {
+	if known, ok := identifiers[c]; ok {
+		return known
+	}
+	return c.identifier()
+}
+
+func (c Component) identifier() string {
 	text := quote(c.Name)
 	if c.OfRequest {
 		text += ";" + parameterRequest
@@ -133,21 +142,24 @@ func (c Component) value(m Message) (string, error) {
 		}
 		return value, nil
 	}
-	fields := m.Header.Values(c.Name)
+	if c.Name == signatureOfRequest.Name && c.Key == signatureOfRequest.Key && m.signature != "" {
+		return m.signature, nil
+	}
+	fields := values(m.Header, c.Name)
 	if len(fields) == 0 {
 		return "", fmt.Errorf("%w: %s", ErrAbsent, c)
 	}
 	if c.Key != "" {
 		return member(fields, c)
 	}
-	values := make([]string, len(fields))
+	trimmed := make([]string, len(fields))
 	for i, field := range fields {
-		values[i] = strings.Trim(field, " \t")
+		trimmed[i] = strings.Trim(field, " \t")
 		if !printable(field) {
 			return "", fmt.Errorf("%w: %s has characters that can't be signed as they are", ErrComponent, c)
 		}
 	}
-	return strings.Join(values, ", "), nil
+	return strings.Join(trimmed, ", "), nil
 }
 
 // printable says whether a field has only characters that are signed as they are: no line feed, above all.

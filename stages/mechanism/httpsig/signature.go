@@ -41,6 +41,7 @@ type Signature struct {
 
 	identifiers []string // of the components, with their parameters in the signer's order
 	params      string   // the list of components with the parameters, as the base has it
+	member      string   // of FieldSignature, where it was read
 }
 
 // list is what a signer covers, as a structured field.
@@ -110,6 +111,9 @@ func Read(header http.Header, label string) (*Signature, error) {
 		return nil, ErrSyntax
 	}
 	s := &Signature{Label: label, Value: bytes}
+	if s.member, err = marshalMember(item); err != nil {
+		return nil, err
+	}
 	s.Components, s.identifiers = make([]Component, 0, len(list.Items)), make([]string, 0, len(list.Items))
 	return s, s.read(list)
 }
