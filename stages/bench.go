@@ -57,8 +57,11 @@ itself, and whole sign-ins are counted, from the pushed request to the answer to
   {"gateways": [{"stage", "call_us", "added_us", "sign_ins"}]}
 
 Bare operations are measured in the same rounds: a verification and a signature of ECDSA on
-P-256, and a MAC of HS256. With them what a proof of the sender adds to a call is compared, where
-the stage before that has none is measured as well; and the memory of such proofs is filled:
+P-256, and a MAC of HS256, in a server that does nothing else but answer. What a proof of the
+sender adds to a call is compared with what its ECDSA operations alone add to the same call,
+where the stage before that has no such proof is measured as well: the server is asked to carry
+them out before it looks at the call. All of this is processor time of a call at capacity. The
+memory of such proofs is filled, too:
 
   {"operations": {"verify_us", "sign_us", "hs256_us"},
    "senders": [{"stage", "path", "against", "added_us", "operations_us", "factor"}],

@@ -57,6 +57,8 @@ type Config struct {
 	RefreshIdle     time.Duration
 	RefreshLifetime time.Duration
 
+	Around func(http.Handler) http.Handler // what else is done for a request, for who measures; nil: nothing
+
 	Logger *slog.Logger     // nil: the default one
 	Now    func() time.Time // nil: the clock
 }
@@ -280,6 +282,9 @@ func (s *Server) Serve(ctx context.Context, l Listeners) error {
 	defer s.auth.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	handler := s.handler()
+	if s.config.Around != nil {
+		handler = s.config.Around(handler)
+	}
 	if l.TLS != nil {
 		group.Go(func() error {
 			return serving.Serve(ctx, guard.TLS, handler, tls.NewListener(l.TLS, s.tls), s.config.Logger)

@@ -1,10 +1,12 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -108,29 +110,39 @@ func TestResult(t *testing.T) {
 	}
 }
 
-// A proof of the sender is compared with the latest stage without one, round by round, and with what its
-// own operations take.
+// A proof of the sender is compared with the latest stage before without one whose calls go the same way,
+// round by round, and with what its operations add there.
 func TestSenders(t *testing.T) {
 	t.Parallel()
-	policies := func(proof catalog.Sender) (p catalog.Policies) {
-		p.Call.Sender = proof
+	policies := func(proof catalog.Sender, gateway catalog.Gateway) (p catalog.Policies) {
+		p.Call.Sender, p.Call.Gateway = proof, gateway
 		return p
 	}
 	stages := catalog.Set{
-		{Number: 1, Slug: "long-before", Policies: policies(catalog.AnySender)},
-		{Number: 2, Slug: "before", Policies: policies(catalog.AnySender)},
-		{Number: 3, Slug: "proven", Policies: policies(catalog.DPoPProofs)},
-		{Number: 4, Slug: "signed", Policies: policies(catalog.SignedMessages)},
+		{Number: 1, Slug: "long-before", Policies: policies(catalog.AnySender, catalog.ThroughGateway)},
+		{Number: 2, Slug: "before", Policies: policies(catalog.AnySender, catalog.ThroughGateway)},
+		{Number: 3, Slug: "past-it", Policies: policies(catalog.AnySender, catalog.Direct)},
+		{Number: 4, Slug: "proven", Policies: policies(catalog.DPoPProofs, catalog.ThroughGateway)},
+		{Number: 5, Slug: "signed", Policies: policies(catalog.SignedMessages, catalog.ThroughGateway)},
+	}
+	took := func(us ...float64) (samples []sampled) {
+		for _, us := range us {
+			samples = append(samples, sampled{rate: float64(runtime.GOMAXPROCS(0)) * 1e6 / us})
+		}
+		return samples
 	}
 	targets := []*target{
-		{handler: Unguarded, path: Rates},
-		{stage: "long-before", path: Rates, costs: []float64{1, 1, 1}},
-		{stage: "before", path: Rates, costs: []float64{100, 500, 100}}, // something disturbed the second round
-		{stage: "proven", path: Rates, costs: []float64{160, 560, 160}},
-		{stage: "signed", path: Rates, costs: []float64{190, 590, 190}},
-		{stage: "signed", path: Account, costs: []float64{190}}, // with nothing to compare it with
+		{handler: Unguarded, path: Rates, samples: took(1, 1, 1)},
+		{stage: "long-before", path: Rates, samples: took(1, 1, 1)},
+		{stage: "before", path: Rates, samples: took(100, 500, 100)}, // something disturbed the second round
+		{stage: "before", path: Rates, beside: []operation{verifying}, samples: took(150, 550, 150)},
+		{stage: "before", path: Rates, beside: []operation{verifying, signing}, samples: took(175, 575, 175)},
+		{stage: "past-it", path: Rates, samples: took(1, 1, 1)},
+		{stage: "proven", path: Rates, samples: took(160, 560, 160)},
+		{stage: "signed", path: Rates, samples: took(190, 590, 190)},
+		{stage: "signed", path: Account, samples: took(190)}, // with nothing to compare it with
 	}
-	got := senders(stages, targets, Operations{VerifyUS: 50, SignUS: 25})
+	got := senders(stages, targets)
 	want := []Sender{
 		{Stage: "proven", Path: Rates, Against: "before", AddedUS: 60, OperationsUS: 50, Factor: 1.2},
 		{Stage: "signed", Path: Rates, Against: "before", AddedUS: 90, OperationsUS: 75, Factor: 1.2},
@@ -138,7 +150,7 @@ func TestSenders(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if alone := senders(stages[2:], targets, Operations{VerifyUS: 50, SignUS: 25}); alone != nil {
+	if alone := senders(stages[2:], targets); alone != nil {
 		t.Errorf("without the stage before: %+v", alone)
 	}
 }
@@ -151,28 +163,57 @@ func TestFullOfProofs(t *testing.T) { // alone: others use memory as well
 	}
 }
 
-// Each bare operation is carried out by a handler that answers all the same, and is what that takes longer.
+// A handler carries out the bare operations that a request asks for, each as often as it does, and then
+// answers all the same. What they take is what it takes longer with them.
 func TestOperations(t *testing.T) {
 	t.Parallel()
-	handler, err := operationsHandler()
-	if err != nil {
-		t.Fatal(err)
+	done := map[operation]int{}
+	counted := bare{}
+	for name, do := range must[bare](t)(newBare()) {
+		counted[name] = func() bool {
+			done[name]++
+			return do()
+		}
 	}
-	for _, name := range []string{answering, verifying, signing, macing} {
+	counted["failing"] = func() bool { return false }
+	handler := counted.around(http.HandlerFunc(fixed))
+	ask := func(operations ...operation) int {
+		calls := must[[][]byte](t)(simple("localhost", "/").with(operations...)(t.Context(), 1))
 		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/unguarded/"+name, nil))
-		if answer.Code != http.StatusOK || answer.Body.Len() == 0 {
-			t.Errorf("%s: %d %s", name, answer.Code, answer.Body)
+		handler.ServeHTTP(answer, must[*http.Request](t)(http.ReadRequest(bufio.NewReader(bytes.NewReader(calls[0])))))
+		return answer.Code
+	}
+	for _, operations := range [][]operation{{}, {nothing}, {verifying}, {verifying, signing}, {macing}} {
+		clear(done)
+		if code := ask(operations...); code != http.StatusOK || len(done) != len(operations) {
+			t.Errorf("%v: %d, and done are %v", operations, code, done)
+		}
+	}
+	for _, unserved := range []operation{"failing", "unknown"} {
+		if code := ask(unserved); code != http.StatusInternalServerError {
+			t.Errorf("%s: %d", unserved, code)
 		}
 	}
 	targets := bareTargets(addresses{})
 	for i, target := range targets {
-		target.costs = []float64{float64(i), 100, float64(i)}
+		for _, us := range []float64{10, 100, 10} {
+			target.samples = append(target.samples, sampled{rate: float64(runtime.GOMAXPROCS(0)) * 1e6 / (us + float64(i))})
+		}
 	}
 	if got, want := operationsOf(targets), (Operations{VerifyUS: 1, SignUS: 2, HS256US: 3}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if r := resultOf(targets); len(r.Calls)+len(r.Bases) > 0 {
 		t.Errorf("bare operations are among the calls: %+v", r)
+	}
+}
+
+func must[T any](t testing.TB) func(v T, err error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
 	}
 }

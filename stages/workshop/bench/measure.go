@@ -90,15 +90,15 @@ type target struct {
 	base        *target // that the stage is compared with
 	path        string
 	transport   catalog.Transport
-	gateway     bool // it is called through the gateway
-	prepare     func(ctx context.Context, count int) ([][]byte, error)
+	gateway     bool        // it is called through the gateway
+	beside      []operation // that are carried out with each call
+	prepare     preparing
 	connections []*connection
 
 	latest  sampled // how fast it was
 	samples []sampled
 	ratios  []float64
 	added   []float64 // that a call alone takes longer than at the base; microseconds
-	costs   []float64 // processor time that a call takes more than at the base; microseconds
 }
 
 // sampled is what a sample shows.
@@ -147,7 +147,7 @@ func Measure(ctx context.Context, o Options) (result Result, err error) {
 	o.Progress(0, rounds)
 	for round := range rounds {
 		for _, t := range targets {
-			if t.handler == Unguarded || t.handler == answering { // with what is compared with them
+			if t.handler == Unguarded || slices.Contains(t.beside, nothing) { // with what is compared with them
 				continue
 			}
 			if err := t.measure(ctx, length); err != nil {
@@ -158,7 +158,7 @@ func Measure(ctx context.Context, o Options) (result Result, err error) {
 	}
 	result = resultOf(targets)
 	result.Operations = operationsOf(targets)
-	if result.Senders = senders(o.Stages.Built(), targets, result.Operations); len(result.Senders) > 0 {
+	if result.Senders = senders(o.Stages.Built(), targets); len(result.Senders) > 0 {
 		proofs, err := fullOfProofs()
 		if err != nil {
 			return Result{}, err
@@ -200,17 +200,26 @@ func (o *Options) targets(ctx context.Context, who identity, at addresses) ([]*t
 				bases[transport] = &target{handler: Unguarded, path: path, transport: transport, prepare: simple(at.Free, path)}
 				targets = append(targets, bases[transport])
 			}
-			targets = append(targets, &target{
+			made := target{
 				stage: c.stage.Slug, base: bases[transport], path: path, transport: transport, gateway: c.stage.Call.Gateway == catalog.ThroughGateway,
 				prepare: func(ctx context.Context, count int) ([][]byte, error) { return c.prepared(ctx, path, count) },
-			})
+			}
+			targets = append(targets, &made)
+			for _, later := range callers {
+				if before := without(o.Stages.Built(), later.stage); before != nil && before.Slug == c.stage.Slug {
+					with := made
+					with.base, with.beside = nil, needed(later.stage.Call.Sender)
+					with.prepare = made.prepare.with(with.beside...)
+					targets = append(targets, &with)
+				}
+			}
 		}
 	}
 	return targets, nil
 }
 
 // simple are calls without anything that a guard would look at.
-func simple(host, path string) func(context.Context, int) ([][]byte, error) {
+func simple(host, path string) preparing {
 	call := fmt.Appendf(nil, "GET /unguarded%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: HarbourBank/1.0\r\n\r\n", path, host)
 	return func(_ context.Context, count int) ([][]byte, error) {
 		calls := make([][]byte, count)
@@ -225,7 +234,7 @@ func simple(host, path string) func(context.Context, int) ([][]byte, error) {
 func (t *target) open(ctx context.Context, who identity, at addresses) error {
 	address := at.TLS
 	switch plain := t.transport == catalog.PlainHTTP; {
-	case t.path == "" || t.handler == NetHTTP:
+	case t.handler == NetHTTP:
 		address = at.Bare
 	case t.handler == Unguarded && plain:
 		address = at.Free
@@ -294,7 +303,6 @@ func (t *target) measure(ctx context.Context, length time.Duration) error {
 	if t.base != nil {
 		t.ratios = append(t.ratios, t.latest.rate/t.base.latest.rate)
 		t.added = append(t.added, t.latest.callUS-t.base.latest.callUS)
-		t.costs = append(t.costs, t.latest.processorUS()-t.base.latest.processorUS())
 	}
 	return nil
 }
@@ -302,7 +310,7 @@ func (t *target) measure(ctx context.Context, length time.Duration) error {
 func resultOf(targets []*target) Result {
 	r := Result{Calls: []Call{}, Bases: []Base{}, Machine: thisMachine()}
 	for _, t := range targets {
-		if t.path == "" { // a bare operation
+		if len(t.beside) > 0 {
 			continue
 		}
 		var rates, took []float64

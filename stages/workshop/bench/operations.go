@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hmac"
@@ -19,23 +21,24 @@ import (
 	"keyladder/stages/mechanism/replay"
 )
 
-// Operations are what bare operations take, in microseconds of processor time in a server at capacity: what
-// is added for signatures is to be compared with them. A call that is made alone would not do for that. The
-// longer it takes, the more of the processors go to sleep meanwhile, and waking them up takes as long as a
-// signature.
+// Operations are what bare operations take, in microseconds of processor time in a server at capacity that
+// does nothing else but answer. A call that is made alone would not do for that. The longer it takes, the
+// more of the processors go to sleep meanwhile, and waking them up takes as long as a signature.
 type Operations struct {
 	VerifyUS float64 `json:"verify_us"` // a verification of ECDSA on P-256
 	SignUS   float64 `json:"sign_us"`   // a signature of ECDSA on P-256
 	HS256US  float64 `json:"hs256_us"`  // a MAC of HS256 over what a token has
 }
 
-// Sender is what the proof of the sender adds to a call.
+// Sender is what the proof of the sender adds to a call, and what the bare operations of ECDSA that it takes
+// add to the same call: they are carried out before it, by the same server. What a server does otherwise
+// takes longer when it does something else in between, and it does so in both.
 type Sender struct {
 	Stage        string  `json:"stage"`
 	Path         string  `json:"path"`
 	Against      string  `json:"against"`       // the latest stage before without such a proof
 	AddedUS      float64 `json:"added_us"`      // processor time that a call takes more than there
-	OperationsUS float64 `json:"operations_us"` // that the operations of ECDSA take which are needed for it
+	OperationsUS float64 `json:"operations_us"` // that one there takes more with the bare operations
 	Factor       float64 `json:"factor"`        // of the two
 }
 
@@ -46,21 +49,23 @@ type Proofs struct {
 	MB       float64 `json:"mb"` // 10^6 bytes
 }
 
-// The handlers that carry out a bare operation and then answer as [NetHTTP] does. What they take longer than
-// one that only answers is what the operation takes in a server, between two waits for the network: in a
-// loop of its own, all that it needs would be in the processor's cache.
+// operation is a bare one, with which nothing else is done.
+type operation string
+
 const (
-	answering = "answering"
-	verifying = "verifying"
-	signing   = "signing"
-	macing    = "macing"
+	nothing   operation = "nothing"
+	verifying operation = "verifying"
+	signing   operation = "signing"
+	macing    operation = "macing"
 )
 
 // tokenBytes is about how much of a token its MAC is over.
 const tokenBytes = 512
 
-// operationsHandler are those handlers, each at its name.
-func operationsHandler() (http.Handler, error) {
+// bare carries out operations, and says whether they have succeeded.
+type bare map[operation]func() bool
+
+func newBare() (bare, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -71,9 +76,8 @@ func operationsHandler() (http.Handler, error) {
 		return nil, err
 	}
 	secret, text := make([]byte, sha256.Size), make([]byte, tokenBytes)
-	mux := http.NewServeMux()
-	for name, operation := range map[string]func() bool{
-		answering: func() bool { return true },
+	return bare{
+		nothing:   func() bool { return true },
 		verifying: func() bool { return ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature) },
 		signing: func() bool {
 			_, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
@@ -84,79 +88,126 @@ func operationsHandler() (http.Handler, error) {
 			mac.Write(text)
 			return len(mac.Sum(nil)) == sha256.Size
 		},
-	} {
-		mux.HandleFunc("/unguarded/"+name, func(w http.ResponseWriter, r *http.Request) {
-			if !operation() {
-				http.Error(w, "the operation fails", http.StatusInternalServerError)
-				return
-			}
-			fixed(w, r)
-		})
-	}
-	mux.HandleFunc("/", fixed)
-	return mux, nil
+	}, nil
 }
 
-// bareTargets are those handlers, each compared with the one that only answers.
+// operationField asks a server that is measured for a bare operation. There may be some.
+const operationField = "Bare-Operation"
+
+// around has a handler carry out the operations that a request asks for before it does anything else: in a
+// loop of their own, all that they need would be in the processor's cache.
+func (b bare) around(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range r.Header.Values(operationField) {
+			if do := b[operation(name)]; do == nil || !do() {
+				http.Error(w, "the operation fails: "+name, http.StatusInternalServerError)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// preparing makes calls as they go over the connection.
+type preparing func(ctx context.Context, count int) ([][]byte, error)
+
+// with has calls ask for operations.
+func (p preparing) with(operations ...operation) preparing {
+	var fields []byte
+	for _, name := range operations {
+		fields = fmt.Appendf(fields, "\r\n%s: %s", operationField, name)
+	}
+	return func(ctx context.Context, count int) ([][]byte, error) {
+		calls, err := p(ctx, count)
+		for i, call := range calls {
+			end := bytes.Index(call, endOfHead)
+			calls[i] = slices.Concat(call[:end], fields, call[end:])
+		}
+		return calls, err
+	}
+}
+
+// bareTargets are the operations in a server that only answers, each compared with nothing at all.
 func bareTargets(at addresses) []*target {
-	only := &target{handler: answering, transport: catalog.PlainHTTP, prepare: simple(at.Bare, "/"+answering)}
+	calls := simple(at.Bare, "/")
+	only := &target{handler: NetHTTP, beside: []operation{nothing}, transport: catalog.PlainHTTP, prepare: calls.with(nothing)}
 	targets := []*target{only}
-	for _, name := range []string{verifying, signing, macing} {
-		targets = append(targets, &target{handler: name, base: only, transport: catalog.PlainHTTP, prepare: simple(at.Bare, "/"+name)})
+	for _, name := range []operation{verifying, signing, macing} {
+		targets = append(targets, &target{handler: NetHTTP, beside: []operation{name}, base: only, transport: catalog.PlainHTTP, prepare: calls.with(name)})
 	}
 	return targets
 }
 
 // operationsOf reads what was measured of them.
 func operationsOf(targets []*target) Operations {
-	took := func(name string) float64 {
-		at := slices.IndexFunc(targets, func(t *target) bool { return t.handler == name })
+	took := func(name operation) float64 {
+		at := slices.IndexFunc(targets, func(t *target) bool { return t.handler == NetHTTP && slices.Equal(t.beside, []operation{name}) })
 		if at < 0 {
 			return 0
 		}
-		return rounded(median(targets[at].costs), 10)
+		return rounded(targets[at].more(targets[at].base), 10)
 	}
 	return Operations{VerifyUS: took(verifying), SignUS: took(signing), HS256US: took(macing)}
 }
 
-// needed is what the operations of ECDSA take that a server needs for a proof of the sender.
-func (o Operations) needed(proof catalog.Sender) float64 {
+// more is the processor time that a call takes more than another, in microseconds. They are compared round
+// by round.
+func (t *target) more(than *target) float64 {
+	var added []float64
+	for round := range min(len(t.samples), len(than.samples)) {
+		added = append(added, t.samples[round].processorUS()-than.samples[round].processorUS())
+	}
+	return median(added)
+}
+
+// needed are the operations of ECDSA that a server needs for a proof of the sender.
+func needed(proof catalog.Sender) []operation {
 	switch proof {
 	case catalog.DPoPProofs:
-		return o.VerifyUS
+		return []operation{verifying}
 	case catalog.SignedMessages: // of the call, and of its answer
-		return o.VerifyUS + o.SignUS
+		return []operation{verifying, signing}
 	}
-	return 0
+	return nil
+}
+
+// without is the latest stage before one with a proof of the sender that has none, and else has calls go
+// the same way; nil: it is not among these, or the stage has none itself.
+func without(stages catalog.Set, stage catalog.Stage) (before *catalog.Stage) {
+	if len(needed(stage.Call.Sender)) == 0 {
+		return nil
+	}
+	for i, other := range stages {
+		if other.Number < stage.Number && other.Call.Sender == catalog.AnySender && other.Call.Gateway == stage.Call.Gateway &&
+			(before == nil || other.Number > before.Number) {
+			before = &stages[i]
+		}
+	}
+	return before
 }
 
 // senders compares each stage that has a proof of the sender with the one before that has none, where both
-// were measured. They are compared round by round.
-func senders(stages catalog.Set, targets []*target, bare Operations) []Sender {
+// were measured.
+func senders(stages catalog.Set, targets []*target) []Sender {
+	find := func(stage, path string, beside []operation) *target {
+		at := slices.IndexFunc(targets, func(t *target) bool { return t.stage == stage && t.path == path && slices.Equal(t.beside, beside) })
+		if at < 0 {
+			return nil
+		}
+		return targets[at]
+	}
 	var found []Sender
 	for _, stage := range stages {
-		if bare.needed(stage.Call.Sender) == 0 {
-			continue
-		}
-		var before *catalog.Stage
-		for i, other := range stages {
-			if other.Number < stage.Number && other.Call.Sender == catalog.AnySender && (before == nil || other.Number > before.Number) {
-				before = &stages[i]
-			}
-		}
+		before := without(stages, stage)
 		if before == nil {
 			continue
 		}
-		for _, with := range targets {
-			at := slices.IndexFunc(targets, func(t *target) bool { return t.stage == before.Slug && t.path == with.path })
-			if with.stage != stage.Slug || at < 0 {
+		for _, path := range Paths() {
+			with, bare, against := find(stage.Slug, path, nil), find(before.Slug, path, needed(stage.Call.Sender)), find(before.Slug, path, nil)
+			if with == nil || bare == nil || against == nil {
 				continue
 			}
-			var added []float64
-			for round := range min(len(with.costs), len(targets[at].costs)) {
-				added = append(added, with.costs[round]-targets[at].costs[round])
-			}
-			s := Sender{Stage: stage.Slug, Path: with.path, Against: before.Slug, AddedUS: rounded(median(added), 10), OperationsUS: bare.needed(stage.Call.Sender)}
+			s := Sender{Stage: stage.Slug, Path: path, Against: before.Slug, AddedUS: rounded(with.more(against), 10), OperationsUS: rounded(bare.more(against), 10)}
 			s.Factor = rounded(s.AddedUS/s.OperationsUS, 100)
 			found = append(found, s)
 		}

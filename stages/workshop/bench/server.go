@@ -121,12 +121,16 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		return err
 	}
 	defer service.Close()
+	operations, err := newBare()
+	if err != nil {
+		return err
+	}
 	mediatorFolder, err := deployment.Open(dir, deployment.Mediator)
 	if err != nil {
 		return err
 	}
 	between, err := mediator.New(mediator.Config{
-		Folder: mediatorFolder, Stages: stages, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Folder: mediatorFolder, Stages: stages, Around: operations.around, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}.With(unlimited()))
 	if err != nil {
 		return err
@@ -139,10 +143,6 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 		return err
 	}
 	defer server.Close()
-	operations, err := operationsHandler()
-	if err != nil {
-		return err
-	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return issuing.Serve(ctx, authserver.Listeners{TLS: auth, Manage: manageAuth}) })
 	group.Go(func() error {
@@ -156,7 +156,9 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 	})
 	group.Go(func() error { return server.ServeUnguarded(ctx, guard.Plain, free) })
 	group.Go(func() error { return server.ServeUnguarded(ctx, guard.TLS, freed) })
-	group.Go(func() error { return serve.HTTP(ctx, &http.Server{Handler: operations}, bare) })
+	group.Go(func() error {
+		return serve.HTTP(ctx, &http.Server{Handler: operations.around(http.HandlerFunc(fixed))}, bare)
+	})
 	if err := json.NewEncoder(out).Encode(at); err != nil {
 		return err
 	}
