@@ -123,12 +123,17 @@ func (v *viewer) look(route, path, state string) {
 	}
 }
 
-// show sets the width of the window and the theme.
+// show sets the width of the window and the theme, and waits for the page to have noticed: it hears of a
+// new width when the next frame is drawn, and scripts make boxes that scroll now stops of the Tab key.
 func (v *viewer) show(width int64, theme string) {
 	v.t.Helper()
 	height := map[int64]int64{400: 800, 1280: 800, 1920: 1080}[width]
 	order(v.admin, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: width < 500})
 	order(v.admin, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}})
+	const drawn = `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`
+	if _, err := chromedp.Run(v.tab, chromedp.Evaluate[bool](drawn, chromedp.EvalAwaitPromise)); err != nil {
+		v.t.Fatal(err)
+	}
 }
 
 func order[P any](a *admin, command cdp.Command[P, cdp.Empty], params P) {
