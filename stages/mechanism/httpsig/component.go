@@ -152,12 +152,12 @@ func (c Component) value(m Message) (string, error) {
 	if c.Key != "" {
 		return member(fields, c)
 	}
-	trimmed := make([]string, len(fields))
-	for i, field := range fields {
-		trimmed[i] = strings.Trim(field, " \t")
+	trimmed := make([]string, 0, 1)
+	for _, field := range fields {
 		if !printable(field) {
 			return "", fmt.Errorf("%w: %s has characters that can't be signed as they are", ErrComponent, c)
 		}
+		trimmed = append(trimmed, strings.Trim(field, " \t"))
 	}
 	return strings.Join(trimmed, ", "), nil
 }

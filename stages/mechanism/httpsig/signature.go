@@ -54,7 +54,7 @@ func (s *Signature) list() (string, error) {
 		at   time.Time
 	}{{"created", p.Created}, {"expires", p.Expires}} {
 		if !instant.at.IsZero() {
-			list.WriteString(";" + instant.name + "=" + strconv.FormatInt(instant.at.Unix(), 10))
+			writeParameter(&list, instant.name, strconv.FormatInt(instant.at.Unix(), 10))
 		}
 	}
 	for _, text := range [][2]string{{"nonce", p.Nonce}, {"alg", p.Algorithm}, {"keyid", p.KeyID}, {"tag", p.Tag}} {
@@ -62,10 +62,16 @@ func (s *Signature) list() (string, error) {
 			return "", fmt.Errorf("%w: %s", ErrParameter, text[0])
 		}
 		if text[1] != "" {
-			list.WriteString(";" + text[0] + "=" + quote(text[1]))
+			writeParameter(&list, text[0], quote(text[1]))
 		}
 	}
 	return list.String(), nil
+}
+
+func writeParameter(list *strings.Builder, name, value string) {
+	for _, part := range []string{";", name, "=", value} {
+		list.WriteString(part)
+	}
 }
 
 // writeIdentifiers writes the identifiers of what is covered, as an inner list.
@@ -94,6 +100,16 @@ func Read(header http.Header, label string) (*Signature, error) {
 	if length > MaxLength {
 		return nil, fmt.Errorf("%w: %d bytes, and %d are the most", ErrTooLong, length, MaxLength)
 	}
+	if len(inputs) == 1 && len(values) == 1 {
+		if s, ok := readUsual(inputs[0], values[0], label); ok {
+			return s, nil
+		}
+	}
+	return readAny(inputs, values, label)
+}
+
+// readAny reads the two fields however they are written.
+func readAny(inputs, values []string, label string) (*Signature, error) {
 	input, err := httpsfv.UnmarshalDictionary(inputs)
 	value, err2 := httpsfv.UnmarshalDictionary(values)
 	if err := errors.Join(err, err2); err != nil {
@@ -149,32 +165,41 @@ func readParameters(params *httpsfv.Params, text *strings.Builder) (p Parameters
 		value, _ := params.Get(name)
 		seconds, isNumber := value.(int64)
 		said, isText := value.(string)
-		switch ok := isText && said != ""; { // an empty one would count as absent
-		case isNumber && name == "created":
-			p.Created = time.Unix(seconds, 0)
-		case isNumber && name == "expires":
-			p.Expires = time.Unix(seconds, 0)
-		case ok && name == "nonce":
-			p.Nonce = said
-		case ok && name == "alg":
-			p.Algorithm = said
-		case ok && name == "keyid":
-			p.KeyID = said
-		case ok && name == "tag":
-			p.Tag = said
-		default:
+		ok := isNumber || isText && said != "" // an empty one would count as absent
+		if !ok || !p.set(name, said, seconds) {
 			return p, fmt.Errorf("%w: %s", ErrParameter, name)
 		}
-		text.WriteByte(';')
-		text.WriteString(name)
-		text.WriteByte('=')
+		written := quote(said)
 		if isNumber {
-			text.WriteString(strconv.FormatInt(seconds, 10))
-		} else {
-			text.WriteString(quote(said))
+			written = strconv.FormatInt(seconds, 10)
 		}
+		writeParameter(text, name, written)
 	}
 	return p, nil
+}
+
+// set takes a parameter, whose value is a string or, where that is empty, a number; false: there is none of
+// that name with such a value.
+func (p *Parameters) set(name, said string, number int64) bool {
+	switch isNumber := said == ""; {
+	case isNumber && name == "created":
+		p.Created = time.Unix(number, 0)
+	case isNumber && name == "expires":
+		p.Expires = time.Unix(number, 0)
+	case isNumber:
+		return false
+	case name == "nonce":
+		p.Nonce = said
+	case name == "alg":
+		p.Algorithm = said
+	case name == "keyid":
+		p.KeyID = said
+	case name == "tag":
+		p.Tag = said
+	default:
+		return false
+	}
+	return true
 }
 
 // Base is the text that a signature of a message is over (RFC 9421, section 2.5): a line for each
