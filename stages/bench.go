@@ -60,8 +60,8 @@ Bare operations are measured in the same rounds: a verification and a signature 
 P-256, and a MAC of HS256, in a server that does nothing else but answer. What a proof of the
 sender adds to a call is compared with what its ECDSA operations alone add to the same call,
 where the stage before that has no such proof is measured as well: the server is asked to carry
-them out before it looks at the call. All of this is processor time of a call at capacity. The
-memory of such proofs is filled, too:
+them out before it looks at the call. All of this is processor time of the server, at capacity.
+The memory of such proofs is filled, too:
 
   {"operations": {"verify_us", "sign_us", "hs256_us"},
    "senders": [{"stage", "path", "against", "added_us", "operations_us", "factor"}],

@@ -167,8 +167,7 @@ func VerifyRequest(m Message, body []byte, key jwk.Key, now time.Time) (received
 			return nil, base, err
 		}
 	}
-	request := answered(m)
-	request.signature = s.member
+	request := Message{Method: m.Method, Target: m.Target, signature: s.member}
 	return &Received{KeyID: s.Parameters.KeyID, Nonce: s.Parameters.Nonce, Created: s.Parameters.Created, request: request}, base, err
 }
 

@@ -6,10 +6,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"keyladder/stages/catalog"
 )
@@ -93,10 +93,10 @@ func TestMedian(t *testing.T) {
 // A stage is compared with what was measured right before it, over the same transport.
 func TestResult(t *testing.T) {
 	t.Parallel()
-	base := &target{handler: Unguarded, path: Rates, transport: "tls", samples: []sampled{{1000, 10}, {500, 20}, {1000, 10}}}
+	base := &target{handler: Unguarded, path: Rates, transport: "tls", samples: []sampled{{1000, 0, 10}, {500, 0, 20}, {1000, 0, 10}}}
 	stage := &target{
 		stage: "some", base: base, path: Rates, transport: "tls",
-		samples: []sampled{{500, 15}, {250, 25}, {500, 15}}, ratios: []float64{0.5, 0.5, 0.5}, added: []float64{5, 5, 5},
+		samples: []sampled{{500, 0, 15}, {250, 0, 25}, {500, 0, 15}}, ratios: []float64{0.5, 0.5, 0.5}, added: []float64{5, 5, 5},
 	}
 	r := resultOf([]*target{base, stage})
 	if len(r.Bases) != 1 || r.Bases[0] != (Base{Handler: Unguarded, Path: Rates, Transport: "tls", PerSecond: 1000, CallUS: 10}) {
@@ -127,7 +127,7 @@ func TestSenders(t *testing.T) {
 	}
 	took := func(us ...float64) (samples []sampled) {
 		for _, us := range us {
-			samples = append(samples, sampled{rate: float64(runtime.GOMAXPROCS(0)) * 1e6 / us})
+			samples = append(samples, sampled{serverUS: us})
 		}
 		return samples
 	}
@@ -152,6 +152,23 @@ func TestSenders(t *testing.T) {
 	}
 	if alone := senders(stages[2:], targets); alone != nil {
 		t.Errorf("without the stage before: %+v", alone)
+	}
+}
+
+// The server says how much processor time it has used, which a bare operation takes some of.
+func TestProcessorTime(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(must[bare](t)(newBare()).bareHandler())
+	defer server.Close()
+	at := addresses{Bare: strings.TrimPrefix(server.URL, "http://")}
+	before := must[time.Duration](t)(at.used(t.Context()))
+	for range 200 {
+		r := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil))
+		r.Header.Set(operationField, string(verifying))
+		must[*http.Response](t)(server.Client().Do(r)).Body.Close()
+	}
+	if used := must[time.Duration](t)(at.used(t.Context())) - before; used < time.Millisecond || used > time.Minute {
+		t.Errorf("200 verifications took %s", used)
 	}
 }
 
@@ -197,7 +214,7 @@ func TestOperations(t *testing.T) {
 	targets := bareTargets(addresses{})
 	for i, target := range targets {
 		for _, us := range []float64{10, 100, 10} {
-			target.samples = append(target.samples, sampled{rate: float64(runtime.GOMAXPROCS(0)) * 1e6 / (us + float64(i))})
+			target.samples = append(target.samples, sampled{serverUS: us + float64(i)})
 		}
 	}
 	if got, want := operationsOf(targets), (Operations{VerifyUS: 1, SignUS: 2, HS256US: 3}); got != want {

@@ -93,6 +93,7 @@ type target struct {
 	gateway     bool        // it is called through the gateway
 	beside      []operation // that are carried out with each call
 	prepare     preparing
+	used        func(context.Context) (time.Duration, error) // processor time of the server, so far
 	connections []*connection
 
 	latest  sampled // how fast it was
@@ -103,13 +104,10 @@ type target struct {
 
 // sampled is what a sample shows.
 type sampled struct {
-	rate   float64 // calls a second over all connections at once
-	callUS float64 // that a call took over one of them, alone
+	rate     float64 // calls a second over all connections at once
+	serverUS float64 // processor time of the server that each of these took
+	callUS   float64 // that a call took over one of them, alone
 }
-
-// processorUS is the processor time of a call, in microseconds: over all connections at once, no processor
-// has nothing to do.
-func (s sampled) processorUS() float64 { return float64(runtime.GOMAXPROCS(0)) * 1e6 / s.rate }
 
 // Measure starts the server, measures, and stops it.
 func Measure(ctx context.Context, o Options) (result Result, err error) {
@@ -232,6 +230,7 @@ func simple(host, path string) preparing {
 
 // open opens the connections and finds out how fast the target is, roughly.
 func (t *target) open(ctx context.Context, who identity, at addresses) error {
+	t.used = at.used
 	address := at.TLS
 	switch plain := t.transport == catalog.PlainHTTP; {
 	case t.handler == NetHTTP:
@@ -277,15 +276,30 @@ func (t *target) sample(ctx context.Context, length time.Duration) error {
 		return err
 	}
 	runtime.GC() // what making the calls has left behind, which would take time of theirs
-	took, err := send(t.connections, calls[:many])
-	if err == nil {
-		t.latest.rate = float64(many) / took.Seconds()
-		t.latest.callUS, err = sendOne(t.connections[0], calls[many:])
-	}
-	if err != nil {
+	if err := t.take(ctx, calls[:many], calls[many:]); err != nil {
 		return fmt.Errorf("measure %s at %s: %w", t.path, cmp.Or(t.stage, t.handler), err)
 	}
 	return ctx.Err()
+}
+
+// take takes the sample, with calls for all connections and for one.
+func (t *target) take(ctx context.Context, many, one [][]byte) error {
+	before, err := t.used(ctx)
+	if err != nil {
+		return err
+	}
+	took, err := send(t.connections, many)
+	if err != nil {
+		return err
+	}
+	after, err := t.used(ctx)
+	if err != nil {
+		return err
+	}
+	calls := float64(len(many))
+	t.latest.rate, t.latest.serverUS = calls/took.Seconds(), float64((after-before).Nanoseconds())/1000/calls
+	t.latest.callUS, err = sendOne(t.connections[0], one)
+	return err
 }
 
 // measure takes a sample and, where there is something to compare with, one of that right

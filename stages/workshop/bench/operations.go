@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"runtime"
 	"slices"
@@ -21,9 +22,10 @@ import (
 	"keyladder/stages/mechanism/replay"
 )
 
-// Operations are what bare operations take, in microseconds of processor time in a server at capacity that
-// does nothing else but answer. A call that is made alone would not do for that. The longer it takes, the
-// more of the processors go to sleep meanwhile, and waking them up takes as long as a signature.
+// Operations are what bare operations take, in microseconds of the processor time of a server at capacity
+// that does nothing else but answer. How long a call takes that is made alone would not do for that. The
+// longer it is, the more of the processors go to sleep meanwhile, and waking them up takes as long as a
+// signature.
 type Operations struct {
 	VerifyUS float64 `json:"verify_us"` // a verification of ECDSA on P-256
 	SignUS   float64 `json:"sign_us"`   // a signature of ECDSA on P-256
@@ -37,7 +39,7 @@ type Sender struct {
 	Stage        string  `json:"stage"`
 	Path         string  `json:"path"`
 	Against      string  `json:"against"`       // the latest stage before without such a proof
-	AddedUS      float64 `json:"added_us"`      // processor time that a call takes more than there
+	AddedUS      float64 `json:"added_us"`      // processor time of the server that a call takes more than there
 	OperationsUS float64 `json:"operations_us"` // that one there takes more with the bare operations
 	Factor       float64 `json:"factor"`        // of the two
 }
@@ -108,6 +110,46 @@ func (b bare) around(next http.Handler) http.Handler {
 	})
 }
 
+// processorPath is where the server says how much processor time it has used, in nanoseconds.
+const processorPath = "/processor"
+
+// bareHandler answers with a fixed text, or says what the process has used.
+func (b bare) bareHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", b.around(http.HandlerFunc(fixed)))
+	mux.HandleFunc("GET "+processorPath, func(w http.ResponseWriter, _ *http.Request) {
+		used, err := processorTime()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprint(w, used.Nanoseconds())
+	})
+	return mux
+}
+
+// used asks the server how much processor time it has used.
+func (at addresses) used(ctx context.Context) (time.Duration, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.Bare+processorPath, nil)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 100))
+	if err != nil {
+		return 0, err
+	}
+	used, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the server says of its processor time: %s", text)
+	}
+	return time.Duration(used), nil
+}
+
 // preparing makes calls as they go over the connection.
 type preparing func(ctx context.Context, count int) ([][]byte, error)
 
@@ -150,12 +192,12 @@ func operationsOf(targets []*target) Operations {
 	return Operations{VerifyUS: took(verifying), SignUS: took(signing), HS256US: took(macing)}
 }
 
-// more is the processor time that a call takes more than another, in microseconds. They are compared round
+// more is the processor time of the server that a call takes more than another, in microseconds. They are compared round
 // by round.
 func (t *target) more(than *target) float64 {
 	var added []float64
 	for round := range min(len(t.samples), len(than.samples)) {
-		added = append(added, t.samples[round].processorUS()-than.samples[round].processorUS())
+		added = append(added, t.samples[round].serverUS-than.samples[round].serverUS)
 	}
 	return median(added)
 }

@@ -157,7 +157,7 @@ func Serve(ctx context.Context, dir string, stages catalog.Set, out io.Writer) e
 	group.Go(func() error { return server.ServeUnguarded(ctx, guard.Plain, free) })
 	group.Go(func() error { return server.ServeUnguarded(ctx, guard.TLS, freed) })
 	group.Go(func() error {
-		return serve.HTTP(ctx, &http.Server{Handler: operations.around(http.HandlerFunc(fixed))}, bare)
+		return serve.HTTP(ctx, &http.Server{Handler: operations.bareHandler()}, bare)
 	})
 	if err := json.NewEncoder(out).Encode(at); err != nil {
 		return err
