@@ -200,7 +200,7 @@ func (r *Received) SignResponse(status int, header http.Header, body []byte, by 
 		Label: LabelResponse, Components: ofResponse(header),
 		Parameters: Parameters{Created: now.Truncate(time.Second), KeyID: by.keyID, Tag: Tag},
 	}
-	_, err := s.Sign(Message{Status: status, Header: header, Request: &r.request}, by.signer)
+	_, err := s.sign(Message{Status: status, Header: header, Request: &r.request}, by.signer)
 	return err
 }
 

@@ -28,13 +28,14 @@ func (s *Signature) Verify(m Message, key Verifier, rules Rules, now time.Time) 
 	if err := rules.check(s, key); err != nil {
 		return "", err
 	}
-	if base, err = s.Base(m); err != nil {
+	signed, err := s.base(m)
+	if err != nil {
 		return "", err
 	}
-	if !key.Verify([]byte(base), s.Value) {
-		return base, ErrSignature
+	if !key.Verify(signed, s.Value) {
+		return string(signed), ErrSignature
 	}
-	return base, rules.checkTime(s.Parameters, now)
+	return string(signed), rules.checkTime(s.Parameters, now)
 }
 
 // check is about what a signature says of itself.

@@ -210,24 +210,34 @@ func (p *Parameters) set(name, said string, number int64) bool {
 //
 //keyladder:code httpsig-base
 func (s *Signature) Base(m Message) (string, error) {
-	var base strings.Builder
-	base.Grow(2048) // tokens are long
+	base, err := s.base(m)
+	return string(base), err
+}
+
+func (s *Signature) base(m Message) ([]byte, error) {
+	values, length := make([]string, 0, 8), len(s.params)+len(paramsLine)
 	for i, c := range s.Components {
 		value, err := c.value(m)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if strings.ContainsAny(value, "\r\n") {
-			return "", fmt.Errorf("%w: %s has a line feed", ErrComponent, c)
+			return nil, fmt.Errorf("%w: %s has a line feed", ErrComponent, c)
 		}
+		values, length = append(values, value), length+len(s.identifiers[i])+len(": ")+len(value)+len("\n")
+	}
+	base := make([]byte, 0, length)
+	for i, value := range values {
 		for _, part := range []string{s.identifiers[i], ": ", value, "\n"} {
-			base.WriteString(part)
+			base = append(base, part...)
 		}
 	}
-	base.WriteString(`"` + signatureParams + `": `)
-	base.WriteString(s.params)
-	return base.String(), nil
+	base = append(base, paramsLine...)
+	return append(base, s.params...), nil
 }
+
+// paramsLine begins the last line of each base.
+const paramsLine = `"` + signatureParams + `": `
 
 // Sign signs a message: it puts both fields into its header, where those of other signatures stay.
 // What is covered is the signature's components, with its parameters. It returns the base that was
@@ -235,26 +245,31 @@ func (s *Signature) Base(m Message) (string, error) {
 //
 //keyladder:code httpsig-sign
 func (s *Signature) Sign(m Message, key Signer) (base string, err error) {
+	signed, err := s.sign(m, key)
+	return string(signed), err
+}
+
+func (s *Signature) sign(m Message, key Signer) (base []byte, err error) {
 	own := &Signature{Label: s.Label, Parameters: s.Parameters}
 	own.Components, own.identifiers = make([]Component, 0, len(s.Components)), make([]string, 0, len(s.Components))
 	for _, c := range s.Components {
 		if err := own.cover(c, c.String()); err != nil {
-			return "", fmt.Errorf("sign a message: %w", err)
+			return nil, fmt.Errorf("sign a message: %w", err)
 		}
 	}
 	if own.params, err = own.list(); err != nil {
-		return "", fmt.Errorf("sign a message: %w", err)
+		return nil, fmt.Errorf("sign a message: %w", err)
 	}
-	if base, err = own.Base(m); err != nil {
-		return "", fmt.Errorf("sign a message: %w", err)
+	if base, err = own.base(m); err != nil {
+		return nil, fmt.Errorf("sign a message: %w", err)
 	}
-	if own.Value, err = key.Sign([]byte(base)); err != nil {
-		return "", fmt.Errorf("sign a message: %w", err)
+	if own.Value, err = key.Sign(base); err != nil {
+		return nil, fmt.Errorf("sign a message: %w", err)
 	}
 	err = setMember(m.Header, FieldInput, s.Label, own.params)
 	err2 := setMember(m.Header, FieldSignature, s.Label, ":"+base64.StdEncoding.EncodeToString(own.Value)+":")
 	if err := errors.Join(err, err2); err != nil {
-		return "", fmt.Errorf("sign a message: %w", err)
+		return nil, fmt.Errorf("sign a message: %w", err)
 	}
 	*s = *own
 	return base, nil
@@ -262,8 +277,10 @@ func (s *Signature) Sign(m Message, key Signer) (base string, err error) {
 
 // cover adds a component that is covered, with its identifier as the signer writes it.
 func (s *Signature) cover(c Component, identifier string) error {
-	if err := c.check(); err != nil {
-		return err
+	if identifiers[c] == "" { // the profile's own are in order
+		if err := c.check(); err != nil {
+			return err
+		}
 	}
 	if s.covers(c) { // whatever the order of its parameters is (RFC 9421, section 2)
 		return fmt.Errorf("%w: %s", ErrDuplicate, c)
