@@ -122,7 +122,7 @@ func SignRequest(m Message, body []byte, key crypto.Signer, now time.Time) (*Sen
 	if err != nil {
 		return nil, err
 	}
-	return &Sent{Base: base, request: answered(m)}, nil
+	return &Sent{Base: string(base), request: answered(m)}, nil
 }
 
 // answered is of a request what the signature of its response covers.
@@ -200,7 +200,7 @@ func (r *Received) SignResponse(status int, header http.Header, body []byte, by 
 		Label: LabelResponse, Components: ofResponse(header),
 		Parameters: Parameters{Created: now.Truncate(time.Second), KeyID: by.keyID, Tag: Tag},
 	}
-	_, err := s.sign(Message{Status: status, Header: header, Request: &r.request}, by.signer)
+	_, err := s.Sign(Message{Status: status, Header: header, Request: &r.request}, by.signer)
 	return err
 }
 

@@ -28,10 +28,11 @@ func FuzzRead(f *testing.F) {
 			}
 			return
 		}
-		base, err := s.Base(m)
+		made, err := s.Base(m)
 		if err != nil {
 			return
 		}
+		base := string(made)
 		if lines := strings.Count(base, "\n"); lines != len(s.Components) {
 			t.Fatalf("the base has %d line feeds for %d components:\n%s", lines, len(s.Components), base)
 		}
@@ -41,7 +42,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v: %s", err, list)
 		}
-		if second, err := again.Base(m); err != nil || second != base {
+		if second, err := again.Base(m); err != nil || string(second) != base {
 			t.Errorf("got %v and\n%s\nafter\n%s", err, second, base)
 		}
 	})

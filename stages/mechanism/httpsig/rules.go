@@ -28,7 +28,7 @@ func (s *Signature) Verify(m Message, key Verifier, rules Rules, now time.Time) 
 	if err := rules.check(s, key); err != nil {
 		return "", err
 	}
-	signed, err := s.base(m)
+	signed, err := s.Base(m)
 	if err != nil {
 		return "", err
 	}

@@ -109,6 +109,8 @@ func Read(header http.Header, label string) (*Signature, error) {
 }
 
 // readAny reads the two fields however they are written.
+//
+//keyladder:code httpsig-read-any
 func readAny(inputs, values []string, label string) (*Signature, error) {
 	input, err := httpsfv.UnmarshalDictionary(inputs)
 	value, err2 := httpsfv.UnmarshalDictionary(values)
@@ -209,12 +211,7 @@ func (p *Parameters) set(name, said string, number int64) bool {
 // No value can hold a line feed, so two messages that differ in what is covered never make one text.
 //
 //keyladder:code httpsig-base
-func (s *Signature) Base(m Message) (string, error) {
-	base, err := s.base(m)
-	return string(base), err
-}
-
-func (s *Signature) base(m Message) ([]byte, error) {
+func (s *Signature) Base(m Message) ([]byte, error) {
 	values, length := make([]string, 0, 8), len(s.params)+len(paramsLine)
 	for i, c := range s.Components {
 		value, err := c.value(m)
@@ -244,12 +241,7 @@ const paramsLine = `"` + signatureParams + `": `
 // signed.
 //
 //keyladder:code httpsig-sign
-func (s *Signature) Sign(m Message, key Signer) (base string, err error) {
-	signed, err := s.sign(m, key)
-	return string(signed), err
-}
-
-func (s *Signature) sign(m Message, key Signer) (base []byte, err error) {
+func (s *Signature) Sign(m Message, key Signer) (base []byte, err error) {
 	own := &Signature{Label: s.Label, Parameters: s.Parameters}
 	own.Components, own.identifiers = make([]Component, 0, len(s.Components)), make([]string, 0, len(s.Components))
 	for _, c := range s.Components {
@@ -260,7 +252,7 @@ func (s *Signature) sign(m Message, key Signer) (base []byte, err error) {
 	if own.params, err = own.list(); err != nil {
 		return nil, fmt.Errorf("sign a message: %w", err)
 	}
-	if base, err = own.base(m); err != nil {
+	if base, err = own.Base(m); err != nil {
 		return nil, fmt.Errorf("sign a message: %w", err)
 	}
 	if own.Value, err = key.Sign(base); err != nil {

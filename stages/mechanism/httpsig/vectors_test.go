@@ -122,7 +122,7 @@ func TestPublished(t *testing.T) {
 			}
 			now := s.Parameters.Created.Add(time.Hour)
 			base, err := s.Verify(m, key, httpsig.Rules{KeyID: s.Parameters.KeyID}, now)
-			if err != nil || base != test.base {
+			if err != nil || string(base) != test.base {
 				t.Errorf("got %v and the base\n%s\nwant\n%s", err, base, test.base)
 			}
 			for i := range []byte(test.base) { // whatever is changed, it is another text
@@ -141,7 +141,7 @@ func TestPublished(t *testing.T) {
 			own := test.message
 			own.Header = test.message.Header.Clone()
 			again := &httpsig.Signature{Label: s.Label, Components: s.Components, Parameters: s.Parameters}
-			if base, err := again.Sign(own, signer); err != nil || base != test.base {
+			if base, err := again.Sign(own, signer); err != nil || string(base) != test.base {
 				t.Errorf("signing: got %v and the base\n%s", err, base)
 			}
 			if got := own.Header.Get(httpsig.FieldInput); got != test.label+"="+test.input {
@@ -194,7 +194,7 @@ func TestDerived(t *testing.T) {
 	} {
 		s := &httpsig.Signature{Label: "sig", Components: []httpsig.Component{test.component}}
 		base, err := s.Sign(test.message, httpsig.Shared("secret"))
-		line, _, _ := strings.Cut(base, "\n")
+		line, _, _ := strings.Cut(string(base), "\n")
 		if err != nil || line != test.want {
 			t.Errorf("%s of %s: got %q, %v; want %q", test.component, test.message.Target, line, err, test.want)
 		}
