@@ -14,6 +14,7 @@ import (
 	"keyladder/attestsvc/level"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/mechanism/evidence"
@@ -33,7 +34,7 @@ const accepted = pin.Pin("sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
 
 func newDevice(t testing.TB) device {
 	t.Helper()
-	root := must[*pki.CA](t)(pki.NewRoot("maker"))
+	root := testenv.Must[*pki.CA](t)(pki.NewRoot("maker"))
 	certificate, key, err := root.Device("device", "AQcHBwcHBwcHBwcHBwcHBwc")
 	if err != nil {
 		t.Fatal(err)
@@ -47,12 +48,12 @@ func newDevice(t testing.TB) device {
 			Issued: time.Now(), Nonce: d.nonce, Bound: evidence.Bound(found),
 			Device: evidence.Device{UEID: append([]byte{1}, bytes.Repeat([]byte{7}, 16)...), OEMID: evidence.ExamplePEN, Model: "Keel 1"},
 			System: evidence.System{Name: "KeelOS", Version: "1", OEM: true, Locked: true, Key: accepted}, Debug: evidence.DebugDisabled,
-			Package: evidence.Package{Name: "com.example.app", Measurement: hash, Signer: accepted}, Key: must[jwk.Key](t)(jwk.OfSigner(key)),
+			Package: evidence.Package{Name: "com.example.app", Measurement: hash, Signer: accepted}, Key: testenv.Must[jwk.Key](t)(jwk.OfSigner(key)),
 		}
 		if change != nil {
 			change(&c)
 		}
-		return must[string](t)(evidence.Sign(key, d.chain, c))
+		return testenv.Must[string](t)(evidence.Sign(key, d.chain, c))
 	}
 	return d
 }
@@ -93,7 +94,7 @@ func TestWhatDevicesSay(t *testing.T) {
 		if (said.Fault == nil) != (e.Measurement == hash) || (said.Fault == nil) != (len(said.Claims.Chain) > 0 && said.Claims.Chain[0].Equal(d.chain[0])) {
 			t.Errorf("%s: %q was measured, %+v", name, e.Measurement, said)
 		}
-		verdict := must[level.Verdict](t)(at.Appraise(e, level.Case{Published: e.Measurement == hash, Said: said}))
+		verdict := testenv.Must[level.Verdict](t)(at.Appraise(e, level.Case{Published: e.Measurement == hash, Said: said}))
 		got := slices.Sorted(maps.Keys(verdict))
 		slices.Sort(tt.want)
 		if !slices.Equal(got, tt.want) {

@@ -13,19 +13,10 @@ import (
 
 	"keyladder/attestsvc/level"
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 )
-
-func must[T any](t testing.TB) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
 
 func of(t testing.TB, name catalog.Level) level.Level {
 	t.Helper()
@@ -46,10 +37,10 @@ func good(t testing.TB, name catalog.Level, found attestation.Findings) (attesta
 	t.Helper()
 	pkg := bytes.Repeat([]byte("package "), 1000)
 	c := level.Case{Size: int64(len(pkg)), Published: true, Open: func() (level.Package, error) { return opened{bytes.NewReader(pkg)}, nil }}
-	e := attestation.Evidence{Measurement: must[attestation.Measurement](t)(attestation.Measure(bytes.NewReader(pkg)))}
+	e := attestation.Evidence{Measurement: testenv.Must[attestation.Measurement](t)(attestation.Measure(bytes.NewReader(pkg)))}
 	if name == catalog.PackageChallenge {
-		c.Challenge = must[attestation.Challenge](t)(attestation.NewChallenge(c.Size, 8, 64))
-		e.Answer = must[[]byte](t)(c.Challenge.Answer(bytes.NewReader(pkg), c.Size, found))
+		c.Challenge = testenv.Must[attestation.Challenge](t)(attestation.NewChallenge(c.Size, 8, 64))
+		e.Answer = testenv.Must[[]byte](t)(c.Challenge.Answer(bytes.NewReader(pkg), c.Size, found))
 		e.Findings = &found
 	}
 	return e, c
@@ -115,7 +106,7 @@ func TestVerdictsAreWhole(t *testing.T) {
 	t.Parallel()
 	e, c := good(t, catalog.PackageChallenge, attestation.Findings{Traced: true, Injected: true, Unlocked: true, OtherSigner: true, Intercepted: true})
 	c.Published, c.Withdrawn, c.SignerWithdrawn, c.Banned, e.Answer[0] = false, true, true, true, e.Answer[0]+1
-	verdict := must[level.Verdict](t)(of(t, catalog.PackageChallenge).Appraise(e, c))
+	verdict := testenv.Must[level.Verdict](t)(of(t, catalog.PackageChallenge).Appraise(e, c))
 	for claim, count := range map[manage.ClaimName]int{manage.Executables: 5, manage.Runtime: 2, manage.Configuration: 2, manage.Instance: 1} {
 		if len(verdict[claim]) != count {
 			t.Errorf("%s: %+v, want %d findings", claim, verdict[claim], count)

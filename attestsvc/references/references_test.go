@@ -16,6 +16,7 @@ import (
 	"keyladder/attestsvc/history"
 	"keyladder/internal/manage"
 	"keyladder/internal/store"
+	"keyladder/internal/testenv"
 	"keyladder/mobileclient/release"
 	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/mechanism/pin"
@@ -27,28 +28,18 @@ var (
 	successor = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{2}, ed25519.SeedSize))
 )
 
-func must[T any](t testing.TB) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
 func pinOf(t testing.TB, key ed25519.PrivateKey) string {
-	return string(must[pin.Pin](t)(pin.OfKey(key.Public())))
+	return string(testenv.Must[pin.Pin](t)(pin.OfKey(key.Public())))
 }
 
 // pack makes a package of the app. Its program is what it is named after.
 func pack(t testing.TB, number int, program string, key ed25519.PrivateKey) []byte {
 	t.Helper()
-	return must[[]byte](t)(release.Assemble([]byte(program), release.Manifest{Name: "com.example.app", Label: "App", Release: number}, nil, key))
+	return testenv.Must[[]byte](t)(release.Assemble([]byte(program), release.Manifest{Name: "com.example.app", Label: "App", Release: number}, nil, key))
 }
 
 func measured(t testing.TB, pkg []byte) attestation.Measurement {
-	return must[attestation.Measurement](t)(attestation.Measure(bytes.NewReader(pkg)))
+	return testenv.Must[attestation.Measurement](t)(attestation.Measure(bytes.NewReader(pkg)))
 }
 
 // place is where a service has its files.
@@ -70,7 +61,7 @@ func (p *place) open(t *testing.T) *Store {
 	}
 	t.Cleanup(func() { store.Close(db) })
 	known := []Known{{Client: "app", Package: "com.example.app", Signer: pinOf(t, developer)}}
-	return must[*Store](t)(Open(t.Context(), db, Config{Known: known, Published: p.dir, Kept: filepath.Join(p.dir, "kept"), Now: func() time.Time { return p.now }}))
+	return testenv.Must[*Store](t)(Open(t.Context(), db, Config{Known: known, Published: p.dir, Kept: filepath.Join(p.dir, "kept"), Now: func() time.Time { return p.now }}))
 }
 
 func (p *place) publish(t *testing.T, name string, pkg []byte) {
@@ -83,7 +74,7 @@ func (p *place) publish(t *testing.T, name string, pkg []byte) {
 
 func register(t *testing.T, s *Store, pkg []byte) string {
 	t.Helper()
-	return must[string](t)(s.Register(t.Context(), bytes.NewReader(pkg)))
+	return testenv.Must[string](t)(s.Register(t.Context(), bytes.NewReader(pkg)))
 }
 
 func whats(events []manage.Event) (list []string) {
@@ -96,7 +87,7 @@ func whats(events []manage.Event) (list []string) {
 // only is the reference there is.
 func only(t *testing.T, s *Store) manage.Reference {
 	t.Helper()
-	all := must[[]manage.Reference](t)(s.List(t.Context()))
+	all := testenv.Must[[]manage.Reference](t)(s.List(t.Context()))
 	if len(all) != 1 {
 		t.Fatalf("there are %+v", all)
 	}
@@ -146,11 +137,11 @@ func TestRestart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := must[attestation.Measurement](t)(attestation.Measure(file)); got != measured(t, pkg) {
+		if got := testenv.Must[attestation.Measurement](t)(attestation.Measure(file)); got != measured(t, pkg) {
 			t.Errorf("%s: kept is another package", name)
 		}
 		file.Close()
-		signers := must[[]manage.Signer](t)(s.Signers(t.Context()))
+		signers := testenv.Must[[]manage.Signer](t)(s.Signers(t.Context()))
 		if len(signers) != 2 || signers[0].WithdrawnAt == nil || signers[1].WithdrawnAt != nil || !slices.Equal(whats(signers[0].History), []string{accepted, withdrawn}) ||
 			!slices.Equal(whats(signers[1].History), []string{accepted}) {
 			t.Errorf("%s: signers %+v", name, signers)
@@ -253,10 +244,10 @@ func TestScan(t *testing.T) {
 	if _, ok := s.Measured("app", 2, measured(t, others)); !ok {
 		t.Error("its package is no reference")
 	}
-	if kept := must[[]os.DirEntry](t)(os.ReadDir(s.config.Kept)); len(kept) != 2 {
+	if kept := testenv.Must[[]os.DirEntry](t)(os.ReadDir(s.config.Kept)); len(kept) != 2 {
 		t.Errorf("kept are %v", kept)
 	}
-	if data := must[[]byte](t)(os.ReadFile(filepath.Join(p.dir, "a.pkg"))); !bytes.Equal(data, first) {
+	if data := testenv.Must[[]byte](t)(os.ReadFile(filepath.Join(p.dir, "a.pkg"))); !bytes.Equal(data, first) {
 		t.Error("what is published was changed")
 	}
 }
@@ -287,7 +278,7 @@ func TestHalfRegistered(t *testing.T) {
 	if r := only(t, s); r.SHA256 != string(measured(t, pkg)) {
 		t.Errorf("%+v", r)
 	}
-	if left := must[[]os.DirEntry](t)(os.ReadDir(kept)); len(left) != 1 {
+	if left := testenv.Must[[]os.DirEntry](t)(os.ReadDir(kept)); len(left) != 1 {
 		t.Errorf("kept are %v", left)
 	}
 }
@@ -327,7 +318,7 @@ func TestChangesAtTheSameTime(t *testing.T) {
 	}
 	all.Wait()
 	for name, s := range map[string]*Store{"as it runs": s, "after a restart": p.open(t)} {
-		found := must[[]manage.Reference](t)(s.List(t.Context()))
+		found := testenv.Must[[]manage.Reference](t)(s.List(t.Context()))
 		if len(found) != 6 {
 			t.Errorf("%s: %d references", name, len(found))
 		}
@@ -340,7 +331,7 @@ func TestChangesAtTheSameTime(t *testing.T) {
 				t.Errorf("%s: release %d: %q, want %q", name, r.Release, whats(r.History), want)
 			}
 		}
-		signers := must[[]manage.Signer](t)(s.Signers(t.Context()))
+		signers := testenv.Must[[]manage.Signer](t)(s.Signers(t.Context()))
 		if len(signers) != 2 || len(signers[1].History) != 1 {
 			t.Errorf("%s: signers %+v", name, signers)
 		}
@@ -376,11 +367,11 @@ func TestChangesThatAreRefused(t *testing.T) {
 	if err := s.ChangeSigner(t.Context(), manage.SignerToAccept{Client: "app", Signer: pinOf(t, successor), Withdraw: true}); err != nil {
 		t.Errorf("withdraw a signer who never was one: %v", err)
 	}
-	signers := must[[]manage.Signer](t)(s.Signers(t.Context()))
-	if found := must[[]manage.Reference](t)(s.List(t.Context())); len(found) != 0 || len(signers) != 1 || len(signers[0].History) != 1 {
+	signers := testenv.Must[[]manage.Signer](t)(s.Signers(t.Context()))
+	if found := testenv.Must[[]manage.Reference](t)(s.List(t.Context())); len(found) != 0 || len(signers) != 1 || len(signers[0].History) != 1 {
 		t.Errorf("there are %+v and %+v", found, signers)
 	}
-	if left := must[[]os.DirEntry](t)(os.ReadDir(s.config.Kept)); len(left) != 0 {
+	if left := testenv.Must[[]os.DirEntry](t)(os.ReadDir(s.config.Kept)); len(left) != 0 {
 		t.Errorf("kept are %v", left)
 	}
 }
@@ -407,7 +398,7 @@ func TestReset(t *testing.T) {
 	if err := s.Reset(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	r, signers := only(t, s), must[[]manage.Signer](t)(s.Signers(t.Context()))
+	r, signers := only(t, s), testenv.Must[[]manage.Signer](t)(s.Signers(t.Context()))
 	if r.SHA256 != string(measured(t, published)) || r.WithdrawnAt != nil || len(r.History) != 1 || len(signers) != 1 || signers[0].WithdrawnAt != nil || len(signers[0].History) != 1 {
 		t.Errorf("%+v, %+v", r, signers)
 	}

@@ -104,13 +104,13 @@ func TestSessionsThatDoNotWait(t *testing.T) {
 			if strings.Contains(path, byChallenge) {
 				challenge = w.opens(t, byChallenge, mine()).Challenge
 			}
-			results := must[manage.AttestationList](t)(manage.Attestations(t.Context(), w.admin, manage.AttestationQuery{})).Total
+			results := testenv.Must[manage.AttestationList](t)(manage.Attestations(t.Context(), w.admin, manage.AttestationQuery{})).Total
 			from := w.log.Last()
 			r := w.call(t, http.MethodPost, path, evidence(t, w.pkg, challenge, attestation.Findings{}))
 			if r.StatusCode != tt.status || bytes.Contains(r.body, []byte("token")) {
 				t.Errorf("status %d, want %d: %s", r.StatusCode, tt.status, r.body)
 			}
-			if now := must[manage.AttestationList](t)(manage.Attestations(t.Context(), w.admin, manage.AttestationQuery{})).Total; now != results {
+			if now := testenv.Must[manage.AttestationList](t)(manage.Attestations(t.Context(), w.admin, manage.AttestationQuery{})).Total; now != results {
 				t.Errorf("%d results more", now-results)
 			}
 			testenv.Within(t, 10*time.Second, "a record says that the check refused it", func() bool {
@@ -149,7 +149,7 @@ func TestParallelAnswers(t *testing.T) {
 	if appraised.Load() != 1 || refused.Load() != 19 {
 		t.Errorf("%d are appraised and %d refused", appraised.Load(), refused.Load())
 	}
-	if found := must[manage.AttestationList](t)(manage.Attestations(t.Context(), w.admin, manage.AttestationQuery{})); found.Total != 1 {
+	if found := testenv.Must[manage.AttestationList](t)(manage.Attestations(t.Context(), w.admin, manage.AttestationQuery{})); found.Total != 1 {
 		t.Errorf("there are %d results", found.Total)
 	}
 }
@@ -208,7 +208,7 @@ func TestClientsAreNotKnownYet(t *testing.T) {
 	t.Parallel()
 	w := deploy(t)
 	w.stopAuth() // before the service has ever asked it
-	service := must[*server.Server](t)(server.New(w.config(t)))
+	service := testenv.Must[*server.Server](t)(server.New(w.config(t)))
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- service.Serve(ctx, w.listen) }()
@@ -275,7 +275,7 @@ func TestFindingsAndEnforcement(t *testing.T) {
 			catalog.Enforced: manage.Contraindicated, catalog.Watched: manage.Warning, catalog.NotLookedAt: manage.NotLookedAt,
 		} {
 			change := manage.EnforcementChange{Stage: byChallenge, Claim: claim, Policy: policy}
-			now := must[manage.Enforcement](t)(manage.Post[manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath, change))
+			now := testenv.Must[manage.Enforcement](t)(manage.Post[manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath, change))
 			result := w.attests(t, byChallenge, mine(), w.pkg, found)
 			shown := w.result(t, result)
 			if good := w.good(t, byChallenge, result.Token); good != (policy != catalog.Enforced) || good != shown.Good || shown.Watched != (policy == catalog.Watched) {
@@ -294,13 +294,13 @@ func TestRotatedKey(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	before := w.attests(t, byHash, mine(), w.pkg, attestation.Findings{})
-	old := must[manage.Secret](t)(w.registry.Secret(app + "-servers")).Secret
-	must[manage.Secret](t)(w.registry.RotateSecret(t.Context(), app+"-servers"))
+	old := testenv.Must[manage.Secret](t)(w.registry.Secret(app + "-servers")).Secret
+	testenv.Must[manage.Secret](t)(w.registry.RotateSecret(t.Context(), app+"-servers"))
 	if !w.good(t, byHash, before.Token) {
 		t.Error("a token of before the rotation is not good")
 	}
 	signedBy := func(result attestation.Result) string {
-		for name, secret := range map[string]string{"old": old, "new": must[manage.Secret](t)(w.registry.Secret(app + "-servers")).Secret} {
+		for name, secret := range map[string]string{"old": old, "new": testenv.Must[manage.Secret](t)(w.registry.Secret(app + "-servers")).Secret} {
 			if signs(w, byHash, result.Token, secret) {
 				return name
 			}
@@ -320,7 +320,7 @@ func TestRotatedKey(t *testing.T) {
 	if !w.good(t, byHash, w.attests(t, byHash, mine(), w.pkg, attestation.Findings{}).Token) {
 		t.Error("a token of the new secret is not good")
 	}
-	must[manage.Key](t)(w.registry.Revoke(t.Context(), app+"-servers"))
+	testenv.Must[manage.Key](t)(w.registry.Revoke(t.Context(), app+"-servers"))
 	testenv.Within(t, 20*time.Second, "a client whose key is revoked can't attest", func() bool {
 		return w.call(t, http.MethodPost, "/"+byHash+attestation.SessionsPath, mine()).StatusCode == http.StatusBadRequest
 	})
@@ -331,13 +331,13 @@ func TestKeyRevokedMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	session := w.opens(t, byHash, mine())
-	must[manage.Key](t)(w.registry.Revoke(t.Context(), app+"-servers"))
+	testenv.Must[manage.Key](t)(w.registry.Revoke(t.Context(), app+"-servers"))
 	testenv.Within(t, 20*time.Second, "nobody can open a session", func() bool {
 		return w.call(t, http.MethodPost, "/"+byHash+attestation.SessionsPath, mine()).StatusCode == http.StatusBadRequest
 	})
 	w.ahead.Store(int64(time.Until(session.Expires.Add(-time.Second))))
 	answer := decoded[attestation.Session](t, w.call(t, http.MethodPost, session.path, evidence(t, w.pkg, session.Challenge, attestation.Findings{})), http.StatusOK)
-	must[manage.Key](t)(w.registry.Restore(t.Context(), app+"-servers"))
+	testenv.Must[manage.Key](t)(w.registry.Restore(t.Context(), app+"-servers"))
 	if w.good(t, byHash, answer.Result.Token) || w.result(t, *answer.Result).Good {
 		t.Error("a key that was revoked has signed")
 	}

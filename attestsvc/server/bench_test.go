@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/internal/testenv"
 	"keyladder/stages/mechanism/attestation"
 )
 
@@ -24,7 +25,7 @@ func BenchmarkAttestation(b *testing.B) {
 		pkg := pack(b, appPackage, 10+i, noise(byte(i), megabytes*1_000_000), developer)
 		w.publish(b, fmt.Sprintf("app-%d.pkg", 10+i), pkg)
 		pkgs = append(pkgs, pkg)
-		measurements = append(measurements, must[attestation.Measurement](b)(attestation.Measure(bytes.NewReader(pkg))))
+		measurements = append(measurements, testenv.Must[attestation.Measurement](b)(attestation.Measure(bytes.NewReader(pkg))))
 	}
 	w.open(b)
 	took := make([][]float64, len(sizes)) // milliseconds
@@ -33,7 +34,7 @@ func BenchmarkAttestation(b *testing.B) {
 			begin := time.Now()
 			session := w.opens(b, byChallenge, attestation.Opening{ClientID: app, Release: 10 + i, Device: "device-1"})
 			evidence := attestation.Evidence{Measurement: measurements[i], Findings: &attestation.Findings{}}
-			evidence.Answer = must[[]byte](b)(session.Challenge.Answer(bytes.NewReader(pkg), int64(len(pkg)), attestation.Findings{}))
+			evidence.Answer = testenv.Must[[]byte](b)(session.Challenge.Answer(bytes.NewReader(pkg), int64(len(pkg)), attestation.Findings{}))
 			answer := w.call(b, http.MethodPost, session.path, evidence)
 			took[i] = append(took[i], float64(time.Since(begin))/float64(time.Millisecond))
 			var complete attestation.Session

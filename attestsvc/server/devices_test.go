@@ -24,6 +24,7 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/mechanism/clientattestation"
@@ -49,9 +50,9 @@ func (w *world) writeMaker(t testing.TB, writer *deployment.Writer) error {
 	if w.old || writer.Role() != deployment.Attestation {
 		return nil
 	}
-	key := must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
-	der := must[[]byte](t)(x509.MarshalPKCS8PrivateKey(key))
-	known := must[[]byte](t)(json.Marshal(makers.Known{Systems: []makers.System{{Key: system, Name: "the maker's"}}}))
+	key := testenv.Must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	der := testenv.Must[[]byte](t)(x509.MarshalPKCS8PrivateKey(key))
+	known := testenv.Must[[]byte](t)(json.Marshal(makers.Known{Systems: []makers.System{{Key: system, Name: "the maker's"}}}))
 	return errors.Join(
 		writer.File(makers.RootsFile, w.maker.Certificate), writer.File(makers.KnownFile, known),
 		writer.File(deployment.AttesterKeyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
@@ -77,18 +78,18 @@ type phone struct {
 
 func (w *world) phone(t *testing.T) *phone {
 	t.Helper()
-	plant := must[*pki.CA](t)(w.maker.Intermediate("plant"))
+	plant := testenv.Must[*pki.CA](t)(w.maker.Intermediate("plant"))
 	ueid := append([]byte{1}, make([]byte, 16)...)
 	rand.Read(ueid[1:])
 	certificate, key, err := plant.Device("phone", base64.RawURLEncoding.EncodeToString(ueid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	measured := eat.Package{Name: appPackage, Measurement: must[attestation.Measurement](t)(attestation.Measure(strings.NewReader(string(w.pkg)))), Signer: pin.Pin(pinOf(t, developer))}
+	measured := eat.Package{Name: appPackage, Measurement: testenv.Must[attestation.Measurement](t)(attestation.Measure(strings.NewReader(string(w.pkg)))), Signer: pin.Pin(pinOf(t, developer))}
 	return &phone{key: key, chain: []*x509.Certificate{certificate, plant.X509()}, claims: eat.Claims{
 		Device: eat.Device{UEID: ueid, OEMID: eat.ExamplePEN, Model: "Keel 1"},
 		System: eat.System{Name: "KeelOS", Version: "1", OEM: true, Locked: true, Key: system}, Debug: eat.DebugDisabled, Package: measured,
-		Key: must[jwk.Key](t)(jwk.OfSigner(must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)))),
+		Key: testenv.Must[jwk.Key](t)(jwk.OfSigner(testenv.Must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)))),
 	}}
 }
 
@@ -100,7 +101,7 @@ func (p *phone) says(t *testing.T, nonce []byte, at time.Time, change func(*eat.
 	if change != nil {
 		change(&c)
 	}
-	return attestation.Evidence{ByDevice: must[string](t)(eat.Sign(p.key, p.chain, c)), Findings: &found}
+	return attestation.Evidence{ByDevice: testenv.Must[string](t)(eat.Sign(p.key, p.chain, c)), Findings: &found}
 }
 
 // asksPhone goes through a session with evidence of a device.
@@ -126,8 +127,8 @@ func (w *world) bound(t *testing.T, r attestation.Result, key jwk.Key) *integrit
 	c, err := w.verifyBound(t, r)
 	// Whether it is good or not, whoever gets it sees their own key in it.
 	for what, text := range map[string]string{"token": r.Token, "client attestation": r.ClientAttestation} {
-		body := must[[]byte](t)(base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1]))
-		named, errKey := jwk.Confirmed(must[token.Object](t)(token.Members(body)))
+		body := testenv.Must[[]byte](t)(base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1]))
+		named, errKey := jwk.Confirmed(testenv.Must[token.Object](t)(token.Members(body)))
 		if errKey != nil || named != key {
 			t.Errorf("the %s names another key: %v", what, errKey)
 		}
@@ -143,7 +144,7 @@ func (w *world) bound(t *testing.T, r attestation.Result, key jwk.Key) *integrit
 		t.Error("the token is bound to another key")
 	}
 	want := map[string]string{
-		"sub": `"` + app + `"`, "iat": "", "exp": fmt.Sprint(c.Expires.Unix()), "cnf": string(must[[]byte](t)(json.Marshal(map[string]jwk.Key{"jwk": key}))), "device": `"device-1"`, "release": "2",
+		"sub": `"` + app + `"`, "iat": "", "exp": fmt.Sprint(c.Expires.Unix()), "cnf": string(testenv.Must[[]byte](t)(json.Marshal(map[string]jwk.Key{"jwk": key}))), "device": `"device-1"`, "release": "2",
 	}
 	if !slices.Equal(slices.Sorted(maps.Keys(attested)), slices.Sorted(maps.Keys(want))) {
 		t.Errorf("a client attestation says %s", attested)
@@ -171,8 +172,8 @@ func (w *world) verifyBound(t *testing.T, r attestation.Result) (integrity.Claim
 // clientAttestation is what one says that the service has signed; nil: it has not.
 func (w *world) clientAttestation(t *testing.T, text string) token.Object {
 	t.Helper()
-	block, _ := pem.Decode(must[[]byte](t)(w.folder(t, deployment.Attestation).Read(deployment.AttesterKeyFile)))
-	attester := must[jwk.Key](t)(jwk.OfSigner(must[any](t)(x509.ParsePKCS8PrivateKey(block.Bytes)).(crypto.Signer)))
+	block, _ := pem.Decode(testenv.Must[[]byte](t)(w.folder(t, deployment.Attestation).Read(deployment.AttesterKeyFile)))
+	attester := testenv.Must[jwk.Key](t)(jwk.OfSigner(testenv.Must[any](t)(x509.ParsePKCS8PrivateKey(block.Bytes)).(crypto.Signer)))
 	said, err := jwk.Open(text, clientattestation.Type, func(header token.Object) (jwk.Key, error) {
 		if id, err := header.Text("kid"); err != nil || id != attester.Thumbprint() {
 			t.Errorf("kid is %q, %v", id, err)
@@ -210,7 +211,7 @@ func TestDevicesAttest(t *testing.T) {
 		t.Errorf("it was said %s ago", off)
 	}
 	stranger := w.phone(t)
-	own := must[*pki.CA](t)(pki.NewRoot("maker"))
+	own := testenv.Must[*pki.CA](t)(pki.NewRoot("maker"))
 	certificate, key, err := own.Device("phone", "AQcHBwcHBwcHBwcHBwcHBwc")
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +235,7 @@ func TestDevicesAttest(t *testing.T) {
 		if w.bound(t, result, tt.phone.claims.Key) != nil {
 			t.Errorf("%s is good", name)
 		}
-		if want, got := must[[]byte](t)(json.Marshal(right.shape(t))), must[[]byte](t)(json.Marshal(failing.shape(t))); string(want) != string(got) {
+		if want, got := testenv.Must[[]byte](t)(json.Marshal(right.shape(t))), testenv.Must[[]byte](t)(json.Marshal(failing.shape(t))); string(want) != string(got) {
 			t.Errorf("%s:\n%s, and a good one\n%s", name, got, want)
 		}
 		shown := w.result(t, result)
@@ -247,7 +248,7 @@ func TestDevicesAttest(t *testing.T) {
 	}
 	session := w.opens(t, byDevice, mine())
 	junk, result := w.sends(t, session.path, attestation.Evidence{ByDevice: "a.b.c", Findings: &attestation.Findings{}})
-	if want, got := must[[]byte](t)(json.Marshal(right.shape(t))), must[[]byte](t)(json.Marshal(junk.shape(t))); string(want) != string(got) || w.clientAttestation(t, result.ClientAttestation) != nil {
+	if want, got := testenv.Must[[]byte](t)(json.Marshal(right.shape(t))), testenv.Must[[]byte](t)(json.Marshal(junk.shape(t))); string(want) != string(got) || w.clientAttestation(t, result.ClientAttestation) != nil {
 		t.Errorf("what is no evidence:\n%s, and a good one\n%s", got, want)
 	}
 	// At other stages nothing is said of keys.
@@ -269,7 +270,7 @@ func TestWhatIsRevokedFails(t *testing.T) {
 	ctx := t.Context()
 	for name, certificate := range map[string]*x509.Certificate{"the device": one.chain[0], "the plant": one.chain[1], "the maker": w.maker.X509()} {
 		serial := eat.Serial(certificate)
-		found := must[manage.DeviceCertificate](t)(manage.RevokeCertificate(ctx, w.admin, manage.CertificateToRevoke{Serial: serial}))
+		found := testenv.Must[manage.DeviceCertificate](t)(manage.RevokeCertificate(ctx, w.admin, manage.CertificateToRevoke{Serial: serial}))
 		if found.RevokedAt == nil || passes(one, nil) || passes(other, nil) == (name == "the maker") {
 			t.Errorf("%s is revoked: %+v", name, found)
 		}
@@ -277,7 +278,7 @@ func TestWhatIsRevokedFails(t *testing.T) {
 		if passes(one, nil) {
 			t.Errorf("%s is revoked, and is not after a restart", name)
 		}
-		found = must[manage.DeviceCertificate](t)(manage.RevokeCertificate(ctx, w.admin, manage.CertificateToRevoke{Serial: serial, Restore: true}))
+		found = testenv.Must[manage.DeviceCertificate](t)(manage.RevokeCertificate(ctx, w.admin, manage.CertificateToRevoke{Serial: serial, Restore: true}))
 		if found.RevokedAt != nil || found.History[len(found.History)-1].What != "accepted again" || !passes(one, nil) {
 			t.Errorf("%s is accepted again: %+v", name, found)
 		}
@@ -286,22 +287,22 @@ func TestWhatIsRevokedFails(t *testing.T) {
 	if passes(one, onFree) {
 		t.Error("a system of somebody's is accepted")
 	}
-	let := must[manage.AcceptedSystem](t)(manage.AcceptSystem(ctx, w.admin, manage.SystemToAccept{Key: string(free), Name: "a free one"}))
+	let := testenv.Must[manage.AcceptedSystem](t)(manage.AcceptSystem(ctx, w.admin, manage.SystemToAccept{Key: string(free), Name: "a free one"}))
 	if !passes(one, onFree) || passes(one, func(c *eat.Claims) { onFree(c); c.System.Locked = false }) {
 		t.Errorf("a system that was let in: %+v", let)
 	}
-	must[manage.AcceptedSystem](t)(manage.AcceptSystem(ctx, w.admin, manage.SystemToAccept{Key: string(free), Withdraw: true}))
+	testenv.Must[manage.AcceptedSystem](t)(manage.AcceptSystem(ctx, w.admin, manage.SystemToAccept{Key: string(free), Withdraw: true}))
 	if passes(one, onFree) || !passes(one, nil) {
 		t.Error("a system that was withdrawn")
 	}
-	if all := must[[]manage.AcceptedSystem](t)(manage.Systems(ctx, w.admin)); len(all) != 2 {
+	if all := testenv.Must[[]manage.AcceptedSystem](t)(manage.Systems(ctx, w.admin)); len(all) != 2 {
 		t.Errorf("%+v", all)
 	}
-	if all := must[[]manage.DeviceCertificate](t)(manage.DeviceCertificates(ctx, w.admin)); len(all) != 3 || !all[0].Root || all[0].Name != "maker" {
+	if all := testenv.Must[[]manage.DeviceCertificate](t)(manage.DeviceCertificates(ctx, w.admin)); len(all) != 3 || !all[0].Root || all[0].Name != "maker" {
 		t.Errorf("%+v", all)
 	}
 	for _, serial := range []string{eat.Serial(one.chain[0]), eat.Serial(other.chain[0])} {
-		if some := must[[]manage.DeviceCertificate](t)(manage.DeviceCertificates(ctx, w.admin, serial)); len(some) == 1 != (serial == eat.Serial(one.chain[0])) {
+		if some := testenv.Must[[]manage.DeviceCertificate](t)(manage.DeviceCertificates(ctx, w.admin, serial)); len(some) == 1 != (serial == eat.Serial(one.chain[0])) {
 			t.Errorf("by its serial number: %+v", some)
 		}
 	}

@@ -23,13 +23,13 @@ import (
 
 func (w *world) references(t testing.TB) []manage.Reference {
 	t.Helper()
-	return must[[]manage.Reference](t)(manage.References(t.Context(), w.admin))
+	return testenv.Must[[]manage.Reference](t)(manage.References(t.Context(), w.admin))
 }
 
 // reference is the one of a package; nil: there is none.
 func (w *world) reference(t testing.TB, pkg []byte) *manage.Reference {
 	t.Helper()
-	id := string(must[attestation.Measurement](t)(attestation.Measure(bytes.NewReader(pkg))))
+	id := string(testenv.Must[attestation.Measurement](t)(attestation.Measure(bytes.NewReader(pkg))))
 	all := w.references(t)
 	if i := slices.IndexFunc(all, func(r manage.Reference) bool { return r.SHA256 == id }); i >= 0 {
 		return &all[i]
@@ -56,7 +56,7 @@ func TestWithdrawnRelease(t *testing.T) {
 	w := start(t)
 	before := w.attests(t, byChallenge, mine(), w.pkg, attestation.Findings{})
 	id := w.reference(t, w.pkg).SHA256
-	must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, id, false))
+	testenv.Must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, id, false))
 	for _, stage := range []string{byHash, byChallenge} {
 		result := w.attests(t, stage, mine(), w.pkg, attestation.Findings{})
 		shown := w.result(t, result).Claims[0]
@@ -71,8 +71,8 @@ func TestWithdrawnRelease(t *testing.T) {
 	if w.good(t, byChallenge, before.Token) {
 		t.Error("the token of before is good after its life")
 	}
-	must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, id, false)) // it is already
-	restored := must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, id, true))
+	testenv.Must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, id, false)) // it is already
+	restored := testenv.Must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, id, true))
 	if want := []string{"registered", "withdrawn", "accepted again"}; restored.WithdrawnAt != nil || !slices.Equal(whats(restored.History), want) {
 		t.Errorf("%+v, want %q", restored, want)
 	}
@@ -144,13 +144,13 @@ func TestUploadedPackages(t *testing.T) {
 		}
 	}
 	// Withdrawn, it stays so when it comes again.
-	must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, registered.SHA256, false))
+	testenv.Must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, registered.SHA256, false))
 	if again, err := upload(next); err != nil || again.WithdrawnAt == nil {
 		t.Errorf("%+v, %v", again, err)
 	}
 	// The stranger's is one as soon as the stranger is accepted, and fails when not any more.
 	signer := manage.SignerToAccept{Client: app, Signer: pinOf(t, stranger)}
-	must[manage.Signer](t)(manage.Post[manage.Signer](t.Context(), w.admin, manage.SignersPath, signer))
+	testenv.Must[manage.Signer](t)(manage.Post[manage.Signer](t.Context(), w.admin, manage.SignersPath, signer))
 	if _, err := upload(others); err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestUploadedPackages(t *testing.T) {
 		t.Error("a package of a signer who was accepted is not good")
 	}
 	signer.Withdraw = true
-	gone := must[manage.Signer](t)(manage.Post[manage.Signer](t.Context(), w.admin, manage.SignersPath, signer))
+	gone := testenv.Must[manage.Signer](t)(manage.Post[manage.Signer](t.Context(), w.admin, manage.SignersPath, signer))
 	if want := []string{"accepted", "withdrawn"}; gone.WithdrawnAt == nil || !slices.Equal(whats(gone.History), want) {
 		t.Errorf("%+v, want %q", gone, want)
 	}
@@ -183,12 +183,12 @@ func TestBannedDevice(t *testing.T) {
 	w.attests(t, byHash, mine(), w.pkg, attestation.Findings{})
 	w.attests(t, byHash, mine(), w.pkg[1:], attestation.Findings{})
 	w.attests(t, byHash, other, w.pkg, attestation.Findings{})
-	list := must[manage.AttestedDeviceList](t)(manage.AttestedDevices(t.Context(), w.admin, manage.AttestedDeviceQuery{Part: manage.Part{Sort: "device"}}))
+	list := testenv.Must[manage.AttestedDeviceList](t)(manage.AttestedDevices(t.Context(), w.admin, manage.AttestedDeviceQuery{Part: manage.Part{Sort: "device"}}))
 	if list.Total != 2 || list.Devices[0].Device != "device-1" || list.Devices[0].Good != 1 || list.Devices[0].Failing != 1 || list.Devices[0].LastGood || list.Devices[0].LastReference == "" {
 		t.Fatalf("%+v", list)
 	}
 	id := list.Devices[0].ID
-	if banned := must[manage.AttestedDevice](t)(manage.BanAttestedDevice(t.Context(), w.admin, id, false)); banned.BannedAt == nil {
+	if banned := testenv.Must[manage.AttestedDevice](t)(manage.BanAttestedDevice(t.Context(), w.admin, id, false)); banned.BannedAt == nil {
 		t.Errorf("%+v", banned)
 	}
 	result := w.attests(t, byHash, mine(), w.pkg, attestation.Findings{})
@@ -198,7 +198,7 @@ func TestBannedDevice(t *testing.T) {
 	if !w.good(t, byHash, w.attests(t, byHash, other, w.pkg, attestation.Findings{}).Token) || !w.attestsWell(t, byChallenge, w.pkg) {
 		t.Error("another device, or the device at another stage, is banned, too")
 	}
-	lifted := must[manage.AttestedDevice](t)(manage.BanAttestedDevice(t.Context(), w.admin, id, true))
+	lifted := testenv.Must[manage.AttestedDevice](t)(manage.BanAttestedDevice(t.Context(), w.admin, id, true))
 	if want := []string{"banned", "ban lifted"}; lifted.BannedAt != nil || !slices.Equal(whats(lifted.History), want) {
 		t.Errorf("%+v, want %q", lifted, want)
 	}
@@ -215,19 +215,19 @@ func TestRestart(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	next := pack(t, appPackage, 3, noise(11, 100_000), developer)
-	must[manage.Reference](t)(manage.RegisterPackage(t.Context(), w.admin, next))
+	testenv.Must[manage.Reference](t)(manage.RegisterPackage(t.Context(), w.admin, next))
 	result := w.attests(t, byHash, mine(), w.pkg, attestation.Findings{})
 	before := w.result(t, result)
-	device := must[manage.AttestedDeviceList](t)(manage.AttestedDevices(t.Context(), w.admin, manage.AttestedDeviceQuery{})).Devices[0]
-	banned := must[manage.AttestedDevice](t)(manage.BanAttestedDevice(t.Context(), w.admin, device.ID, false))
-	withdrawn := must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, w.reference(t, next).SHA256, false))
+	device := testenv.Must[manage.AttestedDeviceList](t)(manage.AttestedDevices(t.Context(), w.admin, manage.AttestedDeviceQuery{})).Devices[0]
+	banned := testenv.Must[manage.AttestedDevice](t)(manage.BanAttestedDevice(t.Context(), w.admin, device.ID, false))
+	withdrawn := testenv.Must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, w.reference(t, next).SHA256, false))
 	change := manage.EnforcementChange{Stage: byChallenge, Claim: manage.Runtime, Policy: catalog.Watched}
-	must[manage.Enforcement](t)(manage.Post[manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath, change))
+	testenv.Must[manage.Enforcement](t)(manage.Post[manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath, change))
 	w.reopen(t)
 	if after := w.result(t, result); after.Reference != before.Reference || !after.At.Equal(before.At) || after.Token != before.Token || len(after.Claims) != 4 {
 		t.Errorf("the result is %+v, and was %+v", after, before)
 	}
-	if after := must[manage.AttestedDevice](t)(manage.Get[manage.AttestedDevice](t.Context(), w.admin, manage.AttestedDevicesPath+"/"+device.ID)); after.BannedAt == nil || len(after.History) != len(banned.History) {
+	if after := testenv.Must[manage.AttestedDevice](t)(manage.Get[manage.AttestedDevice](t.Context(), w.admin, manage.AttestedDevicesPath+"/"+device.ID)); after.BannedAt == nil || len(after.History) != len(banned.History) {
 		t.Errorf("the device is %+v, and was %+v", after, banned)
 	}
 	if w.attestsWell(t, byHash, w.pkg) {
@@ -236,7 +236,7 @@ func TestRestart(t *testing.T) {
 	if after := w.reference(t, next); after == nil || after.WithdrawnAt == nil || len(after.History) != len(withdrawn.History) {
 		t.Errorf("the reference is %+v, and was %+v", after, withdrawn)
 	}
-	enforced := must[[]manage.Enforcement](t)(manage.Get[[]manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath))
+	enforced := testenv.Must[[]manage.Enforcement](t)(manage.Get[[]manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath))
 	i := slices.IndexFunc(enforced, func(e manage.Enforcement) bool { return e.Stage == byChallenge })
 	if enforced[i].Claims[manage.Runtime] != catalog.Watched || enforced[i].Catalog[manage.Runtime] != catalog.Enforced || enforced[i].Version != 2 {
 		t.Errorf("enforced is %+v", enforced[i])
@@ -287,9 +287,9 @@ func TestReset(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	result := w.attests(t, byHash, mine(), w.pkg, attestation.Findings{})
-	must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, w.reference(t, w.pkg).SHA256, false))
+	testenv.Must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, w.reference(t, w.pkg).SHA256, false))
 	change := manage.EnforcementChange{Stage: byHash, Claim: manage.Executables, Policy: catalog.Watched}
-	must[manage.Enforcement](t)(manage.Post[manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath, change))
+	testenv.Must[manage.Enforcement](t)(manage.Post[manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath, change))
 	if err := w.admin.Do(t.Context(), http.MethodPost, "/reset", nil, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -67,7 +67,7 @@ func (w *world) process(t *testing.T) (base string, admin *manage.Client, kill f
 	said, kill := testenv.Process(t, serviceFolder, w.dir)
 	folder := w.folder(t, deployment.Admin)
 	folder.Addresses.Public = map[deployment.ServiceName]string{deployment.Manage(deployment.Attestation): "https://" + said[1]}
-	admin = must[*manage.Client](t)(manage.NewClient(folder, deployment.Attestation))
+	admin = testenv.Must[*manage.Client](t)(manage.NewClient(folder, deployment.Attestation))
 	t.Cleanup(admin.Close)
 	return "https://" + said[0], admin, kill
 }
@@ -144,12 +144,12 @@ func TestKilledService(t *testing.T) {
 	}
 	w := start(t)
 	old := pack(t, appPackage, 1, noise(4, 1000), developer)
-	release := must[manage.Reference](t)(manage.RegisterPackage(t.Context(), w.admin, old)).SHA256
+	release := testenv.Must[manage.Reference](t)(manage.RegisterPackage(t.Context(), w.admin, old)).SHA256
 	w.attests(t, byChallenge, mine(), w.pkg, attestation.Findings{})
-	device := must[manage.AttestedDeviceList](t)(manage.AttestedDevices(t.Context(), w.admin, manage.AttestedDeviceQuery{})).Devices[0].ID
+	device := testenv.Must[manage.AttestedDeviceList](t)(manage.AttestedDevices(t.Context(), w.admin, manage.AttestedDeviceQuery{})).Devices[0].ID
 	w.stop()
 	var done changed
-	measurement := must[attestation.Measurement](t)(attestation.Measure(bytes.NewReader(w.pkg)))
+	measurement := testenv.Must[attestation.Measurement](t)(attestation.Measure(bytes.NewReader(w.pkg)))
 	acknowledged := map[string]bool{} // references, and whether the app's token was good
 	lost := 0
 	changedAll := make(chan struct{}) // all that the admin changes, at least once
@@ -222,9 +222,9 @@ func TestKilledService(t *testing.T) {
 	}
 	reference := w.reference(t, old)
 	backAndForth(t, "the release", reference.History[1:], reference.WithdrawnAt != nil, "withdrawn", "accepted again", done.withdrawals, kills)
-	banned := must[manage.AttestedDevice](t)(manage.Get[manage.AttestedDevice](t.Context(), w.admin, manage.AttestedDevicesPath+"/"+device))
+	banned := testenv.Must[manage.AttestedDevice](t)(manage.Get[manage.AttestedDevice](t.Context(), w.admin, manage.AttestedDevicesPath+"/"+device))
 	backAndForth(t, "the device", banned.History, banned.BannedAt != nil, "banned", "ban lifted", done.bans, kills)
-	versions := must[[]manage.Enforcement](t)(manage.Enforcements(t.Context(), w.admin))[0]
+	versions := testenv.Must[[]manage.Enforcement](t)(manage.Enforcements(t.Context(), w.admin))[0]
 	var decided []manage.Event
 	for i, v := range versions.History {
 		if v.Version != i+1 {

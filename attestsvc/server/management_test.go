@@ -14,6 +14,7 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 )
@@ -58,7 +59,7 @@ func TestResultsAreListed(t *testing.T) {
 		"no pattern, a text":  {manage.AttestationQuery{AttestationFilter: manage.AttestationFilter{Search: "%"}}, nil, 0},
 		"a part and a filter": {manage.AttestationQuery{AttestationFilter: manage.AttestationFilter{Stage: byHash}, Part: manage.Part{From: 2}}, []int{0}, 3},
 	} {
-		list := must[manage.AttestationList](t)(manage.Attestations(t.Context(), w.admin, tt.query))
+		list := testenv.Must[manage.AttestationList](t)(manage.Attestations(t.Context(), w.admin, tt.query))
 		var got []string
 		for _, a := range list.Attestations {
 			got = append(got, a.Reference)
@@ -93,7 +94,7 @@ func TestSessionsAreListed(t *testing.T) {
 	result := w.attests(t, byHash, mine(), w.pkg, attestation.Findings{})
 	w.call(t, http.MethodPost, waiting.path+"x", `{"measurement":"`+strings.Repeat("0", 64)+`","answer":"`+strings.Repeat("A", 43)+`=","findings":{}}`)
 	list := func(stage, state string) manage.AttestationSessionList {
-		return must[manage.AttestationSessionList](t)(manage.AttestationSessions(t.Context(), w.admin, stage, state, manage.Part{}))
+		return testenv.Must[manage.AttestationSessionList](t)(manage.AttestationSessions(t.Context(), w.admin, stage, state, manage.Part{}))
 	}
 	all := list("", "")
 	if all.Total != 2 || all.Waiting != 1 || all.Opened != 2 || all.Answered != 1 || all.Refused != 1 || all.Sessions[0].Reference != result.Reference || all.Sessions[1].Ranges != 64 {
@@ -119,12 +120,12 @@ func TestWatchedIsCounted(t *testing.T) {
 	w := start(t)
 	for _, claim := range []manage.ClaimName{manage.Runtime, manage.Configuration} {
 		change := manage.EnforcementChange{Stage: byChallenge, Claim: claim, Policy: catalog.Watched}
-		must[manage.Enforcement](t)(manage.Post[manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath, change))
+		testenv.Must[manage.Enforcement](t)(manage.Post[manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath, change))
 	}
 	for _, found := range []attestation.Findings{{}, {}, {Traced: true}, {Traced: true, Unlocked: true}, {Unlocked: true, OtherSigner: true}} {
 		w.attests(t, byChallenge, mine(), w.pkg, found)
 	}
-	all := must[[]manage.Watched](t)(manage.Get[[]manage.Watched](t.Context(), w.admin, manage.AttestationsWatchedPath))
+	all := testenv.Must[[]manage.Watched](t)(manage.Get[[]manage.Watched](t.Context(), w.admin, manage.AttestationsWatchedPath))
 	of := all[slices.IndexFunc(all, func(found manage.Watched) bool { return found.Stage == byChallenge })]
 	if of.Total != 5 || of.Failing != 1 || of.Would != 2 {
 		t.Errorf("%+v", of)
@@ -154,14 +155,14 @@ func TestEnforcementThatIsRefused(t *testing.T) {
 	} {
 		wantStatus(t, w.admin.Do(t.Context(), http.MethodPost, manage.EnforcementPath, tt.change, nil), name, tt.status)
 	}
-	enforced := must[[]manage.Enforcement](t)(manage.Get[[]manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath))
+	enforced := testenv.Must[[]manage.Enforcement](t)(manage.Get[[]manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath))
 	for _, e := range enforced {
 		if e.Version != 1 || e.Since != nil {
 			t.Errorf("what was refused is a version: %+v", e)
 		}
 	}
 	same := manage.EnforcementChange{Stage: byHash, Claim: manage.Executables, Policy: catalog.Enforced}
-	if now := must[manage.Enforcement](t)(manage.Post[manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath, same)); now.Version != 1 {
+	if now := testenv.Must[manage.Enforcement](t)(manage.Post[manage.Enforcement](t.Context(), w.admin, manage.EnforcementPath, same)); now.Version != 1 {
 		t.Errorf("what is so already is version %d", now.Version)
 	}
 }
@@ -171,7 +172,7 @@ func TestCoverageIsShown(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	for query, n := range map[string]float64{"": 64, "?ranges=8": 8} {
-		all := must[[]manage.Coverage](t)(manage.Get[[]manage.Coverage](t.Context(), w.admin, manage.CoveragePath+query))
+		all := testenv.Must[[]manage.Coverage](t)(manage.Get[[]manage.Coverage](t.Context(), w.admin, manage.CoveragePath+query))
 		i := slices.IndexFunc(all, func(c manage.Coverage) bool { return c.Package == appPackage })
 		if want := math.Pow(1-4096/float64(len(w.pkg)), n); len(all) != 2 || math.Abs(all[i].Missed-want) > 1e-12 || all[i].Size != int64(len(w.pkg)) {
 			t.Errorf("%q: %+v, want %v", query, all, want)
@@ -187,7 +188,7 @@ func TestLatenciesAreCounted(t *testing.T) {
 		w.attests(t, byHash, mine(), w.pkg, attestation.Findings{})
 	}
 	w.attests(t, byHash, mine(), w.pkg[1:], attestation.Findings{})
-	all := must[[]manage.Latencies](t)(manage.Get[[]manage.Latencies](t.Context(), w.admin, manage.LatenciesPath))
+	all := testenv.Must[[]manage.Latencies](t)(manage.Get[[]manage.Latencies](t.Context(), w.admin, manage.LatenciesPath))
 	sum := func(counts []int64) (n int64) {
 		for _, count := range counts {
 			n += count
@@ -227,12 +228,12 @@ func TestManagementIsLoggedAndClosed(t *testing.T) {
 	w.open(t)
 	result := w.attests(t, byChallenge, mine(), w.pkg, attestation.Findings{})
 	id := w.reference(t, w.pkg).SHA256
-	must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, id, false))
+	testenv.Must[manage.Reference](t)(manage.WithdrawReference(t.Context(), w.admin, id, false))
 	if text := log.String(); !strings.Contains(text, "/references/"+id+"/withdraw") || !strings.Contains(text, "by=admin") || strings.Contains(text, result.Token) ||
 		strings.Contains(text, "the secret of") {
 		t.Errorf("logged is %s", text)
 	}
-	auth := must[*manage.Client](t)(manage.NewClient(w.folder(t, deployment.Auth), deployment.Attestation))
+	auth := testenv.Must[*manage.Client](t)(manage.NewClient(w.folder(t, deployment.Auth), deployment.Attestation))
 	defer auth.Close()
 	for _, path := range []string{
 		manage.AttestationsPath, manage.AttestationSessionsPath, manage.ReferencesPath, manage.SignersPath, manage.AttestedDevicesPath, manage.EnforcementPath,

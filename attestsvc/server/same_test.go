@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/stages/mechanism/attestation"
 )
 
@@ -25,7 +26,7 @@ type answered struct {
 func (w *world) answered(t testing.TB, stage string, o attestation.Opening, pkg []byte) answered {
 	t.Helper()
 	session := w.opens(t, stage, o)
-	sent := string(must[[]byte](t)(json.Marshal(evidence(t, pkg, session.Challenge, attestation.Findings{}))))
+	sent := string(testenv.Must[[]byte](t)(json.Marshal(evidence(t, pkg, session.Challenge, attestation.Findings{}))))
 	begin := time.Now()
 	r := w.call(t, http.MethodPost, session.path, sent)
 	took := time.Since(begin)
@@ -35,7 +36,7 @@ func (w *world) answered(t testing.TB, stage string, o attestation.Opening, pkg 
 // shape is what can be seen of an answer without the secret: all but what is random.
 func (a answered) shape(t testing.TB) map[string]any {
 	t.Helper()
-	header := must[[]byte](t)(base64.RawURLEncoding.DecodeString(strings.Split(a.token, ".")[0]))
+	header := testenv.Must[[]byte](t)(base64.RawURLEncoding.DecodeString(strings.Split(a.token, ".")[0]))
 	var lengths []int
 	for _, part := range strings.Split(a.token, ".") {
 		lengths = append(lengths, len(part))
@@ -60,8 +61,8 @@ func TestFailingAnswersLookTheSame(t *testing.T) {
 			t.Fatal("the genuine app's token is not good")
 		}
 		w.attests(t, stage, banned, w.pkg, attestation.Findings{})
-		devices := must[manage.AttestedDeviceList](t)(manage.AttestedDevices(t.Context(), w.admin, manage.AttestedDeviceQuery{Stage: stage, Search: banned.Device}))
-		must[manage.AttestedDevice](t)(manage.BanAttestedDevice(t.Context(), w.admin, devices.Devices[0].ID, false))
+		devices := testenv.Must[manage.AttestedDeviceList](t)(manage.AttestedDevices(t.Context(), w.admin, manage.AttestedDeviceQuery{Stage: stage, Search: banned.Device}))
+		testenv.Must[manage.AttestedDevice](t)(manage.BanAttestedDevice(t.Context(), w.admin, devices.Devices[0].ID, false))
 		other := mine()
 		other.Release = 3
 		for name, failing := range map[string]answered{
@@ -73,7 +74,7 @@ func TestFailingAnswersLookTheSame(t *testing.T) {
 			if w.good(t, stage, failing.token) != (name == "the good one, again") {
 				t.Errorf("%s, %s: good is the wrong way round", stage, name)
 			}
-			if want, got := must[[]byte](t)(json.Marshal(good.shape(t))), must[[]byte](t)(json.Marshal(failing.shape(t))); string(want) != string(got) {
+			if want, got := testenv.Must[[]byte](t)(json.Marshal(good.shape(t))), testenv.Must[[]byte](t)(json.Marshal(failing.shape(t))); string(want) != string(got) {
 				t.Errorf("%s, %s:\n%s, and a good one\n%s", stage, name, got, want)
 			}
 		}

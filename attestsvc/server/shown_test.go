@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 )
@@ -20,7 +21,7 @@ func TestResultSaysWhatTheTokenSays(t *testing.T) {
 	}
 	for _, shown := range []manage.Attestation{
 		w.result(t, result),
-		must[manage.AttestationList](t)(manage.Attestations(t.Context(), w.admin, manage.AttestationQuery{})).Attestations[0],
+		testenv.Must[manage.AttestationList](t)(manage.Attestations(t.Context(), w.admin, manage.AttestationQuery{})).Attestations[0],
 	} {
 		if shown.Issuer != claims.Issuer || !slices.Equal(shown.Audience, claims.Audience) || shown.Key != app+"-servers" || shown.Token != claims.ID {
 			t.Errorf("%+v, and the token says %+v", shown, claims)
@@ -32,7 +33,7 @@ func TestVersionsOfWhatIsEnforced(t *testing.T) {
 	t.Parallel()
 	w := start(t)
 	at := func(stage string) manage.Enforcement {
-		all := must[[]manage.Enforcement](t)(manage.Enforcements(t.Context(), w.admin))
+		all := testenv.Must[[]manage.Enforcement](t)(manage.Enforcements(t.Context(), w.admin))
 		return all[slices.IndexFunc(all, func(e manage.Enforcement) bool { return e.Stage == stage })]
 	}
 	before := at(byChallenge)
@@ -40,7 +41,7 @@ func TestVersionsOfWhatIsEnforced(t *testing.T) {
 	if before.Claims[manage.Runtime] == to {
 		to = catalog.Watched
 	}
-	must[manage.Enforcement](t)(manage.Enforce(t.Context(), w.admin, manage.EnforcementChange{Stage: byChallenge, Claim: manage.Runtime, Policy: to}))
+	testenv.Must[manage.Enforcement](t)(manage.Enforce(t.Context(), w.admin, manage.EnforcementChange{Stage: byChallenge, Claim: manage.Runtime, Policy: to}))
 	w.reopen(t)
 	after := at(byChallenge)
 	if len(before.History) != 1 || before.History[0].At != nil || len(after.History) != 2 {
@@ -64,7 +65,7 @@ func TestShapesOfAnswers(t *testing.T) {
 	if r := w.attests(t, byChallenge, mine(), changed, attestation.Findings{}); w.good(t, byChallenge, r.Token) {
 		t.Fatal("a changed package is accepted")
 	}
-	all := must[[]manage.Latencies](t)(manage.Get[[]manage.Latencies](t.Context(), w.admin, manage.LatenciesPath))
+	all := testenv.Must[[]manage.Latencies](t)(manage.Get[[]manage.Latencies](t.Context(), w.admin, manage.LatenciesPath))
 	if len(all) != 1 || len(all[0].Shapes) == 0 {
 		t.Fatalf("%+v", all)
 	}
@@ -79,7 +80,7 @@ func TestShapesOfAnswers(t *testing.T) {
 	if good != 1 || failing != 1 || first.Header != `{"alg":"HS256","kid":"harbour-mobile-servers","typ":"client-integrity+jwt"}` || first.Body <= first.Token {
 		t.Errorf("%+v", all[0].Shapes)
 	}
-	coverage := must[[]manage.Coverage](t)(manage.Get[[]manage.Coverage](t.Context(), w.admin, manage.CoveragePath))
+	coverage := testenv.Must[[]manage.Coverage](t)(manage.Get[[]manage.Coverage](t.Context(), w.admin, manage.CoveragePath))
 	if len(coverage) == 0 || coverage[0].Seconds != 60 {
 		t.Errorf("coverage: %+v", coverage)
 	}

@@ -56,16 +56,6 @@ const (
 	appPackage = "com.example.app"
 )
 
-func must[T any](t testing.TB) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
 // Who signs packages.
 var (
 	developer = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, ed25519.SeedSize))
@@ -73,7 +63,7 @@ var (
 )
 
 func pinOf(t testing.TB, key ed25519.PrivateKey) string {
-	return string(must[pin.Pin](t)(pin.OfKey(key.Public())))
+	return string(testenv.Must[pin.Pin](t)(pin.OfKey(key.Public())))
 }
 
 // noise is a program of random bytes, the same for each seed.
@@ -86,7 +76,7 @@ func noise(seed byte, size int) []byte {
 // pack makes a package.
 func pack(t testing.TB, name string, number int, program []byte, key ed25519.PrivateKey) []byte {
 	t.Helper()
-	return must[[]byte](t)(release.Assemble(program, release.Manifest{Name: name, Label: "App", Release: number},
+	return testenv.Must[[]byte](t)(release.Assemble(program, release.Manifest{Name: name, Label: "App", Release: number},
 		map[string][]byte{"settings.json": []byte(`{"some":"thing"}`)}, key))
 }
 
@@ -113,12 +103,12 @@ func (w *world) now() time.Time           { return time.Now().Add(time.Duration(
 func (w *world) advance(by time.Duration) { w.ahead.Add(int64(by)) }
 
 func listener(t testing.TB) net.Listener {
-	return must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+	return testenv.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 }
 
 func (w *world) folder(t testing.TB, role deployment.Role) *deployment.Folder {
 	t.Helper()
-	return must[*deployment.Folder](t)(deployment.Open(w.dir, role))
+	return testenv.Must[*deployment.Folder](t)(deployment.Open(w.dir, role))
 }
 
 // start starts an attestation service, with an authorization server that knows clients and nothing
@@ -149,15 +139,15 @@ func (w *world) deploy(t testing.TB) {
 		deployment.Manage(deployment.Auth):        "https://" + auth.Addr().String(),
 		deployment.Manage(deployment.Attestation): "https://" + w.listen.Manage.Addr().String(),
 	}}
-	ca, pair := must[*pki.CA](t), must[pki.Pair](t)
+	ca, pair := testenv.Must[*pki.CA](t), testenv.Must[pki.Pair](t)
 	public, inside := ca(pki.NewCA("public")), ca(pki.NewCA("inside"))
 	w.maker = ca(pki.NewRoot("maker"))
 	certificate := pair(public.Server("attestation service", "localhost", "127.0.0.1"))
-	known := must[[]byte](t)(json.Marshal([]references.Known{
+	known := testenv.Must[[]byte](t)(json.Marshal([]references.Known{
 		{Client: app, Package: appPackage, Signer: pinOf(t, developer)}, {Client: staff, Package: "com.example.ops", Signer: pinOf(t, developer)},
 	}))
 	for _, role := range []deployment.Role{deployment.Auth, deployment.Attestation, deployment.Admin} {
-		writer := must[*deployment.Writer](t)(deployment.NewWriter(w.dir, role, "test", time.Now(), addresses))
+		writer := testenv.Must[*deployment.Writer](t)(deployment.NewWriter(w.dir, role, "test", time.Now(), addresses))
 		err := errors.Join(
 			writer.Pair("manage", pair(inside.Peer(string(role), "localhost", "127.0.0.1", string(role)))),
 			writer.File("manage-ca.pem", inside.Certificate),
@@ -172,18 +162,18 @@ func (w *world) deploy(t testing.TB) {
 		}
 	}
 	w.serveClients(t, auth)
-	roots := must[*x509.CertPool](t)(pki.Pool(public.Certificate))
+	roots := testenv.Must[*x509.CertPool](t)(pki.Pool(public.Certificate))
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: 32}
 	t.Cleanup(transport.CloseIdleConnections)
 	w.http = &http.Client{Transport: transport}
-	w.admin = must[*manage.Client](t)(manage.NewClient(w.folder(t, deployment.Admin), deployment.Attestation))
+	w.admin = testenv.Must[*manage.Client](t)(manage.NewClient(w.folder(t, deployment.Admin), deployment.Attestation))
 }
 
 // serveClients runs what the service needs of an authorization server.
 func (w *world) serveClients(t testing.TB, at net.Listener) {
 	t.Helper()
 	folder := w.folder(t, deployment.Auth)
-	db := must[*gorm.DB](t)(store.Open(folder.Path("auth.db"), append(clients.Models(), durable.Models()...)...))
+	db := testenv.Must[*gorm.DB](t)(store.Open(folder.Path("auth.db"), append(clients.Models(), durable.Models()...)...))
 	seed := []manage.App{
 		{ID: app, Name: "The app", UserAgent: "App/", Scopes: []string{"rates:read"}, PerSecond: 1e6, Burst: 1e6, ServersKey: app + "-servers"},
 		{ID: staff, Name: "The staff's", UserAgent: "Ops/", Scopes: []string{"rates:read"}, PerSecond: 1e6, Burst: 1e6, ServersKey: staff + "-servers"},
@@ -193,7 +183,7 @@ func (w *world) serveClients(t testing.TB, at net.Listener) {
 	for _, id := range []string{app, staff, unshared, app + "-servers", staff + "-servers"} {
 		secrets[id] = "the secret of " + id + " that is long enough"
 	}
-	w.registry = must[*clients.Registry](t)(clients.Open(t.Context(), db, clients.Config{Seed: seed, Secrets: secrets, Overlap: time.Hour}))
+	w.registry = testenv.Must[*clients.Registry](t)(clients.Open(t.Context(), db, clients.Config{Seed: seed, Secrets: secrets, Overlap: time.Hour}))
 	auth := manage.NewServer(folder, traffic.New("auth", 64), nil)
 	w.registry.Serve(auth.For(deployment.Attestation))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -223,7 +213,7 @@ func (w *world) config(t testing.TB) server.Config {
 // open starts the service, and waits until it knows the clients.
 func (w *world) open(t testing.TB) {
 	t.Helper()
-	service := must[*server.Server](t)(server.New(w.config(t)))
+	service := testenv.Must[*server.Server](t)(server.New(w.config(t)))
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- service.Serve(ctx, w.listen) }()
@@ -256,7 +246,7 @@ func (w *world) reopen(t testing.TB) {
 }
 
 func again(t testing.TB, l net.Listener) net.Listener {
-	return must[net.Listener](t)(net.Listen("tcp", l.Addr().String()))
+	return testenv.Must[net.Listener](t)(net.Listen("tcp", l.Addr().String()))
 }
 
 // publish puts a package into the service's folder, as a new release comes.
@@ -282,13 +272,13 @@ func (w *world) call(t testing.TB, method, path string, body any) reply {
 	case string:
 		sent = bytes.NewReader([]byte(body))
 	default:
-		sent = bytes.NewReader(must[[]byte](t)(json.Marshal(body)))
+		sent = bytes.NewReader(testenv.Must[[]byte](t)(json.Marshal(body)))
 	}
-	r := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), method, w.base+path, sent))
+	r := testenv.Must[*http.Request](t)(http.NewRequestWithContext(t.Context(), method, w.base+path, sent))
 	r.Header.Set("Content-Type", "application/json")
-	response := must[*http.Response](t)(w.http.Do(r))
+	response := testenv.Must[*http.Response](t)(w.http.Do(r))
 	defer response.Body.Close()
-	return reply{response, must[[]byte](t)(io.ReadAll(response.Body))}
+	return reply{response, testenv.Must[[]byte](t)(io.ReadAll(response.Body))}
 }
 
 func decoded[T any](t testing.TB, r reply, status int) (v T) {
@@ -322,10 +312,10 @@ func mine() attestation.Opening {
 // evidence is what somebody with that package answers.
 func evidence(t testing.TB, pkg []byte, challenge attestation.Challenge, found attestation.Findings) attestation.Evidence {
 	t.Helper()
-	e := attestation.Evidence{Measurement: must[attestation.Measurement](t)(attestation.Measure(bytes.NewReader(pkg)))}
+	e := attestation.Evidence{Measurement: testenv.Must[attestation.Measurement](t)(attestation.Measure(bytes.NewReader(pkg)))}
 	if len(challenge.Nonce) > 0 {
 		e.Findings = &found
-		e.Answer = must[[]byte](t)(challenge.Answer(bytes.NewReader(pkg), int64(len(pkg)), found))
+		e.Answer = testenv.Must[[]byte](t)(challenge.Answer(bytes.NewReader(pkg), int64(len(pkg)), found))
 	}
 	return e
 }
@@ -368,7 +358,7 @@ func (w *world) verify(stage, text string) (integrity.Claims, error) {
 // result is what the admin sees of an attestation.
 func (w *world) result(t testing.TB, r attestation.Result) manage.Attestation {
 	t.Helper()
-	return must[manage.Attestation](t)(manage.AttestationBy(t.Context(), w.admin, r.Reference))
+	return testenv.Must[manage.Attestation](t)(manage.AttestationBy(t.Context(), w.admin, r.Reference))
 }
 
 // only is a key that has one secret.

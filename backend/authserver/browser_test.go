@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"keyladder/internal/testenv"
 )
 
 // browser is somebody's: it keeps cookies, sends forms as browsers do, and follows redirects that
@@ -31,21 +33,21 @@ func (w *world) browser(t testing.TB) *browser {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: w.roots}, MaxIdleConnsPerHost: 100}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &browser{t, w, &http.Client{
-		Transport: transport, Jar: must[*cookiejar.Jar](t)(cookiejar.New(nil)),
+		Transport: transport, Jar: testenv.Must[*cookiejar.Jar](t)(cookiejar.New(nil)),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
 func (b *browser) do(r *http.Request) shown {
 	b.t.Helper()
-	response := must[*http.Response](b.t)(b.http.Do(r))
+	response := testenv.Must[*http.Response](b.t)(b.http.Do(r))
 	defer response.Body.Close()
-	return shown{response, string(must[[]byte](b.t)(io.ReadAll(response.Body)))}
+	return shown{response, string(testenv.Must[[]byte](b.t)(io.ReadAll(response.Body)))}
 }
 
 func (b *browser) get(path string) shown {
 	b.t.Helper()
-	return b.do(must[*http.Request](b.t)(http.NewRequest(http.MethodGet, b.w.base+path, nil)))
+	return b.do(testenv.Must[*http.Request](b.t)(http.NewRequest(http.MethodGet, b.w.base+path, nil)))
 }
 
 // authorize sends a browser to the authorization endpoint.
@@ -86,7 +88,7 @@ func (b *browser) post(path string, values url.Values) shown {
 }
 
 func (b *browser) posted(path string, values url.Values) *http.Request {
-	r := must[*http.Request](b.t)(http.NewRequest(http.MethodPost, b.w.base+path, strings.NewReader(values.Encode())))
+	r := testenv.Must[*http.Request](b.t)(http.NewRequest(http.MethodPost, b.w.base+path, strings.NewReader(values.Encode())))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	return r
@@ -131,7 +133,7 @@ func (b *browser) allow(stage, user string, query url.Values) shown {
 // answer is what a redirect to a client says.
 func (s shown) answer(t testing.TB) url.Values {
 	t.Helper()
-	to := must[*url.URL](t)(url.Parse(s.Header.Get("Location")))
+	to := testenv.Must[*url.URL](t)(url.Parse(s.Header.Get("Location")))
 	if s.StatusCode != http.StatusSeeOther || to.Scheme == "" {
 		t.Fatalf("%s leads to no client: %s\n%s", s.Request.URL, s.Status, s.body)
 	}
@@ -139,7 +141,7 @@ func (s shown) answer(t testing.TB) url.Values {
 	if to.Fragment != "" {
 		query = to.EscapedFragment()
 	}
-	return must[url.Values](t)(url.ParseQuery(query))
+	return testenv.Must[url.Values](t)(url.ParseQuery(query))
 }
 
 // code has a user allow a client everything, and is the code that comes of it.

@@ -37,7 +37,7 @@ func (w *world) api(t *testing.T) *api {
 	folder := w.folder(t, deployment.Resource)
 	config := resource.Config{Folder: folder, Stages: stages(), Logger: slog.New(slog.DiscardHandler), Now: w.now}.With(deployment.DefaultSettings)
 	config.Address = guard.Limit{PerSecond: 1e6, Burst: 1e6}
-	server := must[*resource.Server](t)(resource.New(config))
+	server := testenv.Must[*resource.Server](t)(resource.New(config))
 	l := resource.Listeners{TLS: listener(t), Manage: listener(t)}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
@@ -53,7 +53,7 @@ func (w *world) api(t *testing.T) *api {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: w.roots}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &api{
-		w, "https://" + l.TLS.Addr().String(), &http.Client{Transport: transport}, must[*manage.Client](t)(manage.NewClient(&admin, deployment.Resource)),
+		w, "https://" + l.TLS.Addr().String(), &http.Client{Transport: transport}, testenv.Must[*manage.Client](t)(manage.NewClient(&admin, deployment.Resource)),
 	}
 }
 
@@ -61,11 +61,11 @@ func (w *world) api(t *testing.T) *api {
 func (a *api) accounts(t *testing.T, client, text string) int {
 	t.Helper()
 	stage, _ := stages().Lookup(implicit)
-	r := must[*http.Request](t)(http.NewRequest(http.MethodGet, a.base+"/"+implicit+"/v1/accounts", nil))
+	r := testenv.Must[*http.Request](t)(http.NewRequest(http.MethodGet, a.base+"/"+implicit+"/v1/accounts", nil))
 	appkey.Set(r.Header, stage.Call.AppProofField(), client)
 	token.Set(r.Header, text)
 	r.Header.Set("User-Agent", "Web/1.0")
-	response := must[*http.Response](t)(a.http.Do(r))
+	response := testenv.Must[*http.Response](t)(a.http.Do(r))
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, response.Body)
 	return response.StatusCode
@@ -106,7 +106,7 @@ func TestResourceServersFollow(t *testing.T) {
 		t.Error("they do not go on with what they have")
 	}
 	// It is revoked before anybody can ask.
-	server := must[*authserver.Server](t)(authserver.New(w.config(t)))
+	server := testenv.Must[*authserver.Server](t)(authserver.New(w.config(t)))
 	if n, err := server.Tokens().RevokeSelected(t.Context(), manage.TokenSelection{TokenFilter: manage.TokenFilter{User: "alice"}}); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
@@ -129,7 +129,7 @@ func TestResourceServersFollow(t *testing.T) {
 
 func again(t *testing.T, old net.Listener) net.Listener {
 	t.Helper()
-	return must[net.Listener](t)(net.Listen("tcp", old.Addr().String()))
+	return testenv.Must[net.Listener](t)(net.Listen("tcp", old.Addr().String()))
 }
 
 // TestRotatedSecretReachesTheAPI: calls are signed with the client secret, and the new one is good
@@ -140,7 +140,7 @@ func TestRotatedSecretReachesTheAPI(t *testing.T) {
 	server := w.api(t)
 	stage, _ := stages().Lookup(code)
 	status := func(secret string) int {
-		caller := must[*protect.Caller](t)(protect.New(stage.Call, protect.API{Stage: code, TLS: "https://localhost:8443"}, protect.Identity{UserAgent: "Web/1.0", ClientID: web, Secret: secret}))
+		caller := testenv.Must[*protect.Caller](t)(protect.New(stage.Call, protect.API{Stage: code, TLS: "https://localhost:8443"}, protect.Identity{UserAgent: "Web/1.0", ClientID: web, Secret: secret}))
 		dressed, err := caller.Dress(protect.Call{Path: "/v1/rates", Public: true})
 		if err != nil {
 			t.Fatal(err)
@@ -150,7 +150,7 @@ func TestRotatedSecretReachesTheAPI(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Host, r.URL.Host = "localhost:8443", strings.TrimPrefix(server.base, "https://")
-		response := must[*http.Response](t)(server.http.Do(r))
+		response := testenv.Must[*http.Response](t)(server.http.Do(r))
 		response.Body.Close()
 		return response.StatusCode
 	}

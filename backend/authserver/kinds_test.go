@@ -21,7 +21,7 @@ func TestKindsOfTokensAtTheAPI(t *testing.T) {
 	testenv.Within(t, 10*time.Second, "the API knows clients and keys", func() bool { return server.accounts(t, web, good) == http.StatusOK })
 	p := w.program(t, web)
 	renewable := p.tokens(refresh, "alice")
-	body := must[[]byte](t)(must[sealed.Keys](t)(sealed.DeriveKeys(strings.Repeat("s", 32))).Requests.Seal([]byte("{}"), "application/json"))
+	body := testenv.Must[[]byte](t)(testenv.Must[sealed.Keys](t)(sealed.DeriveKeys(strings.Repeat("s", 32))).Requests.Seal([]byte("{}"), "application/json"))
 	for name, text := range map[string]string{
 		"an access token of another stage": p.tokens(code, "alice").Token,
 		"one where there is refresh":       renewable.Token,

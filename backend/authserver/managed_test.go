@@ -20,6 +20,7 @@ import (
 	"keyladder/backend/authserver/pages"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 )
 
 // managed is a world with its admin.
@@ -55,7 +56,7 @@ func startManaged(t *testing.T) *managed {
 	w.url = w.issuer(refresh)
 	config := w.config(t)
 	config.Logger = slog.New(slog.NewTextHandler(w.lines, nil))
-	server := must[*authserver.Server](t)(authserver.New(config))
+	server := testenv.Must[*authserver.Server](t)(authserver.New(config))
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, w.listen) }()
@@ -65,14 +66,14 @@ func startManaged(t *testing.T) *managed {
 			t.Error(err)
 		}
 	})
-	w.admin = must[*manage.Client](t)(manage.NewClient(w.folder(t, deployment.Admin), deployment.Auth))
+	w.admin = testenv.Must[*manage.Client](t)(manage.NewClient(w.folder(t, deployment.Admin), deployment.Auth))
 	return w
 }
 
 // userAgent is a user's, and follows no redirects.
 func (w *managed) userAgent(t *testing.T) *http.Client {
 	t.Helper()
-	jar := must[http.CookieJar](t)(cookiejar.New(nil))
+	jar := testenv.Must[http.CookieJar](t)(cookiejar.New(nil))
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: w.roots}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Jar: jar, Transport: transport, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -90,7 +91,7 @@ func (w *managed) beginSignIn(t *testing.T, user string) (allow func() (code str
 			t.Fatal(err)
 		}
 		defer resp.Body.Close()
-		return string(must[[]byte](t)(io.ReadAll(resp.Body)))
+		return string(testenv.Must[[]byte](t)(io.ReadAll(resp.Body)))
 	}
 	field := func(page string) string {
 		t.Helper()
@@ -101,24 +102,24 @@ func (w *managed) beginSignIn(t *testing.T, user string) (allow func() (code str
 		return found[1]
 	}
 	page := read(b.Get(w.url + "/authorize?" + url.Values{"response_type": {"code"}, "client_id": {web}, "redirect_uri": {webURI}, "state": {"s"}}.Encode()))
-	resp := must[*http.Response](t)(b.PostForm(w.url+"/sign-in", url.Values{"interaction": {field(page)}, pages.FieldName: {user}, pages.FieldPassword: {password}}))
+	resp := testenv.Must[*http.Response](t)(b.PostForm(w.url+"/sign-in", url.Values{"interaction": {field(page)}, pages.FieldName: {user}, pages.FieldPassword: {password}}))
 	read(resp, nil)
 	if resp.StatusCode != http.StatusSeeOther {
 		t.Fatalf("sign in: %s", resp.Status)
 	}
-	next := must[*url.URL](t)(resp.Location())
+	next := testenv.Must[*url.URL](t)(resp.Location())
 	if next.Host == "web.example" { // it was allowed before
 		return func() string { return next.Query().Get("code") }
 	}
 	id := field(read(b.Get(next.String())))
 	return func() string {
 		t.Helper()
-		resp := must[*http.Response](t)(b.PostForm(w.url+"/consent", url.Values{"interaction": {id}, pages.FieldDecision: {pages.Allow}}))
+		resp := testenv.Must[*http.Response](t)(b.PostForm(w.url+"/consent", url.Values{"interaction": {id}, pages.FieldDecision: {pages.Allow}}))
 		read(resp, nil)
 		if resp.StatusCode != http.StatusSeeOther {
 			return ""
 		}
-		return must[*url.URL](t)(resp.Location()).Query().Get("code")
+		return testenv.Must[*url.URL](t)(resp.Location()).Query().Get("code")
 	}
 }
 
@@ -134,10 +135,10 @@ type grantedTo struct {
 // post sends a form to an endpoint, with the client's secret.
 func (w *managed) post(t *testing.T, endpoint, secret string, form url.Values) (got grantedTo) {
 	t.Helper()
-	req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+endpoint, bytes.NewBufferString(form.Encode())))
+	req := testenv.Must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodPost, w.url+endpoint, bytes.NewBufferString(form.Encode())))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.SetBasicAuth(web, url.QueryEscape(secret))
-	resp := must[*http.Response](t)(w.userAgent(t).Do(req))
+	resp := testenv.Must[*http.Response](t)(w.userAgent(t).Do(req))
 	defer resp.Body.Close()
 	got.Status = resp.StatusCode
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil && !errors.Is(err, io.EOF) {

@@ -12,27 +12,28 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
+	"keyladder/internal/testenv"
 )
 
 func (w *managed) families(t *testing.T, q manage.FamilyQuery) manage.FamilyList {
 	t.Helper()
-	return must[manage.FamilyList](t)(manage.Families(t.Context(), w.admin, q))
+	return testenv.Must[manage.FamilyList](t)(manage.Families(t.Context(), w.admin, q))
 }
 
 func (w *managed) tokens(t *testing.T, f manage.TokenFilter) manage.TokenList {
 	t.Helper()
-	return must[manage.TokenList](t)(manage.Tokens(t.Context(), w.admin, manage.TokenQuery{TokenFilter: f}))
+	return testenv.Must[manage.TokenList](t)(manage.Tokens(t.Context(), w.admin, manage.TokenQuery{TokenFilter: f}))
 }
 
 func (w *managed) consents(t *testing.T, user string) manage.ConsentList {
 	t.Helper()
-	return must[manage.ConsentList](t)(manage.Consents(t.Context(), w.admin, manage.ConsentQuery{ConsentFilter: manage.ConsentFilter{User: user}}))
+	return testenv.Must[manage.ConsentList](t)(manage.Consents(t.Context(), w.admin, manage.ConsentQuery{ConsentFilter: manage.ConsentFilter{User: user}}))
 }
 
 // change makes a change, and says how many it was about.
 func (w *managed) change(t *testing.T, path string, in any) int {
 	t.Helper()
-	return must[manage.Changed](t)(manage.Post[manage.Changed](t.Context(), w.admin, path, in)).Changed
+	return testenv.Must[manage.Changed](t)(manage.Post[manage.Changed](t.Context(), w.admin, path, in)).Changed
 }
 
 // TestFamiliesAreRevoked, and with each the access tokens that came of it, and no others.
@@ -115,7 +116,7 @@ func TestAllOfAUserEnds(t *testing.T) {
 	bob := w.signedIn(t, "bob")
 	allow := w.beginSignIn(t, "alice")
 	first := w.signedIn(t, "alice")
-	list := must[manage.UserList](t)(manage.Users(t.Context(), w.admin, manage.UserQuery{Part: manage.Part{Sort: "-families"}}))
+	list := testenv.Must[manage.UserList](t)(manage.Users(t.Context(), w.admin, manage.UserQuery{Part: manage.Part{Sort: "-families"}}))
 	for _, user := range list.Users {
 		if user.Name != "carol" && (user.Tokens != 1 || user.Families != 1 || user.Consents != 1) {
 			t.Errorf("%+v", user)
@@ -148,7 +149,7 @@ func TestTokensAndKeysAreManaged(t *testing.T) {
 	if list.Total != 1 || list.Tokens[0].Family == "" || list.Tokens[0].Origin == "" {
 		t.Fatalf("%+v", list)
 	}
-	examined := must[manage.TokenExamination](t)(manage.Post[manage.TokenExamination](t.Context(), w.admin, "/tokens/examine", manage.TokenToExamine{Stage: refresh, Token: alice.Access}))
+	examined := testenv.Must[manage.TokenExamination](t)(manage.Post[manage.TokenExamination](t.Context(), w.admin, "/tokens/examine", manage.TokenToExamine{Stage: refresh, Token: alice.Access}))
 	for _, f := range examined.Findings {
 		if !f.Passed {
 			t.Errorf("%+v", f)
@@ -158,7 +159,7 @@ func TestTokensAndKeysAreManaged(t *testing.T) {
 		t.Errorf("%+v", examined)
 	}
 	// The resource server tells how often it was used there.
-	resource := must[*manage.Client](t)(manage.NewClient(w.folder(t, deployment.Resource), deployment.Auth))
+	resource := testenv.Must[*manage.Client](t)(manage.NewClient(w.folder(t, deployment.Resource), deployment.Auth))
 	for range 2 {
 		if err := resource.Do(t.Context(), http.MethodPost, "/tokens/uses", []map[string]any{{"token": list.Tokens[0].ID, "calls": 3, "last": time.Now()}}, nil); err != nil {
 			t.Fatal(err)
@@ -167,8 +168,8 @@ func TestTokensAndKeysAreManaged(t *testing.T) {
 	if used := w.tokens(t, manage.TokenFilter{}); used.Tokens[0].Calls != 6 || used.Tokens[0].LastUsedAt == nil {
 		t.Errorf("%+v", used)
 	}
-	keys := must[[]manage.SigningKey](t)(manage.Get[[]manage.SigningKey](t.Context(), w.admin, "/signing-keys"))
-	must[manage.SigningKey](t)(manage.Post[manage.SigningKey](t.Context(), w.admin, "/stages/"+refresh+"/signing-keys", nil))
+	keys := testenv.Must[[]manage.SigningKey](t)(manage.Get[[]manage.SigningKey](t.Context(), w.admin, "/signing-keys"))
+	testenv.Must[manage.SigningKey](t)(manage.Post[manage.SigningKey](t.Context(), w.admin, "/stages/"+refresh+"/signing-keys", nil))
 	if !w.active(t, alice.Access) {
 		t.Error("a new key has ended a token")
 	}
@@ -192,7 +193,7 @@ func TestClientsAreManaged(t *testing.T) {
 	t.Parallel()
 	w := startManaged(t)
 	ctx := t.Context()
-	registered := must[manage.App](t)(manage.Post[manage.App](ctx, w.admin, "/apps", manage.App{
+	registered := testenv.Must[manage.App](t)(manage.Post[manage.App](ctx, w.admin, "/apps", manage.App{
 		ID: "tester", Name: "Tester", UserAgent: "Tester/", Scopes: []string{"rates:read"}, PerSecond: 10, Burst: 10,
 		RedirectURIs: []string{"https://tester.example/back"}, Public: true,
 	}))
@@ -200,7 +201,7 @@ func TestClientsAreManaged(t *testing.T) {
 		t.Errorf("%+v", registered)
 	}
 	authorize := func(client, redirect string) int {
-		resp := must[*http.Response](t)(w.userAgent(t).Get(w.url + "/authorize?" + url.Values{"response_type": {"code"}, "client_id": {client}, "redirect_uri": {redirect}}.Encode()))
+		resp := testenv.Must[*http.Response](t)(w.userAgent(t).Get(w.url + "/authorize?" + url.Values{"response_type": {"code"}, "client_id": {client}, "redirect_uri": {redirect}}.Encode()))
 		resp.Body.Close()
 		return resp.StatusCode
 	}
@@ -220,8 +221,8 @@ func TestClientsAreManaged(t *testing.T) {
 	if status := authorize("tester", uris[0]); status != http.StatusBadRequest {
 		t.Errorf("a client that was revoked: %d", status)
 	}
-	must[manage.Secret](t)(manage.Post[manage.Secret](ctx, w.admin, "/keys/"+web+"/secret", nil))
-	secret := must[manage.Secret](t)(manage.Get[manage.Secret](ctx, w.admin, "/keys/"+web+"/secret")).Secret
+	testenv.Must[manage.Secret](t)(manage.Post[manage.Secret](ctx, w.admin, "/keys/"+web+"/secret", nil))
+	secret := testenv.Must[manage.Secret](t)(manage.Get[manage.Secret](ctx, w.admin, "/keys/"+web+"/secret")).Secret
 	for name, test := range map[string]struct {
 		secret string
 		want   int
@@ -242,7 +243,7 @@ func TestReset(t *testing.T) {
 	ctx := t.Context()
 	alice := w.signedIn(t, "alice")
 	allow := w.beginSignIn(t, "bob")
-	must[manage.Secret](t)(manage.Post[manage.Secret](ctx, w.admin, "/keys/"+web+"/secret", nil))
+	testenv.Must[manage.Secret](t)(manage.Post[manage.Secret](ctx, w.admin, "/keys/"+web+"/secret", nil))
 	if err := w.admin.Do(ctx, http.MethodPost, "/reset", nil, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +253,7 @@ func TestReset(t *testing.T) {
 	if w.active(t, alice.Access) || w.refresh(t, alice.Refresh).Error != "invalid_grant" {
 		t.Error("a token of before is good")
 	}
-	usage := must[[]manage.Usage](t)(manage.Get[[]manage.Usage](ctx, w.admin, "/usage"))
+	usage := testenv.Must[[]manage.Usage](t)(manage.Get[[]manage.Usage](ctx, w.admin, "/usage"))
 	for _, u := range usage {
 		if strings.Contains(u.Route, "authorize") {
 			t.Errorf("usage of before: %+v", u)
@@ -308,7 +309,7 @@ func TestManagementIsForTheAdmin(t *testing.T) {
 		"POST /stages/x/signing-keys", "GET /usage", "POST /reset",
 	}
 	for _, role := range []deployment.Role{deployment.Auth, deployment.Resource, deployment.Admin} {
-		client := must[*manage.Client](t)(manage.NewClient(w.folder(t, role), deployment.Auth))
+		client := testenv.Must[*manage.Client](t)(manage.NewClient(w.folder(t, role), deployment.Auth))
 		for routes, opens := range map[*[]string]bool{&feeds: role == deployment.Resource, &admins: role == deployment.Admin} {
 			for _, route := range *routes {
 				method, path, _ := strings.Cut(route, " ")

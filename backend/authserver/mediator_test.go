@@ -18,6 +18,7 @@ import (
 	"keyladder/backend/mediator"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/integrity"
 	"keyladder/stages/mechanism/token"
@@ -98,10 +99,10 @@ func (p *program) mediated(base, endpoint string, form url.Values) *http.Request
 
 func (p *program) attested(stage, base, endpoint string, form url.Values) *http.Request {
 	p.t.Helper()
-	r := must[*http.Request](p.t)(http.NewRequest(http.MethodPost, base+"/"+stage+"/"+endpoint, strings.NewReader(form.Encode())))
+	r := testenv.Must[*http.Request](p.t)(http.NewRequest(http.MethodPost, base+"/"+stage+"/"+endpoint, strings.NewReader(form.Encode())))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	now := time.Now()
-	integrity.Set(r.Header, must[string](p.t)(integrity.Sign(token.Key{ID: mobileServers, Secret: token.Secret(secrets[mobileServers])}, integrity.Claims{
+	integrity.Set(r.Header, testenv.Must[string](p.t)(integrity.Sign(token.Key{ID: mobileServers, Secret: token.Secret(secrets[mobileServers])}, integrity.Claims{
 		Issuer: "https://localhost:8445/" + stage, ClientID: mobile, Audience: []string{"https://localhost:8447/" + stage},
 		Issued: now.Truncate(time.Second), Expires: now.Add(time.Minute).Truncate(time.Second), ID: token.NewID(), Release: 3, Device: p.id, Level: "package-hash",
 	})))
@@ -115,12 +116,12 @@ func TestThroughMediator(t *testing.T) {
 	w := start(t)
 	p, base := w.program(t, mobile), w.mediator(t)
 	ask := func(endpoint string, form url.Values) said {
-		return must[said](t)(p.try(p.mediated(base, endpoint, form)))
+		return testenv.Must[said](t)(p.try(p.mediated(base, endpoint, form)))
 	}
 	text := w.code(t, mediated, "alice", mobile)
 	unattested := p.mediated(base, "token", redemption(text, mobileURI))
 	unattested.Header.Set(integrity.Field, "x.y.z")
-	must[said](t)(p.try(unattested)).refused(t, "not attested", 401, "invalid_client")
+	testenv.Must[said](t)(p.try(unattested)).refused(t, "not attested", 401, "invalid_client")
 
 	first := ask("token", redemption(text, mobileURI))
 	if first.Status != http.StatusOK || first.Refresh == "" || !w.good(mediated, first.Token) {
@@ -207,7 +208,7 @@ func BenchmarkMediator(b *testing.B) {
 	p := w.program(b, mobile)
 	ways := map[string]func(form url.Values) *http.Request{
 		"direct": func(form url.Values) *http.Request {
-			r := must[*http.Request](b)(http.NewRequest(http.MethodPost, w.issuer(mediated)+"/token", strings.NewReader(form.Encode())))
+			r := testenv.Must[*http.Request](b)(http.NewRequest(http.MethodPost, w.issuer(mediated)+"/token", strings.NewReader(form.Encode())))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			r.SetBasicAuth(url.QueryEscape(mobileServers), url.QueryEscape(secrets[mobileServers]))
 			return r
@@ -223,16 +224,16 @@ func BenchmarkMediator(b *testing.B) {
 			}
 			b.ResetTimer()
 			for _, r := range requests {
-				if got := must[said](b)(p.try(r)); got.Status != http.StatusOK {
+				if got := testenv.Must[said](b)(p.try(r)); got.Status != http.StatusOK {
 					b.Fatal(got.Body)
 				}
 			}
 		})
 		b.Run("refresh/"+way, func(b *testing.B) {
-			last := must[said](b)(p.try(ways[way](code()))).Refresh
+			last := testenv.Must[said](b)(p.try(ways[way](code()))).Refresh
 			b.ResetTimer()
 			for range b.N {
-				got := must[said](b)(p.try(ways[way](url.Values{"grant_type": {"refresh_token"}, "refresh_token": {last}})))
+				got := testenv.Must[said](b)(p.try(ways[way](url.Values{"grant_type": {"refresh_token"}, "refresh_token": {last}})))
 				if last = got.Refresh; last == "" {
 					b.Fatal(got.Body)
 				}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/pkce"
@@ -177,7 +178,7 @@ func TestVerifierInURL(t *testing.T) {
 	p := w.program(t, web)
 	r := p.request(s256, "token", shownWith(text, webURI, verifier))
 	r.URL.RawQuery = url.Values{pkce.FieldVerifier: {verifier}}.Encode()
-	must[said](t)(p.try(r)).refused(t, "a verifier in the URL", 400, "invalid_request")
+	testenv.Must[said](t)(p.try(r)).refused(t, "a verifier in the URL", 400, "invalid_request")
 }
 
 // TestMetadataWithPKCE: what is not in it is taken for unsupported (RFC 7636, section 6.2).
@@ -212,7 +213,7 @@ func TestCodesOfTwoServers(t *testing.T) {
 	}{{pkce.NewVerifier(), 400}, {verifier, 200}} {
 		r := p.request(plain, "token", shownWith(text, webURI, shown.verifier))
 		r.URL.Host = strings.TrimPrefix(base, "https://")
-		if answer := must[said](t)(p.try(r)); answer.Status != shown.status {
+		if answer := testenv.Must[said](t)(p.try(r)); answer.Status != shown.status {
 			t.Errorf("%d %s", answer.Status, answer.Body)
 		}
 	}

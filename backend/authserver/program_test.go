@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keyladder/internal/testenv"
 )
 
 // program is a client of OAuth.
@@ -48,7 +50,7 @@ func (p *program) request(stage, endpoint string, form url.Values) *http.Request
 	if secret := secrets[p.id]; secret == "" || stage == implicit {
 		form.Set("client_id", p.id)
 	}
-	r := must[*http.Request](p.t)(http.NewRequest(http.MethodPost, p.w.issuer(stage)+"/"+endpoint, strings.NewReader(form.Encode())))
+	r := testenv.Must[*http.Request](p.t)(http.NewRequest(http.MethodPost, p.w.issuer(stage)+"/"+endpoint, strings.NewReader(form.Encode())))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if secret := secrets[p.id]; secret != "" && stage != implicit {
 		r.SetBasicAuth(url.QueryEscape(p.id), url.QueryEscape(secret))
@@ -76,7 +78,7 @@ func (p *program) try(r *http.Request) (said, error) {
 
 func (p *program) post(stage, endpoint string, form url.Values) said {
 	p.t.Helper()
-	return must[said](p.t)(p.try(p.request(stage, endpoint, form)))
+	return testenv.Must[said](p.t)(p.try(p.request(stage, endpoint, form)))
 }
 
 func redemption(code, redirectURI string) url.Values {

@@ -154,7 +154,7 @@ func (k *killed) signIn(before func(step int)) (refreshToken string) {
 		b.http.CloseIdleConnections() // they may lead to one that is dead
 	}
 	next()
-	pushed := must[said](k)(k.p.try(k.p.attested(issuing, k.base, "par", url.Values{
+	pushed := testenv.Must[said](k)(k.p.try(k.p.attested(issuing, k.base, "par", url.Values{
 		"response_type": {"code"}, "client_id": {mobile}, "redirect_uri": {mobileURI}, "scope": {"accounts:read"}, "state": {"s"},
 		pkce.FieldChallenge: {pkce.Challenge(pkce.S256, verifier)}, pkce.FieldMethod: {pkce.S256},
 	})))
@@ -165,7 +165,7 @@ func (k *killed) signIn(before func(step int)) (refreshToken string) {
 		k.Fatalf("pushing: %d %s", pushed.Status, pushed.Body)
 	}
 	next()
-	begun := b.do(must[*http.Request](k)(http.NewRequest(http.MethodGet, k.base+"/"+issuing+"/authorize?"+url.Values{"client_id": {mobile}, "request_uri": {reference.URI}}.Encode(), nil)))
+	begun := b.do(testenv.Must[*http.Request](k)(http.NewRequest(http.MethodGet, k.base+"/"+issuing+"/authorize?"+url.Values{"client_id": {mobile}, "request_uri": {reference.URI}}.Encode(), nil)))
 	path, at := strings.CutPrefix(begun.Header.Get("Location"), k.w.base)
 	if !at {
 		k.Fatalf("the mediator leads to %s\n%s", begun.Header.Get("Location"), begun.body)
@@ -188,14 +188,14 @@ func (k *killed) signIn(before func(step int)) (refreshToken string) {
 		return ""
 	}
 	next()
-	came := b.do(must[*http.Request](k)(http.NewRequest(http.MethodGet, k.base+path, nil)))
-	answer := must[*url.URL](k)(url.Parse(came.Header.Get("Location"))).Query()
+	came := b.do(testenv.Must[*http.Request](k)(http.NewRequest(http.MethodGet, k.base+path, nil)))
+	answer := testenv.Must[*url.URL](k)(url.Parse(came.Header.Get("Location"))).Query()
 	if code := answer.Get("code"); code != "" {
 		next()
 		form := redemption(code, mobileURI)
 		form.Set("client_id", mobile)
 		form.Set(pkce.FieldVerifier, verifier)
-		got := must[said](k)(k.p.try(k.p.attested(issuing, k.base, "token", form)))
+		got := testenv.Must[said](k)(k.p.try(k.p.attested(issuing, k.base, "token", form)))
 		if got.Status != http.StatusOK {
 			k.Fatalf("the code is refused: %d %s", got.Status, got.Body)
 		}
@@ -214,7 +214,7 @@ func (k *killed) renew(token string) (next string) {
 	testenv.Within(k, time.Minute, "the family lives", func() bool {
 		r := k.p.attested(issuing, k.base, "token", url.Values{"grant_type": {"refresh_token"}, "client_id": {mobile}, "refresh_token": {token}})
 		r.Header.Set("Idempotency-Key", `"`+key+`"`)
-		got := must[said](k)(k.p.try(r))
+		got := testenv.Must[said](k)(k.p.try(r))
 		if got.Status != http.StatusOK && got.Status != http.StatusServiceUnavailable {
 			k.Fatalf("the family got lost: %d %s", got.Status, got.Body)
 		}
@@ -259,7 +259,7 @@ func TestKilledProvider(t *testing.T) {
 		r := k.p.attested(issuing, k.base, "token", url.Values{"grant_type": {"refresh_token"}, "client_id": {mobile}, "refresh_token": {first}})
 		key := rand.Text()
 		r.Header.Set("Idempotency-Key", `"`+key+`"`)
-		got := must[said](t)(k.p.try(r))
+		got := testenv.Must[said](t)(k.p.try(r))
 		<-dead
 		k.run()
 		switch got.Status {

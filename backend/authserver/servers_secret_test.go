@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 )
 
 // as sends a form as whoever Basic authentication says, or the body where there is no secret.
@@ -19,12 +20,12 @@ func (p *program) as(stage, endpoint, id, secret string, form url.Values) said {
 	if secret == "" {
 		form.Set("client_id", id)
 	}
-	r := must[*http.Request](p.t)(http.NewRequest(http.MethodPost, p.w.issuer(stage)+"/"+endpoint, strings.NewReader(form.Encode())))
+	r := testenv.Must[*http.Request](p.t)(http.NewRequest(http.MethodPost, p.w.issuer(stage)+"/"+endpoint, strings.NewReader(form.Encode())))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if secret != "" {
 		r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
 	}
-	return must[said](p.t)(p.try(r))
+	return testenv.Must[said](p.t)(p.try(r))
 }
 
 // TestServersSecret: where servers have the secret of a client, they alone authenticate for it. Its

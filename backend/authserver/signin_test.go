@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 )
 
 // TestFields: no answer may be framed, kept or read by other sites, and no address leaks through
@@ -24,11 +25,11 @@ func TestFields(t *testing.T) {
 		"back": b.press(b.authorize(code, ask(code, web)), "decision", "deny"), "metadata": b.get("/.well-known/oauth-authorization-server/" + code),
 		"nothing": b.get("/nowhere"), "token": b.post("/"+code+"/token", url.Values{}),
 	}
-	preflight := must[*http.Request](t)(http.NewRequest(http.MethodOptions, w.issuer(code)+"/authorize", nil))
+	preflight := testenv.Must[*http.Request](t)(http.NewRequest(http.MethodOptions, w.issuer(code)+"/authorize", nil))
 	preflight.Header.Set("Origin", "https://evil.example")
 	preflight.Header.Set("Access-Control-Request-Method", "GET")
 	answers["preflight"] = b.do(preflight)
-	foreign := must[*http.Request](t)(http.NewRequest(http.MethodGet, w.issuer(code)+"/authorize?"+ask(code, web).Encode(), nil))
+	foreign := testenv.Must[*http.Request](t)(http.NewRequest(http.MethodGet, w.issuer(code)+"/authorize?"+ask(code, web).Encode(), nil))
 	foreign.Header.Set("Origin", "https://evil.example")
 	answers["asked by a script"] = b.do(foreign)
 	for name, answer := range answers {
@@ -274,12 +275,12 @@ func TestConsentIsRemembered(t *testing.T) {
 		t.Errorf("another client's refresh token: %s", got.Body)
 	}
 	// Nobody withdraws what is another's.
-	before := must[manage.ConsentList](t)(w.server.Consents().Query(t.Context(), manage.ConsentQuery{ConsentFilter: manage.ConsentFilter{User: "bob"}}))
+	before := testenv.Must[manage.ConsentList](t)(w.server.Consents().Query(t.Context(), manage.ConsentQuery{ConsentFilter: manage.ConsentFilter{User: "bob"}}))
 	page = b.follow(b.signIn(b.get("/"+refresh+"/consents"), "alice"))
 	path, values := page.form(t)
 	values.Set("consent", before.Consents[0].ID)
 	b.post(path, values)
-	if after := must[manage.ConsentList](t)(w.server.Consents().Query(t.Context(), manage.ConsentQuery{ConsentFilter: manage.ConsentFilter{User: "bob"}})); after.Total != before.Total {
+	if after := testenv.Must[manage.ConsentList](t)(w.server.Consents().Query(t.Context(), manage.ConsentQuery{ConsentFilter: manage.ConsentFilter{User: "bob"}})); after.Total != before.Total {
 		t.Errorf("alice withdraws bob's: %d, then %d", before.Total, after.Total)
 	}
 	// And after signing out the page is closed.
@@ -293,7 +294,7 @@ func TestConsentIsRemembered(t *testing.T) {
 // clientOf is whom a consent is for.
 func (w *world) clientOf(t *testing.T, id string) string {
 	t.Helper()
-	list := must[manage.ConsentList](t)(w.server.Consents().Query(t.Context(), manage.ConsentQuery{}))
+	list := testenv.Must[manage.ConsentList](t)(w.server.Consents().Query(t.Context(), manage.ConsentQuery{}))
 	for _, consent := range list.Consents {
 		if consent.ID == id {
 			return consent.Client

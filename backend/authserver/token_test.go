@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keyladder/internal/testenv"
 )
 
 // TestCode: a code is good once, for a minute, for its client, its redirect URI and its stage
@@ -136,7 +138,7 @@ func TestRefresh(t *testing.T) {
 	again := func(key string) said {
 		r := p.request(refresh, "token", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {laptop.Refresh}})
 		r.Header.Set("Idempotency-Key", key)
-		return must[said](t)(p.try(r))
+		return testenv.Must[said](t)(p.try(r))
 	}
 	again(`"short"`).refused(t, "a short key", 400, "invalid_request")
 	const key = `"22-to-255-random-characters"`
@@ -252,10 +254,10 @@ func TestClientAuthentication(t *testing.T) {
 			for name, values := range test.body {
 				form[name] = values
 			}
-			r := must[*http.Request](t)(http.NewRequest(http.MethodPost, w.issuer(code)+"/"+endpoint, strings.NewReader(form.Encode())))
+			r := testenv.Must[*http.Request](t)(http.NewRequest(http.MethodPost, w.issuer(code)+"/"+endpoint, strings.NewReader(form.Encode())))
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			r.Header["Authorization"] = test.fields
-			answer := must[said](t)(p.try(r))
+			answer := testenv.Must[said](t)(p.try(r))
 			status, wanted := test.status, test.error
 			if endpoint == "token" && status == 200 {
 				status, wanted = 400, "invalid_grant" // the client is accepted, and the code is none
@@ -269,12 +271,12 @@ func TestClientAuthentication(t *testing.T) {
 	for _, query := range []string{"client_secret=" + url.QueryEscape(secrets[web]), "code=x", "token=x", "refresh_token=x", "password=x"} {
 		r := p.request(code, "token", redemption("x", webURI))
 		r.URL.RawQuery = query
-		must[said](t)(p.try(r)).refused(t, query, 400, "invalid_request")
+		testenv.Must[said](t)(p.try(r)).refused(t, query, 400, "invalid_request")
 	}
 	for _, media := range []string{"", "application/json", "multipart/form-data; boundary=x", "text/plain"} {
 		r := p.request(code, "token", redemption("x", webURI))
 		r.Header.Set("Content-Type", media)
-		must[said](t)(p.try(r)).refused(t, media, 400, "invalid_request")
+		testenv.Must[said](t)(p.try(r)).refused(t, media, 400, "invalid_request")
 	}
 }
 
@@ -286,7 +288,7 @@ func TestSecretRotation(t *testing.T) {
 	try := func(secret string) int {
 		r := p.request(code, "introspect", url.Values{"token": {"x"}})
 		r.SetBasicAuth(web, url.QueryEscape(secret))
-		return must[said](t)(p.try(r)).Status
+		return testenv.Must[said](t)(p.try(r)).Status
 	}
 	made, err := w.server.Clients().RotateSecret(t.Context(), web)
 	if err != nil {

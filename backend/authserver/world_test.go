@@ -24,6 +24,7 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/token"
@@ -87,16 +88,6 @@ var passwordHash = sync.OnceValues(func() (string, error) {
 	return argon2id.CreateHash(password, &argon2id.Params{Memory: 64, Iterations: 1, Parallelism: 1, SaltLength: 16, KeyLength: 32})
 })
 
-func must[T any](t testing.TB) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
 // world is an authorization server that runs, and its deployment.
 type world struct {
 	dir    string
@@ -113,12 +104,12 @@ func (w *world) now() time.Time             { return time.Now().Add(time.Duratio
 func (w *world) advance(by time.Duration)   { w.ahead.Add(int64(by)) }
 func (w *world) issuer(stage string) string { return w.base + "/" + stage }
 func listener(t testing.TB) net.Listener {
-	return must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+	return testenv.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 }
 
 func (w *world) folder(t testing.TB, role deployment.Role) *deployment.Folder {
 	t.Helper()
-	return must[*deployment.Folder](t)(deployment.Open(w.dir, role))
+	return testenv.Must[*deployment.Folder](t)(deployment.Open(w.dir, role))
 }
 
 // deploy makes a deployment's folders, and finds ports for its authorization server. What others have,
@@ -131,21 +122,21 @@ func deploy(t testing.TB, others map[string]any) *world {
 		deployment.API: "https://localhost:8443", deployment.AuthServer: w.base, deployment.MediatorService: "https://localhost:8447", deployment.AttestationService: "https://localhost:8445",
 		deployment.Manage(deployment.Auth): "https://" + w.listen.Manage.Addr().String(),
 	}}
-	ca, pair := must[*pki.CA](t), must[pki.Pair](t)
+	ca, pair := testenv.Must[*pki.CA](t), testenv.Must[pki.Pair](t)
 	public, inside, apps := ca(pki.NewCA("public")), ca(pki.NewCA("inside")), ca(pki.NewCA("apps"))
-	w.roots = must[*x509.CertPool](t)(pki.Pool(public.Certificate))
+	w.roots = testenv.Must[*x509.CertPool](t)(pki.Pool(public.Certificate))
 	server := pair(public.Server("API", "localhost", "127.0.0.1"))
 	var people []users.Seed
 	for _, name := range []string{"alice", "bob", "carol"} {
-		people = append(people, users.Seed{Name: name, PasswordHash: must[string](t)(passwordHash()), Staff: name == "carol"})
+		people = append(people, users.Seed{Name: name, PasswordHash: testenv.Must[string](t)(passwordHash()), Staff: name == "carol"})
 	}
 	for _, role := range []deployment.Role{deployment.Auth, deployment.Mediator, deployment.Resource, deployment.Admin} {
-		writer := must[*deployment.Writer](t)(deployment.NewWriter(w.dir, role, "test", time.Now(), addresses))
+		writer := testenv.Must[*deployment.Writer](t)(deployment.NewWriter(w.dir, role, "test", time.Now(), addresses))
 		write := func(name string, content any) error {
 			if other, ok := others[string(role)+"/"+name]; ok {
 				content = other
 			}
-			return writer.File(name, must[[]byte](t)(json.Marshal(content)))
+			return writer.File(name, testenv.Must[[]byte](t)(json.Marshal(content)))
 		}
 		known := secrets
 		if role == deployment.Mediator {
@@ -192,7 +183,7 @@ func (w *world) config(t testing.TB) authserver.Config {
 
 func (w *world) open(t testing.TB) {
 	t.Helper()
-	w.server = must[*authserver.Server](t)(authserver.New(w.config(t)))
+	w.server = testenv.Must[*authserver.Server](t)(authserver.New(w.config(t)))
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- w.server.Serve(ctx, w.listen) }()

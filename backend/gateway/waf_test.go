@@ -13,6 +13,7 @@ import (
 	"keyladder/backend/gateway"
 	"keyladder/backend/guard"
 	"keyladder/internal/store"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 )
 
@@ -96,7 +97,7 @@ func TestWAFStaysOn(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "gateway.db")
 	for _, on := range []bool{false, true, true} { // as it is found
-		db := must[*gorm.DB](t)(store.Open(path, gateway.Models()...))
+		db := testenv.Must[*gorm.DB](t)(store.Open(path, gateway.Models()...))
 		w := start(t, func(c *gateway.Config, _ *guard.Config) { c.DB = db })
 		if got := w.gateway.WAF().State().On; got != on {
 			t.Errorf("it is on: %v, want %v", got, on)

@@ -29,6 +29,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/store"
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/forwarded"
@@ -46,16 +47,6 @@ const (
 )
 
 var secret = strings.Repeat("s", 32) // that servers share about the app
-
-func must[T any](t testing.TB) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
 
 // stages are those at which nobody is asked for proofs of the sender.
 func stages() catalog.Set {
@@ -105,15 +96,15 @@ func start(t testing.TB, change func(*gateway.Config, *guard.Config)) *world {
 	t.Helper()
 	w := &world{TB: t, log: traffic.New("mediator", 256), key: token.Key{ID: "gateway", Secret: token.Secret(strings.Repeat("k", 32))}}
 	w.answers = func(rw http.ResponseWriter, _ *http.Request) { io.WriteString(rw, "[]") }
-	ca, pair := must[*pki.CA](t), must[pki.Pair](t)
+	ca, pair := testenv.Must[*pki.CA](t), testenv.Must[pki.Pair](t)
 	public, management := ca(pki.NewCA("public")), ca(pki.NewCA("inside"))
-	server := must[tls.Certificate](t)(pair(public.Server("api", "localhost", "127.0.0.1")).TLS())
-	listener := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+	server := testenv.Must[tls.Certificate](t)(pair(public.Server("api", "localhost", "127.0.0.1")).TLS())
+	listener := testenv.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	address := listener.Addr().String()
 	w.inside = "https://" + address + "/" + stage + "/v1"
 
 	dir := t.TempDir()
-	writer := must[*deployment.Writer](t)(deployment.NewWriter(dir, deployment.Mediator, "test", time.Now(), deployment.Addresses{
+	writer := testenv.Must[*deployment.Writer](t)(deployment.NewWriter(dir, deployment.Mediator, "test", time.Now(), deployment.Addresses{
 		Public: map[deployment.ServiceName]string{deployment.InsideAPI: "https://" + address, deployment.MediatorService: "https://mediator.test"},
 	}))
 	err := errors.Join(
@@ -123,16 +114,16 @@ func start(t testing.TB, change func(*gateway.Config, *guard.Config)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := must[*deployment.Folder](t)(deployment.Open(dir, deployment.Mediator))
+	folder := testenv.Must[*deployment.Folder](t)(deployment.Open(dir, deployment.Mediator))
 
 	w.again = func() {
 		if listener == nil {
-			listener = must[net.Listener](t)(net.Listen("tcp", address))
+			listener = testenv.Must[net.Listener](t)(net.Listen("tcp", address))
 		}
 		api := httptest.NewUnstartedServer(w)
 		api.Listener.Close()
 		api.Listener, listener = listener, nil
-		api.TLS = serving.For(string(deployment.Mediator), server, must[*x509.CertPool](t)(folder.Pool("manage-ca.pem")))
+		api.TLS = serving.For(string(deployment.Mediator), server, testenv.Must[*x509.CertPool](t)(folder.Pool("manage-ca.pem")))
 		api.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 		api.StartTLS()
 		w.stop = func() { api.CloseClientConnections(); api.Close() }
@@ -140,13 +131,13 @@ func start(t testing.TB, change func(*gateway.Config, *guard.Config)) *world {
 	}
 	w.again()
 
-	db := must[*gorm.DB](t)(store.Open(filepath.Join(dir, "test.db"), slices.Concat(clients.Models(), tokens.Models(), durable.Models())...))
+	db := testenv.Must[*gorm.DB](t)(store.Open(filepath.Join(dir, "test.db"), slices.Concat(clients.Models(), tokens.Models(), durable.Models())...))
 	t.Cleanup(func() { store.Close(db) })
-	registry := must[*clients.Registry](t)(clients.Open(t.Context(), db, clients.Config{Seed: []manage.App{
+	registry := testenv.Must[*clients.Registry](t)(clients.Open(t.Context(), db, clients.Config{Seed: []manage.App{
 		{ID: app, Name: "The app", UserAgent: "HarbourBank/", ServersKey: servers, Scopes: []string{"accounts:read", "transfers:write"}, PerSecond: 1e6, Burst: 1e6},
 	}, Secrets: map[string]string{app: strings.Repeat("a", 32), servers: secret}}))
-	issued := must[*tokens.Store](t)(tokens.Open(t.Context(), db, tokens.Config{Issuers: []tokens.Issuer{{Stage: stage, URL: base, Audience: base + "/v1", Lifetime: time.Minute}}, Leeway: 5 * time.Second}))
-	w.access = must[tokens.Issued](t)(issued.Issue(t.Context(), time.Now(), tokens.Grant{Stage: stage, User: "alice", Client: app, Scope: "accounts:read transfers:write", Device: device})).Text
+	issued := testenv.Must[*tokens.Store](t)(tokens.Open(t.Context(), db, tokens.Config{Issuers: []tokens.Issuer{{Stage: stage, URL: base, Audience: base + "/v1", Lifetime: time.Minute}}, Leeway: 5 * time.Second}))
+	w.access = testenv.Must[tokens.Issued](t)(issued.Issue(t.Context(), time.Now(), tokens.Grant{Stage: stage, User: "alice", Client: app, Scope: "accounts:read transfers:write", Device: device})).Text
 
 	config := gateway.Config{Folder: folder, Log: w.log, Logger: slog.New(slog.DiscardHandler), Every: 20 * time.Millisecond}
 	guarded := guard.Config{
@@ -157,9 +148,9 @@ func start(t testing.TB, change func(*gateway.Config, *guard.Config)) *world {
 	if change != nil {
 		change(&config, &guarded)
 	}
-	w.gateway = must[*gateway.Gateway](t)(gateway.New(config))
+	w.gateway = testenv.Must[*gateway.Gateway](t)(gateway.New(config))
 	t.Cleanup(w.gateway.Close)
-	g := must[*guard.Guard](t)(guard.New(guarded))
+	g := testenv.Must[*guard.Guard](t)(guard.New(guarded))
 	e := serving.Echo(config.Logger, g.Middleware)
 	w.gateway.Routes(e, g)
 	w.handler = gateway.Subrequests(e)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/clientattestation"
 	"keyladder/stages/mechanism/dpop"
@@ -20,12 +21,12 @@ import (
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
-	return must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	return testenv.Must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 }
 
 func thumbprint(t testing.TB, key *ecdsa.PrivateKey) string {
 	t.Helper()
-	return must[jwk.Key](t)(jwk.OfSigner(key)).Thumbprint()
+	return testenv.Must[jwk.Key](t)(jwk.OfSigner(key)).Thumbprint()
 }
 
 // bound is a phone whose app has a key.
@@ -40,8 +41,8 @@ func (w *world) bound(device string) *phone {
 func (p *phone) attest(r *http.Request, client string) {
 	p.Helper()
 	now := time.Now().Truncate(time.Second)
-	clientattestation.Set(r.Header, must[string](p)(clientattestation.Sign(p.attester, "", clientattestation.Claims{
-		ClientID: client, Issued: now, Expires: now.Add(time.Minute), Key: must[jwk.Key](p)(jwk.OfSigner(p.key)), Device: p.device, Release: 3,
+	clientattestation.Set(r.Header, testenv.Must[string](p)(clientattestation.Sign(p.attester, "", clientattestation.Claims{
+		ClientID: client, Issued: now, Expires: now.Add(time.Minute), Key: testenv.Must[jwk.Key](p)(jwk.OfSigner(p.key)), Device: p.device, Release: 3,
 	})))
 }
 
@@ -49,7 +50,7 @@ func (p *phone) attest(r *http.Request, client string) {
 func (p *phone) prove(r *http.Request) {
 	p.Helper()
 	p.attest(r, app)
-	dpop.Set(r.Header, must[string](p)(dpop.Sign(p.key, dpop.Request{Method: r.Method, URL: r.URL.String()}, p.nonce, time.Now())))
+	dpop.Set(r.Header, testenv.Must[string](p)(dpop.Sign(p.key, dpop.Request{Method: r.Method, URL: r.URL.String()}, p.nonce, time.Now())))
 }
 
 // TestBoundSignIn: all that comes of a sign-in belongs to the holder of the key that began it.
@@ -109,7 +110,7 @@ func TestPushedKeys(t *testing.T) {
 		}
 	}
 
-	asked := w.do(must[*http.Request](t)(http.NewRequest(http.MethodPost, p.at("/challenge"), nil)))
+	asked := w.do(testenv.Must[*http.Request](t)(http.NewRequest(http.MethodPost, p.at("/challenge"), nil)))
 	given := object(t, asked.body)["attestation_challenge"].(string)
 	if asked.status != http.StatusOK || given == "" || asked.header.Get(clientattestation.ChallengeField) != given || asked.header.Get(dpop.NonceField) != p.nonce ||
 		asked.header.Get("Cache-Control") != "no-store" {
@@ -117,7 +118,7 @@ func TestPushedKeys(t *testing.T) {
 	}
 	r := p.form("/par", p.request(change("provider", "one")))
 	r.Header.Del(dpop.Field)
-	clientattestation.SetPoP(r.Header, must[string](t)(clientattestation.SignPoP(p.key, p.at(""), given, time.Now())))
+	clientattestation.SetPoP(r.Header, testenv.Must[string](t)(clientattestation.SignPoP(p.key, p.at(""), given, time.Now())))
 	pushed := w.do(r)
 	if pushed.status != http.StatusCreated {
 		t.Fatalf("with a proof of the attestation's own: %d %s", pushed.status, pushed.body)
@@ -173,7 +174,7 @@ func TestMetadataOfKeys(t *testing.T) {
 	t.Parallel()
 	w := start(t, nil)
 	of := func(stage string) map[string]any {
-		got := w.do(must[*http.Request](t)(http.NewRequest(http.MethodGet, w.base+"/.well-known/oauth-authorization-server/"+stage, nil)))
+		got := w.do(testenv.Must[*http.Request](t)(http.NewRequest(http.MethodGet, w.base+"/.well-known/oauth-authorization-server/"+stage, nil)))
 		return object(t, got.body)
 	}
 	algorithms := []any{jwk.Algorithm}
@@ -202,7 +203,7 @@ func TestKeysOfAnswers(t *testing.T) {
 	t.Parallel()
 	w := start(t, nil)
 	get := func(address string) said {
-		return w.do(must[*http.Request](t)(http.NewRequest(http.MethodGet, address, nil)))
+		return w.do(testenv.Must[*http.Request](t)(http.NewRequest(http.MethodGet, address, nil)))
 	}
 	metadata := func(stage string) map[string]any {
 		return object(t, get(w.base+"/.well-known/oauth-authorization-server/"+stage).body)

@@ -6,13 +6,14 @@ import (
 
 	"keyladder/backend/mediator"
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 )
 
 // counted is what the mediator has counted of a route at the stage whose tokens it issues.
 func (w *world) counted(route string) (served, refused int64) {
 	w.Helper()
-	for _, u := range must[[]manage.Usage](w)(manage.Get[[]manage.Usage](w.Context(), w.manage, "/usage?days=1")) {
+	for _, u := range testenv.Must[[]manage.Usage](w)(manage.Get[[]manage.Usage](w.Context(), w.manage, "/usage?days=1")) {
 		if u.Stage == issuing && u.Route == route {
 			served, refused = served+u.Served, refused+u.Refused
 		}
@@ -46,17 +47,17 @@ func TestRefusalsAreCounted(t *testing.T) {
 	if served, _ := w.counted("POST /token"); served != 1 {
 		t.Errorf("%d at the token endpoint", served)
 	}
-	if on := must[manage.WAF](t)(manage.SwitchWAF(t.Context(), w.manage, true)); !on.On {
+	if on := testenv.Must[manage.WAF](t)(manage.SwitchWAF(t.Context(), w.manage, true)); !on.On {
 		t.Error("the firewall is off")
 	}
-	must[any](t)(manage.Post[any](t.Context(), w.manage, "/reset", nil))
+	testenv.Must[any](t)(manage.Post[any](t.Context(), w.manage, "/reset", nil))
 	if served, refused := w.counted(call); served+refused != 0 {
 		t.Errorf("%d and %d after a reset", served, refused)
 	}
-	if state := must[manage.Gateway](t)(manage.GatewayState(t.Context(), w.manage)); state.WAF.On || !state.Rates.Key || state.Rates.At != nil {
+	if state := testenv.Must[manage.Gateway](t)(manage.GatewayState(t.Context(), w.manage)); state.WAF.On || !state.Rates.Key || state.Rates.At != nil {
 		t.Errorf("%+v, %+v", state.WAF, state.Rates)
 	}
-	if list := must[manage.MediatorSessionList](t)(manage.MediatorSessions(t.Context(), w.manage, manage.MediatorSessionQuery{})); list.Total != 0 {
+	if list := testenv.Must[manage.MediatorSessionList](t)(manage.MediatorSessions(t.Context(), w.manage, manage.MediatorSessionQuery{})); list.Total != 0 {
 		t.Errorf("%d sign-ins after a reset", list.Total)
 	}
 }

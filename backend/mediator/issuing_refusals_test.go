@@ -72,7 +72,7 @@ func TestAuthorizeRefusals(t *testing.T) {
 	w.provider("one", nil)
 	p := w.phone("d1")
 	good := p.push(nil)
-	uri := must[*url.URL](t)(url.Parse(good)).Query().Get("request_uri")
+	uri := testenv.Must[*url.URL](t)(url.Parse(good)).Query().Get("request_uri")
 	for name, tt := range map[string]struct {
 		query url.Values
 		check catalog.Check
@@ -103,7 +103,7 @@ func TestAuthorizeRefusals(t *testing.T) {
 
 func (w *world) providerURL(name string) string {
 	w.Helper()
-	return must[manage.Provider](w)(manage.ProviderNamed(w.Context(), w.manage, name)).AuthorizationURL
+	return testenv.Must[manage.Provider](w)(manage.ProviderNamed(w.Context(), w.manage, name)).AuthorizationURL
 }
 
 // The user chooses on a page, and can go back and choose again; one who was not asked can't.
@@ -156,7 +156,7 @@ func TestCallbackRefusals(t *testing.T) {
 		"an error that nobody knows": {func(_ *url.URL, q url.Values) { q.Set("error", "a&b=c\r\n") }, "server_error"},
 	} {
 		p := w.phone("d1")
-		u := must[*url.URL](t)(url.Parse(one.agree(p.toProvider(one), "alice")))
+		u := testenv.Must[*url.URL](t)(url.Parse(one.agree(p.toProvider(one), "alice")))
 		q := u.Query()
 		tt.change(u, q)
 		u.RawQuery = q.Encode()
@@ -289,11 +289,11 @@ func TestEndSession(t *testing.T) {
 	p := w.phone("d1")
 	given := p.signIn(one, "alice")
 	kept := p.signIn(one, "alice")
-	list := must[manage.MediatorSessionList](t)(manage.MediatorSessions(t.Context(), w.manage, manage.MediatorSessionQuery{MediatorSessionFilter: manage.MediatorSessionFilter{User: "alice", State: "good"}, Part: manage.Part{Sort: "begun"}}))
+	list := testenv.Must[manage.MediatorSessionList](t)(manage.MediatorSessions(t.Context(), w.manage, manage.MediatorSessionQuery{MediatorSessionFilter: manage.MediatorSessionFilter{User: "alice", State: "good"}, Part: manage.Part{Sort: "begun"}}))
 	if list.Total != 2 || list.Sessions[0].Device != "d1" || list.Sessions[0].Provider != "one" {
 		t.Fatalf("%+v", list)
 	}
-	ended := must[manage.Changed](t)(manage.EndMediatorSessions(t.Context(), w.manage, manage.MediatorSessionSelection{IDs: []string{list.Sessions[0].ID}}))
+	ended := testenv.Must[manage.Changed](t)(manage.EndMediatorSessions(t.Context(), w.manage, manage.MediatorSessionSelection{IDs: []string{list.Sessions[0].ID}}))
 	if ended.Changed != 1 {
 		t.Errorf("%+v", ended)
 	}
@@ -303,7 +303,7 @@ func TestEndSession(t *testing.T) {
 	if got := p.refresh(fmt.Sprint(kept["refresh_token"])); got.status != http.StatusOK {
 		t.Errorf("another family has ended: %d %s", got.status, got.body)
 	}
-	list = must[manage.MediatorSessionList](t)(manage.MediatorSessions(t.Context(), w.manage, manage.MediatorSessionQuery{Part: manage.Part{Sort: "begun"}}))
+	list = testenv.Must[manage.MediatorSessionList](t)(manage.MediatorSessions(t.Context(), w.manage, manage.MediatorSessionQuery{Part: manage.Part{Sort: "begun"}}))
 	if over := list.Sessions[0]; over.EndedAt == nil || over.Family == nil || over.Family.RevokedAt == nil || over.Family.Number != 1 || over.Family.Origin != over.ID {
 		t.Errorf("the one that was ended: %+v, with the family %+v", over, over.Family)
 	}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/html"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/dpop"
 	"keyladder/stages/mechanism/integrity"
@@ -180,7 +181,7 @@ func (f *fake) token(w http.ResponseWriter, r *http.Request) {
 // of the redirect.
 func (f *fake) agree(address, user string) string {
 	f.Helper()
-	u := must[*url.URL](f)(url.Parse(address))
+	u := testenv.Must[*url.URL](f)(url.Parse(address))
 	q := u.Query()
 	if !strings.HasPrefix(address, f.server.URL+"/authorize?") || q.Get("response_type") != "code" || q.Get("client_id") != f.described.ClientID {
 		f.Fatalf("the provider's page is %s", address)
@@ -230,7 +231,7 @@ type phone struct {
 
 func (w *world) phone(device string) *phone {
 	w.Helper()
-	jar := must[*cookiejar.Jar](w)(cookiejar.New(nil))
+	jar := testenv.Must[*cookiejar.Jar](w)(cookiejar.New(nil))
 	return &phone{world: w, stage: issuing, device: device, state: "s-" + rand.Text(), agent: &http.Client{
 		Transport: w.http.Transport, Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -256,7 +257,7 @@ func (p *phone) post(path string, form url.Values) said {
 // form is such a request.
 func (p *phone) form(path string, form url.Values) *http.Request {
 	p.Helper()
-	r := must[*http.Request](p)(http.NewRequest(http.MethodPost, p.at(path), strings.NewReader(form.Encode())))
+	r := testenv.Must[*http.Request](p)(http.NewRequest(http.MethodPost, p.at(path), strings.NewReader(form.Encode())))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if p.key != nil {
 		p.prove(r)
@@ -304,21 +305,21 @@ func object(t testing.TB, text string) map[string]any {
 // open opens an address in the user agent.
 func (p *phone) open(address string) said {
 	p.Helper()
-	return p.browse(must[*http.Request](p)(http.NewRequest(http.MethodGet, address, nil)))
+	return p.browse(testenv.Must[*http.Request](p)(http.NewRequest(http.MethodGet, address, nil)))
 }
 
 func (p *phone) browse(r *http.Request) said {
 	p.Helper()
-	response := must[*http.Response](p)(p.agent.Do(r))
+	response := testenv.Must[*http.Response](p)(p.agent.Do(r))
 	defer response.Body.Close()
-	return said{response.StatusCode, response.Header, string(must[[]byte](p)(io.ReadAll(response.Body)))}
+	return said{response.StatusCode, response.Header, string(testenv.Must[[]byte](p)(io.ReadAll(response.Body)))}
 }
 
 // choose sends the form of a provider's button, and returns where that leads.
 func (p *phone) choose(page, name string) said {
 	p.Helper()
 	form := url.Values{"interaction": {hiddenField(p, page, "interaction")}, "provider": {name}}
-	r := must[*http.Request](p)(http.NewRequest(http.MethodPost, p.at("/provider"), strings.NewReader(form.Encode())))
+	r := testenv.Must[*http.Request](p)(http.NewRequest(http.MethodPost, p.at("/provider"), strings.NewReader(form.Encode())))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return p.browse(r)
 }
@@ -326,7 +327,7 @@ func (p *phone) choose(page, name string) said {
 // hiddenField is the value of a field in a page.
 func hiddenField(t testing.TB, page, name string) string {
 	t.Helper()
-	root := must[*html.Node](t)(html.Parse(strings.NewReader(page)))
+	root := testenv.Must[*html.Node](t)(html.Parse(strings.NewReader(page)))
 	for n := range root.Descendants() {
 		attributes := map[string]string{}
 		for _, a := range n.Attr {
@@ -363,7 +364,7 @@ func (p *phone) back(got said) url.Values {
 	if !ok {
 		p.Fatalf("it leads to %s", address)
 	}
-	values := must[url.Values](p)(url.ParseQuery(query))
+	values := testenv.Must[url.Values](p)(url.ParseQuery(query))
 	if values.Get("iss") != p.at("") || values.Get("state") != p.state {
 		p.Errorf("the answer is %s", query)
 	}
@@ -405,5 +406,5 @@ func claims(t testing.TB, text any) map[string]any {
 	if len(parts) != 3 {
 		t.Fatalf("%v is no JWT", text)
 	}
-	return object(t, string(must[[]byte](t)(base64.RawURLEncoding.DecodeString(parts[1]))))
+	return object(t, string(testenv.Must[[]byte](t)(base64.RawURLEncoding.DecodeString(parts[1]))))
 }

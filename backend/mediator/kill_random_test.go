@@ -158,7 +158,7 @@ func (u *user) signsIn() bool {
 	if !alive {
 		return false
 	}
-	answer := must[*url.URL](u)(url.Parse(back)).Query()
+	answer := testenv.Must[*url.URL](u)(url.Parse(back)).Query()
 	if answer.Get("code") == "" {
 		if answer.Get("error") != "temporarily_unavailable" { // its provider is dead
 			u.Errorf("%s's sign-in leads to %s", u.name, back)

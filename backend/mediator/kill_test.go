@@ -54,7 +54,7 @@ func (w *world) process(t *testing.T) (kill func()) {
 	t.Helper()
 	_, kill = testenv.Process(t, mediatorFolder, w.folder)
 	testenv.Within(t, 20*time.Second, "it knows the clients", func() bool {
-		got, err := w.try(must[*http.Request](t)(http.NewRequest(http.MethodGet, w.at("/authorize?client_id="+app), nil)))
+		got, err := w.try(testenv.Must[*http.Request](t)(http.NewRequest(http.MethodGet, w.at("/authorize?client_id="+app), nil)))
 		return err == nil && !strings.Contains(got.body, "does not know this app")
 	})
 	w.http.CloseIdleConnections()

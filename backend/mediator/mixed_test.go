@@ -15,6 +15,7 @@ import (
 
 	"keyladder/backend/mediator"
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/integrity"
 	"keyladder/stages/mechanism/token"
@@ -161,7 +162,7 @@ func pick[T any](random *rand.Rand, of []T) T { return of[random.IntN(len(of))] 
 // told apart by anybody, so they are not exchanged for each other; nor are two for one sign-in, of
 // which the other user has got one, with state and challenge of the first.
 func (o *order) changed(one, other response) string {
-	address := must[*url.URL](o)(url.Parse(one.address))
+	address := testenv.Must[*url.URL](o)(url.Parse(one.address))
 	query := address.Query()
 	switch o.random.IntN(5) {
 	case 0: // to the redirect URI of the other provider

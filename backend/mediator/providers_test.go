@@ -8,6 +8,7 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 )
 
@@ -27,23 +28,23 @@ func described(change func(*manage.Provider)) manage.Provider {
 func TestManageProviders(t *testing.T) {
 	t.Parallel()
 	w := start(t, nil)
-	added := must[manage.Provider](t)(manage.AddProvider(t.Context(), w.manage, described(nil)))
+	added := testenv.Must[manage.Provider](t)(manage.AddProvider(t.Context(), w.manage, described(nil)))
 	if added.Name != "harbour" || added.Version != 1 || added.Secret != "" || added.Apps["app"] != "" || added.RedirectURI != w.base+"/{stage}/callback/harbour" {
 		t.Errorf("%+v", added)
 	}
 	added.PKCE = catalog.NoPKCE
-	changed := must[manage.Provider](t)(manage.ChangeProvider(t.Context(), w.manage, added)) // what was read can be sent back
+	changed := testenv.Must[manage.Provider](t)(manage.ChangeProvider(t.Context(), w.manage, added)) // what was read can be sent back
 	if changed.PKCE != catalog.NoPKCE || changed.Version != 2 || changed.Secret != "" {
 		t.Errorf("%+v", changed)
 	}
-	if off := must[manage.Provider](t)(manage.EnableProvider(t.Context(), w.manage, "harbour", false)); off.Enabled {
+	if off := testenv.Must[manage.Provider](t)(manage.EnableProvider(t.Context(), w.manage, "harbour", false)); off.Enabled {
 		t.Errorf("%+v", off)
 	}
-	all := must[[]manage.Provider](t)(manage.Providers(t.Context(), w.manage))
+	all := testenv.Must[[]manage.Provider](t)(manage.Providers(t.Context(), w.manage))
 	if len(all) != 1 || all[0].Enabled || all[0].Secret != "" {
 		t.Errorf("%+v", all)
 	}
-	versions := must[[]manage.ProviderVersion](t)(manage.ProviderVersions(t.Context(), w.manage, "harbour"))
+	versions := testenv.Must[[]manage.ProviderVersion](t)(manage.ProviderVersions(t.Context(), w.manage, "harbour"))
 	if len(versions) != 3 || !versions[1].Enabled || versions[2].PKCE != catalog.S256PKCE || versions[2].Secret != "" {
 		t.Errorf("%+v", versions)
 	}

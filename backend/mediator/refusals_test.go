@@ -10,6 +10,7 @@ import (
 
 	"keyladder/backend/guard"
 	"keyladder/backend/mediator"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/integrity"
 	"keyladder/stages/mechanism/token"
@@ -42,7 +43,7 @@ func TestRefusals(t *testing.T) {
 		{"an invented one", func(r *http.Request) { integrity.Set(r.Header, "x.y.z") }, 401, "invalid_client", catalog.CheckIntegrity},
 		{"two", func(r *http.Request) { r.Header.Add(integrity.Field, w.attested(nil)) }, 400, "invalid_request", catalog.CheckIntegrity},
 		{"a failing one", func(r *http.Request) {
-			integrity.Set(r.Header, must[string](t)(integrity.Fail(app+"-servers", integrity.Claims{
+			integrity.Set(r.Header, testenv.Must[string](t)(integrity.Fail(app+"-servers", integrity.Claims{
 				Issuer: "https://localhost:8445/" + stage, ClientID: app, Audience: []string{w.base + "/" + stage},
 				Issued: time.Now(), Expires: time.Now().Add(time.Minute), ID: "one", Release: 3, Level: "package-challenge",
 			})))

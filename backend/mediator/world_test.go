@@ -77,16 +77,6 @@ func stages() catalog.Set {
 	return set
 }
 
-func must[T any](t testing.TB) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
 // asked is a request that the authorization server has received.
 type asked struct {
 	path   string
@@ -160,20 +150,20 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 	t.Helper()
 	w := &world{TB: t, log: traffic.New("mediator", 256), errors: &lockedBuffer{}, answers: ok}
 	w.attester = newKey(t)
-	attester := must[[]byte](t)(x509.MarshalPKIXPublicKey(w.attester.Public()))
-	ca := must[*pki.CA](t)
+	attester := testenv.Must[[]byte](t)(x509.MarshalPKIXPublicKey(w.attester.Public()))
+	ca := testenv.Must[*pki.CA](t)
 	public, inside := ca(pki.NewCA("public")), ca(pki.NewCA("inside"))
-	pair := must[pki.Pair](t)
+	pair := testenv.Must[pki.Pair](t)
 	server := pair(public.Server("server", "localhost", "127.0.0.1"))
-	roots := must[*x509.CertPool](t)(pki.Pool(public.Certificate))
+	roots := testenv.Must[*x509.CertPool](t)(pki.Pool(public.Certificate))
 
 	w.upstream = httptest.NewUnstartedServer(w)
-	w.upstream.TLS = &tls.Config{Certificates: []tls.Certificate{must[tls.Certificate](t)(server.TLS())}}
+	w.upstream.TLS = &tls.Config{Certificates: []tls.Certificate{testenv.Must[tls.Certificate](t)(server.TLS())}}
 	w.upstream.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	w.upstream.StartTLS()
 	t.Cleanup(w.upstream.Close)
 
-	listen := func() net.Listener { return must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0")) }
+	listen := func() net.Listener { return testenv.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0")) }
 	l, authManage := mediator.Listeners{TLS: listen(), Manage: listen()}, listen()
 	w.base = "https://" + l.TLS.Addr().String()
 	dir := t.TempDir()
@@ -184,7 +174,7 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 		deployment.Manage(deployment.Mediator): "https://" + l.Manage.Addr().String(),
 	}}
 	folder := func(role deployment.Role) *deployment.Folder {
-		writer := must[*deployment.Writer](t)(deployment.NewWriter(dir, role, "test", time.Now(), addresses))
+		writer := testenv.Must[*deployment.Writer](t)(deployment.NewWriter(dir, role, "test", time.Now(), addresses))
 		err := errors.Join(
 			writer.Pair("manage", pair(inside.Peer(string(role), string(role)))),
 			writer.File("manage-ca.pem", inside.Certificate), writer.Pair("server", server), writer.File("roots.pem", public.Certificate),
@@ -194,12 +184,12 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return must[*deployment.Folder](t)(deployment.Open(dir, role))
+		return testenv.Must[*deployment.Folder](t)(deployment.Open(dir, role))
 	}
 
-	db := must[*gorm.DB](t)(store.Open(filepath.Join(dir, "auth.db"), append(clients.Models(), durable.Models()...)...))
+	db := testenv.Must[*gorm.DB](t)(store.Open(filepath.Join(dir, "auth.db"), append(clients.Models(), durable.Models()...)...))
 	t.Cleanup(func() { store.Close(db) })
-	w.registry = must[*clients.Registry](t)(clients.Open(t.Context(), db, clients.Config{Seed: []manage.App{
+	w.registry = testenv.Must[*clients.Registry](t)(clients.Open(t.Context(), db, clients.Config{Seed: []manage.App{
 		{ID: app, Name: "An app", UserAgent: "App/", Scopes: []string{"rates:read", "accounts:read"}, RedirectURIs: []string{redirectURI}, ServersKey: app + "-servers", PerSecond: 1e6, Burst: 1e6},
 		{ID: other, Name: "Another", UserAgent: "Other/", ServersKey: other + "-servers", PerSecond: 1e6, Burst: 1e6},
 	}, Secrets: secrets, Overlap: time.Minute}))
@@ -214,7 +204,7 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 	if change != nil {
 		change(&config)
 	}
-	m := must[*mediator.Server](t)(mediator.New(config))
+	m := testenv.Must[*mediator.Server](t)(mediator.New(config))
 	ctx, cancel := context.WithCancel(context.Background())
 	served, mediated := make(chan error, 1), make(chan error, 1)
 	mediating, stop := context.WithCancel(ctx)
@@ -240,7 +230,7 @@ func start(t testing.TB, change func(*mediator.Config)) *world {
 	t.Cleanup(transport.CloseIdleConnections)
 	w.http = &http.Client{Transport: transport, Timeout: time.Minute}
 	w.mediator = m
-	w.manage = must[*manage.Client](t)(manage.NewClient(folder(deployment.Admin), deployment.Mediator))
+	w.manage = testenv.Must[*manage.Client](t)(manage.NewClient(folder(deployment.Admin), deployment.Mediator))
 	testenv.Within(t, 10*time.Second, "it knows the clients", func() bool { return w.manage.Healthy(t.Context()) == nil })
 	return w
 }
@@ -257,13 +247,13 @@ func (w *world) attested(change func(key *token.Key, claims *integrity.Claims)) 
 	if change != nil {
 		change(&key, &claims)
 	}
-	return must[string](w)(integrity.Sign(key, claims))
+	return testenv.Must[string](w)(integrity.Sign(key, claims))
 }
 
 // request asks for a token for a code, with a good client integrity token.
 func (w *world) request(endpoint string, form url.Values) *http.Request {
 	w.Helper()
-	r := must[*http.Request](w)(http.NewRequest(http.MethodPost, w.base+"/"+stage+endpoint, strings.NewReader(form.Encode())))
+	r := testenv.Must[*http.Request](w)(http.NewRequest(http.MethodPost, w.base+"/"+stage+endpoint, strings.NewReader(form.Encode())))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	integrity.Set(r.Header, w.attested(nil))
 	return r
@@ -292,7 +282,7 @@ func (w *world) try(r *http.Request) (said, error) {
 
 func (w *world) do(r *http.Request) said {
 	w.Helper()
-	return must[said](w)(w.try(r))
+	return testenv.Must[said](w)(w.try(r))
 }
 
 // verdict is the check that refused the last request that is on record; empty: none did.
@@ -332,7 +322,7 @@ func (w *world) again(at string, config *tls.Config) *httptest.Server {
 	w.Helper()
 	server := httptest.NewUnstartedServer(w)
 	server.Listener.Close()
-	server.Listener = must[net.Listener](w)(net.Listen("tcp", at))
+	server.Listener = testenv.Must[net.Listener](w)(net.Listen("tcp", at))
 	server.TLS = config.Clone()
 	server.StartTLS()
 	return server

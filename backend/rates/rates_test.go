@@ -24,18 +24,9 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 )
-
-func must[T any](t testing.TB) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
 
 const bank, other = "the-bank-s-key-of-many-random-characters", "the-key-of-another-customer-of-theirs"
 
@@ -58,11 +49,11 @@ func start(t testing.TB, perMinute, perDay int) *world {
 	t.Helper()
 	w := &world{TB: t, log: traffic.New("rates", 256)}
 	w.at(noon)
-	ca := must[*pki.CA](t)
+	ca := testenv.Must[*pki.CA](t)
 	public, inside := ca(pki.NewCA("public")), ca(pki.NewCA("inside"))
-	pair := must[pki.Pair](t)
+	pair := testenv.Must[pki.Pair](t)
 	server := pair(public.Server("server", "127.0.0.1"))
-	listen := func() net.Listener { return must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0")) }
+	listen := func() net.Listener { return testenv.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0")) }
 	l := rates.Listeners{TLS: listen(), Manage: listen()}
 	w.base = "https://" + l.TLS.Addr().String()
 	addresses := deployment.Addresses{Public: map[deployment.ServiceName]string{
@@ -70,18 +61,18 @@ func start(t testing.TB, perMinute, perDay int) *world {
 	}}
 	dir := t.TempDir()
 	folder := func(role deployment.Role) *deployment.Folder {
-		writer := must[*deployment.Writer](t)(deployment.NewWriter(dir, role, "test", noon, addresses))
-		known := must[[]byte](t)(json.Marshal([]customers.Key{{Customer: "bank", SHA256: customers.Hash(bank)}, {Customer: "other", SHA256: customers.Hash(other)}}))
+		writer := testenv.Must[*deployment.Writer](t)(deployment.NewWriter(dir, role, "test", noon, addresses))
+		known := testenv.Must[[]byte](t)(json.Marshal([]customers.Key{{Customer: "bank", SHA256: customers.Hash(bank)}, {Customer: "other", SHA256: customers.Hash(other)}}))
 		if err := errors.Join(
 			writer.Pair("manage", pair(inside.Peer(string(role), string(role)))), writer.File("manage-ca.pem", inside.Certificate),
 			writer.Pair("server", server), writer.File(customers.File, known), writer.Close()); err != nil {
 			t.Fatal(err)
 		}
-		return must[*deployment.Folder](t)(deployment.Open(dir, role))
+		return testenv.Must[*deployment.Folder](t)(deployment.Open(dir, role))
 	}
 	ours := folder(deployment.Rates)
 	w.start = func() {
-		s := must[*rates.Server](t)(rates.New(rates.Config{
+		s := testenv.Must[*rates.Server](t)(rates.New(rates.Config{
 			Folder: ours, Log: w.log, PerMinute: perMinute, PerDay: perDay, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return *w.now.Load() },
 		}))
 		ctx, cancel := context.WithCancel(context.Background())
@@ -96,15 +87,15 @@ func start(t testing.TB, perMinute, perDay int) *world {
 	}
 	w.start()
 	t.Cleanup(func() { w.stop() })
-	roots := must[*x509.CertPool](t)(pki.Pool(public.Certificate))
+	roots := testenv.Must[*x509.CertPool](t)(pki.Pool(public.Certificate))
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	t.Cleanup(transport.CloseIdleConnections)
 	w.http = &http.Client{Transport: transport}
-	w.manage = must[*manage.Client](t)(manage.NewClient(folder(deployment.Admin), deployment.Rates))
+	w.manage = testenv.Must[*manage.Client](t)(manage.NewClient(folder(deployment.Admin), deployment.Rates))
 	// It listens anew at the same places.
 	again := w.start
 	w.start = func() {
-		l = rates.Listeners{TLS: must[net.Listener](t)(net.Listen("tcp", l.TLS.Addr().String())), Manage: must[net.Listener](t)(net.Listen("tcp", l.Manage.Addr().String()))}
+		l = rates.Listeners{TLS: testenv.Must[net.Listener](t)(net.Listen("tcp", l.TLS.Addr().String())), Manage: testenv.Must[net.Listener](t)(net.Listen("tcp", l.Manage.Addr().String()))}
 		again()
 	}
 	return w
@@ -115,15 +106,15 @@ func (w *world) at(at time.Time) { w.now.Store(&at) }
 // ask calls with keys, each in a field of its own.
 func (w *world) ask(keys ...string) (*http.Response, string) {
 	w.Helper()
-	r := must[*http.Request](w)(http.NewRequest(http.MethodGet, w.base+"/v1/market-rates", nil))
+	r := testenv.Must[*http.Request](w)(http.NewRequest(http.MethodGet, w.base+"/v1/market-rates", nil))
 	for _, key := range keys {
 		r.Header.Add(customers.Field, key)
 	}
 	r.Header.Set(traffic.Header, "x1")
 	r.Header.Set(traffic.StageHeader, "a-stage")
-	response := must[*http.Response](w)(w.http.Do(r))
+	response := testenv.Must[*http.Response](w)(w.http.Do(r))
 	defer response.Body.Close()
-	return response, string(must[[]byte](w)(io.ReadAll(response.Body)))
+	return response, string(testenv.Must[[]byte](w)(io.ReadAll(response.Body)))
 }
 
 // decided is what was recorded about the latest call.
@@ -191,7 +182,7 @@ func TestQuotas(t *testing.T) {
 	w := start(t, 2, 5)
 	wants := func(key, at string, status int, limit, retry string) {
 		t.Helper()
-		clock := must[time.Time](t)(time.Parse(time.DateTime, at))
+		clock := testenv.Must[time.Time](t)(time.Parse(time.DateTime, at))
 		w.at(clock)
 		response, body := w.ask(key)
 		if response.StatusCode != status || response.Header.Get("RateLimit") != limit || response.Header.Get("Retry-After") != retry {
@@ -214,7 +205,7 @@ func TestQuotas(t *testing.T) {
 	wants(bank, third, 200, `"minute";r=1;t=60, "day";r=0;t=43080`, "")
 	wants(bank, third, 429, `"minute";r=1;t=60, "day";r=0;t=43080`, "43080")
 
-	got := must[[]manage.Quota](t)(manage.Quotas(t.Context(), w.manage))
+	got := testenv.Must[[]manage.Quota](t)(manage.Quotas(t.Context(), w.manage))
 	minute, midnight := time.Date(2026, 11, 27, 12, 3, 0, 0, time.UTC), time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
 	if diff := cmp.Diff([]manage.Quota{
 		{Customer: "bank", Window: "minute", Calls: 2, Used: 1, Ends: minute},
@@ -229,7 +220,7 @@ func TestQuotas(t *testing.T) {
 	w.start()
 	wants(bank, "2026-11-27 23:59:59", 429, `"minute";r=2;t=1, "day";r=0;t=1`, "1")
 	wants(bank, "2026-11-28 00:00:00", 200, `"minute";r=1;t=60, "day";r=4;t=86400`, "")
-	used := must[[]manage.Usage](t)(manage.Get[[]manage.Usage](t.Context(), w.manage, "/usage?days=2"))
+	used := testenv.Must[[]manage.Usage](t)(manage.Get[[]manage.Usage](t.Context(), w.manage, "/usage?days=2"))
 	const route = "GET /v1/market-rates"
 	if diff := cmp.Diff([]manage.Usage{
 		{Day: "2026-11-28", App: "bank", Route: route, Served: 1},
@@ -278,9 +269,9 @@ func TestOtherPathsAndMethods(t *testing.T) {
 	w := start(t, 10, 10)
 	for call, status := range map[string]int{"GET /": 404, "GET /v1/market-rates/": 404, "GET /v1/rates": 404, "POST /v1/market-rates": 405} {
 		method, path, _ := strings.Cut(call, " ")
-		r := must[*http.Request](t)(http.NewRequest(method, w.base+path, nil))
+		r := testenv.Must[*http.Request](t)(http.NewRequest(method, w.base+path, nil))
 		r.Header.Set(customers.Field, bank)
-		response := must[*http.Response](t)(w.http.Do(r))
+		response := testenv.Must[*http.Response](t)(w.http.Do(r))
 		response.Body.Close()
 		if response.StatusCode != status {
 			t.Errorf("%s: %d", call, response.StatusCode)
@@ -314,9 +305,9 @@ func TestReset(t *testing.T) {
 	w := start(t, 2, 10)
 	ask := func() int {
 		t.Helper()
-		r := must[*http.Request](t)(http.NewRequest(http.MethodGet, w.base+"/v1/market-rates", nil))
+		r := testenv.Must[*http.Request](t)(http.NewRequest(http.MethodGet, w.base+"/v1/market-rates", nil))
 		r.Header.Set(customers.Field, bank)
-		response := must[*http.Response](t)(w.http.Do(r))
+		response := testenv.Must[*http.Response](t)(w.http.Do(r))
 		response.Body.Close()
 		return response.StatusCode
 	}
@@ -325,11 +316,11 @@ func TestReset(t *testing.T) {
 			t.Errorf("call %d: %d", i+1, got)
 		}
 	}
-	must[any](t)(manage.Post[any](t.Context(), w.manage, "/reset", nil))
-	if used := must[[]manage.Usage](t)(w.manage.Usage(t.Context(), 1)); len(used) != 0 {
+	testenv.Must[any](t)(manage.Post[any](t.Context(), w.manage, "/reset", nil))
+	if used := testenv.Must[[]manage.Usage](t)(w.manage.Usage(t.Context(), 1)); len(used) != 0 {
 		t.Errorf("%+v", used)
 	}
-	for _, quota := range must[[]manage.Quota](t)(manage.Quotas(t.Context(), w.manage)) {
+	for _, quota := range testenv.Must[[]manage.Quota](t)(manage.Quotas(t.Context(), w.manage)) {
 		if quota.Used != 0 {
 			t.Errorf("%+v", quota)
 		}

@@ -12,6 +12,7 @@ import (
 	"keyladder/backend/resource"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
+	"keyladder/internal/testenv"
 )
 
 func TestNoRoomForDevices(t *testing.T) {
@@ -40,7 +41,7 @@ func TestRemovedDevices(t *testing.T) {
 			t.Fatal(answer.Code, answer.Body)
 		}
 	}
-	listed := must[manage.DeviceList](t)(manage.Devices(ctx, r.admin, manage.DeviceQuery{})).Devices
+	listed := testenv.Must[manage.DeviceList](t)(manage.Devices(ctx, r.admin, manage.DeviceQuery{})).Devices
 	alices := slices.IndexFunc(listed, func(d manage.Device) bool { return strings.Contains(d.Identifier, "alice") })
 	if n, err := remove(manage.DeviceSelection{IDs: []string{listed[alices].ID}}); n != 1 || err != nil {
 		t.Fatalf("%d removed, %v", n, err)
@@ -48,7 +49,7 @@ func TestRemovedDevices(t *testing.T) {
 	if a, b := kindOf(call("alice")), kindOf(call("bob")); a != "device-not-accepted" || b != "" {
 		t.Errorf("hers: %q, his: %q", a, b)
 	}
-	if page := must[manage.DeviceList](t)(manage.Devices(ctx, r.admin, manage.DeviceQuery{
+	if page := testenv.Must[manage.DeviceList](t)(manage.Devices(ctx, r.admin, manage.DeviceQuery{
 		DeviceFilter: manage.DeviceFilter{Stage: "hmac", App: mobile, Search: "phone"}, Part: manage.Part{Sort: "-seen", Limit: 1},
 	})); page.Total != 1 || len(page.Devices) != 1 {
 		t.Errorf("%+v", page)

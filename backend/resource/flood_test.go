@@ -21,16 +21,16 @@ func TestFloodDoesNotBlindReaders(t *testing.T) {
 	log := traffic.New("resource", 4096)
 	r := start(t, func(c *resource.Config) { c.Log = log })
 	ctx := t.Context()
-	before := must[feed.Cursor](t)(r.admin.TrafficEnd(ctx))
+	before := testenv.Must[feed.Cursor](t)(r.admin.TrafficEnd(ctx))
 	filler := strings.Repeat("\xff", 12_000)
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	const requests = 2100
 	for range requests {
-		request := must[*http.Request](t)(http.NewRequest(http.MethodGet, r.plain+"/app-id/v1/rates", nil))
+		request := testenv.Must[*http.Request](t)(http.NewRequest(http.MethodGet, r.plain+"/app-id/v1/rates", nil))
 		request.Header.Set("User-Agent", "curl/8")
 		request.Header.Set("X-Filler", filler)
-		answer := must[*http.Response](t)(transport.RoundTrip(request))
+		answer := testenv.Must[*http.Response](t)(transport.RoundTrip(request))
 		if _, err := io.Copy(io.Discard, answer.Body); err != nil || answer.StatusCode != http.StatusForbidden {
 			t.Fatalf("%s, %v", answer.Status, err)
 		}
@@ -42,7 +42,7 @@ func TestFloodDoesNotBlindReaders(t *testing.T) {
 	if log.Bytes() > traffic.MaxBytes {
 		t.Errorf("%d bytes are kept", log.Bytes())
 	}
-	page := must[feed.Page[traffic.Message]](t)(r.admin.Traffic(ctx, before))
+	page := testenv.Must[feed.Page[traffic.Message]](t)(r.admin.Traffic(ctx, before))
 	n := len(page.Entries)
 	if last := page.Entries[n-1]; last.Summary != "200 OK" || page.Cut+uint64(n) != 2*(requests+1) || page.Cut == 0 {
 		t.Errorf("%d records were told and %d are cut, the last is %q", n, page.Cut, last.Summary)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"keyladder/internal/testenv"
 )
 
 // exchange writes bytes to a listener, all of them before it reads, and reads one answer.
@@ -18,9 +20,9 @@ func exchange(t *testing.T, r *running, url, head string, body io.Reader) *http.
 	var conn net.Conn
 	if address, ok := strings.CutPrefix(url, "https://"); ok {
 		client := r.clients[mobile]
-		conn = must[*tls.Conn](t)(tls.Dial("tcp", address, &tls.Config{RootCAs: r.roots, ServerName: "localhost", Certificates: []tls.Certificate{client}}))
+		conn = testenv.Must[*tls.Conn](t)(tls.Dial("tcp", address, &tls.Config{RootCAs: r.roots, ServerName: "localhost", Certificates: []tls.Certificate{client}}))
 	} else {
-		conn = must[net.Conn](t)(net.Dial("tcp", strings.TrimPrefix(url, "http://")))
+		conn = testenv.Must[net.Conn](t)(net.Dial("tcp", strings.TrimPrefix(url, "http://")))
 	}
 	t.Cleanup(func() { conn.Close() })
 	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
@@ -32,8 +34,8 @@ func exchange(t *testing.T, r *running, url, head string, body io.Reader) *http.
 	if _, err := io.Copy(conn, body); err != nil {
 		t.Fatalf("the server does not take all that is sent: %v", err)
 	}
-	answer := must[*http.Response](t)(http.ReadResponse(bufio.NewReader(conn), nil))
-	content := must[[]byte](t)(io.ReadAll(answer.Body))
+	answer := testenv.Must[*http.Response](t)(http.ReadResponse(bufio.NewReader(conn), nil))
+	content := testenv.Must[[]byte](t)(io.ReadAll(answer.Body))
 	answer.Body = io.NopCloser(strings.NewReader(string(content)))
 	return answer
 }
@@ -100,7 +102,7 @@ func TestAbsoluteForm(t *testing.T) {
 			t.Fatal(err)
 		}
 		if answer := exchange(t, r, r.tls, head.String()+"\r\n", strings.NewReader("")); answer.StatusCode != http.StatusOK {
-			content := must[[]byte](t)(io.ReadAll(answer.Body))
+			content := testenv.Must[[]byte](t)(io.ReadAll(answer.Body))
 			t.Errorf("%s: %s %s", stage, answer.Status, content)
 		}
 	}

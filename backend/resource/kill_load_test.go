@@ -20,6 +20,7 @@ import (
 	"keyladder/backend/ledger"
 	"keyladder/internal/deployment"
 	"keyladder/internal/store"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/session"
 )
@@ -45,7 +46,7 @@ func (s *site) backend(t *testing.T, program string) (address string, kill func(
 		args = append(args, "--listen", string(service)+"=127.0.0.1:0")
 	}
 	command := exec.Command(program, args...)
-	log := must[io.ReadCloser](t)(command.StderrPipe())
+	log := testenv.Must[io.ReadCloser](t)(command.StderrPipe())
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -93,11 +93,11 @@ func TestKilledServer(t *testing.T) {
 		begun := time.Now()
 		var body []byte
 		send := func(address string) int {
-			r := must[*http.Request](t)(http.NewRequest(http.MethodPost, "https://"+address+call.URL.Path, bytes.NewReader(body)))
+			r := testenv.Must[*http.Request](t)(http.NewRequest(http.MethodPost, "https://"+address+call.URL.Path, bytes.NewReader(body)))
 			r.Header = call.Header.Clone()
 			client := site.clients[mobile]
 			transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: site.roots, Certificates: []tls.Certificate{client}}}
-			answer := must[*http.Response](t)(transport.RoundTrip(r))
+			answer := testenv.Must[*http.Response](t)(transport.RoundTrip(r))
 			answer.Body.Close()
 			return answer.StatusCode
 		}
@@ -105,7 +105,7 @@ func TestKilledServer(t *testing.T) {
 		for { // the servers before this one may have served what is signed for the next seconds
 			p.now = func() time.Time { return time.Now().Add(ahead) }
 			who.sign(call, p)
-			body = must[[]byte](t)(io.ReadAll(call.Body))
+			body = testenv.Must[[]byte](t)(io.ReadAll(call.Body))
 			status := send(address)
 			if status == http.StatusCreated {
 				break

@@ -30,7 +30,7 @@ func userName(i int) string { return fmt.Sprintf("user-%05d", i) }
 func crowd(t testing.TB) func(*resource.Config) {
 	return func(c *resource.Config) {
 		t.Helper()
-		hash := must[string](t)(passwordHash())
+		hash := testenv.Must[string](t)(passwordHash())
 		people := make([]users.Seed, many)
 		for i := range people {
 			people[i] = users.Seed{Name: userName(i), PasswordHash: hash, Staff: i%1000 == 0}
@@ -41,8 +41,8 @@ func crowd(t testing.TB) func(*resource.Config) {
 				t.Fatal(err)
 			}
 		}
-		write(os.WriteFile(c.Folder.Path("users.json"), must[[]byte](t)(json.Marshal(people)), 0o600))
-		db := must[*gorm.DB](t)(store.Open(c.Folder.Path("resource.db"), slices.Concat(sessions.Models(), devices.Models())...))
+		write(os.WriteFile(c.Folder.Path("users.json"), testenv.Must[[]byte](t)(json.Marshal(people)), 0o600))
+		db := testenv.Must[*gorm.DB](t)(store.Open(c.Folder.Path("resource.db"), slices.Concat(sessions.Models(), devices.Models())...))
 		begin := time.Now().Add(-10 * time.Minute)
 		write(db.Transaction(func(tx *gorm.DB) error {
 			for i := range many {

@@ -16,6 +16,7 @@ import (
 	"keyladder/internal/feed"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
@@ -78,7 +79,7 @@ func TestListeners(t *testing.T) {
 // terminator's.
 func (s *site) programs(t *testing.T) *tls.Certificate {
 	t.Helper()
-	pair := must[tls.Certificate](t)(s.folder(t, deployment.Admin).Pair("manage"))
+	pair := testenv.Must[tls.Certificate](t)(s.folder(t, deployment.Admin).Pair("manage"))
 	return &pair
 }
 
@@ -107,8 +108,8 @@ func TestTerminator(t *testing.T) {
 		if verifies {
 			config.ClientCAs = r.clientCAs
 		}
-		front := must[*terminator.Terminator](t)(terminator.New(config))
-		listener := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+		front := testenv.Must[*terminator.Terminator](t)(terminator.New(config))
+		listener := testenv.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() { done <- front.Serve(ctx, listener) }()
@@ -135,7 +136,7 @@ func TestTerminator(t *testing.T) {
 		}
 
 		// What clients say about themselves does not get through.
-		req := must[*http.Request](t)(http.NewRequest(http.MethodGet, base+"/pinned-mtls/v1/rates", nil))
+		req := testenv.Must[*http.Request](t)(http.NewRequest(http.MethodGet, base+"/pinned-mtls/v1/rates", nil))
 		identify(req, mobile)
 		req.Header.Set(clientcert.Field, clientcert.Encode(mobileClient.Leaf.Raw))
 		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.roots}, DisableKeepAlives: true}
@@ -201,13 +202,13 @@ func TestRestart(t *testing.T) {
 	if answer := do(again, r.call(kiosk, "app-id", "GET", "/v1/accounts/HB-2001/transfers", "")); !strings.Contains(answer.Body.String(), "Lunch") {
 		t.Errorf("the history after a restart: %s", answer.Body)
 	}
-	l := resource.Listeners{Manage: must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))}
+	l := resource.Listeners{Manage: testenv.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))}
 	second := &running{site: r.site, log: &lines{}}
 	second.serve(t, l, nil)
 	folder := r.folder(t, deployment.Admin)
 	folder.Addresses.Public = map[deployment.ServiceName]string{deployment.Manage(deployment.Resource): "https://" + l.Manage.Addr().String()}
-	admin := must[*manage.Client](t)(manage.NewClient(folder, deployment.Resource))
-	usage := must[[]manage.Usage](t)(admin.Usage(ctx, 2)) // the day may have ended meanwhile
+	admin := testenv.Must[*manage.Client](t)(manage.NewClient(folder, deployment.Resource))
+	usage := testenv.Must[[]manage.Usage](t)(admin.Usage(ctx, 2)) // the day may have ended meanwhile
 	served := false
 	for _, u := range usage {
 		served = served || u.App == mobile && u.Stage == "app-id" && u.Route == "POST /v1/transfers" && u.Served == 1
@@ -229,19 +230,19 @@ func TestManagement(t *testing.T) {
 	if status := rates(mobile); status != http.StatusOK {
 		t.Fatalf("before: %d", status)
 	}
-	revoked := must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/keys/"+mobile+"/revoke", nil))
+	revoked := testenv.Must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/keys/"+mobile+"/revoke", nil))
 	if revoked.RevokedAt == nil || revoked.LastAccepted == nil {
 		t.Errorf("revoked: %+v", revoked)
 	}
 	if status := rates(mobile); status != http.StatusUnauthorized {
 		t.Errorf("with a revoked key: %d", status)
 	}
-	must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/keys/"+mobile+"/restore", nil))
+	testenv.Must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/keys/"+mobile+"/restore", nil))
 	if status := rates(mobile); status != http.StatusOK {
 		t.Errorf("with a restored key: %d", status)
 	}
 
-	registered := must[manage.App](t)(manage.Post[manage.App](ctx, r.admin, "/apps", manage.App{
+	registered := testenv.Must[manage.App](t)(manage.Post[manage.App](ctx, r.admin, "/apps", manage.App{
 		ID: "tester", Name: "Tester", UserAgent: "Tester/", Scopes: []string{"rates:read"}, PerSecond: 1, Burst: 1,
 	}))
 	if len(registered.Keys) != 1 || registered.Keys[0].ID != "tester" || registered.CreatedAt.IsZero() {
@@ -252,8 +253,8 @@ func TestManagement(t *testing.T) {
 	if err := r.admin.Do(ctx, http.MethodPatch, "/apps/tester", manage.AppChange{Burst: &burst}, &changed); err != nil || changed.Burst != 5 || changed.Name != "Tester" {
 		t.Errorf("changed: %+v, %v", changed, err)
 	}
-	issued := must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/apps/tester/keys", nil))
-	rotated := must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/apps/tester/rotate", nil))
+	issued := testenv.Must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/apps/tester/keys", nil))
+	rotated := testenv.Must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/apps/tester/rotate", nil))
 	for key, want := range map[string]int{"tester": 401, issued.ID: 401, rotated.ID: 200} {
 		req := r.call(mobile, "app-id", "GET", "/v1/rates", "")
 		appkey.Set(req.Header, "Authorization", key)
@@ -261,34 +262,34 @@ func TestManagement(t *testing.T) {
 			t.Errorf("with the key %s after rotation: %d, want %d", key, answer.Code, want)
 		}
 	}
-	must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/keys/"+issued.ID+"/restore", nil))
-	must[manage.Secret](t)(manage.Get[manage.Secret](ctx, r.admin, "/keys/"+rotated.ID+"/secret"))
+	testenv.Must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/keys/"+issued.ID+"/restore", nil))
+	testenv.Must[manage.Secret](t)(manage.Get[manage.Secret](ctx, r.admin, "/keys/"+rotated.ID+"/secret"))
 	if log := r.log.String(); strings.Contains(log, issued.ID) || strings.Contains(log, rotated.ID) {
 		t.Error("a good key is in the log")
 	} else if want := "path=/keys/" + issued.ID[:len("tester.")+4] + ".../restore "; !strings.Contains(log, want) {
 		t.Errorf("the log does not say %q", want)
 	}
-	if apps := must[[]manage.App](t)(r.admin.Apps(ctx)); len(apps) != 5 {
+	if apps := testenv.Must[[]manage.App](t)(r.admin.Apps(ctx)); len(apps) != 5 {
 		t.Errorf("%d apps", len(apps))
 	}
 
 	for i := range 3 {
 		do(r.server, r.call(mobile, "app-id", "POST", "/v1/transfers", order("100", strings.Repeat("x", i))))
 	}
-	state := must[manage.Ledger](t)(r.admin.Ledger(ctx))
+	state := testenv.Must[manage.Ledger](t)(r.admin.Ledger(ctx))
 	if len(state.Accounts) != 6 || state.Sum != 5_000_000_00+12_500_00+1_840_50+2_000_000_00+2_150_00+100_000_00 {
 		t.Errorf("ledger: %+v", state)
 	}
-	if found := must[[]manage.Transfer](t)(r.admin.Transfers(ctx, "xx")); len(found) != 1 || found[0].App != mobile || found[0].Stage != "app-id" {
+	if found := testenv.Must[[]manage.Transfer](t)(r.admin.Transfers(ctx, "xx")); len(found) != 1 || found[0].App != mobile || found[0].Stage != "app-id" {
 		t.Errorf("transfers by reference: %+v", found)
 	}
-	if found := must[[]manage.Transfer](t)(r.admin.Transfers(ctx, "")); len(found) != 1 {
+	if found := testenv.Must[[]manage.Transfer](t)(r.admin.Transfers(ctx, "")); len(found) != 1 {
 		t.Errorf("transfers with an empty reference: %+v", found)
 	}
-	if latest := must[[]manage.Transfer](t)(manage.Get[[]manage.Transfer](ctx, r.admin, "/transfers?limit=2")); len(latest) != 2 || latest[0].Reference != "xx" {
+	if latest := testenv.Must[[]manage.Transfer](t)(manage.Get[[]manage.Transfer](ctx, r.admin, "/transfers?limit=2")); len(latest) != 2 || latest[0].Reference != "xx" {
 		t.Errorf("latest transfers: %+v", latest)
 	}
-	if page := must[feed.Page[traffic.Message]](t)(r.admin.Traffic(ctx, feed.Cursor{})); len(page.Entries) == 0 {
+	if page := testenv.Must[feed.Page[traffic.Message]](t)(r.admin.Traffic(ctx, feed.Cursor{})); len(page.Entries) == 0 {
 		t.Error("no traffic")
 	}
 
@@ -316,13 +317,13 @@ func TestManagement(t *testing.T) {
 	if err := r.admin.Do(ctx, http.MethodPost, "/reset", nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	if apps := must[[]manage.App](t)(r.admin.Apps(ctx)); len(apps) != 4 {
+	if apps := testenv.Must[[]manage.App](t)(r.admin.Apps(ctx)); len(apps) != 4 {
 		t.Errorf("%d apps after a reset", len(apps))
 	}
-	if usage := must[[]manage.Usage](t)(r.admin.Usage(ctx, 30)); len(usage) != 0 {
+	if usage := testenv.Must[[]manage.Usage](t)(r.admin.Usage(ctx, 30)); len(usage) != 0 {
 		t.Errorf("usage after a reset: %+v", usage)
 	}
-	if found := must[[]manage.Transfer](t)(manage.Get[[]manage.Transfer](ctx, r.admin, "/transfers")); len(found) != 0 {
+	if found := testenv.Must[[]manage.Transfer](t)(manage.Get[[]manage.Transfer](ctx, r.admin, "/transfers")); len(found) != 0 {
 		t.Errorf("transfers after a reset: %+v", found)
 	}
 }
@@ -334,7 +335,7 @@ func TestManagementIsForTheAdmin(t *testing.T) {
 	for role, want := range map[deployment.Role][2]bool{ // health, the rest
 		deployment.Admin: {true, true}, deployment.Resource: {true, false}, deployment.Phone: {false, false},
 	} {
-		client := must[*manage.Client](t)(manage.NewClient(r.folder(t, role), deployment.Resource))
+		client := testenv.Must[*manage.Client](t)(manage.NewClient(r.folder(t, role), deployment.Resource))
 		_, err := client.Apps(ctx)
 		if health := client.Healthy(ctx) == nil; health != want[0] || (err == nil) != want[1] {
 			t.Errorf("%s: health %v, apps %v", role, health, err)
@@ -359,7 +360,7 @@ func TestAccessLog(t *testing.T) {
 	if status := r.status(t, r.plain+"/app-id/v1/rates?page=%22%0a", mobile, nil); status != http.StatusOK {
 		t.Errorf("a harmless query: %d", status)
 	}
-	tail := must[[]string](t)(r.admin.AccessLog(ctx))
+	tail := testenv.Must[[]string](t)(r.admin.AccessLog(ctx))
 	for name, text := range map[string]string{"tail": strings.Join(tail, "\n"), "log": r.log.String()} {
 		if strings.Contains(text, "infield") || strings.Contains(text, "incookie") || strings.Contains(text, "Authorization") {
 			t.Errorf("the %s has header fields", name)
@@ -379,18 +380,18 @@ func TestAccessLog(t *testing.T) {
 func TestAccessLogIsBounded(t *testing.T) {
 	t.Parallel()
 	site := newSite(t, deployment.Addresses{})
-	l := resource.Listeners{Manage: must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))}
+	l := resource.Listeners{Manage: testenv.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))}
 	r := &running{site: site, log: &lines{}}
 	r.serve(t, l, nil)
 	folder := site.folder(t, deployment.Admin)
 	folder.Addresses.Public = map[deployment.ServiceName]string{deployment.Manage(deployment.Resource): "https://" + l.Manage.Addr().String()}
-	admin := must[*manage.Client](t)(manage.NewClient(folder, deployment.Resource))
+	admin := testenv.Must[*manage.Client](t)(manage.NewClient(folder, deployment.Resource))
 	for i := range 1100 {
 		req := site.call(mobile, "bogus", "GET", "/"+strings.Repeat("x", 4000), "")
 		req.Method = "M" + string(rune('A'+i%26)) + strings.Repeat("X", 4000)
 		do(r.server, req)
 	}
-	tail := must[[]string](t)(admin.AccessLog(context.Background()))
+	tail := testenv.Must[[]string](t)(admin.AccessLog(context.Background()))
 	if len(tail) != 1000 {
 		t.Errorf("%d lines", len(tail))
 	}
@@ -418,12 +419,12 @@ func TestMetrics(t *testing.T) {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{*pair}}}
 	defer transport.CloseIdleConnections()
 	base := r.folder(t, deployment.Admin).Addresses.URL(deployment.Manage(deployment.Resource))
-	resp, err := transport.RoundTrip(must[*http.Request](t)(http.NewRequest(http.MethodGet, base+"/metrics", nil)))
+	resp, err := transport.RoundTrip(testenv.Must[*http.Request](t)(http.NewRequest(http.MethodGet, base+"/metrics", nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	text := string(must[[]byte](t)(io.ReadAll(resp.Body)))
+	text := string(testenv.Must[[]byte](t)(io.ReadAll(resp.Body)))
 	for _, want := range []string{
 		`keyladder_calls_total{outcome="served",route="GET /v1/rates",stage="app-id"} 1`,
 		`keyladder_calls_total{outcome="scope",route="POST /v1/transfers",stage="app-id"} 1`,
@@ -448,7 +449,7 @@ func TestTransfersInParallel(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	ctx := context.Background()
-	before := must[manage.Ledger](t)(r.admin.Ledger(ctx))
+	before := testenv.Must[manage.Ledger](t)(r.admin.Ledger(ctx))
 	var wait sync.WaitGroup
 	for range 4 {
 		wait.Go(func() {
@@ -463,7 +464,7 @@ func TestTransfersInParallel(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if found := must[[]manage.Transfer](t)(r.admin.Transfers(ctx, "many")); len(found) != 40 {
+	if found := testenv.Must[[]manage.Transfer](t)(r.admin.Transfers(ctx, "many")); len(found) != 40 {
 		t.Errorf("%d transfers were booked, want 40", len(found))
 	}
 }

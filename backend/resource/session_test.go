@@ -23,6 +23,7 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/problem"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/session"
 )
@@ -232,7 +233,7 @@ func TestManagementOfUsers(t *testing.T) {
 		return with(r.server, r.site, mobile, user, key, "GET", "/v1/accounts")
 	}
 
-	listed := must[manage.SessionList](t)(manage.Sessions(ctx, r.admin, manage.SessionQuery{})).Sessions
+	listed := testenv.Must[manage.SessionList](t)(manage.Sessions(ctx, r.admin, manage.SessionQuery{})).Sessions
 	if len(listed) != 5 { // the phones have one each, too
 		t.Fatalf("%d sessions: %+v", len(listed), listed)
 	}
@@ -270,7 +271,7 @@ func TestManagementOfUsers(t *testing.T) {
 	for range 7 {
 		signIn(r.server, r.site, mobile, "mallory", "guess")
 	}
-	people := must[manage.UserList](t)(manage.Users(ctx, r.admin, manage.UserQuery{})).Users
+	people := testenv.Must[manage.UserList](t)(manage.Users(ctx, r.admin, manage.UserQuery{})).Users
 	got := ""
 	for _, u := range people {
 		got += fmt.Sprintf("%s %d %v; ", u.Name, u.Sessions, u.Staff)
@@ -287,7 +288,7 @@ func TestManagementOfUsers(t *testing.T) {
 	}
 	post("/users/nobody/failed-sign-ins/clear", nil, 404)
 
-	registered := must[manage.DeviceList](t)(manage.Devices(ctx, r.admin, manage.DeviceQuery{})).Devices
+	registered := testenv.Must[manage.DeviceList](t)(manage.Devices(ctx, r.admin, manage.DeviceQuery{})).Devices
 	banned := ""
 	for _, d := range registered {
 		if strings.Contains(d.Identifier, "bob") {
@@ -308,7 +309,7 @@ func TestManagementOfUsers(t *testing.T) {
 	}
 	post("/devices/nothing/ban", nil, 404)
 
-	before := must[manage.Secret](t)(manage.Get[manage.Secret](ctx, r.admin, "/keys/"+mobile+"/secret"))
+	before := testenv.Must[manage.Secret](t)(manage.Get[manage.Secret](ctx, r.admin, "/keys/"+mobile+"/secret"))
 	var after manage.Secret
 	post("/keys/"+mobile+"/secret", &after, 0)
 	if before.Secret != r.secrets[mobile] || after.Secret == before.Secret || after.Key != mobile {
@@ -337,10 +338,10 @@ func TestManagementOfUsers(t *testing.T) {
 
 	post("/reset", nil, 0)
 	r.secrets[mobile] = before.Secret
-	if left := must[manage.SessionList](t)(manage.Sessions(ctx, r.admin, manage.SessionQuery{})); left.Total > 0 {
+	if left := testenv.Must[manage.SessionList](t)(manage.Sessions(ctx, r.admin, manage.SessionQuery{})); left.Total > 0 {
 		t.Errorf("sessions after a reset: %v", left)
 	}
-	if left := must[manage.DeviceList](t)(manage.Devices(ctx, r.admin, manage.DeviceQuery{})); left.Total > 0 {
+	if left := testenv.Must[manage.DeviceList](t)(manage.Devices(ctx, r.admin, manage.DeviceQuery{})); left.Total > 0 {
 		t.Errorf("devices after a reset: %v", left)
 	}
 }
@@ -411,7 +412,7 @@ func TestPartner(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		body := must[[]byte](t)(io.ReadAll(resp.Body))
+		body := testenv.Must[[]byte](t)(io.ReadAll(resp.Body))
 		if resp.StatusCode != want {
 			t.Errorf("%s: %d %s", stage.Slug, resp.StatusCode, body)
 		}
@@ -438,12 +439,12 @@ func TestPartner(t *testing.T) {
 		change string
 		want   int
 	}{{"revoke", 403}, {"restore", 200}} {
-		must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/keys/"+books+"/"+step.change, nil))
+		testenv.Must[manage.Key](t)(manage.Post[manage.Key](ctx, r.admin, "/keys/"+books+"/"+step.change, nil))
 		if status := r.status(t, url, books, &partner); status != step.want {
 			t.Errorf("after %s: %d", step.change, status)
 		}
 	}
-	usage := must[[]manage.Usage](t)(r.admin.Usage(ctx, 2)) // the day may have ended meanwhile
+	usage := testenv.Must[[]manage.Usage](t)(r.admin.Usage(ctx, 2)) // the day may have ended meanwhile
 	counted := false
 	for _, u := range usage {
 		counted = counted || u.App == books && u.Route == "GET /partner/v1/settlements" && u.Served == 1
@@ -465,7 +466,7 @@ func TestAnyByteOnTheWire(t *testing.T) {
 		stage := []string{"hmac", "hidden-secrets", users6}[i%3]
 		req := r.call(mobile, stage, "POST", "/v1/transfers?from=phone", order("1", "once"))
 		prepare(r.server, req)
-		body := must[[]byte](t)(io.ReadAll(req.Body))
+		body := testenv.Must[[]byte](t)(io.ReadAll(req.Body))
 		var raw bytes.Buffer
 		fmt.Fprintf(&raw, "%s %s HTTP/1.1\r\nHost: localhost:8443\r\nContent-Length: %d\r\nConnection: close\r\n", req.Method, req.RequestURI, len(body))
 		if err := req.Header.Write(&raw); err != nil {
@@ -522,7 +523,7 @@ func TestAnyByteOnTheWire(t *testing.T) {
 			t.Errorf("%s with byte %d, %q, changed: %d\n%s", stage, at, append([]byte(head), body...)[at], status, message)
 		}
 	}
-	booked := must[[]manage.Transfer](t)(r.admin.Transfers(context.Background(), "once"))
+	booked := testenv.Must[[]manage.Transfer](t)(r.admin.Transfers(context.Background(), "once"))
 	if len(booked) != 3 {
 		t.Errorf("%d transfers were booked", len(booked))
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 )
 
 // An app of a small tier is told to come back later where one of a larger tier is served, and
@@ -26,7 +27,7 @@ func TestTiersOfService(t *testing.T) {
 	change("/apps/"+kiosk, manage.AppChange{Tier: &basic})
 	url := r.plain + "/app-id/v1/rates"
 	for call := range 7 {
-		small := must[*http.Response](t)(r.get(t, url, kiosk, nil))
+		small := testenv.Must[*http.Response](t)(r.get(t, url, kiosk, nil))
 		if want := map[bool]int{true: 200, false: 429}[call < 5]; small.StatusCode != want {
 			t.Errorf("call %d of the small app: %s, want %d", call, small.Status, want)
 		}
@@ -50,7 +51,7 @@ func TestTiersOfService(t *testing.T) {
 	if first, second := r.status(t, url, mobile, nil), r.status(t, url, mobile, nil); first != 200 || second != 429 {
 		t.Errorf("limits of its own: %d, %d", first, second)
 	}
-	if tiers := must[[]manage.Tier](t)(manage.Get[[]manage.Tier](ctx, r.admin, "/tiers")); !slices.Contains(tiers, manage.Tier{Name: "basic", PerSecond: 1000, Burst: 5}) {
+	if tiers := testenv.Must[[]manage.Tier](t)(manage.Get[[]manage.Tier](ctx, r.admin, "/tiers")); !slices.Contains(tiers, manage.Tier{Name: "basic", PerSecond: 1000, Burst: 5}) {
 		t.Errorf("%+v", tiers)
 	}
 }
@@ -63,12 +64,12 @@ func TestSourcesOfCalls(t *testing.T) {
 	ctx := t.Context()
 	who := func(kind manage.SourceKind, query string) manage.SourceList {
 		t.Helper()
-		return must[manage.SourceList](t)(manage.Get[manage.SourceList](ctx, r.admin, "/usage/sources?kind="+string(kind)+query))
+		return testenv.Must[manage.SourceList](t)(manage.Get[manage.SourceList](ctx, r.admin, "/usage/sources?kind="+string(kind)+query))
 	}
 	url := r.plain + "/app-id/v1/rates"
-	request := must[*http.Request](t)(http.NewRequest(http.MethodGet, url, nil))
+	request := testenv.Must[*http.Request](t)(http.NewRequest(http.MethodGet, url, nil))
 	request.Header.Set("User-Agent", "Crawler/1.0")
-	answer := must[*http.Response](t)(http.DefaultClient.Do(request))
+	answer := testenv.Must[*http.Response](t)(http.DefaultClient.Do(request))
 	answer.Body.Close()
 	if status := r.status(t, url, mobile, nil); status != 200 {
 		t.Fatal(status)

@@ -12,6 +12,7 @@ import (
 	"keyladder/backend/resource"
 	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/token"
 )
@@ -256,7 +257,7 @@ func TestManagingTokens(t *testing.T) {
 	}
 	begun := time.Now()
 	for list := (manage.TokenList{}); ; time.Sleep(10 * time.Millisecond) {
-		list = must[manage.TokenList](t)(manage.Get[manage.TokenList](ctx, r.admin, "/tokens?user=alice&state=good"))
+		list = testenv.Must[manage.TokenList](t)(manage.Get[manage.TokenList](ctx, r.admin, "/tokens?user=alice&state=good"))
 		if list.Total == 1 && list.Tokens[0].Calls == 1 && list.Tokens[0].Client == mobile {
 			break
 		}
@@ -266,7 +267,7 @@ func TestManagingTokens(t *testing.T) {
 	}
 	// An admin is told of each check what it says; a client is not.
 	for text, want := range map[string]string{told.Token: "", told.Token + "x": "signature", "e30.e30.e30": "header"} {
-		examined := must[manage.TokenExamination](t)(manage.Post[manage.TokenExamination](ctx, r.admin, "/tokens/examine", manage.TokenToExamine{Stage: granted, Token: text}))
+		examined := testenv.Must[manage.TokenExamination](t)(manage.Post[manage.TokenExamination](ctx, r.admin, "/tokens/examine", manage.TokenToExamine{Stage: granted, Token: text}))
 		first := ""
 		for _, f := range examined.Findings {
 			if first == "" && !f.Passed {
@@ -277,7 +278,7 @@ func TestManagingTokens(t *testing.T) {
 			t.Errorf("%.20q: refused by %q, want %q: %+v", text, first, want, examined)
 		}
 	}
-	keys := must[[]manage.SigningKey](t)(manage.Get[[]manage.SigningKey](ctx, r.admin, "/signing-keys"))
+	keys := testenv.Must[[]manage.SigningKey](t)(manage.Get[[]manage.SigningKey](ctx, r.admin, "/signing-keys"))
 	if len(keys) != 1 || !keys[0].Signs || keys[0].Stage != granted {
 		t.Fatalf("%+v", keys)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 )
 
 // TestWhatWasDoneWithAToken is listed, and stays so after it was revoked. Neither does that
@@ -23,7 +24,7 @@ func TestWhatWasDoneWithAToken(t *testing.T) {
 		}
 	}
 	balance := func() int64 {
-		ledger := must[manage.Ledger](t)(manage.Get[manage.Ledger](ctx, r.admin, "/ledger"))
+		ledger := testenv.Must[manage.Ledger](t)(manage.Get[manage.Ledger](ctx, r.admin, "/ledger"))
 		for _, account := range ledger.Accounts {
 			if account.ID == "HB-1001" {
 				return account.Balance
@@ -37,12 +38,12 @@ func TestWhatWasDoneWithAToken(t *testing.T) {
 	serve(http.MethodPost, "/v1/transfers", `{"from":"HB-1001","to":"HB-2001","amount":1234,"currency":"EUR","reference":"r"}`, http.StatusCreated)
 	serve(http.MethodGet, "/v1/accounts/HB-9999", "", http.StatusNotFound)
 	serve(http.MethodPost, "/v1/accounts/HB-1001/freeze", `{"frozen":true}`, http.StatusForbidden) // was refused, so nothing was done
-	token := must[manage.TokenList](t)(manage.Tokens(ctx, r.admin, manage.TokenQuery{})).Tokens[0]
+	token := testenv.Must[manage.TokenList](t)(manage.Tokens(ctx, r.admin, manage.TokenQuery{})).Tokens[0]
 	if err := r.admin.Do(ctx, http.MethodPost, "/tokens/revoke", manage.TokenSelection{IDs: []string{token.ID}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	serve(http.MethodGet, "/v1/accounts", "", http.StatusUnauthorized)
-	calls := must[[]manage.TokenCall](t)(manage.TokenCalls(ctx, r.admin, token.ID))
+	calls := testenv.Must[[]manage.TokenCall](t)(manage.TokenCalls(ctx, r.admin, token.ID))
 	var got []string
 	for _, call := range calls {
 		got = append(got, call.Route+": "+http.StatusText(call.Status)+" "+call.Did)
@@ -57,7 +58,7 @@ func TestWhatWasDoneWithAToken(t *testing.T) {
 	if moved := before - balance(); moved != 1234 {
 		t.Errorf("%d are gone after the revocation", moved)
 	}
-	if none := must[[]manage.TokenCall](t)(manage.TokenCalls(ctx, r.admin, "nobody's")); len(none) != 0 {
+	if none := testenv.Must[[]manage.TokenCall](t)(manage.TokenCalls(ctx, r.admin, "nobody's")); len(none) != 0 {
 		t.Errorf("%+v", none)
 	}
 }
@@ -81,10 +82,10 @@ func TestRevocationCheckIsSwitchedOff(t *testing.T) {
 		}
 	}
 	checks := func() []manage.RevocationCheck {
-		return must[[]manage.RevocationCheck](t)(manage.Get[[]manage.RevocationCheck](ctx, first.admin, "/revocation-checks"))
+		return testenv.Must[[]manage.RevocationCheck](t)(manage.Get[[]manage.RevocationCheck](ctx, first.admin, "/revocation-checks"))
 	}
 	last := func() manage.TokenFinding {
-		found := must[manage.TokenExamination](t)(manage.Post[manage.TokenExamination](ctx, first.admin, "/tokens/examine", manage.TokenToExamine{Stage: granted, Token: told.Token})).Findings
+		found := testenv.Must[manage.TokenExamination](t)(manage.Post[manage.TokenExamination](ctx, first.admin, "/tokens/examine", manage.TokenToExamine{Stage: granted, Token: told.Token})).Findings
 		if user := found[len(found)-2]; user.Check != "user" { // the guard asks for the user first
 			t.Errorf("before the last: %+v", user)
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/testenv"
 	"keyladder/stages/mechanism/session"
 )
 
@@ -21,17 +22,17 @@ func (p *phone) over(t *testing.T, address string, who sender, method, path stri
 	call := who.site.callAs(who.app, who.user, who.stage.Slug, method, path, "")
 	prepare(call.Header)
 	outgoing := who.sign(call, p)
-	r := must[*http.Request](t)(http.NewRequest(method, "https://"+address+call.URL.Path, nil))
+	r := testenv.Must[*http.Request](t)(http.NewRequest(method, "https://"+address+call.URL.Path, nil))
 	r.Header = call.Header
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
 		RootCAs: who.site.roots, Certificates: []tls.Certificate{who.site.clients[who.app]},
 	}}
-	response := must[*http.Response](t)(transport.RoundTrip(r))
+	response := testenv.Must[*http.Response](t)(transport.RoundTrip(r))
 	defer response.Body.Close()
 	answer := httptest.NewRecorder()
 	maps.Copy(answer.Header(), response.Header)
 	answer.WriteHeader(response.StatusCode)
-	must[int64](t)(io.Copy(answer, response.Body))
+	testenv.Must[int64](t)(io.Copy(answer, response.Body))
 	outgoing.receive(answer)
 	return answer
 }

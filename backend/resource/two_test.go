@@ -20,7 +20,7 @@ import (
 func (r *running) second(t *testing.T) *resource.Server {
 	t.Helper()
 	other := &running{site: r.site, log: &lines{}}
-	other.serve(t, resource.Listeners{Manage: must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))}, nil)
+	other.serve(t, resource.Listeners{Manage: testenv.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))}, nil)
 	return other.server
 }
 
@@ -65,7 +65,7 @@ func TestTwoServers(t *testing.T) {
 	within(t, "a signed call, before", http.StatusOK, signed)
 	change("/keys/"+mobile+"/secret", nil)
 	within(t, "with the old secret", http.StatusUnauthorized, signed)
-	secret := must[manage.Secret](t)(manage.Get[manage.Secret](ctx, first.admin, "/keys/"+mobile+"/secret"))
+	secret := testenv.Must[manage.Secret](t)(manage.Get[manage.Secret](ctx, first.admin, "/keys/"+mobile+"/secret"))
 	first.secrets[mobile] = secret.Secret
 	within(t, "with the new secret", http.StatusOK, signed)
 
@@ -80,13 +80,13 @@ func TestTwoProcesses(t *testing.T) {
 	site := newSite(t, deployment.Addresses{})
 	first, _ := site.ownProcess(t)
 	second, _ := site.ownProcess(t)
-	folder := must[*deployment.Folder](t)(deployment.Open(site.dir, deployment.Admin))
+	folder := testenv.Must[*deployment.Folder](t)(deployment.Open(site.dir, deployment.Admin))
 	folder.Addresses.Public = map[deployment.ServiceName]string{deployment.Manage(deployment.Resource): "https://" + first[2]}
-	admin := must[*manage.Client](t)(manage.NewClient(folder, deployment.Resource))
+	admin := testenv.Must[*manage.Client](t)(manage.NewClient(folder, deployment.Resource))
 	rates := func() *httptest.ResponseRecorder {
-		r := must[*http.Request](t)(http.NewRequest(http.MethodGet, "http://"+second[1]+"/app-id/v1/rates", nil))
+		r := testenv.Must[*http.Request](t)(http.NewRequest(http.MethodGet, "http://"+second[1]+"/app-id/v1/rates", nil))
 		identify(r, mobile)
-		response := must[*http.Response](t)(http.DefaultClient.Do(r))
+		response := testenv.Must[*http.Response](t)(http.DefaultClient.Do(r))
 		defer response.Body.Close()
 		answer := httptest.NewRecorder()
 		answer.WriteHeader(response.StatusCode)

@@ -26,6 +26,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/problem"
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/appkey"
@@ -69,30 +70,20 @@ type site struct {
 	phones map[phoneID]*phone
 }
 
-func must[T any](t testing.TB) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
 // forwarding is the key that gateway and API share.
 var forwarding = []byte(`{"ID":"gateway","Secret":"a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="}`)
 
 func newSite(t testing.TB, addresses deployment.Addresses) *site {
 	t.Helper()
-	ca, pair, certificate := must[*pki.CA](t), must[pki.Pair](t), must[tls.Certificate](t)
+	ca, pair, certificate := testenv.Must[*pki.CA](t), testenv.Must[pki.Pair](t), testenv.Must[tls.Certificate](t)
 	serverCA, clientCA, manageCA, strangersCA := ca(pki.NewCA("public")), ca(pki.NewCA("apps")), ca(pki.NewCA("manage")), ca(pki.NewCA("apps"))
 	s := &site{dir: t.TempDir(), clients: map[string]tls.Certificate{}, secrets: map[string]string{}, phones: map[phoneID]*phone{}}
 	if addresses.Public == nil {
 		addresses.Public = map[deployment.ServiceName]string{}
 	}
 	addresses.Public[deployment.API] = cmp.Or(addresses.Public[deployment.API], "https://localhost:8443")
-	s.roots = must[*x509.CertPool](t)(pki.Pool(serverCA.Certificate))
-	s.clientCAs = must[*x509.CertPool](t)(pki.Pool(clientCA.Certificate))
+	s.roots = testenv.Must[*x509.CertPool](t)(pki.Pool(serverCA.Certificate))
+	s.clientCAs = testenv.Must[*x509.CertPool](t)(pki.Pool(clientCA.Certificate))
 	server := pair(serverCA.Server("API", "localhost", "127.0.0.1"))
 	s.api = certificate(server.TLS())
 	s.terminator = certificate(pair(manageCA.Client("terminator")).TLS())
@@ -102,19 +93,19 @@ func newSite(t testing.TB, addresses deployment.Addresses) *site {
 	for i := range seed {
 		client := pair(clientCA.Client(seed[i].ID))
 		s.clients[seed[i].ID] = certificate(client.TLS())
-		seed[i].Certificates = []string{string(pin.Of(must[*x509.Certificate](t)(pki.Certificate(client.Certificate))))}
+		seed[i].Certificates = []string{string(pin.Of(testenv.Must[*x509.Certificate](t)(pki.Certificate(client.Certificate))))}
 	}
 	for _, app := range []string{mobile, ops, kiosk} {
 		s.secrets[app] = "the secret of " + app
 	}
 	var people []users.Seed
 	for _, name := range []string{"alice", "bob", "mallory", "carol"} {
-		people = append(people, users.Seed{Name: name, PasswordHash: must[string](t)(passwordHash()), Staff: name == "carol"})
+		people = append(people, users.Seed{Name: name, PasswordHash: testenv.Must[string](t)(passwordHash()), Staff: name == "carol"})
 	}
-	registry := must[[]byte](t)(json.Marshal(seed))
-	secrets, persons := must[[]byte](t)(json.Marshal(s.secrets)), must[[]byte](t)(json.Marshal(people))
+	registry := testenv.Must[[]byte](t)(json.Marshal(seed))
+	secrets, persons := testenv.Must[[]byte](t)(json.Marshal(s.secrets)), testenv.Must[[]byte](t)(json.Marshal(people))
 	for _, role := range []deployment.Role{deployment.Resource, deployment.Admin, deployment.Phone} {
-		w := must[*deployment.Writer](t)(deployment.NewWriter(s.dir, role, "test", time.Now(), addresses))
+		w := testenv.Must[*deployment.Writer](t)(deployment.NewWriter(s.dir, role, "test", time.Now(), addresses))
 		write := func(err error) {
 			t.Helper()
 			if err != nil {
@@ -138,7 +129,7 @@ func newSite(t testing.TB, addresses deployment.Addresses) *site {
 
 func (s *site) folder(t testing.TB, role deployment.Role) *deployment.Folder {
 	t.Helper()
-	return must[*deployment.Folder](t)(deployment.Open(s.dir, role))
+	return testenv.Must[*deployment.Folder](t)(deployment.Open(s.dir, role))
 }
 
 // lines collects what is logged.
@@ -170,7 +161,7 @@ func newServer(t testing.TB, s *site, change func(*resource.Config)) *resource.S
 	if change != nil {
 		change(&config)
 	}
-	server := must[*resource.Server](t)(resource.New(config))
+	server := testenv.Must[*resource.Server](t)(resource.New(config))
 	t.Cleanup(func() { server.Close() })
 	return server
 }
@@ -256,7 +247,7 @@ type running struct {
 
 func start(t *testing.T, change func(*resource.Config)) *running {
 	t.Helper()
-	listen := func() net.Listener { return must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0")) }
+	listen := func() net.Listener { return testenv.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0")) }
 	l := resource.Listeners{Plain: listen(), TLS: listen(), Terminated: listen(), Inside: listen(), Manage: listen()}
 	r := &running{log: &lines{}}
 	r.site = newSite(t, deployment.Addresses{
@@ -264,7 +255,7 @@ func start(t *testing.T, change func(*resource.Config)) *running {
 	})
 	r.plain, r.tls, r.terminated, r.inside = "http://"+l.Plain.Addr().String(), "https://"+l.TLS.Addr().String(), "https://"+l.Terminated.Addr().String(), "https://"+l.Inside.Addr().String()
 	r.serve(t, l, change)
-	r.admin = must[*manage.Client](t)(manage.NewClient(r.folder(t, deployment.Admin), deployment.Resource))
+	r.admin = testenv.Must[*manage.Client](t)(manage.NewClient(r.folder(t, deployment.Admin), deployment.Resource))
 	return r
 }
 
@@ -294,7 +285,7 @@ func (r *running) serve(t *testing.T, l resource.Listeners, change func(*resourc
 // get makes a call over the network.
 func (r *running) get(t *testing.T, url, app string, client *tls.Certificate) (*http.Response, error) {
 	t.Helper()
-	req := must[*http.Request](t)(http.NewRequest(http.MethodGet, url, nil))
+	req := testenv.Must[*http.Request](t)(http.NewRequest(http.MethodGet, url, nil))
 	identify(req, app)
 	config := &tls.Config{RootCAs: r.roots}
 	if client != nil {
@@ -303,7 +294,7 @@ func (r *running) get(t *testing.T, url, app string, client *tls.Certificate) (*
 	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
 	resp, err := transport.RoundTrip(req)
 	if err == nil {
-		body := must[[]byte](t)(io.ReadAll(resp.Body))
+		body := testenv.Must[[]byte](t)(io.ReadAll(resp.Body))
 		resp.Body.Close()
 		resp.Body = io.NopCloser(bytes.NewReader(body))
 	}

@@ -19,18 +19,9 @@ import (
 	"keyladder/backend/rates/customers"
 	"keyladder/internal/deployment"
 	"keyladder/internal/pki"
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 )
-
-func must[T any](t testing.TB) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
 
 const key = "the-bank-s-key"
 
@@ -54,8 +45,8 @@ func start(t testing.TB) *world {
 	w := &world{TB: t, log: traffic.New("mediator", 64)}
 	w.after(0)
 	w.answers(good)
-	ca := must[*pki.CA](t)(pki.NewCA("public"))
-	pair := must[pki.Pair](t)(ca.Server("third party", "127.0.0.1"))
+	ca := testenv.Must[*pki.CA](t)(pki.NewCA("public"))
+	pair := testenv.Must[pki.Pair](t)(ca.Server("third party", "127.0.0.1"))
 	w.third = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.asked.Add(1)
 		if got := r.Header.Values(customers.Field); len(got) != 1 || got[0] != key || r.URL.Path != "/v1/market-rates" || r.Header.Get("Authorization") != "" {
@@ -66,19 +57,19 @@ func start(t testing.TB) *world {
 		w.mu.Unlock()
 		answer(rw, r)
 	}))
-	w.third.TLS = &tls.Config{Certificates: []tls.Certificate{must[tls.Certificate](t)(pair.TLS())}}
+	w.third.TLS = &tls.Config{Certificates: []tls.Certificate{testenv.Must[tls.Certificate](t)(pair.TLS())}}
 	w.third.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	w.third.StartTLS()
 	t.Cleanup(w.third.Close)
 	dir := t.TempDir()
-	writer := must[*deployment.Writer](t)(deployment.NewWriter(dir, deployment.Mediator, "test", noon, deployment.Addresses{
+	writer := testenv.Must[*deployment.Writer](t)(deployment.NewWriter(dir, deployment.Mediator, "test", noon, deployment.Addresses{
 		Public: map[deployment.ServiceName]string{deployment.RatesAPI: w.third.URL},
 	}))
 	if err := errors.Join(writer.File("roots.pem", ca.Certificate), writer.File("secrets.json", []byte(`{"market-rates":"`+key+`"}`)), writer.Close()); err != nil {
 		t.Fatal(err)
 	}
-	folder := must[*deployment.Folder](t)(deployment.Open(dir, deployment.Mediator))
-	w.Client = must[*marketrates.Client](t)(marketrates.New(marketrates.Config{Folder: folder, Log: w.log, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return *w.now.Load() }}))
+	folder := testenv.Must[*deployment.Folder](t)(deployment.Open(dir, deployment.Mediator))
+	w.Client = testenv.Must[*marketrates.Client](t)(marketrates.New(marketrates.Config{Folder: folder, Log: w.log, Logger: slog.New(slog.DiscardHandler), Now: func() time.Time { return *w.now.Load() }}))
 	t.Cleanup(w.Client.Close)
 	return w
 }
@@ -109,7 +100,7 @@ var good = answering(200, `{"base":"EUR"}`, "Cache-Control", "public, max-age=5"
 
 // call is one of an app's, with what an app sends.
 func call(t testing.TB) *http.Request {
-	r := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, "https://mediator/a-stage/v1/market-rates", nil))
+	r := testenv.Must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, "https://mediator/a-stage/v1/market-rates", nil))
 	r.Header.Set("Authorization", "Bearer a-token")
 	r.Header.Set(customers.Field, "one of the app's making")
 	r.Header.Set(traffic.Header, "x1")
@@ -193,7 +184,7 @@ func TestNoRates(t *testing.T) {
 			if p.Status != test.status || p.Kind() != test.kind || p.Header.Get("Retry-After") != test.retry || !strings.Contains(why.Reason, test.reason) {
 				t.Errorf("%d %s, %v: %s", p.Status, p.Kind(), p.Header, why.Reason)
 			}
-			if text := string(must[[]byte](t)(json.Marshal(p))); strings.Contains(text, key) || strings.Contains(why.Reason, key) || strings.Contains(text, w.third.URL) {
+			if text := string(testenv.Must[[]byte](t)(json.Marshal(p))); strings.Contains(text, key) || strings.Contains(why.Reason, key) || strings.Contains(text, w.third.URL) {
 				t.Errorf("it says too much: %s, %s", text, why.Reason)
 			}
 			asked := w.asked.Load()
@@ -244,11 +235,11 @@ func TestManyAtOnce(t *testing.T) {
 func TestThereHasToBeAKey(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	writer := must[*deployment.Writer](t)(deployment.NewWriter(dir, deployment.Mediator, "test", noon, deployment.Addresses{}))
+	writer := testenv.Must[*deployment.Writer](t)(deployment.NewWriter(dir, deployment.Mediator, "test", noon, deployment.Addresses{}))
 	if err := errors.Join(writer.File("secrets.json", []byte(`{}`)), writer.Close()); err != nil {
 		t.Fatal(err)
 	}
-	_, err := marketrates.New(marketrates.Config{Folder: must[*deployment.Folder](t)(deployment.Open(dir, deployment.Mediator))})
+	_, err := marketrates.New(marketrates.Config{Folder: testenv.Must[*deployment.Folder](t)(deployment.Open(dir, deployment.Mediator))})
 	if err == nil || !strings.Contains(err.Error(), "no key named market-rates") {
 		t.Error(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"keyladder/internal/testenv"
 )
 
 // newPair makes a certificate, of a client or of an authority, and its private key.
@@ -36,26 +38,16 @@ func newPair(t testing.TB, name string, authority bool) (*x509.Certificate, *ecd
 	return certificate, key
 }
 
-func must[T any](t *testing.T) func(T, error) T {
-	return func(value T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return value
-	}
-}
-
 func TestClientCertificates(t *testing.T) {
 	t.Parallel()
 	own, ownKey := newPair(t, "app", false)
 	_, othersKey := newPair(t, "other", false)
 	ca, caKey := newPair(t, "CA", true)
 	block := func(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
-	pkcs8 := func(key *ecdsa.PrivateKey) []byte { return must[[]byte](t)(x509.MarshalPKCS8PrivateKey(key)) }
-	sec1 := must[[]byte](t)(x509.MarshalECPrivateKey(ownKey))
+	pkcs8 := func(key *ecdsa.PrivateKey) []byte { return testenv.Must[[]byte](t)(x509.MarshalPKCS8PrivateKey(key)) }
+	sec1 := testenv.Must[[]byte](t)(x509.MarshalECPrivateKey(ownKey))
 	certificate, key := block("CERTIFICATE", own.Raw), block("PRIVATE KEY", pkcs8(ownKey))
-	inJSON := must[[]byte](t)(json.Marshal(map[string]string{"certificate": string(certificate), "key": string(key)}))
+	inJSON := testenv.Must[[]byte](t)(json.Marshal(map[string]string{"certificate": string(certificate), "key": string(key)}))
 	tests := []struct {
 		name string
 		data []byte

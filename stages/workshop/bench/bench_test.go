@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/internal/testenv"
 	"keyladder/stages/catalog"
 )
 
@@ -158,16 +159,16 @@ func TestSenders(t *testing.T) {
 // The server says how much processor time it has used, which a bare operation takes some of.
 func TestProcessorTime(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(must[bare](t)(newBare()).bareHandler())
+	server := httptest.NewServer(testenv.Must[bare](t)(newBare()).bareHandler())
 	defer server.Close()
 	at := addresses{Bare: strings.TrimPrefix(server.URL, "http://")}
-	before := must[time.Duration](t)(at.used(t.Context()))
+	before := testenv.Must[time.Duration](t)(at.used(t.Context()))
 	for range 200 {
-		r := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil))
+		r := testenv.Must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil))
 		r.Header.Set(operationField, string(verifying))
-		must[*http.Response](t)(server.Client().Do(r)).Body.Close()
+		testenv.Must[*http.Response](t)(server.Client().Do(r)).Body.Close()
 	}
-	if used := must[time.Duration](t)(at.used(t.Context())) - before; used < time.Millisecond || used > time.Minute {
+	if used := testenv.Must[time.Duration](t)(at.used(t.Context())) - before; used < time.Millisecond || used > time.Minute {
 		t.Errorf("200 verifications took %s", used)
 	}
 }
@@ -186,7 +187,7 @@ func TestOperations(t *testing.T) {
 	t.Parallel()
 	done := map[operation]int{}
 	counted := bare{}
-	for name, do := range must[bare](t)(newBare()) {
+	for name, do := range testenv.Must[bare](t)(newBare()) {
 		counted[name] = func() bool {
 			done[name]++
 			return do()
@@ -195,9 +196,9 @@ func TestOperations(t *testing.T) {
 	counted["failing"] = func() bool { return false }
 	handler := counted.around(http.HandlerFunc(fixed))
 	ask := func(operations ...operation) int {
-		calls := must[[][]byte](t)(simple("localhost", "/").with(operations...)(t.Context(), 1))
+		calls := testenv.Must[[][]byte](t)(simple("localhost", "/").with(operations...)(t.Context(), 1))
 		answer := httptest.NewRecorder()
-		handler.ServeHTTP(answer, must[*http.Request](t)(http.ReadRequest(bufio.NewReader(bytes.NewReader(calls[0])))))
+		handler.ServeHTTP(answer, testenv.Must[*http.Request](t)(http.ReadRequest(bufio.NewReader(bytes.NewReader(calls[0])))))
 		return answer.Code
 	}
 	for _, operations := range [][]operation{{}, {nothing}, {verifying}, {verifying, signing}, {macing}} {
@@ -222,15 +223,5 @@ func TestOperations(t *testing.T) {
 	}
 	if r := resultOf(targets); len(r.Calls)+len(r.Bases) > 0 {
 		t.Errorf("bare operations are among the calls: %+v", r)
-	}
-}
-
-func must[T any](t testing.TB) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyladder/internal/pki"
+	"keyladder/internal/testenv"
 	"keyladder/stages/mechanism/clientcert"
 	"keyladder/stages/workshop/terminator"
 )
@@ -37,22 +38,12 @@ type received struct {
 	Terminator         string // the name in its certificate
 }
 
-func must[T any](t *testing.T) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
 func start(t *testing.T, set func(*terminator.Terminator)) *site {
 	t.Helper()
-	ca := must[*pki.CA](t)(pki.NewCA("test"))
-	s := &site{roots: must[*x509.CertPool](t)(pki.Pool(ca.Certificate))}
-	server := must[tls.Certificate](t)(must[pki.Pair](t)(ca.Server("api", "127.0.0.1")).TLS())
-	s.client = must[tls.Certificate](t)(must[pki.Pair](t)(ca.Client("harbour-mobile")).TLS())
+	ca := testenv.Must[*pki.CA](t)(pki.NewCA("test"))
+	s := &site{roots: testenv.Must[*x509.CertPool](t)(pki.Pool(ca.Certificate))}
+	server := testenv.Must[tls.Certificate](t)(testenv.Must[pki.Pair](t)(ca.Server("api", "127.0.0.1")).TLS())
+	s.client = testenv.Must[tls.Certificate](t)(testenv.Must[pki.Pair](t)(ca.Client("harbour-mobile")).TLS())
 
 	api := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -73,7 +64,7 @@ func start(t *testing.T, set func(*terminator.Terminator)) *site {
 	var err error
 	s.Terminator, err = terminator.New(terminator.Config{
 		Certificate: server, ClientCAs: s.roots, Upstream: api.URL, Roots: s.roots,
-		Client: must[tls.Certificate](t)(must[pki.Pair](t)(ca.Client("terminator")).TLS()),
+		Client: testenv.Must[tls.Certificate](t)(testenv.Must[pki.Pair](t)(ca.Client("terminator")).TLS()),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +72,7 @@ func start(t *testing.T, set func(*terminator.Terminator)) *site {
 	if set != nil {
 		set(s.Terminator)
 	}
-	listener := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+	listener := testenv.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	s.base = "https://" + listener.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -97,7 +88,7 @@ func start(t *testing.T, set func(*terminator.Terminator)) *site {
 
 func (s *site) call(t *testing.T, method, target, body string, client bool, header http.Header) (int, http.Header, string) {
 	t.Helper()
-	req := must[*http.Request](t)(http.NewRequest(method, s.base+target, strings.NewReader(body)))
+	req := testenv.Must[*http.Request](t)(http.NewRequest(method, s.base+target, strings.NewReader(body)))
 	for name, values := range header {
 		req.Header[name] = values
 	}
@@ -106,9 +97,9 @@ func (s *site) call(t *testing.T, method, target, body string, client bool, head
 		clientcert.Present(config, s.client)
 	}
 	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
-	resp := must[*http.Response](t)(transport.RoundTrip(req))
+	resp := testenv.Must[*http.Response](t)(transport.RoundTrip(req))
 	defer resp.Body.Close()
-	return resp.StatusCode, resp.Header, string(must[[]byte](t)(io.ReadAll(resp.Body)))
+	return resp.StatusCode, resp.Header, string(testenv.Must[[]byte](t)(io.ReadAll(resp.Body)))
 }
 
 func (s *site) last(t *testing.T) received {
@@ -249,16 +240,16 @@ func TestHold(t *testing.T) {
 
 func TestUpstreamGone(t *testing.T) {
 	t.Parallel()
-	ca := must[*pki.CA](t)(pki.NewCA("test"))
-	server := must[tls.Certificate](t)(must[pki.Pair](t)(ca.Server("api", "127.0.0.1")).TLS())
-	gone := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+	ca := testenv.Must[*pki.CA](t)(pki.NewCA("test"))
+	server := testenv.Must[tls.Certificate](t)(testenv.Must[pki.Pair](t)(ca.Server("api", "127.0.0.1")).TLS())
+	gone := testenv.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	gone.Close()
-	front := must[*terminator.Terminator](t)(terminator.New(terminator.Config{Certificate: server, Upstream: "https://" + gone.Addr().String()}))
-	listener := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+	front := testenv.Must[*terminator.Terminator](t)(terminator.New(terminator.Config{Certificate: server, Upstream: "https://" + gone.Addr().String()}))
+	listener := testenv.Must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- front.Serve(ctx, listener) }()
-	s := &site{base: "https://" + listener.Addr().String(), roots: must[*x509.CertPool](t)(pki.Pool(ca.Certificate))}
+	s := &site{base: "https://" + listener.Addr().String(), roots: testenv.Must[*x509.CertPool](t)(pki.Pool(ca.Certificate))}
 	if status, _, _ := s.call(t, "GET", "/tls/v1/rates", "", false, nil); status != http.StatusBadGateway {
 		t.Errorf("%d", status)
 	}

@@ -28,7 +28,7 @@ func TestCaddy(t *testing.T) {
 	}
 	send := func(method, path, caller string) (*http.Response, string) {
 		t.Helper()
-		r := must[*http.Request](t)(http.NewRequest(method, w.Addresses.URL(deployment.InsideAPI)+"/"+slug+path, nil))
+		r := testenv.Must[*http.Request](t)(http.NewRequest(method, w.Addresses.URL(deployment.InsideAPI)+"/"+slug+path, nil))
 		forwarded.Set(r.Header, caller)
 		return w.do(sending, r)
 	}

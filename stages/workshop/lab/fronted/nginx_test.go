@@ -44,9 +44,9 @@ func (w *world) nginx(change func(string) string) (base string) {
 	here := free.Addr().String()
 	free.Close()
 	port := func(name deployment.ServiceName) string {
-		return "127.0.0.1:" + must[*url.URL](w)(url.Parse(w.Addresses.URL(name))).Port()
+		return "127.0.0.1:" + testenv.Must[*url.URL](w)(url.Parse(w.Addresses.URL(name))).Port()
 	}
-	text := string(must[[]byte](w)(os.ReadFile("../../../../backend/gateway/nginx.conf")))
+	text := string(testenv.Must[[]byte](w)(os.ReadFile("../../../../backend/gateway/nginx.conf")))
 	text = strings.NewReplacer(
 		"/var/lib/keyladder/nginx", dir, "127.0.0.1:8460", here,
 		"127.0.0.1:8451", port(deployment.InsideAPI), "127.0.0.1:8452", port(deployment.TerminatedMediator),

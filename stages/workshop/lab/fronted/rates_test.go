@@ -54,15 +54,15 @@ func TestMarketRates(t *testing.T) {
 			}
 		}
 	}
-	admin := must[*deployment.Folder](t)(deployment.Open(w.Dir, deployment.Admin))
-	third := must[*manage.Client](t)(manage.NewClient(admin, deployment.Rates))
-	used := func() int { return must[[]manage.Quota](t)(manage.Quotas(t.Context(), third))[1].Used }
+	admin := testenv.Must[*deployment.Folder](t)(deployment.Open(w.Dir, deployment.Admin))
+	third := testenv.Must[*manage.Client](t)(manage.NewClient(admin, deployment.Rates))
+	used := func() int { return testenv.Must[[]manage.Quota](t)(manage.Quotas(t.Context(), third))[1].Used }
 	if got := used(); got < 1 || got > 2 {
 		t.Fatalf("%d calls at the third party", got)
 	}
 	// The next answers hold for 5 s each; nobody need wait for that where the bank's own key is used.
 	for used() < 2 {
-		r := must[*http.Request](t)(http.NewRequest(http.MethodGet, w.Addresses.URL(deployment.RatesAPI)+path, nil))
+		r := testenv.Must[*http.Request](t)(http.NewRequest(http.MethodGet, w.Addresses.URL(deployment.RatesAPI)+path, nil))
 		r.Header.Set(customers.Field, key)
 		if response, text := w.do(w.http, r); response.StatusCode != 200 {
 			t.Fatalf("the third party: %d %s", response.StatusCode, text)

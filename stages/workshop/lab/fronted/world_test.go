@@ -25,6 +25,7 @@ import (
 	"keyladder/internal/manage"
 	"keyladder/internal/pki"
 	"keyladder/internal/store"
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/integrity"
@@ -36,16 +37,6 @@ const (
 	slug = "extended-mediator"
 	app  = "harbour-mobile"
 )
-
-func must[T any](t testing.TB) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
 
 // world is a lab whose stage with a gateway is built, and people who are signed in there.
 type world struct {
@@ -62,7 +53,7 @@ func start(t testing.TB, settings map[string]string) *world {
 	i := slices.IndexFunc(stages, func(s catalog.Stage) bool { return s.Slug == slug })
 	stages[i].Built = true
 	w := &world{TB: t}
-	w.Lab = must[*lab.Lab](t)(lab.Start(t.Context(), lab.Options{Stages: stages, Settings: settings}))
+	w.Lab = testenv.Must[*lab.Lab](t)(lab.Start(t.Context(), lab.Options{Stages: stages, Settings: settings}))
 	t.Cleanup(func() {
 		if err := w.Close(); err != nil {
 			t.Error(err)
@@ -71,23 +62,23 @@ func start(t testing.TB, settings map[string]string) *world {
 	if err := json.Unmarshal(w.read(deployment.Auth, "secrets.json"), &w.keys); err != nil {
 		t.Fatal(err)
 	}
-	db := must[*gorm.DB](t)(store.Open(filepath.Join(w.Dir, string(deployment.Mediator), "mediator.db"), append(tokens.Models(), durable.Models()...)...))
+	db := testenv.Must[*gorm.DB](t)(store.Open(filepath.Join(w.Dir, string(deployment.Mediator), "mediator.db"), append(tokens.Models(), durable.Models()...)...))
 	t.Cleanup(func() { store.Close(db) })
 	url := w.Addresses.Stage(deployment.MediatorService, slug)
-	w.issued = must[*tokens.Store](t)(tokens.Open(t.Context(), db, tokens.Config{Issuers: []tokens.Issuer{{Stage: slug, URL: url, Audience: url + "/v1", Lifetime: time.Minute}}}))
+	w.issued = testenv.Must[*tokens.Store](t)(tokens.Open(t.Context(), db, tokens.Config{Issuers: []tokens.Issuer{{Stage: slug, URL: url, Audience: url + "/v1", Lifetime: time.Minute}}}))
 	w.http = w.client(nil)
 	return w
 }
 
 func (w *world) read(role deployment.Role, name string) []byte {
 	w.Helper()
-	return must[[]byte](w)(os.ReadFile(filepath.Join(w.Dir, string(role), name)))
+	return testenv.Must[[]byte](w)(os.ReadFile(filepath.Join(w.Dir, string(role), name)))
 }
 
 // client trusts the deployment's servers, and shows a certificate (nil: none).
 func (w *world) client(certificate *tls.Certificate) *http.Client {
 	w.Helper()
-	config := &tls.Config{RootCAs: must[*x509.CertPool](w)(pki.Pool(w.Roots))}
+	config := &tls.Config{RootCAs: testenv.Must[*x509.CertPool](w)(pki.Pool(w.Roots))}
 	if certificate != nil {
 		config.Certificates = []tls.Certificate{*certificate}
 	}
@@ -99,14 +90,14 @@ func (w *world) client(certificate *tls.Certificate) *http.Client {
 // pair is a certificate in a role's folder.
 func (w *world) pair(role deployment.Role, name string) *tls.Certificate {
 	w.Helper()
-	pair := must[tls.Certificate](w)(tls.X509KeyPair(w.read(role, name+".pem"), w.read(role, name+"-key.pem")))
+	pair := testenv.Must[tls.Certificate](w)(tls.X509KeyPair(w.read(role, name+".pem"), w.read(role, name+"-key.pem")))
 	return &pair
 }
 
 // access is an access token of a user's, on a device.
 func (w *world) access(user, device string) string {
 	w.Helper()
-	return must[tokens.Issued](w)(w.issued.Issue(w.Context(), time.Now(), tokens.Grant{
+	return testenv.Must[tokens.Issued](w)(w.issued.Issue(w.Context(), time.Now(), tokens.Grant{
 		Stage: slug, User: user, Client: app, Scope: "rates:read accounts:read transfers:write", Device: device,
 	})).Text
 }
@@ -115,7 +106,7 @@ func (w *world) access(user, device string) string {
 func (w *world) attested(device, secret string) string {
 	w.Helper()
 	now, issuer := time.Now().Truncate(time.Second), w.Addresses.Stage(deployment.MediatorService, slug)
-	return must[string](w)(integrity.Sign(token.Key{ID: app + "-servers", Secret: token.Secret(secret)}, integrity.Claims{
+	return testenv.Must[string](w)(integrity.Sign(token.Key{ID: app + "-servers", Secret: token.Secret(secret)}, integrity.Claims{
 		Issuer: w.Addresses.Stage(deployment.AttestationService, slug), ClientID: app, Audience: []string{issuer + "/v1", issuer},
 		Issued: now, Expires: now.Add(time.Minute), ID: token.NewID(), Release: 3, Device: device, Level: "package-challenge",
 	}))
@@ -124,7 +115,7 @@ func (w *world) attested(device, secret string) string {
 // call is one of the app's: as alice, with both tokens of her phone.
 func (w *world) call(base, method, path, body string) *http.Request {
 	w.Helper()
-	r := must[*http.Request](w)(http.NewRequest(method, base+"/"+slug+path, strings.NewReader(body)))
+	r := testenv.Must[*http.Request](w)(http.NewRequest(method, base+"/"+slug+path, strings.NewReader(body)))
 	r.Header.Set("User-Agent", "HarbourBank/3.0")
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
@@ -136,9 +127,9 @@ func (w *world) call(base, method, path, body string) *http.Request {
 
 func (w *world) do(client *http.Client, r *http.Request) (*http.Response, string) {
 	w.Helper()
-	response := must[*http.Response](w)(client.Do(r))
+	response := testenv.Must[*http.Response](w)(client.Do(r))
 	defer response.Body.Close()
-	return response, string(must[[]byte](w)(io.ReadAll(response.Body)))
+	return response, string(testenv.Must[[]byte](w)(io.ReadAll(response.Body)))
 }
 
 // arrived is the latest request that the API has got at the stage, as it has recorded it.
@@ -159,6 +150,6 @@ func (w *world) arrived() traffic.Message {
 // ledger is what is booked.
 func (w *world) booked(reference string) bool {
 	w.Helper()
-	transfers := must[[]manage.Transfer](w)(manage.Get[[]manage.Transfer](w.Context(), w.Resource, "/transfers?reference="+reference))
+	transfers := testenv.Must[[]manage.Transfer](w)(manage.Get[[]manage.Transfer](w.Context(), w.Resource, "/transfers?reference="+reference))
 	return len(transfers) == 1
 }

@@ -40,20 +40,20 @@ func (w *world) pushed() string {
 		w.Fatal(err)
 	}
 	now := time.Now().Truncate(time.Second)
-	r := must[*http.Request](w)(http.NewRequest(http.MethodPost, w.at("/par"), strings.NewReader(url.Values{
+	r := testenv.Must[*http.Request](w)(http.NewRequest(http.MethodPost, w.at("/par"), strings.NewReader(url.Values{
 		"response_type": {"code"}, "client_id": {app}, "redirect_uri": {deploy.RedirectURI()}, "scope": {"accounts:read"}, "state": {"s1"},
 		pkce.FieldChallenge: {pkce.Challenge(pkce.S256, pkce.NewVerifier())}, pkce.FieldMethod: {pkce.S256},
 	}.Encode())))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	integrity.Set(r.Header, must[string](w)(integrity.Sign(token.Key{ID: app + "-servers", Secret: token.Secret(keys[app+"-servers"])}, integrity.Claims{
+	integrity.Set(r.Header, testenv.Must[string](w)(integrity.Sign(token.Key{ID: app + "-servers", Secret: token.Secret(keys[app+"-servers"])}, integrity.Claims{
 		Issuer: w.Addresses.Stage(deployment.AttestationService, w.stage.Slug), ClientID: app, Audience: []string{w.at("")},
 		Issued: now, Expires: now.Add(time.Minute), ID: token.NewID(), Release: w.stage.Package.Release, Device: "a phone", Level: string(w.stage.Attestation.Level),
 	})))
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: must[*x509.CertPool](w)(pki.Pool(w.Roots))}}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: testenv.Must[*x509.CertPool](w)(pki.Pool(w.Roots))}}
 	defer transport.CloseIdleConnections()
-	response := must[*http.Response](w)((&http.Client{Transport: transport}).Do(r))
+	response := testenv.Must[*http.Response](w)((&http.Client{Transport: transport}).Do(r))
 	defer response.Body.Close()
-	body := must[[]byte](w)(io.ReadAll(response.Body))
+	body := testenv.Must[[]byte](w)(io.ReadAll(response.Body))
 	var answer struct {
 		RequestURI string `json:"request_uri"`
 	}
@@ -122,7 +122,7 @@ func (w *world) throughChromium(t *testing.T, browser context.Context, provider 
 	do("allow it", chromedp.WaitVisible("[data-form=consent]"), chromedp.KeyEvent("\t\r"))
 	select {
 	case address := <-came:
-		if query := must[*url.URL](t)(url.Parse(address)).Query(); query.Get("code") == "" || query.Get("state") != "s1" || query.Get("iss") != w.at("") {
+		if query := testenv.Must[*url.URL](t)(url.Parse(address)).Query(); query.Get("code") == "" || query.Get("state") != "s1" || query.Get("iss") != w.at("") {
 			t.Errorf("%s: the app gets %s", provider, address)
 		}
 		do("see what to press where the app does not open by itself", chromedp.WaitVisible("a[data-lead]"))

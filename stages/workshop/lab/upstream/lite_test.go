@@ -30,18 +30,18 @@ func TestLite(t *testing.T) {
 	time.Sleep(2100 * time.Millisecond)
 	p.served("alice")
 	transfer := device.Payment{From: catalog.AliceAccount, To: catalog.BobAccount, Amount: 100}
-	if screen := must[device.Screen](t)(p.app.Transfer(t.Context(), transfer)); !screen.OK {
+	if screen := testenv.Must[device.Screen](t)(p.app.Transfer(t.Context(), transfer)); !screen.OK {
 		t.Errorf("a transfer: %+v", screen)
 	}
 	if got := w.asked("POST", "/token"); got["lite"] == 0 || got["auth"] != 0 {
 		t.Errorf("requests for tokens: %v", got)
 	}
 	p.signsOut()
-	if screen := must[device.Screen](t)(p.app.Accounts(t.Context())); screen.OK || screen.SignedIn {
+	if screen := testenv.Must[device.Screen](t)(p.app.Accounts(t.Context())); screen.OK || screen.SignedIn {
 		t.Errorf("after signing out: %+v", screen)
 	}
 	testenv.Within(t, 10*time.Second, "the other company has its tokens back", func() bool {
-		ended := must[manage.MediatorSessionList](t)(manage.MediatorSessions(t.Context(), w.mediator, manage.MediatorSessionQuery{}))
+		ended := testenv.Must[manage.MediatorSessionList](t)(manage.MediatorSessions(t.Context(), w.mediator, manage.MediatorSessionQuery{}))
 		return ended.Total == 1 && ended.Sessions[0].EndedAt != nil && !ended.Sessions[0].KeepsTokens && w.asked("POST", "/revoke")["lite"] > 0
 	})
 }
@@ -52,8 +52,8 @@ func (w *world) asked(method, endpoint string) map[string]int {
 	w.Helper()
 	counted := map[string]int{}
 	for _, role := range []deployment.Role{deployment.Auth, deployment.Lite} {
-		server := must[*manage.Client](w)(manage.NewClient(w.folder(deployment.Admin), role))
-		for _, m := range must[feed.Page[traffic.Message]](w)(server.Traffic(w.Context(), feed.Cursor{})).Entries {
+		server := testenv.Must[*manage.Client](w)(manage.NewClient(w.folder(deployment.Admin), role))
+		for _, m := range testenv.Must[feed.Page[traffic.Message]](w)(server.Traffic(w.Context(), feed.Cursor{})).Entries {
 			if m.Kind == traffic.Request && m.To == string(role) && m.Summary == method+" /"+w.stage.Slug+endpoint {
 				counted[string(role)]++
 			}

@@ -38,11 +38,11 @@ const strangersSecret = "a secret of the mediator at a stranger's" // made up fo
 // stranger starts it. The mediator is its client, by a name and a secret.
 func (w *world) stranger(name, nodePath string) *stranger {
 	w.Helper()
-	argument := must[[]byte](w)(json.Marshal(map[string]string{"id": "bank-mediator", "secret": strangersSecret, "redirectURI": w.at("/callback/" + name)}))
+	argument := testenv.Must[[]byte](w)(json.Marshal(map[string]string{"id": "bank-mediator", "secret": strangersSecret, "redirectURI": w.at("/callback/" + name)}))
 	node := exec.CommandContext(w.Context(), "node", filepath.Join("testdata", "oidc-provider.js"), string(argument))
 	node.Env = append(os.Environ(), "NODE_PATH="+nodePath)
-	s := &stranger{TB: w, tell: must[io.WriteCloser](w)(node.StdinPipe())}
-	s.says = bufio.NewScanner(must[io.ReadCloser](w)(node.StdoutPipe()))
+	s := &stranger{TB: w, tell: testenv.Must[io.WriteCloser](w)(node.StdinPipe())}
+	s.says = bufio.NewScanner(testenv.Must[io.ReadCloser](w)(node.StdoutPipe()))
 	var complaint strings.Builder
 	node.Stderr = &complaint
 	if err := node.Start(); err != nil {
@@ -71,7 +71,7 @@ func (s *stranger) line(prefix string) string {
 // set changes its settings while it runs, and is what it has done so far.
 func (s *stranger) set(settings map[string]any) (d done) {
 	s.Helper()
-	line := must[[]byte](s)(json.Marshal(settings))
+	line := testenv.Must[[]byte](s)(json.Marshal(settings))
 	if _, err := s.tell.Write(append(line, '\n')); err != nil {
 		s.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestSomebodyElsesProvider(t *testing.T) {
 		t.Fatalf("there is no such provider, and %+v", screen)
 	}
 	s := w.stranger("elsewhere", nodePath)
-	known := must[manage.Provider](t)(manage.AddProvider(t.Context(), w.mediator, s.described("elsewhere")))
+	known := testenv.Must[manage.Provider](t)(manage.AddProvider(t.Context(), w.mediator, s.described("elsewhere")))
 	p.signsIn("alice", "elsewhere")
 	if got := s.done(); got.Codes != 1 || got.Challenges != 0 || len(w.sessions("alice", "elsewhere")) != 1 {
 		t.Errorf("it has done %+v, and the mediator's sessions are %+v", got, w.sessions("alice", "elsewhere"))
@@ -149,7 +149,7 @@ func TestSomebodyElsesProvider(t *testing.T) {
 	change := func(change func(*manage.Provider)) {
 		t.Helper()
 		change(&known)
-		known = must[manage.Provider](t)(manage.ChangeProvider(t.Context(), w.mediator, known))
+		known = testenv.Must[manage.Provider](t)(manage.ChangeProvider(t.Context(), w.mediator, known))
 	}
 
 	s.set(map[string]any{"pkce": true})
@@ -170,7 +170,7 @@ func TestSomebodyElsesProvider(t *testing.T) {
 	}
 	renewed()
 	testenv.Within(t, 20*time.Second, "the provider has back what was given to who signed out meanwhile", func() bool {
-		ended := must[manage.MediatorSessionList](t)(manage.MediatorSessions(t.Context(), w.mediator, manage.MediatorSessionQuery{MediatorSessionFilter: manage.MediatorSessionFilter{State: "ended"}}))
+		ended := testenv.Must[manage.MediatorSessionList](t)(manage.MediatorSessions(t.Context(), w.mediator, manage.MediatorSessionQuery{MediatorSessionFilter: manage.MediatorSessionFilter{State: "ended"}}))
 		return ended.Total == 1 && !ended.Sessions[0].KeepsTokens
 	})
 	if p.app.PID() != process || known.Version != 3 {

@@ -16,6 +16,7 @@ import (
 	"keyladder/internal/deployment"
 	"keyladder/internal/feed"
 	"keyladder/internal/manage"
+	"keyladder/internal/testenv"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/person"
@@ -32,16 +33,6 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
-}
-
-func must[T any](t testing.TB) func(v T, err error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
 }
 
 // world is a lab with the stage at which the mediator asks providers.
@@ -66,13 +57,13 @@ func start(t testing.TB, settings map[string]string) *world {
 		settings[name] = value
 	}
 	w := &world{TB: t, stage: stages[i]}
-	w.Lab = must[*lab.Lab](t)(lab.Start(t.Context(), lab.Options{Stages: stages, Settings: settings}))
+	w.Lab = testenv.Must[*lab.Lab](t)(lab.Start(t.Context(), lab.Options{Stages: stages, Settings: settings}))
 	t.Cleanup(func() {
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	w.mediator = must[*manage.Client](t)(manage.NewClient(w.folder(deployment.Admin), deployment.Mediator))
+	w.mediator = testenv.Must[*manage.Client](t)(manage.NewClient(w.folder(deployment.Admin), deployment.Mediator))
 	t.Cleanup(w.mediator.Close)
 	if err := w.folder(deployment.Phone).JSON("passwords.json", &w.passwords); err != nil {
 		t.Fatal(err)
@@ -82,7 +73,7 @@ func start(t testing.TB, settings map[string]string) *world {
 
 func (w *world) folder(role deployment.Role) *deployment.Folder {
 	w.Helper()
-	return must[*deployment.Folder](w)(deployment.Open(w.Dir, role))
+	return testenv.Must[*deployment.Folder](w)(deployment.Open(w.Dir, role))
 }
 
 // at is the mediator as an issuer.
@@ -101,13 +92,13 @@ type phone struct {
 func (w *world) phone() *phone {
 	w.Helper()
 	folder := w.folder(deployment.Attacker)
-	block, _ := pem.Decode(must[[]byte](w)(folder.Read("developer.pub")))
-	developer := must[any](w)(x509.ParsePKIXPublicKey(block.Bytes)).(ed25519.PublicKey)
+	block, _ := pem.Decode(testenv.Must[[]byte](w)(folder.Read("developer.pub")))
+	developer := testenv.Must[any](w)(x509.ParsePKIXPublicKey(block.Bytes)).(ed25519.PublicKey)
 	p := &phone{world: w}
-	p.device = must[*device.Device](w)(device.New(device.Config{Dir: w.TempDir(), Owner: "alice", Roots: w.Roots, Developers: []ed25519.PublicKey{developer}}))
+	p.device = testenv.Must[*device.Device](w)(device.New(device.Config{Dir: w.TempDir(), Owner: "alice", Roots: w.Roots, Developers: []ed25519.PublicKey{developer}}))
 	w.Cleanup(func() { p.device.Close() })
-	must[device.Installed](w)(p.device.Install(folder.Path(deploy.PackageName(w.stage.Package.Release))))
-	p.app = must[*device.App](w)(p.device.Launch(w.Context(), deploy.AppScheme, w.stage.Slug))
+	testenv.Must[device.Installed](w)(p.device.Install(folder.Path(deploy.PackageName(w.stage.Package.Release))))
+	p.app = testenv.Must[*device.App](w)(p.device.Launch(w.Context(), deploy.AppScheme, w.stage.Slug))
 	w.Cleanup(func() { p.app.Close() })
 	return p
 }
@@ -116,7 +107,7 @@ func (w *world) phone() *phone {
 func (p *phone) signIn(user, provider string) device.Screen {
 	p.Helper()
 	person := person.Person{Name: user, Password: p.passwords[user], Provider: provider}
-	return must[device.Screen](p)(person.SignIn(p.Context(), p.device, p.app))
+	return testenv.Must[device.Screen](p)(person.SignIn(p.Context(), p.device, p.app))
 }
 
 // signsIn is the same, and has to end well, with the user's accounts.
@@ -131,7 +122,7 @@ func (p *phone) signsIn(user, provider string) {
 // served calls the API as a user.
 func (p *phone) served(user string) {
 	p.Helper()
-	screen := must[device.Screen](p)(p.app.Accounts(p.Context()))
+	screen := testenv.Must[device.Screen](p)(p.app.Accounts(p.Context()))
 	var shown struct{ Accounts []struct{ Owner string } }
 	if err := json.Unmarshal(screen.Body, &shown); !screen.OK || err != nil || len(shown.Accounts) == 0 || shown.Accounts[0].Owner != user {
 		p.Fatalf("%s's accounts: %d %s %s, %v", user, screen.Status, screen.Error, screen.Body, err)
@@ -140,7 +131,7 @@ func (p *phone) served(user string) {
 
 func (p *phone) signsOut() {
 	p.Helper()
-	if screen := must[device.Screen](p)(p.app.SignOut(p.Context())); !screen.OK {
+	if screen := testenv.Must[device.Screen](p)(p.app.SignOut(p.Context())); !screen.OK {
 		p.Fatalf("signing out: %+v", screen)
 	}
 }
@@ -148,7 +139,7 @@ func (p *phone) signsOut() {
 // verdicts are why the mediator has refused requests, the newest last.
 func (w *world) verdicts() (found []traffic.Verdict) {
 	w.Helper()
-	for _, m := range must[feed.Page[traffic.Message]](w)(w.mediator.Traffic(w.Context(), feed.Cursor{})).Entries {
+	for _, m := range testenv.Must[feed.Page[traffic.Message]](w)(w.mediator.Traffic(w.Context(), feed.Cursor{})).Entries {
 		if m.Verdict != nil && !m.Verdict.Allowed {
 			found = append(found, *m.Verdict)
 		}
@@ -160,5 +151,5 @@ func (w *world) verdicts() (found []traffic.Verdict) {
 func (w *world) sessions(user, provider string) []manage.MediatorSession {
 	w.Helper()
 	filter := manage.MediatorSessionFilter{User: user, Provider: provider, State: "good"}
-	return must[manage.MediatorSessionList](w)(manage.MediatorSessions(w.Context(), w.mediator, manage.MediatorSessionQuery{MediatorSessionFilter: filter})).Sessions
+	return testenv.Must[manage.MediatorSessionList](w)(manage.MediatorSessions(w.Context(), w.mediator, manage.MediatorSessionQuery{MediatorSessionFilter: filter})).Sessions
 }
