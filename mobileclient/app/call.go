@@ -72,7 +72,9 @@ func (a *harbourApp) callAsUser(ctx context.Context, c call) sdk.Screen {
 		c.user = who
 	}
 	o := a.sendKnown(ctx, c)
-	if c.user.Refresh != "" && o.gone() { // it was refused, and so not done: another token, and the call again
+	// It was refused, and so not done: another token, and the call again. One that has expired under way,
+	// as where the phone slept meanwhile, is renewed once more.
+	for again := 0; c.user.Refresh != "" && o.gone() && (again == 0 || again < attempts && hasExpired(c.user)); again++ {
 		renewed, refused := a.renew(ctx, c.user)
 		if refused != nil {
 			return *refused

@@ -32,6 +32,7 @@ type issuer struct {
 	life     int                                        // of access tokens as the app is told, in seconds
 	redirect func(url.Values)                           // changes what the redirect carries; nil: nothing
 	token    func(http.ResponseWriter, url.Values) bool // answers token requests instead; nil: nobody does
+	spoiling int                                        // access tokens that the bank does not know
 	losing   int                                        // answers of the token endpoint that get lost
 	codes    map[string]string                          // users, by code
 	families map[string]*family                         // by their newest refresh token
@@ -191,6 +192,10 @@ func (i *issuer) give(w http.ResponseWriter, form url.Values) {
 		given["refresh_token"] = next
 	}
 	i.mu.Lock()
+	if i.spoiling > 0 {
+		given["access_token"] = "made.up.token"
+	}
+	i.spoiling--
 	lost := i.losing > 0
 	i.losing--
 	i.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"time"
 
 	"keyladder/mobileclient/device/sdk"
 	"keyladder/stages/protect"
@@ -11,6 +12,12 @@ import (
 
 // attempts is how often a renewal is asked for at once. Its answer can be lost on the way.
 const attempts = 2
+
+// hasExpired says whether what stands for a user can't be good any more, so that its refusal says nothing
+// about the session.
+func hasExpired(who protect.SignedIn) bool {
+	return who.Refresh != "" && !time.Now().Before(who.ExpiresAt)
+}
 
 // errReplaced means that what was renewed is not the user's any more.
 var errReplaced = errors.New("somebody has signed out or in meanwhile")

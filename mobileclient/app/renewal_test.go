@@ -227,6 +227,40 @@ func TestRevokedTokenIsRenewed(t *testing.T) {
 	}
 }
 
+// TestExpiredUnderWay has refusals arrive when the refused token has expired anyway. That signs nobody out:
+// the next token is tried, some times.
+func TestExpiredUnderWay(t *testing.T) {
+	t.Parallel()
+	const life = 1
+	b, issuer, app := renewing(t, life)
+	b.bank.ChangeAnswers(func(r *http.Response, body []byte) []byte {
+		if r.StatusCode == http.StatusUnauthorized {
+			time.Sleep(life*time.Second + 100*time.Millisecond)
+		}
+		return body
+	})
+	time.Sleep(life * time.Second) // so that the first call is made with a new one
+	issuer.change(func() { issuer.spoiling = 2 })
+	before := len(issuer.asked("refresh_token"))
+	if screen := shown(t)(app.Accounts(t.Context())); !screen.OK || len(issuer.asked("refresh_token")) != before+3 {
+		t.Errorf("%+v, asked: %d", screen, len(issuer.asked("refresh_token"))-before)
+	}
+	time.Sleep(life * time.Second)
+	issuer.change(func() { issuer.spoiling = 10 })
+	if screen := shown(t)(app.Accounts(t.Context())); screen.OK || !screen.SignedIn || !strings.Contains(screen.Error, "You stay signed in.") {
+		t.Errorf("each is refused: %+v", screen)
+	}
+	issuer.change(func() { issuer.spoiling = 0 })
+	if screen := shown(t)(app.Accounts(t.Context())); !screen.OK {
+		t.Errorf("after that: %+v", screen)
+	}
+	time.Sleep(life * time.Second)
+	issuer.change(func() { issuer.spoiling, issuer.life = 2, 3600 })
+	if screen := shown(t)(app.Accounts(t.Context())); screen.OK || screen.SignedIn {
+		t.Errorf("what was refused was good long enough: %+v", screen)
+	}
+}
+
 // TestRenewalOfSignedCalls has the bank sign its answers: the app believes only those that a
 // token is not good any more, and signs each call with the token of its own.
 func TestRenewalOfSignedCalls(t *testing.T) {

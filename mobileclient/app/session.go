@@ -217,6 +217,10 @@ func (a *harbourApp) noticeSignedOut(c call, o outcome) outcome {
 	if c.user.Empty() || !o.gone() {
 		return o
 	}
+	if hasExpired(c.user) {
+		o.screen.Error = "The call took so long that your access ended meanwhile. You stay signed in. Try again in a moment."
+		return o
+	}
 	if err := a.forget(c.user); err != nil {
 		o.screen.Error = err.Error()
 		return o

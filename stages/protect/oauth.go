@@ -129,7 +129,9 @@ func (o *OAuth) TokenURL() string { return o.config.Endpoint.TokenURL }
 //
 //keyladder:code app-code-exchange
 func (o *OAuth) Exchange(ctx context.Context, client *http.Client, response Response) (SignedIn, error) {
-	return o.read(o.config.Exchange(o.over(ctx, client, ""), response.Code, response.proof()...))
+	asked := time.Now()
+	given, err := o.config.Exchange(o.over(ctx, client, ""), response.Code, response.proof()...)
+	return o.read(asked, given, err)
 }
 
 // Refresh trades a refresh token for an access token and the next refresh token (RFC 6749,
@@ -139,7 +141,9 @@ func (o *OAuth) Exchange(ctx context.Context, client *http.Client, response Resp
 //
 //keyladder:code app-refresh-request
 func (o *OAuth) Refresh(ctx context.Context, client *http.Client, refreshToken, key string) (SignedIn, error) {
-	return o.read(o.config.TokenSource(o.over(ctx, client, key), &oauth2.Token{RefreshToken: refreshToken}).Token())
+	asked := time.Now()
+	given, err := o.config.TokenSource(o.over(ctx, client, key), &oauth2.Token{RefreshToken: refreshToken}).Token()
+	return o.read(asked, given, err)
 }
 
 // over has golang.org/x/oauth2 use a client.
@@ -255,8 +259,9 @@ func (t *tokenRequests) send(request *http.Request) (*http.Response, error) {
 const patience = 10 * time.Second
 
 // read is what a token endpoint has given. Where it is not JSON with an error, nothing of the
-// answer goes into ours: it can be a token.
-func (o *OAuth) read(given *oauth2.Token, err error) (SignedIn, error) {
+// answer goes into ours: it can be a token. The token's life counts from when it was asked for, so that it
+// is not taken for good for longer than it is, however slow the answer comes.
+func (o *OAuth) read(asked time.Time, given *oauth2.Token, err error) (SignedIn, error) {
 	var refused *oauth2.RetrieveError
 	switch {
 	case errors.As(err, &refused) && refused.ErrorCode != "":
@@ -271,7 +276,7 @@ func (o *OAuth) read(given *oauth2.Token, err error) (SignedIn, error) {
 	if o.caller.policy.Grant == catalog.CodeAndRefresh {
 		answer.RefreshToken = given.RefreshToken
 	}
-	signedIn, err := answer.signedIn(o.caller.scheme(), time.Now())
+	signedIn, err := answer.signedIn(o.caller.scheme(), asked)
 	if err != nil {
 		return SignedIn{}, fmt.Errorf("read the answer to a token request: %w", err)
 	}
