@@ -98,8 +98,8 @@ func signatureBases(exchange []record) []section {
 // baseIn is the base of the request as it was seen in a lane; empty: there is none.
 func baseIn(exchange []record, lane traffic.Lane) string {
 	for _, r := range exchange {
-		if r.Lane == lane && r.Kind == traffic.Request && r.Base != "" {
-			return masked(r.Base)
+		if r.Lane == lane && r.Kind == traffic.Request && len(r.Base) > 0 {
+			return masked(string(r.Base))
 		}
 	}
 	return ""

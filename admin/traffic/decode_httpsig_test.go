@@ -42,7 +42,7 @@ func TestSignatureBases(t *testing.T) {
 	changed := strings.Replace(base, "AAAA", "BBBB", 1)
 	less := strings.Replace(base, "\"content-digest\": sha-256=:AAAA:\n", "", 1)
 	in := func(lane traffic.Lane, kind traffic.Kind, base string) record {
-		return record{Message: traffic.Message{Lane: lane, Kind: kind, Base: base}}
+		return record{Message: traffic.Message{Lane: lane, Kind: kind, Base: []byte(base)}}
 	}
 	for name, test := range map[string]struct {
 		exchange []record

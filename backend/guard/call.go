@@ -48,7 +48,7 @@ type call struct {
 	secret    *clients.Secret   // of the key, with which the request was signed; before that one that opens nothing
 	received  *hawk.Received    // the signed request, when its MAC was good
 	signed    *httpsig.Received // the same where the sender has signed it, when its signature was good, be it for another time
-	base      string            // of that signature, as this server has built it; empty: it did not come to that
+	base      []byte            // of that signature, as this server has built it; empty: it did not come to that
 	pop       bool              // a client attestation came with a proof of its own
 	sender    *sender           // who has proven to have a key; nil: nobody has
 	attested  *integrity.Claims // what the client integrity token says; nil: none was looked at

@@ -69,6 +69,8 @@ type sender struct {
 	key        jwk.Key
 	thumbprint string
 	proofs     []proof
+
+	room [1]proof // for what most calls need, so that it is one object with the sender
 }
 
 // proof is what a sender has shown for it, which must not come again.
@@ -91,6 +93,7 @@ const (
 func (c *call) proven(key jwk.Key, p proof) {
 	if c.sender == nil || c.sender.key != key {
 		c.sender = &sender{key: key, thumbprint: key.Thumbprint()}
+		c.sender.proofs = c.sender.room[:0]
 	}
 	c.sender.proofs = append(c.sender.proofs, p)
 }

@@ -53,38 +53,51 @@ func AnswerHead(proto string, status int, header http.Header) HTTP {
 }
 
 // keep keeps the start, whose text gets so many bytes more, and the fields, up to the size of a
-// head. Cookies are none of ours: a browser that opens an address here sends the admin UI's
-// along, because cookies are good for every port of a host.
+// head.
 func keep(s start, status, more int, header http.Header) HTTP {
 	h := HTTP{status: status, size: s.size() + more}
-	packed := s.pack(make([]byte, 0, 1024))
 	for name, values := range header {
 		for _, value := range values {
-			if name == "Cookie" || name == "Set-Cookie" {
-				value = "(not recorded)"
-			}
-			packed = field{name, value}.pack(packed)
-			h.size += len("\n: ") + len(name) + len(value)
+			h.size += len("\n: ") + len(name) + len(recorded(name, value))
 		}
 	}
-	h.packed = string(packed)
+	var packed strings.Builder
+	packed.Grow(h.size)
+	s.pack(&packed)
+	for name, values := range header {
+		for _, value := range values {
+			field{name, recorded(name, value)}.pack(&packed)
+		}
+	}
+	h.packed = packed.String()
 	if h.size > MaxHead {
 		h.shorten()
 	}
 	return h
 }
 
-func (s start) size() int { return len(s.method) + len(s.target) + len(s.host) + len(s.proto) }
-
-func (s start) pack(to []byte) []byte {
-	return pack(pack(pack(pack(to, s.method), s.target), s.host), s.proto)
+// recorded is the value of a field as it is kept. Cookies are none of ours: a browser that opens an
+// address here sends the admin UI's along, because cookies are good for every port of a host.
+func recorded(name, value string) string {
+	if name == "Cookie" || name == "Set-Cookie" {
+		return "(not recorded)"
+	}
+	return value
 }
 
-func (f field) pack(to []byte) []byte { return pack(pack(to, f.name), f.value) }
+func (s start) size() int { return len(s.method) + len(s.target) + len(s.host) + len(s.proto) }
 
-// pack appends a text, with its length in front.
-func pack(to []byte, text string) []byte {
-	return append(binary.AppendUvarint(to, uint64(len(text))), text...)
+func (s start) pack(to *strings.Builder) { pack(to, s.method, s.target, s.host, s.proto) }
+
+func (f field) pack(to *strings.Builder) { pack(to, f.name, f.value) }
+
+// pack appends texts, each with its length in front.
+func pack(to *strings.Builder, texts ...string) {
+	var room [binary.MaxVarintLen64]byte
+	for _, text := range texts {
+		to.Write(binary.AppendUvarint(room[:0], uint64(len(text))))
+		to.WriteString(text)
+	}
 }
 
 // unpack takes a text off the front.
@@ -119,17 +132,18 @@ func fields(packed string) []field {
 func (h *HTTP) shorten() {
 	s, rest := h.start()
 	h.size = s.size()
-	packed := s.pack(nil)
+	var packed strings.Builder
+	s.pack(&packed)
 	for _, f := range fields(rest) {
 		room := max(MaxHead-h.size, len(ellipsis))
 		f = field{cut(f.name, room), cut(f.value, room)}
-		packed = f.pack(packed)
+		f.pack(&packed)
 		h.size += len("\n: ") + len(f.name) + len(f.value)
 		if h.size > MaxHead { // the text is cut there
 			break
 		}
 	}
-	h.packed = string(packed)
+	h.packed = packed.String()
 }
 
 // weight is the size that summary and head have in JSON, or something above it.

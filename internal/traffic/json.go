@@ -75,7 +75,10 @@ func (m *Message) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	*m = Message(w.plainMessage)
-	m.Summary, m.Head, m.Base = string(w.Summary), string(w.Head), string(w.Base)
+	m.Summary, m.Head = string(w.Summary), string(w.Head)
+	if m.Base = nil; w.Base != "" {
+		m.Base = []byte(w.Base)
+	}
 	if w.Verdict != nil {
 		verdict := Verdict(w.Verdict.plainVerdict)
 		verdict.Reason = string(w.Verdict.Reason)

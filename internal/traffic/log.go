@@ -42,7 +42,10 @@ func (m *Message) bound() {
 	if len(m.Body) > MaxBody {
 		m.Body = bytes.Clone(m.Body[:MaxBody]) // or it would hold on to all of it
 	}
-	m.Head, m.Base, m.Summary = cut(m.Head, MaxHead), cut(m.Base, MaxHead), cut(m.Summary, maxLine)
+	if len(m.Base) > MaxHead {
+		m.Base = []byte(cut(string(m.Base), MaxHead))
+	}
+	m.Head, m.Summary = cut(m.Head, MaxHead), cut(m.Summary, maxLine)
 	if m.Verdict != nil && len(m.Verdict.Reason) > maxLine {
 		verdict := *m.Verdict
 		verdict.Reason = cut(verdict.Reason, maxLine)

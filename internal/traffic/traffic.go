@@ -64,7 +64,7 @@ type Message struct {
 	// Base is the text that a signature of the message is over (RFC 9421, section 2.5): for the app's lane
 	// the one that it has signed, for a server's the one that it has built itself. At most [MaxHead] bytes.
 	// It travels nowhere, and holds what the head does.
-	Base string `json:"base,omitempty"`
+	Base []byte `json:"base,omitempty"`
 
 	// HTTP is the message's head, where a server records it in place of Summary and Head.
 	// Readers get those two.

@@ -22,7 +22,7 @@ func (a *harbourApp) report(record sdk.Record) {
 func (a *harbourApp) recordRequest(exchange string, req *http.Request, dressed *protect.Dressed) {
 	a.report(sdk.Record{
 		Kind: traffic.Request, Exchange: exchange, With: a.peer(req), Summary: req.Method + " " + req.URL.RequestURI(),
-		Head: requestHead(req), Body: withoutPassword(dressed), Size: len(dressed.Body), Base: dressed.Base,
+		Head: requestHead(req), Body: withoutPassword(dressed), Size: len(dressed.Body), Base: string(dressed.Base),
 	})
 	if dressed.Sealed {
 		a.recordInside(exchange, "the body that was sent", dressed.Media, dressed.Content)

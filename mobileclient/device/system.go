@@ -100,7 +100,7 @@ func (s *system) Report(record sdk.Record, _ *sdk.None) error {
 	m := traffic.Message{
 		Lane: traffic.App, Kind: record.Kind, Stage: s.app.stage, Exchange: record.Exchange,
 		From: d.config.Participant, To: cmp.Or(record.With, "resource"),
-		Summary: record.Summary, Head: record.Head, Body: record.Body, Size: record.Size, Verdict: record.Verdict, Base: record.Base,
+		Summary: record.Summary, Head: record.Head, Body: record.Body, Size: record.Size, Verdict: record.Verdict, Base: []byte(record.Base),
 	}
 	switch record.Kind {
 	case traffic.Response:

@@ -53,7 +53,7 @@ type Request struct {
 
 	// Base is the text that was signed, where the request itself is (RFC 9421); empty: it is not. It is
 	// not sent.
-	Base string
+	Base []byte
 }
 
 // Dressed is a request as it is to be sent, with what is needed to check the answer.

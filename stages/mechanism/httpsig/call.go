@@ -33,12 +33,15 @@ const FieldAccept = "Accept-Signature"
 // covered are the fields that a request's signature covers where they are there.
 var covered = []string{"content-type", "content-digest", "authorization", "client-integrity-token"}
 
+// usualNumber is how many components most signatures cover at most.
+const usualNumber = 8
+
 // ofRequest is what a request's signature has to cover: what is to be done, with what, and with whose
 // tokens. Both ends ask this one function.
 //
 //keyladder:code httpsig-covered
 func ofRequest(header http.Header, body []byte) []Component {
-	components := []Component{{Name: Method}, {Name: TargetOfCall}}
+	components := append(make([]Component, 0, usualNumber), Component{Name: Method}, Component{Name: TargetOfCall})
 	for _, field := range covered {
 		if len(values(header, field)) > 0 || field == "content-digest" && len(body) > 0 {
 			components = append(components, Component{Name: field})
@@ -51,13 +54,13 @@ func ofRequest(header http.Header, body []byte) []Component {
 //
 //keyladder:code httpsig-covered-response
 func ofResponse(header http.Header) []Component {
-	components := []Component{
-		{Name: Status},
-		{Name: "content-digest"},
-		{Name: Method, OfRequest: true},
-		{Name: TargetOfCall, OfRequest: true},
+	components := append(make([]Component, 0, usualNumber),
+		Component{Name: Status},
+		Component{Name: "content-digest"},
+		Component{Name: Method, OfRequest: true},
+		Component{Name: TargetOfCall, OfRequest: true},
 		signatureOfRequest,
-	}
+	)
 	if len(values(header, "content-type")) > 0 {
 		components = append(components, Component{Name: "content-type"})
 	}
@@ -94,7 +97,7 @@ func values(header http.Header, name string) []string {
 
 // Sent is a request that was signed. It is needed to check the response.
 type Sent struct {
-	Base string // that was signed; it holds tokens, where the request does
+	Base []byte // that was signed; it holds tokens, where the request does
 
 	request Message
 }
@@ -122,7 +125,7 @@ func SignRequest(m Message, body []byte, key crypto.Signer, now time.Time) (*Sen
 	if err != nil {
 		return nil, err
 	}
-	return &Sent{Base: string(base), request: answered(m)}, nil
+	return &Sent{Base: base, request: answered(m)}, nil
 }
 
 // answered is of a request what the signature of its response covers.
@@ -151,10 +154,10 @@ type Received struct {
 // after this, never before: else anybody could use up the nonces of others.
 //
 //keyladder:code httpsig-verify-request
-func VerifyRequest(m Message, body []byte, key jwk.Key, now time.Time) (received *Received, base string, err error) {
+func VerifyRequest(m Message, body []byte, key jwk.Key, now time.Time) (received *Received, base []byte, err error) {
 	s, err := Read(m.Header, Label)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	rules := Rules{Covered: ofRequest(m.Header, body), Tag: Tag, KeyID: key.Thumbprint(), Nonce: true, Lifetime: Lifetime, Leeway: Leeway}
 	base, err = s.Verify(m, VerifyWith(key), rules, now)

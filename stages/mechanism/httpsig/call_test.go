@@ -1,6 +1,7 @@
 package httpsig_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -58,18 +59,18 @@ func TestRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if base != sent.Base || received.KeyID != keyID || received.Nonce == "" || !received.Created.Equal(noon) {
+	if !bytes.Equal(base, sent.Base) || received.KeyID != keyID || received.Nonce == "" || !received.Created.Equal(noon) {
 		t.Errorf("got %+v and the base\n%s\nsigned was\n%s", received, base, sent.Base)
 	}
 	const covered = `"@method": POST
 "@target-uri": https://localhost:8447/signed-calls/v1/transfers
 "content-type": application/json
 "content-digest": sha-256=`
-	if !strings.HasPrefix(base, covered) || !strings.Contains(base, "\n\"authorization\": DPoP access\n\"client-integrity-token\": integrity\n\"@signature-params\": ") {
+	if !strings.HasPrefix(string(base), covered) || !strings.Contains(string(base), "\n\"authorization\": DPoP access\n\"client-integrity-token\": integrity\n\"@signature-params\": ") {
 		t.Errorf("the base is\n%s", base)
 	}
 	again := signed(t, transfer(), order)
-	if again.Base == sent.Base {
+	if bytes.Equal(again.Base, sent.Base) {
 		t.Error("two requests have the same nonce")
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -211,7 +210,7 @@ func TestStrangers(t *testing.T) {
 }
 
 // lines are those of a base about the message; the last one has the nonce.
-func lines(base string) string { return base[:strings.LastIndex(base, "\n")] }
+func lines(base []byte) string { return string(base[:bytes.LastIndexByte(base, '\n')]) }
 
 func privateJWK(t *testing.T, key *ecdsa.PrivateKey) any {
 	t.Helper()

@@ -24,18 +24,17 @@ type Rules struct {
 // The time is looked at last, so that [ErrTime] is about a message that the key has signed.
 //
 //keyladder:code httpsig-verify
-func (s *Signature) Verify(m Message, key Verifier, rules Rules, now time.Time) (base string, err error) {
+func (s *Signature) Verify(m Message, key Verifier, rules Rules, now time.Time) (base []byte, err error) {
 	if err := rules.check(s, key); err != nil {
-		return "", err
+		return nil, err
 	}
-	signed, err := s.Base(m)
-	if err != nil {
-		return "", err
+	if base, err = s.Base(m); err != nil {
+		return nil, err
 	}
-	if !key.Verify(signed, s.Value) {
-		return string(signed), ErrSignature
+	if !key.Verify(base, s.Value) {
+		return base, ErrSignature
 	}
-	return string(signed), rules.checkTime(s.Parameters, now)
+	return base, rules.checkTime(s.Parameters, now)
 }
 
 // check is about what a signature says of itself.

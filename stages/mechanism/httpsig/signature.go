@@ -212,13 +212,13 @@ func (p *Parameters) set(name, said string, number int64) bool {
 //
 //keyladder:code httpsig-base
 func (s *Signature) Base(m Message) ([]byte, error) {
-	values, length := make([]string, 0, 8), len(s.params)+len(paramsLine)
+	values, length := make([]string, 0, usualNumber), len(s.params)+len(paramsLine)
 	for i, c := range s.Components {
 		value, err := c.value(m)
 		if err != nil {
 			return nil, err
 		}
-		if strings.ContainsAny(value, "\r\n") {
+		if strings.IndexByte(value, '\n') >= 0 || strings.IndexByte(value, '\r') >= 0 {
 			return nil, fmt.Errorf("%w: %s has a line feed", ErrComponent, c)
 		}
 		values, length = append(values, value), length+len(s.identifiers[i])+len(": ")+len(value)+len("\n")
@@ -242,12 +242,13 @@ const paramsLine = `"` + signatureParams + `": `
 //
 //keyladder:code httpsig-sign
 func (s *Signature) Sign(m Message, key Signer) (base []byte, err error) {
-	own := &Signature{Label: s.Label, Parameters: s.Parameters}
-	own.Components, own.identifiers = make([]Component, 0, len(s.Components)), make([]string, 0, len(s.Components))
-	for _, c := range s.Components {
-		if err := own.cover(c, c.String()); err != nil {
+	own := *s
+	own.identifiers = make([]string, 0, usualNumber)
+	for i, c := range s.Components {
+		if err := c.checkBeside(s.Components[:i]); err != nil {
 			return nil, fmt.Errorf("sign a message: %w", err)
 		}
+		own.identifiers = append(own.identifiers, c.String())
 	}
 	if own.params, err = own.list(); err != nil {
 		return nil, fmt.Errorf("sign a message: %w", err)
@@ -263,19 +264,14 @@ func (s *Signature) Sign(m Message, key Signer) (base []byte, err error) {
 	if err := errors.Join(err, err2); err != nil {
 		return nil, fmt.Errorf("sign a message: %w", err)
 	}
-	*s = *own
+	*s = own
 	return base, nil
 }
 
 // cover adds a component that is covered, with its identifier as the signer writes it.
 func (s *Signature) cover(c Component, identifier string) error {
-	if identifiers[c] == "" { // the profile's own are in order
-		if err := c.check(); err != nil {
-			return err
-		}
-	}
-	if s.covers(c) { // whatever the order of its parameters is (RFC 9421, section 2)
-		return fmt.Errorf("%w: %s", ErrDuplicate, c)
+	if err := c.checkBeside(s.Components); err != nil {
+		return err
 	}
 	s.Components, s.identifiers = append(s.Components, c), append(s.identifiers, identifier)
 	return nil

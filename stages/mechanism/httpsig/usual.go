@@ -19,7 +19,7 @@ func readUsual(input, signature, label string) (s *Signature, ok bool) {
 	if !ok || !ok2 || !s.readValue() || !text.skip("(") {
 		return nil, false
 	}
-	s.Components, s.identifiers = make([]Component, 0, 8), make([]string, 0, 8)
+	s.Components, s.identifiers = make([]Component, 0, usualNumber), make([]string, 0, usualNumber)
 	for !text.skip(")") {
 		if len(s.Components) > 0 && !text.skip(" ") {
 			return nil, false
