@@ -94,10 +94,10 @@ func TestMedian(t *testing.T) {
 // A stage is compared with what was measured right before it, over the same transport.
 func TestResult(t *testing.T) {
 	t.Parallel()
-	base := &target{handler: Unguarded, path: Rates, transport: "tls", samples: []sampled{{1000, 0, 10}, {500, 0, 20}, {1000, 0, 10}}}
+	base := &target{handler: Unguarded, path: Rates, transport: "tls", samples: []sampled{{1000, 10}, {500, 20}, {1000, 10}}}
 	stage := &target{
 		stage: "some", base: base, path: Rates, transport: "tls",
-		samples: []sampled{{500, 0, 15}, {250, 0, 25}, {500, 0, 15}}, ratios: []float64{0.5, 0.5, 0.5}, added: []float64{5, 5, 5},
+		samples: []sampled{{500, 15}, {250, 25}, {500, 15}}, ratios: []float64{0.5, 0.5, 0.5}, added: []float64{5, 5, 5},
 	}
 	r := resultOf([]*target{base, stage})
 	if len(r.Bases) != 1 || r.Bases[0] != (Base{Handler: Unguarded, Path: Rates, Transport: "tls", PerSecond: 1000, CallUS: 10}) {
@@ -126,24 +126,18 @@ func TestSenders(t *testing.T) {
 		{Number: 4, Slug: "proven", Policies: policies(catalog.DPoPProofs, catalog.ThroughGateway)},
 		{Number: 5, Slug: "signed", Policies: policies(catalog.SignedMessages, catalog.ThroughGateway)},
 	}
-	took := func(us ...float64) (samples []sampled) {
-		for _, us := range us {
-			samples = append(samples, sampled{serverUS: us})
-		}
-		return samples
-	}
 	targets := []*target{
-		{handler: Unguarded, path: Rates, samples: took(1, 1, 1)},
-		{stage: "long-before", path: Rates, samples: took(1, 1, 1)},
-		{stage: "before", path: Rates, samples: took(100, 500, 100)}, // something disturbed the second round
-		{stage: "before", path: Rates, beside: []operation{verifying}, samples: took(150, 550, 150)},
-		{stage: "before", path: Rates, beside: []operation{verifying, signing}, samples: took(175, 575, 175)},
-		{stage: "past-it", path: Rates, samples: took(1, 1, 1)},
-		{stage: "proven", path: Rates, samples: took(160, 560, 160)},
-		{stage: "signed", path: Rates, samples: took(190, 590, 190)},
-		{stage: "signed", path: Account, samples: took(190)}, // with nothing to compare it with
+		{handler: Unguarded, path: Rates, server: []float64{1, 1, 1}},
+		{stage: "long-before", path: Rates, server: []float64{1, 1, 1}},
+		{stage: "before", path: Rates, server: []float64{100, 500, 100}}, // something disturbed the second round
+		{stage: "before", path: Rates, beside: []operation{verifying}, server: []float64{150, 550, 150}},
+		{stage: "before", path: Rates, beside: []operation{verifying, signing}, server: []float64{175, 575, 175}},
+		{stage: "past-it", path: Rates, server: []float64{1, 1, 1}},
+		{stage: "proven", path: Rates, server: []float64{160, 560, 160}},
+		{stage: "signed", path: Rates, server: []float64{190, 590, 190}},
+		{stage: "signed", path: Account, server: []float64{190}}, // with nothing to compare it with
 	}
-	got := senders(stages, targets)
+	got := senders(comparisons(stages, targets))
 	want := []Sender{
 		{Stage: "proven", Path: Rates, Against: "before", AddedUS: 60, OperationsUS: 50, Factor: 1.2},
 		{Stage: "signed", Path: Rates, Against: "before", AddedUS: 90, OperationsUS: 75, Factor: 1.2},
@@ -151,7 +145,10 @@ func TestSenders(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if alone := senders(stages[2:], targets); alone != nil {
+	if compared := targetsOf(comparisons(stages, targets)); len(compared) != 5 {
+		t.Errorf("%d targets are measured more often, want 5", len(compared))
+	}
+	if alone := comparisons(stages[2:], targets); alone != nil {
 		t.Errorf("without the stage before: %+v", alone)
 	}
 }
@@ -214,8 +211,8 @@ func TestOperations(t *testing.T) {
 	}
 	targets := bareTargets(addresses{})
 	for i, target := range targets {
-		for _, us := range []float64{10, 100, 10} {
-			target.samples = append(target.samples, sampled{serverUS: us + float64(i)})
+		for _, us := range []float64{0, 90, 0} { // something disturbed the second
+			target.more = append(target.more, us+float64(i))
 		}
 	}
 	if got, want := operationsOf(targets), (Operations{VerifyUS: 1, SignUS: 2, HS256US: 3}); got != want {

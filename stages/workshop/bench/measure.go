@@ -81,6 +81,7 @@ const (
 	longest     = 50 * time.Millisecond // that a target is measured in a round, if that makes enough of them
 	warmUp      = 300                   // calls, before it is known how fast a target is
 	minRounds   = 5
+	moreOften   = 4 // samples in a round of what [Sender] compares: it is a difference of differences
 )
 
 // target is what calls are sent to.
@@ -98,15 +99,16 @@ type target struct {
 
 	latest  sampled // how fast it was
 	samples []sampled
+	server  []float64 // processor time of the server that a call took, in each sample and more; microseconds
 	ratios  []float64
 	added   []float64 // that a call alone takes longer than at the base; microseconds
+	more    []float64 // processor time of the server that a call takes more than at the base; microseconds
 }
 
 // sampled is what a sample shows.
 type sampled struct {
-	rate     float64 // calls a second over all connections at once
-	serverUS float64 // processor time of the server that each of these took
-	callUS   float64 // that a call took over one of them, alone
+	rate   float64 // calls a second over all connections at once
+	callUS float64 // that a call took over one of them, alone
 }
 
 // Measure starts the server, measures, and stops it.
@@ -142,6 +144,8 @@ func Measure(ctx context.Context, o Options) (result Result, err error) {
 	}
 	rounds := max(minRounds, int(o.Duration/longest))
 	length := o.Duration / time.Duration(rounds)
+	all := comparisons(o.Stages.Built(), targets)
+	compared := targetsOf(all)
 	o.Progress(0, rounds)
 	for round := range rounds {
 		for _, t := range targets {
@@ -152,11 +156,18 @@ func Measure(ctx context.Context, o Options) (result Result, err error) {
 				return Result{}, err
 			}
 		}
+		for range moreOften - 1 {
+			for _, t := range compared {
+				if err := t.load(ctx, length); err != nil {
+					return Result{}, err
+				}
+			}
+		}
 		o.Progress(round+1, rounds)
 	}
 	result = resultOf(targets)
 	result.Operations = operationsOf(targets)
-	if result.Senders = senders(o.Stages.Built(), targets); len(result.Senders) > 0 {
+	if result.Senders = senders(all); len(result.Senders) > 0 {
 		proofs, err := fullOfProofs()
 		if err != nil {
 			return Result{}, err
@@ -258,6 +269,7 @@ func (t *target) open(ctx context.Context, who identity, at addresses) error {
 			return err
 		}
 	}
+	t.server = nil
 	return nil
 }
 
@@ -270,36 +282,43 @@ func (t *target) close() {
 // sample sends calls over all connections at once, for about that long, and then some over
 // one of them.
 func (t *target) sample(ctx context.Context, length time.Duration) error {
-	many, one := int(t.latest.rate*length.Seconds())+connections, int(length.Seconds()/4*1e6/t.latest.callUS)+1
-	calls, err := t.prepare(ctx, many+one)
+	if err := t.load(ctx, length); err != nil {
+		return err
+	}
+	one, err := t.prepare(ctx, int(length.Seconds()/4*1e6/t.latest.callUS)+1)
 	if err != nil {
 		return err
 	}
 	runtime.GC() // what making the calls has left behind, which would take time of theirs
-	if err := t.take(ctx, calls[:many], calls[many:]); err != nil {
+	if t.latest.callUS, err = sendOne(t.connections[0], one); err != nil {
 		return fmt.Errorf("measure %s at %s: %w", t.path, cmp.Or(t.stage, t.handler), err)
 	}
 	return ctx.Err()
 }
 
-// take takes the sample, with calls for all connections and for one.
-func (t *target) take(ctx context.Context, many, one [][]byte) error {
+// load sends calls over all connections at once, for about that long.
+func (t *target) load(ctx context.Context, length time.Duration) error {
+	many, err := t.prepare(ctx, int(t.latest.rate*length.Seconds())+connections)
+	if err != nil {
+		return err
+	}
+	runtime.GC()
 	before, err := t.used(ctx)
 	if err != nil {
 		return err
 	}
 	took, err := send(t.connections, many)
 	if err != nil {
-		return err
+		return fmt.Errorf("measure %s at %s: %w", t.path, cmp.Or(t.stage, t.handler), err)
 	}
 	after, err := t.used(ctx)
 	if err != nil {
 		return err
 	}
 	calls := float64(len(many))
-	t.latest.rate, t.latest.serverUS = calls/took.Seconds(), float64((after-before).Nanoseconds())/1000/calls
-	t.latest.callUS, err = sendOne(t.connections[0], one)
-	return err
+	t.latest.rate = calls / took.Seconds()
+	t.server = append(t.server, float64((after-before).Nanoseconds())/1000/calls)
+	return ctx.Err()
 }
 
 // measure takes a sample and, where there is something to compare with, one of that right
@@ -317,6 +336,7 @@ func (t *target) measure(ctx context.Context, length time.Duration) error {
 	if t.base != nil {
 		t.ratios = append(t.ratios, t.latest.rate/t.base.latest.rate)
 		t.added = append(t.added, t.latest.callUS-t.base.latest.callUS)
+		t.more = append(t.more, t.server[len(t.server)-1]-t.base.server[len(t.base.server)-1])
 	}
 	return nil
 }

@@ -187,17 +187,17 @@ func operationsOf(targets []*target) Operations {
 		if at < 0 {
 			return 0
 		}
-		return rounded(targets[at].more(targets[at].base), 10)
+		return rounded(median(targets[at].more), 10)
 	}
 	return Operations{VerifyUS: took(verifying), SignUS: took(signing), HS256US: took(macing)}
 }
 
-// more is the processor time of the server that a call takes more than another, in microseconds. They are compared round
-// by round.
-func (t *target) more(than *target) float64 {
+// moreThan is the processor time of the server that a call takes more than one of another target, in
+// microseconds. They are compared sample by sample.
+func (t *target) moreThan(than *target) float64 {
 	var added []float64
-	for round := range min(len(t.samples), len(than.samples)) {
-		added = append(added, t.samples[round].serverUS-than.samples[round].serverUS)
+	for i := range min(len(t.server), len(than.server)) {
+		added = append(added, t.server[i]-than.server[i])
 	}
 	return median(added)
 }
@@ -228,9 +228,16 @@ func without(stages catalog.Set, stage catalog.Stage) (before *catalog.Stage) {
 	return before
 }
 
-// senders compares each stage that has a proof of the sender with the one before that has none, where both
-// were measured.
-func senders(stages catalog.Set, targets []*target) []Sender {
+// comparison is what a [Sender] is measured by.
+type comparison struct {
+	stage, before       catalog.Stage
+	path                string
+	with, bare, against *target // with the proof, with the bare operations, and with neither
+}
+
+// comparisons compares each stage that has a proof of the sender with the one before that has none, where
+// both are measured.
+func comparisons(stages catalog.Set, targets []*target) []comparison {
 	find := func(stage, path string, beside []operation) *target {
 		at := slices.IndexFunc(targets, func(t *target) bool { return t.stage == stage && t.path == path && slices.Equal(t.beside, beside) })
 		if at < 0 {
@@ -238,7 +245,7 @@ func senders(stages catalog.Set, targets []*target) []Sender {
 		}
 		return targets[at]
 	}
-	var found []Sender
+	var found []comparison
 	for _, stage := range stages {
 		before := without(stages, stage)
 		if before == nil {
@@ -249,10 +256,33 @@ func senders(stages catalog.Set, targets []*target) []Sender {
 			if with == nil || bare == nil || against == nil {
 				continue
 			}
-			s := Sender{Stage: stage.Slug, Path: path, Against: before.Slug, AddedUS: rounded(with.more(against), 10), OperationsUS: rounded(bare.more(against), 10)}
-			s.Factor = rounded(s.AddedUS/s.OperationsUS, 100)
-			found = append(found, s)
+			found = append(found, comparison{stage, *before, path, with, bare, against})
 		}
+	}
+	return found
+}
+
+// targetsOf are those of all comparisons, each once.
+func targetsOf(all []comparison) (targets []*target) {
+	for _, c := range all {
+		for _, t := range []*target{c.against, c.bare, c.with} {
+			if !slices.Contains(targets, t) {
+				targets = append(targets, t)
+			}
+		}
+	}
+	return targets
+}
+
+// senders is what was measured for comparisons.
+func senders(all []comparison) (found []Sender) {
+	for _, c := range all {
+		s := Sender{
+			Stage: c.stage.Slug, Path: c.path, Against: c.before.Slug,
+			AddedUS: rounded(c.with.moreThan(c.against), 10), OperationsUS: rounded(c.bare.moreThan(c.against), 10),
+		}
+		s.Factor = rounded(s.AddedUS/s.OperationsUS, 100)
+		found = append(found, s)
 	}
 	return found
 }
