@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -68,24 +67,13 @@ func Matrix(ctx context.Context, stages catalog.Set, slugs, attacks []string, jo
 	return matrix, err
 }
 
-// Cell judges one attack at one stage in a fresh lab. Cells that need no lab get none. An
-// attack that shows nothing, because something broke, is tried once more in another lab,
-// and the steps say so: what is inconclusive twice stays inconclusive.
+// Cell judges one attack at one stage in a fresh lab. Cells that need no lab get none. A
+// second try ([referee.Twice]) is in another lab.
 func Cell(ctx context.Context, stages catalog.Set, pair referee.Pair) (manage.Cell, error) {
 	if !pair.Applies(stages) {
 		return notRun(stages, pair), nil
 	}
-	begin := time.Now()
-	cell, err := carryOut(ctx, stages, pair)
-	if err == nil && cell.Outcome == string(catalog.Inconclusive) {
-		first := "A first try, in another lab, showed nothing: " + cell.Reason
-		if cell, err = carryOut(ctx, stages, pair); err == nil {
-			cell.Steps = slices.Insert(cell.Steps, 0, first)
-			cell.Tries = 2
-		}
-	}
-	cell.MS = time.Since(begin).Milliseconds()
-	return cell, err
+	return referee.Twice(func() (manage.Cell, error) { return carryOut(ctx, stages, pair) })
 }
 
 func carryOut(ctx context.Context, stages catalog.Set, pair referee.Pair) (manage.Cell, error) {

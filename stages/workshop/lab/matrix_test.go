@@ -41,6 +41,9 @@ func TestMatrixOnOneDeployment(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	if retried := referee.Retried(matrix.Cells); len(retried) > referee.MaxRetried {
+		t.Errorf("%d attacks showed nothing at first: %+v", len(retried), retried)
+	}
 	for _, genuine := range matrix.Genuine {
 		if !genuine.OK {
 			t.Errorf("the genuine app at %s: %s", genuine.Stage, genuine.Reason)

@@ -393,3 +393,37 @@ func TestMatrixOfOneDeployment(t *testing.T) {
 		t.Errorf("tried again: %+v", retried)
 	}
 }
+
+// An attack that shows nothing is tried once more, in the matrix of one deployment as well, and what it shows
+// then counts.
+func TestTwice(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		broken int // tries that show nothing
+		want   catalog.Outcome
+		tries  int
+	}{
+		"it works at once":       {0, catalog.Blocked, 1},
+		"at the second try":      {1, catalog.Blocked, 2},
+		"it does not work twice": {2, catalog.Inconclusive, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, nil, nil)
+			tries := 0
+			w.attack = func(*world, manage.Brief) manage.Report {
+				if tries++; tries <= test.broken {
+					return manage.Report{Error: "it broke"}
+				}
+				return manage.Report{Check: catalog.CheckTLS, Obstacle: "only TLS records"}
+			}
+			cell := w.referee.Matrix(t.Context(), []string{"tls"}, []string{"wiretap"}, func(int, int, manage.Cell) {}).Cells[0]
+			if cell.Outcome != string(test.want) || cell.Tries != test.tries || tries != test.tries {
+				t.Errorf("%+v, after %d tries", cell, tries)
+			}
+			if noted := len(cell.Steps) > 0 && strings.Contains(cell.Steps[0], "it broke"); noted != (test.tries > 1) {
+				t.Errorf("the steps are %q", cell.Steps)
+			}
+		})
+	}
+}

@@ -2,6 +2,8 @@ package referee
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"keyladder/internal/manage"
 	"keyladder/stages/catalog"
@@ -66,6 +68,22 @@ func Retried(cells []manage.Cell) []manage.Cell {
 	return retried
 }
 
+// Twice carries an attack out, and once more where that shows nothing, because something broke or the
+// machine has too much to do. The steps say so: what is inconclusive twice stays inconclusive.
+func Twice(try func() (manage.Cell, error)) (manage.Cell, error) {
+	begin := time.Now()
+	cell, err := try()
+	if err != nil || cell.Outcome != string(catalog.Inconclusive) || cell.Tries == 0 {
+		return cell, err
+	}
+	first := "A first try showed nothing: " + cell.Reason
+	if cell, err = try(); err == nil {
+		cell.Steps, cell.Tries = slices.Insert(cell.Steps, 0, first), 2
+	}
+	cell.MS = time.Since(begin).Milliseconds()
+	return cell, err
+}
+
 // Matrix judges the given attacks at the given stages, one after the other, and reports
 // each cell to progress in which there is something to attack.
 func (r *Referee) Matrix(ctx context.Context, slugs, attacks []string, progress func(done, total int, latest manage.Cell)) manage.Matrix {
@@ -80,7 +98,7 @@ func (r *Referee) Matrix(ctx context.Context, slugs, attacks []string, progress 
 			matrix.Genuine = append(matrix.Genuine, r.GenuineAlone(ctx, pair.Stage))
 			breathe(ctx)
 		}
-		cell := r.Attack(ctx, pair.Stage, pair.Attack)
+		cell, _ := Twice(func() (manage.Cell, error) { return r.Attack(ctx, pair.Stage, pair.Attack), ctx.Err() })
 		matrix.Cells = append(matrix.Cells, cell)
 		if pair.Applies(r.stages) {
 			done++
