@@ -24,5 +24,5 @@
 //     "upstream". Whether it is up again is looked at in the background.
 //
 // A gateway that people have already, such as nginx or Caddy, can ask this one whether a call is good,
-// and send it on itself: see [Subrequests].
+// and send it on itself, at stages whose calls are not signed as a whole: see [Subrequests].
 package gateway

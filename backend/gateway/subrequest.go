@@ -10,6 +10,7 @@ import (
 
 	"keyladder/backend/guard"
 	"keyladder/internal/problem"
+	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/forwarded"
 )
 
@@ -34,15 +35,25 @@ func isSubrequest(r *http.Request) bool { return r.Context().Value(subrequestKey
 // place. The call passes what it would pass here. The answer is 204 with the Forwarded-Caller that the
 // asking gateway puts on the call, or the refusal: 401, 403 or 429.
 //
+// Where calls have proofs of possession, a question uses up the proof of its call, and a refusal has the
+// nonce for the next one: the asking gateway passes both challenge and nonce on, and answers under the
+// address that proofs name, which is the mediator's. Where calls are signed, the answer is 403: a question
+// has not the body that is signed, and nobody but the mediator signs the answer to the call.
+//
 // Whoever asks believes that it is a gateway, and so do we: it has to come over the listener for TLS
 // terminators, with a certificate of theirs. For others there is nothing here.
 //
 //keyladder:code gateway-subrequests
-func Subrequests(next http.Handler) http.Handler {
+func Subrequests(stages catalog.Set, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		stage, ok := strings.CutSuffix(r.URL.Path, checkPath)
 		if !ok || r.URL.RawPath != "" || strings.Count(stage, "/") != 1 || guard.ListenerOf(r.Context()) != guard.Terminated {
 			next.ServeHTTP(w, r)
+			return
+		}
+		if s, _ := stages.Lookup(strings.TrimPrefix(stage, "/")); s.Call.Sender == catalog.SignedMessages {
+			problem.Details(w, problem.New(http.StatusForbidden, "mediator-only", "No questions are answered about calls of this stage",
+				"They are signed with their body, and so are the answers to them. Send them through the mediator."))
 			return
 		}
 		asked, err := original(r, stage)

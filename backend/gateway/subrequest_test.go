@@ -1,15 +1,27 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"keyladder/backend/gateway"
 	"keyladder/backend/guard"
+	"keyladder/backend/tokens"
+	"keyladder/internal/testenv"
+	"keyladder/stages/catalog"
+	"keyladder/stages/mechanism/dpop"
 	"keyladder/stages/mechanism/forwarded"
 	"keyladder/stages/mechanism/integrity"
+	"keyladder/stages/mechanism/jwk"
+	"keyladder/stages/mechanism/servernonce"
+	"keyladder/stages/mechanism/token"
 )
 
 func contextOf(r *http.Request) (*http.Request, context.CancelFunc) {
@@ -92,4 +104,74 @@ func TestSubrequestLimit(t *testing.T) {
 	if got[0] != 204 || got[1] != 429 || got[2] != 204 {
 		t.Errorf("%d", got)
 	}
+}
+
+// TestSubrequestsOfBoundCalls: a question is answered where the call has a proof of the device's key,
+// for that call, once.
+func TestSubrequestsOfBoundCalls(t *testing.T) {
+	t.Parallel()
+	nonces := &servernonce.Source{Key: bytes.Repeat([]byte("n"), 32), Slot: time.Hour}
+	key := testenv.Must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	public := testenv.Must[jwk.Key](t)(jwk.OfSigner(key))
+	w := start(t, func(_ *gateway.Config, g *guard.Config) {
+		g.Stages, g.Host = catalog.All(), strings.TrimPrefix(origin, "https://")
+		g.Proofs = &guard.Proofs{Nonces: nonces, Memory: guard.ProofMemory(nil, time.Now()), Responses: key}
+	})
+	access := w.token(tokens.Grant{Stage: bound, Thumbprint: public.Thumbprint()})
+	const transfers = "/" + bound + "/v1/transfers"
+	asks := func(method, target, nonce string) *http.Request {
+		r := w.asks(w.request(method, "", ""), "X-Original-Method", "POST", "X-Original-URI", transfers)
+		r.URL.Path = "/" + bound + "/check"
+		token.SetBound(r.Header, access)
+		integrity.Set(r.Header, w.attested(public))
+		dpop.Set(r.Header, testenv.Must[string](t)(dpop.Sign(key, dpop.Request{Method: method, URL: origin + target, Token: access}, nonce, time.Now())))
+		return r
+	}
+	nonce := nonces.At(time.Now(), dpop.Field, bound)
+	once := asks("POST", transfers, nonce)
+	for _, test := range []struct {
+		name   string
+		r      *http.Request
+		status int
+		check  catalog.Check
+	}{
+		{"the call's own proof", once, 204, ""},
+		{"the same again", once.Clone(once.Context()), 401, catalog.CheckProofNew},
+		{"for another method", asks("GET", transfers, nonce), 401, catalog.CheckDPoP},
+		{"for another path", asks("POST", transfers+"/1", nonce), 401, catalog.CheckDPoP},
+		{"for the question", asks("GET", "/"+bound+"/check", nonce), 401, catalog.CheckDPoP},
+		{"without a nonce", asks("POST", transfers, ""), 401, catalog.CheckDPoP},
+	} {
+		answer := w.do(test.r)
+		if answer.Code != test.status || (answer.Header().Get(forwarded.Field) != "") != (test.status == 204) {
+			t.Errorf("%s: %d %s", test.name, answer.Code, answer.Body)
+		}
+		if test.status == 401 && (w.refusedBy() != test.check || answer.Header().Get("WWW-Authenticate") == "" || answer.Header().Get(dpop.NonceField) != nonce) {
+			t.Errorf("%s: by %s, %v", test.name, w.refusedBy(), answer.Header())
+		}
+	}
+}
+
+// TestSubrequestsOfSignedCalls are refused, whatever is asked: the body that is signed is not there, and
+// the answer would be signed by nobody.
+func TestSubrequestsOfSignedCalls(t *testing.T) {
+	t.Parallel()
+	w := start(t, nil)
+	for _, stage := range catalog.All() {
+		if stage.Call.Sender != catalog.SignedMessages {
+			continue
+		}
+		for _, path := range []string{"/v1/transfers", "/v1/rates"} {
+			r := w.asks(w.request("POST", "", ""), "X-Original-Method", "POST", "X-Original-URI", "/"+stage.Slug+path)
+			r.URL.Path = "/" + stage.Slug + "/check"
+			if answer := w.do(r); answer.Code != 403 || !strings.Contains(answer.Body.String(), ":mediator-only") || !strings.Contains(answer.Body.String(), "through the mediator") {
+				t.Errorf("%s: %d %s", path, answer.Code, answer.Body)
+			}
+			if answer := w.do(r.WithContext(guard.WithListener(t.Context(), guard.TLS))); answer.Code != 404 {
+				t.Errorf("an app asks: %d %s", answer.Code, answer.Body)
+			}
+		}
+		return
+	}
+	t.Error("no stage has signed calls")
 }

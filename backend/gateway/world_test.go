@@ -34,6 +34,7 @@ import (
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/forwarded"
 	"keyladder/stages/mechanism/integrity"
+	"keyladder/stages/mechanism/jwk"
 	"keyladder/stages/mechanism/token"
 )
 
@@ -41,7 +42,9 @@ const (
 	stage   = "extended-mediator"
 	app     = "harbour-mobile"
 	servers = app + "-servers"
-	base    = "https://mediator.test/" + stage
+	bound   = "device-bound"
+	origin  = "https://mediator.test"
+	base    = origin + "/" + stage
 	attests = "https://attest.test/" + stage
 	device  = "phone"
 )
@@ -61,9 +64,10 @@ type world struct {
 	log     *traffic.Log
 	key     token.Key // that gateway and API share
 	inside  string    // aud of what the gateway says
-	access  string    // an access token of alice's
-	stop    func()    // the API
-	again   func()    // starts it anew, at the same address
+	issued  *tokens.Store
+	access  string // an access token of alice's
+	stop    func() // the API
+	again   func() // starts it anew, at the same address
 
 	mu      sync.Mutex
 	called  []*http.Request // the calls that the API has got
@@ -136,12 +140,15 @@ func start(t testing.TB, change func(*gateway.Config, *guard.Config)) *world {
 	registry := testenv.Must[*clients.Registry](t)(clients.Open(t.Context(), db, clients.Config{Seed: []manage.App{
 		{ID: app, Name: "The app", UserAgent: "HarbourBank/", ServersKey: servers, Scopes: []string{"accounts:read", "transfers:write"}, PerSecond: 1e6, Burst: 1e6},
 	}, Secrets: map[string]string{app: strings.Repeat("a", 32), servers: secret}}))
-	issued := testenv.Must[*tokens.Store](t)(tokens.Open(t.Context(), db, tokens.Config{Issuers: []tokens.Issuer{{Stage: stage, URL: base, Audience: base + "/v1", Lifetime: time.Minute}}, Leeway: 5 * time.Second}))
-	w.access = testenv.Must[tokens.Issued](t)(issued.Issue(t.Context(), time.Now(), tokens.Grant{Stage: stage, User: "alice", Client: app, Scope: "accounts:read transfers:write", Device: device})).Text
+	issuer := func(stage string) tokens.Issuer {
+		return tokens.Issuer{Stage: stage, URL: origin + "/" + stage, Audience: origin + "/" + stage + "/v1", Lifetime: time.Minute}
+	}
+	w.issued = testenv.Must[*tokens.Store](t)(tokens.Open(t.Context(), db, tokens.Config{Issuers: []tokens.Issuer{issuer(stage), issuer(bound)}, Leeway: 5 * time.Second}))
+	w.access = w.token(tokens.Grant{Stage: stage})
 
 	config := gateway.Config{Folder: folder, Log: w.log, Logger: slog.New(slog.DiscardHandler), Every: 20 * time.Millisecond}
 	guarded := guard.Config{
-		Stages: stages(), Gateway: true, Issued: guard.Issued{Clients: registry.Book, Tokens: issued.Book}, Usage: guard.Uncounted{}, Server: "mediator", Log: w.log,
+		Stages: stages(), Gateway: true, Issued: guard.Issued{Clients: registry.Book, Tokens: w.issued.Book}, Usage: guard.Uncounted{}, Server: "mediator", Log: w.log,
 		Address:  guard.Limit{PerSecond: 1e6, Burst: 1e6},
 		Attested: guard.Attested{Issuer: func(string) string { return attests }, Audience: func(string) string { return base }, Leeway: 5 * time.Second},
 	}
@@ -153,7 +160,7 @@ func start(t testing.TB, change func(*gateway.Config, *guard.Config)) *world {
 	g := testenv.Must[*guard.Guard](t)(guard.New(guarded))
 	e := serving.Echo(config.Logger, g.Middleware)
 	w.gateway.Routes(e, g)
-	w.handler = gateway.Subrequests(e)
+	w.handler = gateway.Subrequests(catalog.All(), e)
 	return w
 }
 
@@ -165,6 +172,13 @@ func (w *world) watch() {
 	w.Cleanup(func() { cancel(); <-done })
 }
 
+// token is an access token of alice's, at the grant's stage.
+func (w *world) token(grant tokens.Grant) string {
+	w.Helper()
+	grant.User, grant.Client, grant.Scope, grant.Device = "alice", app, "accounts:read transfers:write", device
+	return testenv.Must[tokens.Issued](w)(w.issued.Issue(w.Context(), time.Now(), grant)).Text
+}
+
 // request is a good call of the app's.
 func (w *world) request(method, path, body string) *http.Request {
 	w.Helper()
@@ -174,15 +188,21 @@ func (w *world) request(method, path, body string) *http.Request {
 	r.Header.Set("User-Agent", "HarbourBank/3")
 	r.Header.Set(traffic.Header, "one-exchange")
 	token.Set(r.Header, w.access)
+	integrity.Set(r.Header, w.attested(jwk.Key{}))
+	return r
+}
+
+// attested is a client integrity token, bound to a key.
+func (w *world) attested(key jwk.Key) string {
+	w.Helper()
 	now := time.Now().Truncate(time.Second)
 	text, err := integrity.Sign(token.Key{ID: servers, Secret: token.Secret(secret)}, integrity.Claims{
-		Issuer: attests, ClientID: app, Audience: []string{base + "/v1", base}, Issued: now, Expires: now.Add(time.Minute), ID: "i", Release: 3, Device: device, Level: "package-challenge",
+		Issuer: attests, ClientID: app, Audience: []string{base + "/v1", base}, Issued: now, Expires: now.Add(time.Minute), ID: "i", Release: 3, Device: device, Level: "package-challenge", Key: key,
 	})
 	if err != nil {
 		w.Fatal(err)
 	}
-	integrity.Set(r.Header, text)
-	return r
+	return text
 }
 
 func (w *world) do(r *http.Request) *httptest.ResponseRecorder {

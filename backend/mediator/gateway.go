@@ -35,5 +35,5 @@ func (s *Server) handler() http.Handler {
 	if s.gateway == nil {
 		return s.echo
 	}
-	return gateway.Subrequests(s.echo)
+	return gateway.Subrequests(s.config.Stages, s.echo)
 }
