@@ -242,6 +242,40 @@ func TestSignedCallsAreGoodOnce(t *testing.T) {
 	}
 }
 
+// TestSignedCallsAreRememberedLongEnough: until nothing would accept them any more, whatever the clock
+// that they were signed by.
+func TestSignedCallsAreRememberedLongEnough(t *testing.T) {
+	t.Parallel()
+	for name, ahead := range map[string]time.Duration{"a clock that is right": 0, "a fast one": httpsig.Leeway, "a slow one": -httpsig.Lifetime + time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newSigningHolder(t)
+			h.clock.now = h.clock.now.Truncate(time.Second)
+			made := h.clock.now.Add(ahead)
+			r := h.call(http.MethodGet, "/v1/accounts", "")
+			h.sign(r, "", h.key, made)
+			if answer, verdict := h.do(r.Clone(r.Context())); answer.Code != http.StatusOK {
+				t.Fatalf("%d; %+v", answer.Code, verdict)
+			}
+			again := func() catalog.Check {
+				answer, verdict := h.do(r.Clone(r.Context()))
+				if answer.Code != http.StatusUnauthorized || kindOf(answer) != "invalid-signature" {
+					t.Fatalf("%s after it was signed: %d; %+v", h.clock.now.Sub(made), answer.Code, verdict)
+				}
+				return verdict.Check
+			}
+			for end := made.Add(httpsig.Lifetime); h.clock.now.Before(end); h.clock.advance(time.Second / 4) {
+				if check := again(); check != catalog.CheckProofNew {
+					t.Fatalf("%s after it was signed it is refused by %s", h.clock.now.Sub(made), check)
+				}
+			}
+			if check := again(); check != catalog.CheckSignature {
+				t.Errorf("after its time it is refused by %s", check)
+			}
+		})
+	}
+}
+
 // TestSignedAnswers: a handler's fault, and what it says without saying what it is.
 func TestSignedAnswers(t *testing.T) {
 	t.Parallel()

@@ -5,15 +5,13 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"maps"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"keyladder/stages/mechanism/dpop"
+	"keyladder/stages/mechanism/dpop/dpoptest"
 	"keyladder/stages/mechanism/jwk"
 	"keyladder/stages/mechanism/token"
 )
@@ -105,105 +103,32 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// made is a proof that is being made, good until it is changed.
-type made struct {
-	key            *ecdsa.PrivateKey
-	header, claims map[string]any
-	request        dpop.Request // that it is shown with
-	fields         func(text string) http.Header
-}
-
-// TestNegativeCases are those of FAPI 2.0's conformance suite for DPoP, and some more. They are the same
-// for who has seen good proofs of the key before, and remembers their header.
+// TestNegativeCases shows proofs to a verifier that has seen none of the key before, and to one that
+// has, and remembers the header.
 func TestNegativeCases(t *testing.T) {
 	t.Parallel()
-	key, other := newKey(t), newKey(t)
-	scalar, err := key.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	private := func() map[string]any {
-		public, _ := jwk.OfSigner(key)
-		text, _ := json.Marshal(public)
-		var members map[string]any
-		_ = json.Unmarshal(text, &members)
-		members["d"] = base64.RawURLEncoding.EncodeToString(scalar)
-		return members
-	}
-	header := func(change map[string]any) func(*made) { return func(m *made) { maps.Copy(m.header, change) } }
-	claim := func(name string, value any) func(*made) { return func(m *made) { m.claims[name] = value } }
-	without := func(name string) func(*made) { return func(m *made) { delete(m.claims, name) } }
-	field := func(fields func(text string) http.Header) func(*made) { return func(m *made) { m.fields = fields } }
-	for name, test := range map[string]struct {
-		change func(*made)
-		want   error // nil: it is accepted
-	}{
-		"nothing is changed":           {func(*made) {}, nil},
-		"field name in capitals":       {field(func(text string) http.Header { return canonical("DPOP", text) }), nil},
-		"two fields":                   {field(func(text string) http.Header { return http.Header{"Dpop": {text, text}} }), dpop.ErrTwice},
-		"no proof":                     {field(func(string) http.Header { return http.Header{} }), dpop.ErrMissing},
-		"an empty field":               {field(func(string) http.Header { return http.Header{"Dpop": {""}} }), dpop.ErrMissing},
-		"not a JWT":                    {field(func(string) http.Header { return http.Header{"Dpop": {"proof"}} }), token.ErrForm},
-		"two in one field":             {field(func(text string) http.Header { return http.Header{"Dpop": {text + ", " + text}} }), token.ErrForm},
-		"no typ":                       {header(map[string]any{"typ": nil}), token.ErrType},
-		"wrong typ":                    {header(map[string]any{"typ": "JWT"}), token.ErrType},
-		"no alg":                       {header(map[string]any{"alg": nil}), token.ErrAlgorithm},
-		"none":                         {header(map[string]any{"alg": "none"}), token.ErrAlgorithm},
-		"a symmetric algorithm":        {header(map[string]any{"alg": "HS256"}), token.ErrAlgorithm},
-		"no jwk":                       {header(map[string]any{"jwk": nil}), jwk.ErrKey},
-		"private key in jwk":           {header(map[string]any{"jwk": private()}), jwk.ErrPrivate},
-		"another key in jwk":           {func(m *made) { m.key = other }, token.ErrSignature},
-		"bad signature":                {field(func(text string) http.Header { return http.Header{"Dpop": {spoilt(text)}} }), token.ErrSignature},
-		"extra header members":         {header(map[string]any{"kid": "1", "x": map[string]any{"y": 1}}), nil},
-		"a header that is critical":    {header(map[string]any{"crit": []string{"x"}, "x": 1}), token.ErrHeader},
-		"no jti":                       {without("jti"), token.ErrClaims},
-		"an empty jti":                 {claim("jti", ""), token.ErrClaims},
-		"no htm":                       {without("htm"), token.ErrClaims},
-		"wrong htm":                    {claim("htm", "POST"), dpop.ErrTarget},
-		"htm in lower case":            {claim("htm", "get"), dpop.ErrTarget},
-		"no htu":                       {without("htu"), token.ErrClaims},
-		"htu with a query":             {claim("htu", resource.URL+"?a=b"), nil},
-		"htu with a fragment":          {claim("htu", resource.URL+"#a"), nil},
-		"htu of another path":          {claim("htu", resource.URL+"/1"), dpop.ErrTarget},
-		"htu with a slash at its end":  {claim("htu", resource.URL+"/"), dpop.ErrTarget},
-		"htu of another host":          {claim("htu", "https://localhost.example:8447/device-bound/v1/accounts"), dpop.ErrTarget},
-		"htu of another port":          {claim("htu", "https://localhost/device-bound/v1/accounts"), dpop.ErrTarget},
-		"htu of another scheme":        {claim("htu", "http://localhost:8447/device-bound/v1/accounts"), dpop.ErrTarget},
-		"htu with user information":    {claim("htu", "https://a@localhost:8447/device-bound/v1/accounts"), dpop.ErrTarget},
-		"htu that is no URL":           {claim("htu", "/device-bound/v1/accounts"), dpop.ErrTarget},
-		"scheme of htu in upper case":  {claim("htu", "HTTPS"+strings.TrimPrefix(resource.URL, "https")), nil},
-		"host of htu in upper case":    {claim("htu", strings.Replace(resource.URL, "localhost", "LOCALHOST", 1)), nil},
-		"explicit 443 in htu":          {func(m *made) { m.request.URL, m.claims["htu"] = "https://api.example/a", "https://api.example:443/a" }, nil},
-		"path of htu in upper case":    {claim("htu", strings.Replace(resource.URL, "accounts", "ACCOUNTS", 1)), dpop.ErrTarget},
-		"no iat":                       {without("iat"), token.ErrClaims},
-		"iat is a text":                {claim("iat", "1790000000"), token.ErrClaims},
-		"iat an hour ago":              {claim("iat", now.Unix()-3600), dpop.ErrTime},
-		"iat in an hour":               {claim("iat", now.Unix()+3600), dpop.ErrTime},
-		"iat a minute ago":             {claim("iat", now.Unix()-60), nil},
-		"iat in a minute":              {claim("iat", now.Unix()+60), nil},
-		"iat a minute ago and more":    {claim("iat", now.Unix()-61), dpop.ErrTime},
-		"iat in a minute and more":     {claim("iat", now.Unix()+61), dpop.ErrTime},
-		"iat with a fraction":          {claim("iat", float64(now.Unix())+0.5), nil},
-		"no ath":                       {without("ath"), token.ErrClaims},
-		"wrong ath":                    {claim("ath", dpop.TokenHash("another")), dpop.ErrToken},
-		"ath where there is no token":  {func(m *made) { m.request.Token = "" }, nil},
-		"no nonce":                     {without("nonce"), dpop.ErrNonce},
-		"an empty nonce":               {claim("nonce", ""), dpop.ErrNonce},
-		"another nonce":                {claim("nonce", "old"), dpop.ErrNonce},
-		"extra claims":                 {claim("x", map[string]any{"y": 1}), nil},
-		"no nonce, and another method": {func(m *made) { m.claims["htm"] = "POST"; delete(m.claims, "nonce") }, dpop.ErrTarget},
-	} {
-		m := good(t, key)
-		test.change(&m)
-		text, err := dpop.From(m.fields(m.sign(t)))
+	key := newKey(t)
+	request := dpop.Request{Method: "GET", URL: "https://api.example/device-bound/v1/accounts", Token: "token"}
+	good := func() *dpoptest.Made { return dpoptest.Good(t, key, request, "given", now) }
+	knowing := verifier
+	knowing.Known = dpop.Remember(10)
+	verify := func(v dpop.Verifier, m *dpoptest.Made) error {
+		text, err := dpop.From(m.Fields(t))
 		if err == nil {
-			_, err = verifier.Verify(text, m.request, now)
+			_, err = v.Verify(text, m.Request, now)
 		}
-		if !errors.Is(err, test.want) || test.want == nil && err != nil {
-			t.Errorf("%s: %v, want %v", name, err, test.want)
+		return err
+	}
+	for _, test := range dpoptest.Cases(t) {
+		if err := verify(knowing, good()); err != nil {
+			t.Fatal(err)
 		}
-		if err := m.again(t, key); !errors.Is(err, test.want) || test.want == nil && err != nil {
-			t.Errorf("%s, with a header that is known: %v, want %v", name, err, test.want)
+		for i, v := range []dpop.Verifier{verifier, knowing, knowing} {
+			m := good()
+			test.Change(m)
+			if err := verify(v, m); !errors.Is(err, test.Want) || test.Want == nil && err != nil {
+				t.Errorf("%s, verifier %d: %v, want %v", test.Name, i, err, test.Want)
+			}
 		}
 	}
 	var undecided dpop.Verifier
@@ -214,37 +139,6 @@ func TestNegativeCases(t *testing.T) {
 	if _, err := undecided.Verify(text, resource, now.Add(time.Second)); !errors.Is(err, dpop.ErrTime) {
 		t.Errorf("the zero verifier: %v", err)
 	}
-}
-
-// good is a proof of the key for [resource].
-func good(t *testing.T, key *ecdsa.PrivateKey) made {
-	t.Helper()
-	public, err := jwk.OfSigner(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return made{
-		key: key, header: map[string]any{"typ": dpop.Type, "alg": jwk.Algorithm, "jwk": public},
-		claims:  map[string]any{"jti": "one", "htm": "GET", "htu": resource.URL, "iat": now.Unix(), "ath": dpop.TokenHash("token"), "nonce": "given"},
-		request: resource, fields: func(text string) http.Header { return http.Header{"Dpop": {text}} },
-	}
-}
-
-// again shows the proof to a verifier that has seen a good one of the key before. It is shown twice.
-func (m made) again(t *testing.T, key *ecdsa.PrivateKey) (err error) {
-	t.Helper()
-	knowing := verifier
-	knowing.Known = dpop.Remember(10)
-	if _, err := knowing.Verify(good(t, key).sign(t), resource, now); err != nil {
-		t.Fatal(err)
-	}
-	text, err := dpop.From(m.fields(m.sign(t)))
-	for range 2 {
-		if err == nil {
-			_, err = knowing.Verify(text, m.request, now)
-		}
-	}
-	return err
 }
 
 // TestKnownHeaders makes sure that a header is read once, and that a proof with another key's header is
@@ -273,41 +167,6 @@ func TestKnownHeaders(t *testing.T) {
 			t.Errorf("with the header of another key: %v", err)
 		}
 	}
-}
-
-// sign signs what is in header and claims, whatever that is. What is nil is left out.
-func (m made) sign(t *testing.T) string {
-	t.Helper()
-	encode := func(members map[string]any) string {
-		maps.DeleteFunc(members, func(_ string, value any) bool { return value == nil })
-		text, err := json.Marshal(members)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return base64.RawURLEncoding.EncodeToString(text)
-	}
-	signed := encode(m.header) + "." + encode(m.claims)
-	signature, err := jwk.SignBytes(m.key, []byte(signed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
-}
-
-// spoilt has another signature: the first bits are different.
-func spoilt(text string) string {
-	at := strings.LastIndexByte(text, '.') + 1
-	first := byte('A')
-	if text[at] == first {
-		first = 'B'
-	}
-	return text[:at] + string(first) + text[at+1:]
-}
-
-func canonical(name, text string) http.Header {
-	header := http.Header{}
-	header.Set(name, text)
-	return header
 }
 
 func FuzzVerify(f *testing.F) {
