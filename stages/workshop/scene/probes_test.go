@@ -36,6 +36,8 @@ func TestProbesFollowThePolicies(t *testing.T) {
 	keysAgain.Call.Nonces, keysAgain.Call.Bodies = catalog.NoNonces, catalog.PlainBodies
 	verifiers := stage("mediated")
 	verifiers.Call.PKCE, verifiers.Auth.PKCE = catalog.S256PKCE, catalog.S256PKCE
+	proven := stage("device-bound") // at the API alone
+	proven.Call.ClientAuth, proven.Auth.ClientAuth = catalog.ByIntegrity, catalog.ByIntegrity
 	for _, test := range []struct {
 		name     string
 		policies catalog.Policies
@@ -82,7 +84,21 @@ func TestProbesFollowThePolicies(t *testing.T) {
 		{
 			name: "attested", policies: stage("attested-hash"),
 			with:    []catalog.Check{catalog.CheckAttestation, catalog.CheckIntegrity, catalog.CheckToken, catalog.CheckRefresh, catalog.CheckBinding, catalog.CheckScope},
-			without: []catalog.Check{catalog.CheckHawk, catalog.CheckNonce, catalog.CheckAppKey, catalog.CheckSignedFields},
+			without: []catalog.Check{catalog.CheckHawk, catalog.CheckNonce, catalog.CheckAppKey, catalog.CheckSignedFields, catalog.CheckDPoP, catalog.CheckProofNew},
+		},
+		{
+			name: "bound to a key", policies: stage("device-bound"),
+			with:    []catalog.Check{catalog.CheckAttested, catalog.CheckDPoP, catalog.CheckProofNew, catalog.CheckToken, catalog.CheckBinding, catalog.CheckGateway},
+			without: []catalog.Check{catalog.CheckSignature},
+		},
+		{
+			name: "proven, and by clients that are not attested", policies: proven,
+			with:    []catalog.Check{catalog.CheckDPoP, catalog.CheckProofNew},
+			without: []catalog.Check{catalog.CheckAttested, catalog.CheckSignature},
+		},
+		{
+			name: "signed with a key", policies: stage("signed-calls"),
+			with: []catalog.Check{catalog.CheckAttested, catalog.CheckDPoP, catalog.CheckSignature, catalog.CheckProofNew, catalog.CheckToken, catalog.CheckBinding},
 		},
 	} {
 		checks := applicable(test.policies)

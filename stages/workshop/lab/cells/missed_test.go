@@ -198,16 +198,19 @@ func TestEveryCheckIsMissed(t *testing.T) {
 		"signed-fields": {call: "a signed call with another user put into it", at: func(p catalog.Policies) bool {
 			return p.Call.Binding == catalog.SessionOfCall || p.Call.Binding == catalog.TokenOfCall
 		}},
-		"nonce":                {call: "rates asked for with one nonce twice", at: func(p catalog.Policies) bool { return p.Call.Nonces == catalog.NoncesRemembered }},
-		"app-limit":            {call: "more calls at once than the app may make", at: func(p catalog.Policies) bool { return p.API.RateLimits == catalog.LimitedRates }},
-		"sealed-body":          {call: "a signed transfer in the clear", at: func(p catalog.Policies) bool { return p.Call.Bodies == catalog.SealedBodies }},
-		"device":               {call: "rates without a device", at: func(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }},
-		"sign-in":              {call: "a sign-in with a wrong password", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }},
-		"session":              {call: "accounts without a session", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }},
-		"access-token":         {call: "accounts with a token that says more than its issuer signed", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.AccessToken }},
-		"revoked":              {call: "accounts with a token that was revoked", at: func(p catalog.Policies) bool { return p.Auth.Revocations == catalog.RevokedRefused }},
-		"binding":              {call: "accounts as a user who signed in with another app", at: func(p catalog.Policies) bool { return p.Call.Binding != catalog.NotBound }},
-		catalog.CheckAttested:  {call: "a token request without a client attestation", at: func(p catalog.Policies) bool { return p.Call.ClientAuth == catalog.ByAttestation }},
+		"nonce":               {call: "rates asked for with one nonce twice", at: func(p catalog.Policies) bool { return p.Call.Nonces == catalog.NoncesRemembered }},
+		"app-limit":           {call: "more calls at once than the app may make", at: func(p catalog.Policies) bool { return p.API.RateLimits == catalog.LimitedRates }},
+		"sealed-body":         {call: "a signed transfer in the clear", at: func(p catalog.Policies) bool { return p.Call.Bodies == catalog.SealedBodies }},
+		"device":              {call: "rates without a device", at: func(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }},
+		"sign-in":             {call: "a sign-in with a wrong password", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }},
+		"session":             {call: "accounts without a session", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }},
+		"access-token":        {call: "accounts with a token that says more than its issuer signed", at: func(p catalog.Policies) bool { return p.Call.UserProof == catalog.AccessToken }},
+		"revoked":             {call: "accounts with a token that was revoked", at: func(p catalog.Policies) bool { return p.Auth.Revocations == catalog.RevokedRefused }},
+		"binding":             {call: "accounts as a user who signed in with another app", at: func(p catalog.Policies) bool { return p.Call.Binding != catalog.NotBound }},
+		catalog.CheckAttested: {call: "a token request without a client attestation", at: func(p catalog.Policies) bool { return p.Call.ClientAuth == catalog.ByAttestation }},
+		// The app's own first request is refused for its nonce, so that nothing goes without the check, and
+		// no probe gets its turn. Where it is heeded, the referee looks whether each probe of it was refused
+		// by it, and TestProbesFollowThePolicies of the scene, whether there are any.
 		catalog.CheckDPoP:      {call: "sign-in", at: func(p catalog.Policies) bool { return p.Call.Sender != catalog.AnySender }},
 		catalog.CheckSignature: {call: "rates without a signature", at: func(p catalog.Policies) bool { return p.Call.Sender == catalog.SignedMessages }},
 		catalog.CheckProofNew:  {call: "rates with one proof twice", at: func(p catalog.Policies) bool { return p.Call.Sender != catalog.AnySender }},
