@@ -1,17 +1,23 @@
 package main
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"keyladder/internal/testenv"
 	"keyladder/mobileclient/attacker/debugger"
 	"keyladder/mobileclient/device"
+	"keyladder/mobileclient/release/releasetest"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/workshop/lab/testbank"
@@ -40,27 +46,74 @@ func TestTheDeviceSaysWhatTheAppIs(t *testing.T) {
 	if len(told) != 1 || strings.Count(told[0].ByDevice, ".") != 2 || told[0].Measurement != "" || told[0].Answer != nil || told[0].Findings == nil || *told[0].Findings != (attestation.Findings{}) {
 		t.Errorf("told: %+v", told)
 	}
-	keys := hardwareKeys(t, b)
-	searched, err := debugger.EachWritable(t.Context(), app.PID(), func(_ uint64, data []byte) {
-		for what, key := range keys {
-			if bytes.Contains(data, key) || bytes.Contains(data, reversed(key)) {
-				t.Errorf("%s is in the app's memory", what)
-			}
+}
+
+// TestNoKeyOfTheHardwareInTheApp uses the app where it proves or signs each call, and searches its memory
+// and its backup for the keys that do it. The same search finds the public half.
+func TestNoKeyOfTheHardwareInTheApp(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	searched := 0
+	for _, stage := range catalog.All().Built() {
+		if stage.Call.Sender == catalog.AnySender {
+			continue
 		}
-	})
-	if err != nil || searched < 1<<20 {
-		t.Errorf("%d bytes were searched, %v", searched, err)
-	}
-	backup, err := b.device.Backup(appName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for what, key := range keys {
-		for name, value := range backup {
-			if bytes.Contains(value, key) {
-				t.Errorf("%s is in the backup, as %s", what, name)
+		searched++
+		t.Run(stage.Slug, func(t *testing.T) {
+			app := b.launch(t, stage.Slug)
+			b.signIn(t, app, stage.Call)
+			private, public := hardwareKeys(t, b)
+			find, there := private.Finder(), public.Finder()
+			found := map[string]string{}
+			for range 3 {
+				for _, call := range []func() (device.Screen, error){
+					func() (device.Screen, error) { return app.Accounts(t.Context()) },
+					func() (device.Screen, error) { return app.Transfer(t.Context(), payment()) },
+				} {
+					if screen := shown(t)(call()); !screen.OK {
+						t.Fatalf("%+v", screen)
+					}
+				}
+				_, err := debugger.EachWritable(t.Context(), app.PID(), func(_ uint64, data []byte) {
+					for what, how := range find(data) {
+						t.Errorf("%s is in the app's memory, as %s", what, how)
+					}
+					maps.Copy(found, there(data))
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
+			if len(found) == 0 {
+				t.Error("the search does not find the public key, which is in all that the app sends")
+			}
+			backup, err := b.device.Backup(appName)
+			if err != nil || len(backup) == 0 {
+				t.Fatalf("%d values, %v", len(backup), err)
+			}
+			for name, value := range backup {
+				for what, how := range find(value) {
+					t.Errorf("%s is in the backup, as %s of %s", what, how, name)
+				}
+			}
+			for what, key := range private {
+				other := slices.Clone(key)
+				slices.Reverse(other)
+				for _, written := range [][]byte{
+					key, other, []byte(hex.EncodeToString(key)), []byte(base64.StdEncoding.EncodeToString(key)), []byte(base64.RawURLEncoding.EncodeToString(key)),
+				} {
+					if find(slices.Concat([]byte("before "), written, []byte(" after")))[what] == "" {
+						t.Errorf("the search does not find %s as %q", what, written)
+					}
+				}
+			}
+			if err := app.Close(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if searched == 0 {
+		t.Error("at no stage the sender has a key")
 	}
 }
 
@@ -101,13 +154,13 @@ func TestWhereTheDeviceIsNotBelieved(t *testing.T) {
 	refused("another system, and locked")
 }
 
-// hardwareKeys are the private keys in the phone's hardware.
-func hardwareKeys(t *testing.T, b *bench) map[string][]byte {
+// hardwareKeys are the keys in the phone's hardware: of the private ones the secret numbers, of the public
+// ones of the app a coordinate.
+func hardwareKeys(t *testing.T, b *bench) (private, public releasetest.Needles) {
 	t.Helper()
 	folder := device.HardwareFolder(filepath.Dir(filepath.Dir(b.device.Storage(appName))))
 	var made struct{ Key []byte }
 	var kept struct{ Keys []struct{ Key []byte } }
-	keys := map[string][]byte{}
 	for name, into := range map[string]any{"made.json": &made, "keys.json": &kept} {
 		data, err := os.ReadFile(filepath.Join(folder, name))
 		if err == nil {
@@ -117,22 +170,22 @@ func hardwareKeys(t *testing.T, b *bench) map[string][]byte {
 			t.Fatal(err)
 		}
 	}
-	for what, der := range map[string][]byte{"the device's key": made.Key, "the app's key": kept.Keys[0].Key} {
+	parse := func(der []byte) *ecdsa.PrivateKey {
 		key, err := x509.ParsePKCS8PrivateKey(der)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if keys[what], err = key.(*ecdsa.PrivateKey).Bytes(); err != nil {
-			t.Fatal(err)
-		}
+		return key.(*ecdsa.PrivateKey)
 	}
-	return keys
-}
-
-func reversed(data []byte) []byte {
-	other := make([]byte, len(data))
-	for i, b := range data {
-		other[len(data)-1-i] = b
+	number := func(key *ecdsa.PrivateKey) []byte { return testenv.Must[[]byte](t)(key.Bytes()) }
+	private, public = releasetest.Needles{"the device's key": number(parse(made.Key))}, releasetest.Needles{}
+	for i, of := range kept.Keys {
+		key := parse(of.Key)
+		what := fmt.Sprintf("key %d of the app", i+1)
+		private[what], public[what] = number(key), testenv.Must[[]byte](t)(key.PublicKey.Bytes())[1:33]
 	}
-	return other
+	if len(public) == 0 {
+		t.Fatal("the app has no key")
+	}
+	return private, public
 }
