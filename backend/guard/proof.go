@@ -26,7 +26,7 @@ type Proofs struct {
 	// same.
 	Nonces *servernonce.Source
 	// Memory is of the proofs that were here, by the thumbprint of their key. Its skew is at least
-	// [ProofSkew].
+	// [ProofSkew]. It is of this server alone: see [ProofMemory].
 	Memory *replay.Cache
 	// Responses is a key of P-256 with which answers are signed where calls are. Nil: there is none.
 	Responses crypto.Signer
@@ -34,6 +34,11 @@ type Proofs struct {
 
 // ProofMemory makes a memory of proofs for some thousand calls a second, of which the mark is kept
 // ahead: see [replay.Mark].
+//
+// It is in this process. Servers that share their nonces take the same proofs and do not share what they
+// remember, so that each of them serves a proof once: a call that was captured at one is good at every
+// other one, until its time is over. Servers that are to serve it once between them need a memory in
+// common, with the properties that package replay lists.
 func ProofMemory(mark *replay.Mark, now time.Time) *replay.Cache {
 	return replay.New(replay.Config{Skew: ProofSkew, Limit: replay.Limit(nonceRate, ProofSkew), Start: mark.Begins(now), Mark: mark})
 }

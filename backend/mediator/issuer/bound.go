@@ -96,8 +96,8 @@ type publicKey struct {
 	Algorithm string `json:"alg"`
 }
 
-// keys are those with which the API signs its answers: apps get them from the mediator, whose TLS says
-// that it is the one.
+// keys are those with which the API signs its answers. The bank's apps have them in their package. A
+// program without one gets them here, from a server whose TLS says that it is the one.
 //
 //keyladder:code mediator-keys
 func (s *Server) keys(c echo.Context, _ guard.Caller) error {

@@ -124,6 +124,12 @@ func Sign(key crypto.Signer, chain []*x509.Certificate, c Claims) (string, error
 
 // Serial is the serial number of a certificate as people and revocations write it: hexadecimal digits,
 // small letters.
+//
+// A serial number is one of its issuer's (RFC 5280, section 4.1.2.2), and revocations go by it alone, as
+// Google's list for key attestation does. So where two makers have given the same one, revoking one
+// certificate revokes both: no device is believed for it, and some may be refused. Makers whose numbers are
+// random, of 64 bits or more, don't come into each other's way. A verifier of makers who count should have
+// revocations go by issuer and serial number, as CRLs do.
 func Serial(certificate *x509.Certificate) string { return certificate.SerialNumber.Text(16) }
 
 // Errors of [Verifier.Verify], beside those of packages token and jwk about its form, kind and signature.
