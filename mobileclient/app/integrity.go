@@ -210,13 +210,15 @@ func (p *proof) accepted(token string) {
 	p.served = p.served || p.held.Token == token
 }
 
-// unproven says whether the bank does not take this app for the genuine one.
-func (o outcome) unproven() bool {
-	return o.dressed != nil && (o.answer.Authentic || !o.dressed.Verifies()) && o.answer.IntegrityRefused()
-}
+// unproven says whether the answer is that the bank does not take this app for the genuine one.
+func (o outcome) unproven() bool { return o.dressed != nil && o.answer.IntegrityRefused() }
 
 // proven makes a call with a client integrity token. One that was good before, and is not any more,
 // is exchanged for another: the call was refused, and so not done.
+//
+// Where answers are signed, that one can't be, as the bank knows the app's key from the token that it
+// refuses. So somebody on the way may have made it up, and passed the call on. Then a call is made once
+// more if that does no more than making it once.
 //
 //keyladder:code app-proven
 func (a *harbourApp) proven(ctx context.Context, c call) outcome {
@@ -236,6 +238,9 @@ func (a *harbourApp) proven(ctx context.Context, c call) outcome {
 		reference, served := a.proof.drop(held.Token)
 		if !served {
 			o.screen.Error = refusedApp(reference)
+			return o
+		}
+		if !o.answer.Authentic && o.dressed.Verifies() && !c.repeatable() {
 			return o
 		}
 	}
