@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -9,12 +10,15 @@ import (
 	"testing"
 
 	"keyladder/internal/deployment"
+	"keyladder/internal/manage"
 	"keyladder/internal/testenv"
+	"keyladder/mobileclient/device"
 	"keyladder/mobileclient/factory"
 	"keyladder/stages/catalog"
 	"keyladder/stages/mechanism/attestation"
 	"keyladder/stages/protect"
 	"keyladder/stages/workshop/deploy"
+	"keyladder/stages/workshop/lab"
 )
 
 // attestedStages are those at which an attestation service looks at the app.
@@ -113,5 +117,78 @@ func TestIntegrityTokensFromJavaScript(t *testing.T) {
 			"issuer": b.Addresses.URL(deployment.AttestationService) + "/" + stage.Slug, "audience": api + "/v1",
 			"others": map[string]string{"of an app that was changed": failing.Token},
 		})
+	}
+}
+
+// TestAnotherSystemIsLetIn: a phone with a system of somebody else's, under a boot loader that was locked
+// again, is refused until an admin accepts the key that the system is signed with, and again when that is
+// withdrawn. What its owner unlocks is refused all the same.
+func TestAnotherSystemIsLetIn(t *testing.T) {
+	testenv.InSequence(t)
+	t.Parallel()
+	l := start(t, lab.Options{})
+	tried := false
+	for _, stage := range attestedStages() {
+		if stage.Attestation.Level != catalog.DeviceEvidence {
+			continue
+		}
+		tried = true
+		t.Run(stage.Slug, func(t *testing.T) {
+			p := atBankOf(t, l, stage, "alice")
+			p.signIn()
+			again := func() {
+				t.Helper()
+				if err := p.app.Close(); err != nil {
+					t.Fatal(err)
+				}
+				p.app = launch(t, p.phone, stage.Slug)
+			}
+			other := testenv.Must[*device.System](t)(device.MakeSystem("FreeOS"))
+			refused := func(what string, accepted, locked bool) {
+				t.Helper()
+				again()
+				if screen, err := p.app.Rates(t.Context()); err != nil || screen.OK || !strings.Contains(screen.Error, "does not accept this app") {
+					t.Fatalf("%s: %v, %+v", what, err, screen)
+				}
+				list, err := manage.Attestations(t.Context(), l.Attestation, manage.AttestationQuery{AttestationFilter: manage.AttestationFilter{Stage: stage.Slug}, Part: manage.Part{Sort: "-at", Limit: 1}})
+				if err != nil || len(list.Attestations) != 1 {
+					t.Fatalf("%s: %+v, %v", what, list, err)
+				}
+				latest := list.Attestations[0]
+				if said := latest.Said; latest.Good || said == nil || said.System != "FreeOS" || said.OEM || said.SystemKey != string(other.Key) || said.Accepted != accepted || said.Locked != locked {
+					t.Errorf("%s: %+v, said %+v", what, latest, said)
+				}
+			}
+			accept := func(withdraw bool) {
+				t.Helper()
+				_, err := manage.AcceptSystem(t.Context(), l.Attestation, manage.SystemToAccept{Key: string(other.Key), Name: "FreeOS", Withdraw: withdraw})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := errors.Join(p.phone.Unlock(true), p.phone.InstallSystem(other), p.phone.Unlock(false)); err != nil {
+				t.Fatal(err)
+			}
+			refused("another system", false, true)
+			accept(false)
+			again()
+			if screen, err := p.accounts(); err != nil || screen.OK { // her refresh token is bound to the key that is gone
+				t.Fatalf("her session: %v, %+v", err, screen)
+			}
+			p.signIn()
+			served(t, "rates", func() (device.Screen, error) { return p.app.Rates(t.Context()) })
+			if err := p.phone.Unlock(true); err != nil {
+				t.Fatal(err)
+			}
+			refused("unlocked", true, false)
+			if err := p.phone.Unlock(false); err != nil {
+				t.Fatal(err)
+			}
+			accept(true)
+			refused("withdrawn", false, true)
+		})
+	}
+	if !tried {
+		t.Error("at no stage devices are asked")
 	}
 }
