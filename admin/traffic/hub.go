@@ -95,7 +95,7 @@ func gapNote(program deployment.Role, page feed.Page[traffic.Message]) traffic.M
 	if page.Cut == 1 {
 		m.Summary = "1 message was dropped before it was read"
 	}
-	if program == deployment.Resource {
+	if slices.Contains(deployment.Servers(), program) {
 		m.Lane = traffic.Server
 	}
 	if len(page.Entries) > 0 {

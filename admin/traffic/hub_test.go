@@ -11,6 +11,7 @@ import (
 	"keyladder/admin/programs"
 	"keyladder/admin/programs/programtest"
 	"keyladder/internal/deployment"
+	"keyladder/internal/feed"
 	"keyladder/internal/traffic"
 )
 
@@ -152,6 +153,23 @@ func TestHubHearsNothingTwice(t *testing.T) {
 	expect(append([]string{"1 message was dropped before it was read"}, many[1:]...)...)
 	if shown, _ := h.since(0, "app-id"); len(shown) != 2 || shown[0].Kind != traffic.Note {
 		t.Errorf("of a stage that may be among them: %v", summaries(shown))
+	}
+}
+
+// What is missing is in the lane in which the program's records are.
+func TestHubNotesGapsInTheLaneOfTheProgram(t *testing.T) {
+	t.Parallel()
+	for _, role := range deployment.Managed() {
+		want := traffic.Server
+		if role == deployment.Phone || role == deployment.Attacker {
+			want = traffic.App
+		}
+		h := newHub()
+		h.take(role, feed.Page[traffic.Message]{Cut: 3})
+		heard, _ := h.since(0, "")
+		if len(heard) != 1 || heard[0].Lane != want || heard[0].Program != string(role) || heard[0].Summary != "3 messages were dropped before they were read" {
+			t.Errorf("of %s, in the lane %q and not %q: %v", role, heard[0].Lane, want, heard)
+		}
 	}
 }
 
