@@ -32,14 +32,19 @@ func Of[D manage.Doer](apis map[deployment.Role]D) Programs {
 func (p Programs) Remote(role deployment.Role) Remote { return Remote{Role: role, Program: p[role]} }
 
 // All are all, in the order of the table of programs.
-func (p Programs) All() []Remote {
-	var all []Remote
-	for _, role := range deployment.Managed() {
+func (p Programs) All() []Remote { return p.of(deployment.Managed()) }
+
+// Servers are those that clients call, each after those that it needs.
+func (p Programs) Servers() []Remote { return p.of(deployment.Servers()) }
+
+func (p Programs) of(roles []deployment.Role) []Remote {
+	var of []Remote
+	for _, role := range roles {
 		if p[role] != nil {
-			all = append(all, p.Remote(role))
+			of = append(of, p.Remote(role))
 		}
 	}
-	return all
+	return of
 }
 
 // Title begins a sentence about a program.

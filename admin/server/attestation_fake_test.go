@@ -68,7 +68,6 @@ type fakeAttestation struct {
 	systems    []manage.AcceptedSystem
 	answers    []manage.Latencies
 	uploads    int
-	resets     int
 }
 
 func newFakeAttestation(now func() time.Time) *fakeAttestation {
@@ -241,7 +240,6 @@ func (f *fakeAttestation) routes() {
 			handler(w, r)
 		})
 	}
-	locked("POST /reset", func(http.ResponseWriter, *http.Request) { f.resets++ })
 	locked("GET /attestations", func(w http.ResponseWriter, r *http.Request) {
 		q, found := r.URL.Query(), []manage.Attestation{}
 		for _, a := range f.results {

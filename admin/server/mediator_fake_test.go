@@ -250,8 +250,6 @@ func (m *fakeMediator) forward() {
 // fakeRates is the third party's rates API.
 type fakeRates struct {
 	*programtest.Program
-	mu     sync.Mutex
-	resets int
 }
 
 func newFakeRates(now func() time.Time) *fakeRates {
@@ -261,11 +259,6 @@ func newFakeRates(now func() time.Time) *fakeRates {
 			{Customer: "Harbour Bank", Window: "minute", Calls: 60, Used: 60, Ends: now().Add(20 * time.Second)},
 			{Customer: "Harbour Bank", Window: "day", Calls: 10000, Used: 1234, Ends: now().Add(5 * time.Hour)},
 		})
-	})
-	r.HandleFunc("POST /reset", func(http.ResponseWriter, *http.Request) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.resets++
 	})
 	return r
 }

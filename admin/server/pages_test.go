@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"keyladder/admin/access"
 	"keyladder/admin/jobs"
 	"keyladder/admin/programs/programtest"
+	"keyladder/internal/deployment"
 	"keyladder/internal/manage"
 	"keyladder/internal/traffic"
 	"keyladder/mobileclient/release"
@@ -379,19 +381,43 @@ func TestMatrixRun(t *testing.T) {
 	b.get("/matrix/tls/static-extract").want(t, http.StatusOK, "not as expected")
 }
 
+// resetNoted is a program of which is noted when it is reset.
+type resetNoted struct {
+	manage.Doer
+	note func()
+}
+
+func (r resetNoted) Do(ctx context.Context, method, path string, in, out any) error {
+	if method == http.MethodPost && path == "/reset" {
+		r.note()
+		return nil
+	}
+	return r.Doer.Do(ctx, method, path, in, out)
+}
+
 func TestReset(t *testing.T) {
 	t.Parallel()
-	set := newSetting(t)
+	var done []deployment.Role
+	set := newSetting(t, func(cfg *Config) {
+		for role, program := range cfg.Programs {
+			cfg.Programs[role] = resetNoted{program, func() { done = append(done, role) }}
+		}
+	})
 	b := newBrowser(t, set).signIn()
 	b.post("/stages/tls/run")
 	hear(t, b, set)
 	b.post("/reset", "confirm", "reset").want(t, http.StatusUnprocessableEntity, "Nothing was reset")
-	if set.bank.resets != 0 {
+	if len(done) > 0 {
 		t.Fatal("it was reset without being confirmed")
 	}
 	b.post("/reset", "confirm", "RESET").want(t, http.StatusSeeOther)
-	if set.bank.resets != 1 || set.auth.resets != 1 || set.attest.resets != 1 || set.lite.resets != 1 || set.mediate.resets != 1 || set.rates.resets != 1 || len(set.mobile.Traffic().After(0)) != 0 {
-		t.Error("it was not reset")
+	every := deployment.Servers()
+	slices.Reverse(every)
+	if !slices.Equal(done, every) {
+		t.Errorf("reset were %v, want %v", done, every)
+	}
+	if len(set.mobile.Traffic().After(0)) != 0 {
+		t.Error("the phone's traffic is still there")
 	}
 	b.get("/traffic").want(t, http.StatusOK, "Nothing was heard yet")
 }

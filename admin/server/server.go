@@ -120,9 +120,7 @@ func (s *Server) assemble(cfg Config) (err error) {
 		Runner: s.runner, Gate: s.gate, Now: cfg.Now, Stopped: s.stopped,
 	})
 	upkeep := upkeep.New(upkeep.Config{
-		Folder: cfg.Folder, Servers: []programs.Remote{
-			cfg.Programs.Remote(deployment.Mediator), auth, cfg.Programs.Remote(deployment.Lite), cfg.Programs.Remote(deployment.Rates), cfg.Programs.Remote(deployment.Attestation), resource,
-		}, Phone: phone, Runner: s.runner, Gate: s.gate, DropTraffic: s.traffic.Drop,
+		Folder: cfg.Folder, Servers: cfg.Programs.Servers(), Phone: phone, Runner: s.runner, Gate: s.gate, DropTraffic: s.traffic.Drop,
 	})
 	attested := attestation.New(attestation.Config{
 		Stages: cfg.Stages, Service: cfg.Programs.Remote(deployment.Attestation), API: resource, Message: s.traffic.Message,

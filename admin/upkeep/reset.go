@@ -2,6 +2,7 @@ package upkeep
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -19,7 +20,7 @@ func (u *Upkeep) reset(c echo.Context) error {
 	}
 	ctx := c.Request().Context()
 	err := u.Gate.Act(c, "reset", "ledger, apps, clients, providers, sessions, tokens, devices, attestations, usage and traffic", "Ledger, apps, clients, providers, releases, what is enforced and usage are as they were seeded. Sessions, consents, tokens, devices and attestations are forgotten, and the traffic is cleared.", func() error {
-		for _, server := range u.Servers {
+		for _, server := range slices.Backward(u.Servers) { // what comes of another one's goes first
 			if err := server.Quick(ctx, http.MethodPost, "/reset", nil, nil); err != nil {
 				return err
 			}

@@ -15,7 +15,7 @@ import (
 // Config is what the pages need.
 type Config struct {
 	Folder      *deployment.Folder // with the published packages
-	Servers     []programs.Remote  // that can be reset; what comes of another one's first
+	Servers     []programs.Remote  // each after those that it needs
 	Phone       programs.Remote
 	Runner      *jobs.Runner
 	Gate        *access.Gate
