@@ -24,6 +24,28 @@ type composeService struct {
 	Networks    map[string]struct{ Aliases []string }
 }
 
+// The image has the folder of each role, and no other: a new volume takes its owner from there, and
+// one without would be root's.
+func TestImageHasTheFoldersOfAllRoles(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"/data"}
+	for _, role := range deployment.Roles() {
+		want = append(want, "/data/"+string(role))
+	}
+	_, command, _ := strings.Cut(string(data), "\nRUN install -d ")
+	command, _, _ = strings.Cut(strings.ReplaceAll(command, "\\\n", ""), "\n")
+	got := slices.DeleteFunc(strings.Fields(command), func(word string) bool { return !strings.HasPrefix(word, "/") })
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Dockerfile: `install -d` makes other folders than the table of programs (-) has roles:\n%s", diff)
+	}
+}
+
 // What docker-compose.yml runs is what the table of programs has: commands, ports, names in
 // the networks, folders and the order of starting.
 func TestComposeFile(t *testing.T) {
