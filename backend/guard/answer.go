@@ -3,13 +3,13 @@ package guard
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"keyladder/internal/problem"
 	"keyladder/stages/catalog"
-	"keyladder/stages/mechanism/hawk"
-	"keyladder/stages/mechanism/httpsig"
 )
 
 // Refusal is what a check says that does not let a call through.
@@ -65,9 +65,11 @@ type finisher func(*call, *answer) error
 // before it.
 type held struct {
 	http.ResponseWriter
+	before []string // names of the fields that the header had before the answer
 	status int
 	body   bytes.Buffer
 	answer answer
+	room   [4]string // for before
 }
 
 // hold holds the answer back, where there is something to do for it. Else it is nil.
@@ -77,6 +79,10 @@ func hold(c *call) *held {
 	}
 	response := c.echo.Response()
 	h := &held{ResponseWriter: response.Writer}
+	h.before = h.room[:0]
+	for name := range response.Header() {
+		h.before = append(h.before, name)
+	}
 	response.Writer = h
 	return h
 }
@@ -95,7 +101,7 @@ func (h *held) Write(data []byte) (int, error) {
 }
 
 // release finishes the answer and sends it. With an error nothing was sent, and the answer is
-// as good as not begun.
+// as good as not begun: its fields are gone, be they the handler's or half a signature.
 //
 //keyladder:code guard-answer
 func (h *held) release(c *call) error {
@@ -108,9 +114,7 @@ func (h *held) release(c *call) error {
 	*a = answer{Status: max(h.status, http.StatusOK), Header: response.Header(), Body: h.body.Bytes()}
 	for _, finish := range c.plan.finish {
 		if err := finish(c, a); err != nil {
-			for _, field := range []string{hawk.ServerAuthorization, httpsig.FieldInput, httpsig.FieldSignature} {
-				a.Header.Del(field)
-			}
+			maps.DeleteFunc(a.Header, func(name string, _ []string) bool { return !slices.Contains(h.before, name) })
 			response.Committed, response.Size = false, 0 // as far as Echo knows, it was on its way
 			return fmt.Errorf("finish the answer to %s: %w", c.plan.route.name, err)
 		}

@@ -5,8 +5,10 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -300,7 +302,7 @@ func TestSignedAnswers(t *testing.T) {
 }
 
 // TestNothingIsServedUnsigned: a guard is not made that could not sign answers, and an answer that can't
-// be signed is none.
+// be signed is none. Nothing of it is sent, and nothing that was made for it.
 func TestNothingIsServedUnsigned(t *testing.T) {
 	t.Parallel()
 	h := newSigningHolder(t)
@@ -311,19 +313,30 @@ func TestNothingIsServedUnsigned(t *testing.T) {
 	if _, err := guard.New(config); err == nil || !strings.Contains(err.Error(), signedStage) || strings.Contains(err.Error(), boundStage+":") {
 		t.Errorf("without a key: %v", err)
 	}
-	g, err := guard.New(h.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.guard, h.echo = g, echo.New()
-	h.echo.HTTPErrorHandler = problem.Handler(func(error) {})
-	h.echo.Use(g.Middleware)
-	g.Handle(h.echo, guard.Route{Method: http.MethodGet, Path: "/v1/accounts", Scope: "accounts:read"}, func(c echo.Context, _ guard.Caller) error {
-		_, err := c.Response().Write([]byte("what is this?")) // without a media type
-		return err
-	})
-	answer, _ := h.do(h.call(http.MethodGet, "/v1/accounts", ""))
-	if answer.Code != http.StatusInternalServerError || strings.Contains(answer.Body.String(), "what is this?") || answer.Header().Get("Signature") != "" {
-		t.Errorf("%d %s %v", answer.Code, answer.Body, answer.Header())
+	for name, fields := range map[string]http.Header{
+		"without a media type": {"Etag": {"x"}},
+		// Its digest and its input can be set, and the signature can't.
+		"with a signature that can't be read": {"Etag": {"x"}, "Content-Type": {"text/plain"}, "Signature": {"((("}},
+	} {
+		g, err := guard.New(h.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.guard, h.echo = g, echo.New()
+		h.echo.HTTPErrorHandler = problem.Handler(func(error) {})
+		h.echo.Use(g.Middleware)
+		g.Handle(h.echo, guard.Route{Method: http.MethodGet, Path: "/v1/accounts", Scope: "accounts:read"}, func(c echo.Context, _ guard.Caller) error {
+			maps.Copy(c.Response().Header(), fields)
+			_, err := c.Response().Write([]byte("what is this?"))
+			return err
+		})
+		answer, _ := h.do(h.call(http.MethodGet, "/v1/accounts", ""))
+		if answer.Code != http.StatusInternalServerError || strings.Contains(answer.Body.String(), "what is this?") {
+			t.Errorf("%s: %d %s", name, answer.Code, answer.Body)
+		}
+		sent := slices.Sorted(maps.Keys(answer.Header()))
+		if !slices.Equal(sent, []string{"Cache-Control", "Content-Type", "Ratelimit", "Ratelimit-Policy"}) || answer.Header().Get("Content-Type") != problem.ContentType {
+			t.Errorf("%s: the answer has the fields %v", name, sent)
+		}
 	}
 }
