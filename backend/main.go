@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -45,26 +47,36 @@ func command() *cobra.Command {
 		}
 		slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
 	}
-	root.AddCommand(
-		serverCommand(data, deployment.Auth, "The authorization server", newProvider(catalog.AuthServer, deployment.AuthServer)),
-		serverCommand(data, deployment.Lite, "Another company's authorization server, with a weaker policy", newProvider(catalog.LiteServer, deployment.LiteServer)),
-		serverCommand(data, deployment.Resource, "The resource server: Harbour Bank's API", newResource),
-		serverCommand(data, deployment.Mediator, "The mediator: adds the client secret to requests for tokens", newMediator),
-		serverCommand(data, deployment.Rates, "A third party's rates API", newRates),
-		program.HealthCommand(data, deployment.Resource, deployment.Auth, deployment.Lite, deployment.Mediator, deployment.Rates),
-	)
+	roles := slices.Sorted(maps.Keys(makers))
+	for _, role := range roles {
+		root.AddCommand(serverCommand(data, role, makers[role]))
+	}
+	root.AddCommand(program.HealthCommand(data, roles...))
 	return root
 }
 
-// server is a server that a role runs.
-type server struct {
-	serve func(context.Context, program.Listeners) error
-	close func() error
+// server is a server that a role runs, and maker makes it out of the role's folder.
+type (
+	server struct {
+		serve func(context.Context, program.Listeners) error
+		close func() error
+	}
+	maker func(*deployment.Folder, deployment.Settings, *traffic.Log) (server, error)
+)
+
+// makers make the servers.
+var makers = map[deployment.Role]maker{
+	deployment.Auth:     newProvider(catalog.AuthServer, deployment.AuthServer),
+	deployment.Lite:     newProvider(catalog.LiteServer, deployment.LiteServer),
+	deployment.Resource: newResource,
+	deployment.Mediator: newMediator,
+	deployment.Rates:    newRates,
 }
 
-// serverCommand runs the program of a role, out of its folder, until it is told to end.
-func serverCommand(data *string, role deployment.Role, short string, make func(*deployment.Folder, deployment.Settings, *traffic.Log) (server, error)) *cobra.Command {
-	cmd := &cobra.Command{Use: string(role), Short: short, Args: cobra.NoArgs}
+// serverCommand runs the program of a role until it is told to end.
+func serverCommand(data *string, role deployment.Role, make maker) *cobra.Command {
+	row, _ := deployment.Of(role)
+	cmd := &cobra.Command{Use: string(role), Short: row.Title, Args: cobra.NoArgs}
 	places := program.PlacesFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		folder, err := places.Open(*data, role)

@@ -79,6 +79,24 @@ func NewClients(folder *deployment.Folder) (map[deployment.Role]*Client, error) 
 	return clients, nil
 }
 
+// AwaitServers waits until the servers that need others know what they are told by these: before that
+// they serve nobody. The error is that of ctx.
+func AwaitServers(ctx context.Context, programs map[deployment.Role]*Client) error {
+	for _, role := range deployment.Servers() {
+		if program, _ := deployment.Of(role); len(program.Needs) == 0 {
+			continue
+		}
+		for programs[role].Healthy(ctx) != nil {
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
 // Do sends a request with a JSON body (nil: none; bytes: as they are) and decodes the JSON answer
 // into out (nil: it is dropped). A refusal comes back as a [*problem.Problem].
 func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {

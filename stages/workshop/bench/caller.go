@@ -69,41 +69,22 @@ func readIdentity(dir string) (who identity, err error) {
 	return who, err
 }
 
-// ready waits until the servers know what they are told by the authorization server.
-func ready(ctx context.Context, dir string) error {
+// ready waits until the servers are ready, and gives the app a limit that no measurement reaches.
+func ready(ctx context.Context, dir, app string) error {
 	folder, err := deployment.Open(dir, deployment.Admin)
 	if err != nil {
 		return err
 	}
-	for _, role := range []deployment.Role{deployment.Resource, deployment.Attestation, deployment.Mediator} {
-		server, err := manage.NewClient(folder, role)
-		if err != nil {
-			return err
-		}
-		for server.Healthy(ctx) != nil {
-			select {
-			case <-time.After(10 * time.Millisecond):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-	}
-	return nil
-}
-
-// raiseLimit gives the app a limit that no measurement reaches.
-func raiseLimit(ctx context.Context, dir, app string) error {
-	folder, err := deployment.Open(dir, deployment.Admin)
+	servers, err := manage.NewClients(folder)
 	if err != nil {
+		return err
+	}
+	if err := manage.AwaitServers(ctx, servers); err != nil {
 		return err
 	}
 	change := manage.AppChange{PerSecond: &unreached.PerSecond, Burst: &unreached.Burst}
 	for _, role := range []deployment.Role{deployment.Resource, deployment.Auth} {
-		server, err := manage.NewClient(folder, role)
-		if err != nil {
-			return err
-		}
-		if err := server.Do(ctx, http.MethodPatch, "/apps/"+app, change, nil); err != nil {
+		if err := servers[role].Do(ctx, http.MethodPatch, "/apps/"+app, change, nil); err != nil {
 			return err
 		}
 	}

@@ -122,10 +122,7 @@ func Measure(ctx context.Context, o Options) (result Result, err error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if err := ready(ctx, o.Dir); err != nil {
-		return Result{}, err
-	}
-	if err := raiseLimit(ctx, o.Dir, who.id); err != nil {
+	if err := ready(ctx, o.Dir, who.id); err != nil {
 		return Result{}, err
 	}
 	targets, err := o.targets(ctx, who, at)

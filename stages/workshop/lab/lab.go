@@ -137,24 +137,10 @@ func (l *Lab) start(ctx context.Context, o Options) error {
 	for _, serve := range serving {
 		l.programs.Go(func() error { return serve(ctx) })
 	}
-	l.awaitServers(ctx)
-	return nil
-}
-
-// awaitServers waits until API, attestation service and mediator know what they are told by the authorization server
-// when all run: before that they serve nobody. What does not become well soon is for health to say.
-func (l *Lab) awaitServers(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	for _, role := range []deployment.Role{deployment.Resource, deployment.Attestation, deployment.Mediator} {
-		for l.clients[role].Healthy(ctx) != nil {
-			select {
-			case <-time.After(10 * time.Millisecond):
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
+	_ = manage.AwaitServers(waiting, l.clients) // what does not become well soon is for health to say
+	return nil
 }
 
 // connect makes the clients of the programs' management and the referee.
