@@ -2,6 +2,7 @@ package attestation
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -151,15 +152,8 @@ var claimWords = map[manage.ClaimName]string{
 	manage.Instance:      "Which installation is it?",
 }
 
-// policyWords are what is in force about a claim, in words.
+// policyWords are what is in force about a claim, in short: the catalog explains it after a colon.
 func policyWords(policy catalog.Claim) string {
-	switch policy {
-	case catalog.Enforced:
-		return "enforced"
-	case catalog.Watched:
-		return "watched"
-	case catalog.NotLookedAt:
-		return "not looked at"
-	}
-	return string(policy)
+	short, _, _ := strings.Cut(catalog.InWords(policy), ":")
+	return short
 }

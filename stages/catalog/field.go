@@ -17,6 +17,16 @@ type Value[T ~string] struct {
 	Off   bool   // it switches something off
 }
 
+// InWords is a value as people read it: as it is where it is not declared.
+func InWords[T ~string](value T) string {
+	for _, known := range declared[reflect.TypeFor[T]()] {
+		if known.Name == string(value) {
+			return known.Words
+		}
+	}
+	return string(value)
+}
+
 const (
 	on  = false
 	off = true

@@ -68,6 +68,20 @@ func TestDecideByName(t *testing.T) {
 	}
 }
 
+// A value reads the same by itself as in the policies of a stage.
+func TestInWords(t *testing.T) {
+	t.Parallel()
+	stage := All()[0]
+	for _, d := range stage.Decisions() {
+		if d.Is(stage.Call.Transport) && d.Words != InWords(stage.Call.Transport) {
+			t.Errorf("%q is %q", d.Words, InWords(stage.Call.Transport))
+		}
+	}
+	if got := InWords(Claim("unknown")); got != "unknown" {
+		t.Errorf("what is not declared is %q", got)
+	}
+}
+
 func TestDiffSeesAllKindsOfFields(t *testing.T) {
 	t.Parallel()
 	changed := appKeyPolicies.but(func(p *Policies) {
