@@ -13,6 +13,7 @@ import (
 	"keyladder/admin/programs"
 	"keyladder/admin/ui"
 	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
 )
 
 var sessionColumns = []ui.Column{
@@ -46,7 +47,7 @@ type sessionsData struct {
 }
 
 func (a section) sessionsPage(c echo.Context) error {
-	data := sessionsData{listed: a.listed(c, "/sessions", "Sessions", sessionColumns, "-created", sessions.Filters, knowsUsers)}
+	data := sessionsData{listed: a.listed(c, "/sessions", "Sessions", sessionColumns, "-created", sessions.Filters, catalog.Policies.HasSessions)}
 	found, p, err := sessions.list(a, c, &data.listed)
 	if err != nil {
 		return err

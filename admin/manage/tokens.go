@@ -20,8 +20,6 @@ import (
 	"keyladder/stages/mechanism/token"
 )
 
-func takesTokens(p catalog.Policies) bool { return p.Call.UserProof == catalog.AccessToken }
-
 var tokenColumns = []ui.Column{
 	{Name: "user", Label: "User"},
 	{Name: "client", Label: "Client"},
@@ -64,7 +62,7 @@ type tokensData struct {
 }
 
 func (a section) tokensPage(c echo.Context) error {
-	data := tokensData{Opaque: a.opaque(), listed: a.listed(c, a.prefix+"/tokens", "Access tokens", tokenColumns, "-issued", accessTokens.Filters, takesTokens)}
+	data := tokensData{Opaque: a.opaque(), listed: a.listed(c, a.prefix+"/tokens", "Access tokens", tokenColumns, "-issued", accessTokens.Filters, catalog.Policies.HasTokens)}
 	found, p, err := accessTokens.list(a, c, &data.listed)
 	if err != nil {
 		return err
@@ -197,7 +195,7 @@ func (a section) revokeTokens(c echo.Context) error {
 // askRotate asks before a stage's signing key is replaced.
 func (a section) askRotate(c echo.Context) error {
 	stage, ok := a.Stages.Lookup(c.Param("stage"))
-	if !ok || !takesTokens(stage.Policies) || !a.has(stage.Policies) {
+	if !ok || !stage.HasTokens() || !a.has(stage.Policies) {
 		return echo.ErrNotFound
 	}
 	return a.ask(c, ui.Question{

@@ -17,7 +17,6 @@ func signsCalls(p catalog.Policies) bool {
 }
 
 func registersDevices(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }
-func knowsUsers(p catalog.Policies) bool       { return p.Call.UserProof == catalog.UserSession }
 
 var userColumns = []ui.Column{
 	{Name: "name", Label: "User"},
@@ -33,7 +32,7 @@ type usersData struct {
 }
 
 func (a section) usersPage(c echo.Context) error {
-	data := usersData{listed: a.listed(c, "/users", "Users", userColumns, "name", []string{"search"}, knowsUsers)}
+	data := usersData{listed: a.listed(c, "/users", "Users", userColumns, "name", []string{"search"}, catalog.Policies.HasSessions)}
 	p := a.list(c, &data.listed, func(part manage.Part) (int, error) {
 		found, err := a.server.Users(c.Request().Context(), manage.UserQuery{Search: data.List.Filter.Get("search"), Part: part})
 		data.Users = found.Users

@@ -54,13 +54,15 @@ func (b *fakeBank) enter(app *manage.App, change manage.AppChange) {
 
 func TestCallers(t *testing.T) {
 	t.Parallel()
-	set := newSetting(t, func(c *Config) { c.Stages = declared()[:6] })
+	set := newSetting(t)
 	b := newBrowser(t, set).signIn()
 	all := b.get("/callers")
 	all.want(t, http.StatusOK, `data-caller="alice"`, "1,234", "&lt;b&gt;Crawler/1.0", "All 120", `href="/callers?kind=agent"`, "5,000 refused", "User sessions</a> on", "No calls.")
 	b.get("/callers?stage=tls").want(t, http.StatusOK, "The API can&#39;t know them here: at “TLS” a call says which app is calling", "From “User sessions” on it does.")
-	if page := b.get("/callers?stage=user-session").Body; strings.Contains(page, "can&#39;t know them") {
-		t.Error("users are known at user-session")
+	for _, stage := range []string{"user-session", "password-grant", "device-bound"} {
+		if page := b.get("/callers?stage=" + stage).Body; strings.Contains(page, "can&#39;t know them") || !strings.Contains(page, `data-caller="alice"`) {
+			t.Errorf("users are known at %s", stage)
+		}
 	}
 	b.get("/callers?kind=agent&from=50&search=crawl&stage=tls&app=harbour-mobile").want(t, http.StatusOK,
 		`href="/callers?app=harbour-mobile&amp;from=100&amp;kind=agent&amp;search=crawl&amp;stage=tls"`, "51 to 51 of 120")

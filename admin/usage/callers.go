@@ -25,8 +25,6 @@ type Pages struct {
 // Mount adds the routes.
 func (p *Pages) Mount(e *echo.Echo) { e.GET("/callers", p.callersPage, p.Gate.SignedIn) }
 
-func knowsUsers(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }
-
 // How many callers are listed: of each kind, and where only one kind is.
 const (
 	callersOfAll = 10
@@ -97,12 +95,12 @@ func (p *Pages) callersPage(c echo.Context) error {
 // noUsers says why the chosen stage can't count users.
 func (d callersData) noUsers() string {
 	stage, chosen := d.Stages.Lookup(d.Query.Stage)
-	if !chosen || knowsUsers(stage.Policies) {
+	if !chosen || stage.HasUsers() {
 		return ""
 	}
 	text := "The API can't know them here: at “" + stage.Title + "” a call says which app is calling, and not who uses it."
 	for _, later := range d.Stages {
-		if knowsUsers(later.Policies) {
+		if later.HasUsers() {
 			return text + " From “" + later.Title + "” on it does."
 		}
 	}
@@ -112,7 +110,7 @@ func (d callersData) noUsers() string {
 // firstWithUsers is the first stage at which users are known; false: there is none.
 func (d callersData) firstWithUsers() (catalog.Stage, bool) {
 	for _, stage := range d.Stages {
-		if knowsUsers(stage.Policies) {
+		if stage.HasUsers() {
 			return stage, true
 		}
 	}

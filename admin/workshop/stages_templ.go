@@ -1505,7 +1505,7 @@ func stageRun(p ui.Page, d stageData) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if d.Stage.Built && takesTokens(d.Stage.Policies) {
+		if d.Stage.Built && d.Stage.HasTokens() {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 122, "<p class=\"hint\"><a href=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

@@ -24,8 +24,6 @@ const documentsToken = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." +
 	"eyJpc3MiOiJteV9pc3N1ZXIiLCJzZWUiOiJteSB5ZXNvdXJjZSBvd25lciIsImF1ZCI6Im15X3Jlc291cmNlX3NlcnZlciIsImFkbWluIjp0cnVlLCJleHAiOjExODMzODYyNDAwfQ." +
 	"Vznz10-57b42Y8e16wmuUY6EVUSwBjQp41sZNw8TvVI"
 
-func takesTokens(p catalog.Policies) bool { return p.Call.UserProof == catalog.AccessToken }
-
 // tokenData is what the page shows that takes tokens apart.
 type tokenData struct {
 	Stages    catalog.Set // that take tokens
@@ -102,7 +100,7 @@ func (w *Workshop) takeApart(c echo.Context) error {
 func (w *Workshop) newTokenData(stage string) tokenData {
 	data := tokenData{Now: w.now(), Forged: forgery{Signature: keepSignature}}
 	for _, s := range w.stages.Built() {
-		if takesTokens(s.Policies) {
+		if s.HasTokens() {
 			data.Stages = append(data.Stages, s)
 		}
 	}

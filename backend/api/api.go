@@ -21,12 +21,10 @@ func Routes() []guard.Route {
 		{Method: http.MethodPost, Path: "/v1/transfers", Scope: "transfers:write"},
 		{Method: http.MethodPost, Path: "/v1/accounts/:id/freeze", Scope: "accounts:freeze"},
 		{Method: http.MethodPost, Path: "/v1/devices", Scope: guard.AnyScope, User: guard.NobodyNeeded, WithoutDevice: true, At: withDevices},
-		{Method: http.MethodPost, Path: "/v1/session", Scope: guard.AnyScope, User: guard.ByPassword, At: withSessions},
-		{Method: http.MethodDelete, Path: "/v1/session", Scope: guard.AnyScope, At: withSessions},
+		{Method: http.MethodPost, Path: "/v1/session", Scope: guard.AnyScope, User: guard.ByPassword, At: catalog.Policies.HasSessions},
+		{Method: http.MethodDelete, Path: "/v1/session", Scope: guard.AnyScope, At: catalog.Policies.HasSessions},
 		{Method: http.MethodGet, Path: "/partner/v1/settlements", Scope: "settlements:read", Partner: true},
 	}
 }
 
 func withDevices(p catalog.Policies) bool { return p.Call.Devices == catalog.RegisteredDevices }
-
-func withSessions(p catalog.Policies) bool { return p.Call.UserProof == catalog.UserSession }

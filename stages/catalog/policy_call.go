@@ -93,6 +93,15 @@ const (
 	AccessToken UserProof = "access-token" // a signed token that says who the user is (RFC 9068)
 )
 
+// HasUsers says whether calls show which user makes them, as far as they are about one.
+func (p Policies) HasUsers() bool { return p.Call.UserProof != NoUser }
+
+// HasSessions says whether they do it with a session key of the API.
+func (p Policies) HasSessions() bool { return p.Call.UserProof == UserSession }
+
+// HasTokens says whether they do it with an access token.
+func (p Policies) HasTokens() bool { return p.Call.UserProof == AccessToken }
+
 // UserKey says where the app keeps what stands for its user, such as a session key.
 type UserKey string
 
