@@ -34,7 +34,7 @@ func newSigner(set *setting) *signer {
 		found := s.verifier.Examine(asked.Token, set.clock.now())
 		out := manage.TokenExamination{Header: found.Header, Claims: found.Claims, Subject: "alice"}
 		for _, f := range found.Findings {
-			finding := manage.TokenFinding{Check: f.Check, Moot: f.Moot, Passed: f.Err == nil && !f.Moot}
+			finding := manage.TokenFinding{Check: catalog.CheckToken, Part: f.Check, Moot: f.Moot, Passed: f.Err == nil && !f.Moot}
 			if f.Err != nil {
 				finding.Reason = f.Err.Error()
 			}

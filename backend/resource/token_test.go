@@ -271,7 +271,7 @@ func TestManagingTokens(t *testing.T) {
 		first := ""
 		for _, f := range examined.Findings {
 			if first == "" && !f.Passed {
-				first = f.Check
+				first = f.Name()
 			}
 		}
 		if first != want || want == "" && examined.Subject != "alice" {
@@ -309,5 +309,11 @@ func TestManagingTokens(t *testing.T) {
 	}
 	if code := serve(young.Token); code != http.StatusUnauthorized {
 		t.Errorf("the revoked token: %d", code)
+	}
+	examined := testenv.Must[manage.TokenExamination](t)(manage.Post[manage.TokenExamination](ctx, r.admin, "/tokens/examine", manage.TokenToExamine{Stage: granted, Token: young.Token}))
+	for _, f := range examined.Findings {
+		if f.Passed == (f.Check == catalog.CheckRevoked) || f.Check.Owner() != catalog.OfGuard {
+			t.Errorf("of the revoked token: %+v", f)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"keyladder/internal/manage"
 	"keyladder/internal/testenv"
+	"keyladder/stages/catalog"
 )
 
 // TestWhatWasDoneWithAToken is listed, and stays so after it was revoked. Neither does that
@@ -86,14 +87,14 @@ func TestRevocationCheckIsSwitchedOff(t *testing.T) {
 	}
 	last := func() manage.TokenFinding {
 		found := testenv.Must[manage.TokenExamination](t)(manage.Post[manage.TokenExamination](ctx, first.admin, "/tokens/examine", manage.TokenToExamine{Stage: granted, Token: told.Token})).Findings
-		if user := found[len(found)-2]; user.Check != "user" { // the guard asks for the user first
+		if user := found[len(found)-2]; user.Name() != "user" { // the guard asks for the user first
 			t.Errorf("before the last: %+v", user)
 		}
 		return found[len(found)-1]
 	}
 	change("/tokens/revoke", manage.TokenSelection{TokenFilter: manage.TokenFilter{User: "alice"}})
 	within(t, "revoked", http.StatusUnauthorized, call)
-	if found := last(); found.Passed || found.Check != "revoked" {
+	if found := last(); found.Passed || found.Check != catalog.CheckRevoked {
 		t.Errorf("examined: %+v", found)
 	}
 	change("/stages/"+granted+"/revocation-check/off", nil)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"keyladder/internal/manage"
+	"keyladder/stages/catalog"
 )
 
 // Examine makes all checks on a token of a stage, revocation included, and says what each
@@ -17,7 +18,7 @@ func (b *Book) Examine(stage, text string, at time.Time, known func(user string)
 	examined := b.Verifier(stage, at).Examine(text, at)
 	out := manage.TokenExamination{Header: examined.Header, Claims: examined.Claims, Findings: []manage.TokenFinding{}}
 	for _, f := range examined.Findings {
-		finding := manage.TokenFinding{Check: f.Check, Moot: f.Moot, Passed: f.Err == nil && !f.Moot}
+		finding := manage.TokenFinding{Check: catalog.CheckToken, Part: f.Check, Moot: f.Moot, Passed: f.Err == nil && !f.Moot}
 		if f.Err != nil {
 			finding.Reason = f.Err.Error()
 		}
@@ -31,13 +32,13 @@ func (b *Book) Examine(stage, text string, at time.Time, known func(user string)
 		out.Subject = said.Subject
 	}
 	if out.Subject != "" && known != nil {
-		finding := manage.TokenFinding{Check: "user", Passed: known(out.Subject)}
+		finding := manage.TokenFinding{Check: catalog.CheckToken, Part: "user", Passed: known(out.Subject)}
 		if !finding.Passed {
 			finding.Reason = "there is no user of that name"
 		}
 		out.Findings = append(out.Findings, finding)
 	}
-	revoked := manage.TokenFinding{Check: "revoked", Moot: said.ID == "", Passed: said.ID != ""}
+	revoked := manage.TokenFinding{Check: catalog.CheckRevoked, Moot: said.ID == "", Passed: said.ID != ""}
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	if _, is := b.revoked[idOf(said.ID)]; is && said.ID != "" {

@@ -1,10 +1,13 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/url"
 	"time"
+
+	"keyladder/stages/catalog"
 )
 
 // Token is an access token as its issuer knows it. The token itself is kept nowhere.
@@ -125,10 +128,14 @@ type BearerAnswer struct {
 	Exchange  string `json:"exchange"` // what the records know the call by
 }
 
-// TokenFinding is what one check says.
+// TokenFinding is what one check says, or a part of one.
 type TokenFinding struct {
-	Check  string `json:"check"`
-	Passed bool   `json:"passed"`
-	Moot   bool   `json:"moot,omitempty"` // it can't be made, because of what another one found
-	Reason string `json:"reason,omitempty"`
+	Check  catalog.Check `json:"check"`          // the guard's
+	Part   string        `json:"part,omitempty"` // what it asks, such as "issuer"; empty: one thing alone
+	Passed bool          `json:"passed"`
+	Moot   bool          `json:"moot,omitempty"` // it can't be made, because of what another one found
+	Reason string        `json:"reason,omitempty"`
 }
+
+// Name is short for what was asked.
+func (f TokenFinding) Name() string { return cmp.Or(f.Part, string(f.Check)) }
