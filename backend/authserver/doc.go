@@ -23,7 +23,7 @@
 //
 //   - authorize.go, redirect.go: requests and where their answers go
 //   - interaction.go: what is known of a sign-in between its pages
-//   - signin.go, consent.go, given.go: the pages
+//   - signin.go, consent.go, consent_list.go: the pages
 //   - metadata.go, server.go
 //   - management.go, grants.go: what the admin sees and changes
 package authserver

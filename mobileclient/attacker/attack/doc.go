@@ -1,6 +1,6 @@
 // Package attack is what the attacks are made of; it holds no attack itself.
 //
-//	given.go       what an attack is given, and what it brings home
+//	position.go    what an attack is given, and what it brings home
 //	program.go     an HTTP client that takes the app's place
 //	answer.go      tells a refusal from a failure
 //	rob.go         takes what can be taken

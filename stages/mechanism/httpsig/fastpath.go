@@ -48,7 +48,7 @@ func (s *Signature) readValue() bool {
 	return ok && ok2 && err == nil && !strings.ContainsAny(text, "\r\n")
 }
 
-// usual is what is left of such a text.
+// usual is the rest of such a text, which has not been read yet.
 type usual string
 
 // skip takes away what it begins with.
