@@ -4,9 +4,9 @@
 // It is a program of its own, which a device starts from an installed package and
 // speaks to over inherited sockets ([keyladder/mobileclient/device/sdk]). What it was
 // shipped with lies beside it, in its own executable: its client ID, keys, pins and the
-// policy of each stage ([release.Settings]), from release 2 on with the secrets hidden: a
-// program that finds them is another one than the one without (hidden.go, clear.go). It
-// has no other configuration, no environment, and no way to the network but the device's.
+// policy of each stage ([release.Settings]), in release 2 with the secrets hidden, and from release 3
+// on with none: each is another program (clear.go, hidden.go, none.go). It has no other configuration,
+// no environment, and no way to the network but the device's.
 //
 // One program serves all stages of its release. A call goes this way:
 //
@@ -22,7 +22,9 @@
 //
 // Before the first call registration.go makes the installation known to the server, and
 // session.go signs the user in and out. Where users sign in on a page of an authorization server,
-// oauth.go has it opened and takes the answer, and renewal.go keeps the access token fresh.
+// oauth.go has it opened and takes the answer, and renewal.go keeps the access token fresh. Where
+// the stage asks for it, integrity.go has the attestation service look at the app and keeps the client
+// integrity token fresh; surroundings_linux.go and surroundings_other.go say what the app finds in its process.
 //
 // Storage: "device.STAGE" holds how the server knows the installation, "session.STAGE" the
 // user's session, or refresh token. An access token stays in memory, and the password is kept
