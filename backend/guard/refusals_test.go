@@ -35,11 +35,11 @@ var challenges = map[catalog.Check]map[int]string{
 	"access-token": {400: "Bearer", 401: "Bearer"}, "revoked": {401: "Bearer"},
 }
 
-// refusals are, for each check, calls that it has to refuse, and the policy's way to
-// switch it off, with which the same call gets through.
 // declared are the stages with one that is not built.
 func declared() catalog.Set { return catalog.All().Unbuilt(signedStage) }
 
+// refusals are, for each check, calls that it has to refuse, and the policy's way to
+// switch it off, with which the same call gets through.
 var refusals = []refusal{
 	{"unknown stage", "app-id", func(*world) func(*http.Request) {
 		return func(r *http.Request) { r.URL.Path = "/no-such-stage/v1/accounts" }

@@ -72,7 +72,6 @@ func TestChoosePorts(t *testing.T) {
 	}
 }
 
-// With and without containers, clients are told the same; only the way there differs.
 // The programs that decide about calls are those that clients call.
 func TestServers(t *testing.T) {
 	t.Parallel()
@@ -82,6 +81,7 @@ func TestServers(t *testing.T) {
 	}
 }
 
+// With and without containers, clients are told the same addresses; only the routes to them differ.
 func TestPublicAddressesAreTheSameInContainers(t *testing.T) {
 	t.Parallel()
 	ports, err := deployment.ChoosePorts(map[string]int{"api": 18443}, func(string) string { return "" })

@@ -66,12 +66,12 @@ func tokenForge(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err := p.Enter(ctx); err != nil && !errors.As(err, &refused) {
 		return attack.Result{}, err
 	}
-	own, whence := p.Caller.Identity().Token, "Signed in as ourselves, and took our own token apart: header, claims, signature."
+	own, origin := p.Caller.Identity().Token, "Signed in as ourselves, and took our own token apart: header, claims, signature."
 	if own == "" { // the issuer gives none to a program that it does not take for the app
 		if own, err = inventedToken(g, p.Caller); err != nil {
 			return attack.Result{}, err
 		}
-		whence = "The issuer gives no token to a program that it does not take for the app. Made one up, as the issuer's metadata and RFC 9068 say what is in one."
+		origin = "The issuer gives no token to a program that it does not take for the app. Made one up, as the issuer's metadata and RFC 9068 say what is in one."
 	}
 	dressed, err := p.Caller.Dress(protect.Call{Path: "/v1/accounts"})
 	if err != nil {
@@ -88,7 +88,7 @@ func tokenForge(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	if err != nil {
 		return attack.Result{}, err
 	}
-	g.Say("%s Made %d tokens for %s out of it.", whence, len(forgeries), aCustomer)
+	g.Say("%s Made %d tokens for %s out of it.", origin, len(forgeries), aCustomer)
 	var apps []forge.Forgery // the n-th is made as the n-th for the user is
 	if g.Stage.Call.AppProof == catalog.IntegrityToken {
 		if apps, err = forgeIntegrity(g, p.Caller, response.TLS.PeerCertificates[0]); err != nil {

@@ -116,7 +116,7 @@ var stageRules = []rule[Policies]{
 		inAgent := p.Auth.Grants.InAgent()
 		return inAgent != (p.Auth.Requests != NoRequests) || inAgent != (p.Auth.Redirects != NoRedirects) || inAgent != (p.Auth.Responses != NoResponses)
 	}},
-	{"auth.token_life", "access tokens are issued, but live not at all", func(p Policies) bool {
+	{"auth.token_life", "access tokens are issued, but have no lifetime", func(p Policies) bool {
 		return p.Auth.Issuer != NoIssuer && p.Auth.TokenLife == NoTokens
 	}},
 	{"auth.revocations", "nothing is said about revoked access tokens", func(p Policies) bool {

@@ -128,7 +128,7 @@ func (v *victim) startAnew(ctx context.Context) (device.Screen, error) {
 }
 
 // useLookAlike has the victim install an app that looks like the bank's, which the
-// store let in, and sign in with it. What the app shows is of no account.
+// store let in, and sign in with it. The screens that the app shows do not matter.
 func (s *Station) useLookAlike(ctx context.Context, stage catalog.Stage, packagePath string) error {
 	dir, err := os.MkdirTemp("", "keyladder-victim-")
 	if err != nil {
