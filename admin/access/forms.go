@@ -21,9 +21,9 @@ func checkForm(c echo.Context, cookie string) error {
 	if err != nil && !errors.Is(err, http.ErrNotMultipart) { // which a form without a file is
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
-			return echo.NewHTTPError(http.StatusRequestEntityTooLarge, fmt.Sprintf("What you sent is too long: %d KiB at most.", large.Limit>>10))
+			return echo.NewHTTPError(http.StatusRequestEntityTooLarge, fmt.Sprintf("The form that you sent is too long: %d KiB at most.", large.Limit>>10))
 		}
-		return echo.NewHTTPError(http.StatusBadRequest, "What your browser sent is not a form.")
+		return echo.NewHTTPError(http.StatusBadRequest, "Your browser did not send a form.")
 	}
 	if !formTokenFits(cookie, c.Request().PostForm.Get("csrf")) {
 		return echo.NewHTTPError(http.StatusForbidden, "This form is out of date, for example because you signed in again since. Nothing was done. Open the page anew and try again.")

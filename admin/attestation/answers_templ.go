@@ -61,7 +61,7 @@ func answersView(d answersData) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "Whoever tries out what the attestation service accepts is told nothing there: a failing answer has the status, fields and length of a good one, and takes the same work. This is what the running service measured.")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "The attestation service does not tell clients what it accepts: a failing answer has the status, fields and length of a good one, and takes the same work. The running service has measured this.")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

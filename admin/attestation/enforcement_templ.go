@@ -61,7 +61,7 @@ func enforcementView(d enforcementData) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "What becomes of what is found out about an app. A claim that is enforced costs an app its good token; one that is watched is on record and counted. So one can see whom a rule would hit before it hits anybody.")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "For each finding about an app, this page says what becomes of it. A claim that is enforced costs an app its good token; one that is watched is on record and counted. So one can see whom a rule would hit before it hits anybody.")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -108,7 +108,7 @@ func (p *Pages) askRevoke(c echo.Context) error {
 		question.Text = "Every device that it has certified fails," + soon
 	default:
 		question.Title = "Revoke the certificate of a device?"
-		question.Text = "What the hardware of this device signs is not believed any more, whichever app it is about. The device fails" + soon
+		question.Text = "Evidence that the hardware of this device signs is not believed any more, whichever app it is about. The device fails" + soon
 		devices, err := p.Service.AttestedDevices(c.Request().Context(), manage.AttestedDeviceQuery{Search: serial, Part: manage.Part{Limit: mostAbout}})
 		if err != nil {
 			return err

@@ -62,7 +62,7 @@ func makersView(d makersData) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "Which devices are believed when their hardware says what an app is, and which systems they may have started. What is changed here counts from the next attestation on, and reaches every call once the tokens that apps have are expired.")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "The devices that are believed when their hardware says what an app is, and the systems that they may have started. A change here counts from the next attestation on, and reaches every call once the tokens that apps have are expired.")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -251,7 +251,7 @@ func resultsView(d resultsData) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 13, "What the attestation service found out about apps, and what it compared that with. Apps are not told: each of them gets a token, good or not, and a reference code. An app that is refused shows the code, and here it leads to the reasons.")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 13, "The findings of the attestation service about apps, and the values that it compared them with. Apps are not told: each of them gets a token, good or not, and a reference code. An app that is refused shows the code, and here it leads to the reasons.")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -973,7 +973,7 @@ func measurement(d picture) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else if d.Costs == nil {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 87, "<p class=\"muted screen-only\" data-unmeasured>What each step costs was not measured on this machine. <code>go run ./stages bench --keep</code> does it, in some minutes, with Docker <code>docker compose exec admin stages bench --keep</code>.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 87, "<p class=\"muted screen-only\" data-unmeasured>The cost of each step was not measured on this machine. <code>go run ./stages bench --keep</code> measures it, in some minutes, with Docker <code>docker compose exec admin stages bench --keep</code>.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -61,7 +61,7 @@ func appsView(p ui.Page, d appsData) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"intro\"><h1>Apps and keys</h1><p class=\"lede\">Who may call the API, and with which key. A revoked key is refused everywhere within a second; run the genuine app to see it.</p></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"intro\"><h1>Apps and keys</h1><p class=\"lede\">The apps and partners that may call the API, and their keys. A revoked key is refused everywhere within a second; run the genuine app to see it.</p></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -154,7 +154,7 @@ func (a section) changeClient(c echo.Context) error {
 	if form.Failure != "" {
 		return a.showClient(c, http.StatusUnprocessableEntity, &form, "")
 	}
-	err := a.Gate.Act(c, "change a client", id, "The changes hold from now on. What was given to the client before stays as it is.", func() error {
+	err := a.Gate.Act(c, "change a client", id, "The changes hold from now on. The tokens and codes that the client has stay as they are.", func() error {
 		change := changeOf(client)
 		change.RedirectURIs = &client.RedirectURIs
 		return a.server.Quick(c.Request().Context(), http.MethodPatch, "/apps/"+url.PathEscape(id), change, nil)

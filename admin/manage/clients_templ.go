@@ -69,7 +69,7 @@ func clientsView(p ui.Page, d clientsData, now time.Time) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "Who may ask the authorization server for tokens, where its users may be sent back to, and what it can get at most. A client that is refused here is refused at the API within a second, too.")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "The clients that may ask the authorization server for tokens, where each may have users sent back to, and what it can get at most. A client that is refused here is refused at the API within a second, too.")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -639,7 +639,7 @@ func clientView(p ui.Page, d clientData, now time.Time) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if ownKey(d.App).RevokedAt != nil {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 55, "<p>It is refused with everything it has. What it was given is good again when it is accepted again, unless it has expired.</p><form class=\"actions\" method=\"post\" action=\"")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 55, "<p>It is refused with everything it has. All that it was given is good again when it is accepted again, unless that has expired.</p><form class=\"actions\" method=\"post\" action=\"")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -62,7 +62,7 @@ func consentsView(p ui.Page, d consentsData, stages catalog.Set, now time.Time) 
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "Who has allowed which client what. As long as that stands, the client gets it at the next sign-in without a question. A consent that is withdrawn takes with it all that came of it. Users withdraw their own at their issuer's page of consents.")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "Each consent says which user has allowed which client what. As long as it stands, the client gets that at the next sign-in without a question. A consent that is withdrawn takes with it all that came of it. Users withdraw their own at their issuer's page of consents.")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

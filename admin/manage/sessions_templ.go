@@ -70,7 +70,7 @@ func sessionsView(p ui.Page, d sessionsData, stages catalog.Set, now time.Time) 
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "Who is signed in, where, and for how long at most. A session that is not used ends earlier. Its key is known to the app alone.")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "Users who are signed in, where, and for how long at most. A session that is not used ends earlier. Its key is known to the app alone.")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -462,7 +462,7 @@ func signInsView(p ui.Page, d signInsData, stages catalog.Set, now time.Time) te
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, "Who has signed in at which provider, on which device. The provider's tokens stay with the mediator, encrypted, and no page shows them; the app gets the mediator's own, a family that belongs to the device on which it began.")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 28, "Users who have signed in through the mediator, at which provider and on which device. The provider's tokens stay with the mediator, encrypted, and no page shows them; the app gets the mediator's own, a family that belongs to the device on which it began.")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -350,7 +350,7 @@ func firstCallView(app manage.App, command string) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "</pre><p class=\"muted\">Who is told this command can make the call as well: the ID is no secret. Later stages ask for more, which is on the secret's page and in the app's package.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 29, "</pre><p class=\"muted\">Anyone who is told this command can make the call as well: the ID is no secret. Later stages ask for more, which is on the secret's page and in the app's package.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -179,7 +179,7 @@ func (a section) afterThat() string {
 // askRevokeTokens asks before access tokens are revoked.
 func (a section) askRevokeTokens(c echo.Context) error {
 	return accessTokens.asks(a, c, "Revoke",
-		"Every server refuses the next call with each of them. "+a.afterThat()+" What was done with them stays done.", a.prefix+"/tokens/revoke")
+		"Every server refuses the next call with each of them. "+a.afterThat()+" Calls that were served with them stay done.", a.prefix+"/tokens/revoke")
 }
 
 func (a section) revokeTokens(c echo.Context) error {
@@ -234,6 +234,6 @@ func (a section) withdraw(c echo.Context) error {
 	key := c.Param("key")
 	return a.take(c, change{
 		Action: "withdraw a signing key", Subject: key, Path: "/signing-keys/" + url.PathEscape(key) + "/withdraw",
-		Done: "What that key has signed is refused from now on. Tokens of the newer key go on.",
+		Done: "Tokens that the key has signed are refused from now on. Tokens of the newer key go on.",
 	})
 }

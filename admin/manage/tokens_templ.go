@@ -76,12 +76,12 @@ func tokensView(p ui.Page, d tokensData, stages catalog.Set, now time.Time) temp
 				}
 				ctx = templ.InitializeContext(ctx)
 				if d.Opaque {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "What was issued, to whom, and how often it was used. These tokens say nothing themselves: whoever is shown one asks the server what it stands for (RFC 7662), so one that is revoked is worth nothing at once. The tokens themselves are kept nowhere.")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "Tokens that were issued, to whom, and how often they were used. These tokens say nothing themselves: a server that is shown one asks the issuer what it stands for (RFC 7662), so one that is revoked is worth nothing at once. The tokens themselves are kept nowhere.")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
 				} else {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "What was issued, to whom, and how often it was used. A token says for itself who may call, so it goes on working until it expires, unless it is on the list of those that were revoked. The tokens themselves are kept nowhere. <a href=\"/take-apart\">Take a token apart</a>: see what it says and what the API finds, change it, and send it.")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "Tokens that were issued, to whom, and how often they were used. A token says for itself who may call, so it goes on working until it expires, unless it is on the list of those that were revoked. The tokens themselves are kept nowhere. <a href=\"/take-apart\">Take a token apart</a>: see what it says and what the API finds, change it, and send it.")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -479,7 +479,7 @@ func signingKeys(p ui.Page, prefix string, keys []manage.SigningKey, stages cata
 			templ_7745c5c3_Var19 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "<section class=\"sheet\"><h2>Signing keys</h2><p>Each stage's issuer signs with a key of its own. Whoever has it can make tokens for everybody, so it is replaced now and then, without touching any app.</p><table class=\"stacking\"><caption class=\"away\">Signing keys</caption> <thead><tr><th scope=\"col\">Key ID</th><th scope=\"col\">Stage</th><th scope=\"col\">Made</th><th scope=\"col\">State</th><th scope=\"col\"><span class=\"away\">Action</span></th></tr></thead> <tbody>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 34, "<section class=\"sheet\"><h2>Signing keys</h2><p>Each stage's issuer signs with a key of its own. Anyone who has the key can make tokens for everybody, so it is replaced now and then, without touching any app.</p><table class=\"stacking\"><caption class=\"away\">Signing keys</caption> <thead><tr><th scope=\"col\">Key ID</th><th scope=\"col\">Stage</th><th scope=\"col\">Made</th><th scope=\"col\">State</th><th scope=\"col\"><span class=\"away\">Action</span></th></tr></thead> <tbody>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -901,7 +901,7 @@ func tokenView(p ui.Page, d tokenData, stages catalog.Set, now time.Time) templ.
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 74, ". What was done with it before stays done: money that was moved is not moved back.</p></div>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 74, ". A call that was served with it before stays done: money that was moved is not moved back.</p></div>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -65,7 +65,7 @@ func usersView(p ui.Page, d usersData, now time.Time) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "Who can sign in at the stages that know users, and what they have open. A session that is ended here is refused with its next call.")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "Users who can sign in at the stages that know users, and their open sessions. A session that is ended here is refused with its next call.")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -669,7 +669,7 @@ func accountsView(p ui.Page, d usersData, now time.Time) templ.Component {
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 46, "Who can sign in at the authorization server, and what they have given away: no client sees their passwords. All that came of their sign-ins ends with one button.")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 46, "Users who can sign in at the authorization server, and what they have allowed: no client sees their passwords. All that came of their sign-ins ends with one button.")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -536,20 +536,20 @@ func routesView(d gatewayData) templ.Component {
 			templ_7745c5c3_Var17 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 46, "<section class=\"part\" id=\"routes\" aria-labelledby=\"routes-title\"><h2 id=\"routes-title\">Routes</h2><p class=\"muted\">What the gateway's guard has decided about calls in the last ")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 46, "<section class=\"part\" id=\"routes\" aria-labelledby=\"routes-title\"><h2 id=\"routes-title\">Routes</h2><p class=\"muted\">Decisions of the gateway's guard about calls in the last ")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
 		var templ_7745c5c3_Var18 string
 		templ_7745c5c3_Var18, templ_7745c5c3_Err = templ.JoinStringErrs(ui.N(usage.Days))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `gateway.templ`, Line: 151, Col: 98}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `gateway.templ`, Line: 151, Col: 94}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var18))
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 47, " days. A call that is let through can still be refused by the firewall, or by the API. What is not listed is not sent on.</p><table class=\"stacking\"><caption class=\"away\">Routes of the gateway</caption> <thead><tr><th scope=\"col\">Route</th><th scope=\"col\">Stage</th><th scope=\"col\">Answered by</th><th scope=\"col\">Let through</th><th scope=\"col\">Refused</th></tr></thead> <tbody>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 47, " days. A call that is let through can still be refused by the firewall, or by the API. A route that is not listed is not sent on.</p><table class=\"stacking\"><caption class=\"away\">Routes of the gateway</caption> <thead><tr><th scope=\"col\">Route</th><th scope=\"col\">Stage</th><th scope=\"col\">Answered by</th><th scope=\"col\">Let through</th><th scope=\"col\">Refused</th></tr></thead> <tbody>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -88,7 +88,7 @@ func signatureBases(exchange []record) []section {
 		advice := "Where the signature is refused all the same, another key has made it."
 		if differing > 0 {
 			s.Note = fmt.Sprintf("✕ the two ends have different texts: %d of %d lines", differing, all)
-			advice = "What is signed is the whole text. One other character in it, and the signature no longer matches."
+			advice = "The signature is over the whole text. One other character in it, and the signature no longer matches."
 		}
 		s.Parts = []part{{Attributes: lines, Lines: []string{advice + " Neither text travels: both ends make it of the message."}}}
 	}

@@ -46,7 +46,7 @@ func auditView(p ui.Page, list ui.List, entries []access.Entry) templ.Component 
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"intro\"><h1>Audit</h1><p class=\"lede\">Who did what, when, and what came of it. An entry is written before the action is carried out and completed afterwards. Times are UTC.</p></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"intro\"><h1>Audit</h1><p class=\"lede\">Each entry says who did what, when, and what came of it. It is written before the action is carried out and completed afterwards. Times are UTC.</p></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

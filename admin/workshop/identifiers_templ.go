@@ -190,7 +190,7 @@ func identifiersView(p ui.Page, d identifiersData) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 17, " <section class=\"part\" aria-labelledby=\"by-stage\"><h2 id=\"by-stage\">By stage</h2><p class=\"muted\">What a stage does something about that the one before did not.</p><dl class=\"attributes\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 17, " <section class=\"part\" aria-labelledby=\"by-stage\"><h2 id=\"by-stage\">By stage</h2><p class=\"muted\">Risks and controls that a stage does something about and the stage before did not.</p><dl class=\"attributes\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -260,7 +260,7 @@ func identifiersView(p ui.Page, d identifiersData) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 24, "</dl></section><section class=\"part\" aria-labelledby=\"by-attack\"><h2 id=\"by-attack\">By attack</h2><p class=\"muted\">What an attack makes use of.</p><dl class=\"attributes\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 24, "</dl></section><section class=\"part\" aria-labelledby=\"by-attack\"><h2 id=\"by-attack\">By attack</h2><p class=\"muted\">Weaknesses that an attack makes use of.</p><dl class=\"attributes\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

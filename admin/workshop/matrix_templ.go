@@ -1205,7 +1205,7 @@ func cellView(p ui.Page, d cellData) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 113, "\">All of this stage, live</a></div><p class=\"hint\">What was sent while the attack was carried out, without the runs of the genuine app before and after it.</p>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 113, "\">All of this stage, live</a></div><p class=\"hint\">The messages that were sent while the attack was carried out, without the runs of the genuine app before and after it.</p>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

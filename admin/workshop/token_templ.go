@@ -50,7 +50,7 @@ func tokenView(p ui.Page, d tokenData) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"intro\"><h1>Take a token apart</h1><p class=\"lede\">What an access token says, what each check of the API finds, and what becomes of it once you have changed it. Nothing leaves this machine, and nothing that you paste is kept.</p></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"intro\"><h1>Take a token apart</h1><p class=\"lede\">Read what an access token says and what each check of the API finds, change the token, and see what becomes of it. Nothing leaves this machine, and nothing that you paste is kept.</p></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

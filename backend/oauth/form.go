@@ -46,7 +46,7 @@ func ReadForm(r *http.Request, body []byte) (Form, error) {
 	for _, secret := range []string{"password", "client_secret", "token", "code", "code_verifier", "refresh_token"} {
 		if r.URL.Query().Has(secret) {
 			return nil, Refuse(catalog.CheckForm, problem.New(http.StatusBadRequest, "bad-request", "The URL has a parameter that belongs into the body",
-				"URLs end up in logs. What was sent in one should be replaced."), "%s is in the URL", secret)
+				"URLs end up in logs. Replace the credentials that were sent in one."), "%s is in the URL", secret)
 		}
 	}
 	return form, nil

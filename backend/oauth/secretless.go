@@ -24,5 +24,5 @@ func WithoutSecret(r *http.Request, form Form) error {
 		return nil
 	}
 	return Refuse(catalog.CheckForm, problem.New(http.StatusBadRequest, "bad-request", "A client secret does not belong here",
-		"The client integrity token says which client it is. What was sent should be replaced."), "the app shows %s", shown)
+		"The client integrity token says which client it is. Replace the credentials that were sent."), "the app shows %s", shown)
 }

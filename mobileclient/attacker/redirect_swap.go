@@ -79,7 +79,7 @@ func pushSwapped(ctx context.Context, g *attack.Given, p *attack.Program, oauth 
 	var refused *protect.GrantError
 	switch {
 	case errors.As(err, &refused):
-		g.Say("No request is taken out of the page's address here. Pushed one: %s. Whoever pushes has to be a genuine app.", refused.Code)
+		g.Say("No request is taken out of the page's address here. Pushed one: %s. Only a genuine app may push one.", refused.Code)
 		return attack.Result{Obstacle: "the mediator takes requests from genuine apps alone"}, nil
 	case err != nil:
 		return attack.Result{}, err

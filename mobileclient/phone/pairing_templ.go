@@ -49,7 +49,7 @@ func pairView(admin string, n *notice) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<p>Whoever uses the phone can install programs on it, which then run on this machine. So it asks to be paired with a browser first.</p>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, "<p>Anyone who uses the phone can install programs on it, which then run on this machine. So it asks to be paired with a browser first.</p>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -176,7 +176,7 @@ func settingsView(p page, sideloading, unlocked bool, system *device.System, add
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "</textarea> <button type=\"submit\">Trust it</button></form><p class=\"quiet\">Whoever holds its key can then pass for any server, except to apps that pin.</p></section><section class=\"sheet\" aria-labelledby=\"system\"><h2 id=\"system\">System</h2><form method=\"post\" action=\"/settings/unlocked\" class=\"row\"><label class=\"switch\"><input type=\"checkbox\" name=\"unlocked\" value=\"yes\"")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 14, "</textarea> <button type=\"submit\">Trust it</button></form><p class=\"quiet\">The holder of its key can then pass for any server, except to apps that pin.</p></section><section class=\"sheet\" aria-labelledby=\"system\"><h2 id=\"system\">System</h2><form method=\"post\" action=\"/settings/unlocked\" class=\"row\"><label class=\"switch\"><input type=\"checkbox\" name=\"unlocked\" value=\"yes\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -66,7 +66,7 @@ func whereKept(body []byte) string {
 	case *session.Stored:
 		return "The session key is in the app's storage, and outlasts the app."
 	default:
-		return "What stands for you is in the app's memory alone: when the app ends, it is gone."
+		return "Your sign-in is in the app's memory alone: when the app ends, it is gone."
 	}
 }
 

@@ -76,7 +76,7 @@ func (s *Server) authorize(c echo.Context, caller guard.Caller) error {
 func (s *Server) choose(c echo.Context, caller guard.Caller) error {
 	form, err := oauth.ReadForm(c.Request(), caller.Body())
 	if err != nil {
-		return s.problem(c, catalog.CheckForm, s.badRequest(caller.Stage(), "What this page has sent can't be read."), "the form can't be read")
+		return s.problem(c, catalog.CheckForm, s.badRequest(caller.Stage(), "The form that this page has sent can't be read."), "the form can't be read")
 	}
 	return s.toProvider(c, caller, form[pages.FieldInteraction], knownAgent(c), form[pages.FieldProvider])
 }

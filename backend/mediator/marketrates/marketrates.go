@@ -213,7 +213,7 @@ func (c *Client) usedUp(header http.Header) State {
 		At: at, Until: at.Add(min(wait, mostKept)), retry: at.Add(wait),
 		Why: "the bank's quota with the third party is used up: " + cmp.Or(header.Get("RateLimit"), "it does not say which"),
 		problem: problem.New(http.StatusServiceUnavailable, "quota-used-up", "The bank can't ask for more market rates at the moment",
-			"What it has bought of them is used up. Try again after the time in Retry-After, in seconds."),
+			"The calls that it has bought are used up. Try again after the time in Retry-After, in seconds."),
 	}
 }
 
