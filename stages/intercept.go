@@ -59,7 +59,7 @@ func (p *post) open() (*deployment.Folder, error) {
 	return new(program.Places).Open(p.dir, deployment.Attacker)
 }
 
-// uplink is the way on to the API, with a client certificate or none. What passes is printed.
+// uplink is the way on to the API, with a client certificate or none. Messages that pass are printed.
 func (p *post) uplink(c *cobra.Command, certificates ...tls.Certificate) (network.Uplink, error) {
 	folder, err := p.open()
 	if err != nil {

@@ -131,8 +131,8 @@ type phoneSigner struct {
 
 var errNoPhone = errors.New("sign with a phone's key: name the folder of its secure hardware with --phone, as \"stages token --phone FOLDER\" has made it")
 
-// sign signs a request, or puts a proof into it, whatever the stage's calls carry. What the app says of
-// itself and of its user has to be among the fields already.
+// sign signs a request, or puts a proof into it, whatever the stage's calls carry. The fields that name the
+// app and its user have to be there already.
 func (p phoneSigner) sign(ctx context.Context, stage catalog.Stage, call protect.Call) (protect.Request, error) {
 	if !p.phone.madeUp && !hardware.Exists(p.phone.dir) {
 		return protect.Request{}, errNoPhone

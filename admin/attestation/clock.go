@@ -87,7 +87,7 @@ type tick struct {
 	Text string
 }
 
-// rest is after how long without a token the app was not running, for all that is known. What came
+// rest is after how long without a token the app was not running, for all that is known. Events from
 // before would make the time line so long that nothing else could be seen on it.
 const rest = 2 * time.Minute
 

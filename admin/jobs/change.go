@@ -17,7 +17,7 @@ type Change struct {
 }
 
 // CarryOut carries out a change, and goes back to the page that asked for it, which says what came
-// of it. What the app came to before does not count any more.
+// of it. Results of the app from before do not count any more.
 func (r *Runner) CarryOut(c echo.Context, change Change, do func() (done string, err error)) error {
 	var done string
 	err := r.Gate.Act(c, change.Action, change.Subject, "", func() (err error) {

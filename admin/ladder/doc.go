@@ -3,8 +3,8 @@
 //
 //	GET  /ladder                          the picture, to look at and to print
 //
-// Secrets and outcomes are the catalog's, which knows them for stages that are not built as well. What a
-// call costs was measured by `stages bench --keep`; without that, the page says how to do it.
+// Secrets and outcomes are the catalog's, which knows them for stages that are not built as well. The cost of
+// a call was measured by `stages bench --keep`; without that, the page says how to do it.
 package ladder
 
 //go:generate go tool templ generate

@@ -143,7 +143,7 @@ func (f *form) table(name string) map[string]string {
 	return table
 }
 
-// cut reads a line. What is in front of the = can have one itself: the first one with a space before it
+// cut reads a line. The name in front of the = can have one itself: the first one with a space before it
 // counts.
 func cut(line string) (key, value string, ok bool) {
 	line = strings.TrimRight(line, "\r\n")

@@ -1,5 +1,5 @@
 // Package mediator is the pages about the mediator: the providers whose client it is, and the gateway
-// that it is in front of the API. What came of sign-ins there is on the pages of package admin/manage.
+// that it is in front of the API. The sessions that come of sign-ins there are on the pages of package admin/manage.
 //
 //	GET  /mediator/providers               all; POST adds one
 //	GET  /mediator/providers/{name}        one, with what was changed; POST changes it as a whole

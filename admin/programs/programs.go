@@ -73,7 +73,7 @@ func (s *Silence) Explain() (status int, title, text string) {
 	return http.StatusBadGateway, Title(s.Program) + " does not answer", WhatToDo(s.Program)
 }
 
-// Remote asks one program. What the program has against a request is a
+// Remote asks one program. A refusal of the program is a
 // [problem.Problem]; that it gave no usable answer is a [Silence].
 type Remote struct {
 	Role    deployment.Role

@@ -6,8 +6,8 @@
 //	GET  /traffic/{id}                    one message, opened
 //	POST /traffic/clear
 //
-// The hub hears the programs' records and keeps the latest in memory. What a mechanism puts
-// into a message is laid out by a decoder of its own, a file each.
+// The hub hears the programs' records and keeps the latest in memory. The parts of a message
+// that come from a mechanism are laid out by a decoder of its own, a file each.
 package traffic
 
 //go:generate go tool templ generate

@@ -35,8 +35,8 @@ type Column struct {
 	LatestFirst bool // when it is sorted by for the first time: it is a time or a number
 }
 
-// ReadList reads from a page's address which part of its list is asked for. What can't be is
-// left out.
+// ReadList reads from a page's address which part of its list is asked for. Parameters that are not
+// valid are left out.
 func ReadList(c echo.Context, columns []Column, usual string, filters ...string) List {
 	l := List{Path: c.Request().URL.Path, Columns: columns, Filter: url.Values{}, Sort: usual, usual: usual, Page: 1}
 	for _, name := range filters {

@@ -32,8 +32,8 @@ type fault struct{ Field, Text string }
 
 func (f *fault) Error() string { return f.Field + ": " + f.Text }
 
-// token makes the token, out of the one that was changed. What was not changed stays byte for
-// byte as it was, so that the old signature still fits it. An error is a [*fault].
+// token makes the token, out of the one that was changed. Parts that were not changed stay byte for
+// byte as they were, so that the old signature still fits it. An error is a [*fault].
 func (f forgery) token(before string) (string, error) {
 	old := strings.Split(before, ".")
 	if len(old) != 3 {
@@ -84,7 +84,7 @@ func encoded(field, text, old string) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(compact.Bytes()), nil
 }
 
-// withAlgorithm is a header whose alg is another one. What is no JSON object stays as it is.
+// withAlgorithm is a header whose alg is another one. A text that is no JSON object stays as it is.
 func withAlgorithm(header, alg string) string {
 	var members map[string]json.RawMessage
 	if json.Unmarshal([]byte(header), &members) != nil || members == nil {
@@ -98,7 +98,7 @@ func withAlgorithm(header, alg string) string {
 	return string(out)
 }
 
-// indentedText is JSON in lines. What is none stays as it is.
+// indentedText is JSON in lines. Another text stays as it is.
 func indentedText(text string) string {
 	var out bytes.Buffer
 	if json.Indent(&out, []byte(text), "", "  ") != nil {

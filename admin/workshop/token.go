@@ -18,7 +18,7 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// documentsToken is the one that the document shows, as it stands there. Whoever set it has
+// documentsToken is the one that the document shows, as it stands there. Its typesetter has
 // misread a letter or two of its claims.
 const documentsToken = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9." +
 	"eyJpc3MiOiJteV9pc3N1ZXIiLCJzZWUiOiJteSB5ZXNvdXJjZSBvd25lciIsImF1ZCI6Im15X3Jlc291cmNlX3NlcnZlciIsImFkbWluIjp0cnVlLCJleHAiOjExODMzODYyNDAwfQ." +
@@ -48,8 +48,8 @@ type sentToken struct {
 // served says that the API let the call through.
 func (s sentToken) served() bool { return s.Status < http.StatusBadRequest }
 
-// tokenPage takes apart a token that stands in a message, the document's, or none yet. What is
-// pasted comes in a form: tokens are not for addresses.
+// tokenPage takes apart a token that stands in a message, the document's, or none yet. A token that
+// is pasted comes in a form: tokens are not for addresses.
 func (w *Workshop) tokenPage(c echo.Context) error {
 	data := w.newTokenData(c.QueryParam("stage"))
 	if message := c.QueryParam("message"); message != "" {

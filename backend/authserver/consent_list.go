@@ -15,7 +15,7 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// showGiven shows a user what they have allowed. Who has not signed in is asked to.
+// showGiven shows a user what they have allowed. A user who has not signed in is asked to.
 func (s *Server) showGiven(c echo.Context, caller guard.Caller) error {
 	stage := caller.Stage()
 	id, failed := c.QueryParam(fieldInteraction), pages.Failure{}

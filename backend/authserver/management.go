@@ -78,7 +78,7 @@ func (s *Server) examineToken(c echo.Context) error {
 }
 
 // reset brings back the state at first start. Each part is reset as a whole; after an error,
-// asking again completes it. What is under way ends first, then consents, codes, refresh tokens
+// asking again completes it. Sign-ins that are under way end first, then consents, codes, refresh tokens
 // and access tokens, so that none comes of another meanwhile.
 func (s *Server) reset(c echo.Context) error {
 	ctx := c.Request().Context()

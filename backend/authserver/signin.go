@@ -43,7 +43,7 @@ func (s *Server) form(stage catalog.Stage, path string, i *interaction) pages.Fo
 	return pages.Form{Action: "/" + stage.Slug + path, Hidden: []pages.Hidden{{Name: fieldInteraction, Value: i.id}}}
 }
 
-// signIn proves the user. What the page posts comes from the browser that it was shown in.
+// signIn proves the user. The form comes from the browser in which the page was shown.
 //
 //keyladder:code authorize-sign-in
 func (s *Server) signIn(c echo.Context, caller guard.Caller) error {

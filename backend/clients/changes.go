@@ -15,7 +15,7 @@ import (
 )
 
 // change makes a change in the database, tells the feed in the same transaction, and puts it in
-// force here. What a change depends on it reads in its transaction: what is in memory may be
+// force here. A change reads what it depends on in its transaction: what is in memory may be
 // older than what another process wrote.
 func (r *Registry) change(ctx context.Context, what string, write func(tx *gorm.DB) ([]change, error)) error {
 	// A caller that goes away must not leave us guessing whether it was written.

@@ -24,8 +24,8 @@ type state struct {
 	partners map[string]*App // by the pins of their certificates
 }
 
-// change is what the feed tells: which app or key is another one now. What it is, the database
-// says; so secrets stand in one place alone, and a reader that is late reads what is true now.
+// change is what the feed tells: which app or key is another one now. The database says what it
+// is; so secrets stand in one place alone, and a reader that is late reads what is true now.
 type change struct {
 	App string `json:"app,omitempty"`
 	Key string `json:"key,omitempty"`
@@ -200,7 +200,7 @@ func (b *Book) publish(next *state, found rows) {
 	b.state.Store(next)
 }
 
-// app is the app as it is now. What calls use up goes on from the one before: another name is
+// app is the app as it is now. Its rate limit goes on from the one before: another name is
 // no reason for a full bucket.
 func (row appRow) app(before *App, tiers map[string]tierRow) *App {
 	app := &App{

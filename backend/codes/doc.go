@@ -1,7 +1,7 @@
 // Package codes keeps authorization codes (RFC 6749, section 4.1).
 //
 // A code is 256 random bits, and what is sealed behind them. It is good for one client, at one stage, with the redirect URI of
-// the authorization request, once, and for a short time. What is kept of it is its SHA-256.
+// the authorization request, once, and for a short time. Only its SHA-256 is kept.
 //
 // # Once
 //

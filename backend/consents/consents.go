@@ -117,8 +117,8 @@ func (s *Store) Withdraw(ctx context.Context, id string) (manage.Consent, error)
 	return withdrawn[0], nil
 }
 
-// WithdrawSelected ends the consents that are selected, and returns what they were. What came of
-// them is the caller's to end, afterwards.
+// WithdrawSelected ends the consents that are selected, and returns what they were. The caller ends the codes and
+// tokens that came of them, afterwards.
 //
 //keyladder:code consent-withdraw
 func (s *Store) WithdrawSelected(ctx context.Context, selection manage.ConsentSelection) ([]manage.Consent, error) {

@@ -1,7 +1,7 @@
 // Package consents remembers which user allows which client what, at which stage.
 //
 // A consent is widened when its user allows more, and never narrowed: it ends when it is
-// withdrawn. What came of it has to end then, too, and is kept elsewhere. The order matters, so
+// withdrawn. The codes and tokens that came of it have to end then, too, and are kept elsewhere. The order matters, so
 // that nothing is made anew in between:
 //
 //  1. withdraw the consent: from now on nobody gets a code without being asked

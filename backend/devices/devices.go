@@ -247,8 +247,8 @@ func (r *Registry) all() []*Device {
 	return all
 }
 
-// Flush writes when devices were last seen. What can't be written stays for the next
-// time.
+// Flush writes when devices were last seen. Times that can't be written stay for the
+// next time.
 func (r *Registry) Flush(ctx context.Context) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()

@@ -37,6 +37,6 @@
 // it, all requests come from the mediator's address.
 //
 // At later stages it issues tokens itself (package issuer) and is the gateway in front of the API
-// (package gateway). What it has of its own then is in its database: providers, sign-ins, sessions and
+// (package gateway). Its own data are in its database then: providers, sign-ins, sessions and
 // tokens. Any number of mediators can share one.
 package mediator

@@ -8,7 +8,7 @@ import (
 )
 
 // WithoutSecret refuses a request that shows a client secret, or anything that takes its place, where
-// the client integrity token says which client it is. Whoever has a secret to show has come to the
+// the client integrity token says which client it is. A client with a secret to show has come to the
 // wrong server, or should not have it.
 func WithoutSecret(r *http.Request, form Form) error {
 	shown := ""

@@ -10,7 +10,7 @@
 //
 // Each key has a quota for the minute and one for the day, and whoever has the key can use it up, at
 // the customer's expense. So the bank keeps it on a server, the mediator, which as a gateway adds it
-// to the calls of its apps. What is left of a quota stands in each answer.
+// to the calls of its apps. The rest of a quota stands in each answer.
 //
 // A call passes two checks:
 //

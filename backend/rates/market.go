@@ -71,8 +71,8 @@ func (s *Server) marketRates(c echo.Context) error {
 	})
 }
 
-// decide says whose call it is, and why it is not served; nil: it is. What is left of the quotas is
-// announced in any case, to those who have any.
+// decide says whose call it is, and why it is not served; nil: it is. The rest of the quotas is
+// announced in any case, to customers that have any.
 func (s *Server) decide(header http.Header, r *http.Request, at time.Time) (customer string, _ *refusal) {
 	customer, err := s.keys.Customer(r)
 	switch {

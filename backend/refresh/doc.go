@@ -14,7 +14,7 @@
 // that the caller can end the access tokens that carry their IDs.
 //
 // The wrong client is refused, and the family lives on: RFC 6749 (section 10.4) has a token
-// bound to its client, and so it is worth nothing to others. What kills a family is reuse by its
+// bound to its client, and so it is worth nothing to others. A family ends by reuse by its
 // own client, where one of two copies has to be stolen.
 //
 // Where families are bound to a device, or to its key, another one is refused as well. If it comes

@@ -10,8 +10,8 @@ import (
 )
 
 // Use has mint make an access token for a refresh token, which stays good: it is for servers that do
-// not rotate (RFC 6749, section 6, leaves them that). Whoever has a copy can use it beside its owner,
-// and nobody notices.
+// not rotate (RFC 6749, section 6, leaves them that). A thief who has a copy can use it beside its
+// owner, and nobody notices.
 //
 // An error of mint is returned as it is. Others are those above, or one of the database.
 //

@@ -17,8 +17,8 @@
 //
 // They come in on four listeners: plain HTTP, TLS with client certificates if given, TLS from a
 // terminator that has proven itself and speaks for its clients, and TLS from the gateway, which has
-// looked at the callers itself (package gateway). What a call needs is decided by package guard before any handler runs, what money may do by
-// package ledger; who may call is kept by registry, devices, users and sessions. Handlers
+// looked at the callers itself (package gateway). Package guard decides what
+// a call needs before any handler runs, and package ledger what money may do; who may call is kept by registry, devices, users and sessions. Handlers
 // only read requests and write answers.
 //
 // The package owns the server's database, its access log and its metrics, and serves its

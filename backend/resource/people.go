@@ -149,8 +149,8 @@ func selectedDevices(c echo.Context) (manage.DeviceSelection, error) {
 	return selection, checkDevices(selection.DeviceFilter)
 }
 
-// markWorkshop marks what the workshop has made. Who may say so is who has the admin's
-// certificate: if apps could, whoever attacks would hide there.
+// markWorkshop marks what the workshop has made. Only a caller with the admin's
+// certificate may say so: if apps could, attackers would hide there.
 func (s *Server) markWorkshop(c echo.Context) error {
 	made, err := manage.Read[[]manage.Installation](c)
 	if err != nil {

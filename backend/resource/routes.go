@@ -7,7 +7,7 @@ import (
 	"keyladder/backend/guard"
 )
 
-// routes are the handlers of the API. What a call of each needs is in package api.
+// routes are the handlers of the API. Package api says what a call of each needs.
 //
 //keyladder:code resource-routes
 func (s *Server) routes(e *echo.Echo, g *guard.Guard) {

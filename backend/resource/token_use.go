@@ -11,7 +11,7 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// noteToken notes a call that was served with an access token. What was refused was not done.
+// noteToken notes a call that was served with an access token. A refused call was no use of it.
 func (s *Server) noteToken(o guard.Outcome) {
 	if o.Token == nil || o.Check != "" {
 		return

@@ -1,5 +1,5 @@
 // Package serving is what all of the bank's servers do in the same way: how they answer, over what,
-// and until when. What they answer is their own.
+// and until when. Their answers are their own.
 package serving
 
 import (

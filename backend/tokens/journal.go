@@ -102,7 +102,7 @@ func (j *Journal) Note(t *Token, c Call) {
 }
 
 // Flush writes the calls that were noted since the last time, and now and then removes those of
-// tokens that expired an hour ago. What can't be written is lost: it is statistics.
+// tokens that expired an hour ago. A use that can't be written is lost: it is statistics.
 func (j *Journal) Flush(ctx context.Context) error {
 	at := j.now().UTC()
 	j.mu.Lock()

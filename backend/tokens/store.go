@@ -57,7 +57,7 @@ type Store struct {
 	writing  sync.Mutex // one change at a time; held while the database is written, and memory after it
 }
 
-// change is what the feed tells. What a key is now, the database says.
+// change is what the feed tells. The database says what a key is now.
 type change struct {
 	Key     string `json:"key,omitempty"`   // it is another one now, or new
 	Token   string `json:"token,omitempty"` // it was revoked

@@ -26,8 +26,8 @@ type served struct {
 // issuing server can't be told.
 const usesTold, mostUntold = 400, 100_000
 
-// TellUses tells the issuing server how often its tokens were used here. What can't be told is
-// told the next time. It is not for concurrent use.
+// TellUses tells the issuing server how often its tokens were used here. Uses that can't be told now
+// are told the next time. It is not for concurrent use.
 func (m *Mirror) TellUses(ctx context.Context) error {
 	for jti, u := range m.verified.uses() {
 		kept, there := m.untold[jti]

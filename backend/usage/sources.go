@@ -123,7 +123,7 @@ func (s *Sources) Count(at time.Time, from Source, letThrough bool) {
 
 // Flush adds to the database what was counted since the last time. Of a kind and day that has
 // more rows than can be listed, those with the fewest calls that were let through go, and are
-// counted together. What can't be written stays for the next time.
+// counted together. Counts that can't be written stay for the next time.
 func (s *Sources) Flush(ctx context.Context) error {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()

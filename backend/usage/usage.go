@@ -72,8 +72,8 @@ func (c *Counter) Count(at time.Time, app, stage, route string, served bool) {
 	}
 }
 
-// Flush adds to the database what was counted since the last time. What can't be
-// written stays for the next time.
+// Flush adds to the database what was counted since the last time. Counts that can't be
+// written stay for the next time.
 func (c *Counter) Flush(ctx context.Context) error {
 	c.flushing.Lock()
 	defer c.flushing.Unlock()

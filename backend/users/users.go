@@ -210,6 +210,6 @@ func (d *Directory) List(at time.Time) []manage.User {
 // Knows says whether there is a user of that name.
 func (d *Directory) Knows(name string) bool { return d.Lookup(name) != nil }
 
-// Clear forgets the failed attempts on a user, wherever they were made. What is familiar
-// stays so.
+// Clear forgets the failed attempts on a user, wherever they were made. Familiar places
+// stay so.
 func (d *Directory) Clear(name string) { d.throttle.clear(name) }

@@ -12,7 +12,7 @@ import (
 )
 
 // Audit logs each change, and each look at a secret: what was asked for, by whose certificate
-// and with what outcome. What is at the paths of unless is no change. Paths hold IDs only; where
+// and with what outcome. A request to one of the paths of unless is no change. Paths hold IDs only; where
 // the ID is a key's, see [loggedPath].
 func Audit(logger *slog.Logger, unless ...string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

@@ -46,7 +46,7 @@ func UserSources() []UserSource {
 }
 
 // Provider is an authorization server that vouches for users, as the mediator, a client of it, has
-// it described. What two providers do differently is here, and in no code.
+// it described. Differences between providers are here, and in no code.
 //
 // URLs can have {stage} in them, for the slug of the stage, and can begin with the name of a service
 // of this deployment, {auth}, which is followed wherever that is. All others are https; http is for
@@ -79,7 +79,7 @@ type Provider struct {
 	// SameNames says that its users are the bank's customers of the same name. Only the bank itself
 	// can say that of all its users.
 	SameNames bool `json:"same_names"`
-	// Links says which customer of the bank a user of the provider is. Who is in neither is refused.
+	// Links says which customer of the bank a user of the provider is. A user who is in neither is refused.
 	Links map[string]string `json:"links,omitempty"`
 
 	// Apps are clients of the bank for which the mediator only adds a secret, where apps speak to

@@ -1,7 +1,7 @@
 // Package problem writes refusals as RFC 9457 problem details.
 //
 // A [Problem] is public: it says what the client did wrong and what to do about it,
-// and nothing about how the server found out. What stays private travels beside it,
+// and nothing about how the server found out. The private reason travels beside it,
 // in a traffic verdict.
 package problem
 

@@ -25,7 +25,7 @@ func Write(path string, data []byte) error {
 }
 
 // Replace is Write for one who writes alone, of many files in a folder, which [Sync] then
-// waits for. What an interrupted one leaves, path.partial, is overwritten by the next.
+// waits for. The file that an interrupted one leaves, path.partial, is overwritten by the next.
 func Replace(path string, data []byte) error {
 	file, err := os.OpenFile(path+".partial", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {

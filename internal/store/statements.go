@@ -9,7 +9,7 @@ import (
 )
 
 // statements is a connection pool of gorm's whose transactions use statements that were prepared
-// outside of them. What is prepared in a transaction, as gorm does it, has to be prepared anew in
+// outside of them. A statement that is prepared in a transaction, as gorm does it, has to be prepared again in
 // the next one, which takes a quarter of a short transaction's time. One transaction runs at a
 // time.
 type statements struct {

@@ -17,8 +17,8 @@ import (
 const busy = "5000"
 
 // Open opens, or makes, the database in the file path (mode 0600) and brings its
-// tables up to the models. What was committed survives the death of the process and
-// of the machine: write-ahead log, synced at every commit. Foreign keys are enforced.
+// tables up to the models. A committed transaction survives the death of the process
+// and of the machine: write-ahead log, synced at every commit. Foreign keys are enforced.
 //
 // A database that was there before and is missing or empty now is not made anew in silence:
 // what was revoked or banned would be good again. That, and one that is damaged, is an error

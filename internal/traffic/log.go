@@ -25,7 +25,7 @@ func New(program string, capacity int) *Log {
 }
 
 // Add records messages, one right after the other; it sets Seq, Program and, where it is zero,
-// At. What a message refers to must not be changed any more. A nil log records nothing.
+// At. The bytes that a message refers to must not be changed any more. A nil log records nothing.
 func (l *Log) Add(messages ...Message) {
 	if l == nil {
 		return
@@ -56,7 +56,7 @@ func (m *Message) bound() {
 	}
 }
 
-// cut shortens a text without splitting a character. What is kept is a copy, for the same
+// cut shortens a text without splitting a character. A text that was cut is a copy, for the same
 // reason.
 func cut(text string, most int) string {
 	if len(text) <= most {

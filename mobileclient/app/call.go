@@ -249,8 +249,8 @@ func (a *harbourApp) attempt(ctx context.Context, dressed *protect.Dressed) (o o
 	return o
 }
 
-// exchange sends a request and receives the answer. What was sent is dressed, which the record
-// takes the body from. Sent becomes true where the request, or a part of it, may have gone out.
+// exchange sends a request and receives the answer. The request is dressed already, and the
+// record takes the body from it. Sent becomes true where the request, or a part of it, may have gone out.
 func (a *harbourApp) exchange(exchange string, req *http.Request, dressed *protect.Dressed, sent *bool) (*http.Response, []byte, error) {
 	ctx := sdk.WithExchange(req.Context(), exchange)
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{

@@ -2,8 +2,8 @@
 // that it was packed with says which.
 //
 // It is a program of its own, which a device starts from an installed package and
-// speaks to over inherited sockets ([keyladder/mobileclient/device/sdk]). What it was
-// shipped with lies beside it, in its own executable: its client ID, keys, pins and the
+// speaks to over inherited sockets ([keyladder/mobileclient/device/sdk]). The settings that it was
+// shipped with lie beside it, in its own executable: its client ID, keys, pins and the
 // policy of each stage ([release.Settings]), in release 2 with the secrets hidden, and from release 3
 // on with none: each is another program (clear.go, hidden.go, none.go). It has no other configuration,
 // no environment, and no way to the network but the device's.

@@ -82,7 +82,7 @@ func (a *harbourApp) beginRenewal(who protect.SignedIn) (string, error) {
 }
 
 // lost says whether the server may have done what it was asked for, and the app has not heard of
-// it. What one of the app's own checks refuses will be refused again.
+// it. An answer that one of the app's own checks refuses will be refused again.
 func lost(err error) bool {
 	var refused *protect.GrantError
 	check, _ := protect.Refused(err)

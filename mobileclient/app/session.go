@@ -183,7 +183,7 @@ func (a *harbourApp) endAtBank(ctx context.Context, who protect.SignedIn) outcom
 	return a.sendKnown(ctx, call{Call: signOut, user: who, settled: true})
 }
 
-// revoked says whether the bank has taken a token back. What else is in the answer does not
+// revoked says whether the bank has taken a token back. The rest of the answer does not
 // matter (RFC 7009, section 2.2).
 func (o outcome) revoked(who protect.SignedIn) bool {
 	return (who.Token != "" || who.Refresh != "") && o.answer.Status == http.StatusOK

@@ -12,8 +12,8 @@ import (
 )
 
 // agentSpy sees the addresses that the victim's user agent goes through: an extension, a history
-// that is kept in step with a cloud, somebody who looks over a shoulder. What stands in the last
-// one, which leads back to the app, it uses in a program of its own.
+// that is kept in step with a cloud, somebody who looks over a shoulder. It uses the
+// code or token of the last one, which leads back to the app, in a program of its own.
 //
 //keyladder:code attack-agent-spy
 func agentSpy(ctx context.Context, g *attack.Given) (attack.Result, error) {

@@ -12,7 +12,7 @@
 // checked on the server's side.
 //
 // None of these packages imports anything of the servers, the PKI or the lab; a test watches
-// that. What attacks share is in package attack, and the tools are packages of their own:
+// that. The parts that attacks share are in package attack, and the tools are packages of their own:
 //
 //	attack     what an attack is given and brings home, and what attacks have in common
 //	debugger   holds a running program and reads its memory

@@ -81,8 +81,8 @@ func flood(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	}})
 }
 
-// floodThroughApp has the genuine app on the attacker's own phone make the calls. What the limit is, the API
-// says to everybody, also where it serves them nothing.
+// floodThroughApp has the genuine app on the attacker's own phone make the calls. The API tells
+// everybody what the limit is, also where it serves them nothing.
 func floodThroughApp(ctx context.Context, g *attack.Given) (attack.Result, error) {
 	phone, err := g.Open(ctx, g.Package, nil)
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 
 // stolenBearer takes what stands for the user out of a call that was logged behind the
 // end of TLS, and no proof of the app, and uses it in a call of its own from there. The log
-// holds no secret with which the app could be imitated. What apps are registered under is no
-// secret, and no proof either: where that is all that they say of themselves, it goes along. A token
+// holds no secret with which the app could be imitated. A client ID is no
+// secret, and no proof either: where apps show nothing else of themselves, it goes along. A token
 // that is bound to a key is shown as one that is not, and with a proof of a key that we have.
 //
 //keyladder:code attack-stolen-bearer

@@ -84,8 +84,8 @@ type Device struct {
 	closed  bool
 }
 
-// New switches a device on. What was installed and set under the same folder before
-// is there again.
+// New switches a device on. Apps and settings from before, under the same folder,
+// are there again.
 func New(config Config) (*Device, error) {
 	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
 		return nil, fmt.Errorf("the phone runs on Linux and macOS only, not on %s", runtime.GOOS)
@@ -127,7 +127,7 @@ func New(config Config) (*Device, error) {
 // Owner is the customer whose phone it is.
 func (d *Device) Owner() string { return d.config.Owner }
 
-// Close stops all apps and ends all connections. What is installed stays.
+// Close stops all apps and ends all connections. Installed apps stay.
 func (d *Device) Close() error {
 	d.mu.Lock()
 	d.closed = true

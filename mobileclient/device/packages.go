@@ -22,7 +22,7 @@ type Installed struct {
 }
 
 // AllowSideloading says whether packages of signers that the app store does not know
-// may be installed. What is installed already stays.
+// may be installed. Packages that are installed already stay.
 func (d *Device) AllowSideloading(allowed bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

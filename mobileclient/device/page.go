@@ -54,7 +54,7 @@ type Form struct {
 // Kind is what a field takes.
 type Kind string
 
-// The kinds of fields. What this user agent does not know takes text, as in browsers.
+// The kinds of fields. A kind that this user agent does not know takes text, as in browsers.
 const (
 	Text     Kind = "text"
 	Password Kind = "password"

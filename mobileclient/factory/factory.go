@@ -1,5 +1,5 @@
 // Package factory is where a maker of devices makes their secure hardware: it gives each a number, and a
-// key with a certificate that leads to the maker's root. Whoever has a plant can make devices that
+// key with a certificate that leads to the maker's root. The owner of a plant can make devices that
 // everybody takes for the maker's. So attacks don't have one: their phones come out of it ready-made.
 package factory
 

@@ -22,7 +22,7 @@ import (
 // errOtherPage means that a form was filled in that is not there any more.
 var errOtherPage = errors.New("the page has changed meanwhile")
 
-// showBrowser shows what the user agent shows. What a person knows can be filled in.
+// showBrowser shows what the user agent shows. It can fill in the passwords that a person knows.
 func (p *Phone) showBrowser(c echo.Context) error {
 	who := person.Person{}
 	if fill := c.QueryParam("fill"); p.people[fill] != "" {

@@ -25,7 +25,7 @@ type made struct {
 	Answered string // and inside a sealed response
 }
 
-// latest are the latest n calls of apps, newest first. What the user agent loads it shows itself.
+// latest are the latest n calls of apps, newest first. The user agent shows by itself what it loads.
 func latest(log *traffic.Log, n int) []made {
 	var calls []*made
 	open := map[string]*made{}

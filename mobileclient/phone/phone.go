@@ -85,7 +85,7 @@ type state struct {
 
 const stateFile = "phone.json"
 
-// New switches the phone on. What was chosen, set and installed before is there again.
+// New switches the phone on. Apps, settings and the stage from before are there again.
 func New(config Config) (*Phone, error) {
 	p := &Phone{config: config}
 	if err := errors.Join(p.removeUploads(), p.load()); err != nil {

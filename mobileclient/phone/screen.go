@@ -218,7 +218,7 @@ func refusal(screen device.Screen) *notice {
 	return &notice{Title: title, Text: screen.Error, Check: screen.Check}
 }
 
-// read decodes what the app shows. What it can't is refused as well.
+// read decodes what the app shows. A screen that it can't decode is refused as well.
 func read(screen *device.Screen, v any) {
 	if !screen.OK {
 		return

@@ -17,8 +17,8 @@ func mustSignIn(home device.Screen) bool { return home.SignIn != "" && !home.Sig
 // signedOut is whether a screen could not be shown because nobody is signed in.
 func signedOut(screen device.Screen) bool { return !screen.OK && mustSignIn(screen) }
 
-// showSignIn has the user sign in as the app wants it. What a person knows can be filled
-// in for them.
+// showSignIn has the user sign in as the app wants it. The phone can fill in the passwords that a person
+// knows.
 func (p *Phone) showSignIn(c echo.Context, page page, shown device.Screen, fill string) error {
 	if shown.SignIn == device.InPage {
 		return render(c, http.StatusOK, openSignInView(page, shown.Providers))

@@ -16,7 +16,7 @@ import (
 	"sync"
 )
 
-// The signature block, the last bytes of a package. What is signed is the magic and the
+// The signature block, the last bytes of a package. The signature is over the magic and the
 // SHA-256 of everything before the signature: program, assets, length and signer. Ed25519
 // alone would hash all of that once to verify it and twice to sign it, with SHA-512, and the
 // package is measured with SHA-256 anyway.

@@ -53,7 +53,7 @@ const (
 	CheckConsent  Check = "consent" // the user allows it
 )
 
-// The attestation service's checks. What it finds out about an app is none of them: it goes into a
+// The attestation service's checks. A finding about an app is none of them: it goes into a
 // token, which the others look at.
 const (
 	CheckAttestation Check = "attestation-session" // it is open, and answered once and in time

@@ -131,7 +131,7 @@ func (d *Decision) describe(v reflect.Value) {
 }
 
 // Decide decides one field anew: its name is as in [Decision].Field, its value as in JSON, such
-// as call.transport and http. What has such a value is declared; a duration is like 1m30s.
+// as call.transport and http. Names of values are the declared ones; a duration is like 1m30s.
 func (p *Policies) Decide(field, value string) error {
 	policy, name, _ := strings.Cut(field, ".")
 	part, ok := fieldNamed(reflect.ValueOf(p).Elem(), policy)

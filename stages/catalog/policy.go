@@ -71,8 +71,8 @@ type API struct {
 	Partners      Partners      `json:"partners" title:"Partners' servers"`
 }
 
-// NothingAsked are the policies of calls that anybody may make in any way. What is asked of
-// callers that are no apps is built up from it.
+// NothingAsked are the policies of calls that anybody may make in any way. The policies of callers
+// that are no apps are built up from it.
 func NothingAsked() (Call, API) {
 	return Call{
 		Transport: PlainHTTP, Pins: NotPinned, AppProof: NoAppProof, KeyPlace: NoKeySent, Nonces: NoNonces,
@@ -106,7 +106,7 @@ func (a Auth) CodesUnbound() bool {
 	return a.Grants.HasCode() && a.ClientAuth == ServersSecret && a.PKCE == NoPKCE
 }
 
-// Offers says whether tokens can be had by a grant. Whoever offers refresh tokens offers the
+// Offers says whether tokens can be had by a grant. A server that offers refresh tokens offers the
 // code grant that they begin with.
 func (a Auth) Offers(grant Grants) bool {
 	return a.Grants == grant || a.Grants == CodeAndRefresh && grant == CodeGrant
@@ -187,7 +187,7 @@ const (
 )
 
 // Partners says whether partners' servers are served beside the apps, and how they prove
-// who they are. What the call policy asks of apps does not concern them.
+// who they are. The call policy of apps does not concern them.
 type Partners string
 
 // The policies for partners.

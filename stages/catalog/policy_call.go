@@ -105,8 +105,8 @@ func (p Policies) HasTokens() bool { return p.Call.UserProof == AccessToken }
 // UserKey says where the app keeps what stands for its user, such as a session key.
 type UserKey string
 
-// The places. What is in memory ends with the app's process, and its user has to sign in anew.
-// What is in storage stays, and is in each copy of the storage.
+// The places. A key in memory ends with the app's process, and its user has to sign in again.
+// One in storage stays, and is in each copy of the storage.
 const (
 	NoUserKey        UserKey = "none"
 	UserKeyInMemory  UserKey = "memory"

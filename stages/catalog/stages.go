@@ -81,7 +81,7 @@ var sessionPolicies = hiddenPolicies.but(func(p *Policies) {
 })
 
 // passwordGrantPolicies are where chapter 2 begins. The app proves less than before: its ID
-// says which client it is, and no secret stands behind it. What needs the secret of a Hawk
+// says which client it is, and no secret stands behind it. All that needs the secret of a Hawk
 // MAC goes with it, until the client secret is back.
 var passwordGrantPolicies = sessionPolicies.but(func(p *Policies) {
 	p.Call.Transport = TLS
@@ -133,8 +133,8 @@ var refreshPolicies = codeGrantPolicies.but(func(p *Policies) {
 	p.Auth.Rotation = Rotated
 })
 
-// attestedHashPolicies let the attestation service prove the app. What signed calls were good for
-// goes with the signatures.
+// attestedHashPolicies let the attestation service prove the app. The defences that signed calls
+// were good for go with the signatures.
 var attestedHashPolicies = refreshPolicies.but(func(p *Policies) {
 	p.Call.AppProof = IntegrityToken
 	p.Call.Nonces = NoNonces
@@ -160,7 +160,7 @@ var pkcePlainPolicies = mediatedPolicies.but(func(p *Policies) {
 	p.Auth.PKCE = PlainPKCE
 })
 
-// pkceS256Policies do it so that the request does not give it away. What it is worth depends on
+// pkceS256Policies do it so that the request does not give it away. Its worth depends on
 // the provider, and there is another one now.
 var pkceS256Policies = pkcePlainPolicies.but(func(p *Policies) {
 	p.Call.PKCE = S256PKCE

@@ -59,7 +59,7 @@ func (c *Caller) Attester(release int, device string) (*Attester, error) {
 // URL is where sessions are opened: the address of each begins with it.
 func (a *Attester) URL() string { return a.sessions.String() }
 
-// Evidence is what answers a challenge. Whoever is asked decides what it is.
+// Evidence is what answers a challenge. The caller decides what it is.
 type Evidence func(attestation.Challenge) (attestation.Evidence, error)
 
 // Measured is an app's own package.

@@ -18,8 +18,8 @@
 //  2. fields say who is calling: the installation and the user;
 //  3. the app's proof goes over all of that.
 //
-// The answer goes the other way: first it is verified, then opened. What an app does besides,
-// such as repeating calls, and how it reaches the server, is not done here.
+// The answer goes the other way: first it is verified, then opened. The other work of an
+// app, such as repeating calls and reaching the server, is not done here.
 //
 // # Mechanisms
 //

@@ -36,7 +36,7 @@ type Call struct {
 	Spoil Spoiler
 }
 
-// Spoiler changes a request while it is dressed. What is nil changes nothing.
+// Spoiler changes a request while it is dressed. A hook that is nil changes nothing.
 type Spoiler struct {
 	BeforeSealing func(*Request)
 	BeforeSigning func(*Request) // everything is there but the app's proof

@@ -135,7 +135,7 @@ func (o *OAuth) Exchange(ctx context.Context, client *http.Client, response Resp
 }
 
 // Refresh trades a refresh token for an access token and the next refresh token (RFC 6749,
-// section 6). Whoever asks again because an answer was lost does it with the same key: the
+// section 6). A client that asks again because an answer was lost does it with the same key: the
 // server takes that for what it is, and gives the same refresh token again. A key is letters and
 // digits; an empty one is not sent. Its error is a [GrantError] where the server gives nothing.
 //

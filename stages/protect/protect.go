@@ -33,7 +33,7 @@ type API struct {
 	Answers []jwk.Key // with which the API signs its answers, where it does
 }
 
-// Identity is what a caller has. What is empty it does not have, and does not show.
+// Identity is what a caller has. A field that is empty it does not have, and does not show.
 type Identity struct {
 	UserAgent   string // HarbourBank/1.0
 	ClientID    string

@@ -11,7 +11,7 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// choose makes it a client of the provider of the identity. What that one does differently is written
+// choose makes it a client of the provider of the identity. The habits of that one are written
 // here, into the app: for one more provider, or another habit of this one, there has to be another
 // release.
 //

@@ -1,10 +1,10 @@
 // Package hello reads what TLS negotiates in the clear: the ClientHello, which offers, the
 // ServerHello, which chooses, and, before TLS 1.3, the ServerKeyExchange (RFC 8446, sections
-// 4.1.2 and 4.1.3; RFC 5246, section 7.4.3; RFC 8422, section 5.4). Whoever carries a
+// 4.1.2 and 4.1.3; RFC 5246, section 7.4.3; RFC 8422, section 5.4). Anyone who carries a
 // connection can read as much; nothing in it is secret, and at this point nothing of it is
 // authenticated.
 //
-// It verifies nothing and decrypts nothing. What it does not know it passes over.
+// It verifies nothing and decrypts nothing. It passes over what it does not know.
 package hello
 
 import (

@@ -20,7 +20,7 @@ import (
 )
 
 // authorize begins the sign-in that a pushed request is about, in the user agent that brings the
-// reference. All else in the address counts for nothing (RFC 9126, section 4). Who is sent away goes
+// reference. All else in the address counts for nothing (RFC 9126, section 4). The user goes
 // to a provider's page, or sees a problem: no request can choose another place.
 //
 //keyladder:code mediator-authorize

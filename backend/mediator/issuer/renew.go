@@ -42,8 +42,8 @@ func (s *Server) refreshing() grants.Grant {
 	return grant
 }
 
-// renew renews a session at its provider, if its access token there has expired. What the provider
-// gives takes the place of what there was before anybody is answered. Where it says that the user's
+// renew renews a session at its provider, if its access token there has expired. The provider's
+// tokens take the place of the old ones before anybody is answered. Where it says that the user's
 // sign-in is over, the family ends.
 //
 //keyladder:code mediator-renew
@@ -164,7 +164,7 @@ func (s *Server) endSessions(ctx context.Context, reason string, ids ...string) 
 // mostReturned is how many sessions are looked at in one go.
 const mostReturned = 100
 
-// returnTokens gives back to the providers what sessions that have ended had (RFC 7009). What can't
+// returnTokens gives back to the providers what sessions that have ended had (RFC 7009). A token that can't
 // be given back now is tried again later, also where a provider wants to know the mediator in another
 // way: what is described of it may follow.
 //

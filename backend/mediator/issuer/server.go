@@ -103,8 +103,8 @@ func New(ctx context.Context, config Config) (*Server, error) {
 	return s, nil
 }
 
-// customer is a user who was proven elsewhere. What they may do they have allowed there, and the API
-// looks at it with each call.
+// customer is a user who was proven elsewhere. Their consent there says what apps may
+// do for them, and the API looks at that with each call.
 func customer(name string) *users.User { return users.Elsewhere(name, clients.Scopes()) }
 
 // asAllowed is what the user has allowed when the code was issued: it is a minute old at most.

@@ -2,6 +2,6 @@
 // described ([manage.Provider]): it makes authorization requests, trades codes and refresh tokens,
 // finds out who the user is, and gives tokens back (RFC 7009).
 //
-// Nothing here knows one provider from another. What a provider sends is read strictly: an answer
+// Nothing here knows one provider from another. The answers of providers are read strictly: an answer
 // that is not understood is an error, and never a user.
 package oauthclient

@@ -2,8 +2,8 @@
 // until a provider has answered.
 //
 // Each step is one statement that looks and marks at once: a request_uri begins one sign-in, and one
-// answer ends it, however many come. What is kept of request_uri, state and the user agent's cookie
-// is a hash. All is in the database, so a mediator that is killed between two steps goes on where it
+// answer ends it, however many come. A hash alone is kept of request_uri, of state and of the
+// user agent's cookie. All is in the database, so a mediator that is killed between two steps goes on where it
 // was, and several can share the work.
 package signins
 

@@ -14,7 +14,7 @@ import (
 
 // ChallengeOracle has a program of the attacker's own answer challenges out of the genuine package
 // file, which lies beside it. The service learns that whoever answers has the package, and nothing
-// about what is running. What was found out about its surroundings is whatever the program says.
+// about what is running. The program says of its surroundings whatever it likes.
 //
 //keyladder:code attack-challenge-oracle
 func ChallengeOracle(ctx context.Context, g *attack.Given) (attack.Result, error) {

@@ -17,7 +17,7 @@ import (
 // HardwareOracle leaves the key where it is and uses it there. The owner of a phone can unlock its boot
 // loader, and the system is theirs then: it tells the secure hardware that the genuine app is asking where it is
 // a program of the attacker's own. So that gets evidence, tokens and proofs in the app's name, with a real
-// phone's certificate. What the system can't change is what the boot loader has told the hardware before it ran.
+// phone's certificate. The system can't change what the boot loader has told the hardware before it ran.
 //
 //keyladder:code attack-hardware-oracle
 func HardwareOracle(ctx context.Context, g *attack.Given) (attack.Result, error) {

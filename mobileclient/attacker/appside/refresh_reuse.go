@@ -13,7 +13,7 @@ import (
 )
 
 // RefreshReuse has a copy of the victim's storage that is a little old: the app has traded the
-// refresh token in it for the next one meanwhile. Whoever uses it now gives away that two have
+// refresh token in it for the next one meanwhile. The one who uses it now gives away that two have
 // it, so the server ends the whole family: nobody can tell which of the two is the thief (RFC
 // 9700, section 4.14.2).
 //

@@ -12,7 +12,7 @@ import (
 )
 
 // StaticExtract reads the package as everybody can who has the app: the file's bytes
-// as `strings` shows them, then the assets that `unzip` gives. What is in an app is
+// as `strings` shows them, then the assets that `unzip` gives. A secret in an app is
 // published, whatever its name.
 //
 //keyladder:code attack-static-extract

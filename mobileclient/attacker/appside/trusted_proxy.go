@@ -14,7 +14,7 @@ import (
 // TrustedProxy runs the genuine, unmodified app on a phone whose owner has installed a
 // certification authority of their own, and lets it talk through a proxy that has
 // certificates from there. TLS does what it promises: it protects the owner's traffic
-// from everybody but the owner. What the proxy reads goes into a program of one's own.
+// from everybody but the owner. The credentials that the proxy reads go into a program of one's own.
 //
 //keyladder:code attack-trusted-proxy
 func TrustedProxy(ctx context.Context, g *attack.Given) (attack.Result, error) {

@@ -12,7 +12,7 @@ import (
 
 // VerifierSpy catches the code as the others do, and has seen the request for it as well: a spy in
 // the victim's user agent tells the addresses that it goes through, and in the first stands what the
-// code is bound to. Where that is the verifier itself, it can be shown with the code. What proves the
+// code is bound to. Where that is the verifier itself, it can be shown with the code. The token that proves the
 // app lies in the memory of the genuine one on the attacker's phone, and is good for a program of the
 // attacker's own as long as it lives.
 //

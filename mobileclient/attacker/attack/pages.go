@@ -42,7 +42,7 @@ func (p *Program) signInOnPages(ctx context.Context, user, password string) erro
 }
 
 // SignInAtBank signs a user in on the page of the bank's authorization server, where that is a provider
-// of the mediator: with the request that the mediator makes for each of its users. What comes of it goes
+// of the mediator: with the request that the mediator makes for each of its users. The answer goes
 // to the mediator.
 func (p *Program) SignInAtBank(ctx context.Context, user, password string) (protect.Answer, error) {
 	mediator, err := p.Caller.Issuer()

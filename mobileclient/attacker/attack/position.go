@@ -140,7 +140,7 @@ type Victim struct {
 // LookAlike is a place in the store for an app that looks like the bank's.
 type LookAlike struct {
 	// Used has the victim install the package and sign in with it, as they would with
-	// the genuine app. What it shows does not matter.
+	// the genuine app. The screens that it shows do not matter.
 	Used func(ctx context.Context, packagePath string) error
 }
 

@@ -22,9 +22,9 @@ import (
 // that a phone with the app ever talked to has seen it.
 const PublicUserAgent = "HarbourBank/1.0"
 
-// Program is an HTTP client that takes the app's place. What makes its calls look like the
-// app's is public: it stands in the bank's own description of its API (package protect).
-// The identity is not. What is not in it the program does not show; a device and a session
+// Program is an HTTP client that takes the app's place. The form of the app's calls,
+// which it copies, is public: it stands in the bank's own description of its API (package protect).
+// The identity is not. The program shows nothing that is not in it; a device and a session
 // it gets for itself.
 type Program struct {
 	g      *Given

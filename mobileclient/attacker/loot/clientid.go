@@ -20,8 +20,8 @@ var (
 	sentKey     = regexp.MustCompile(`(?i:authorization): ?key ([A-Za-z0-9._~-]{3,128})(?:\r?\n|\\r)`)
 	signedUnder = regexp.MustCompile(`Hawk id=\\?"([A-Za-z0-9._~-]{3,128})\\?"`)
 
-	// A request line, as it is sent and as access logs have it. What a careful server writes
-	// in a key's place, such as [redacted], is no key.
+	// A request line, as it is sent and as access logs have it. The text that a careful
+	// server writes in a key's place, such as [redacted], is no key.
 	queryOfRequest = regexp.MustCompile(`(?:GET|POST|PUT|DELETE) /[!-~]{0,512}?\?([!-~]{1,512}) HTTP/1\.1$`)
 	keyInURL       = regexp.MustCompile(`(?:^|&)(?i:key)=([A-Za-z0-9._~%-]{3,128})(?:&|$)`)
 )

@@ -75,8 +75,8 @@ func (s Signed) trial(host string, port int) func(secret string) bool {
 	now := time.Now()
 	fits := func(secret string) bool {
 		candidate = secret
-		// The MAC is checked first. What is checked after it, the body's hash and the time,
-		// says nothing about the secret: the body was not kept, and the request is old.
+		// The MAC is checked first. The checks after it, of the body's hash and the time,
+		// say nothing about the secret: the body was not kept, and the request is old.
 		_, err := server.Verify(request, nil, now)
 		return err == nil || errors.Is(err, hawk.ErrHash) || errors.Is(err, hawk.ErrStale)
 	}

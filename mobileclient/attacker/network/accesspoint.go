@@ -56,8 +56,8 @@ type Conversation struct {
 	up, down    bytes.Buffer // what the phone sent, and what came back
 }
 
-// NewAccessPoint opens an access point. What has a tampering is changed on its way; with
-// none, the access point listens. Close it.
+// NewAccessPoint opens an access point. A tampering changes messages on their
+// way; with none, the access point listens. Close it.
 func NewAccessPoint(ctx context.Context, uplink Uplink, tamper Tampering) (*AccessPoint, error) {
 	listener, err := uplink.listen()
 	if err != nil {

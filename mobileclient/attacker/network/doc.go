@@ -9,6 +9,6 @@
 //	uplink.go       the way on to the API, limits and records
 //	reach.go        keeps all of them on this machine and on private networks
 //
-// They are told where to connect and where to record. What is heard on them is for the
-// attacks to make use of.
+// They are told where to connect and where to record. The attacks make use of
+// the messages that are heard on them.
 package network

@@ -212,7 +212,7 @@ func Weaknesses() []string {
 }
 
 // Debugged says whether a debugger holds a thread of a process, as the system sees it (proc(5),
-// TracerPid). What can't be read counts as one.
+// TracerPid). A thread whose status can't be read counts as held.
 func Debugged(pid int) bool {
 	folder := fmt.Sprintf("/proc/%d/task", pid)
 	threads, err := os.ReadDir(folder)

@@ -3,7 +3,7 @@
 // it, not even the app whose key it is.
 //
 // Here it is a process of its own, which the device starts and speaks to over a socket that it inherits
-// (JSON-RPC, net/rpc). What it keeps is in a folder of its own, in none of the apps': a copy of an app's
+// (JSON-RPC, net/rpc). Its keys are in a folder of its own, in none of the apps': a copy of an app's
 // memory has no key in it, nor has one of its storage. On Linux no other program of the same user may
 // look into the process, either.
 //

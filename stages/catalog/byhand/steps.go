@@ -98,7 +98,7 @@ func (w walk) at(need func(catalog.Policies) bool) walk {
 	return needed
 }
 
-// Steps that attacks share. What is found is in the folder that `stages loot` fills.
+// Steps that attacks share. The loot is in the folder that `stages loot` fills.
 var (
 	theCA      = say("Get the certificate of the CA that every device trusts: `curl -fsSO http://localhost:8000/workshop-ca.pem`.").at(overTLS)
 	thePackage = say("Get the package of the app: `curl -fsSO http://localhost:8000/packages/{package}`.")

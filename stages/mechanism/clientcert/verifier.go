@@ -16,7 +16,7 @@ const maxRemembered = 4096
 
 // Verifier verifies certificates of apps, and remembers those that were good: a server sees
 // the same few again and again. Signatures do not go bad, so that at the next
-// call only the time is left to look at. What was no good is not remembered, so
+// call only the time is left to look at. A certificate that was not good is not remembered, so
 // strangers can't fill the memory.
 type Verifier struct {
 	roots *x509.CertPool

@@ -81,7 +81,7 @@ func (a artifacts) check() error {
 
 // originForm is a request's target as clients sign it. Servers have to take the absolute form
 // as well, which proxies are sent (RFC 9112, section 3.2.2): the same target after a scheme
-// and an authority. What the authority says does not matter, as it does not in Host.
+// and an authority. The authority does not matter, as it does not in Host.
 func originForm(target string) string {
 	scheme, rest, absolute := strings.Cut(target, "://")
 	if !absolute || strings.ContainsAny(scheme, "/?") {

@@ -81,7 +81,7 @@ var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 // quotable says whether there can be such a string.
 func quotable(text string) bool { return printable(text) && strings.IndexByte(text, '\t') < 0 }
 
-// readComponent reads an identifier. What it does not know it refuses: the same name with a parameter
+// readComponent reads an identifier. It refuses an identifier that it does not know: the same name with a parameter
 // is another value.
 func readComponent(item httpsfv.Item) (c Component, err error) {
 	name, ok := item.Value.(string)
@@ -265,8 +265,8 @@ var defaultPorts = map[string]string{"https": ":443", "http": ":80"}
 
 // TargetURI is the target URI of a request: the server's origin, such as https://localhost:8447, and
 // what the request line says, which is a path and a query, or the absolute form that proxies are sent
-// (RFC 9112, section 3.2). The origin is the settings' of either end. What a Host field or an absolute
-// form says about it is what somebody wants it to be. Empty: the two make no URI.
+// (RFC 9112, section 3.2). The origin is the settings' of either end. A Host field or an absolute
+// form says about it what somebody wants it to be. Empty: the two make no URI.
 //
 // Scheme and host are in lower case, and the default port is left out (RFC 9421, sections 2.2.2 and
 // 2.2.3; RFC 9110, section 4.2.3). Path and query stay as they are written.

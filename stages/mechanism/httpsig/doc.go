@@ -1,5 +1,5 @@
 // Package httpsig is HTTP message signatures (RFC 9421): a signature over parts of a message, which
-// its fields carry. Who has the key has made this very request, and nobody has changed it since.
+// its fields carry. The holder of the key has made this very request, and nobody has changed it since.
 //
 // # What it is for
 //
@@ -34,7 +34,7 @@
 //
 // [Read], [Signature.Base], [Signature.Sign] and [Signature.Verify] are RFC 9421, as far as it is
 // needed: fields, members of dictionaries (;key), the request that a response answers (;req), and the
-// derived components but for @query-param and @request-target. What is not supported is refused
+// derived components but for @query-param and @request-target. A feature that is not supported is refused
 // ([ErrUnsupported]), so is what nobody knows: a parameter that is passed over may be one that changes
 // what is meant.
 //
@@ -86,8 +86,8 @@
 //
 // # What it is worth
 //
-// The server can't make what it verifies, as it can with Hawk, where both ends hold one secret. What it
-// costs is one ECDSA verification and one signature per call; the rest is small beside them (see the
-// benchmarks). What it does not say is that the app is the genuine one: whoever can have the key sign
+// The server can't make what it verifies, as it can with Hawk, where both ends hold one secret. It
+// costs one ECDSA verification and one signature per call; the rest is small beside them (see the
+// benchmarks). It does not say that the app is the genuine one: whoever can have the key sign
 // can sign anything. That is for the tokens to say.
 package httpsig

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Rules are what a signature has to fulfil, beside matching its message. What they say nothing about
-// is not asked for.
+// Rules are what a signature has to fulfil, beside matching its message. A part that they say nothing
+// about is not asked for.
 type Rules struct {
 	Covered []Component // has to be
 	Tag     string      // that it has to have
@@ -49,7 +49,7 @@ func (r Rules) check(s *Signature, key Verifier) error {
 		return fmt.Errorf("%w: nonce", ErrParameter)
 	case p.Tag != r.Tag:
 		return fmt.Errorf("%w: tag is %q", ErrTag, p.Tag)
-	// The key says which algorithm it is for. What the message says must not change that (section 3.2).
+	// The key says which algorithm it is for. The message must not change that (section 3.2).
 	case p.Algorithm != "" && p.Algorithm != key.Algorithm():
 		return fmt.Errorf("%w: alg is %q", ErrAlgorithm, p.Algorithm)
 	case r.KeyID != "" && p.KeyID != r.KeyID:

@@ -22,7 +22,7 @@ const (
 // MaxLength is how long the two fields may be together, in bytes.
 const MaxLength = 4096
 
-// Parameters are what a signature says about itself (RFC 9421, section 2.3). What is empty is not there.
+// Parameters are what a signature says about itself (RFC 9421, section 2.3). A parameter that is empty is not there.
 type Parameters struct {
 	Created   time.Time // in whole seconds
 	Expires   time.Time // in whole seconds: from then on it is worth nothing

@@ -27,7 +27,7 @@
 // # A token that is not good
 //
 // An app that is not genuine gets a token as well ([Fail]): of the same length, with the same
-// header and the same claims, signed with a key that nobody knows. Whoever tries one thing after
+// header and the same claims, signed with a key that nobody knows. Somebody who tries one thing after
 // another at the attestation service is told nothing there, and has to ask the API each time,
 // where calls are counted, limited and on record. Only who knows the secret can tell the two
 // apart.

@@ -4,7 +4,7 @@
 // # The key
 //
 // The secure hardware of a device makes a key for each app that is installed on it, and signs with
-// it; the private half never leaves it. What others learn of it is the public half:
+// it; the private half never leaves it. Others learn the public half of it:
 //
 //	{"kty":"EC","crv":"P-256","x":"l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
 //	 "y":"9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA"}
@@ -24,6 +24,6 @@
 // evidence), or known from elsewhere. Signatures over something else are made by [SignBytes] and
 // verified by [Key.Verify].
 //
-// A signature is 64 bytes here: the numbers r and s, 32 bytes each. What signs in Go
-// ([crypto.Signer]) gives them in ASN.1, of varying length.
+// A signature is 64 bytes here: the numbers r and s, 32 bytes each. Signers in Go
+// ([crypto.Signer]) give them in ASN.1, of varying length.
 package jwk

@@ -133,7 +133,7 @@ func (bySigner) Sign(text string, key any) ([]byte, error) {
 
 // Open tells what a token says that is of the kind, such as "dpop+jwt", and that the key has signed
 // which find says. Find gets the header, which nobody has vouched for yet; its error is returned as
-// it is. What the claims have to be, each kind says for itself.
+// it is. Each kind of token says for itself what its claims have to be.
 //
 // A header may have more than this knows, but for "crit", which says that it must be known (RFC 7515,
 // section 4.1.11). The errors of package token say what is wrong otherwise.

@@ -8,7 +8,7 @@
 //
 //	GET /pkce-s256/authorize?…&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256
 //
-// The redirect brings a code. Whoever redeems it has to show the verifier:
+// The redirect brings a code. The client that redeems it has to show the verifier:
 //
 //	grant_type=authorization_code&code=…&code_verifier=dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk
 //
@@ -19,7 +19,7 @@
 // # The methods
 //
 // With [Plain] the challenge is the verifier. That helps against those who see the redirect
-// alone, as another app on the same URI scheme does. Whoever sees the request as well has all
+// alone, as another app on the same URI scheme does. Somebody who sees the request as well has all
 // that they need. With [S256] the challenge is the verifier's SHA-256, and the request gives
 // nothing away. A request that names no method means plain (section 4.3), so a server that does
 // not take plain has to refuse it, and not fall back to something.

@@ -61,7 +61,7 @@ type Cache struct {
 // they cost the garbage collector nothing.
 type fingerprint [16]byte
 
-// New is an empty cache. What its config leaves out is refused: without a Limit it
+// New is an empty cache. A config without a Limit makes one that
 // is always full.
 func New(config Config) *Cache {
 	c := &Cache{skew: max(0, int64(config.Skew/time.Second)), limit: config.Limit, mark: config.Mark}

@@ -1,5 +1,5 @@
 // Package servernonce makes texts that a server gives out, and recognises later without having kept
-// them: the nonces of DPoP (RFC 9449, section 8) and the challenges of client attestation. Who signs
+// them: the nonces of DPoP (RFC 9449, section 8) and the challenges of client attestation. A client that signs
 // one of them shows that the signature is not older than it.
 //
 // A text is the number of a slot of time, and a MAC over it and over what the text is for. It is good

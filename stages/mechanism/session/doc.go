@@ -23,7 +23,7 @@
 // # The password
 //
 // Basic is a password in base64, which is a spelling and not a protection: everything
-// depends on TLS. What the parser decides is what the two ends could read differently:
+// depends on TLS. The parser decides what the two ends could read differently:
 //
 //   - The first colon ends the user's name; a password may have colons, a name may not.
 //   - The text is UTF-8. Servers that take Latin-1, too, have two passwords for one user.

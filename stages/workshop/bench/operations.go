@@ -33,7 +33,7 @@ type Operations struct {
 }
 
 // Sender is what the proof of the sender adds to a call, and what the bare operations of ECDSA that it takes
-// add to the same call: they are carried out before it, by the same server. What a server does otherwise
+// add to the same call: they are carried out before it, by the same server. The other work of a server
 // takes longer when it does something else in between, and it does so in both.
 type Sender struct {
 	Stage        string  `json:"stage"`

@@ -68,8 +68,8 @@ func Keep[T any](file, source string, measured T) error {
 	return nil
 }
 
-// Kept is what was measured, from the file that the environment variable names. What was measured with
-// another source is refused. Its errors are [ErrNotKept] and [ErrOtherSource], beside those of reading
+// Kept is what was measured, from the file that the environment variable names. A file that was measured
+// with another source is refused. Its errors are [ErrNotKept] and [ErrOtherSource], beside those of reading
 // it.
 func Kept[T any](variable string) (measured T, err error) {
 	file := os.Getenv(variable)

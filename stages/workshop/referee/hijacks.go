@@ -42,8 +42,8 @@ func Unbound(stages catalog.Set) (catalog.Stage, bool) {
 }
 
 // Hijacks counts how often a stolen code is good in the hands of its thief, where codes are bound to
-// nothing: the attack code-relay, so many times in each round. What was switched on before is so again
-// afterwards. Progress is told of each round that is done. An error means that nothing could be
+// nothing: the attack code-relay, so many times in each round. Defences that were switched on before are so
+// again afterwards. Progress is told of each round that is done. An error means that nothing could be
 // switched, or that ctx has ended.
 func (r *Referee) Hijacks(ctx context.Context, times int, progress func(done, total int, latest manage.HijackMeasurement)) (_ []manage.HijackMeasurement, err error) {
 	stage, ok := Unbound(r.stages)

@@ -3,7 +3,7 @@
 //
 // It shows the API's certificate to the apps, asks for theirs, and hands each call on
 // over a connection of its own, on which it proves with a client certificate that it is
-// the terminator. What it knows about the client goes along in two fields, which are
+// the terminator. Its knowledge about the client goes along in two fields, which are
 // removed from what clients send, because the API believes them:
 //
 //	X-Forwarded-For: 203.0.113.7        the one address that the connection came from

@@ -14,7 +14,7 @@
 // # The key at the beginning
 //
 // MD5, SHA-1 and SHA-256 work through a message in blocks, and what they return is their
-// state after the last one. Who has hash(key + message) can therefore go on where it ended,
+// state after the last one. Anyone who has hash(key + message) can therefore go on where it ended,
 // without the key ([Extend]). The better hash does not help here.
 //
 // # What HMAC does

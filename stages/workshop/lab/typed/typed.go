@@ -26,7 +26,7 @@ type Result struct {
 }
 
 // All types the commands into one shell in a folder, as its functions and variables have to last, and
-// returns what came of each. What is printed that has to be something else here is replaced.
+// returns what came of each. Parts of a printed command that have to be something else here are replaced.
 func All(t testing.TB, dir string, env []string, commands []Command, replace *strings.Replacer) []Result {
 	t.Helper()
 	notes := t.TempDir()
