@@ -185,7 +185,7 @@ func heldByApp(ctx context.Context, folder *deployment.Folder, stage catalog.Sta
 	}
 	h.header = dressed.Header
 	h.header.Del("User-Agent")
-	// What is good for this one call is made by stages sign.
+	// The command stages sign makes the fields that are good for one call.
 	for _, field := range []string{dpop.Field, httpsig.FieldInput, httpsig.FieldSignature} {
 		h.header.Del(field)
 	}

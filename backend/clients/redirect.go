@@ -59,7 +59,7 @@ func placed(uris []string, places map[string]string) []string {
 }
 
 // withoutPort is a URI without its port, where it has one; nothing else about it is changed.
-// What can't be read is as it was.
+// A URI that can't be read is returned as it was.
 func withoutPort(uri string) string {
 	u, err := url.Parse(uri)
 	if err != nil || u.User != nil {

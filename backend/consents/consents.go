@@ -105,7 +105,7 @@ func (s *Store) GrantedIn(tx *gorm.DB, p Party) ([]string, error) {
 }
 
 // Withdraw ends a consent by its ID, and returns what it was: [ErrNoConsent] where there is none.
-// What came of it is the caller's to end, afterwards.
+// The caller ends the codes and tokens that came of it, afterwards.
 func (s *Store) Withdraw(ctx context.Context, id string) (manage.Consent, error) {
 	withdrawn, err := s.WithdrawSelected(ctx, manage.ConsentSelection{IDs: []string{id}})
 	if err == nil && len(withdrawn) == 0 {

@@ -11,8 +11,8 @@
 //	scope-wanted  what do request, client and owner have in common?
 //	              issue the token, and where the stage has it, a refresh token
 //
-// What a grant adds is a [Grant], with the one phase that differs. Which grants there are says
-// the stage. The resource server has the password grant under /v1/token, the authorization
+// A grant adds a [Grant], with the one phase that differs. The stage says which grants there
+// are. The resource server has the password grant under /v1/token, the authorization
 // server all others. The endpoints for revocation (RFC 7009) and introspection (RFC 7662) are
 // here as well.
 package grants

@@ -26,7 +26,7 @@ type member struct {
 // not know. Each of these lets two programs read one message in two ways, and a proof
 // over a message is worth nothing when what it says depends on the reader.
 //
-// What is not one JSON object is a bad request (400); one that says the wrong things
+// A body that is not one JSON object is a bad request (400); one that says the wrong things
 // can't be processed (422).
 func decode(body []byte, members ...member) error {
 	if !utf8.Valid(body) {

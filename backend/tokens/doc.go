@@ -30,7 +30,7 @@
 //
 // # Use
 //
-// What was done with tokens is kept by the servers that check them ([Journal]), and so is where
+// The calls with a token are kept by the servers that check it ([Journal]), and so is where
 // an admin has switched off that they refuse those that were revoked ([RevocationSwitch]): to
 // show what a token that says everything itself is without that check.
 package tokens

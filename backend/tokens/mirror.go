@@ -64,7 +64,7 @@ func (m *Mirror) load(ctx context.Context) (feed.Cursor, error) {
 	if err := m.issuer.Do(ctx, http.MethodGet, keysPath, nil, &state); err != nil {
 		return feed.Cursor{}, fmt.Errorf("ask for the signing keys: %w", err)
 	}
-	// What is revoked while the pages are read is in the feed after the cursor.
+	// A token that is revoked while the pages are read is in the feed after the cursor.
 	for after := ""; ; after = state.Revoked[len(state.Revoked)-1].Token {
 		var page []revocation
 		if err := m.issuer.Do(ctx, http.MethodGet, revokedPath+"?after="+url.QueryEscape(after), nil, &page); err != nil {

@@ -43,7 +43,7 @@ func Elsewhere(name string, scopes []string) *User {
 // staffScope is the one that only staff have.
 const staffScope = "accounts:freeze"
 
-// What users may do, whatever the app may. Staff have no business with customers' money.
+// The rights of users, whatever the app may. Staff have no business with customers' money.
 var (
 	customerScopes = []string{"rates:read", "accounts:read", "transfers:write"}
 	staffScopes    = []string{"rates:read", "accounts:read", "accounts:freeze"}

@@ -11,7 +11,7 @@
 // a restart where it is kept in memory, by a new database where it is in one, or because it was
 // cleared. The page then says [Page.StartOver], and its entries begin with the new feed's first.
 //
-// What a reader does about a gap depends on what it reads. A reader of events (records of
+// Readers do different things about a gap. A reader of events (records of
 // traffic) reports it and goes on. A reader of a state (the registry of clients) loads the
 // state anew, with the cursor up to which that holds, and goes on from there.
 //

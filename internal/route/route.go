@@ -13,7 +13,7 @@ import (
 )
 
 // Table leads from public addresses to those that are connected to, both host:port.
-// What is not in it is connected to as it is.
+// An address that is not in it is connected to as it is.
 type Table map[string]string
 
 // To is where an address leads.

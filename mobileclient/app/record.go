@@ -43,7 +43,7 @@ func (a *harbourApp) peer(req *http.Request) string {
 	return ""
 }
 
-// What servers other than the API are called in records.
+// The names of servers other than the API in records.
 const (
 	authServer         = "auth"
 	attestationService = "attestsvc"

@@ -18,7 +18,7 @@ import (
 )
 
 // wiretap carries the victim's connections, as the router of a café does, and listens.
-// What passes in the clear holds the credentials of the app, and those are good for
+// The messages in the clear hold the credentials of the app, and those are good for
 // any call. Nothing is changed, and the victim notices nothing.
 //
 //keyladder:code attack-wiretap

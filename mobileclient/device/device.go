@@ -33,7 +33,7 @@ type Config struct {
 	NewIdentifier func() string // makes what it calls an installation; nil: [rand.Text]
 }
 
-// What an app is asked, and what it shows.
+// The requests to an app, and the screens that it shows.
 type (
 	// Payment is what a user types in to make a transfer.
 	Payment = sdk.Payment

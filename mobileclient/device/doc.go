@@ -1,12 +1,12 @@
 // Package device is a simulated phone: what its operating system gives to apps and
 // to the person who holds it.
 //
-// What is real: an app is a process of its own, started from its package, with an
+// These parts are real: an app is a process of its own, started from its package, with an
 // empty environment. Its connections are the machine's, and are handed to it as file
 // descriptors. So the package can be read and changed, the process can be searched and
 // debugged, and its traffic can be led through any proxy, as on a phone that one owns.
 //
-// What the device does:
+// The device does this:
 //
 //   - installs packages (packages.go): a signature must fit, the signer must be one that
 //     the app store vouches for unless sideloading is allowed, and an update must have the
@@ -23,7 +23,7 @@
 //   - shows pages (agent.go, page.go), and hands URLs with other schemes to apps that claimed
 //     them (schemes.go).
 //
-// What is not: there is no kernel between two devices of one machine. Anyone who may act
+// The isolation of devices is not: there is no kernel between two devices of one machine. Anyone who may act
 // as the user that runs them can do anything to both.
 //
 // A debugger in the process that launched an app must let go of it before

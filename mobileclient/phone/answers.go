@@ -2,7 +2,7 @@ package phone
 
 import "keyladder/internal/manage"
 
-// What the API answers, as the app shows it.
+// The API's answers, as the app shows them.
 type (
 	// Accounts answers GET /v1/accounts.
 	Accounts struct {

@@ -12,7 +12,7 @@
 // is, to them, the archive's comment. So `unzip -p harbour-bank-1.pkg settings.json`
 // and `strings` work on it, and the app finds its assets in its own executable.
 //
-// What the genuine app is shipped with are its [Settings]. Release 1 has them in
+// The genuine app is shipped with [Settings]. Release 1 has them in
 // settings.json as they are ([BundleClear]); release 2 hides the secrets among them
 // (package scatter); release 3 has no secrets ([BundleNoSecrets]). Each has a program that can read its own (package build).
 //

@@ -42,7 +42,7 @@ var (
 	names   = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}(\.[a-z][a-z0-9]{0,31}){1,5}$`)
 	schemes = regexp.MustCompile(`^[a-z][a-z0-9.-]{1,63}$`) // RFC 3986, section 3.1, without "+"
 
-	// What the user agent serves itself, or hands to nobody.
+	// The schemes that the user agent serves itself, or hands to nobody.
 	reserved = []string{"http", "https", "file", "data", "blob", "about", "javascript", "mailto", "tel"}
 )
 

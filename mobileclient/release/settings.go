@@ -55,7 +55,7 @@ func (s *Settings) Secret(policy catalog.Call) string {
 	return s.SharedSecret
 }
 
-// What an app writes to its log, which the device keeps. It never logs less than calls.
+// The levels of an app's log, which the device keeps. An app never logs less than calls.
 const (
 	LogCalls      = "calls"      // method, path and status
 	LogEverything = "everything" // whole URLs and header fields, with all that opens something

@@ -114,7 +114,7 @@ const (
 // Rotation is what becomes of a refresh token that is used.
 type Rotation string
 
-// What becomes of it.
+// Whether a refresh token that was used is replaced.
 const (
 	NotRefreshed Rotation = "none"
 	Rotated      Rotation = "rotated" // it brings its successor, and is good no more

@@ -43,12 +43,12 @@
 // # Being attested
 //
 // Where an attestation service looks at apps, [Caller.Attester] asks it for client integrity tokens.
-// What it is shown is the caller's to decide ([Evidence]): an app shows what it is ([Measured]), and
+// The caller decides what it is shown ([Evidence]): an app shows what it is ([Measured]), and
 // an attacker what they like.
 //
 // # Identities with gaps
 //
-// What an [Identity] does not have is left out: a caller without the app's secret makes calls
+// The credentials that an [Identity] does not have are left out: a caller without the app's secret makes calls
 // that are neither signed nor sealed. [Caller.Lacks] says what is missing; the genuine app
 // refuses to call then. [Identity.Proof] puts bytes that were found somewhere in the place of
 // a proof, and [Call.Spoil] changes one thing on the way: probes do one thing wrong with it.

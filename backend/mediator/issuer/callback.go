@@ -73,7 +73,7 @@ func (s *Server) finish(c echo.Context, caller guard.Caller, of signins.SignIn, 
 	if refused != nil {
 		return "", refused
 	}
-	// What has begun is done to its end, whether the user agent waits for it or not.
+	// A sign-in that has begun is finished, whether the user agent waits for it or not.
 	ctx := context.WithoutCancel(c.Request().Context())
 	to := oauthclient.For{Stage: of.Stage, Exchange: traffic.ExchangeOf(c.Request())}
 	given, err := s.config.Client.Exchange(ctx, to, p, query.Get("code"), s.verifier(of, p), strings.Fields(of.Scope))

@@ -32,6 +32,6 @@
 //   - What the provider says about the user it says in answer to the mediator's own request, with
 //     the mediator's secret.
 //
-// What is known between the steps is in the database, and each step is one transaction. So a
+// The state between the steps is in the database, and each step is one transaction. So a
 // mediator that dies loses a sign-in at most, while its provider is asked.
 package issuer

@@ -36,7 +36,7 @@ var (
 	scope  = regexp.MustCompile(`^[!#-\[\]-~]+$`) // scope-token of RFC 6749, section 3.3
 )
 
-// What a description may be long at most.
+// How long a description may be at most.
 const (
 	maxText    = 256  // bytes
 	maxURL     = 1024 // bytes

@@ -254,7 +254,7 @@ func (s *Store) update(ctx context.Context, id string, changes map[string]any) e
 }
 
 // End ends the sessions with these IDs, as far as they have not, and returns those that ended now.
-// What the provider has given is to be given back afterwards: see [Store.Ended]. With
+// The provider's tokens have to be given back afterwards: see [Store.Ended]. With
 // the reason [ProviderEnded] there is nothing left to give back.
 func (s *Store) End(ctx context.Context, at time.Time, reason string, ids ...string) (ended []string, err error) {
 	if len(ids) == 0 {

@@ -16,7 +16,7 @@
 // calls under a stage's policy need it. A new mechanism is a new file, and a line in
 // [Loot].
 //
-// What has no shape is told by what it does: prove.go finds the secret that a signed
+// A secret without a shape is told by what it does: prove.go finds the secret that a signed
 // request was signed with among all texts, and scalars.go the private key of a certificate
 // among all numbers.
 package loot

@@ -14,7 +14,7 @@ import (
 // Drops is what a [Dropper] does not carry.
 type Drops int32
 
-// What can be dropped.
+// The messages that can be dropped.
 const (
 	DropNothing Drops = iota
 	DropRequests

@@ -30,7 +30,7 @@ func (u *Uplink) listen() (net.Listener, error) {
 	return net.Listen("tcp", cmp.Or(u.Listen, "127.0.0.1:0"))
 }
 
-// What attackers are called in traffic records.
+// The names of attackers in traffic records.
 const (
 	Party      = "attacker"              // their programs and machines
 	AppParty   = "attacker's app"        // apps on phones of their own, genuine or not

@@ -71,7 +71,7 @@ func confine() error {
 	return filterSockets()
 }
 
-// What an app may read: what programs are linked with, and what the system says about
+// The files that an app may read: those that programs are linked with, and what the system says about
 // itself. Files of other processes that hold secrets stay closed, because the kernel asks
 // whether the app might debug them.
 var readable = []string{

@@ -9,6 +9,6 @@
 //   - bounds on memory and descriptors, and no core dumps;
 //   - a process group of its own, and the end together with the phone.
 //
-// What a machine can't keep apps from, [Weaknesses] says. The phone itself, which attacks run in, is not
+// [Weaknesses] says what a machine can't keep apps from. The phone itself, which attacks run in, is not
 // confined: a debugger of the phone's still reaches the app.
 package confine

@@ -2,7 +2,7 @@
 //
 // # What it is for
 //
-// What lies in a package under the name SHARED_SECRET is published. There is no way to
+// A value that lies in a package under the name SHARED_SECRET is published. There is no way to
 // keep a secret from whoever has the program that uses it, but it can be made work to
 // find: `strings`, a search for base64 or for PEM, and a look at the assets should bring up
 // nothing.

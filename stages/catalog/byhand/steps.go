@@ -151,7 +151,7 @@ var (
 	// madeUp has a phone that is none say what the attestation service wants to hear.
 	madeUp = say("The service asks the phone, and not the app. Make a phone up that says what a real one says, with a certificate whose root is your own, and sign in through it: `stages token --stage {stage} --user mallory --made-up-phone > own.txt`. What the attestation service gives it looks like what others get, and the mediator refuses it: this is where it ends.").at(byDevice)
 
-	// Whoever has the app's secret, where there is one, can sign in as the app does.
+	// A program that has the app's secret, where there is one, can sign in as the app does.
 	ownSignIn = say("Sign in on the bank's page, with a program of your own that takes part in the app's place: `stages token --stage {stage} --user mallory{own secret} | grep -i ^authorization: > own-session.txt`.").at(onPages)
 )
 

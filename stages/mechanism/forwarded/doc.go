@@ -30,7 +30,7 @@
 // method and the path that the gateway has looked at, for [Lifetime], and once, where the API
 // remembers its jti. The body is not part of it, and has the connection alone to protect it.
 //
-// Whoever has the secret and the gateway's certificate can call as anybody: an API that trusts a
+// The holder of the secret and of the gateway's certificate can call as anybody: an API that trusts a
 // gateway is as good as that gateway. Letting the access token through as well, and checking it
 // again, is what products do that trust theirs less.
 package forwarded

@@ -33,7 +33,7 @@ type artifacts struct {
 	app, dlg         string // of Oz, which builds on Hawk; only ever verified here
 }
 
-// What a MAC is for.
+// The uses of a MAC.
 const (
 	tagRequest  = "header"
 	tagResponse = "response"

@@ -47,7 +47,7 @@
 //     so that nobody can take the body away.
 //  5. The time: not more than [DefaultSkew] from the server's own ([ErrStale]).
 //
-// What is left to the caller is the nonce: whether the request is here for the first time
+// The nonce is left to the caller: whether the request is here for the first time
 // is what [Verifier.Verify] can't know. Package replay remembers nonces. A server that wants each
 // request to be good once has it look at [Received].Nonce after Verify, never before:
 // otherwise anybody could use up the nonces of others. A server that does not lets a request be

@@ -14,7 +14,7 @@ import (
 	"keyladder/stages/mechanism/jwk"
 )
 
-// What this profile has signatures say.
+// The values that this profile has signatures say.
 const (
 	Label         = "device" // of a request's signature
 	LabelResponse = "api"    // of a response's
@@ -69,8 +69,8 @@ func ofResponse(header http.Header) []Component {
 
 var signatureOfRequest = Component{Name: "signature", OfRequest: true, Key: Label}
 
-// What this profile covers is covered in each call, so its identifiers are written once, and the keys of
-// its fields in a header are found once.
+// The components that this profile covers are covered in each call, so their identifiers are written
+// once, and the keys of their fields in a header are found once.
 var (
 	identifiers = map[Component]string{}
 	fieldKeys   = map[string]string{} // by names in lower case
@@ -150,7 +150,7 @@ type Received struct {
 // With [ErrTime] the request is returned, too: the key has signed it, so its sender can be told the time
 // by a signed response.
 //
-// What is left to the caller is the nonce: whether the request is here for the first time. It is asked
+// The nonce is left to the caller: whether the request is here for the first time. It is asked
 // after this, never before: else anybody could use up the nonces of others.
 //
 //keyladder:code httpsig-verify-request

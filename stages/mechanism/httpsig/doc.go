@@ -57,7 +57,7 @@
 //     response to a request that failed here is signed, so that a phone whose clock is wrong learns the
 //     time from somebody whom it can believe.
 //
-// What is left to the caller is the nonce: whether the request is here for the first time. Package
+// The nonce is left to the caller: whether the request is here for the first time. Package
 // replay remembers that.
 //
 // # What is easily got wrong

@@ -237,7 +237,7 @@ func (s *Signature) Base(m Message) ([]byte, error) {
 const paramsLine = `"` + signatureParams + `": `
 
 // Sign signs a message: it puts both fields into its header, where those of other signatures stay.
-// What is covered is the signature's components, with its parameters. It returns the base that was
+// The signature covers its components, with its parameters. It returns the base that was
 // signed.
 //
 //keyladder:code httpsig-sign

@@ -40,6 +40,6 @@
 // is looked at again. Where the device has a key, the token is bound to it (cnf.jwk; RFC 7800, section
 // 3.2): then it is worth something only to who can sign with that key.
 //
-// What the verifier insists on is what package token says of access tokens. The two kinds exclude
+// The verifier insists on what package token says of access tokens. The two kinds exclude
 // each other by typ, issuer and key, so that none opens what the other opens.
 package integrity

@@ -261,7 +261,7 @@ func write(o Options, m *material) error {
 				w.File("users.json", m.users))
 		},
 		deployment.Phone: func(w *deployment.Writer) error {
-			// What people know: the phone's screen offers to type it in for them.
+			// The passwords that people know: the phone's screen offers to type them in.
 			return errors.Join(fromTheStore(w), w.File("passwords.json", passwords), m.maker.writePlant(w, m.maker.phones))
 		},
 		deployment.Admin: fromTheStore,
