@@ -15,7 +15,7 @@ import (
 )
 
 // deviceEvidence has the device's secure hardware say which package the app was started from, which system runs, and
-// which key the app has. What the app itself has found out comes along, and is signed with it. It is as
+// which key the app has. The findings of the app itself come along, and are signed with it. They are as
 // good as the app; what it can't change is that the device measures it.
 //
 // Whether evidence comes from a device that can be believed belongs to the claim about the instance, as

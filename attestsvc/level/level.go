@@ -1,7 +1,7 @@
 // Package level has the levels at which an app can be looked at, a file for each: what a session
 // carries, what has to be in evidence, and how evidence is appraised.
 //
-// What is wrong with an app is a [Verdict], and no error: whoever sends it gets a token like all
+// A fault of an app is a [Verdict], and no error: whoever sends it gets a token like all
 // others, that is good nowhere. An error is for what is no evidence at all ([ErrMalformed]), or for
 // what hindered us.
 package level

@@ -102,7 +102,7 @@ func Open(ctx context.Context, db *gorm.DB, known Known, now func() time.Time) (
 	return s, nil
 }
 
-// seed adds what is known from the beginning and not there. What was revoked or withdrawn stays so.
+// seed adds what is known from the beginning and not there. Revoked and withdrawn entries stay so.
 func (s *Store) seed(tx *gorm.DB) error {
 	at := s.now().UTC()
 	for i, known := range slices.Concat(s.known.Roots, s.known.Intermediates) {

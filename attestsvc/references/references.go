@@ -80,7 +80,7 @@ type Store struct {
 }
 
 // Open opens the references in a database that has the tables of [Models] and of package history.
-// What is published already is registered by [Store.Scan].
+// [Store.Scan] registers packages that are published already.
 func Open(ctx context.Context, db *gorm.DB, config Config) (*Store, error) {
 	if config.Now == nil {
 		config.Now = time.Now

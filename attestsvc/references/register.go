@@ -27,7 +27,7 @@ var (
 	ErrSigner  = errors.New("it is signed by somebody who is not accepted as a signer of that client's packages")
 )
 
-// What happens to references and signers.
+// Events of references and signers.
 const (
 	registered = "registered"
 	withdrawn  = "withdrawn"

@@ -6,7 +6,7 @@
 //	POST /{stage}/v1/sessions/{id}   evidence, once and in time; the answer has the token
 //
 // The guard admits calls of all of them, as it does at the API, and records what was refused. What
-// is wrong with an app is no refusal: see package level. What is malformed is answered with 400.
+// is wrong with an app is no refusal: see package level. A malformed request is answered with 400.
 //
 // It owns the results, the devices, the references and what is enforced. It does not own the
 // clients, whose secrets it signs tokens with: the authorization server does, whose feed it follows.

@@ -248,7 +248,7 @@ func (s *Server) changeEnforcement(c echo.Context) error {
 	return c.JSON(http.StatusOK, changed)
 }
 
-// reset brings back the state at first start. What is published is registered anew.
+// reset brings back the state at first start. Packages that are published are registered again.
 func (s *Server) reset(c echo.Context) error {
 	ctx := c.Request().Context()
 	if err := errors.Join(s.results.Reset(ctx), s.enforcement.Reset(ctx), s.references.Reset(ctx), s.makers.Reset(ctx)); err != nil {

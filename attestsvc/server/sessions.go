@@ -13,7 +13,7 @@ import (
 	"keyladder/stages/mechanism/attestation"
 )
 
-// session is one round of attestation, from its challenge on. What is in it but for the answer
+// session is one round of attestation, from its challenge on. Its content but for the answer
 // never changes.
 type session struct {
 	id        string

@@ -11,11 +11,11 @@
 //	GET /extended-mediator/v1/market-rates
 //
 // A call passes the guard first, admission and proof, as it would at the API where there is no
-// gateway. What app and user may do is for the API to say. Then the gateway sends it on, over mutual
+// gateway. The API says what app and user may do. Then the gateway sends it on, over mutual
 // TLS, to a listener of the API that nobody else gets to:
 //
 //   - Of the fields that came, those in [passedOn] go along, and no others: no token, nothing that
-//     says who calls or from where. What the API believes the gateway has written itself.
+//     says who calls or from where. The gateway itself has written what the API believes.
 //   - Who calls is in a token that is good for this call alone (package forwarded).
 //   - A call that changes nothing (GET, HEAD) is sent once more where the connection failed. Any other
 //     is not: it may have been carried out.

@@ -23,7 +23,7 @@ import (
 	"keyladder/stages/mechanism/forwarded"
 )
 
-// passedOn are the fields that go along with a call. What is not here stays: tokens, cookies, and all
+// passedOn are the fields that go along with a call. A field that is not here stays behind: tokens, cookies, and all
 // that says who or where a caller is, of which there are more names than anybody can list.
 var passedOn = []string{
 	"Accept", "Accept-Language", "Content-Type", "Content-Language", "Idempotency-Key", "If-Match", "If-None-Match", "User-Agent", traffic.Header,

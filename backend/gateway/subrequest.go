@@ -40,7 +40,7 @@ func isSubrequest(r *http.Request) bool { return r.Context().Value(subrequestKey
 // address that proofs name, which is the mediator's. Where calls are signed, the answer is 403: a question
 // has not the body that is signed, and nobody but the mediator signs the answer to the call.
 //
-// Whoever asks believes that it is a gateway, and so do we: it has to come over the listener for TLS
+// The caller believes that it is a gateway, and so do we: it has to come over the listener for TLS
 // terminators, with a certificate of theirs. For others there is nothing here.
 //
 //keyladder:code gateway-subrequests

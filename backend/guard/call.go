@@ -224,8 +224,8 @@ func parametersGiven(ec echo.Context) bool {
 	return true
 }
 
-// readOrigin reads from where the call comes. What a client writes into the fields of a
-// terminator is removed everywhere else, so that no handler can take it for the truth.
+// readOrigin reads from where the call comes. A client's own values for the fields of a
+// terminator are removed everywhere else, so that no handler can take them for the truth.
 func (c *call) readOrigin() {
 	header := c.request.Header
 	if c.listener != Inside {

@@ -42,8 +42,8 @@ func (c Config) lookUpServers(_ *catalog.Stage, id string) (*clients.App, *clien
 // that it is the genuine one. The token is signed with one of the client's secrets that servers
 // share and apps do not have, and the client can be told from the key that it names.
 //
-// What a token says is remembered until it expires, because verifying it takes longer than all
-// other checks together. What can change meanwhile is looked at with each call: whether the key
+// The content of a token is remembered until it expires, because verifying it takes longer than all
+// other checks together. Facts that can change meanwhile are looked at with each call: whether the key
 // and its client are good, and the secret still one of the key's.
 //
 //keyladder:code guard-integrity

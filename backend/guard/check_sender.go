@@ -70,8 +70,8 @@ func dpopProof(p *Proofs, known *dpop.Known, origin string) func(*call) *Refusal
 // knownHeaders is of how many clients the header of their proofs is remembered.
 const knownHeaders = 10_000
 
-// proofRefused is the problem of a proof that is not good. What exactly is wrong with it the sender
-// knows as well as we do.
+// proofRefused is the problem of a proof that is not good. The sender knows as well as we do what
+// exactly is wrong with it.
 func (c *call) proofRefused(p *Proofs, detail string) *problem.Problem {
 	return c.withNonce(p, problem.New(http.StatusUnauthorized, "invalid-dpop-proof", "The proof of possession is not good", detail).
 		With("WWW-Authenticate", c.challenge(dpop.InvalidProof)))

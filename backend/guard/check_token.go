@@ -143,7 +143,7 @@ func tokenNotAccepted(c *call, reason string, values ...any) *Refusal {
 		With("WWW-Authenticate", c.challenge("invalid_token")), reason, values...)
 }
 
-// Whoever brings no token is told no error code (RFC 6750, section 3.1).
+// A client that brings no token is told no error code (RFC 6750, section 3.1).
 func noToken(c *call) *problem.Problem {
 	return problem.New(http.StatusUnauthorized, "token-missing", "Nobody is signed in", "Get an access token, and send it in the field `Authorization: "+c.scheme()+" …`.").
 		With("WWW-Authenticate", c.challenge(""))

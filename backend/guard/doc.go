@@ -39,7 +39,7 @@
 //
 // Then the call is counted, and the handler gets a [Caller]. Only the guard makes
 // callers, so a handler can't be reached around it: [Guard.Handle] is the one way to
-// register a route. What is no route passes the same steps and is 404 or 405 then, so
+// register a route. A call of no route passes the same steps and is 404 or 405 then, so
 // that only proven apps learn what there is.
 //
 // Each step says in the pipeline which values of policies it serves, and runs where a policy
@@ -48,7 +48,7 @@
 // is not made for stages that leave a field open, that have a value which nobody knows, whose
 // values contradict each other, or that ask for something which no check serves.
 //
-// What a [Route] needs is said where it is registered, and what is not said asks for the
+// The needs of a [Route] are said where it is registered, and what is not said asks for the
 // most. A route for partners asks for something else than the stage asks of apps, beginning
 // with nothing: mutual TLS and scopes, and nothing that only an app on a phone can have.
 //

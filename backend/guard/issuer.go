@@ -29,8 +29,8 @@ func (c Config) knowsUserAgent(field string) bool {
 	return c.Apps != nil && c.Apps.KnowsUserAgent(field) || c.Issued.Clients != nil && c.Issued.Clients.KnowsUserAgent(field)
 }
 
-// verify tells what an access token stands for. What is no JWT its issuer has to be asked about, where
-// a provider of the stage issues such.
+// verify tells what an access token stands for. The issuer has to be asked about a token that is no
+// JWT, where a provider of the stage issues such.
 func (c Config) verify(of *call, text string) (*tokens.Token, error) {
 	stage, at := of.stage, of.at
 	switch {

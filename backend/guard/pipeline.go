@@ -22,7 +22,7 @@ type step struct {
 	finish finisher             // completes answers, those that refuse as well; nil: has nothing to add
 }
 
-// segments are the pipeline. What comes first runs first.
+// segments are the pipeline. The first step runs first.
 type segments struct{ admission, proof, rights []step }
 
 // pipeline is the order of the checks. See the package comment.

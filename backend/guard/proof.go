@@ -93,7 +93,7 @@ const (
 	signatureKind = "signature" // of a message
 )
 
-// proven notes what the sender of a call has proven. Who has another key than the one before is
+// proven notes what the sender of a call has proven. A sender with another key than the one before is
 // nobody: see who calls it.
 func (c *call) proven(key jwk.Key, p proof) {
 	if c.sender == nil || c.sender.key != key {

@@ -41,7 +41,7 @@ func (r *recorder) Write(data []byte) (int, error) {
 // Unwrap is for [http.ResponseController].
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
-// client is who calls. Who that was is for the app's lane to tell; here it comes from the network.
+// client is who calls. The app's lane tells who that was; here it comes from the network.
 const client = "network"
 
 func (r *recorder) finish(c *call, end time.Time) {

@@ -5,7 +5,7 @@ import (
 	"keyladder/stages/catalog"
 )
 
-// Route is a route of the API, and what a call of it needs. What is left out asks for
+// Route is a route of the API, and what a call of it needs. A field that is left out asks for
 // the most.
 type Route struct {
 	Method string
@@ -19,15 +19,15 @@ type Route struct {
 	User  User
 	// WithoutDevice lets an app in that has not registered its device yet.
 	WithoutDevice bool
-	// Admission says that the guard asks for admission alone. What it takes to be served beside that
-	// its handler asks for: an endpoint of OAuth proves client and user as RFC 6749 has it, and an
+	// Admission says that the guard asks for admission alone. Its handler asks for the rest that it
+	// takes to be served: an endpoint of OAuth proves client and user as RFC 6749 has it, and an
 	// attestation is the proof itself.
 	Admission bool
 	// Attested says that such a route asks for what the attestation service has given to the app, too,
 	// before its handler looks at anything: its client integrity token, or a client attestation, and
 	// where tokens are bound to a key, for a proof that it has that.
 	Attested bool
-	// Issues says that such a route issues tokens. What they are bound to is the key of a DPoP proof, so
+	// Issues says that such a route issues tokens. They are bound to the key of a DPoP proof, so
 	// there has to be one (RFC 9449, section 5).
 	Issues bool
 	// Partner opens the route to partners' servers, and closes it to apps.
@@ -47,7 +47,7 @@ const AnyScope = "*"
 // User is what a route needs of users, at stages that prove them.
 type User int
 
-// What routes need of users.
+// The users that routes need.
 const (
 	Proven       User = iota // in the way that the stage proves users
 	ByPassword               // by name and password: the route on which a session begins

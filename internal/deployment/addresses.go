@@ -19,8 +19,8 @@ type Addresses struct {
 	// for and check, wherever they run.
 	Public map[ServiceName]string `json:"public"`
 
-	// Inside is where programs in containers listen and are found, as host:port. What is
-	// not in it is at its public address.
+	// Inside is where programs in containers listen and are found, as host:port. A service that
+	// is not in it is at its public address.
 	Inside map[ServiceName]string `json:"inside,omitempty"`
 }
 

@@ -233,7 +233,7 @@ func (s *Settings) check() error {
 	return nil
 }
 
-// Settings reads the settings of the folder's program. What is not in the file, or all where
+// Settings reads the settings of the folder's program. A setting that is not in the file, or all where
 // there is none, is as in [DefaultSettings]. The error says what to do.
 func (f *Folder) Settings() (Settings, error) {
 	values := DefaultSettings
