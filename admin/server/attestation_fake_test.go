@@ -240,6 +240,7 @@ func (f *fakeAttestation) routes() {
 			handler(w, r)
 		})
 	}
+	f.HandleFunc("POST /reset", func(http.ResponseWriter, *http.Request) {})
 	locked("GET /attestations", func(w http.ResponseWriter, r *http.Request) {
 		q, found := r.URL.Query(), []manage.Attestation{}
 		for _, a := range f.results {

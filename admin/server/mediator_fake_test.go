@@ -260,5 +260,6 @@ func newFakeRates(now func() time.Time) *fakeRates {
 			{Customer: "Harbour Bank", Window: "day", Calls: 10000, Used: 1234, Ends: now().Add(5 * time.Hour)},
 		})
 	})
+	r.HandleFunc("POST /reset", func(http.ResponseWriter, *http.Request) {})
 	return r
 }
