@@ -12,9 +12,10 @@ import (
 type ClientIDs []string
 
 var (
-	// CLIENT_ID = "…", "CLIENT_ID":"…", CLIENT_ID: …, to its end: memory also has what was written
-	// over in part.
-	namedClientID = regexp.MustCompile(`CLIENT_ID"?\s{0,4}[:=]\s{0,4}"?([A-Za-z0-9._~-]{3,128})["\\\s]`)
+	// CLIENT_ID = "…", "CLIENT_ID":"…" and CLIENT_ID: …, to its end: memory also has values that were
+	// written over in part.
+	quotedClientID = regexp.MustCompile(`CLIENT_ID"?\s{0,4}[:=]\s{0,4}"([A-Za-z0-9._~-]{3,128})"`)
+	bareClientID   = regexp.MustCompile(`CLIENT_ID"?\s{0,4}[:=]\s{0,4}([A-Za-z0-9._~-]{3,128})[\\\s]`)
 
 	// Fields of requests, with their line ends and quotes as they are or as JSON writes them.
 	sentKey     = regexp.MustCompile(`(?i:authorization): ?key ([A-Za-z0-9._~-]{3,128})(?:\r?\n|\\r)`)
@@ -27,8 +28,10 @@ var (
 )
 
 func (f *ClientIDs) search(data []byte) {
-	for _, match := range submatches(data, "CLIENT_ID", namedClientID) {
-		*f = addNew(*f, match)
+	for _, named := range []*regexp.Regexp{quotedClientID, bareClientID} {
+		for _, match := range submatches(data, "CLIENT_ID", named) {
+			*f = addNew(*f, match)
+		}
 	}
 	for _, match := range submatches(data, "uthorization: key ", sentKey) {
 		*f = addNew(*f, match)

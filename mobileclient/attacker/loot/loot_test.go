@@ -37,6 +37,8 @@ func TestClientIDs(t *testing.T) {
 		{"JSON", `{"CLIENT_ID": "harbour-mobile"}`, []string{"harbour-mobile"}},
 		{"compact JSON", `{"CLIENT_ID":"harbour-mobile","X":1}`, []string{"harbour-mobile"}},
 		{"assignment", "CLIENT_ID=harbour-mobile\n", []string{"harbour-mobile"}},
+		{"written over in part, by a line", "{\"CLIENT_ID\":\"har\n\nthe next\"}", nil},
+		{"written over in part, by text with quotes", `{"CLIENT_ID":"har\"text\"}`, nil},
 		{"written over in part", "{\"CLIENT_ID\":\"har\x00\x00\x00\x00our-mobile\"}", nil},
 		{"a request", "GET / HTTP/1.1\r\nAuthorization: key harbour-mobile\r\n\r\n", []string{"harbour-mobile"}},
 		{"a request with small letters", "authorization: key harbour-mobile\r\n", []string{"harbour-mobile"}},
