@@ -234,7 +234,7 @@ func codesView(p ui.Page, d codesData) templ.Component {
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 23, "<label for=\"times\">Steal a code, in each way,</label> <select id=\"times\" name=\"times\"><option value=\"1\">once</option> <option value=\"3\" selected>3 times</option> <option value=\"5\">5 times</option> <option value=\"10\">10 times</option></select> <button type=\"submit\" data-test=\"measure\">Measure</button> <span class=\"muted\">Each of them is the attack <a href=\"/attacks/code-relay\">code-relay</a>, which takes some seconds. Afterwards the defences that are switched on now are so again.</span></form>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 23, "<label for=\"times\">Steal a code, in each way,</label> <select id=\"times\" name=\"times\"><option value=\"1\">once</option> <option value=\"3\" selected>3 times</option> <option value=\"5\">5 times</option> <option value=\"10\">10 times</option></select> <button type=\"submit\" data-test=\"measure\">Measure</button> <span class=\"muted\">Each of them is the attack <a href=\"/attacks/code-relay\">code-relay</a>, which takes some seconds. Afterwards the same defences are switched on as now.</span></form>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
