@@ -79,8 +79,23 @@ func public(t testing.TB, key *ecdsa.PrivateKey) jwk.Key {
 	return of
 }
 
-// begin makes the guard.
+// begin makes the guard, with routes.
 func (h *holder) begin() {
+	h.Helper()
+	h.beginEmpty()
+	for _, route := range []guard.Route{
+		{Method: http.MethodGet, Path: "/v1/accounts", Scope: "accounts:read"},
+		{Method: http.MethodPost, Path: "/v1/transfers", Scope: "transfers:write"},
+		{Method: http.MethodGet, Path: "/v1/rates", Scope: "rates:read", User: guard.NobodyNeeded},
+	} {
+		h.guard.Handle(h.echo, route, func(c echo.Context, caller guard.Caller) error {
+			return c.String(http.StatusOK, caller.App()+"|"+caller.User()+"|"+caller.Thumbprint())
+		})
+	}
+}
+
+// beginEmpty makes the guard, without any.
+func (h *holder) beginEmpty() {
 	h.Helper()
 	g, err := guard.New(h.config)
 	if err != nil {
@@ -89,15 +104,6 @@ func (h *holder) begin() {
 	h.guard, h.echo = g, echo.New()
 	h.echo.HTTPErrorHandler = problem.Handler(func(error) {})
 	h.echo.Use(g.Middleware)
-	for _, route := range []guard.Route{
-		{Method: http.MethodGet, Path: "/v1/accounts", Scope: "accounts:read"},
-		{Method: http.MethodPost, Path: "/v1/transfers", Scope: "transfers:write"},
-		{Method: http.MethodGet, Path: "/v1/rates", Scope: "rates:read", User: guard.NobodyNeeded},
-	} {
-		g.Handle(h.echo, route, func(c echo.Context, caller guard.Caller) error {
-			return c.String(http.StatusOK, caller.App()+"|"+caller.User()+"|"+caller.Thumbprint())
-		})
-	}
 }
 
 // token is an access token that is bound to a key and a device; without a key to none.

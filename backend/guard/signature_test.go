@@ -318,14 +318,8 @@ func TestNothingIsServedUnsigned(t *testing.T) {
 		// Its digest and its input can be set, and the signature can't.
 		"with a signature that can't be read": {"Etag": {"x"}, "Content-Type": {"text/plain"}, "Signature": {"((("}},
 	} {
-		g, err := guard.New(h.config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.guard, h.echo = g, echo.New()
-		h.echo.HTTPErrorHandler = problem.Handler(func(error) {})
-		h.echo.Use(g.Middleware)
-		g.Handle(h.echo, guard.Route{Method: http.MethodGet, Path: "/v1/accounts", Scope: "accounts:read"}, func(c echo.Context, _ guard.Caller) error {
+		h.beginEmpty()
+		h.guard.Handle(h.echo, guard.Route{Method: http.MethodGet, Path: "/v1/accounts", Scope: "accounts:read"}, func(c echo.Context, _ guard.Caller) error {
 			maps.Copy(c.Response().Header(), fields)
 			_, err := c.Response().Write([]byte("what is this?"))
 			return err

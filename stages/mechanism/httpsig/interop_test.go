@@ -2,8 +2,6 @@ package httpsig_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -103,7 +101,7 @@ func TestStrangers(t *testing.T) {
 	modules := testenv.NPM(t)
 	key := testKey(t)
 	public := publicOf(t, key)
-	private := privateJWK(t, key)
+	private := testenv.PrivateJWK(t, key)
 	plain := func() httpsig.Message {
 		return httpsig.Message{Method: "GET", Target: target + "?b=1&a=%20%2F", Header: http.Header{"Client-Integrity-Token": {"integrity"}}}
 	}
@@ -211,21 +209,3 @@ func TestStrangers(t *testing.T) {
 
 // lines are those of a base about the message; the last one has the nonce.
 func lines(base []byte) string { return string(base[:bytes.LastIndexByte(base, '\n')]) }
-
-func privateJWK(t *testing.T, key *ecdsa.PrivateKey) any {
-	t.Helper()
-	d, err := key.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(publicOf(t, key))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var members map[string]string
-	if err := json.Unmarshal(text, &members); err != nil {
-		t.Fatal(err)
-	}
-	members["d"] = base64.RawURLEncoding.EncodeToString(d)
-	return members
-}

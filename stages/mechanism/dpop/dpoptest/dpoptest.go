@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"keyladder/internal/testenv"
 	"keyladder/stages/mechanism/dpop"
 	"keyladder/stages/mechanism/jwk"
 	"keyladder/stages/mechanism/token"
@@ -123,7 +124,7 @@ func Cases(t testing.TB) []Case {
 		}, token.ErrAlgorithm},
 		{"a symmetric algorithm", header(map[string]any{"alg": "HS256"}), token.ErrAlgorithm},
 		{"no jwk", header(map[string]any{"jwk": nil}), jwk.ErrKey},
-		{"private key in jwk", func(m *Made) { m.Header["jwk"] = private(t, m.Key) }, jwk.ErrPrivate},
+		{"private key in jwk", func(m *Made) { m.Header["jwk"] = testenv.PrivateJWK(t, m.Key) }, jwk.ErrPrivate},
 		{"another key in jwk", func(m *Made) { m.Key = other }, token.ErrSignature},
 		{"bad signature", func(m *Made) { m.signed = spoilt }, token.ErrSignature},
 		{"extra header members", header(map[string]any{"kid": "1", "x": map[string]any{"y": 1}}), nil},
@@ -165,29 +166,6 @@ func Cases(t testing.TB) []Case {
 		{"extra claims", claim("x", map[string]any{"y": 1}), nil},
 		{"no nonce, and another method", func(m *Made) { m.Claims["htm"], m.Claims["nonce"] = "POST", nil }, dpop.ErrTarget},
 	}
-}
-
-// private are the members of a private key in a JWK.
-func private(t testing.TB, key *ecdsa.PrivateKey) map[string]any {
-	t.Helper()
-	public, err := jwk.OfSigner(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	scalar, err := key.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var members map[string]any
-	if err := json.Unmarshal(text, &members); err != nil {
-		t.Fatal(err)
-	}
-	members["d"] = base64.RawURLEncoding.EncodeToString(scalar)
-	return members
 }
 
 // spoilt has another signature: the first bits are different.
