@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -137,6 +138,33 @@ func hear(t *testing.T, b *browser, set *setting) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	t.Fatalf("%d messages were not heard", want)
+}
+
+// TestLinksInNarratives: links within a page, and to the code, lead to something.
+func TestLinksInNarratives(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(t, newSetting(t)).signIn()
+	link := regexp.MustCompile(`<a href="((?:/stages/[a-z0-9-]+/code)?)#([^"]+)"`)
+	pages, code := map[string]string{}, 0
+	for _, stage := range catalog.All() {
+		for _, path := range []string{"/stages/" + stage.Slug, "/stages/" + stage.Slug + "/code"} {
+			pages[path] = b.get(path).Body
+		}
+	}
+	for path, body := range pages {
+		for _, found := range link.FindAllStringSubmatch(body, -1) {
+			page := cmp.Or(found[1], path)
+			if !strings.Contains(pages[page], `id="`+found[2]+`"`) {
+				t.Errorf("%s links to %s#%s, and there is nothing", path, page, found[2])
+			}
+			if found[1] != "" {
+				code++
+			}
+		}
+	}
+	if code == 0 {
+		t.Error("nothing links to the code")
+	}
 }
 
 func TestStagePage(t *testing.T) {

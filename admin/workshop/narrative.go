@@ -40,12 +40,13 @@ func (n narrative) bareCode() string {
 }
 
 type heading struct {
-	ID, Text string
+	Link, Text string
 }
 
 // renderNarrative makes HTML of Markdown. Raw HTML in it is left out. Headings get an
-// anchor; the first-level one goes, as the page has its own.
-func renderNarrative(markdown string) (narrative, error) {
+// anchor; the first-level one goes, as the page has its own. Links to the code lead to the page
+// that shows it.
+func renderNarrative(markdown, codePage string) (narrative, error) {
 	var n narrative
 	source := []byte(markdown)
 	md := goldmark.New(
@@ -70,9 +71,27 @@ func renderNarrative(markdown string) (narrative, error) {
 	n.HTML = text
 	if found {
 		n.Code = codeSection + code
+		n.linkCode(codePage)
 	}
 	return n, nil
 }
+
+// linkCode has the text link to a page with the code.
+func (n *narrative) linkCode(page string) {
+	var links []string
+	for _, id := range elementID.FindAllStringSubmatch(n.Code, -1) {
+		link := "#" + id[1]
+		links = append(links, `href="`+link+`"`, `href="`+page+link+`"`)
+		for i := range n.Headings {
+			if n.Headings[i].Link == link {
+				n.Headings[i].Link = page + link
+			}
+		}
+	}
+	n.HTML = strings.NewReplacer(links...).Replace(n.HTML)
+}
+
+var elementID = regexp.MustCompile(`<h\d id="([^"]+)"`)
 
 type anchors struct{ narrative *narrative }
 
@@ -94,7 +113,7 @@ func (a *anchors) Transform(doc *ast.Document, reader text.Reader, _ parser.Cont
 		}
 		words := plainText(h, reader.Source())
 		if h.Level == 2 {
-			a.narrative.Headings = append(a.narrative.Headings, heading{ID: string(id), Text: words})
+			a.narrative.Headings = append(a.narrative.Headings, heading{Link: "#" + string(id), Text: words})
 		}
 		link := ast.NewLink()
 		link.Destination = append([]byte("#"), id...)

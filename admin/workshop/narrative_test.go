@@ -1,13 +1,14 @@
 package workshop
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
 
 func TestNarratives(t *testing.T) {
 	t.Parallel()
-	n, err := renderNarrative("# Title\n\n## What *is* new\n\nText with <script>alert(1)</script> and `code`.\n\n### A part {#the-part}\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```console\n$ curl <x>\n```\n\n[bad](javascript:alert(1))\n\n## The code\n\n```go\nfunc f() {}\n```\n")
+	n, err := renderNarrative("# Title\n\n## What *is* new\n\nText with <script>alert(1)</script> and `code`.\n\n### A part {#the-part}\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```console\n$ curl <x>\n```\n\n[bad](javascript:alert(1)) [code](#a-function)\n\n## The code\n\n### f {#a-function}\n\n```go\nfunc f() {}\n```\n", "/stages/tls/code")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,14 +25,17 @@ func TestNarratives(t *testing.T) {
 			t.Errorf("%q is in %s", bad, n.HTML)
 		}
 	}
-	if len(n.Headings) != 2 || n.Headings[0] != (heading{ID: "what-is-new", Text: "What is new"}) {
+	if !strings.Contains(n.HTML, `href="/stages/tls/code#a-function"`) {
+		t.Errorf("the code is not linked: %s", n.HTML)
+	}
+	if want := []heading{{"#what-is-new", "What is new"}, {"/stages/tls/code#the-code", "The code"}}; !slices.Equal(n.Headings, want) {
 		t.Errorf("headings: %+v", n.Headings)
 	}
 }
 
 func TestConsolesWrapBetweenWordsAlone(t *testing.T) {
 	t.Parallel()
-	n, err := renderNarrative("```console\n$ curl -H 'Authorization: key harbour-mobile' --connect-to x\n```\n")
+	n, err := renderNarrative("```console\n$ curl -H 'Authorization: key harbour-mobile' --connect-to x\n```\n", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,12 +53,12 @@ func New(stages catalog.Set, referee Referee, station, auth programs.Remote, see
 	}
 	for _, stage := range stages {
 		var err error
-		if w.narratives[stage.Slug], err = renderNarrative(stage.Narrative()); err != nil {
+		if w.narratives[stage.Slug], err = renderNarrative(stage.Narrative(), "/stages/"+stage.Slug+"/code"); err != nil {
 			return nil, err
 		}
 	}
 	var err error
-	w.noRung, err = renderNarrative(catalog.NoRung())
+	w.noRung, err = renderNarrative(catalog.NoRung(), "")
 	return w, err
 }
 
