@@ -139,6 +139,7 @@ func Measure(ctx context.Context, o Options) (result Result, err error) {
 			return Result{}, err
 		}
 	}
+	defer giveWay()()
 	rounds := max(minRounds, int(o.Duration/longest))
 	length := o.Duration / time.Duration(rounds)
 	all := comparisons(o.Stages.Built(), targets)
