@@ -33,7 +33,8 @@ var (
 // Of is the field's value for a content, by sha-256.
 func Of(content []byte) string {
 	sum := sha256.Sum256(content)
-	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
+	text := append(make([]byte, 0, 64), "sha-256=:"...)
+	return string(append(base64.StdEncoding.AppendEncode(text, sum[:]), ':'))
 }
 
 // Set puts the field for a content into a header, in place of what is there.

@@ -110,18 +110,20 @@ func readComponent(item httpsfv.Item) (c Component, err error) {
 	return c, nil
 }
 
-// checkBeside refuses what no component is, and what is among others already, whatever the order of its
-// parameters is (RFC 9421, section 2).
-func (c Component) checkBeside(others []Component) error {
-	if identifiers[c] == "" { // the profile's own are in order
+// identifierBeside is the component's identifier. It refuses what no component is, and what is among others
+// already, whatever the order of its parameters is (RFC 9421, section 2).
+func (c Component) identifierBeside(others []Component) (string, error) {
+	identifier, known := identifiers[c]
+	if !known { // the profile's own are in order
 		if err := c.check(); err != nil {
-			return err
+			return "", err
 		}
+		identifier = c.identifier()
 	}
 	if slices.Contains(others, c) {
-		return fmt.Errorf("%w: %s", ErrDuplicate, c)
+		return "", fmt.Errorf("%w: %s", ErrDuplicate, c)
 	}
-	return nil
+	return identifier, nil
 }
 
 // check refuses names that no component has.
@@ -153,12 +155,13 @@ func (c Component) value(m Message) (string, error) {
 		}
 		m = *m.Request
 	}
-	if derive := derived[c.Name]; derive != nil {
-		value, ok := derive(m)
-		if !ok {
-			return "", fmt.Errorf("%w: %s", ErrAbsent, c)
+	if strings.HasPrefix(c.Name, "@") {
+		if derive := derived[c.Name]; derive != nil {
+			if value, ok := derive(m); ok {
+				return value, nil
+			}
 		}
-		return value, nil
+		return "", fmt.Errorf("%w: %s", ErrAbsent, c)
 	}
 	if c.Name == signatureOfRequest.Name && c.Key == signatureOfRequest.Key && m.signature != "" {
 		return m.signature, nil
@@ -281,7 +284,7 @@ func TargetURI(origin, requestTarget string) string {
 		return ""
 	}
 	made := u.scheme + "://" + u.authority + requestTarget
-	if strings.ContainsFunc(made, func(r rune) bool { return r <= ' ' || r > '~' || r == '#' }) {
+	if !quotable(made) || strings.IndexByte(made, ' ') >= 0 || strings.IndexByte(made, '#') >= 0 {
 		return ""
 	}
 	return made

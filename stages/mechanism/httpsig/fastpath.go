@@ -24,8 +24,8 @@ func readUsual(input, signature, label string) (s *Signature, ok bool) {
 		if len(s.Components) > 0 && !text.skip(" ") {
 			return nil, false
 		}
-		identifier, name, ok := text.quoted()
-		if !ok || s.cover(Component{Name: name}, identifier) != nil {
+		name, ok := text.quoted()
+		if !ok || s.cover(Component{Name: name}, "") != nil {
 			return nil, false
 		}
 	}
@@ -59,14 +59,13 @@ func (u *usual) skip(beginning string) bool {
 }
 
 // quoted takes away a string in which nothing is escaped.
-func (u *usual) quoted() (whole, content string, ok bool) {
-	all := string(*u)
+func (u *usual) quoted() (content string, ok bool) {
 	if !u.skip(`"`) {
-		return "", "", false
+		return "", false
 	}
 	content, rest, ok := strings.Cut(string(*u), `"`)
 	*u = usual(rest)
-	return all[:len(all)-len(rest)], content, ok && quotable(content) && !strings.Contains(content, `\`)
+	return content, ok && quotable(content) && strings.IndexByte(content, '\\') < 0
 }
 
 // parameter takes away one whose value is a string, which is not empty, or a number.
@@ -77,7 +76,7 @@ func (u *usual) parameter() (name, said string, number int64, ok bool) {
 	name, rest, ok := strings.Cut(string(*u), "=")
 	*u = usual(rest)
 	if ok && strings.HasPrefix(rest, `"`) {
-		_, said, ok = u.quoted()
+		said, ok = u.quoted()
 		return name, said, 0, ok && said != ""
 	}
 	digits, _, _ := strings.Cut(rest, ";")

@@ -1,6 +1,7 @@
 package httpsig
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ func (s *Signature) list() (string, error) {
 	var list strings.Builder
 	s.writeIdentifiers(&list)
 	p := s.Parameters
-	for _, instant := range []struct {
+	for _, instant := range [...]struct {
 		name string
 		at   time.Time
 	}{{"created", p.Created}, {"expires", p.Expires}} {
@@ -57,21 +58,23 @@ func (s *Signature) list() (string, error) {
 			writeParameter(&list, instant.name, strconv.FormatInt(instant.at.Unix(), 10))
 		}
 	}
-	for _, text := range [][2]string{{"nonce", p.Nonce}, {"alg", p.Algorithm}, {"keyid", p.KeyID}, {"tag", p.Tag}} {
-		if !quotable(text[1]) {
-			return "", fmt.Errorf("%w: %s", ErrParameter, text[0])
+	for _, text := range [...]struct{ name, value string }{{"nonce", p.Nonce}, {"alg", p.Algorithm}, {"keyid", p.KeyID}, {"tag", p.Tag}} {
+		if text.value == "" {
+			continue
 		}
-		if text[1] != "" {
-			writeParameter(&list, text[0], quote(text[1]))
+		if !quotable(text.value) {
+			return "", fmt.Errorf("%w: %s", ErrParameter, text.name)
 		}
+		writeParameter(&list, text.name, quote(text.value))
 	}
 	return list.String(), nil
 }
 
 func writeParameter(list *strings.Builder, name, value string) {
-	for _, part := range []string{";", name, "=", value} {
-		list.WriteString(part)
-	}
+	list.WriteByte(';')
+	list.WriteString(name)
+	list.WriteByte('=')
+	list.WriteString(value)
 }
 
 // writeIdentifiers writes the identifiers of what is covered, as an inner list.
@@ -143,7 +146,7 @@ func (s *Signature) read(list httpsfv.InnerList) error {
 		if err != nil {
 			return err
 		}
-		identifier := c.String()
+		identifier := ""
 		if len(item.Params.Names()) > 1 { // in the signer's order
 			if identifier, err = marshalMember(item); err != nil {
 				return err
@@ -225,9 +228,8 @@ func (s *Signature) Base(m Message) ([]byte, error) {
 	}
 	base := make([]byte, 0, length)
 	for i, value := range values {
-		for _, part := range []string{s.identifiers[i], ": ", value, "\n"} {
-			base = append(base, part...)
-		}
+		base = append(append(base, s.identifiers[i]...), ": "...)
+		base = append(append(base, value...), '\n')
 	}
 	base = append(base, paramsLine...)
 	return append(base, s.params...), nil
@@ -245,10 +247,11 @@ func (s *Signature) Sign(m Message, key Signer) (base []byte, err error) {
 	own := *s
 	own.identifiers = make([]string, 0, usualNumber)
 	for i, c := range s.Components {
-		if err := c.checkBeside(s.Components[:i]); err != nil {
+		identifier, err := c.identifierBeside(s.Components[:i])
+		if err != nil {
 			return nil, fmt.Errorf("sign a message: %w", err)
 		}
-		own.identifiers = append(own.identifiers, c.String())
+		own.identifiers = append(own.identifiers, identifier)
 	}
 	if own.params, err = own.list(); err != nil {
 		return nil, fmt.Errorf("sign a message: %w", err)
@@ -259,8 +262,10 @@ func (s *Signature) Sign(m Message, key Signer) (base []byte, err error) {
 	if own.Value, err = key.Sign(base); err != nil {
 		return nil, fmt.Errorf("sign a message: %w", err)
 	}
-	err = setMember(m.Header, FieldInput, s.Label, own.params)
-	err2 := setMember(m.Header, FieldSignature, s.Label, ":"+base64.StdEncoding.EncodeToString(own.Value)+":")
+	value := append(append(make([]byte, 0, 128), s.Label...), "=:"...)
+	value = append(base64.StdEncoding.AppendEncode(value, own.Value), ':')
+	err = setMember(m.Header, FieldInput, s.Label+"="+own.params)
+	err2 := setMember(m.Header, FieldSignature, string(value))
 	if err := errors.Join(err, err2); err != nil {
 		return nil, fmt.Errorf("sign a message: %w", err)
 	}
@@ -268,18 +273,18 @@ func (s *Signature) Sign(m Message, key Signer) (base []byte, err error) {
 	return base, nil
 }
 
-// cover adds a component that is covered, with its identifier as the signer writes it.
+// cover adds a component that is covered, with its identifier as the signer writes it; empty: as all do.
 func (s *Signature) cover(c Component, identifier string) error {
-	if err := c.checkBeside(s.Components); err != nil {
+	usual, err := c.identifierBeside(s.Components)
+	if err != nil {
 		return err
 	}
-	s.Components, s.identifiers = append(s.Components, c), append(s.identifiers, identifier)
+	s.Components, s.identifiers = append(s.Components, c), append(s.identifiers, cmp.Or(identifier, usual))
 	return nil
 }
 
-// setMember puts a member into a dictionary, in place of the one that is there.
-func setMember(header http.Header, field, label, value string) error {
-	text := label + "=" + value
+// setMember puts a member into a dictionary, as its text, in place of one with its label.
+func setMember(header http.Header, field, text string) error {
 	if others := header.Values(field); len(others) > 0 {
 		all, err := httpsfv.UnmarshalDictionary(append(slices.Clone(others), text)) // the last one counts
 		if err != nil {
