@@ -7,7 +7,8 @@
 // or HMAC.
 //
 // The client makes and signs its calls ahead of time, and then sends bytes over connections
-// that stay open: what it does costs the same for every target. A round measures all targets
+// that stay open: what it does costs the same for every target. On Linux it does not interrupt the server
+// where answers wake it up. A round measures all targets
 // one after the other, and each stage right after the unguarded handler over the same
 // transport, so that a machine which has other things to do as well disturbs both alike. The
 // result is the median of the rounds.
