@@ -3,6 +3,8 @@ package loot
 import (
 	"net/url"
 	"regexp"
+	"slices"
+	"strings"
 
 	"keyladder/stages/protect"
 )
@@ -12,9 +14,9 @@ import (
 type ClientIDs []string
 
 var (
-	// CLIENT_ID = "…", "CLIENT_ID":"…" and CLIENT_ID: …, to its end: memory also has values that were
-	// written over in part.
-	quotedClientID = regexp.MustCompile(`CLIENT_ID"?\s{0,4}[:=]\s{0,4}"([A-Za-z0-9._~-]{3,128})"`)
+	// CLIENT_ID = "…", "CLIENT_ID":"…" and CLIENT_ID: …, to its end and what follows it: memory also has
+	// values that were written over in part, by text that begins with a quote among others.
+	quotedClientID = regexp.MustCompile(`CLIENT_ID"?\s{0,4}[:=]\s{0,4}"([A-Za-z0-9._~-]{3,128})"(?:[\s,;})\\]|$)`)
 	bareClientID   = regexp.MustCompile(`CLIENT_ID"?\s{0,4}[:=]\s{0,4}([A-Za-z0-9._~-]{3,128})[\\\s]`)
 
 	// Fields of requests, with their line ends and quotes as they are or as JSON writes them.
@@ -52,6 +54,20 @@ func (f *ClientIDs) search(data []byte) {
 			}
 		}
 	}
+	*f = wholeFirst(*f)
+}
+
+// wholeFirst leaves what others begin with for last: it may have been written over in part.
+func wholeFirst(ids []string) []string {
+	var parts []string
+	whole := slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		part := slices.ContainsFunc(ids, func(other string) bool { return other != id && strings.HasPrefix(other, id) })
+		if part {
+			parts = append(parts, id)
+		}
+		return part
+	})
+	return append(whole, parts...)
 }
 
 // Add adds what is known already; empty: nothing.

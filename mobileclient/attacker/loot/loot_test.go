@@ -39,6 +39,8 @@ func TestClientIDs(t *testing.T) {
 		{"assignment", "CLIENT_ID=harbour-mobile\n", []string{"harbour-mobile"}},
 		{"written over in part, by a line", "{\"CLIENT_ID\":\"har\n\nthe next\"}", nil},
 		{"written over in part, by text with quotes", `{"CLIENT_ID":"har\"text\"}`, nil},
+		{"written over in part, by a text in quotes", `{"CLIENT_ID":"har"text":1}`, nil},
+		{"written over in part, and whole", "CLIENT_ID=har\nCLIENT_ID=harbour-mobile\nCLIENT_ID=abc\n", []string{"harbour-mobile", "abc", "har"}},
 		{"written over in part", "{\"CLIENT_ID\":\"har\x00\x00\x00\x00our-mobile\"}", nil},
 		{"a request", "GET / HTTP/1.1\r\nAuthorization: key harbour-mobile\r\n\r\n", []string{"harbour-mobile"}},
 		{"a request with small letters", "authorization: key harbour-mobile\r\n", []string{"harbour-mobile"}},
